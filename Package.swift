@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Layers, lowest first (DESIGN: arrows point down only):
+//   CSpawn, CSystemd  <-  Linux
+//   Engine, UnitFiles (pure: standard library and swift-collections only)
+//   ControlProtocol   (Varlink messages, shared by both ends)
+//   Supervisor        (the one actor: effects -> calls, calls -> events)
+//   holdfastd, holdfastctl; holdfast-static and holdfast-probe stand alone.
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "holdfast",
+    products: [
+        .executable(name: "holdfastd", targets: ["holdfastd"]),
+        .executable(name: "holdfastctl", targets: ["holdfastctl"]),
+        .executable(name: "holdfast-static", targets: ["holdfast-static"]),
+        .executable(name: "holdfast-probe", targets: ["holdfast-probe"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .target(name: "CSpawn", cSettings: [.treatAllWarnings(as: .error)]),
+        .target(
+            name: "Engine",
+            dependencies: [
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "UnitFiles",
+            dependencies: [.product(name: "OrderedCollections", package: "swift-collections")],
+            swiftSettings: strict),
+        .target(
+            name: "Linux",
+            dependencies: ["CSystemd", "CSpawn", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .target(name: "ControlProtocol", swiftSettings: strict),
+        .target(
+            name: "Supervisor",
+            dependencies: [
+                "Engine", "UnitFiles", "Linux", "ControlProtocol",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "holdfastd",
+            dependencies: [
+                "Supervisor", "Linux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "holdfastctl",
+            dependencies: [
+                "ControlProtocol", "UnitFiles", "Linux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "holdfast-static",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "holdfast-probe",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: strict),
+        .testTarget(name: "UnitFilesTests", dependencies: ["UnitFiles"], swiftSettings: strict),
+        .testTarget(
+            name: "LinuxTests",
+            dependencies: ["Linux", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .testTarget(name: "ControlProtocolTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
+        .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+#ifndef HOLDFAST_CSPAWN_H
+#define HOLDFAST_CSPAWN_H
+#endif
