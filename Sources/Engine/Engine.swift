@@ -1,1 +1,164 @@
-// Door of Engine.
+/// Engine: everything that decides, and nothing that acts.
+///
+/// The room's one promise: `Engine` is a value. It is told what happened (`Event`) and when (`Instant`), and answers
+/// with what is to be done (`[Effect]`). It makes no system call, reads no clock, keeps no file and rolls no dice, so a
+/// test drives years of it in a second and replays any run from a seed.
+///
+/// How it is cut:
+/// - `Instance` is one service of one generation: which commands run, what its exits mean, when it is ready or gone.
+/// - `Group` is what moves as one (a swap unit, or a plain service by itself): its generations and the one operation
+///   that may be under way.
+/// - `Engine+Operations` moves a group from phase to phase; `Engine+Retirement` ends generations in the right order.
+/// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until
+///   nothing moves any more. No transition calls another group's directly, so there is no recursion to reason about.
+public struct Engine: Sendable {
+    var groups: [GroupID: Group] = [:]
+    var instances: [InstanceID: Instance] = [:]
+    /// Which instance a live process, probe or tree watch belongs to. A token that is not here belongs to an earlier
+    /// life and changes nothing (I6).
+    var owners: [Token: InstanceID] = [:]
+    var deadlines = Deadlines()
+    var context = Context()
+    /// Groups to advance before `handle` returns, in the order in which they were touched.
+    var touched: [GroupID] = []
+    /// Groups whose operation is in its phase `waiting`.
+    var waitingToStart: Set<GroupID> = []
+    /// After `shutDown` nothing is started any more.
+    var isShuttingDown = false
+    var shutdownRequests: [RequestID] = []
+
+    public init() {}
+
+    /// Tells the engine what happened; answers with what is to be done, in this order.
+    public mutating func handle(_ event: Event, at now: Instant) -> [Effect] {
+        context.now = now
+        switch event {
+        case .command(let command, let request):
+            handle(command, request)
+        case .prepared(let generation):
+            prepared(generation)
+        case .prepareFailed(let generation, let failure):
+            prepareFailed(generation, failure)
+        case .spawned(let token):
+            withOwner(of: token) { $0.spawned(token, &$1) }
+        case .spawnFailed(let token, let cause):
+            withOwner(of: token, ending: true) { $0.spawnFailed(token, cause, &$1) }
+        case .exited(let token, let status):
+            withOwner(of: token, ending: true) { $0.exited(token, status, &$1) }
+        case .treeEmpty(let token):
+            withOwner(of: token, ending: true) { $0.treeEmpty(token, &$1) }
+        case .probeAnswered(let token, let answer):
+            withOwner(of: token, ending: true) { $0.probeAnswered(token, answer, &$1) }
+        case .notified(let instance, let sender, let message):
+            with(instance) { $0.notified(sender, message, &$1) }
+        case .mainProcessChanged(let instance, let token):
+            with(instance) { $0.mainProcessChanged(token, &$1) }
+        case .deadlineReached:
+            break
+        case .restored(let group, let memory):
+            restore(group, memory)
+        }
+        fireDeadlines()
+        settle()
+        return context.takeEffects()
+    }
+
+    /// When `deadlineReached` must be told next, if nothing else happens before.
+    public var nextDeadline: Instant? { deadlines.next }
+
+    /// A token for a process that the supervisor found by itself (`MAINPID=`), to be told by `mainProcessChanged`.
+    public mutating func newToken(for instance: InstanceID) -> Token {
+        let token = context.newToken()
+        _ = context.takeNewTokens()
+        owners[token] = instance
+        instances[instance]?.openTokens.insert(token)
+        return token
+    }
+
+    // MARK: - Plumbing
+
+    /// Runs a transition of one instance and files what it asked for: token owners, deadlines, its group's turn.
+    mutating func with(_ id: InstanceID, _ body: (inout Instance, inout Context) -> Void) {
+        guard let group = instances[id]?.group else { return }
+        if var instance = instances.removeValue(forKey: id) {
+            body(&instance, &context)
+            deadlines.set(.instance(id), instance.deadline)
+            deadlines.set(.probe(id), instance.probeDeadline)
+            instances[id] = instance
+        }
+        for token in context.takeNewTokens() {
+            owners[token] = id
+            instances[id]?.openTokens.insert(token)
+        }
+        touch(group)
+    }
+
+    private mutating func withOwner(
+        of token: Token, ending: Bool = false, _ body: (inout Instance, inout Context) -> Void
+    ) {
+        guard let id = owners[token] else { return }
+        if ending {
+            owners[token] = nil
+            instances[id]?.openTokens.remove(token)
+        }
+        with(id, body)
+    }
+
+    mutating func touch(_ group: GroupID) {
+        if !touched.contains(group) { touched.append(group) }
+    }
+
+    private mutating func fireDeadlines() {
+        while let owner = deadlines.popDue(at: context.now) {
+            switch owner {
+            case .instance(let id): with(id) { $0.deadlineReached(&$1) }
+            case .probe(let id): with(id) { $0.probeDeadlineReached(&$1) }
+            case .group(let id): groupDeadlineReached(id)
+            }
+        }
+    }
+
+    /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later
+    /// phase of its operation, so this ends.
+    private mutating func settle() {
+        while let id = touched.first {
+            touched.removeFirst()
+            advance(id)
+        }
+        finishShutdown()
+    }
+}
+
+/// What transitions write to: the effects they ask for and the tokens they draw.
+struct Context: Sendable {
+    var now = Instant(nanoseconds: 0)
+    private var effects: [Effect] = []
+    private var newTokens: [Token] = []
+    private var lastToken: UInt64 = 0
+    private var lastInstance: UInt64 = 0
+
+    mutating func emit(_ effect: Effect) { effects.append(effect) }
+
+    /// A token never handed out before, in the whole life of this engine.
+    mutating func newToken() -> Token {
+        lastToken += 1
+        let token = Token(number: lastToken)
+        newTokens.append(token)
+        return token
+    }
+
+    mutating func newInstance() -> InstanceID {
+        lastInstance += 1
+        return InstanceID(number: lastInstance)
+    }
+
+    mutating func takeEffects() -> [Effect] {
+        defer { effects = [] }
+        return effects
+    }
+
+    mutating func takeNewTokens() -> [Token] {
+        defer { newTokens.removeAll(keepingCapacity: true) }
+        return newTokens
+    }
+}

@@ -1,0 +1,57 @@
+import HeapModule
+
+/// The one place where time waits. Each owner has at most one deadline of its kind; setting it anew makes what was set
+/// before void, so a timer of an earlier state can never fire into a later one (I6).
+struct Deadlines: Sendable {
+    enum Owner: Hashable, Sendable {
+        case instance(InstanceID)
+        case probe(InstanceID)
+        case group(GroupID)
+    }
+    private struct Entry: Comparable, Sendable {
+        let at: Instant
+        let serial: UInt64
+        let owner: Owner
+        static func < (left: Entry, right: Entry) -> Bool { (left.at, left.serial) < (right.at, right.serial) }
+        static func == (left: Entry, right: Entry) -> Bool { left.serial == right.serial }
+    }
+    private var heap = Heap<Entry>()
+    private var valid: [Owner: (at: Instant, serial: UInt64)] = [:]
+    private var lastSerial: UInt64 = 0
+
+    mutating func set(_ owner: Owner, _ at: Instant?) {
+        guard let at else {
+            valid[owner] = nil
+            dropStale()
+            return
+        }
+        if let set = valid[owner], set.at == at { return }
+        lastSerial += 1
+        valid[owner] = (at, lastSerial)
+        heap.insert(Entry(at: at, serial: lastSerial, owner: owner))
+        dropStale()
+    }
+
+    var next: Instant? { heap.min?.at }
+
+    func deadline(of owner: Owner) -> Instant? { valid[owner]?.at }
+
+    mutating func popDue(at now: Instant) -> Owner? {
+        dropStale()
+        guard let first = heap.min, first.at <= now else { return nil }
+        heap.removeMin()
+        valid[first.owner] = nil
+        dropStale()
+        return first.owner
+    }
+
+    private func isValid(_ entry: Entry) -> Bool { valid[entry.owner]?.serial == entry.serial }
+
+    private mutating func dropStale() {
+        while let first = heap.min, !isValid(first) { heap.removeMin() }
+        // A service that prolongs its time-out a thousand times must not cost a thousand entries.
+        if heap.count > 2 * valid.count + 64 {
+            heap = Heap(valid.map { Entry(at: $0.value.at, serial: $0.value.serial, owner: $0.key) })
+        }
+    }
+}

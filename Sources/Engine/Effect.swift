@@ -1,0 +1,101 @@
+/// What is to be done. Effects are carried out in order; what comes of them returns as events.
+public enum Effect: Sendable, Equatable {
+    /// Open the held sockets that are missing and those of this generation, make its directory. Answered by
+    /// `prepared` or `prepareFailed`.
+    case prepare(GenerationID, Plan)
+    /// Execute a command of an instance. Answered by `spawned` or `spawnFailed`, and later by `exited`.
+    case spawn(Token, InstanceID, ServiceCommand)
+    case signal(Token, Int32)
+    /// To every process of the instance.
+    case signalTree(InstanceID, Int32)
+    /// End every process of the instance, forks included.
+    case killTree(InstanceID)
+    /// Answer `treeEmpty` when no process of the instance is left, at once if there is none.
+    case watchTree(Token, InstanceID)
+    case probe(Token, InstanceID)
+    case cancelProbe(Token)
+    /// A service is part of a generation from now on; its definition, cgroup and log belong to this instance.
+    case createInstance(InstanceID, GenerationID, ServiceSpec)
+    /// Nothing of the instance is left.
+    case forgetInstance(InstanceID)
+    /// No process of the generation is left: close its sockets, remove its directory.
+    case releaseGeneration(GenerationID)
+    /// The generation that serves from now on; to be remembered before anything else is done.
+    case recordServing(GenerationID, release: String?)
+    case report(Report)
+}
+
+/// Which command of a service, by its directive and its index there.
+public enum ServiceCommand: Sendable, Equatable {
+    case condition(Int)
+    case startPre(Int)
+    case start
+    case startPost(Int)
+    case reload(Int)
+    case stop(Int)
+    case stopPost(Int)
+}
+
+/// What people are told: streams of progress, ends of operations, changes of services.
+public enum Report: Sendable, Equatable {
+    /// The operation entered a phase.
+    case phase(GroupID, generation: Int?, PhaseName)
+    case service(InstanceID, ServicePhase)
+    /// A failure that ends a run of a service outside any operation, or makes an operation fail.
+    case failure(GroupID, Failure)
+    case finished(GroupID, OperationResult, [RequestID])
+    case refused(RequestID, Refusal)
+    /// A request that needed nothing: `start` of what runs, `stop` of what does not.
+    case unchanged(GroupID, RequestID)
+    case shutDownComplete([RequestID])
+}
+
+/// Why a request was not even begun.
+public enum Refusal: Sendable, Equatable {
+    /// At most one operation per group (I2).
+    case busy(GroupID, OperationKind, PhaseName)
+    case notRunning(GroupID)
+    case notASwapUnit(GroupID)
+    /// Another release serves; `swap` is what replaces it.
+    case otherReleaseServes(GroupID, release: String?)
+    case nothingToPromote(GroupID)
+    case nothingToAbort(GroupID, PhaseName?)
+    case nothingToRollBack(GroupID)
+    case nothingDrains(GroupID)
+    /// Both cannot run at once, so both cannot be held.
+    case holdNeedsOverlap(GroupID)
+    case noReload(GroupID)
+    case shuttingDown
+}
+
+public enum OperationKind: Sendable, Equatable { case start, swap, rollback, restart, stop, reload }
+
+/// Phases of an operation, as people see them (DESIGN section 4).
+public enum PhaseName: Sendable, Equatable {
+    case waiting, prepare, start, soak, hold, drain, rollBack, stopOld, restore, stop, reload
+}
+
+/// How an operation ended.
+public struct OperationResult: Sendable, Equatable {
+    public enum Outcome: Sendable, Equatable { case completed, rolledBack, aborted, failed }
+    public var kind: OperationKind
+    public var outcome: Outcome
+    public var from: GenerationSummary?
+    /// The generation that was started, if any.
+    public var to: GenerationSummary?
+    /// What serves now.
+    public var serving: GenerationSummary?
+    public var failure: Failure?
+    /// Seconds spent in each phase, in order.
+    public var durations: [PhaseDuration]
+}
+
+public struct PhaseDuration: Sendable, Equatable {
+    public var phase: PhaseName
+    public var duration: Duration
+}
+
+public struct GenerationSummary: Sendable, Equatable {
+    public var number: Int
+    public var release: String?
+}

@@ -1,0 +1,237 @@
+/// What operators ask for: refused, unchanged, or the beginning of an operation.
+extension Engine {
+    mutating func handle(_ command: Command, _ request: RequestID) {
+        if isShuttingDown, !command.endsThings { return refuse(request, .shuttingDown) }
+        switch command {
+        case .start(let plan): start(plan, request)
+        case .swap(let plan, let options): swap(plan, options, request)
+        case .rollback(let id, let hold): rollBack(id, hold: hold, request)
+        case .stop(let id): stop(id, request)
+        case .promote(let id): promote(id, request)
+        case .abort(let id): abort(id, request)
+        case .reload(let id): reload(id, request)
+        case .drainNow(let id): drainNow(id, request)
+        case .shutDown: shutDown(request)
+        }
+    }
+
+    mutating func refuse(_ request: RequestID, _ refusal: Refusal) {
+        context.emit(.report(.refused(request, refusal)))
+    }
+
+    mutating func restore(_ id: GroupID, _ memory: GroupMemory) {
+        let now = context.now
+        groups[id, default: Group(id: id, at: now)].lastNumber = max(memory.lastNumber, groups[id]?.lastNumber ?? 0)
+    }
+
+    // MARK: - Start
+
+    private mutating func start(_ plan: Plan, _ request: RequestID) {
+        let id = plan.group
+        if var operation = groups[id]?.operation {
+            // A second "start" of what starts waits for the same end.
+            if operation.kind == .start, operation.isBeforeCutover {
+                operation.requests.append(request)
+                groups[id]?.operation = operation
+                return
+            }
+            return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
+        }
+        guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
+            return begin(plan, SwapOptions(kind: .start), request)
+        }
+        // What runs already is not started again; a member that is missing or has failed is.
+        let missing = plan.services.filter { spec in
+            generation.instances[spec.member].flatMap { instances[$0] }.map(\.isGone) ?? true
+        }
+        if !missing.isEmpty, plan.release == generation.release || !plan.isWhole || plan.release == nil {
+            var part = plan
+            part.services = missing
+            part.isWhole = false
+            return begin(part, SwapOptions(kind: .start), request)
+        }
+        if plan.isWhole, plan.release != nil, plan.release != generation.release {
+            return refuse(request, .otherReleaseServes(id, release: generation.release))
+        }
+        context.emit(.report(.unchanged(id, request)))
+    }
+
+    // MARK: - Swap
+
+    private mutating func swap(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
+        let id = plan.group
+        if let operation = groups[id]?.operation {
+            return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
+        }
+        let stopsFirst = options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit
+        if groups[id]?.serving != nil {
+            guard plan.isSwapUnit || options.kind == .restart else { return refuse(request, .notASwapUnit(id)) }
+            guard !(options.hold && stopsFirst) else { return refuse(request, .holdNeedsOverlap(id)) }
+        }
+        begin(plan, options, request)
+    }
+
+    private mutating func rollBack(_ id: GroupID, hold: Bool, _ request: RequestID) {
+        guard let group = groups[id] else { return refuse(request, .nothingToRollBack(id)) }
+        guard let previous = group.previous else { return refuse(request, .nothingToRollBack(id)) }
+        swap(previous, SwapOptions(kind: .rollback, hold: hold), request)
+    }
+
+    /// Begins an operation that starts `plan`: beside what serves, or after it has left.
+    private mutating func begin(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
+        let id = plan.group
+        var group = groups[id] ?? Group(id: id, at: context.now)
+        var kind = options.kind
+        if group.serving == nil, kind == .swap || kind == .restart { kind = .start }
+        var operation = Operation(kind, .waiting, plan: plan, request: request, at: context.now)
+        operation.hold = options.hold && group.serving != nil
+        operation.from = group.serving.flatMap { group.generations[$0]?.summary }
+        operation.stopsFirst =
+            group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
+        group.operation = operation
+        groups[id] = group
+        waitingToStart.insert(id)
+        context.emit(.report(.phase(id, generation: nil, .waiting)))
+        touch(id)
+    }
+
+    // MARK: - While a swap runs
+
+    private mutating func promote(_ id: GroupID, _ request: RequestID) {
+        guard var operation = groups[id]?.operation, operation.hold, operation.isBeforeCutover else {
+            return refuse(request, .nothingToPromote(id))
+        }
+        operation.hold = false
+        operation.requests.append(request)
+        groups[id]?.operation = operation
+        touch(id)
+    }
+
+    private mutating func abort(_ id: GroupID, _ request: RequestID) {
+        guard var operation = groups[id]?.operation else { return refuse(request, .nothingToAbort(id, nil)) }
+        guard operation.isBeforeCutover else {
+            return refuse(request, .nothingToAbort(id, PhaseName(operation)))
+        }
+        operation.requests.append(request)
+        operation.wasAborted = true
+        groups[id]?.operation = operation
+        rollBack(id, nil)
+    }
+
+    private mutating func drainNow(_ id: GroupID, _ request: RequestID) {
+        guard let group = groups[id] else { return refuse(request, .nothingDrains(id)) }
+        let leaving = instances.values.filter { $0.group == group.id && $0.mandate == .leaving && !$0.isGone }
+        guard !leaving.isEmpty else { return refuse(request, .nothingDrains(id)) }
+        for instance in leaving.sorted(by: { $0.id < $1.id }) { with(instance.id) { $0.endNow(&$1) } }
+        if groups[id]?.operation != nil {
+            groups[id]?.operation?.requests.append(request)
+        } else {
+            context.emit(.report(.unchanged(id, request)))
+        }
+    }
+
+    private mutating func reload(_ id: GroupID, _ request: RequestID) {
+        guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
+            return refuse(request, .notRunning(id))
+        }
+        if let operation = group.operation {
+            return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
+        }
+        var begun = false
+        for instance in generation.instances.values.sorted() {
+            with(instance) { begun = $0.reload(&$1) || begun }
+        }
+        guard begun else { return refuse(request, .noReload(id)) }
+        groups[id]?.operation = Operation(.reload, .reloading, plan: nil, request: request, at: context.now)
+        groups[id]?.operation?.from = generation.summary
+        context.emit(.report(.phase(id, generation: serving, .reload)))
+    }
+
+    // MARK: - Stop
+
+    /// Stops the group and what cannot be without it, dependents first. A stop ends whatever else is under way: an
+    /// operator who says "stop" is not to be told "busy".
+    private mutating func stop(_ id: GroupID, _ request: RequestID) {
+        guard groups[id]?.isActive == true else { return context.emit(.report(.unchanged(id, request))) }
+        for dependent in dependents(of: id) where groups[dependent]?.isActive == true {
+            beginStop(dependent, nil)
+        }
+        beginStop(id, request)
+    }
+
+    private mutating func beginStop(_ id: GroupID, _ request: RequestID?) {
+        guard var group = groups[id] else { return }
+        if group.operation?.kind == .stop {
+            if let request { group.operation?.requests.append(request) }
+            groups[id] = group
+            return
+        }
+        if group.operation != nil { cutShort(&group) }
+        var operation = Operation(.stop, .stopping, plan: nil, request: request, at: context.now)
+        operation.from = group.serving.flatMap { group.generations[$0]?.summary }
+        operation.leaving = Set(instances.values.filter { $0.group == id }.map(\.id))
+        group.operation = operation
+        for number in group.generations.keys { group.generations[number]?.role = .stopping }
+        groups[id] = group
+        deadlines.set(.group(id), nil)
+        context.emit(.report(.phase(id, generation: group.serving, .stop)))
+        touch(id)
+    }
+
+    /// Groups that `Requires=` this one, directly or not.
+    private func dependents(of id: GroupID) -> [GroupID] {
+        var found: [GroupID] = []
+        var queue = [id]
+        while let next = queue.popLast() {
+            for group in groups.values where group.requires.contains(next) && !found.contains(group.id) {
+                if group.id == id { continue }
+                found.append(group.id)
+                queue.append(group.id)
+            }
+        }
+        return found.sorted()
+    }
+
+    private mutating func shutDown(_ request: RequestID) {
+        shutdownRequests.append(request)
+        guard !isShuttingDown else {
+            // Said twice: no more patience with what drains.
+            for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.mandate == .leaving {
+                with(instance.id) { $0.endNow(&$1) }
+            }
+            return
+        }
+        isShuttingDown = true
+        for id in groups.keys.sorted() where groups[id]?.isActive == true { beginStop(id, nil) }
+    }
+
+    mutating func finishShutdown() {
+        guard isShuttingDown, !shutdownRequests.isEmpty, !groups.values.contains(where: \.isActive) else { return }
+        context.emit(.report(.shutDownComplete(shutdownRequests)))
+        shutdownRequests = []
+    }
+}
+
+extension Command {
+    /// Still allowed while everything is being stopped.
+    fileprivate var endsThings: Bool {
+        switch self {
+        case .stop, .shutDown, .drainNow, .abort: true
+        case .start, .swap, .rollback, .promote, .reload: false
+        }
+    }
+}
+
+extension Group {
+    /// Something of it exists or is about to.
+    var isActive: Bool { operation != nil || serving != nil || !generations.isEmpty }
+
+    /// What it needs, by the plans of what serves and what is being started.
+    var requires: Set<GroupID> {
+        (serving.flatMap { generations[$0]?.plan.requires } ?? []).union(operation?.plan?.requires ?? [])
+    }
+
+    var after: Set<GroupID> {
+        (serving.flatMap { generations[$0]?.plan.after } ?? []).union(operation?.plan?.after ?? [])
+    }
+}

@@ -1,0 +1,387 @@
+/// How an operation goes from phase to phase. `advance` looks at where a group stands and takes the steps that its
+/// instances allow; events only change instances and touch the group.
+extension Engine {
+    mutating func advance(_ id: GroupID) {
+        guard let operation = groups[id]?.operation else { return settleIdle(id) }
+        switch operation.phase {
+        case .waiting: advanceWaiting(id, operation)
+        case .preparing: break
+        case .starting(let tier): advanceStarting(id, operation, tier)
+        case .soaking: if let failure = trialFailure(operation) { rollBack(id, failure) }
+        case .holding:
+            if let failure = trialFailure(operation) {
+                rollBack(id, failure)
+            } else if !operation.hold {
+                cutOver(id)
+            }
+        case .draining:
+            if leavingIsDone(id) { finish(id, operation.isRestoring ? .rolledBack : .completed) }
+        case .stoppingOld: if leavingIsDone(id) { oldHasLeft(id) }
+        case .rollingBack: if leavingIsDone(id) { rolledBack(id) }
+        case .stopping:
+            if !mustOutliveOthers(id), leavingIsDone(id) { stopped(id) }
+        case .reloading: advanceReloading(id)
+        }
+    }
+
+    mutating func enter(_ phase: Operation.Phase, _ id: GroupID) {
+        guard var operation = groups[id]?.operation else { return }
+        let spent = PhaseDuration(phase: PhaseName(operation), duration: context.now - operation.phaseSince)
+        operation.durations.append(spent)
+        operation.phase = phase
+        operation.phaseSince = context.now
+        groups[id]?.operation = operation
+        deadlines.set(.group(id), nil)
+        context.emit(.report(.phase(id, generation: operation.new, PhaseName(operation))))
+        touch(id)
+    }
+
+    // MARK: - Waiting and preparing
+
+    private mutating func advanceWaiting(_ id: GroupID, _ operation: Operation) {
+        guard let plan = operation.plan else { return }
+        for other in plan.after.union(plan.requires).sorted() where isStarting(other) {
+            // Groups that wait for each other would wait for ever: then nobody waits.
+            if !waits(other, for: id) { return }
+        }
+        for required in plan.requires.sorted() where groups[required]?.serving == nil {
+            let cause = Failure.Cause.text("\(required), which it requires, is not running")
+            return rollBack(id, Failure(unit: plan.unitName, step: .dependency, cause: cause))
+        }
+        prepare(id, plan)
+    }
+
+    private func isStarting(_ id: GroupID) -> Bool {
+        groups[id]?.operation.map { $0.kind == .start && $0.isBeforeCutover } ?? false
+    }
+
+    private func waits(_ id: GroupID, for other: GroupID) -> Bool {
+        var seen: Set<GroupID> = []
+        var queue = [id]
+        while let next = queue.popLast() {
+            if next == other { return true }
+            guard seen.insert(next).inserted, let operation = groups[next]?.operation else { continue }
+            guard operation.phase == .waiting, let plan = operation.plan else { continue }
+            queue.append(contentsOf: plan.after.union(plan.requires).filter { isStarting($0) })
+        }
+        return false
+    }
+
+    private mutating func prepare(_ id: GroupID, _ plan: Plan) {
+        guard var group = groups[id] else { return }
+        group.lastNumber += 1
+        let number = group.lastNumber
+        var generation = Generation(
+            number: number, release: plan.release, plan: plan, role: .starting, startedAt: context.now)
+        // A partial swap leaves the rest of the group at its release, and that names the whole.
+        if !plan.isWhole, let old = group.serving.flatMap({ group.generations[$0] }) {
+            generation.release = old.release
+            generation.plan.after.formUnion(old.plan.after)
+            generation.plan.requires.formUnion(old.plan.requires)
+        }
+        group.generations[number] = generation
+        group.operation?.new = number
+        group.operation?.to = generation.summary
+        group.operation?.readyTimeLeft = plan.settings.readyTimeout
+        groups[id] = group
+        waitingToStart.remove(id)
+        enter(.preparing, id)
+        context.emit(.prepare(GenerationID(group: id, number: number), plan))
+    }
+
+    mutating func prepared(_ generation: GenerationID) {
+        let id = generation.group
+        guard let operation = groups[id]?.operation, operation.phase == .preparing, operation.new == generation.number
+        else { return context.emit(.releaseGeneration(generation)) }
+        chooseLeaving(id)
+        if operation.stopsFirst, !operation.isRestoring {
+            stopOld(id)
+        } else {
+            startNew(id)
+        }
+    }
+
+    mutating func prepareFailed(_ generation: GenerationID, _ failure: Failure) {
+        guard let operation = groups[generation.group]?.operation, operation.phase == .preparing,
+            operation.new == generation.number
+        else { return }
+        rollBack(generation.group, failure)
+    }
+
+    /// Which of the serving instances the new generation replaces, and which it takes over.
+    private mutating func chooseLeaving(_ id: GroupID) {
+        guard var operation = groups[id]?.operation, let plan = operation.plan else { return }
+        let old = servingGeneration(id)
+        let moved = Set(plan.services.map(\.member))
+        for (member, instance) in old?.instances ?? [:] {
+            if plan.isWhole || moved.contains(member) {
+                operation.leaving.insert(instance)
+            } else {
+                operation.carried.insert(instance)
+            }
+        }
+        groups[id]?.operation = operation
+    }
+
+    // MARK: - Strategy queue
+
+    private mutating func stopOld(_ id: GroupID) {
+        let plan = planOfLeaving(id)
+        groups[id]?.operation?.restorePlan = plan
+        let serving = groups[id]?.serving
+        if let serving { groups[id]?.generations[serving]?.role = .draining }
+        enter(.stoppingOld, id)
+    }
+
+    private mutating func oldHasLeft(_ id: GroupID) {
+        groups[id]?.operation?.oldHasLeft = true
+        startNew(id)
+    }
+
+    private func servingGeneration(_ id: GroupID) -> Generation? {
+        guard let group = groups[id], let serving = group.serving else { return nil }
+        return group.generations[serving]
+    }
+
+    /// The leaving instances as a plan that would bring them back, as they were defined.
+    private func planOfLeaving(_ id: GroupID) -> Plan? {
+        guard let operation = groups[id]?.operation, let old = servingGeneration(id) else { return nil }
+        var plan = old.plan
+        plan.release = old.release
+        plan.isWhole = operation.plan?.isWhole ?? true
+        plan.services = operation.leaving.sorted().compactMap { instances[$0]?.spec }
+        return plan.services.isEmpty ? nil : plan
+    }
+
+    // MARK: - Starting
+
+    private mutating func startNew(_ id: GroupID) {
+        guard var group = groups[id], var operation = group.operation, let plan = operation.plan,
+            let number = operation.new
+        else { return }
+        let birth = GenerationID(group: id, number: number)
+        let mandate: Instance.Mandate = operation.protects ? .onTrial : .serving
+        for spec in plan.services {
+            let instance = Instance(
+                id: context.newInstance(), birth: birth, spec: spec, mandate: mandate, at: context.now)
+            instances[instance.id] = instance
+            group.generations[number]?.instances[spec.member] = instance.id
+            group.generations[number]?.born += 1
+            context.emit(.createInstance(instance.id, birth, spec))
+        }
+        operation.publicTier = publicTier(of: group.generations[number])
+        group.operation = operation
+        groups[id] = group
+        let isAllPublic = operation.publicTier.count == plan.services.count
+        enterStarting(isAllPublic ? .public : .private, id)
+    }
+
+    private mutating func enterStarting(_ tier: Operation.Tier, _ id: GroupID) {
+        enter(.starting(tier), id)
+        let limit = groups[id]?.operation?.readyTimeLeft
+        deadlines.set(.group(id), limit.map { context.now + $0 })
+    }
+
+    /// Those that accept on shared sockets and all that start after one that does.
+    private func publicTier(of generation: Generation?) -> Set<InstanceID> {
+        let members = (generation?.instances.values).map { $0.compactMap { instances[$0] } } ?? []
+        var units = Set(members.filter(\.spec.acceptsShared).map(\.spec.unit))
+        var grew = true
+        while grew {
+            grew = false
+            for member in members where !units.contains(member.spec.unit) {
+                guard !member.spec.startsAfter.isDisjoint(with: units) else { continue }
+                units.insert(member.spec.unit)
+                grew = true
+            }
+        }
+        return Set(members.filter { units.contains($0.spec.unit) }.map(\.id))
+    }
+
+    private mutating func advanceStarting(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        if let failure = trialFailure(operation) { return rollBack(id, failure) }
+        guard let new = operation.new, let generation = groups[id]?.generations[new] else { return }
+        let all = generation.instances.values.sorted()
+        let unready = Set(all.compactMap { instances[$0] }.filter { !$0.isReady }.map(\.spec.unit))
+        let inTier = all.filter { tier == .public || !operation.publicTier.contains($0) }
+        for instance in inTier {
+            guard let waiting = instances[instance], case .waiting = waiting.state,
+                waiting.spec.startsAfter.isDisjoint(with: unready)
+            else { continue }
+            with(instance) { $0.begin(&$1) }
+        }
+        if inTier.allSatisfy({ instances[$0]?.isReady ?? false }) { verified(id, operation, tier) }
+        if startFailedButGoesOn(operation) { startsOnByItself(id) }
+    }
+
+    /// A plain service that failed to start, while `Restart=` keeps trying: the request has its answer.
+    private func startFailedButGoesOn(_ operation: Operation) -> Bool {
+        guard let plan = operation.plan, !plan.isSwapUnit, let new = operation.new else { return false }
+        let members = groups[plan.group]?.generations[new]?.instances.values.compactMap { instances[$0] } ?? []
+        return members.contains { if case .restartWait = $0.state { $0.failure != nil } else { false } }
+    }
+
+    private mutating func startsOnByItself(_ id: GroupID) {
+        guard let operation = groups[id]?.operation, let new = operation.new else { return }
+        let failure = firstFailure(of: operation)
+        groups[id]?.operation?.failure = failure
+        groups[id]?.serving = new
+        groups[id]?.generations[new]?.role = .serving
+        finish(id, .failed)
+    }
+
+    /// A tier is up: soak it if there is something to protect, then the next one.
+    private mutating func verified(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        guard operation.protects, let soak = operation.plan?.settings.soak, soak > .zero else {
+            return tierIsProved(id, operation, tier)
+        }
+        let left = operation.readyTimeLeft.map { $0 - (context.now - operation.phaseSince) }
+        groups[id]?.operation?.readyTimeLeft = left
+        enter(.soaking(tier), id)
+        deadlines.set(.group(id), context.now + soak)
+    }
+
+    private mutating func tierIsProved(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        if tier == .private, !operation.publicTier.isEmpty { return enterStarting(.public, id) }
+        guard operation.hold else { return cutOver(id) }
+        if let new = operation.new { groups[id]?.generations[new]?.role = .held }
+        enter(.holding, id)
+    }
+
+    mutating func groupDeadlineReached(_ id: GroupID) {
+        guard let operation = groups[id]?.operation else { return }
+        switch operation.phase {
+        case .soaking(let tier): tierIsProved(id, operation, tier)
+        case .starting: rollBack(id, readyTimeoutFailure(operation))
+        case .waiting, .preparing, .holding, .draining, .stoppingOld, .rollingBack, .stopping, .reloading: break
+        }
+    }
+
+    private func readyTimeoutFailure(_ operation: Operation) -> Failure {
+        let members = newInstances(operation)
+        let limit = operation.plan?.settings.readyTimeout ?? .zero
+        if let failure = members.lazy.compactMap(\.failure).first { return failure }
+        let culprit = members.first { !$0.isReady && $0.state != .waiting } ?? members.first { !$0.isReady }
+        guard let culprit else {
+            return Failure(unit: operation.plan?.unitName ?? "", step: .readiness, cause: .timedOut(limit))
+        }
+        let answer = culprit.lastProbeAnswer.map { Failure.Cause.probe($0) }
+        return culprit.failed(.readiness, answer ?? .timedOut(limit))
+    }
+
+    // MARK: - Verdicts
+
+    func newInstances(_ operation: Operation) -> [Instance] {
+        guard let plan = operation.plan, let new = operation.new else { return [] }
+        let ids = groups[plan.group]?.generations[new]?.instances.values.sorted() ?? []
+        return ids.compactMap { instances[$0] }
+    }
+
+    private func firstFailure(of operation: Operation) -> Failure? {
+        newInstances(operation).lazy.compactMap(\.failure).first
+    }
+
+    /// Why the new generation cannot be cut over to, if it cannot.
+    private func trialFailure(_ operation: Operation) -> Failure? {
+        for instance in newInstances(operation) {
+            if instance.mandate == .onTrial, let failure = instance.failure { return failure }
+            switch instance.state {
+            case .inactive(.failed(let failure)): return failure
+            case .inactive(.clean(let status)):
+                return instance.failed(.readiness, status.map { .exited($0) } ?? .text("it was stopped"))
+            case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
+                .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive(.skipped):
+                continue
+            }
+        }
+        return nil
+    }
+
+    // MARK: - Cutover
+
+    private mutating func cutOver(_ id: GroupID) {
+        guard var group = groups[id], let operation = group.operation, let new = operation.new else { return }
+        if operation.isRestoring {
+            // What failed is not something to roll back to.
+        } else if let replaced = operation.oldHasLeft ? operation.restorePlan : planOfLeaving(id) {
+            group.previous = replaced
+        }
+        if let old = group.serving, old != new {
+            group.generations[old]?.role = .draining
+            let members = group.generations[old]?.instances ?? [:]
+            for (member, instance) in members
+            where operation.carried.contains(instance) {
+                group.generations[old]?.instances[member] = nil
+                group.generations[new]?.instances[member] = instance
+            }
+        }
+        group.serving = new
+        group.generations[new]?.role = .serving
+        group.lastFailure = operation.isRestoring ? operation.failure : nil
+        group.since = context.now
+        groups[id] = group
+        context.emit(
+            .recordServing(GenerationID(group: id, number: new), release: group.generations[new]?.release))
+        for instance in newInstances(operation) {
+            with(instance.id) {
+                $0.mandate = .serving
+                $0.stopProbe(&$1)
+            }
+        }
+        enter(.draining, id)
+    }
+
+    // MARK: - Back
+
+    /// The new generation is to go; what served goes on, or (strategy `queue`) is started again.
+    mutating func rollBack(_ id: GroupID, _ failure: Failure?) {
+        guard var operation = groups[id]?.operation else { return }
+        // The first failure is the cause; what follows from it is not.
+        if operation.failure == nil { operation.failure = failure }
+        operation.leaving = Set(newInstances(operation).map(\.id))
+        waitingToStart.remove(id)
+        if let new = operation.new { groups[id]?.generations[new]?.role = .rollingBack }
+        groups[id]?.operation = operation
+        enter(.rollingBack, id)
+    }
+
+    private mutating func rolledBack(_ id: GroupID) {
+        guard var operation = groups[id]?.operation else { return }
+        if let new = operation.new { releaseIfEmpty(GenerationID(group: id, number: new)) }
+        if operation.oldHasLeft, !operation.isRestoring, let plan = operation.restorePlan, !isShuttingDown {
+            operation.isRestoring = true
+            operation.plan = plan
+            operation.leaving = []
+            operation.carried = []
+            operation.publicTier = []
+            groups[id]?.operation = operation
+            return prepare(id, plan)
+        }
+        let hadPredecessor = operation.from != nil && operation.plan?.isSwapUnit == true && !operation.isRestoring
+        finish(id, operation.wasAborted ? .aborted : hadPredecessor ? .rolledBack : .failed)
+    }
+
+    // MARK: - Reload
+
+    private mutating func advanceReloading(_ id: GroupID) {
+        guard let generation = servingGeneration(id) else { return finish(id, .failed) }
+        let members = generation.instances.values.sorted().compactMap { instances[$0] }
+        guard !members.contains(where: { if case .reloading = $0.state { true } else { false } }) else { return }
+        let failure = members.lazy.compactMap(\.failure).first
+        groups[id]?.operation?.failure = failure
+        finish(id, failure == nil ? .completed : .failed)
+    }
+}
+
+extension Operation {
+    /// There is a generation that must not notice anything until cutover.
+    var protects: Bool { from != nil && plan?.isSwapUnit == true && !isRestoring && kind != .start }
+}
+
+extension Plan {
+    /// The name to blame when no single service is to blame.
+    var unitName: String {
+        guard services.count == 1, let only = services.first else { return group.name }
+        return only.unit
+    }
+}

@@ -1,0 +1,139 @@
+/// How generations end: in reverse order of `After=`, each tier only when the one before it is gone (I4), and counted
+/// as gone only when nothing of them is left (I3).
+extension Engine {
+    /// Tells the next of the leaving instances to go, forgets those that are gone; true when all are.
+    mutating func leavingIsDone(_ id: GroupID) -> Bool {
+        var moved = true
+        while moved {
+            moved = false
+            let leaving = (groups[id]?.operation?.leaving ?? []).sorted().compactMap { instances[$0] }
+            for instance in leaving where instance.isGone {
+                forget(instance)
+                moved = true
+            }
+            let alive = leaving.filter { !$0.isGone }
+            for instance in alive where instance.mandate != .leaving {
+                let isStillUsed = alive.contains { $0.spec.startsAfter.contains(instance.spec.unit) }
+                guard !isStillUsed else { continue }
+                with(instance.id) { $0.retire(&$1) }
+                moved = true
+            }
+        }
+        return groups[id]?.operation?.leaving.isEmpty ?? true
+    }
+
+    private mutating func forget(_ instance: Instance) {
+        let id = instance.group
+        instances[instance.id] = nil
+        deadlines.set(.instance(instance.id), nil)
+        deadlines.set(.probe(instance.id), nil)
+        for token in instance.openTokens { owners[token] = nil }
+        groups[id]?.operation?.leaving.remove(instance.id)
+        for number in groups[id]?.generations.keys.sorted() ?? [] {
+            if groups[id]?.generations[number]?.instances[instance.spec.member] == instance.id {
+                groups[id]?.generations[number]?.instances[instance.spec.member] = nil
+            }
+        }
+        groups[id]?.generations[instance.birth.number]?.born -= 1
+        context.emit(.forgetInstance(instance.id))
+        releaseIfEmpty(instance.birth)
+    }
+
+    /// Ends a generation of which nothing is left, unless it is about to start.
+    mutating func releaseIfEmpty(_ generation: GenerationID) {
+        let id = generation.group
+        guard let found = groups[id]?.generations[generation.number], found.born <= 0 else { return }
+        guard groups[id]?.serving != generation.number || found.instances.isEmpty else { return }
+        groups[id]?.generations[generation.number] = nil
+        if groups[id]?.serving == generation.number { groups[id]?.serving = nil }
+        context.emit(.releaseGeneration(generation))
+    }
+
+    // MARK: - Stop
+
+    /// Others that are being stopped need this group until they are gone.
+    func mustOutliveOthers(_ id: GroupID) -> Bool {
+        groups.values.contains { other in
+            other.id != id && stopsBefore(other, id) && !reaches(id, other.id)
+        }
+    }
+
+    private func stopsBefore(_ other: Group, _ id: GroupID) -> Bool {
+        guard other.operation?.kind == .stop else { return false }
+        return other.after.contains(id) || other.requires.contains(id)
+    }
+
+    /// Whether `id` in turn must stop before `goal`: a cycle, in which nobody waits.
+    private func reaches(_ id: GroupID, _ goal: GroupID) -> Bool {
+        var seen: Set<GroupID> = []
+        var queue = [id]
+        while let next = queue.popLast() {
+            if next == goal { return true }
+            guard seen.insert(next).inserted, let group = groups[next], group.operation?.kind == .stop else {
+                continue
+            }
+            queue.append(contentsOf: group.after.union(group.requires))
+        }
+        return false
+    }
+
+    mutating func stopped(_ id: GroupID) {
+        // Remembered now, because the plans go with the generations.
+        let needed = (groups[id]?.after ?? []).union(groups[id]?.requires ?? [])
+        groups[id]?.operation?.neededByStopped = needed
+        for number in groups[id]?.generations.keys.sorted() ?? [] {
+            releaseIfEmpty(GenerationID(group: id, number: number))
+        }
+        groups[id]?.serving = nil
+        groups[id]?.since = context.now
+        groups[id]?.lastFailure = nil
+        finish(id, .completed)
+    }
+
+    /// A stop came in between: whoever waits for the operation is told that it was aborted.
+    mutating func cutShort(_ group: inout Group) {
+        guard let operation = group.operation else { return }
+        group.operation = nil
+        waitingToStart.remove(group.id)
+        let result = OperationResult(
+            kind: operation.kind, outcome: .aborted, from: operation.from, to: operation.to,
+            serving: group.serving.flatMap { group.generations[$0]?.summary }, failure: operation.failure,
+            durations: operation.durations)
+        context.emit(.report(.finished(group.id, result, operation.requests)))
+    }
+
+    // MARK: - Ends
+
+    mutating func finish(_ id: GroupID, _ outcome: OperationResult.Outcome) {
+        guard var group = groups[id], let operation = group.operation else { return }
+        let needed = operation.neededByStopped
+        group.operation = nil
+        var durations = operation.durations
+        durations.append(
+            PhaseDuration(phase: PhaseName(operation), duration: context.now - operation.phaseSince))
+        if let failure = operation.failure, operation.kind != .reload { group.lastFailure = failure }
+        let serving = group.serving.flatMap { group.generations[$0]?.summary }
+        let result = OperationResult(
+            kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
+            failure: operation.failure, durations: durations)
+        groups[id] = group
+        deadlines.set(.group(id), nil)
+        context.emit(.report(.finished(id, result, operation.requests)))
+        touch(id)
+        // Those that wait for this group, to start after it or to stop after it.
+        for other in waitingToStart.sorted() { touch(other) }
+        if operation.kind == .stop { for other in needed.sorted() { touch(other) } }
+    }
+
+    /// No operation: a generation of which every service has ended is over.
+    mutating func settleIdle(_ id: GroupID) {
+        guard let serving = groups[id]?.serving, let generation = groups[id]?.generations[serving] else { return }
+        let members = generation.instances.values.sorted().compactMap { instances[$0] }
+        if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
+        guard members.allSatisfy(\.isGone) else { return }
+        groups[id]?.since = context.now
+        for member in members { forget(member) }
+        releaseIfEmpty(GenerationID(group: id, number: serving))
+        groups[id]?.serving = nil
+    }
+}

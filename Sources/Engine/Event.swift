@@ -1,0 +1,84 @@
+/// What happened.
+public enum Event: Sendable {
+    case command(Command, RequestID)
+    /// The generation's sockets are open and its directory is there.
+    case prepared(GenerationID)
+    case prepareFailed(GenerationID, Failure)
+    /// execve(2) of the process succeeded.
+    case spawned(Token)
+    /// The text names step and errno: `executing /srv/x: No such file or directory`. There is no process.
+    case spawnFailed(Token, String)
+    case exited(Token, ExitStatus)
+    /// The last process of the instance watched under this token is gone.
+    case treeEmpty(Token)
+    case probeAnswered(Token, ProbeAnswer)
+    case notified(InstanceID, Sender, NotifyMessage)
+    /// The process named by `MAINPID=` belongs to the instance and is watched under this token from now on.
+    case mainProcessChanged(InstanceID, Token)
+    /// The time of `nextDeadline` has come.
+    case deadlineReached
+    /// What an earlier supervisor process remembered of a group; before any command about it.
+    case restored(GroupID, GroupMemory)
+
+    /// Who sent a notify message.
+    public enum Sender: Sendable, Equatable {
+        /// A process that the engine asked for: the main process or one of the other commands.
+        case process(Token)
+        /// Some other process of the service's tree.
+        case other
+    }
+}
+
+/// What outlives the supervisor process in the state directory.
+public struct GroupMemory: Sendable, Equatable {
+    public var lastNumber: Int
+    public init(lastNumber: Int) { self.lastNumber = lastNumber }
+}
+
+/// What a probe was told.
+public enum ProbeAnswer: Sendable, Equatable {
+    case ready
+    case notReady(String)
+}
+
+/// Fields of sd_notify(3) that matter to decisions.
+public struct NotifyMessage: Sendable, Equatable {
+    public var ready = false
+    public var reloading = false
+    public var stopping = false
+    public var status: String?
+    public var errno: Int32?
+    /// `EXTEND_TIMEOUT_USEC=`
+    public var extendTimeout: Duration?
+    public init() {}
+}
+
+/// What an operator asks for.
+public enum Command: Sendable {
+    case start(Plan)
+    case stop(GroupID)
+    case swap(Plan, SwapOptions)
+    case rollback(GroupID, hold: Bool)
+    case promote(GroupID)
+    case abort(GroupID)
+    /// Run `ExecReload=` of every serving service of the group.
+    case reload(GroupID)
+    /// What still drains is told to end now: the kill signal at once, and after the usual time SIGKILL.
+    case drainNow(GroupID)
+    /// Stop everything, drained and in order; nothing is started any more.
+    case shutDown
+}
+
+/// How a swap differs from what the unit says.
+public struct SwapOptions: Sendable, Equatable {
+    public var kind: OperationKind
+    /// Pause before cutover until `promote` or `abort`.
+    public var hold: Bool
+    /// `restart --hard`: stop first, whatever the strategy.
+    public var stopFirst: Bool
+    public init(kind: OperationKind = .swap, hold: Bool = false, stopFirst: Bool = false) {
+        self.kind = kind
+        self.hold = hold
+        self.stopFirst = stopFirst
+    }
+}

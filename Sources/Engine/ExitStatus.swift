@@ -1,0 +1,81 @@
+/// How a process ended, as wait(2) tells it.
+public enum ExitStatus: Hashable, Sendable {
+    case exited(Int32)
+    case signalled(Int32, coreDumped: Bool)
+    /// Its parent was somebody else, so that nobody told us (kernels before 6.15).
+    case unknown
+}
+
+/// A set of exit statuses and signals, as `SuccessExitStatus=` and its siblings list them.
+public struct ExitStatusSet: Sendable, Equatable {
+    public var codes: Set<Int32>
+    public var signals: Set<Int32>
+    public init(codes: Set<Int32> = [], signals: Set<Int32> = []) {
+        self.codes = codes
+        self.signals = signals
+    }
+
+    public func contains(_ status: ExitStatus) -> Bool {
+        switch status {
+        case .exited(let code): codes.contains(code)
+        case .signalled(let signal, _): signals.contains(signal)
+        case .unknown: false
+        }
+    }
+}
+
+/// When a service that ended is started again: `Restart=` and what goes with it.
+public struct RestartRules: Sendable, Equatable {
+    /// Values of `Restart=` in systemd.service(5).
+    public enum Policy: Sendable, Equatable, CaseIterable {
+        case no, onSuccess, onFailure, onAbnormal, onWatchdog, onAbort, always
+    }
+    public var policy: Policy
+    public var delay: Duration
+    /// `SuccessExitStatus=`: clean in addition to exit 0, SIGHUP, SIGINT, SIGTERM and SIGPIPE.
+    public var success: ExitStatusSet
+    /// `RestartPreventExitStatus=`
+    public var prevent: ExitStatusSet
+    /// `RestartForceExitStatus=`
+    public var force: ExitStatusSet
+    /// At most `startLimitBurst` starts within `startLimitInterval`; an interval of zero is no limit.
+    public var startLimitInterval: Duration
+    public var startLimitBurst: Int
+
+    public init(policy: Policy = .no, delay: Duration = .milliseconds(100)) {
+        self.policy = policy
+        self.delay = delay
+        self.success = ExitStatusSet()
+        self.prevent = ExitStatusSet()
+        self.force = ExitStatusSet()
+        self.startLimitInterval = .seconds(10)
+        self.startLimitBurst = 5
+    }
+
+    /// "Clean" as systemd.service(5) defines it under `Restart=`: SIGHUP, SIGINT, SIGTERM or SIGPIPE, or exit 0, or
+    /// what `SuccessExitStatus=` adds.
+    public func isClean(_ status: ExitStatus) -> Bool {
+        switch status {
+        case .exited(let code): code == 0 || success.contains(status)
+        case .signalled(let signal, _): [1, 2, 15, 13].contains(signal) || success.contains(status)
+        case .unknown: true
+        }
+    }
+
+    /// Systemd's table of `Restart=` against the reason of the end.
+    public func restarts(after result: ServiceResult) -> Bool {
+        if let status = result.status {
+            if prevent.contains(status) { return false }
+            if force.contains(status) { return true }
+        }
+        switch (policy, result.category) {
+        case (.no, _), (_, .skipped), (_, .neverAgain): return false
+        case (.always, _): return true
+        case (.onSuccess, let category): return category == .clean
+        case (.onFailure, let category): return category != .clean
+        case (.onAbnormal, let category): return [.uncleanSignal, .timeout, .watchdog].contains(category)
+        case (.onAbort, let category): return category == .uncleanSignal
+        case (.onWatchdog, let category): return category == .watchdog
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/// How a service's run ended.
+public enum ServiceResult: Sendable, Equatable {
+    /// Left cleanly, or because it was told to.
+    case clean(ExitStatus?)
+    /// `ExecCondition=` said that it is not to run here.
+    case skipped
+    case failed(Failure)
+
+    /// The rows of the table under `Restart=` in systemd.service(5).
+    enum Category { case clean, uncleanExit, uncleanSignal, timeout, watchdog, skipped, neverAgain }
+
+    var category: Category {
+        switch self {
+        case .clean: .clean
+        case .skipped: .skipped
+        case .failed(let failure): failure.cause.category
+        }
+    }
+
+    var status: ExitStatus? {
+        switch self {
+        case .clean(let status): status
+        case .skipped: nil
+        case .failed(let failure): failure.cause.status
+        }
+    }
+
+    public var failure: Failure? {
+        if case .failed(let failure) = self { failure } else { nil }
+    }
+}
+
+/// What failed, at which step, and why. The supervisor puts it into words and adds the last lines that were logged.
+public struct Failure: Sendable, Equatable, Error {
+    /// Where in its life the service, or the generation, was.
+    public enum Step: Sendable, Equatable {
+        case dependency, prepare, condition, startPre, start, readiness, startPost, soak, run, reload, stop
+    }
+    public enum Cause: Sendable, Equatable {
+        /// Setting the process up or executing it failed; the text names the step and the errno.
+        case spawn(String)
+        case exited(ExitStatus)
+        /// Not done within this time.
+        case timedOut(Duration)
+        /// The probe's last answer.
+        case probe(String)
+        /// Started too often: `StartLimitBurst=` within `StartLimitIntervalSec=`.
+        case startLimit(Int, Duration)
+        /// A socket, a directory, a dependency: said in full.
+        case text(String)
+    }
+    /// The unit that failed.
+    public var unit: String
+    public var step: Step
+    public var cause: Cause
+    /// What the service itself said last: `ERRNO=` and `STATUS=`.
+    public var errno: Int32?
+    public var statusText: String?
+
+    public init(unit: String, step: Step, cause: Cause, errno: Int32? = nil, statusText: String? = nil) {
+        self.unit = unit
+        self.step = step
+        self.cause = cause
+        self.errno = errno
+        self.statusText = statusText
+    }
+}
+
+extension Failure.Cause {
+    var category: ServiceResult.Category {
+        switch self {
+        case .spawn, .probe, .text: .uncleanExit
+        case .exited(.exited), .exited(.unknown): .uncleanExit
+        case .exited(.signalled): .uncleanSignal
+        case .timedOut: .timeout
+        case .startLimit: .neverAgain
+        }
+    }
+
+    var status: ExitStatus? {
+        if case .exited(let status) = self { status } else { nil }
+    }
+}

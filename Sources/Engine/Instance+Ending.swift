@@ -1,0 +1,277 @@
+/// From running, or any step before it, to gone.
+extension Instance {
+    // MARK: - Events
+
+    mutating func spawnFailed(_ token: Token, _ cause: String, _ context: inout Context) {
+        switch state {
+        case .condition(_, token):
+            fail(failed(.condition, .spawn(cause)), main: nil, &context)
+        case .startPre(let index, token):
+            if spec.commands.startPre[safely: index] == .yes { return startPreEnded(index, .exited(0), &context) }
+            fail(failed(.startPre, .spawn(cause)), main: nil, &context)
+        case .starting(main: token):
+            fail(failed(.start, .spawn(cause)), main: nil, &context)
+        case .startPost(let index, control: token, let main):
+            if spec.commands.startPost[safely: index] == .yes {
+                return startPostEnded(index, .exited(0), main: main, &context)
+            }
+            fail(failed(.startPost, .spawn(cause)), main: main, &context)
+        case .reloading(let index, control: token, let main):
+            reloadEnded(index, .exited(127), main: main, &context)
+            if failure != nil { failure = failed(.reload, .spawn(cause)) }
+        case .stopping(let index, control: token, let ending):
+            stopStep(index + 1, ending, &context)
+        case .stopPost(let index, control: token, let ending):
+            stopPostStep(index + 1, ending, &context)
+        case .condition, .startPre, .starting, .startPost, .reloading, .stopping, .stopPost, .waiting, .probing,
+            .running, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+        switch state {
+        case .condition(let index, token): conditionEnded(index, status, &context)
+        case .startPre(let index, token): startPreEnded(index, status, &context)
+        case .startPost(let index, control: token, let main): startPostEnded(index, status, main: main, &context)
+        case .reloading(let index, control: token, let main): reloadEnded(index, status, main: main, &context)
+        case .stopping(let index, control: token, let ending): stopStep(index + 1, ending, &context)
+        case .stopPost(let index, control: token, let ending): stopPostStep(index + 1, ending, &context)
+        case .starting(main: token), .probing(main: token), .startPost(_, control: _, main: token):
+            mainEnded(.readiness, status, &context)
+        case .running(main: token), .reloading(_, control: _, main: token):
+            mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
+        case .draining(main: token):
+            windDown(Ending(main: nil, result: .clean(status)), &context)
+        case .stopping(let index, let control, var ending) where ending.main == token:
+            ending.main = nil
+            state = .stopping(index, control: control, ending)
+        case .terminating(let watch, var ending) where ending.main == token:
+            ending.main = nil
+            state = .terminating(watch: watch, ending)
+            // `mixed` kills the others only now; `process` would leave them, which I3 forbids.
+            if [.mixed, .process].contains(spec.killMode) { context.emit(.killTree(id)) }
+        case .killing(let watch, var ending) where ending.main == token:
+            ending.main = nil
+            state = .killing(watch: watch, ending)
+        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
+            .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    /// The main process left by itself.
+    private mutating func mainEnded(_ step: Failure.Step, _ status: ExitStatus, _ context: inout Context) {
+        let clean = spec.restart.isClean(status) || spec.commands.start == .yes
+        // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify
+        // service that never said READY=1 (systemd calls it a protocol error).
+        if clean, mandate != .onTrial, step == .run || spec.type == .simple {
+            leave(Ending(main: nil, result: .clean(status)), &context)
+        } else {
+            fail(failed(step, .exited(status)), main: nil, &context)
+        }
+    }
+
+    mutating func treeEmpty(_ token: Token, _ context: inout Context) {
+        switch state {
+        case .terminating(watch: token, let ending), .killing(watch: token, let ending):
+            stopPostStep(0, ending, &context)
+        case .sweeping(watch: token, let ending):
+            conclude(ending.result, &context, mayRestart: true)
+        case .terminating, .killing, .sweeping, .waiting, .condition, .startPre, .starting, .probing, .startPost,
+            .running, .reloading, .draining, .stopping, .stopPost, .restartWait, .inactive:
+            break
+        }
+    }
+
+    mutating func deadlineReached(_ context: inout Context) {
+        deadline = nil
+        switch state {
+        case .condition: fail(timedOut(.condition), main: nil, &context)
+        case .startPre: fail(timedOut(.startPre), main: nil, &context)
+        case .starting(let main): fail(timedOut(.readiness), main: main, &context)
+        case .probing(let main):
+            let cause = lastProbeAnswer.map { Failure.Cause.probe($0) } ?? .timedOut(spec.startTimeout ?? .zero)
+            fail(failed(.readiness, cause), main: main, &context)
+        case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, &context)
+        case .reloading(_, let control, let main):
+            failure = timedOut(.reload)
+            context.emit(.signal(control, spec.finalKillSignal))
+            enter(.running(main: main), &context)
+        case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
+        case .stopping(_, _, let ending): terminate(ending, &context)
+        case .terminating(let watch, let ending):
+            guard spec.sendsFinalKill else { return }
+            kill(watch, ending, &context)
+        case .killing:
+            // Once more: what forked while it was killed, where there is no cgroup.kill.
+            context.emit(.killTree(id))
+            deadline = spec.stopTimeout.map { context.now + $0 }
+        case .stopPost(_, _, let ending): sweep(ending, &context)
+        case .sweeping:
+            context.emit(.killTree(id))
+            deadline = spec.stopTimeout.map { context.now + $0 }
+        case .restartWait: begin(&context)
+        case .waiting, .running, .inactive: break
+        }
+    }
+
+    private func timedOut(_ step: Failure.Step) -> Failure {
+        failed(step, .timedOut(spec.startTimeout ?? .zero))
+    }
+
+    // MARK: - Requests of the group
+
+    /// It is to leave, gracefully: what it has accepted is finished first.
+    mutating func retire(_ context: inout Context) {
+        guard mandate != .leaving else { return }
+        mandate = .leaving
+        stopProbe(&context)
+        switch state {
+        case .waiting: conclude(.clean(nil), &context, mayRestart: false)
+        case .restartWait(let result): conclude(result, &context, mayRestart: false)
+        case .condition, .startPre: terminate(Ending(main: nil, result: .clean(nil)), &context)
+        case .starting(let main), .probing(let main):
+            // Sharing starts at accept(), not at "ready": one that accepts from the public socket may have taken
+            // connections already.
+            if spec.acceptsShared {
+                drain(main, &context)
+            } else {
+                terminate(Ending(main: main, result: .clean(nil)), &context)
+            }
+        case .startPost(_, _, let main), .running(let main), .reloading(_, _, let main): drain(main, &context)
+        case .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .inactive: break
+        }
+    }
+
+    private mutating func drain(_ main: Token, _ context: inout Context) {
+        guard let drain = spec.drain else {
+            return leave(Ending(main: main, result: .clean(nil)), &context)
+        }
+        switch drain.method {
+        case .signal(let signal):
+            context.emit(.signal(main, signal))
+            deadline = drain.timeout.map { context.now + $0 }
+            enter(.draining(main: main), &context)
+        case .stopCommands:
+            leave(Ending(main: main, result: .clean(nil)), &context)
+            if case .stopping = state { deadline = drain.timeout.map { context.now + $0 } }
+        }
+    }
+
+    /// Its time is up by an operator's word: no more patience, but the kill signal before SIGKILL.
+    mutating func endNow(_ context: inout Context) {
+        switch state {
+        case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
+        case .stopping(_, _, let ending): terminate(ending, &context)
+        case .terminating(let watch, let ending): kill(watch, ending, &context)
+        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .killing,
+            .stopPost, .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    // MARK: - The way out
+
+    mutating func fail(_ failure: Failure, main: Token?, _ context: inout Context) {
+        self.failure = failure
+        context.emit(.report(.failure(group, failure)))
+        let ending = Ending(main: main, result: .failed(failure))
+        // ExecStop= is for services that came up (systemd.service(5)); what failed on the way there is only killed.
+        switch state {
+        case .running, .reloading: leave(ending, &context)
+        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .draining, .stopping, .terminating,
+            .killing, .stopPost, .sweeping, .restartWait, .inactive:
+            windDown(ending, &context)
+        }
+    }
+
+    /// Out of a service that was up: `ExecStop=` first.
+    private mutating func leave(_ ending: Ending, _ context: inout Context) {
+        stopProbe(&context)
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        stopStep(0, ending, &context)
+    }
+
+    private mutating func stopStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
+        guard index < spec.commands.stop.count else { return windDown(ending, &context) }
+        let token = context.newToken()
+        context.emit(.spawn(token, id, .stop(index)))
+        enter(.stopping(index, control: token, ending), &context)
+    }
+
+    mutating func windDown(_ ending: Ending, _ context: inout Context) {
+        stopProbe(&context)
+        terminate(ending, &context)
+    }
+
+    /// The kill signal to what is left; `KillMode=` says to whom.
+    private mutating func terminate(_ ending: Ending, _ context: inout Context) {
+        let watch = context.newToken()
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.terminating(watch: watch, ending), &context)
+        switch spec.killMode {
+        case .controlGroup:
+            context.emit(.signalTree(id, spec.killSignal))
+        case .mixed, .process:
+            if let main = ending.main {
+                context.emit(.signal(main, spec.killSignal))
+            } else {
+                context.emit(.killTree(id))
+            }
+        case .none:
+            break
+        }
+        context.emit(.watchTree(watch, id))
+    }
+
+    private mutating func kill(_ watch: Token, _ ending: Ending, _ context: inout Context) {
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.killing(watch: watch, ending), &context)
+        if spec.finalKillSignal == 9 {
+            context.emit(.killTree(id))
+        } else {
+            context.emit(.signalTree(id, spec.finalKillSignal))
+        }
+    }
+
+    private mutating func stopPostStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
+        guard index < spec.commands.stopPost.count else {
+            if spec.commands.stopPost.isEmpty {
+                conclude(ending.result, &context, mayRestart: true)
+            } else {
+                sweep(ending, &context)
+            }
+            return
+        }
+        if index == 0 { deadline = spec.stopTimeout.map { context.now + $0 } }
+        let token = context.newToken()
+        context.emit(.spawn(token, id, .stopPost(index)))
+        enter(.stopPost(index, control: token, ending), &context)
+    }
+
+    private mutating func sweep(_ ending: Ending, _ context: inout Context) {
+        let watch = context.newToken()
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.sweeping(watch: watch, ending), &context)
+        context.emit(.killTree(id))
+        context.emit(.watchTree(watch, id))
+    }
+
+    /// No process is left. Another run, or the end.
+    mutating func conclude(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
+        stopProbe(&context)
+        deadline = nil
+        guard mayRestart, mandate == .serving, spec.restart.restarts(after: result) else {
+            enter(.inactive(result), &context)
+            return
+        }
+        restarts += 1
+        enter(.restartWait(result), &context)
+        if spec.restart.delay > .zero {
+            deadline = context.now + spec.restart.delay
+        } else {
+            begin(&context)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+/// One service of one generation.
+///
+/// Its life: it *waits* for those it starts after; its conditions and `ExecStartPre=` run one by one, then the main
+/// process; it is *starting* until it says `READY=1` (notify) or at once (simple), *probing* until its probe agrees,
+/// then `ExecStartPost=`, then *running*. It ends by *draining* (asked to finish), `ExecStop=`, *terminating* (kill
+/// signal), *killing* (SIGKILL); only when its process tree is empty do `ExecStopPost=` and the end follow. A run that
+/// ended by itself is followed by another one if `Restart=` says so, after *restartWait*.
+///
+/// Each state carries the processes that exist in it, and nothing else may name them: an exit that no state expects
+/// cannot be mistaken for one that it does.
+struct Instance: Sendable {
+    enum State: Sendable, Equatable {
+        case waiting
+        case condition(Int, Token)
+        case startPre(Int, Token)
+        /// Executed; notify services have not said READY=1 yet.
+        case starting(main: Token)
+        /// Up by its own word; the probe has not agreed yet.
+        case probing(main: Token)
+        case startPost(Int, control: Token, main: Token)
+        case running(main: Token)
+        case reloading(Int, control: Token, main: Token)
+        case draining(main: Token)
+        /// `ExecStop=`; the main process may be gone already.
+        case stopping(Int, control: Token, Ending)
+        /// The kill signal is sent; waiting for the tree to be empty.
+        case terminating(watch: Token, Ending)
+        /// SIGKILL is sent. If even that does not help (a process in uninterruptible sleep) this is where it stays,
+        /// visibly: what is not gone is never reported as gone (I5).
+        case killing(watch: Token, Ending)
+        case stopPost(Int, control: Token, Ending)
+        /// After `ExecStopPost=`: whatever that left behind.
+        case sweeping(watch: Token, Ending)
+        case restartWait(ServiceResult)
+        /// No process is left and none will be started.
+        case inactive(ServiceResult)
+    }
+
+    /// What is known on the way out.
+    struct Ending: Sendable, Equatable {
+        var main: Token?
+        var result: ServiceResult
+    }
+
+    /// What its group wants of it.
+    enum Mandate: Sendable, Equatable {
+        /// A generation that has not been cut over to: any end is a failure, nothing is restarted.
+        case onTrial
+        /// `Restart=` counts.
+        case serving
+        /// It is to leave; no restart.
+        case leaving
+    }
+
+    let id: InstanceID
+    let group: GroupID
+    /// The generation that it was started in; its sockets and directory are that one's.
+    let birth: GenerationID
+    let spec: ServiceSpec
+    var mandate: Mandate
+    var state: State = .waiting
+    /// When `state` last changed.
+    var since: Instant
+    var deadline: Instant?
+    var probeDeadline: Instant?
+    /// The probe under way.
+    var probe: Token?
+    var lastProbeAnswer: String?
+    /// How often a run was followed by another one.
+    var restarts = 0
+    /// Starts within the last `StartLimitIntervalSec=`, oldest first; at most `StartLimitBurst=` of them.
+    var recentStarts: [Instant] = []
+    var statusText: String?
+    var errno: Int32?
+    /// Tokens of this instance whose last event has not come yet.
+    var openTokens: Set<Token> = []
+    /// The last failure, from the moment that it is known until the service is up again.
+    var failure: Failure?
+
+    init(id: InstanceID, birth: GenerationID, spec: ServiceSpec, mandate: Mandate, at now: Instant) {
+        self.id = id
+        self.group = birth.group
+        self.birth = birth
+        self.spec = spec
+        self.mandate = mandate
+        self.since = now
+    }
+
+    mutating func enter(_ next: State, _ context: inout Context) {
+        let before = ServicePhase(state)
+        state = next
+        since = context.now
+        let after = ServicePhase(next)
+        if before != after { context.emit(.report(.service(id, after))) }
+    }
+
+    /// Ready for those that start after it, and for cutover.
+    var isReady: Bool {
+        switch state {
+        case .running, .reloading: true
+        case .inactive(.skipped): true
+        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .draining, .stopping, .terminating,
+            .killing, .stopPost, .sweeping, .restartWait, .inactive:
+            false
+        }
+    }
+
+    /// No process of it exists, and none will.
+    var isGone: Bool {
+        if case .inactive = state { true } else { false }
+    }
+
+    /// It has had, or may have, connections: it runs, and from the first `accept` on it may have taken one.
+    var mayHoldConnections: Bool { mainProcess != nil }
+
+    /// The main process, where the state has one that is alive.
+    var mainProcess: Token? {
+        switch state {
+        case .starting(let main), .probing(let main), .startPost(_, _, let main), .running(let main),
+            .reloading(_, _, let main), .draining(let main):
+            main
+        case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
+            .stopPost(_, _, let ending), .sweeping(_, let ending):
+            ending.main
+        case .waiting, .condition, .startPre, .restartWait, .inactive: nil
+        }
+    }
+
+    /// The command beside the main process, where the state has one.
+    var controlProcess: Token? {
+        switch state {
+        case .condition(_, let token), .startPre(_, let token), .startPost(_, let token, _),
+            .reloading(_, let token, _), .stopping(_, let token, _), .stopPost(_, let token, _):
+            token
+        case .waiting, .starting, .probing, .running, .draining, .terminating, .killing, .sweeping, .restartWait,
+            .inactive:
+            nil
+        }
+    }
+
+    func failed(_ step: Failure.Step, _ cause: Failure.Cause) -> Failure {
+        Failure(unit: spec.unit, step: step, cause: cause, errno: errno, statusText: statusText)
+    }
+}
+
+/// What people see of a service's state: one total table.
+public enum ServicePhase: String, Sendable, Equatable, CaseIterable {
+    case waiting, condition, startPre, starting, probing, startPost, running, reloading, draining, stopping, killing
+    case stopPost, autoRestart, stopped, skipped, failed
+
+    init(_ state: Instance.State) {
+        self =
+            switch state {
+            case .waiting: .waiting
+            case .condition: .condition
+            case .startPre: .startPre
+            case .starting: .starting
+            case .probing: .probing
+            case .startPost: .startPost
+            case .running: .running
+            case .reloading: .reloading
+            case .draining: .draining
+            case .stopping, .terminating: .stopping
+            case .killing, .sweeping: .killing
+            case .stopPost: .stopPost
+            case .restartWait: .autoRestart
+            case .inactive(.clean): .stopped
+            case .inactive(.skipped): .skipped
+            case .inactive(.failed): .failed
+            }
+    }
+}

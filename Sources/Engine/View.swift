@@ -1,0 +1,106 @@
+/// What `status` and its siblings show: a copy, made on request.
+public struct GroupView: Sendable {
+    public var id: GroupID
+    public var serving: Int?
+    public var lastNumber: Int
+    public var generations: [GenerationView]
+    public var operation: OperationView?
+    public var lastFailure: Failure?
+    public var canRollBack: Bool
+    public var since: Instant
+}
+
+public struct OperationView: Sendable {
+    public var kind: OperationKind
+    public var phase: PhaseName
+    public var startedAt: Instant
+    public var phaseSince: Instant
+    /// When the phase ends by itself, where it does.
+    public var deadline: Instant?
+    public var new: Int?
+}
+
+public struct GenerationView: Sendable {
+    public enum Role: String, Sendable { case starting, held, serving, draining, rollingBack, stopping }
+    public var number: Int
+    public var release: String?
+    public var role: Role
+    public var startedAt: Instant
+    public var services: [ServiceView]
+}
+
+public struct ServiceView: Sendable {
+    public var instance: InstanceID
+    public var spec: ServiceSpec
+    /// The generation it was started in; older than the one it belongs to if it was carried over.
+    public var birth: Int
+    public var phase: ServicePhase
+    public var isReady: Bool
+    public var since: Instant
+    public var deadline: Instant?
+    public var mainProcess: Token?
+    public var restarts: Int
+    public var statusText: String?
+    public var failure: Failure?
+    public var lastProbeAnswer: String?
+}
+
+extension Engine {
+    public var groupIDs: [GroupID] { groups.keys.sorted() }
+
+    public func view(of id: GroupID) -> GroupView? {
+        guard let group = groups[id] else { return nil }
+        let operation = group.operation.map {
+            OperationView(
+                kind: $0.kind, phase: PhaseName($0), startedAt: $0.startedAt, phaseSince: $0.phaseSince,
+                deadline: deadlines.deadline(of: .group(id)), new: $0.new)
+        }
+        return GroupView(
+            id: id, serving: group.serving, lastNumber: group.lastNumber,
+            generations: group.generations.values.sorted { $0.number < $1.number }.map(view(of:)),
+            operation: operation, lastFailure: group.lastFailure, canRollBack: group.previous != nil,
+            since: group.since)
+    }
+
+    private func view(of generation: Generation) -> GenerationView {
+        GenerationView(
+            number: generation.number, release: generation.release, role: .init(generation.role),
+            startedAt: generation.startedAt,
+            services: generation.instances.values.sorted().compactMap { instances[$0] }.map { instance in
+                ServiceView(
+                    instance: instance.id, spec: instance.spec, birth: instance.birth.number,
+                    phase: ServicePhase(instance.state), isReady: instance.isReady, since: instance.since,
+                    deadline: instance.deadline, mainProcess: instance.mainProcess, restarts: instance.restarts,
+                    statusText: instance.statusText, failure: instance.failure,
+                    lastProbeAnswer: instance.lastProbeAnswer)
+            })
+    }
+
+    /// The specs that the engine still holds, to start, to serve or to roll back to: their definitions are needed.
+    public var definitionsInUse: Set<UInt64> {
+        var used = Set(instances.values.map(\.spec.definition))
+        for group in groups.values {
+            let plans = [group.previous, group.operation?.plan, group.operation?.restorePlan]
+            for plan in plans { used.formUnion(plan?.services.map(\.definition) ?? []) }
+            for generation in group.generations.values { used.formUnion(generation.plan.services.map(\.definition)) }
+        }
+        return used
+    }
+
+    /// What `rollback` would start, if there is something.
+    public func previousPlan(of id: GroupID) -> Plan? { groups[id]?.previous }
+}
+
+extension GenerationView.Role {
+    init(_ role: Generation.Role) {
+        self =
+            switch role {
+            case .starting: .starting
+            case .held: .held
+            case .serving: .serving
+            case .draining: .draining
+            case .rollingBack: .rollingBack
+            case .stopping: .stopping
+            }
+    }
+}
