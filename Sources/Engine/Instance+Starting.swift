@@ -130,7 +130,7 @@ extension Instance {
         guard accepts(sender) else { return }
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
-        if let extension_ = message.extendTimeout, deadline != nil { deadline = context.now + extension_ }
+        if let prolonged = message.extendTimeout, deadline != nil { deadline = context.now + prolonged }
         if message.ready, case .starting(let main) = state, spec.type == .notify { cameUp(main, &context) }
     }
 
