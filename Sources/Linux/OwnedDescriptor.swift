@@ -72,9 +72,11 @@ public struct Pipe: ~Copyable {
     public init(nonBlockingReader: Bool = false) throws(SystemError) {
         var ends: [Int32] = [-1, -1]
         try check(holdfast_pipe(&ends), "pipe")
-        reading = OwnedDescriptor(owning: ends[0])
-        writing = OwnedDescriptor(owning: ends[1])
-        if nonBlockingReader { try reading.setNonBlocking(true) }
+        let reader = OwnedDescriptor(owning: ends[0])
+        let writer = OwnedDescriptor(owning: ends[1])
+        if nonBlockingReader { try reader.setNonBlocking(true) }
+        reading = reader
+        writing = writer
     }
 }
 

@@ -21,12 +21,12 @@ public struct ProcessHandle: ~Copyable {
 
     /// Opens a process only if it is the one that started at `startTime` (`ProcessFacts.startTime`); ESRCH otherwise.
     public init(pid: Int32, startTime: UInt64) throws(SystemError) {
-        let raw = try check(holdfast_pidfd_open(pid), "open process", "\(pid)")
-        self.init(pid: pid, owning: raw)
+        let opened = OwnedDescriptor(owning: try check(holdfast_pidfd_open(pid), "open process", "\(pid)"))
         // After opening: whoever has this pid now is the process that the descriptor means, or dead.
         guard ProcessFacts.read(pid)?.startTime == startTime else {
             throw SystemError("open process", "\(pid)", .noSuchProcess)
         }
+        self.init(pid: pid, owning: opened.release())
     }
 
     /// Sends a signal (pidfd_send_signal(2)); ESRCH when it is gone and reaped.
