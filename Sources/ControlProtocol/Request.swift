@@ -265,6 +265,21 @@ extension Call {
         return request
     }
 
+    /// For some values (1.5 as an integer, half a surrogate pair) the decoder does not say where they are. The member
+    /// that it dislikes just as vaguely when it stands alone is the one.
+    private func culprit<P: CallParameters>(_: P.Type) -> String? {
+        let members = (try? JSONScanner.members(of: parameters.bytes)) ?? []
+        return members.first { member in
+            let alone = Array("{\"\(member.name)\":".utf8) + parameters.bytes[member.value] + [UInt8(ascii: "}")]
+            do {
+                _ = try JSONObject(trusted: alone).decode(P.self)
+                return false
+            } catch {
+                return error == .badMember("parameters")
+            }
+        }?.name
+    }
+
     fileprivate func read<P: CallParameters>(_: P.Type) throws(ControlError) -> P {
         if let unknown = parameters.names.first(where: { !P.names.contains($0) }) {
             throw .invalidParameter(parameter: unknown)
@@ -273,8 +288,9 @@ extension Call {
             return try parameters.decode(P.self)
         } catch {
             switch error {
-            case .badMember(let name): throw .invalidParameter(parameter: name)
-            case .tooLarge, .tooDeep, .malformed: throw .invalidParameter(parameter: "parameters")
+            case .badMember(let name) where P.names.contains(name): throw .invalidParameter(parameter: name)
+            case .badMember, .tooLarge, .tooDeep, .malformed:
+                throw .invalidParameter(parameter: culprit(P.self) ?? "parameters")
             }
         }
     }
