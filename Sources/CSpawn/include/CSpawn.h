@@ -1,3 +1,152 @@
+/* CSpawn: the only C of Holdfast. C is used for three reasons, and each function names its own:
+ *   (vm)     between a vfork-like clone and execve the child shares our memory: no Swift runtime call, no allocation, no
+ *            retain or release may happen there;
+ *   (nocall) glibc 2.36 has no function for the system call, or only one with `...`, which Swift cannot call;
+ *   (macro)  the interface is a macro or an anonymous union that Swift does not import.
+ * Every function returns 0 or more, or a negated errno. */
 #ifndef HOLDFAST_CSPAWN_H
 #define HOLDFAST_CSPAWN_H
+
+/* No _GNU_SOURCE here: it changes fd_set, and Swift would see two different ones through CSpawn and CSystemd. */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <sys/inotify.h>
+#include <sys/eventfd.h>
+#include <sys/epoll.h>
+
+/* The steps of starting a program, in the order in which the child takes them. */
+enum holdfast_step {
+    HOLDFAST_STEP_NONE = 0,
+    HOLDFAST_STEP_FORK,
+    HOLDFAST_STEP_CGROUP,
+    HOLDFAST_STEP_SESSION,
+    HOLDFAST_STEP_DESCRIPTORS,
+    HOLDFAST_STEP_OOM_SCORE,
+    HOLDFAST_STEP_NICE,
+    HOLDFAST_STEP_LIMITS,
+    HOLDFAST_STEP_GROUP,
+    HOLDFAST_STEP_USER,
+    HOLDFAST_STEP_WORKING_DIRECTORY,
+    HOLDFAST_STEP_SIGNALS,
+    HOLDFAST_STEP_EXEC,
+};
+
+struct holdfast_limit {
+    int resource;
+    uint64_t soft, hard;
+};
+
+/* All pointers stay the caller's; nothing is kept after the call. */
+struct holdfast_spawn {
+    const char *program;
+    char *const *argv;
+    char *const *envp;
+    /* Where the child writes its own pid in decimal, NUL-terminated; 12 bytes of room each (LISTEN_PID=). */
+    char *const *pid_slots;
+    size_t pid_slot_count;
+    /* descriptors[i] becomes descriptor i; the first three are standard input, output and error. */
+    const int *descriptors;
+    size_t descriptor_count;
+    const char *working_directory; /* NULL: unchanged */
+    int working_directory_optional;
+    int change_groups; /* setgroups + setresgid */
+    int change_user;
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    size_t group_count;
+    int change_umask;
+    mode_t umask;
+    const struct holdfast_limit *limits;
+    size_t limit_count;
+    int change_nice;
+    int nice;
+    const char *oom_score_adj; /* decimal text, NULL: unchanged */
+    int new_session;
+    int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
+    int use_clone3; /* 0 only in tests of the fallback */
+};
+
+struct holdfast_spawn_result {
+    pid_t pid;
+    int pidfd;
+    int step;  /* enum holdfast_step of the failure */
+    int index; /* which limit or descriptor failed */
+};
+
+/* (vm) Starts the program. On failure nothing is left: the child has been reaped. */
+int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result);
+
+/* (nocall) */
+int holdfast_pidfd_open(pid_t pid);
+int holdfast_pidfd_send_signal(int pidfd, int signal);
+int holdfast_pidfd_getfd(int pidfd, int target);
+/* (nocall) prctl has `...`. */
+int holdfast_become_subreaper(int on);
+/* (nocall) fcntl has `...`; F_DUPFD_CLOEXEC at or above `floor`. */
+int holdfast_duplicate(int fd, int floor);
+int holdfast_set_nonblocking(int fd, int on);
+int holdfast_set_cloexec(int fd, int on);
+/* (nocall) open and openat have `...`. */
+int holdfast_open(const char *path, int flags, mode_t mode);
+int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
+
+enum { HOLDFAST_WAIT_PID, HOLDFAST_WAIT_PIDFD, HOLDFAST_WAIT_ANY };
+struct holdfast_exit {
+    pid_t pid;    /* 0: nobody to report */
+    int signaled; /* 0 exited, 1 killed, 2 killed with core */
+    int status;   /* exit code or signal number */
+};
+/* (macro) siginfo_t is a union behind macros. Never blocks; `reap` = 0 leaves the zombie. */
+int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out);
+
+struct holdfast_datagram {
+    size_t length;
+    int truncated;
+    int has_credentials;
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    int descriptors[16];
+    int descriptor_count;
+};
+/* (macro) CMSG_* are macros. Descriptors received are close-on-exec and belong to the caller; when the kernel had to drop
+ * some (MSG_CTRUNC) that shows as truncated. */
+int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out);
+
+/* (macro) Sends one datagram with at most 16 descriptors. */
+int holdfast_send_with_descriptors(int fd, const void *data, size_t size, const int *descriptors, size_t count);
+
+/* (macro) struct tcp_info differs between linux/tcp.h and netinet/tcp.h. Accept queue of a listening TCP socket. */
+int holdfast_accept_queue(int fd, uint32_t *queued, uint32_t *limit);
+
+struct holdfast_tcp_connection {
+    uint32_t inode;
+    uint8_t state;
+    uint16_t local_port, remote_port;
+    int family;
+    uint8_t local[16], remote[16];
+};
+/* (macro) Netlink attributes and the byte code of inet_diag are macros and packed unions.
+ * Lists TCP connections (no listeners, no TIME_WAIT) with this local port; fills at most `capacity`, returns how many there
+ * were. Answers come from the kernel's memory: no waiting. */
+int holdfast_tcp_connections(int family, uint16_t local_port, struct holdfast_tcp_connection *out, size_t capacity);
+
+/* (macro) makedev/major/minor and st_mtim are macros on some architectures; /dev/null is 1:3. */
+int holdfast_is_dev_null(uint32_t mode, uint64_t rdev);
+
+/* (nocall) pipe2 and accept4 are hidden behind _GNU_SOURCE. Both close-on-exec; accepted sockets do not block. */
+int holdfast_pipe(int ends[2]);
+int holdfast_accept(int fd);
+
+/* (macro) struct ucred is hidden behind _GNU_SOURCE. Who is at the other end of a connected Unix socket (SO_PEERCRED). */
+int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+
+/* (nocall) strerrordesc_np is hidden behind _GNU_SOURCE. NULL for a number that is no errno; static, never freed. */
+const char *holdfast_error_text(int error);
+
 #endif

@@ -1,0 +1,151 @@
+/* Small calls that Swift cannot make itself; CSpawn.h gives the reason at each. */
+#define _GNU_SOURCE
+#include "CSpawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+int holdfast_pidfd_open(pid_t pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }
+
+int holdfast_pidfd_send_signal(int pidfd, int signal) {
+    return result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int holdfast_pidfd_getfd(int pidfd, int target) { return result(syscall(SYS_pidfd_getfd, pidfd, target, 0)); }
+
+int holdfast_become_subreaper(int on) { return result(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)); }
+
+int holdfast_duplicate(int fd, int floor) { return result(fcntl(fd, F_DUPFD_CLOEXEC, floor)); }
+
+int holdfast_set_nonblocking(int fd, int on) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return result(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+int holdfast_set_cloexec(int fd, int on) { return result(fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0)); }
+
+int holdfast_open(const char *path, int flags, mode_t mode) { return result(open(path, flags | O_CLOEXEC, mode)); }
+
+int holdfast_openat(int dir, const char *path, int flags, mode_t mode) {
+    return result(openat(dir, path, flags | O_CLOEXEC, mode));
+}
+
+int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    idtype_t idtype = type == HOLDFAST_WAIT_PID ? P_PID : type == HOLDFAST_WAIT_PIDFD ? P_PIDFD : P_ALL;
+    int flags = WEXITED | WNOHANG | (reap ? 0 : WNOWAIT);
+    while (waitid(idtype, (id_t)id, &info, flags) < 0)
+        if (errno != EINTR)
+            return -errno;
+    out->pid = info.si_pid;
+    out->signaled = info.si_code == CLD_KILLED ? 1 : info.si_code == CLD_DUMPED ? 2 : 0;
+    out->status = info.si_status;
+    return 0;
+}
+
+int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 16)];
+    } control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = size};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    memset(out, 0, sizeof *out);
+    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (length < 0)
+        return -errno;
+    out->length = (size_t)length;
+    out->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level != SOL_SOCKET)
+            continue;
+        if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(struct ucred))) {
+            struct ucred credentials;
+            memcpy(&credentials, CMSG_DATA(c), sizeof credentials);
+            out->has_credentials = 1;
+            out->pid = credentials.pid;
+            out->uid = credentials.uid;
+            out->gid = credentials.gid;
+        } else if (c->cmsg_type == SCM_RIGHTS) {
+            int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            for (int i = 0; i < count; i++) {
+                int received;
+                memcpy(&received, CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof received);
+                if (out->descriptor_count < 16)
+                    out->descriptors[out->descriptor_count++] = received;
+                else
+                    close(received);
+            }
+        }
+    }
+    return 0;
+}
+
+int holdfast_send_with_descriptors(int fd, const void *data, size_t size, const int *descriptors, size_t count) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * 16)];
+    } control;
+    if (count > 16)
+        return -EINVAL;
+    struct iovec vector = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
+    }
+    return result(sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+int holdfast_accept_queue(int fd, uint32_t *queued, uint32_t *limit) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return -errno;
+    /* For a listening socket the kernel puts the queue's length and limit here (tcp_get_info). */
+    *queued = info.tcpi_unacked;
+    *limit = info.tcpi_sacked;
+    return 0;
+}
+
+int holdfast_is_dev_null(uint32_t mode, uint64_t rdev) {
+    return (mode & S_IFMT) == S_IFCHR && major(rdev) == 1 && minor(rdev) == 3;
+}
+
+const char *holdfast_error_text(int error) { return strerrordesc_np(error); }
+
+int holdfast_pipe(int ends[2]) { return result(pipe2(ends, O_CLOEXEC)); }
+
+int holdfast_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)); }
+
+int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+        return -errno;
+    *pid = credentials.pid;
+    *uid = credentials.uid;
+    *gid = credentials.gid;
+    return 0;
+}

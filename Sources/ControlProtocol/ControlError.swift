@@ -1,0 +1,188 @@
+/// Why a call was refused. One that got as far as a failed swap is not refused: it has an ``OperationResult``.
+public enum ControlError: Error, Equatable, Sendable {
+    // org.varlink.service
+    case interfaceNotFound(interface: String)
+    case methodNotFound(method: String)
+    case methodNotImplemented(method: String)
+    case invalidParameter(parameter: String)
+    /// The method makes no sense for a caller that takes one reply only.
+    case expectedMore
+
+    // io.holdfast.Manager
+    /// No file describes it and nothing of that name runs. `suggestion` is the nearest name that exists.
+    case noSuchUnit(name: String, suggestion: String?)
+    /// A name without its suffix that fits several units.
+    case ambiguousName(name: String, candidates: [String])
+    /// The unit files do not verify.
+    case invalidUnit(name: String, diagnostics: [UnitDiagnostic])
+    case notSwappable(name: String, reason: String)
+    /// Another operation on the unit runs; `detail` says how far it is.
+    case busy(unit: String, operation: String, detail: String)
+    /// A template that has never had a release was named without one.
+    case noRelease(name: String)
+    case nothingToPromote(unit: String)
+    case nothingToAbort(unit: String)
+    case nothingToRollBack(unit: String)
+    case notRunning(unit: String)
+    /// `required` says who may: `root or group holdfast`.
+    case permissionDenied(required: String)
+    case shuttingDown
+    /// Anything else, as a sentence: `cannot …: step: cause`.
+    case failed(message: String)
+
+    /// An error of a newer daemon or another service. Only ``init(name:parameters:)`` makes it.
+    case unknown(name: String, parameters: JSONObject)
+
+    private static let service = "org.varlink.service."
+    private static let manager = "io.holdfast.Manager."
+
+    /// The full name of the error as it is sent.
+    public var name: String {
+        switch self {
+        case .interfaceNotFound: Self.service + "InterfaceNotFound"
+        case .methodNotFound: Self.service + "MethodNotFound"
+        case .methodNotImplemented: Self.service + "MethodNotImplemented"
+        case .invalidParameter: Self.service + "InvalidParameter"
+        case .expectedMore: Self.service + "ExpectedMore"
+        case .noSuchUnit: Self.manager + "NoSuchUnit"
+        case .ambiguousName: Self.manager + "AmbiguousName"
+        case .invalidUnit: Self.manager + "InvalidUnit"
+        case .notSwappable: Self.manager + "NotSwappable"
+        case .busy: Self.manager + "Busy"
+        case .noRelease: Self.manager + "NoRelease"
+        case .nothingToPromote: Self.manager + "NothingToPromote"
+        case .nothingToAbort: Self.manager + "NothingToAbort"
+        case .nothingToRollBack: Self.manager + "NothingToRollBack"
+        case .notRunning: Self.manager + "NotRunning"
+        case .permissionDenied: Self.manager + "PermissionDenied"
+        case .shuttingDown: Self.manager + "ShuttingDown"
+        case .failed: Self.manager + "Failed"
+        case .unknown(let name, _): name
+        }
+    }
+
+    /// The parameters of the error as they are sent.
+    public var parameters: JSONObject {
+        var fields = Fields()
+        switch self {
+        case .interfaceNotFound(let interface): fields.interface = interface
+        case .methodNotFound(let method), .methodNotImplemented(let method): fields.method = method
+        case .invalidParameter(let parameter): fields.parameter = parameter
+        case .expectedMore, .shuttingDown: return .empty
+        case .noSuchUnit(let name, let suggestion): (fields.name, fields.suggestion) = (name, suggestion)
+        case .ambiguousName(let name, let candidates): (fields.name, fields.candidates) = (name, candidates)
+        case .invalidUnit(let name, let diagnostics): (fields.name, fields.diagnostics) = (name, diagnostics)
+        case .notSwappable(let name, let reason): (fields.name, fields.reason) = (name, reason)
+        case .busy(let unit, let operation, let detail):
+            (fields.unit, fields.operation, fields.detail) = (unit, operation, detail)
+        case .noRelease(let name): fields.name = name
+        case .nothingToPromote(let unit), .nothingToAbort(let unit), .nothingToRollBack(let unit),
+            .notRunning(let unit):
+            fields.unit = unit
+        case .permissionDenied(let required): fields.required = required
+        case .failed(let message): fields.message = message
+        case .unknown(_, let parameters): return parameters
+        }
+        return (try? JSONObject(encoding: fields)) ?? .empty
+    }
+
+    /// Reads an error as it was sent. A parameter that cannot be read makes it ``unknown(name:parameters:)``, so that
+    /// nothing that the daemon said gets lost.
+    public init(name: String, parameters: JSONObject) {
+        let fields = (try? parameters.decode(Fields.self)) ?? Fields()
+        self = Self.known(name, fields) ?? .unknown(name: name, parameters: parameters)
+    }
+
+    private static func known(_ name: String, _ fields: Fields) -> ControlError? {
+        switch name {
+        case service + "InterfaceNotFound": fields.interface.map { .interfaceNotFound(interface: $0) }
+        case service + "MethodNotFound": fields.method.map { .methodNotFound(method: $0) }
+        case service + "MethodNotImplemented": fields.method.map { .methodNotImplemented(method: $0) }
+        case service + "InvalidParameter": fields.parameter.map { .invalidParameter(parameter: $0) }
+        case service + "ExpectedMore": .expectedMore
+        case manager + "NoSuchUnit": fields.name.map { .noSuchUnit(name: $0, suggestion: fields.suggestion) }
+        case manager + "AmbiguousName":
+            fields.name.map { .ambiguousName(name: $0, candidates: fields.candidates ?? []) }
+        case manager + "InvalidUnit": fields.name.map { .invalidUnit(name: $0, diagnostics: fields.diagnostics ?? []) }
+        case manager + "NotSwappable": fields.name.map { .notSwappable(name: $0, reason: fields.reason ?? "") }
+        case manager + "Busy":
+            fields.unit.map { .busy(unit: $0, operation: fields.operation ?? "", detail: fields.detail ?? "") }
+        case manager + "NoRelease": fields.name.map { .noRelease(name: $0) }
+        case manager + "NothingToPromote": fields.unit.map { .nothingToPromote(unit: $0) }
+        case manager + "NothingToAbort": fields.unit.map { .nothingToAbort(unit: $0) }
+        case manager + "NothingToRollBack": fields.unit.map { .nothingToRollBack(unit: $0) }
+        case manager + "NotRunning": fields.unit.map { .notRunning(unit: $0) }
+        case manager + "PermissionDenied": fields.required.map { .permissionDenied(required: $0) }
+        case manager + "ShuttingDown": .shuttingDown
+        case manager + "Failed": fields.message.map { .failed(message: $0) }
+        default: nil
+        }
+    }
+
+    /// Every parameter that some error has.
+    private struct Fields: Codable {
+        var interface: String?
+        var method: String?
+        var parameter: String?
+        var name: String?
+        var suggestion: String?
+        var candidates: [String]?
+        var diagnostics: [UnitDiagnostic]?
+        var reason: String?
+        var unit: String?
+        var operation: String?
+        var detail: String?
+        var required: String?
+        var message: String?
+    }
+
+    /// The sentence for people, without a full stop.
+    public var localizedMessage: String {
+        switch self {
+        case .interfaceNotFound(let interface): "the daemon has no interface “\(interface)”"
+        case .methodNotFound(let method): "the daemon has no method “\(method)”"
+        case .methodNotImplemented(let method): "the daemon does not offer “\(method)” in this form"
+        case .invalidParameter(let parameter): "parameter “\(parameter)” is missing, unknown or of the wrong type"
+        case .expectedMore: "this call answers with a stream, and the caller did not ask for one"
+        case .noSuchUnit(let name, let suggestion):
+            "no such unit: \(name)" + (suggestion.map { " (did you mean \($0)?)" } ?? "")
+        case .ambiguousName(let name, let candidates):
+            "\(name) can mean several units: \(candidates.joined(separator: ", "))"
+        case .invalidUnit(let name, let diagnostics):
+            diagnostics.first(where: { $0.severity == .error }).map { "unit \(name) is invalid: \($0.sentence)" }
+                ?? "unit \(name) is invalid"
+        case .notSwappable(let name, let reason): "\(name) cannot be swapped: \(reason)"
+        case .busy(let unit, let operation, let detail):
+            "\(unit) is busy: \(operation) in progress" + (detail.isEmpty ? "" : " (\(detail))")
+        case .noRelease(let name):
+            "\(name) is a template and has no release yet: name one, as in \(Self.withRelease(name))"
+        case .nothingToPromote(let unit): "nothing to promote: \(unit) holds no generation"
+        case .nothingToAbort(let unit): "nothing to abort: \(unit) is not being swapped"
+        case .nothingToRollBack(let unit): "nothing to roll back to: \(unit) has no previous release"
+        case .notRunning(let unit): "\(unit) is not running"
+        case .permissionDenied(let required): "permission denied: this needs \(required)"
+        case .shuttingDown: "the supervisor is shutting down"
+        case .failed(let message): message
+        case .unknown(let name, let parameters):
+            parameters == .empty ? "the daemon answered \(name)" : "the daemon answered \(name) \(parameters)"
+        }
+    }
+
+    /// `site@.target` → `site@v1`, as an example of a name with a release.
+    private static func withRelease(_ name: String) -> String {
+        "\(name.prefix { $0 != "@" && $0 != "." })@v1"
+    }
+}
+
+extension UnitDiagnostic {
+    /// `site@.target:7:1: unknown directive “ReadyTimeout” (did you mean ReadyTimeoutSec=?)`; positions that are not
+    /// known are left out.
+    public var sentence: String {
+        var text = file
+        if line > 0 { text += ":\(line)" }
+        if line > 0 && column > 0 { text += ":\(column)" }
+        text += ": " + message
+        if let suggestion { text += " (did you mean \(suggestion)?)" }
+        return text
+    }
+}

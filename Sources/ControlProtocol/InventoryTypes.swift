@@ -1,0 +1,313 @@
+// What the methods that only look, or act at once, answer.
+
+/// What was done to a unit.
+public enum HistoryKind: String, Codable, Sendable, CaseIterable {
+    case start, swap, rollback, stop, restart
+}
+
+/// Who asked for something: the peer of the control connection (`SO_PEERCRED`).
+public struct Actor: Codable, Equatable, Sendable {
+    public var uid: Int
+    /// The name of that user on this host; nil if it has none.
+    public var user: String?
+
+    public init(uid: Int, user: String? = nil) {
+        self.uid = uid
+        self.user = user
+    }
+}
+
+/// A generation as the history names it.
+public struct GenerationReference: Codable, Equatable, Sendable {
+    public var generation: Int
+    public var release: String?
+
+    public init(generation: Int, release: String? = nil) {
+        self.generation = generation
+        self.release = release
+    }
+}
+
+/// One operation that changed what serves, or tried to.
+public struct HistoryEntry: Codable, Equatable, Sendable {
+    /// 1, 2, … over all units of this host.
+    public var number: Int
+    /// The unit without a release: `site@.target`.
+    public var unit: String
+    public var kind: HistoryKind
+    /// Nil if nobody asked: the supervisor itself started it, after a boot for example.
+    public var who: Actor?
+    /// When it began, RFC 3339.
+    public var at: String
+    /// What served before; nil if nothing did.
+    public var from: GenerationReference?
+    /// What was to serve after; nil for a stop.
+    public var to: GenerationReference?
+    public var outcome: OperationOutcome
+    /// The sentence of the failure.
+    public var reason: String?
+    public var durations: PhaseDurations
+
+    public init(
+        number: Int, unit: String, kind: HistoryKind, who: Actor? = nil, at: String, from: GenerationReference? = nil,
+        to: GenerationReference? = nil, outcome: OperationOutcome, reason: String? = nil,
+        durations: PhaseDurations = PhaseDurations()
+    ) {
+        self.number = number
+        self.unit = unit
+        self.kind = kind
+        self.who = who
+        self.at = at
+        self.from = from
+        self.to = to
+        self.outcome = outcome
+        self.reason = reason
+        self.durations = durations
+    }
+}
+
+/// The reply of `History`.
+public struct HistoryReply: Codable, Equatable, Sendable {
+    /// The newest first.
+    public var entries: [HistoryEntry]
+
+    public init(entries: [HistoryEntry]) {
+        self.entries = entries
+    }
+}
+
+/// One unit in the reply of `Generations`.
+public struct UnitGenerations: Codable, Equatable, Sendable {
+    /// The unit without a release: `site@.target`.
+    public var unit: String
+    /// The newest first.
+    public var generations: [GenerationStatus]
+
+    public init(unit: String, generations: [GenerationStatus]) {
+        self.unit = unit
+        self.generations = generations
+    }
+}
+
+/// The reply of `Generations`.
+public struct GenerationsReply: Codable, Equatable, Sendable {
+    public var units: [UnitGenerations]
+
+    public init(units: [UnitGenerations]) {
+        self.units = units
+    }
+}
+
+/// Whether all generations share a socket or each has its own.
+public enum SocketScope: String, Codable, Sendable, CaseIterable {
+    case shared, generation
+}
+
+/// A service that has a duplicate of a held socket.
+public struct SocketHolder: Codable, Equatable, Sendable {
+    public var unit: String
+    /// The number of its generation; nil for a service that is not swapped.
+    public var generation: Int?
+
+    public init(unit: String, generation: Int? = nil) {
+        self.unit = unit
+        self.generation = generation
+    }
+}
+
+/// One held socket.
+public struct SocketStatus: Codable, Equatable, Sendable {
+    /// The socket unit, `http.socket`.
+    public var unit: String
+    /// The address it is bound to, `0.0.0.0:80`, `[::]:80`, `/run/site/app-v2.sock.7`, `@name`.
+    public var address: String
+    public var scope: SocketScope
+    /// The number of the generation that owns it; nil if it is shared.
+    public var generation: Int?
+    /// The name it is passed on under (`FileDescriptorName=`).
+    public var descriptorName: String
+    /// It listens; false if it is only bound (`X-Pass=address`).
+    public var listening: Bool
+    /// How many connections may wait to be accepted.
+    public var backlog: Int
+    /// How many wait now; nil if the kernel does not tell.
+    public var queued: Int?
+    public var holders: [SocketHolder]
+
+    public init(
+        unit: String, address: String, scope: SocketScope, generation: Int? = nil, descriptorName: String,
+        listening: Bool = true, backlog: Int, queued: Int? = nil, holders: [SocketHolder] = []
+    ) {
+        self.unit = unit
+        self.address = address
+        self.scope = scope
+        self.generation = generation
+        self.descriptorName = descriptorName
+        self.listening = listening
+        self.backlog = backlog
+        self.queued = queued
+        self.holders = holders
+    }
+}
+
+/// The reply of `Sockets`.
+public struct SocketsReply: Codable, Equatable, Sendable {
+    /// Sorted by unit, then generation.
+    public var sockets: [SocketStatus]
+
+    public init(sockets: [SocketStatus]) {
+        self.sockets = sockets
+    }
+}
+
+/// A file that describes a unit.
+public struct UnitText: Codable, Equatable, Sendable {
+    public var path: String
+    public var text: String
+
+    public init(path: String, text: String) {
+        self.path = path
+        self.text = text
+    }
+}
+
+/// The reply of `Cat`.
+public struct CatReply: Codable, Equatable, Sendable {
+    /// The unit file first, then its drop-ins in the order they apply.
+    public var files: [UnitText]
+
+    public init(files: [UnitText]) {
+        self.files = files
+    }
+}
+
+/// The reply of `Signal`.
+public struct SignalReply: Codable, Equatable, Sendable {
+    /// The processes that got the signal.
+    public var pids: [Int]
+
+    public init(pids: [Int]) {
+        self.pids = pids
+    }
+}
+
+/// How bad a diagnostic is.
+public enum DiagnosticSeverity: String, Codable, Sendable, CaseIterable {
+    /// The unit cannot be used.
+    case error
+    /// It can be used, but perhaps not as it was meant.
+    case warning
+    /// Worth knowing.
+    case note
+}
+
+/// Something to say about a unit file.
+public struct UnitDiagnostic: Codable, Equatable, Sendable {
+    /// The path as it was given or found.
+    public var file: String
+    /// From 1; 0 if it is about the whole file.
+    public var line: Int
+    /// From 1; 0 if it is about the whole line.
+    public var column: Int
+    public var severity: DiagnosticSeverity
+    /// A stable word for programs: `unknown-directive`.
+    public var code: String
+    /// The directive that it is about, `ExecStart=`.
+    public var directive: String?
+    public var message: String
+    /// What was probably meant.
+    public var suggestion: String?
+
+    public init(
+        file: String, line: Int = 0, column: Int = 0, severity: DiagnosticSeverity, code: String,
+        directive: String? = nil, message: String, suggestion: String? = nil
+    ) {
+        self.file = file
+        self.line = line
+        self.column = column
+        self.severity = severity
+        self.code = code
+        self.directive = directive
+        self.message = message
+        self.suggestion = suggestion
+    }
+}
+
+/// The reply of `Update`.
+public struct UpdateReply: Codable, Equatable, Sendable {
+    /// Units whose files changed. What runs goes on with the definition it was started with until its next start or swap.
+    public var changed: [String]
+    public var added: [String]
+    /// Units without a file now. What runs goes on until it is stopped.
+    public var removed: [String]
+    public var diagnostics: [UnitDiagnostic]
+
+    public init(
+        changed: [String] = [], added: [String] = [], removed: [String] = [], diagnostics: [UnitDiagnostic] = []
+    ) {
+        self.changed = changed
+        self.added = added
+        self.removed = removed
+        self.diagnostics = diagnostics
+    }
+}
+
+/// The reply of `Describe`: the supervisor itself.
+public struct DescribeReply: Codable, Equatable, Sendable {
+    public var version: String
+    public var pid: Int
+    /// Highest precedence first.
+    public var unitDirectories: [String]
+    public var runtimeDirectory: String
+    public var stateDirectory: String
+    public var logDirectory: String
+    /// It runs for one user, without privileges.
+    public var userMode: Bool
+    /// RFC 3339.
+    public var startedAt: String
+
+    public init(
+        version: String, pid: Int, unitDirectories: [String], runtimeDirectory: String, stateDirectory: String,
+        logDirectory: String, userMode: Bool, startedAt: String
+    ) {
+        self.version = version
+        self.pid = pid
+        self.unitDirectories = unitDirectories
+        self.runtimeDirectory = runtimeDirectory
+        self.stateDirectory = stateDirectory
+        self.logDirectory = logDirectory
+        self.userMode = userMode
+        self.startedAt = startedAt
+    }
+}
+
+/// The reply of `org.varlink.service.GetInfo`.
+public struct ServiceInfo: Codable, Equatable, Sendable {
+    public var vendor: String
+    public var product: String
+    public var version: String
+    public var url: String
+    public var interfaces: [String]
+
+    public init(vendor: String, product: String, version: String, url: String, interfaces: [String]) {
+        self.vendor = vendor
+        self.product = product
+        self.version = version
+        self.url = url
+        self.interfaces = interfaces
+    }
+
+    /// What holdfastd says about itself.
+    public static let holdfast = ServiceInfo(
+        vendor: "Holdfast", product: "holdfastd", version: Holdfast.version, url: "",
+        interfaces: Interfaces.all.map(\.name))
+}
+
+/// The reply of `org.varlink.service.GetInterfaceDescription`.
+public struct InterfaceDescription: Codable, Equatable, Sendable {
+    public var description: String
+
+    public init(description: String) {
+        self.description = description
+    }
+}

@@ -1,0 +1,80 @@
+/// Cuts a byte stream into Varlink messages: everything up to a NUL is one.
+///
+/// Feed it what `read` returned with ``append(_:)``, then take messages with ``next()`` until it returns nil. Memory
+/// is bounded by the limit plus what was appended at once, as long as the caller drains before it reads again.
+/// After an error the stream has no known message boundary any more: close it.
+public struct MessageFramer: Sendable {
+    /// The longest message accepted, in bytes without its NUL.
+    public let limit: Int
+    private var buffer: [UInt8] = []
+    /// Where the message that is being collected begins.
+    private var start = 0
+    /// Up to here the buffer is known to hold no NUL, so that many small reads do not scan a long message again and again.
+    private var scanned = 0
+
+    /// - Parameter limit: the longest message accepted, in bytes without its NUL; see ``MessageLimit``.
+    public init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// True if bytes of an unfinished message are waiting: an end of the stream now means a cut message.
+    public var hasPartialMessage: Bool { start < buffer.count }
+
+    /// How many bytes wait to be taken, complete messages included.
+    public var bufferedBytes: Int { buffer.count - start }
+
+    /// Takes in bytes as they were read.
+    public mutating func append(_ bytes: some Sequence<UInt8>) {
+        if start > 0 && start == buffer.count {
+            buffer.removeAll(keepingCapacity: buffer.capacity <= 64 * 1024)
+            start = 0
+            scanned = 0
+        }
+        buffer.append(contentsOf: bytes)
+    }
+
+    /// The next complete message without its NUL; nil if more bytes are needed.
+    /// - Throws: ``MessageError/tooLarge(limit:)`` as soon as the message is known to exceed the limit.
+    public mutating func next() throws(MessageError) -> [UInt8]? {
+        guard let end = buffer[max(scanned, start)...].firstIndex(of: 0) else {
+            scanned = buffer.count
+            if buffer.count - start > limit { throw .tooLarge(limit: limit) }
+            compact()
+            return nil
+        }
+        guard end - start <= limit else { throw .tooLarge(limit: limit) }
+        let message = Array(buffer[start..<end])
+        start = end + 1
+        scanned = start
+        return message
+    }
+
+    /// Drops what was taken, once it is worth the move.
+    private mutating func compact() {
+        guard start > 0 else { return }
+        buffer.removeSubrange(..<start)
+        scanned -= start
+        start = 0
+    }
+}
+
+/// Why bytes are not a Varlink message. The connection cannot be used any further.
+public enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The message is longer than `limit` bytes.
+    case tooLarge(limit: Int)
+    /// Objects and arrays nest deeper than ``MessageLimit/depth``.
+    case tooDeep
+    /// Not JSON; `offset` is the byte at which that became clear.
+    case malformed(offset: Int)
+    /// JSON, but the member `name` is missing or has the wrong type, so it is no Varlink call or reply.
+    case badMember(String)
+
+    public var description: String {
+        switch self {
+        case .tooLarge(let limit): "message longer than \(limit) bytes"
+        case .tooDeep: "message nested deeper than \(MessageLimit.depth) levels"
+        case .malformed(let offset): "message is not JSON (byte \(offset))"
+        case .badMember(let name): "message has no usable “\(name)”"
+        }
+    }
+}

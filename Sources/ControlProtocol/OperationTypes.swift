@@ -1,0 +1,194 @@
+// What long-running methods (`Start`, `Stop`, `Restart`, `Reload`, `Swap`, `Promote`, `Abort`, `Rollback`, `Drain`)
+// answer: with `more` a `Progress` for everything that happens, and at the end, always, one `OperationResult`.
+
+/// The steps of a swap (DESIGN section 4).
+public enum SwapPhase: String, Codable, Sendable, CaseIterable {
+    /// Unit files are loaded and checked, generation sockets opened.
+    case prepare
+    /// Services are executed, in order.
+    case start
+    /// All were executed; readiness is still missing.
+    case verify
+    /// Ready; must stay so for `SoakSec=`.
+    case soak
+    /// Waits for `Promote` or `Abort`.
+    case hold
+    /// The old generation is told to stop accepting.
+    case cutOver = "cut_over"
+    /// The old generation, or the one that is stopped, finishes what it has.
+    case drain
+    /// The new generation is being ended; the old one goes on serving.
+    case rollBack = "roll_back"
+    /// The outcome is written to the history.
+    case record
+}
+
+/// Something happened in a running operation, or something to wait for changed.
+public struct Progress: Codable, Equatable, Sendable {
+    /// Seconds since the operation began.
+    public var elapsed: Double
+    /// The swap unit or service that the operation is about, with its release: `site@v3.target`.
+    public var unit: String
+    /// The generation that this is about; nil before it has a number.
+    public var generation: Int?
+    /// The release of that generation.
+    public var release: String?
+    public var phase: SwapPhase
+    /// The one service that the message is about.
+    public var service: String?
+    /// What happened, in words: `ready`, `executed, pid 4711`.
+    public var message: String
+    /// What must come for the phase to go on, in words: `app@v3.service (probe http …)`.
+    public var waitingFor: String?
+    /// Connections that the draining generation still has; nil if not counted.
+    public var connectionsLeft: Int?
+    /// Seconds until the phase's deadline, or until its end if it is a soak; nil without one.
+    public var secondsLeft: Double?
+
+    public init(
+        elapsed: Double, unit: String, generation: Int? = nil, release: String? = nil, phase: SwapPhase,
+        service: String? = nil, message: String, waitingFor: String? = nil, connectionsLeft: Int? = nil,
+        secondsLeft: Double? = nil
+    ) {
+        self.elapsed = elapsed
+        self.unit = unit
+        self.generation = generation
+        self.release = release
+        self.phase = phase
+        self.service = service
+        self.message = message
+        self.waitingFor = waitingFor
+        self.connectionsLeft = connectionsLeft
+        self.secondsLeft = secondsLeft
+    }
+}
+
+/// How an operation ended.
+public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
+    /// What was asked for is so: the new generation serves and the old one is gone, or the reload or drain is done.
+    case completed
+    /// The new generation failed and is gone; the old one still serves.
+    case rolledBack = "rolled_back"
+    /// An operator ended the swap; the old generation still serves.
+    case aborted
+    /// It runs now and did not before.
+    case started
+    /// It ran before and is gone now.
+    case stopped
+    /// It was so already.
+    case unchanged
+    /// It did not work, and nothing serves in its place.
+    case failed
+}
+
+/// How long the steps of an operation took, in seconds; nil for a step that it did not have.
+public struct PhaseDurations: Codable, Equatable, Sendable {
+    public var prepare: Double?
+    /// From the first execution until everything was ready.
+    public var start: Double?
+    public var soak: Double?
+    /// From the cutover until the last old process was gone.
+    public var drain: Double?
+    public var total: Double
+
+    public init(
+        prepare: Double? = nil, start: Double? = nil, soak: Double? = nil, drain: Double? = nil, total: Double = 0
+    ) {
+        self.prepare = prepare
+        self.start = start
+        self.soak = soak
+        self.drain = drain
+        self.total = total
+    }
+}
+
+/// Why an operation did not succeed: everything that an operator needs to find the cause.
+public struct FailureReport: Codable, Equatable, Sendable {
+    /// The unit that failed, `app@v3.service`.
+    public var unit: String
+    /// The step that it failed in.
+    public var phase: SwapPhase
+    /// The sentence: `cannot start app@v3.service: executing /srv/site/v3/bin/server: No such file or directory`.
+    public var message: String
+    /// How its process ended, with the name: `exit status 1 (FAILURE)`, `signal 11 (SEGV)`; nil if it did not end.
+    public var exitStatus: String?
+    /// The last answer of its probe: `503 Service Unavailable`; nil if no probe answered.
+    public var probeAnswer: String?
+    /// The last lines that it wrote, oldest first, without line ends.
+    public var lastLines: [String]
+
+    public init(
+        unit: String, phase: SwapPhase, message: String, exitStatus: String? = nil, probeAnswer: String? = nil,
+        lastLines: [String] = []
+    ) {
+        self.unit = unit
+        self.phase = phase
+        self.message = message
+        self.exitStatus = exitStatus
+        self.probeAnswer = probeAnswer
+        self.lastLines = lastLines
+    }
+}
+
+/// The end of an operation.
+public struct OperationResult: Codable, Equatable, Sendable {
+    public var outcome: OperationOutcome
+    /// What was operated on, with its release: `site@v3.target`.
+    public var unit: String
+    /// The generation that the operation started, or the one it was about.
+    public var generation: Int?
+    public var release: String?
+    /// The generation that served before; after `rolled_back` and `aborted` it serves still.
+    public var fromGeneration: Int?
+    public var fromRelease: String?
+    /// Present if the outcome is `rolled_back` or `failed`.
+    public var reason: FailureReport?
+    /// Other swap units that moved along, with their releases, and things worth knowing.
+    public var notes: [String]
+    public var durations: PhaseDurations
+
+    public init(
+        outcome: OperationOutcome, unit: String, generation: Int? = nil, release: String? = nil,
+        fromGeneration: Int? = nil, fromRelease: String? = nil, reason: FailureReport? = nil, notes: [String] = [],
+        durations: PhaseDurations = PhaseDurations()
+    ) {
+        self.outcome = outcome
+        self.unit = unit
+        self.generation = generation
+        self.release = release
+        self.fromGeneration = fromGeneration
+        self.fromRelease = fromRelease
+        self.reason = reason
+        self.notes = notes
+        self.durations = durations
+    }
+}
+
+/// One reply of a long-running method: `progress` while it runs, `result` in the last one.
+public struct OperationReply: Codable, Equatable, Sendable {
+    public var progress: Progress?
+    public var result: OperationResult?
+
+    public init(progress: Progress) {
+        self.progress = progress
+    }
+
+    public init(result: OperationResult) {
+        self.result = result
+    }
+}
+
+/// One reply of `Shutdown`: `progress` while services drain, `stopped` in the last one.
+public struct ShutdownReply: Codable, Equatable, Sendable {
+    public var progress: Progress?
+    /// The units that ran and are gone now.
+    public var stopped: [String]?
+
+    public init(progress: Progress) {
+        self.progress = progress
+    }
+
+    public init(stopped: [String]) {
+        self.stopped = stopped
+    }
+}

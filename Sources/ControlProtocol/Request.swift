@@ -1,0 +1,304 @@
+/// A call that was understood: its method is ours and its parameters have the right types.
+///
+/// Both ends use it: the daemon makes one from a ``Call`` and switches over it, the client makes a ``Call`` from one.
+public enum Request: Equatable, Sendable {
+    /// `org.varlink.service.GetInfo`; answer with ``ServiceInfo``.
+    case getInfo
+    /// `org.varlink.service.GetInterfaceDescription`; answer with ``InterfaceDescription``.
+    case getInterfaceDescription(interface: String)
+    /// Answer with ``DescribeReply``.
+    case describe
+    /// All units if `names` is nil or empty. Answer with ``StatusReply``.
+    case status(names: [String]?)
+    /// With `hold` it waits before cutover if the start turns out to be a swap. Answer with ``OperationReply``s.
+    case start(name: String, hold: Bool)
+    /// Answer with ``OperationReply``s.
+    case stop(name: String)
+    /// A swap to the same release; `hard` stops first and lets connections queue. Answer with ``OperationReply``s.
+    case restart(name: String, hard: Bool)
+    /// `ExecReload=` if there is one, else a restart. Answer with ``OperationReply``s.
+    case reload(name: String)
+    /// Answer with ``OperationReply``s.
+    case swap(name: String, hold: Bool)
+    /// Ends the hold: cut over. Answer with ``OperationReply``s.
+    case promote(name: String)
+    /// Ends a swap before its cutover: the old generation stays. Answer with ``OperationReply``s.
+    case abort(name: String)
+    /// Swaps back to the previous release. Answer with ``OperationReply``s.
+    case rollback(name: String)
+    /// Waits for draining generations to end, or with `now` ends them. Answer with ``OperationReply``s.
+    case drain(name: String, now: Bool)
+    /// `signal` is a name with or without `SIG`, or a number. Answer with ``SignalReply``.
+    case signal(name: String, signal: String, who: SignalTarget)
+    /// The newest `limit` entries. Answer with ``HistoryReply``.
+    case history(name: String?, limit: Int?)
+    /// Answer with ``GenerationsReply``.
+    case generations(name: String?)
+    /// Answer with ``SocketsReply``.
+    case sockets
+    /// Answer with ``CatReply``.
+    case cat(name: String)
+    /// Answer with ``UpdateReply``.
+    case update
+    /// Answer with ``ShutdownReply``s.
+    case shutdown
+
+    /// Which processes of a service get a signal.
+    public enum SignalTarget: String, Codable, Sendable, CaseIterable {
+        /// The main process.
+        case main
+        /// Every process of the unit.
+        case all
+    }
+
+    /// Understands a call.
+    /// - Throws: ``ControlError`` to be sent back as it is: unknown interface or method, a parameter that is missing,
+    ///   unknown or of the wrong type, or `upgrade`, which no method offers.
+    public init(_ call: Call) throws(ControlError) {
+        guard !call.upgrade else { throw .methodNotImplemented(method: call.method) }
+        if let method = ServiceMethod(rawValue: call.method) {
+            switch method {
+            case .getInfo: self = try call.withoutParameters(.getInfo)
+            case .getInterfaceDescription:
+                self = .getInterfaceDescription(interface: try call.read(Parameters.Interface.self).interface)
+            }
+            return
+        }
+        guard Interfaces.all.contains(where: { $0.name == call.interface }) else {
+            throw .interfaceNotFound(interface: call.interface)
+        }
+        guard let method = ManagerMethod(rawValue: call.method) else { throw .methodNotFound(method: call.method) }
+        self = try Request.manager(method, call)
+    }
+
+    private static func manager(_ method: ManagerMethod, _ call: Call) throws(ControlError) -> Request {
+        func name() throws(ControlError) -> String { try call.read(Parameters.Name.self).name }
+        switch method {
+        case .status: return .status(names: try call.read(Parameters.Names.self).names)
+        case .start:
+            let parameters = try call.read(Parameters.NameHold.self)
+            return .start(name: parameters.name, hold: parameters.hold ?? false)
+        case .stop: return .stop(name: try name())
+        case .restart:
+            let parameters = try call.read(Parameters.NameHard.self)
+            return .restart(name: parameters.name, hard: parameters.hard ?? false)
+        case .reload: return .reload(name: try name())
+        case .swap:
+            let parameters = try call.read(Parameters.NameHold.self)
+            return .swap(name: parameters.name, hold: parameters.hold ?? false)
+        case .promote: return .promote(name: try name())
+        case .abort: return .abort(name: try name())
+        case .rollback: return .rollback(name: try name())
+        case .drain:
+            let parameters = try call.read(Parameters.NameNow.self)
+            return .drain(name: parameters.name, now: parameters.now ?? false)
+        case .signal:
+            let parameters = try call.read(Parameters.Signal.self)
+            return .signal(name: parameters.name, signal: parameters.signal, who: parameters.who ?? .main)
+        case .history:
+            let parameters = try call.read(Parameters.History.self)
+            if let limit = parameters.limit, limit < 0 { throw .invalidParameter(parameter: "limit") }
+            return .history(name: parameters.name, limit: parameters.limit)
+        case .generations: return .generations(name: try call.read(Parameters.OptionalName.self).name)
+        case .cat: return .cat(name: try name())
+        case .sockets: return try call.withoutParameters(.sockets)
+        case .update: return try call.withoutParameters(.update)
+        case .shutdown: return try call.withoutParameters(.shutdown)
+        case .describe: return try call.withoutParameters(.describe)
+        }
+    }
+
+    /// The full name of the method.
+    public var method: String {
+        switch self {
+        case .getInfo: ServiceMethod.getInfo.rawValue
+        case .getInterfaceDescription: ServiceMethod.getInterfaceDescription.rawValue
+        case .describe: ManagerMethod.describe.rawValue
+        case .status: ManagerMethod.status.rawValue
+        case .start: ManagerMethod.start.rawValue
+        case .stop: ManagerMethod.stop.rawValue
+        case .restart: ManagerMethod.restart.rawValue
+        case .reload: ManagerMethod.reload.rawValue
+        case .swap: ManagerMethod.swap.rawValue
+        case .promote: ManagerMethod.promote.rawValue
+        case .abort: ManagerMethod.abort.rawValue
+        case .rollback: ManagerMethod.rollback.rawValue
+        case .drain: ManagerMethod.drain.rawValue
+        case .signal: ManagerMethod.signal.rawValue
+        case .history: ManagerMethod.history.rawValue
+        case .generations: ManagerMethod.generations.rawValue
+        case .sockets: ManagerMethod.sockets.rawValue
+        case .cat: ManagerMethod.cat.rawValue
+        case .update: ManagerMethod.update.rawValue
+        case .shutdown: ManagerMethod.shutdown.rawValue
+        }
+    }
+
+    /// It changes something, so only root and the group `holdfast` may ask for it. Everything else only looks.
+    public var changesSomething: Bool {
+        switch self {
+        case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .update, .shutdown:
+            true
+        }
+    }
+
+    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not.
+    public var streams: Bool {
+        switch self {
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
+        case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
+            .update:
+            false
+        }
+    }
+
+    /// The call that asks for this.
+    /// - Parameter more: ask for progress; only sensible if ``streams``.
+    public func call(more: Bool = false, oneway: Bool = false) -> Call {
+        Call(method: method, parameters: parameters, oneway: oneway, more: more)
+    }
+
+    private var parameters: JSONObject {
+        switch self {
+        case .getInfo, .describe, .sockets, .update, .shutdown: .empty
+        case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
+        case .status(let names): .of(Parameters.Names(names: names))
+        case .start(let name, let hold), .swap(let name, let hold):
+            .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
+        case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
+        case .stop(let name), .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
+            .cat(let name):
+            .of(Parameters.Name(name: name))
+        case .drain(let name, let now): .of(Parameters.NameNow(name: name, now: now ? true : nil))
+        case .signal(let name, let signal, let who):
+            .of(Parameters.Signal(name: name, signal: signal, who: who == .main ? nil : who))
+        case .history(let name, let limit): .of(Parameters.History(name: name, limit: limit))
+        case .generations(let name): .of(Parameters.OptionalName(name: name))
+        }
+    }
+}
+
+/// The methods that every Varlink service has.
+enum ServiceMethod: String, CaseIterable {
+    case getInfo = "org.varlink.service.GetInfo"
+    case getInterfaceDescription = "org.varlink.service.GetInterfaceDescription"
+}
+
+/// The methods of `io.holdfast.Manager`.
+enum ManagerMethod: String, CaseIterable {
+    case describe = "io.holdfast.Manager.Describe"
+    case status = "io.holdfast.Manager.Status"
+    case start = "io.holdfast.Manager.Start"
+    case stop = "io.holdfast.Manager.Stop"
+    case restart = "io.holdfast.Manager.Restart"
+    case reload = "io.holdfast.Manager.Reload"
+    case swap = "io.holdfast.Manager.Swap"
+    case promote = "io.holdfast.Manager.Promote"
+    case abort = "io.holdfast.Manager.Abort"
+    case rollback = "io.holdfast.Manager.Rollback"
+    case drain = "io.holdfast.Manager.Drain"
+    case signal = "io.holdfast.Manager.Signal"
+    case history = "io.holdfast.Manager.History"
+    case generations = "io.holdfast.Manager.Generations"
+    case sockets = "io.holdfast.Manager.Sockets"
+    case cat = "io.holdfast.Manager.Cat"
+    case update = "io.holdfast.Manager.Update"
+    case shutdown = "io.holdfast.Manager.Shutdown"
+}
+
+/// The parameters of the methods as they lie in a message. `names` lists what may occur: a misspelt optional
+/// parameter must not be taken for an absent one.
+private protocol CallParameters: Codable {
+    static var names: [String] { get }
+}
+
+private enum Parameters {
+    struct None: CallParameters { static let names: [String] = [] }
+    struct Name: CallParameters {
+        static let names = ["name"]
+        var name: String
+    }
+    struct OptionalName: CallParameters {
+        static let names = ["name"]
+        var name: String?
+    }
+    struct Names: CallParameters {
+        static let names = ["names"]
+        var names: [String]?
+    }
+    struct NameHold: CallParameters {
+        static let names = ["name", "hold"]
+        var name: String
+        var hold: Bool?
+    }
+    struct NameHard: CallParameters {
+        static let names = ["name", "hard"]
+        var name: String
+        var hard: Bool?
+    }
+    struct NameNow: CallParameters {
+        static let names = ["name", "now"]
+        var name: String
+        var now: Bool?
+    }
+    struct Signal: CallParameters {
+        static let names = ["name", "signal", "who"]
+        var name: String
+        var signal: String
+        var who: Request.SignalTarget?
+    }
+    struct History: CallParameters {
+        static let names = ["name", "limit"]
+        var name: String?
+        var limit: Int?
+    }
+    struct Interface: CallParameters {
+        static let names = ["interface"]
+        var interface: String
+    }
+}
+
+extension Call {
+    fileprivate func withoutParameters(_ request: Request) throws(ControlError) -> Request {
+        _ = try read(Parameters.None.self)
+        return request
+    }
+
+    /// For some values (1.5 as an integer, half a surrogate pair) the decoder does not say where they are. The member
+    /// that it dislikes just as vaguely when it stands alone is the one.
+    private func culprit<P: CallParameters>(_: P.Type) -> String? {
+        let members = (try? JSONScanner.members(of: parameters.bytes)) ?? []
+        return members.first { member in
+            let alone = Array("{\"\(member.name)\":".utf8) + parameters.bytes[member.value] + [UInt8(ascii: "}")]
+            do {
+                _ = try JSONObject(trusted: alone).decode(P.self)
+                return false
+            } catch {
+                return error == .badMember("parameters")
+            }
+        }?.name
+    }
+
+    fileprivate func read<P: CallParameters>(_: P.Type) throws(ControlError) -> P {
+        if let unknown = parameters.names.first(where: { !P.names.contains($0) }) {
+            throw .invalidParameter(parameter: unknown)
+        }
+        do {
+            return try parameters.decode(P.self)
+        } catch {
+            switch error {
+            case .badMember(let name) where P.names.contains(name): throw .invalidParameter(parameter: name)
+            case .badMember, .tooLarge, .tooDeep, .malformed:
+                throw .invalidParameter(parameter: culprit(P.self) ?? "parameters")
+            }
+        }
+    }
+}
+
+extension JSONObject {
+    /// Parameters hold strings, booleans and integers only; writing them cannot fail.
+    fileprivate static func of(_ value: some Encodable) -> JSONObject {
+        (try? JSONObject(encoding: value)) ?? .empty
+    }
+}

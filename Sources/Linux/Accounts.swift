@@ -1,0 +1,127 @@
+import Glibc
+import SystemPackage
+
+/// Who a program runs as.
+public struct Credentials: Equatable, Sendable {
+    public var uid: UInt32
+    public var gid: UInt32
+    /// The complete supplementary list; the primary group need not be in it.
+    public var groups: [UInt32]
+
+    public init(uid: UInt32, gid: UInt32, groups: [UInt32]) {
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+    }
+
+    /// Whether an unprivileged process is this already, so that nothing has to be changed.
+    var isCurrent: Bool { uid != 0 && uid == geteuid() && gid == getegid() }
+}
+
+/// A name that the user database does not have: `user nosuch does not exist`.
+public struct UnknownAccount: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: String, Sendable { case user, group }
+    public var kind: Kind
+    public var name: String
+    public var description: String { "\(kind.rawValue) \(name) does not exist" }
+}
+
+/// A user of passwd(5).
+public struct User: Equatable, Sendable {
+    public var name: String
+    public var uid: UInt32
+    public var gid: UInt32
+    public var home: String
+    public var shell: String
+}
+
+/// Lookups in the user database. They read files (or ask NSS): for the time before a start, not for a hot path.
+public enum Accounts {
+    /// A database entry is at most this long.
+    private static let bound = 1 << 20
+
+    /// The user by name, or by number if `name` is one. A number needs no entry: its group is then the same number.
+    public static func user(_ name: String) throws(UnknownAccount) -> User {
+        let number = UInt32(name)
+        let found = record { (entry: inout passwd, buffer, size) in
+            var result: UnsafeMutablePointer<passwd>?
+            let status =
+                number.map { getpwuid_r($0, &entry, buffer, size, &result) }
+                ?? getpwnam_r(name, &entry, buffer, size, &result)
+            return (status, result != nil)
+        } read: { (entry: passwd) in
+            User(
+                name: String(cString: entry.pw_name), uid: entry.pw_uid, gid: entry.pw_gid,
+                home: String(cString: entry.pw_dir), shell: String(cString: entry.pw_shell))
+        }
+        if let found { return found }
+        // 65535 and -1 mean "no change" to the kernel's calls.
+        guard let number, number != .max, number != 65535 else { throw UnknownAccount(kind: .user, name: name) }
+        return User(name: name, uid: number, gid: number, home: "/", shell: "/bin/sh")
+    }
+
+    /// The group's number by name or number.
+    public static func group(_ name: String) throws(UnknownAccount) -> UInt32 {
+        if let number = UInt32(name), number != .max, number != 65535 { return number }
+        let found = record { (entry: inout Glibc.group, buffer, size) in
+            var result: UnsafeMutablePointer<Glibc.group>?
+            let status = getgrnam_r(name, &entry, buffer, size, &result)
+            return (status, result != nil)
+        } read: { (entry: Glibc.group) in entry.gr_gid }
+        guard let found else { throw UnknownAccount(kind: .group, name: name) }
+        return found
+    }
+
+    /// What `User=`, `Group=` and `SupplementaryGroups=` mean together: the user's own groups, then those named.
+    /// Without a user, only the group changes.
+    public static func credentials(
+        user userName: String?, group groupName: String?, supplementaryGroups: [String]
+    ) throws(UnknownAccount) -> Credentials {
+        let account: User? = if let userName { try user(userName) } else { nil }
+        let gid: UInt32 = if let groupName { try group(groupName) } else { account?.gid ?? getegid() }
+        var groups: [UInt32] = []
+        if let account { groups = memberships(of: account.name, gid) }
+        for name in supplementaryGroups {
+            let number = try group(name)
+            if !groups.contains(number) { groups.append(number) }
+        }
+        return Credentials(uid: account?.uid ?? geteuid(), gid: gid, groups: groups)
+    }
+
+    /// getgrouplist(3), at most 65536 (NGROUPS_MAX).
+    private static func memberships(of name: String, _ gid: UInt32) -> [UInt32] {
+        var count: Int32 = 64
+        var groups = [gid_t](repeating: 0, count: 64)
+        if getgrouplist(name, gid, &groups, &count) < 0 {
+            count = min(max(count, 0), 65536)
+            groups = [gid_t](repeating: 0, count: Int(count))
+            guard getgrouplist(name, gid, &groups, &count) >= 0 else { return [gid] }
+        }
+        return Array(groups.prefix(Int(count)))
+    }
+
+    /// The reentrant calls of getpwnam(3) and getgrnam(3) want a buffer of a size that nobody knows.
+    private static func record<Entry, Result>(
+        _ call: (inout Entry, UnsafeMutablePointer<CChar>, Int) -> (Int32, Bool), read: (Entry) -> Result
+    ) -> Result? {
+        var size = 4096
+        while size <= bound {
+            let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
+            let entry = UnsafeMutablePointer<Entry>.allocate(capacity: 1)
+            defer {
+                buffer.deallocate()
+                entry.deallocate()
+            }
+            // The database fills a plain C struct; zeroes are a valid one.
+            UnsafeMutableRawPointer(entry).initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<Entry>.size)
+            let (status, found) = call(&entry.pointee, buffer, size)
+            if status == ERANGE {
+                size *= 4
+                continue
+            }
+            if status == EINTR { continue }
+            return status == 0 && found ? read(entry.pointee) : nil
+        }
+        return nil
+    }
+}

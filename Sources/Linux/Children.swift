@@ -1,0 +1,113 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// The children of the daemon: those it started, and orphans that fell to it as a subreaper.
+///
+/// A child of ours is reaped only after its exit was dispatched, so its pid, /proc entry and process group stay its own
+/// while the handler looks. Orphans have nobody to tell and are reaped at once. Nothing polls: SIGCHLD starts a pass over
+/// the dead, and a pass that meets a child of ours whose exit has not been dispatched yet goes on after that dispatch.
+public final class Children {
+    private let loop: EventLoop
+    private var own: Set<Int32> = []
+    private var signalSource: SignalSource?
+    private var passPending = false
+
+    public init(loop: EventLoop) { self.loop = loop }
+
+    /// Makes us the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER) and reaps them from now on. SIGCHLD must be
+    /// blocked (`EventLoop.blockSignals`).
+    public func adoptOrphans() throws(SystemError) {
+        try check(holdfast_become_subreaper(1), "become subreaper")
+        signalSource = try loop.addSignal(.child) { [unowned self] in reapOrphans() }
+    }
+
+    /// Starts a program that `watch` or `abandon` must follow.
+    public func spawn(_ plan: SpawnPlan) throws(SpawnError) -> Child {
+        let child = try ProcessSpawner.spawn(plan)
+        // Nothing is dispatched between the start and this line: the reaper never sees it unknown.
+        own.insert(child.pid)
+        return child
+    }
+
+    /// Waits for the end of a child, or of any process by handle: one that is not ours ends `.unknown`.
+    /// The handle must outlive the source. The child is reaped after `handler` has returned.
+    public func watch(
+        _ handle: borrowing ProcessHandle, _ handler: @escaping (ExitStatus) -> Void
+    ) throws(SystemError) -> ChildExitSource {
+        let pid = handle.pid
+        let source = ChildExitSource(pid: pid, descriptor: handle.descriptor.raw, children: self, handler)
+        let io = try loop.addIO(handle.descriptor.raw, .readable, priority: .childExits) { [unowned source] _ in
+            source.fire()
+        }
+        source.attach(io)
+        return source
+    }
+
+    /// Leaves a child to the reaper of orphans: nobody will ask for its exit.
+    public func abandon(pid: Int32) {
+        own.remove(pid)
+        reapOrphans()
+    }
+
+    /// Reaps every dead child that is not one of ours, without waiting.
+    public func reapOrphans() {
+        passPending = false
+        while true {
+            var dead = holdfast_exit()
+            // Only looks: who is reaped is decided by pid afterwards.
+            guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
+            if own.contains(dead.pid) {
+                // The kernel shows the same one first again and again: wait until its own dispatch has reaped it.
+                passPending = true
+                return
+            }
+            guard holdfast_wait(Int32(HOLDFAST_WAIT_PID), dead.pid, 1, &dead) == 0 else { return }
+        }
+    }
+
+    fileprivate func reaped(_ pid: Int32) {
+        own.remove(pid)
+        if passPending { reapOrphans() }
+    }
+}
+
+/// The wait for one process. Its handler runs once.
+public final class ChildExitSource {
+    private let pid: Int32
+    private let descriptor: Int32
+    private unowned let children: Children
+    private var io: IOSource?
+    private var handler: ((ExitStatus) -> Void)?
+
+    fileprivate init(pid: Int32, descriptor: Int32, children: Children, _ handler: @escaping (ExitStatus) -> Void) {
+        self.pid = pid
+        self.descriptor = descriptor
+        self.children = children
+        self.handler = handler
+    }
+
+    fileprivate func attach(_ source: IOSource) { io = source }
+
+    /// Ends the wait. A child of ours then stays a zombie until `Children.abandon`.
+    public func cancel() {
+        io?.cancel()
+        handler = nil
+    }
+
+    fileprivate func fire() {
+        var dead = holdfast_exit()
+        let result = holdfast_wait(Int32(HOLDFAST_WAIT_PIDFD), descriptor, 0, &dead)
+        // Readable without an exit to report: a leader that ended while its other threads run on.
+        if result == 0 && dead.pid == 0 { return }
+        let status = result == 0 ? ExitStatus(dead) : .unknown
+        let handler = handler
+        let children = children
+        let pid = pid
+        cancel()
+        handler?(status)
+        // By pid, because the handler may have closed the descriptor; a zombie's pid is given to nobody else.
+        if result == 0 { _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead) }
+        children.reaped(pid)
+    }
+}

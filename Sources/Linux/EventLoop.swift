@@ -1,0 +1,166 @@
+import CSpawn
+import CSystemd
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// The one loop of the daemon, over sd-event(3), and the executor of its actor. It wakes up only for something that happened.
+///
+/// Sendable without the compiler's check, because `SerialExecutor` asks for it. The proof: `enqueue` touches only `jobs` (a
+/// mutex) and the eventfd (a `let`, and write(2) is thread-safe); `thread` is a `let`; every other member begins with
+/// `assumeOnThread()`, so sd-event is touched by the thread that made the loop and by no other.
+public final class EventLoop: SerialExecutor, @unchecked Sendable {
+    private let event: OpaquePointer
+    private let thread = pthread_self()
+    private let jobs = Mutex<[UnownedJob]>([])
+    private let wakeUp: OwnedDescriptor
+    private var jobSource: IOSource?
+
+    /// A loop for the calling thread. Throws when the kernel has no descriptors left.
+    public init() throws(SystemError) {
+        var pointer: OpaquePointer?
+        try check(sd_event_new(&pointer), "create event loop")
+        guard let pointer else { throw SystemError("create event loop", nil, .noMemory) }
+        event = pointer
+        do throws(SystemError) {
+            let number = try checkErrno(eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd")
+            wakeUp = OwnedDescriptor(owning: number)
+        } catch {
+            sd_event_unref(pointer)
+            throw error
+        }
+        // Unowned: the source lives in this loop and goes with it.
+        jobSource = try IOSource(event, wakeUp.raw, .readable, .jobs) { [unowned self] _ in runJobs() }
+    }
+
+    deinit {
+        jobSource?.cancel()
+        sd_event_unref(event)
+    }
+
+    private func assumeOnThread() {
+        precondition(pthread_equal(thread, pthread_self()) != 0, "the event loop was used from another thread")
+    }
+
+    // MARK: Time
+
+    /// CLOCK_MONOTONIC now, in nanoseconds.
+    public var now: Int64 { Self.now }
+
+    /// CLOCK_MONOTONIC now, in nanoseconds.
+    public static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    // MARK: Sources
+
+    /// Waits for a descriptor, which must outlive the source.
+    public func addIO(
+        _ descriptor: Int32, _ events: IOEvents, priority: DispatchPriority,
+        _ handler: @escaping (IOEvents) -> Void
+    ) throws(SystemError) -> IOSource {
+        assumeOnThread()
+        return try IOSource(event, descriptor, events, priority, handler)
+    }
+
+    /// A timer, disarmed. `accuracy` in microseconds: how much later it may fire to share a wake-up with others.
+    public func addTimer(
+        accuracy: UInt64 = 1000, priority: DispatchPriority = .timers, _ handler: @escaping () -> Void
+    ) throws(SystemError) -> TimerSource {
+        assumeOnThread()
+        return try TimerSource(event, max(1, accuracy), priority, handler)
+    }
+
+    /// Waits for a signal to this process, which `blockSignals` must have blocked before the first other thread.
+    public func addSignal(
+        _ signal: Signal, priority: DispatchPriority = .signals, _ handler: @escaping () -> Void
+    ) throws(SystemError) -> SignalSource {
+        assumeOnThread()
+        return try SignalSource(event, signal, priority, handler)
+    }
+
+    /// Runs `handler` once, in a later round, after everything that is ready now and of a higher priority.
+    public func addDeferred(
+        priority: DispatchPriority = .jobs, _ handler: @escaping () -> Void
+    ) throws(SystemError) -> DeferredSource {
+        assumeOnThread()
+        return try DeferredSource(event, priority, handler)
+    }
+
+    /// Blocks signals for this thread and those it starts, so that they wait for `addSignal` instead of killing us.
+    /// Call first in the program.
+    public static func blockSignals(_ signals: [Signal]) {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for signal in signals { sigaddset(&set, signal.rawValue) }
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    // MARK: Running
+
+    /// Dispatches until `exit`; returns its code.
+    public func run() throws(SystemError) -> Int32 {
+        assumeOnThread()
+        return try check(sd_event_loop(event), "run event loop")
+    }
+
+    /// Waits for one round and dispatches one source. False when `timeout` (microseconds; nil: for ever) passed first.
+    @discardableResult
+    public func runOnce(timeout: UInt64? = nil) throws(SystemError) -> Bool {
+        assumeOnThread()
+        return try check(sd_event_run(event, timeout ?? UInt64.max), "run event loop") > 0
+    }
+
+    /// Lets `run` return `code` after this round.
+    public func exit(_ code: Int32) {
+        assumeOnThread()
+        sd_event_exit(event, code)
+    }
+
+    /// Answers the watchdog of our own parent (WATCHDOG_USEC), if it set one. The only thing here that is periodic.
+    @discardableResult
+    public func enableWatchdog() -> Bool {
+        assumeOnThread()
+        return sd_event_set_watchdog(event, 1) > 0
+    }
+
+    // MARK: Executor
+
+    /// Queues a job of the actor; from any thread.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let wasEmpty = jobs.withLock { queue in
+            queue.append(job)
+            return queue.count == 1
+        }
+        // One write wakes the loop for all that is queued. It cannot fail: a counter at its limit is readable anyway.
+        if wasEmpty {
+            var one: UInt64 = 1
+            _ = write(wakeUp.raw, &one, 8)
+        }
+    }
+
+    private func runJobs() {
+        // First the counter, then the queue: a job queued in between writes again. The other way round it would be lost.
+        var count: UInt64 = 0
+        _ = read(wakeUp.raw, &count, 8)
+        let batch = jobs.withLock { queue in
+            let batch = queue
+            queue.removeAll(keepingCapacity: true)
+            return batch
+        }
+        for job in batch { job.runSynchronously(on: asUnownedSerialExecutor()) }
+    }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    public func checkIsolated() { assumeOnThread() }
+
+    public func isIsolatingCurrentContext() -> Bool? { pthread_equal(thread, pthread_self()) != 0 }
+}
+
+/// Tells our own parent something by the notify protocol (sd_notify(3)), `READY=1` for one. False when nobody listens.
+@discardableResult
+public func notifyParent(_ state: String) -> Bool { sd_notify(0, state) > 0 }

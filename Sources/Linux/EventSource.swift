@@ -1,0 +1,197 @@
+import CSpawn
+import CSystemd
+import Glibc
+import SystemPackage
+
+/// The order in which things that are ready at the same moment are dispatched. The one place that says it.
+public enum DispatchPriority: Int64, CaseIterable, Sendable {
+    /// First: `READY=1` or `MAINPID=` sent just before an exit still counts.
+    case notifyMessages = -50
+    /// Before signals and timers: a start timeout that fires together with the exit is an exit.
+    case childExits = -40
+    /// SIGCHLD of adopted orphans after our own children, which must be told first; SIGTERM before new work.
+    case signals = -30
+    /// After what happened, so that a deadline loses against the event that it waits for.
+    case timers = -20
+    /// Probe answers and captured output; neither may delay the above.
+    case probesAndLogs = -10
+    /// Jobs of the daemon's actor: continuations of what the cases above began.
+    case jobs = -5
+    /// What people ask sees everything that has happened before.
+    case controlRequests = 0
+    /// Cleaning up, when nothing else is ready.
+    case idle = 100
+}
+
+/// What a descriptor is waited for; values of epoll_ctl(2).
+public struct IOEvents: OptionSet, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+    public static let readable = IOEvents(rawValue: EPOLLIN.rawValue)
+    public static let writable = IOEvents(rawValue: EPOLLOUT.rawValue)
+    /// Exceptional state; cgroup.events says "changed" with it.
+    public static let priority = IOEvents(rawValue: EPOLLPRI.rawValue)
+    /// Always reported, also when not asked for.
+    public static let error = IOEvents(rawValue: EPOLLERR.rawValue)
+    /// Always reported, also when not asked for.
+    public static let hangUp = IOEvents(rawValue: EPOLLHUP.rawValue)
+    public static let peerClosed = IOEvents(rawValue: EPOLLRDHUP.rawValue)
+}
+
+/// Something the loop waits for. Ends with `cancel()` or with its last reference; cancelling inside its own handler is safe.
+public class EventSource {
+    fileprivate(set) var pointer: OpaquePointer?
+
+    fileprivate init() {}
+
+    deinit { dropPointer() }
+
+    /// Ends the wait; the handler never runs again. Doing it twice is harmless.
+    public func cancel() {
+        dropPointer()
+        forgetHandler()
+    }
+
+    /// Whether it can still fire.
+    public var isActive: Bool { pointer != nil }
+
+    /// Drops the closure, and with it a cycle through what the closure captured.
+    fileprivate func forgetHandler() {}
+
+    private func dropPointer() {
+        guard let source = pointer else { return }
+        pointer = nil
+        // Order matters: first off, so that it cannot fire again should sd-event hold a reference while it dispatches.
+        sd_event_source_set_enabled(source, Int32(SD_EVENT_OFF))
+        sd_event_source_unref(source)
+    }
+
+    /// The value that sd-event hands back to a handler. Unretained: a source that is gone has been taken out of the loop.
+    fileprivate var userData: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
+
+    fileprivate func configure(_ priority: DispatchPriority, _ name: String) throws(SystemError) {
+        try check(sd_event_source_set_priority(pointer, priority.rawValue), "event priority", name)
+    }
+}
+
+/// Keeps `source` alive while its handler runs: the handler may drop the last reference.
+private func dispatch<Source: EventSource>(
+    _ userData: UnsafeMutableRawPointer?, as: Source.Type, _ body: (Source) -> Void
+) -> Int32 {
+    guard let userData else { return 0 }
+    let source = Unmanaged<Source>.fromOpaque(userData).takeUnretainedValue()
+    withExtendedLifetime(source) { body(source) }
+    return 0
+}
+
+/// Readiness of a descriptor (sd_event_add_io(3)); level-triggered.
+public final class IOSource: EventSource {
+    private var handler: ((IOEvents) -> Void)?
+
+    init(
+        _ event: OpaquePointer, _ descriptor: Int32, _ events: IOEvents, _ priority: DispatchPriority,
+        _ handler: @escaping (IOEvents) -> Void
+    ) throws(SystemError) {
+        self.handler = handler
+        super.init()
+        let result = sd_event_add_io(
+            event, &pointer, descriptor, events.rawValue,
+            { _, _, ready, userData in
+                dispatch(userData, as: IOSource.self) { $0.handler?(IOEvents(rawValue: ready)) }
+            }, userData)
+        try check(result, "watch descriptor", "\(descriptor)")
+        try configure(priority, "descriptor")
+    }
+
+    /// Changes what is waited for; the empty set still reports errors and hang-ups.
+    public func setEvents(_ events: IOEvents) throws(SystemError) {
+        guard let pointer else { return }
+        try check(sd_event_source_set_io_events(pointer, events.rawValue), "watch descriptor")
+    }
+
+    /// Pauses and resumes without giving up the source.
+    public func setEnabled(_ on: Bool) {
+        guard let pointer else { return }
+        sd_event_source_set_enabled(pointer, on ? Int32(SD_EVENT_ON) : Int32(SD_EVENT_OFF))
+    }
+
+    fileprivate override func forgetHandler() { handler = nil }
+}
+
+/// A timer on CLOCK_MONOTONIC that fires once per `arm`.
+public final class TimerSource: EventSource {
+    private var handler: (() -> Void)?
+
+    init(
+        _ event: OpaquePointer, _ accuracy: UInt64, _ priority: DispatchPriority, _ handler: @escaping () -> Void
+    ) throws(SystemError) {
+        self.handler = handler
+        super.init()
+        let result = sd_event_add_time(
+            event, &pointer, CLOCK_MONOTONIC, UInt64.max, accuracy,
+            { _, _, userData in dispatch(userData, as: TimerSource.self) { $0.handler?() } }, userData)
+        try check(result, "add timer")
+        sd_event_source_set_enabled(pointer, Int32(SD_EVENT_OFF))
+        try configure(priority, "timer")
+    }
+
+    /// Fires once when CLOCK_MONOTONIC reaches `nanoseconds`, never earlier; replaces an earlier arming. A time in the
+    /// past fires in the loop's next round.
+    public func arm(at nanoseconds: Int64) {
+        guard let pointer else { return }
+        // sd-event counts microseconds; rounding up, so that whoever looks at the clock finds the deadline passed.
+        let microseconds = UInt64(max(0, nanoseconds)) / 1000 + (nanoseconds % 1000 > 0 ? 1 : 0)
+        sd_event_source_set_time(pointer, microseconds)
+        sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
+    }
+
+    /// Does not fire until armed again.
+    public func disarm() {
+        guard let pointer else { return }
+        sd_event_source_set_enabled(pointer, Int32(SD_EVENT_OFF))
+    }
+
+    fileprivate override func forgetHandler() { handler = nil }
+}
+
+/// A signal sent to this process, read through signalfd(2); it must be blocked (`EventLoop.blockSignals`).
+public final class SignalSource: EventSource {
+    private var handler: (() -> Void)?
+
+    init(
+        _ event: OpaquePointer, _ signal: Signal, _ priority: DispatchPriority, _ handler: @escaping () -> Void
+    ) throws(SystemError) {
+        self.handler = handler
+        super.init()
+        let result = sd_event_add_signal(
+            event, &pointer, signal.rawValue,
+            { _, _, userData in dispatch(userData, as: SignalSource.self) { $0.handler?() } }, userData)
+        try check(result, "watch signal", signal.name)
+        try configure(priority, "signal")
+    }
+
+    fileprivate override func forgetHandler() { handler = nil }
+}
+
+/// A closure that runs once, in a later round of the loop (sd_event_add_defer(3)); the loop keeps it alive until then.
+public final class DeferredSource: EventSource {
+    private var handler: (() -> Void)?
+
+    init(_ event: OpaquePointer, _ priority: DispatchPriority, _ handler: @escaping () -> Void) throws(SystemError) {
+        self.handler = handler
+        super.init()
+        let result = sd_event_add_defer(
+            event, &pointer,
+            { _, userData in
+                dispatch(userData, as: DeferredSource.self) { source in
+                    let handler = source.handler
+                    source.cancel()
+                    handler?()
+                }
+            }, userData)
+        try check(result, "add deferred work")
+        try configure(priority, "deferred work")
+    }
+
+    fileprivate override func forgetHandler() { handler = nil }
+}

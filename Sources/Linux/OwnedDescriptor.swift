@@ -1,0 +1,108 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// A descriptor with one owner, closed when its owner goes.
+///
+/// Close-on-exec from birth: only a `SpawnPlan` hands one to a program.
+public struct OwnedDescriptor: ~Copyable, Sendable {
+    /// The number, for a call during which the owner stays alive.
+    public let raw: Int32
+
+    /// Takes ownership of `raw`, which must be open and owned by nobody else.
+    public init(owning raw: Int32) { self.raw = raw }
+
+    deinit {
+        // The result is of no use: after EINTR or EIO the number is free on Linux all the same (close(2)).
+        _ = close(raw)
+    }
+
+    /// Gives ownership away; the caller closes.
+    public consuming func release() -> Int32 {
+        let number = raw
+        discard self
+        return number
+    }
+
+    /// Another descriptor of the same open file description, close-on-exec (F_DUPFD_CLOEXEC).
+    public borrowing func duplicate() throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try check(holdfast_duplicate(raw, 3), "duplicate descriptor", "\(raw)"))
+    }
+
+    /// Sets or clears O_NONBLOCK, which belongs to the open file description and so to all who share it.
+    public borrowing func setNonBlocking(_ on: Bool) throws(SystemError) {
+        try check(holdfast_set_nonblocking(raw, on ? 1 : 0), "set non-blocking")
+    }
+
+    /// Opens a file, always close-on-exec. `flags` as in open(2).
+    public static func open(
+        _ path: String, _ flags: Int32, mode: mode_t = 0o644
+    ) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try check(holdfast_open(path, flags, mode), "open", path))
+    }
+
+    /// Opens `name` relative to this directory.
+    public borrowing func open(
+        _ name: String, _ flags: Int32, mode: mode_t = 0o644
+    ) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try check(holdfast_openat(raw, name, flags, mode), "open", name))
+    }
+
+    /// /dev/null, open for reading and writing.
+    public static func null() throws(SystemError) -> OwnedDescriptor { try open("/dev/null", O_RDWR) }
+
+    /// A socket, close-on-exec; `type` may carry SOCK_NONBLOCK.
+    static func socket(_ family: Int32, _ type: Int32, _ proto: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try checkErrno(Glibc.socket(family, type | SOCK_CLOEXEC_, proto), "socket"))
+    }
+}
+
+// Glibc imports these as enum values of a C enum, not as numbers.
+let SOCK_CLOEXEC_ = Int32(SOCK_CLOEXEC.rawValue)
+let SOCK_NONBLOCK_ = Int32(SOCK_NONBLOCK.rawValue)
+let SOCK_STREAM_ = Int32(SOCK_STREAM.rawValue)
+let SOCK_DGRAM_ = Int32(SOCK_DGRAM.rawValue)
+
+/// The two ends of a pipe(7).
+public struct Pipe: ~Copyable {
+    public var reading: OwnedDescriptor
+    public var writing: OwnedDescriptor
+
+    /// pipe2(2) with O_CLOEXEC; both ends block unless `nonBlockingReader`.
+    public init(nonBlockingReader: Bool = false) throws(SystemError) {
+        var ends: [Int32] = [-1, -1]
+        try check(holdfast_pipe(&ends), "pipe")
+        let reader = OwnedDescriptor(owning: ends[0])
+        let writer = OwnedDescriptor(owning: ends[1])
+        if nonBlockingReader { try reader.setNonBlocking(true) }
+        reading = reader
+        writing = writer
+    }
+}
+
+extension OwnedDescriptor {
+    /// Reads to the end, at most `limit` bytes; more is EFBIG.
+    public borrowing func readAll(limit: Int, subject: String) throws(SystemError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: min(limit + 1, 65536))
+        while true {
+            let count = read(raw, &buffer, buffer.count)
+            if count < 0 && errno == EINTR { continue }
+            try checkErrno(count, "read", subject)
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limit else { throw SystemError("read", subject, .fileTooLarge) }
+            bytes += buffer[..<count]
+        }
+    }
+
+    /// Writes everything or throws; for files and other descriptors that take all.
+    public borrowing func writeAll(_ bytes: some Sequence<UInt8>, subject: String) throws(SystemError) {
+        let bytes = Array(bytes)
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes.withUnsafeBytes { write(raw, $0.baseAddress.map { $0 + offset }, $0.count - offset) }
+            if count < 0 && errno == EINTR { continue }
+            offset += try checkErrno(count, "write", subject)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Glibc
+import SystemPackage
+
+/// What /proc says about a process at one moment (proc(5)).
+public struct ProcessFacts: Equatable, Sendable {
+    public var pid: Int32
+    public var parent: Int32
+    public var processGroup: Int32
+    public var session: Int32
+    /// In clock ticks since boot. With the pid it names a process for as long as the machine runs.
+    public var startTime: UInt64
+    /// `Z` is a zombie, `X` is dead.
+    public var state: Character
+
+    public var isDead: Bool { state == "Z" || state == "X" }
+
+    /// nil when there is no such process.
+    public static func read(_ pid: Int32) -> ProcessFacts? {
+        guard let bytes = ProcFile.read("/proc/\(pid)/stat", limit: 4096) else { return nil }
+        return ProcessFacts(pid: pid, stat: bytes)
+    }
+
+    init?(pid: Int32, stat bytes: [UInt8]) {
+        // The command name may hold spaces and parentheses: fields are counted from the last ")".
+        guard let end = bytes.lastIndex(of: UInt8(ascii: ")")), end + 2 < bytes.count else { return nil }
+        let fields = bytes[(end + 2)...].split(separator: UInt8(ascii: " "), maxSplits: 21)
+        guard fields.count > 20, let state = fields[0].first,
+            let parent = Int32(ascii: fields[1]), let group = Int32(ascii: fields[2]),
+            let session = Int32(ascii: fields[3]), let start = UInt64(ascii: fields[19])
+        else { return nil }
+        self.pid = pid
+        self.parent = parent
+        processGroup = group
+        self.session = session
+        startTime = start
+        self.state = Character(Unicode.Scalar(state))
+    }
+
+    /// The start time of a process, nil when there is none.
+    public static func startTime(of pid: Int32) -> UInt64? { read(pid)?.startTime }
+
+    /// A variable of the environment that the process was executed with; nil when unset or not ours to read. Looks at the
+    /// first 256 KiB.
+    public static func environmentVariable(_ name: String, of pid: Int32) -> String? {
+        guard let bytes = ProcFile.read("/proc/\(pid)/environ", limit: 1 << 18) else { return nil }
+        let prefix = Array((name + "=").utf8)
+        for variable in bytes.split(separator: 0) where variable.starts(with: prefix) {
+            return String(decoding: variable.dropFirst(prefix.count), as: UTF8.self)
+        }
+        return nil
+    }
+
+    /// The path of its cgroup v2, `/` for the root; nil when unknown.
+    public static func cgroup(of pid: Int32) -> String? {
+        guard let bytes = ProcFile.read("/proc/\(pid)/cgroup", limit: 65536) else { return nil }
+        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "0::".utf8) {
+            return String(decoding: line.dropFirst(3), as: UTF8.self)
+        }
+        return nil
+    }
+
+    /// All pids, in no order.
+    public static func allPids() -> [Int32] {
+        guard let directory = opendir("/proc") else { return [] }
+        defer { closedir(directory) }
+        var pids: [Int32] = []
+        while let entry = readdir(directory) {
+            let pid = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) { Int32(String(cString: $0)) }
+            }
+            if let pid { pids.append(pid) }
+        }
+        return pids
+    }
+
+    /// The parents of a process, nearest first, ours last or the first that is gone; at most 64.
+    public static func ancestors(of pid: Int32) -> [Int32] {
+        var chain: [Int32] = []
+        var current = pid
+        while chain.count < 64, let facts = read(current), facts.parent > 0 {
+            chain.append(facts.parent)
+            if facts.parent == getpid() { break }
+            current = facts.parent
+        }
+        return chain
+    }
+}
+
+/// Memory of a process in bytes.
+public struct MemoryFacts: Equatable, Sendable {
+    /// Proportional share (smaps_rollup); nil where that may not be read.
+    public var proportional: Int?
+    public var resident: Int
+
+    /// nil when there is no such process. Walks the process's page tables: for a status question, not for every event.
+    public static func read(_ pid: Int32) -> MemoryFacts? {
+        guard let status = ProcFile.read("/proc/\(pid)/status", limit: 65536) else { return nil }
+        let rollup = ProcFile.read("/proc/\(pid)/smaps_rollup", limit: 65536)
+        return MemoryFacts(
+            proportional: rollup.flatMap { kilobytes("Pss:", in: $0) }, resident: kilobytes("VmRSS:", in: status) ?? 0)
+    }
+
+    private static func kilobytes(_ key: String, in bytes: [UInt8]) -> Int? {
+        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: key.utf8) {
+            let digits = line.filter { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            return Int(ascii: digits[...]).map { $0 * 1024 }
+        }
+        return nil
+    }
+}
+
+enum ProcFile {
+    /// A file of /proc or cgroupfs, cut at `limit`; nil when it cannot be read.
+    static func read(_ path: String, limit: Int) -> [UInt8]? {
+        guard let file = try? OwnedDescriptor.open(path, O_RDONLY) else { return nil }
+        return read(file.raw, limit: limit)
+    }
+
+    static func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let room = min(4096 + bytes.count, limit - bytes.count)
+            var failed = false
+            let chunk = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+                let got = Glibc.read(descriptor, buffer.baseAddress, room)
+                failed = got < 0 && errno != EINTR
+                count = max(0, got)
+            }
+            if failed { return nil }
+            if chunk.isEmpty { break }
+            bytes += chunk
+        }
+        return bytes
+    }
+}
+
+extension FixedWidthInteger {
+    /// A decimal number in ASCII, without sign rules of its own: what /proc prints.
+    init?(ascii digits: ArraySlice<UInt8>) { self.init(String(decoding: digits, as: UTF8.self)) }
+}

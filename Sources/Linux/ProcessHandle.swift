@@ -1,0 +1,37 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// A process by pidfd: signals reach this process or nobody, also when its pid has been given to another.
+public struct ProcessHandle: ~Copyable {
+    public let pid: Int32
+    public let descriptor: OwnedDescriptor
+
+    init(pid: Int32, owning raw: Int32) {
+        self.pid = pid
+        descriptor = OwnedDescriptor(owning: raw)
+    }
+
+    /// Opens a process that runs now (pidfd_open(2)); ESRCH when there is none. The pid may have been reused since the
+    /// caller learned it: compare start times when that matters (`startTime`).
+    public init(pid: Int32) throws(SystemError) {
+        let raw = try check(holdfast_pidfd_open(pid), "open process", "\(pid)")
+        self.init(pid: pid, owning: raw)
+    }
+
+    /// Opens a process only if it is the one that started at `startTime` (`ProcessFacts.startTime`); ESRCH otherwise.
+    public init(pid: Int32, startTime: UInt64) throws(SystemError) {
+        let opened = OwnedDescriptor(owning: try check(holdfast_pidfd_open(pid), "open process", "\(pid)"))
+        // After opening: whoever has this pid now is the process that the descriptor means, or dead.
+        guard ProcessFacts.read(pid)?.startTime == startTime else {
+            throw SystemError("open process", "\(pid)", .noSuchProcess)
+        }
+        self.init(pid: pid, owning: opened.release())
+    }
+
+    /// Sends a signal (pidfd_send_signal(2)); ESRCH when it is gone and reaped.
+    public borrowing func send(_ signal: Signal) throws(SystemError) {
+        try check(
+            holdfast_pidfd_send_signal(descriptor.raw, signal.rawValue), "send \(signal.name) to process", "\(pid)")
+    }
+}

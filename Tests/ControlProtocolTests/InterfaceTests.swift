@@ -1,0 +1,96 @@
+import FoundationEssentials
+import Testing
+
+@testable import ControlProtocol
+
+/// Reads just enough of Varlink's definition language to compare it with the Swift types.
+private struct Definition {
+    var methods: Set<String> = []
+    var errors: Set<String> = []
+    /// The names in the parentheses of each type.
+    var members: [String: Set<String>] = [:]
+
+    init(_ text: String) {
+        let code = text.split(separator: "\n").filter { !$0.drop(while: { $0 == " " }).hasPrefix("#") }
+        let words = code.joined(separator: "\n")
+        for line in code {
+            let parts = line.split(whereSeparator: { " (".contains($0) }).map(String.init)
+            guard parts.count >= 2 else { continue }
+            switch parts[0] {
+            case "method": methods.insert(parts[1])
+            case "error": errors.insert(parts[1])
+            case "type":
+                guard let start = words.firstRange(of: "type \(parts[1]) (")?.upperBound else { continue }
+                let body: Substring = words[start...].prefix { $0 != ")" }
+                for field in body.split(separator: ",") {
+                    let name: Substring = field.prefix { $0 != ":" }
+                    members[parts[1], default: []].insert(name.filter { $0 != "\n" && $0 != " " })
+                }
+            default: break
+            }
+        }
+    }
+}
+
+@Suite("The interface description")
+struct InterfaceTests {
+    private let definition = Definition(Interface.manager.text)
+
+    @Test("The packaged file is byte for byte what the daemon serves")
+    func packagedFile() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let file = try Data(contentsOf: URL(filePath: "/\(root)/packaging/io.holdfast.Manager.varlink"))
+        #expect(String(decoding: file, as: UTF8.self) == Interface.manager.text)
+    }
+
+    @Test("It declares exactly the methods and errors that exist")
+    func methodsAndErrors() {
+        #expect(definition.methods == Set(ManagerMethod.allCases.map { String($0.rawValue.dropFirst(20)) }))
+        let errors = Samples.errors.map(\.error.name).filter { $0.hasPrefix("io.holdfast.Manager.") }
+        #expect(definition.errors == Set(errors.map { String($0.dropFirst(20)) }))
+    }
+
+    @Test("Its types have exactly the fields that are sent")
+    func fields() throws {
+        func check(_ type: String, _ value: some Encodable) throws {
+            #expect(definition.members[type] == Set(try JSONObject(encoding: value).names), "type \(type)")
+        }
+        try check("ServiceStatus", Samples.service)
+        try check("GenerationStatus", Samples.generation)
+        try check("UnitStatus", Samples.unit)
+        try check("Progress", Samples.progress)
+        try check("FailureReport", Samples.failure)
+        try check("OperationResult", Samples.result)
+        try check("PhaseDurations", Samples.durations)
+        try check("HistoryEntry", Samples.entry)
+        try check("Actor", Actor(uid: 1, user: "a"))
+        try check("GenerationReference", GenerationReference(generation: 1, release: "v1"))
+        try check("SocketStatus", Samples.socket)
+        try check("SocketHolder", SocketHolder(unit: "a", generation: 1))
+        try check("UnitGenerations", UnitGenerations(unit: "a", generations: []))
+        try check("UnitText", UnitText(path: "a", text: "b"))
+        try check("UnitDiagnostic", Samples.diagnostic)
+    }
+
+    @Test("Its enumerations have exactly the values that are sent")
+    func values() {
+        func check<E: RawRepresentable & CaseIterable>(_ type: String, _: E.Type) where E.RawValue == String {
+            #expect(definition.members[type] == Set(E.allCases.map(\.rawValue)), "type \(type)")
+        }
+        check("UnitState", UnitState.self)
+        check("GenerationRole", GenerationRole.self)
+        check("ServiceState", ServiceState.self)
+        check("SwapPhase", SwapPhase.self)
+        check("OperationOutcome", OperationOutcome.self)
+        check("HistoryKind", HistoryKind.self)
+        check("SocketScope", SocketScope.self)
+        check("DiagnosticSeverity", DiagnosticSeverity.self)
+        check("SignalTarget", Request.SignalTarget.self)
+    }
+
+    @Test("An interface that is not ours is not found")
+    func notFound() throws {
+        #expect(try Interfaces.description(of: "org.varlink.service").description.hasPrefix("# What every"))
+        #expect(throws: ControlError.interfaceNotFound(interface: "x")) { try Interfaces.description(of: "x") }
+    }
+}

@@ -1,0 +1,95 @@
+import Testing
+
+@testable import ControlProtocol
+
+private func request(_ method: String, _ parameters: String = "{}") throws -> Request {
+    try Request(Call(message: Array(#"{"method":"\#(method)","parameters":\#(parameters)}"#.utf8)))
+}
+
+private let manager = "io.holdfast.Manager."
+
+@Suite("Understanding requests")
+struct RequestTests {
+    @Test("Every request is sent with the documented parameters and understood again")
+    func roundTrip() throws {
+        for (original, parameters) in Samples.requests {
+            let call = original.call(more: original.streams)
+            #expect(call.parameters.description == parameters)
+            #expect(try Request(Call(message: Array(call.encoded().dropLast()))) == original)
+        }
+        let methods = Set(Samples.requests.map(\.request.method))
+        #expect(methods == Set(ManagerMethod.allCases.map(\.rawValue) + ServiceMethod.allCases.map(\.rawValue)))
+    }
+
+    @Test("An unknown interface, an unknown method and an upgrade are told apart")
+    func unknown() {
+        #expect(throws: ControlError.interfaceNotFound(interface: "io.other")) { try request("io.other.Swap") }
+        #expect(throws: ControlError.interfaceNotFound(interface: "")) { try request("Swap") }
+        #expect(throws: ControlError.methodNotFound(method: manager + "Swop")) { try request(manager + "Swop") }
+        #expect(throws: ControlError.methodNotFound(method: "org.varlink.service.X")) {
+            try request("org.varlink.service.X")
+        }
+        #expect(throws: ControlError.methodNotImplemented(method: manager + "Sockets")) {
+            try Request(Call(method: manager + "Sockets", upgrade: true))
+        }
+    }
+
+    @Test(
+        "The parameter that is missing, misspelt or mistyped is named",
+        arguments: [
+            ("Swap", "{}", "name"), ("Swap", #"{"name":1}"#, "name"), ("Swap", #"{"name":null}"#, "name"),
+            ("Swap", #"{"name":"a","hold":"yes"}"#, "hold"), ("Swap", #"{"name":"a","wait":true}"#, "wait"),
+            ("Status", #"{"names":"a"}"#, "names"), ("Status", #"{"names":["a",1]}"#, "names"),
+            ("Status", #"{"name":["a"]}"#, "name"), ("History", #"{"limit":-1}"#, "limit"),
+            ("History", #"{"limit":1.5}"#, "limit"), ("History", #"{"limit":1e400}"#, "limit"),
+            ("Signal", #"{"name":"a"}"#, "signal"), ("Signal", #"{"name":"a","signal":"HUP","who":"me"}"#, "who"),
+            ("Sockets", #"{"x":1}"#, "x"), ("Swap", #"{"name":"\ud800"}"#, "name"),
+        ])
+    func invalidParameter(method: String, parameters: String, named: String) {
+        #expect(throws: ControlError.invalidParameter(parameter: named)) { try request(manager + method, parameters) }
+    }
+
+    @Test("Only what changes something needs authority, and nothing that changes something goes without")
+    func authority() {
+        let looking = Set(Samples.requests.map(\.request).filter { !$0.changesSomething }.map(\.method))
+        #expect(
+            looking
+                == Set(
+                    ["Describe", "Status", "History", "Generations", "Sockets", "Cat"].map { manager + $0 }
+                        + ServiceMethod.allCases.map(\.rawValue)))
+    }
+}
+
+@Suite("Errors")
+struct ControlErrorTests {
+    @Test("Every error is sent with the documented parameters and read again")
+    func roundTrip() throws {
+        for (error, json) in Samples.errors {
+            let reply = Reply(error)
+            #expect(reply.parameters.description == json)
+            #expect(try Reply(message: Array(reply.encoded().dropLast())).failure == error)
+            #expect(!error.localizedMessage.isEmpty)
+        }
+    }
+
+    @Test("An error that we do not know, or whose parameters we cannot read, is kept as it came")
+    func unknown() throws {
+        let strange = Reply(parameters: try JSONObject(encoding: ["x": 1]), error: "io.x.Strange")
+        #expect(strange.failure?.localizedMessage == #"the daemon answered io.x.Strange {"x":1}"#)
+        let incomplete = Reply(parameters: .empty, error: "io.holdfast.Manager.Busy")
+        #expect(incomplete.failure == .unknown(name: "io.holdfast.Manager.Busy", parameters: .empty))
+    }
+
+    @Test("Sentences name the thing and help on")
+    func sentences() {
+        #expect(
+            ControlError.noSuchUnit(name: "sit", suggestion: "site@.target").localizedMessage
+                == "no such unit: sit (did you mean site@.target?)")
+        #expect(
+            ControlError.noRelease(name: "site@.target").localizedMessage
+                == "site@.target is a template and has no release yet: name one, as in site@v1")
+        #expect(
+            ControlError.invalidUnit(name: "x", diagnostics: [Samples.diagnostic]).localizedMessage
+                == "unit x is invalid: /etc/x.service:3:1: unknown directive (did you mean ExecStart=?)")
+    }
+}

@@ -1,0 +1,152 @@
+import ControlProtocol
+
+/// One value of each type with every field set, and what it must look like on the wire. Other languages read these
+/// names, so a change here is a change of the protocol.
+enum Samples {
+    static let service = ServiceStatus(
+        unit: "app@v3.service", state: .startPre, mainPid: 4711, statusText: "warming up", age: 1.5, restarts: 2,
+        result: "exit status 1 (FAILURE)", ready: true, connections: 12, memory: 1024)
+    static let serviceJSON =
+        #"{"age":1.5,"connections":12,"mainPid":4711,"memory":1024,"ready":true,"restarts":2,"#
+        + #""result":"exit status 1 (FAILURE)","state":"start_pre","statusText":"warming up","unit":"app@v3.service"}"#
+
+    static let generation = GenerationStatus(
+        number: 4, release: "v3", role: .draining, services: [service], age: 60, phase: .cutOver,
+        waitingFor: "edge@v3.service", deadline: 12.5, connections: 3)
+    static let generationJSON =
+        #"{"age":60,"connections":3,"deadline":12.5,"number":4,"phase":"cut_over","release":"v3","role":"draining","#
+        + #""services":[\#(serviceJSON)],"waitingFor":"edge@v3.service"}"#
+
+    static let unit = UnitStatus(
+        unit: "site@.target", description: "The site", state: .swapping, swappable: true, release: "v3",
+        servingGeneration: 4, generations: [generation], reason: "because", since: "2026-11-23T05:02:57Z")
+    static let unitJSON =
+        #"{"description":"The site","generations":[\#(generationJSON)],"reason":"because","release":"v3","#
+        + #""servingGeneration":4,"since":"2026-11-23T05:02:57Z","state":"swapping","swappable":true,"#
+        + #""unit":"site@.target"}"#
+
+    static let progress = Progress(
+        elapsed: 0.25, unit: "site@v3.target", generation: 4, release: "v3", phase: .rollBack,
+        service: "app@v3.service", message: "ready", waitingFor: "edge", connectionsLeft: 9, secondsLeft: 30)
+    static let progressJSON =
+        #"{"connectionsLeft":9,"elapsed":0.25,"generation":4,"message":"ready","phase":"roll_back","release":"v3","#
+        + #""secondsLeft":30,"service":"app@v3.service","unit":"site@v3.target","waitingFor":"edge"}"#
+
+    static let failure = FailureReport(
+        unit: "app@v3.service", phase: .verify, message: "cannot start app@v3.service: no",
+        exitStatus: "signal 9 (KILL)",
+        probeAnswer: "503 Service Unavailable", lastLines: ["a", "b"])
+    static let failureJSON =
+        #"{"exitStatus":"signal 9 (KILL)","lastLines":["a","b"],"message":"cannot start app@v3.service: no","#
+        + #""phase":"verify","probeAnswer":"503 Service Unavailable","unit":"app@v3.service"}"#
+
+    static let durations = PhaseDurations(prepare: 0.5, start: 1, soak: 5, drain: 2, total: 8.5)
+    static let durationsJSON = #"{"drain":2,"prepare":0.5,"soak":5,"start":1,"total":8.5}"#
+
+    static let result = OperationResult(
+        outcome: .rolledBack, unit: "site@v3.target", generation: 4, release: "v3", fromGeneration: 3,
+        fromRelease: "v2", reason: failure, notes: ["edge@v3 moved along"], durations: durations)
+    static let resultJSON =
+        #"{"durations":\#(durationsJSON),"fromGeneration":3,"fromRelease":"v2","generation":4,"#
+        + #""notes":["edge@v3 moved along"],"outcome":"rolled_back","reason":\#(failureJSON),"release":"v3","#
+        + #""unit":"site@v3.target"}"#
+
+    static let entry = HistoryEntry(
+        number: 7, unit: "site@.target", kind: .swap, who: Actor(uid: 1000, user: "ann"), at: "2026-11-23T05:02:57Z",
+        from: GenerationReference(generation: 3, release: "v2"), to: GenerationReference(generation: 4, release: "v3"),
+        outcome: .completed, reason: "x", durations: durations)
+    static let entryJSON =
+        #"{"at":"2026-11-23T05:02:57Z","durations":\#(durationsJSON),"from":{"generation":3,"release":"v2"},"#
+        + #""kind":"swap","number":7,"outcome":"completed","reason":"x","to":{"generation":4,"release":"v3"},"#
+        + #""unit":"site@.target","who":{"uid":1000,"user":"ann"}}"#
+
+    static let socket = SocketStatus(
+        unit: "app@.socket", address: "/run/site/app-v3.sock.4", scope: .generation, generation: 4,
+        descriptorName: "app", listening: true, backlog: 4096, queued: 1,
+        holders: [SocketHolder(unit: "app@v3.service", generation: 4)])
+    static let socketJSON =
+        #"{"address":"/run/site/app-v3.sock.4","backlog":4096,"descriptorName":"app","generation":4,"#
+        + #""holders":[{"generation":4,"unit":"app@v3.service"}],"listening":true,"queued":1,"scope":"generation","#
+        + #""unit":"app@.socket"}"#
+
+    static let diagnostic = UnitDiagnostic(
+        file: "/etc/x.service", line: 3, column: 1, severity: .error, code: "unknown-directive", directive: "ExecStrt=",
+        message: "unknown directive", suggestion: "ExecStart=")
+    static let diagnosticJSON =
+        #"{"code":"unknown-directive","column":1,"directive":"ExecStrt=","file":"/etc/x.service","line":3,"#
+        + #""message":"unknown directive","severity":"error","suggestion":"ExecStart="}"#
+
+    static let describe = DescribeReply(
+        version: "1", pid: 42, unitDirectories: ["/etc/holdfast/units"], runtimeDirectory: "/run/holdfast",
+        stateDirectory: "/var/lib/holdfast", logDirectory: "/var/log/holdfast", userMode: false,
+        startedAt: "2026-11-23T05:02:57Z")
+    static let describeJSON =
+        #"{"logDirectory":"/var/log/holdfast","pid":42,"runtimeDirectory":"/run/holdfast","#
+        + #""startedAt":"2026-11-23T05:02:57Z","stateDirectory":"/var/lib/holdfast","#
+        + #""unitDirectories":["/etc/holdfast/units"],"userMode":false,"version":"1"}"#
+
+    static let update = UpdateReply(changed: ["a"], added: ["b"], removed: ["c"], diagnostics: [diagnostic])
+
+    /// Every request there is, with its parameters as they are sent.
+    static let requests: [(request: Request, parameters: String)] = [
+        (.getInfo, "{}"),
+        (.getInterfaceDescription(interface: "io.holdfast.Manager"), #"{"interface":"io.holdfast.Manager"}"#),
+        (.describe, "{}"),
+        (.status(names: nil), "{}"),
+        (.status(names: ["a", "b"]), #"{"names":["a","b"]}"#),
+        (.start(name: "a", hold: false), #"{"name":"a"}"#),
+        (.start(name: "a", hold: true), #"{"hold":true,"name":"a"}"#),
+        (.stop(name: "a"), #"{"name":"a"}"#),
+        (.restart(name: "a", hard: true), #"{"hard":true,"name":"a"}"#),
+        (.reload(name: "a"), #"{"name":"a"}"#),
+        (.swap(name: "site@v3", hold: true), #"{"hold":true,"name":"site@v3"}"#),
+        (.promote(name: "a"), #"{"name":"a"}"#),
+        (.abort(name: "a"), #"{"name":"a"}"#),
+        (.rollback(name: "a"), #"{"name":"a"}"#),
+        (.drain(name: "a", now: true), #"{"name":"a","now":true}"#),
+        (.signal(name: "a", signal: "HUP", who: .main), #"{"name":"a","signal":"HUP"}"#),
+        (.signal(name: "a", signal: "HUP", who: .all), #"{"name":"a","signal":"HUP","who":"all"}"#),
+        (.history(name: "a", limit: 5), #"{"limit":5,"name":"a"}"#),
+        (.history(name: nil, limit: nil), "{}"),
+        (.generations(name: nil), "{}"),
+        (.sockets, "{}"),
+        (.cat(name: "a"), #"{"name":"a"}"#),
+        (.update, "{}"),
+        (.shutdown, "{}"),
+    ]
+
+    static let errors: [(error: ControlError, json: String)] = [
+        (.interfaceNotFound(interface: "x.y"), #"{"interface":"x.y"}"#),
+        (.methodNotFound(method: "x.y.Z"), #"{"method":"x.y.Z"}"#),
+        (.methodNotImplemented(method: "x.y.Z"), #"{"method":"x.y.Z"}"#),
+        (.invalidParameter(parameter: "name"), #"{"parameter":"name"}"#),
+        (.expectedMore, "{}"),
+        (.noSuchUnit(name: "sit", suggestion: "site@.target"), #"{"name":"sit","suggestion":"site@.target"}"#),
+        (.noSuchUnit(name: "sit", suggestion: nil), #"{"name":"sit"}"#),
+        (.ambiguousName(name: "a", candidates: ["a.service"]), #"{"candidates":["a.service"],"name":"a"}"#),
+        (.invalidUnit(name: "a", diagnostics: [diagnostic]), #"{"diagnostics":[\#(diagnosticJSON)],"name":"a"}"#),
+        (.notSwappable(name: "a", reason: "no [X-Swap]"), #"{"name":"a","reason":"no [X-Swap]"}"#),
+        (.busy(unit: "a", operation: "swap", detail: "verify"), #"{"detail":"verify","operation":"swap","unit":"a"}"#),
+        (.noRelease(name: "site@.target"), #"{"name":"site@.target"}"#),
+        (.nothingToPromote(unit: "a"), #"{"unit":"a"}"#),
+        (.nothingToAbort(unit: "a"), #"{"unit":"a"}"#),
+        (.nothingToRollBack(unit: "a"), #"{"unit":"a"}"#),
+        (.notRunning(unit: "a"), #"{"unit":"a"}"#),
+        (.permissionDenied(required: "root or group holdfast"), #"{"required":"root or group holdfast"}"#),
+        (.shuttingDown, "{}"),
+        (.failed(message: "cannot x: y"), #"{"message":"cannot x: y"}"#),
+    ]
+}
+
+/// A small generator (SplitMix64), so that a failing run can be repeated from its seed.
+struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
