@@ -1,0 +1,55 @@
+import Glibc
+
+/// Where a supervisor reads and writes, and for whom it runs.
+public struct Configuration: Sendable {
+    /// Highest precedence first.
+    public var unitDirectories: [String]
+    /// Control and notify sockets, generation directories; gone after a reboot.
+    public var runtimeDirectory: String
+    /// History, release memory and definitions to roll back to.
+    public var stateDirectory: String
+    /// Captured output of services.
+    public var logDirectory: String
+    /// Runs for one user, without privileges.
+    public var isUser: Bool
+
+    public init(
+        unitDirectories: [String], runtimeDirectory: String, stateDirectory: String, logDirectory: String, isUser: Bool
+    ) {
+        self.unitDirectories = unitDirectories
+        self.runtimeDirectory = runtimeDirectory
+        self.stateDirectory = stateDirectory
+        self.logDirectory = logDirectory
+        self.isUser = isUser
+    }
+
+    /// The system's supervisor (DESIGN section 6).
+    public static let system = Configuration(
+        unitDirectories: ["/etc/holdfast/units", "/run/holdfast/units", "/usr/lib/holdfast/units"],
+        runtimeDirectory: "/run/holdfast", stateDirectory: "/var/lib/holdfast", logDirectory: "/var/log/holdfast",
+        isUser: false)
+
+    /// The supervisor of one user: the XDG counterparts, with the defaults of the XDG base directory specification.
+    public static func user(environment: [String: String]) -> Configuration {
+        func directory(_ variable: String, or fallback: String) -> String {
+            // The specification: a relative path is to be ignored.
+            guard let value = environment[variable], value.hasPrefix("/") else { return fallback }
+            return value
+        }
+        let home = environment["HOME"] ?? "/"
+        let runtime = directory("XDG_RUNTIME_DIR", or: "/run/user/\(getuid())")
+        let state = directory("XDG_STATE_HOME", or: home + "/.local/state")
+        return Configuration(
+            unitDirectories: [
+                directory("XDG_CONFIG_HOME", or: home + "/.config") + "/holdfast/units",
+                runtime + "/holdfast/units",
+                directory("XDG_DATA_HOME", or: home + "/.local/share") + "/holdfast/units",
+                "/usr/lib/holdfast/user-units",
+            ],
+            runtimeDirectory: runtime + "/holdfast", stateDirectory: state + "/holdfast",
+            logDirectory: state + "/holdfast/log", isUser: true)
+    }
+
+    public var controlSocket: String { runtimeDirectory + "/io.holdfast" }
+    public var notifySocket: String { runtimeDirectory + "/notify" }
+}

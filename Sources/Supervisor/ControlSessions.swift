@@ -1,0 +1,121 @@
+import ControlProtocol
+import Linux
+
+/// The connections to the control socket: framing, one call at a time for each, replies in order.
+///
+/// A call that streams keeps its connection busy; what the client sends meanwhile waits in the kernel. So a client costs
+/// at most one request, one unread reply buffer and one read of 16 KiB, whatever it does.
+final class ControlSessions {
+    /// Names one call; never used twice.
+    struct CallID: Hashable { let number: UInt64 }
+
+    private final class Session {
+        let connection: LocalConnection
+        var framer = MessageFramer(limit: MessageLimit.request)
+        var call: (id: CallID, oneway: Bool, more: Bool)?
+        var resumption: DeferredSource?
+        init(_ connection: LocalConnection) { self.connection = connection }
+    }
+
+    /// More than this at once is a fault of somebody: the rest is refused.
+    private static let connectionLimit = 512
+    private let loop: EventLoop
+    private var server: LocalServer?
+    private var sessions: [UInt64: Session] = [:]
+    private var sessionOfCall: [CallID: UInt64] = [:]
+    private var lastSession: UInt64 = 0
+    private var lastCall: UInt64 = 0
+    /// What to do with a call that was understood as Varlink.
+    private let called: (CallID, Call, Peer) -> Void
+    /// The client of a call has left before its last reply.
+    private let left: (CallID) -> Void
+
+    init(
+        loop: EventLoop, called: @escaping (CallID, Call, Peer) -> Void, left: @escaping (CallID) -> Void
+    ) {
+        self.loop = loop
+        self.called = called
+        self.left = left
+    }
+
+    func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
+        server = try LocalServer(loop: loop, path: path, mode: mode, group: group) { [unowned self] box, peer in
+            accept(box, peer)
+        }
+    }
+
+    private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
+        guard sessions.count < Self.connectionLimit else { return }
+        lastSession += 1
+        let id = lastSession
+        let connection = try? LocalConnection(
+            loop: loop, box, peer: peer, outputLimit: MessageLimit.reply,
+            received: { [unowned self] bytes in received(id, bytes) }, closed: { [unowned self] in closed(id) })
+        if let connection { sessions[id] = Session(connection) }
+    }
+
+    private func closed(_ id: UInt64) {
+        guard let session = sessions.removeValue(forKey: id) else { return }
+        guard let call = session.call else { return }
+        sessionOfCall[call.id] = nil
+        left(call.id)
+    }
+
+    private func received(_ id: UInt64, _ bytes: [UInt8]) {
+        guard let session = sessions[id] else { return }
+        session.framer.append(bytes)
+        takeNext(id, session)
+    }
+
+    /// Begins the next call of a session, if one is complete and none is being answered.
+    private func takeNext(_ id: UInt64, _ session: Session) {
+        while session.call == nil, sessions[id] != nil {
+            do throws(MessageError) {
+                guard let message = try session.framer.next() else { break }
+                begin(try Call(message: message), id, session)
+            } catch {
+                // Varlink has no reply for what is not Varlink.
+                return session.connection.close()
+            }
+        }
+        if sessions[id] != nil { session.connection.setReading(session.call == nil) }
+    }
+
+    private func begin(_ call: Call, _ id: UInt64, _ session: Session) {
+        lastCall += 1
+        let callID = CallID(number: lastCall)
+        session.call = (callID, call.oneway, call.more)
+        sessionOfCall[callID] = id
+        called(callID, call, session.connection.peer)
+    }
+
+    /// Sends a reply. One that does not continue ends the call.
+    func reply(_ callID: CallID, _ reply: Reply) {
+        guard let id = sessionOfCall[callID], let session = sessions[id], let call = session.call else { return }
+        if !call.oneway, !reply.continues || call.more { session.connection.send(reply.encoded()) }
+        guard !reply.continues else { return }
+        sessionOfCall[callID] = nil
+        session.call = nil
+        // Not from here: a reply may come from inside `begin`, whose loop takes the next one.
+        guard !session.framer.hasPartialMessage else { return resumeLater(id) }
+        session.connection.setReading(true)
+    }
+
+    private func resumeLater(_ id: UInt64) {
+        guard let session = sessions[id] else { return }
+        session.resumption = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
+            guard let session = sessions[id] else { return }
+            takeNext(id, session)
+        }
+        if session.resumption == nil { session.connection.close() }
+    }
+
+    /// The caller takes more than one reply.
+    func wantsMore(_ callID: CallID) -> Bool {
+        guard let id = sessionOfCall[callID] else { return false }
+        return sessions[id]?.call?.more ?? false
+    }
+
+    /// No new connections; what is being answered still is.
+    func stopListening() { server = nil }
+}

@@ -1,0 +1,17 @@
+// The layers below each have their own word for some things: the result of an operation to decide with (Engine) and the
+// one to show (ControlProtocol), a signal as a unit file names it and one to send. Here, where they meet, each gets a
+// name of its own. Scoped imports, because a module that has a type of its own name cannot qualify.
+
+import struct Engine.OperationResult
+import enum Engine.ExitStatus
+import struct Engine.ExitStatusSet
+import enum Engine.KillMode
+import enum Engine.NotifyAccess
+import struct Engine.NotifyMessage
+
+typealias EngineResult = OperationResult
+typealias EngineExitStatus = ExitStatus
+typealias EngineExitStatusSet = ExitStatusSet
+typealias EngineKillMode = KillMode
+typealias EngineNotifyAccess = NotifyAccess
+typealias EngineNotify = NotifyMessage

@@ -1,0 +1,158 @@
+import ControlProtocol
+import Engine
+import Linux
+
+/// The sentences in which failures and refusals are told. One place, so that they stay in the same words.
+enum Wording {
+    /// `cannot start app@v3.service: exited with status 3 before it was ready`
+    static func sentence(_ failure: Failure) -> String {
+        var text = "\(verb(failure.step)) \(failure.unit): \(cause(failure))"
+        if let number = failure.errno, number > 0 {
+            text += " (the service says: \(SystemError("", nil, .init(rawValue: number)).errno.text))"
+        }
+        return text
+    }
+
+    private static func verb(_ step: Failure.Step) -> String {
+        switch step {
+        case .dependency, .prepare, .condition, .startPre, .start, .readiness, .startPost: "cannot start"
+        case .soak: "cannot keep"
+        case .run: "lost"
+        case .reload: "cannot reload"
+        case .stop: "cannot stop"
+        }
+    }
+
+    private static func cause(_ failure: Failure) -> String {
+        let what = command(failure.step)
+        switch failure.cause {
+        case .spawn(let text): return what.map { "\($0): \(text)" } ?? text
+        case .exited(let status): return "\(what.map { "\($0) " } ?? "")\(end(status))\(when(failure.step))"
+        case .timedOut(let limit):
+            switch failure.step {
+            case .readiness: return "not ready within \(span(limit))"
+            case .dependency, .prepare, .condition, .startPre, .start, .startPost, .soak, .run, .reload, .stop:
+                return "\(what.map { "\($0) " } ?? "")not done within \(span(limit))"
+            }
+        case .probe(let answer):
+            return failure.step == .soak ? "its probe failed during soak: \(answer)" : "its probe failed: \(answer)"
+        case .startLimit(let burst, let interval):
+            return "started \(burst) times within \(span(interval)), which is the limit (StartLimitBurst=)"
+        case .text(let text): return text
+        }
+    }
+
+    private static func command(_ step: Failure.Step) -> String? {
+        switch step {
+        case .condition: "ExecCondition="
+        case .startPre: "ExecStartPre="
+        case .startPost: "ExecStartPost="
+        case .reload: "ExecReload="
+        case .stop: "ExecStop="
+        case .dependency, .prepare, .start, .readiness, .soak, .run: nil
+        }
+    }
+
+    private static func when(_ step: Failure.Step) -> String {
+        switch step {
+        case .start, .readiness: " before it was ready"
+        case .soak: " during soak"
+        case .dependency, .prepare, .condition, .startPre, .startPost, .run, .reload, .stop: ""
+        }
+    }
+
+    /// `exited with status 1/FAILURE`, `killed by SIGKILL`
+    static func end(_ status: EngineExitStatus) -> String { Linux.ExitStatus(status).description }
+
+    /// `30s`, `1min 30s`, `250ms`
+    static func span(_ duration: Duration) -> String {
+        let milliseconds = duration.wholeNanoseconds / 1_000_000
+        if milliseconds < 1000 { return "\(milliseconds)ms" }
+        let seconds = milliseconds / 1000
+        var parts: [String] = []
+        if seconds >= 3600 { parts.append("\(seconds / 3600)h") }
+        if seconds % 3600 >= 60 { parts.append("\(seconds % 3600 / 60)min") }
+        if seconds % 60 > 0 || milliseconds % 1000 > 0 {
+            let rest = milliseconds % 1000
+            parts.append(rest == 0 ? "\(seconds % 60)s" : "\(seconds % 60).\(tenths(rest))s")
+        }
+        return parts.joined(separator: " ")
+    }
+
+    private static func tenths(_ milliseconds: Int64) -> String {
+        var digits = String(milliseconds + 1000).dropFirst()
+        while digits.last == "0" { digits = digits.dropLast() }
+        return String(digits)
+    }
+
+    static func name(_ kind: OperationKind) -> String {
+        switch kind {
+        case .start: "start"
+        case .swap: "swap"
+        case .rollback: "rollback"
+        case .restart: "restart"
+        case .stop: "stop"
+        case .reload: "reload"
+        }
+    }
+
+    static func name(_ phase: PhaseName) -> String {
+        switch phase {
+        case .waiting: "waiting"
+        case .prepare: "preparing"
+        case .start: "starting"
+        case .soak: "soaking"
+        case .hold: "held"
+        case .drain: "draining"
+        case .rollBack: "rolling back"
+        case .stopOld: "stopping the old generation"
+        case .restore: "starting the old release again"
+        case .stop: "stopping"
+        case .reload: "reloading"
+        }
+    }
+
+    static func error(_ refusal: Refusal) -> ControlError {
+        switch refusal {
+        case .busy(let group, let kind, let phase):
+            .busy(unit: group.name, operation: name(kind), detail: name(phase))
+        case .notRunning(let group): .notRunning(unit: group.name)
+        case .notASwapUnit(let group):
+            .notSwappable(
+                name: group.name,
+                reason: "it has no [X-Swap] section; add one (it may be empty), or use restart")
+        case .otherReleaseServes(let group, let release):
+            .failed(message: "\(group.name) serves release \(release ?? "-"); use swap to replace it")
+        case .nothingToPromote(let group): .nothingToPromote(unit: group.name)
+        case .nothingToAbort(let group, nil): .nothingToAbort(unit: group.name)
+        case .nothingToAbort(let group, let phase?):
+            .failed(message: "cannot abort \(group.name): it is past its cutover (\(name(phase)))")
+        case .nothingToRollBack(let group): .nothingToRollBack(unit: group.name)
+        case .nothingDrains(let group): .failed(message: "nothing of \(group.name) is draining")
+        case .holdNeedsOverlap(let group):
+            .failed(
+                message: "cannot hold \(group.name): its old generation stops before the new one starts (Strategy=queue)")
+        case .noReload(let group): .failed(message: "cannot reload \(group.name): it has no ExecReload= or is not running")
+        case .shuttingDown: .shuttingDown
+        }
+    }
+}
+
+extension Linux.ExitStatus {
+    init(_ status: EngineExitStatus) {
+        self =
+            switch status {
+            case .exited(let code): .exited(code)
+            case .signalled(let signal, let core): .signalled(Linux.Signal(rawValue: signal), coreDumped: core)
+            case .unknown: .unknown
+            }
+    }
+
+    var engine: EngineExitStatus {
+        switch self {
+        case .exited(let code): .exited(code)
+        case .signalled(let signal, let core): .signalled(signal.rawValue, coreDumped: core)
+        case .unknown: .unknown
+        }
+    }
+}
