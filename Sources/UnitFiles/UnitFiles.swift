@@ -1,1 +1,28 @@
-// Door of UnitFiles.
+// UnitFiles: text -> typed units.
+//
+// This room turns unit files (systemd.unit(5) and its siblings, and our `[X-Swap]`) into values that the rest of Holdfast
+// can act on, and says precisely what is wrong with them. It is pure: it opens no file, asks no clock and no user database.
+// `UnitFileSource` is its only view of a disk, `SpecifierEnvironment` its only view of the host.
+//
+// The way of a unit through the room:
+//   UnitFileParser   bytes -> assignments with file, line, column        (systemd.syntax(7); never fails, only complains)
+//   Value parsers    one value -> one Swift value                        (TimeSpan, Signal, ListenAddress, ExecCommand, ...)
+//   UnitBuilder      assignments of fragment and drop-ins -> typed unit  (ServiceUnit, SocketUnit, TargetUnit)
+//   UnitLoader       name -> which files, in which order                 (search path, drop-ins, masks)
+//   SwapUnitResolver name -> what is started and swapped together        (SwapUnitDefinition)
+//   Verifier         everything -> all diagnostics at once
+//
+// Where the manual pages and systemd 252 disagree we follow the program, and the comment at the place says so: a team must
+// be able to move a unit between the two.
+
+/// Bounds on everything that comes from outside.
+public enum UnitFileLimits {
+    /// Longest unit file and longest logical line in bytes (systemd.syntax(7): "currently 1 MB").
+    public static let fileSize = 1 << 20
+    /// Diagnostics kept per file; what exceeds them is counted in one last diagnostic.
+    public static let diagnosticsPerFile = 1000
+    /// Longest unit name in bytes, with suffix (systemd.unit(5)).
+    public static let nameLength = 255
+    /// Longest text that specifiers may expand to, in bytes.
+    public static let expandedLength = 1 << 20
+}

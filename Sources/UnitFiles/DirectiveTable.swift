@@ -1,0 +1,258 @@
+// Which directives exist. The enums name what Holdfast honours; the texts below name what systemd has beside it.
+//
+// Source of the texts: `systemd --dump-configuration-items` of systemd 252, and the directives that later manual pages add
+// (so that a unit written for a newer systemd hears "not supported yet" rather than "unknown").
+
+/// Honoured directives of `[Unit]`.
+enum UnitDirective: String, CaseIterable {
+    case description = "Description"
+    case documentation = "Documentation"
+    case after = "After"
+    case before = "Before"
+    case wants = "Wants"
+    case requires = "Requires"
+    case startLimitIntervalSec = "StartLimitIntervalSec"
+    case startLimitInterval = "StartLimitInterval"
+    case startLimitBurst = "StartLimitBurst"
+}
+
+/// Honoured directives of `[Service]`.
+enum ServiceDirective: String, CaseIterable {
+    case type = "Type"
+    case execCondition = "ExecCondition"
+    case execStartPre = "ExecStartPre"
+    case execStart = "ExecStart"
+    case execStartPost = "ExecStartPost"
+    case execReload = "ExecReload"
+    case execStop = "ExecStop"
+    case execStopPost = "ExecStopPost"
+    case restart = "Restart"
+    case restartSec = "RestartSec"
+    case timeoutStartSec = "TimeoutStartSec"
+    case timeoutStopSec = "TimeoutStopSec"
+    case timeoutSec = "TimeoutSec"
+    case killSignal = "KillSignal"
+    case killMode = "KillMode"
+    case sendSIGKILL = "SendSIGKILL"
+    case finalKillSignal = "FinalKillSignal"
+    case user = "User"
+    case group = "Group"
+    case supplementaryGroups = "SupplementaryGroups"
+    case workingDirectory = "WorkingDirectory"
+    case environment = "Environment"
+    case environmentFile = "EnvironmentFile"
+    case umask = "UMask"
+    case limitNOFILE = "LimitNOFILE"
+    case nice = "Nice"
+    case oomScoreAdjust = "OOMScoreAdjust"
+    case sockets = "Sockets"
+    case notifyAccess = "NotifyAccess"
+    case standardInput = "StandardInput"
+    case standardOutput = "StandardOutput"
+    case standardError = "StandardError"
+    case successExitStatus = "SuccessExitStatus"
+    case restartPreventExitStatus = "RestartPreventExitStatus"
+    case restartForceExitStatus = "RestartForceExitStatus"
+    case syslogIdentifier = "SyslogIdentifier"
+    // Their old place, "for backwards compatibility" (systemd.unit(5) has them in [Unit]).
+    case startLimitIntervalSec = "StartLimitIntervalSec"
+    case startLimitInterval = "StartLimitInterval"
+    case startLimitBurst = "StartLimitBurst"
+    case upstreams = "X-Upstreams"
+}
+
+/// Honoured directives of `[Socket]`.
+enum SocketDirective: String, CaseIterable {
+    case listenStream = "ListenStream"
+    case backlog = "Backlog"
+    case fileDescriptorName = "FileDescriptorName"
+    case socketMode = "SocketMode"
+    case socketUser = "SocketUser"
+    case socketGroup = "SocketGroup"
+    case service = "Service"
+    case removeOnStop = "RemoveOnStop"
+    /// Only `no`, which is how every socket works here.
+    case accept = "Accept"
+    case scope = "X-Scope"
+}
+
+/// Honoured directives of `[Install]`.
+enum InstallDirective: String, CaseIterable {
+    case wantedBy = "WantedBy"
+    case requiredBy = "RequiredBy"
+    case alias = "Alias"
+    case also = "Also"
+    case defaultInstance = "DefaultInstance"
+}
+
+/// Directives of `[X-Swap]`.
+enum SwapDirective: String, CaseIterable {
+    case readyTimeoutSec = "ReadyTimeoutSec"
+    case soakSec = "SoakSec"
+    case drainTimeoutSec = "DrainTimeoutSec"
+    case strategy = "Strategy"
+    case readyProbe = "ReadyProbe"
+    case readyProbeIntervalSec = "ReadyProbeIntervalSec"
+    case readyProbeTimeoutSec = "ReadyProbeTimeoutSec"
+    case drainSignal = "DrainSignal"
+}
+
+/// The sections that units may have here.
+enum UnitSectionName: String, CaseIterable {
+    case unit = "Unit"
+    case service = "Service"
+    case socket = "Socket"
+    case install = "Install"
+    case swap = "X-Swap"
+
+    /// Whether a unit of that kind may have the section.
+    func belongs(to kind: UnitKind) -> Bool {
+        switch self {
+        case .unit, .install: true
+        case .service: kind == .service
+        case .socket: kind == .socket
+        // A socket is never swapped, but the contract allows the section everywhere.
+        case .swap: true
+        }
+    }
+
+    /// Directives that we honour, by name.
+    var honoured: [String] {
+        switch self {
+        case .unit: UnitDirective.allCases.map(\.rawValue)
+        case .service: ServiceDirective.allCases.map(\.rawValue)
+        case .socket: SocketDirective.allCases.map(\.rawValue)
+        case .install: InstallDirective.allCases.map(\.rawValue)
+        case .swap: SwapDirective.allCases.map(\.rawValue)
+        }
+    }
+}
+
+/// What systemd knows and we do not honour yet.
+enum DirectiveTable {
+    /// Sections of systemd's other unit kinds.
+    static let foreignSections: Set<String> = [
+        "Mount", "Automount", "Swap", "Timer", "Path", "Slice", "Scope", "Device", "BusName",
+    ]
+
+    /// Names that the design gives a meaning to and that are not built yet; ignoring them silently would be half-done.
+    static let planned: Set<String> = ["X-Handoff", "X-Pass", "X-IdleStopSec", "X-AllowUnsupported"]
+
+    /// Whether systemd documents the directive in this section.
+    static func isSystemd(_ key: String, in section: UnitSectionName) -> Bool {
+        switch section {
+        case .unit: unit.contains(key)
+        case .service: serviceOnly.contains(key) || execution.contains(key)
+        case .socket: socketOnly.contains(key) || execution.contains(key)
+        case .install: install.contains(key)
+        case .swap: false
+        }
+    }
+
+    /// All names that may stand in a section, for suggestions.
+    static func names(in section: UnitSectionName) -> [String] {
+        switch section {
+        case .unit: section.honoured + unit
+        case .service: section.honoured + serviceOnly + execution
+        case .socket: section.honoured + socketOnly + execution
+        case .install: section.honoured + install
+        case .swap: section.honoured
+        }
+    }
+
+    private static func names(_ text: String) -> Set<String> {
+        Set(text.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) })
+    }
+
+    /// [Unit], systemd.unit(5).
+    static let unit = names("""
+        AllowIsolate AssertACPower AssertArchitecture AssertCPUFeature AssertCPUPressure AssertCPUs AssertCapability
+        AssertControlGroupController AssertCredential AssertDirectoryNotEmpty AssertEnvironment
+        AssertFileIsExecutable AssertFileNotEmpty AssertFirstBoot AssertGroup AssertHost AssertIOPressure
+        AssertKernelCommandLine AssertKernelVersion AssertMemory AssertMemoryPressure AssertNeedsUpdate
+        AssertOSRelease AssertPathExists AssertPathExistsGlob AssertPathIsDirectory AssertPathIsEncrypted
+        AssertPathIsMountPoint AssertPathIsReadWrite AssertPathIsSymbolicLink AssertSecurity AssertUser
+        AssertVersion AssertVirtualization BindTo BindsTo CollectMode ConditionACPower ConditionArchitecture
+        ConditionCPUFeature ConditionCPUPressure ConditionCPUs ConditionCapability ConditionControlGroupController
+        ConditionCredential ConditionDirectoryNotEmpty ConditionEnvironment ConditionFileIsExecutable
+        ConditionFileNotEmpty ConditionFirmware ConditionFirstBoot ConditionGroup ConditionHost ConditionIOPressure
+        ConditionKernelCommandLine ConditionKernelVersion ConditionMemory ConditionMemoryPressure
+        ConditionNeedsUpdate ConditionOSRelease ConditionPathExists ConditionPathExistsGlob ConditionPathIsDirectory
+        ConditionPathIsEncrypted ConditionPathIsMountPoint ConditionPathIsReadWrite ConditionPathIsSymbolicLink
+        ConditionSecurity ConditionUser ConditionVersion ConditionVirtualization Conflicts DefaultDependencies
+        FailureAction FailureActionExitStatus IgnoreOnIsolate JobRunningTimeoutSec JobTimeoutAction
+        JobTimeoutRebootArgument JobTimeoutSec JoinsNamespaceOf OnFailure OnFailureIsolate OnFailureJobMode
+        OnSuccess OnSuccessJobMode PartOf PropagateReloadFrom PropagateReloadTo PropagatesReloadTo PropagatesStopTo
+        RebootArgument RefuseManualStart RefuseManualStop ReloadPropagatedFrom RequiresMountsFor RequiresOverridable
+        Requisite RequisiteOverridable SourcePath StartLimitAction StopPropagatedFrom StopWhenUnneeded SuccessAction
+        SuccessActionExitStatus SurviveFinalKillSignal UpheldBy Upholds
+        """)
+
+    /// [Service] only, systemd.service(5).
+    static let serviceOnly = names("""
+        BusName ExitType FailureAction FileDescriptorStoreMax FileDescriptorStorePreserve GuessMainPID NonBlocking
+        OOMPolicy OpenFile PIDFile PermissionsStartOnly RebootArgument RefreshOnReload ReloadSignal RemainAfterExit
+        RestartMaxDelaySec RestartMode RestartSteps RootDirectoryStartOnly RuntimeMaxSec RuntimeRandomizedExtraSec
+        StartLimitAction TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode USBFunctionDescriptors
+        USBFunctionStrings WatchdogSec
+        """)
+
+    /// [Socket] only, systemd.socket(5).
+    static let socketOnly = names("""
+        AcceptFileDescriptors BindIPv6Only BindToDevice Broadcast DeferAcceptSec DeferTrigger DeferTriggerMaxSec
+        DirectoryMode ExecStartPost ExecStartPre ExecStopPost ExecStopPre FlushPending FreeBind IPTOS IPTTL
+        KeepAlive KeepAliveIntervalSec KeepAliveProbes KeepAliveTimeSec ListenDatagram ListenFIFO ListenMessageQueue
+        ListenNetlink ListenSequentialPacket ListenSpecial ListenUSBFunction Mark MaxConnections
+        MaxConnectionsPerSource MessageQueueMaxMessages MessageQueueMessageSize NoDelay PassCredentials
+        PassFileDescriptorsToExec PassPIDFD PassPacketInfo PassSecurity PipeSize PollLimitBurst PollLimitIntervalSec
+        Priority ReceiveBuffer ReusePort SELinuxContextFromNet SendBuffer SmackLabel SmackLabelIPIn SmackLabelIPOut
+        SocketProtocol Symlinks TCPCongestion TimeoutSec Timestamping Transparent TriggerLimitBurst
+        TriggerLimitIntervalSec Writable
+        """)
+
+    /// [Service] and [Socket] both: systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
+    static let execution = names("""
+        AllowedCPUs AllowedMemoryNodes AmbientCapabilities AppArmorProfile BPFProgram BindNetworkInterface BindPaths
+        BindReadOnlyPaths BlockIOAccounting BlockIODeviceWeight BlockIOReadBandwidth BlockIOWeight
+        BlockIOWriteBandwidth CPUAccounting CPUAffinity CPUQuota CPUQuotaPeriodSec CPUSchedulingPolicy
+        CPUSchedulingPriority CPUSchedulingResetOnFork CPUShares CPUWeight CacheDirectory CacheDirectoryMode
+        CacheDirectoryQuota CapabilityBoundingSet ConfigurationDirectory ConfigurationDirectoryMode CoredumpFilter
+        CoredumpReceive DefaultMemoryLow DefaultMemoryMin Delegate DelegateSubgroup DeviceAllow DevicePolicy
+        DisableControllers DynamicUser Environment EnvironmentFile ExecPaths ExecSearchPath ExtensionDirectories
+        ExtensionImagePolicy ExtensionImages FinalKillSignal Group IOAccounting IODeviceLatencyTargetSec
+        IODeviceWeight IOReadBandwidthMax IOReadIOPSMax IOSchedulingClass IOSchedulingPriority IOWeight
+        IOWriteBandwidthMax IOWriteIOPSMax IPAccounting IPAddressAllow IPAddressDeny IPCNamespacePath
+        IPEgressFilterPath IPIngressFilterPath IgnoreSIGPIPE ImagePolicy ImportCredential InaccessibleDirectories
+        InaccessiblePaths KeyringMode KillMode KillSignal LimitAS LimitCORE LimitCPU LimitDATA LimitFSIZE LimitLOCKS
+        LimitMEMLOCK LimitMSGQUEUE LimitNICE LimitNOFILE LimitNPROC LimitRSS LimitRTPRIO LimitRTTIME LimitSIGPENDING
+        LimitSTACK LoadCredential LoadCredentialEncrypted LockPersonality LogExtraFields LogFilterPatterns
+        LogLevelMax LogNamespace LogRateLimitBurst LogRateLimitIntervalSec LogsDirectory LogsDirectoryMode
+        LogsDirectoryQuota ManagedOOMMemoryPressure ManagedOOMMemoryPressureDurationSec
+        ManagedOOMMemoryPressureLimit ManagedOOMPreference ManagedOOMSwap MemoryAccounting MemoryDenyWriteExecute
+        MemoryHigh MemoryKSM MemoryLimit MemoryLow MemoryMax MemoryMin MemoryPressureThresholdSec
+        MemoryPressureWatch MemorySwapMax MemoryZSwapMax MemoryZSwapWriteback MountAPIVFS MountFlags
+        MountImagePolicy MountImages NFTSet NUMAMask NUMAPolicy NetworkNamespacePath Nice NoExecPaths
+        NoNewPrivileges OOMScoreAdjust PAMName PassEnvironment Personality PrivateBPF PrivateDevices PrivateIPC
+        PrivateMounts PrivateNetwork PrivatePIDs PrivateTmp PrivateUsers ProcSubset ProtectClock
+        ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules
+        ProtectKernelTunables ProtectProc ProtectSystem ReadOnlyDirectories ReadOnlyPaths ReadWriteDirectories
+        ReadWritePaths RemoveIPC RestartKillSignal RestrictAddressFamilies RestrictFileSystems RestrictNamespaces
+        RestrictNetworkInterfaces RestrictRealtime RestrictSUIDSGID RootDirectory RootEphemeral RootHash
+        RootHashSignature RootImage RootImageOptions RootImagePolicy RootVerity RuntimeDirectory
+        RuntimeDirectoryMode RuntimeDirectoryPreserve SELinuxContext SecureBits SendSIGHUP SendSIGKILL SetCredential
+        SetCredentialEncrypted SetLoginEnvironment Slice SmackProcessLabel SocketBindAllow SocketBindDeny
+        StandardError StandardInput StandardInputData StandardInputText StandardOutput StartupAllowedCPUs
+        StartupAllowedMemoryNodes StartupBlockIOWeight StartupCPUShares StartupCPUWeight StartupIOWeight
+        StartupMemoryHigh StartupMemoryLow StartupMemoryMax StartupMemorySwapMax StartupMemoryZSwapMax
+        StateDirectory StateDirectoryMode StateDirectoryQuota SupplementaryGroups SyslogFacility SyslogIdentifier
+        SyslogLevel SyslogLevelPrefix SystemCallArchitectures SystemCallErrorNumber SystemCallFilter SystemCallLog
+        TTYColumns TTYPath TTYReset TTYRows TTYVHangup TTYVTDisallocate TasksAccounting TasksMax TemporaryFileSystem
+        TimeoutCleanSec TimerSlackNSec UMask UnsetEnvironment User UserNamespacePath UtmpIdentifier UtmpMode
+        WatchdogSignal WorkingDirectory
+        """)
+
+    /// [Install], systemd.unit(5).
+    static let install = names("""
+        UpheldBy
+        """)
+}

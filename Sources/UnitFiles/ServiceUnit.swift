@@ -1,0 +1,153 @@
+/// How a service says that it is started (`Type=`); the values that Holdfast supports so far.
+public enum ServiceType: String, Sendable, CaseIterable {
+    /// Started as soon as it is forked.
+    case simple
+    /// Started when the program was executed.
+    case exec
+    /// Started when it says `READY=1`.
+    case notify
+}
+
+/// `Restart=`; the table of systemd.service(5) says when each applies.
+public enum RestartPolicy: String, Sendable, CaseIterable {
+    case no
+    case onSuccess = "on-success"
+    case onFailure = "on-failure"
+    case onAbnormal = "on-abnormal"
+    case onWatchdog = "on-watchdog"
+    case onAbort = "on-abort"
+    case always
+}
+
+/// `KillMode=` (systemd.kill(5)).
+public enum KillMode: String, Sendable, CaseIterable {
+    case controlGroup = "control-group"
+    case mixed
+    case process
+    case none
+}
+
+/// `NotifyAccess=`: whose messages on the notify socket count.
+public enum NotifyAccess: String, Sendable, CaseIterable {
+    case none, main, exec, all
+}
+
+/// `WorkingDirectory=`.
+public struct WorkingDirectory: Sendable, Hashable {
+    public enum Place: Sendable, Hashable {
+        /// `~`: the home directory of `User=`.
+        case home
+        /// An absolute path.
+        case path(String)
+    }
+    public var place: Place
+    /// `-`: going on in the root directory if it is missing.
+    public var mayBeMissing: Bool
+
+    public init(_ place: Place, mayBeMissing: Bool = false) {
+        self.place = place
+        self.mayBeMissing = mayBeMissing
+    }
+}
+
+/// One `EnvironmentFile=`. The path may hold wildcards (glob(7)), as in systemd.
+public struct EnvironmentFileReference: Sendable, Hashable {
+    public var path: String
+    /// `-`: no error if it is missing.
+    public var mayBeMissing: Bool
+    public var location: SourceLocation
+
+    public init(path: String, mayBeMissing: Bool = false, location: SourceLocation = SourceLocation(file: "")) {
+        self.path = path
+        self.mayBeMissing = mayBeMissing
+        self.location = location
+    }
+}
+
+/// `StandardInput=`.
+public enum StandardInput: Sendable, Hashable {
+    case null
+    case file(String)
+    /// The socket that activated the service.
+    case socket
+    /// A passed descriptor by its name.
+    case descriptor(String)
+}
+
+/// `StandardOutput=`, `StandardError=`.
+public enum StandardOutput: Sendable, Hashable {
+    /// Output: what input is; error: what output is.
+    case inherit
+    case null
+    /// Captured by the supervisor.
+    case journal
+    case file(String)
+    case append(String)
+    case truncate(String)
+    case socket
+    case descriptor(String)
+}
+
+/// A `.service` (systemd.service(5), systemd.exec(5), systemd.kill(5)), with systemd's documented defaults.
+public struct ServiceUnit: UnitDefinition {
+    public var name: UnitName
+    public var unit = UnitSection()
+    public var install = InstallSection()
+    public var swap: SwapSection?
+    public var origin = UnitOrigin()
+
+    public var type = ServiceType.simple
+    public var execCondition: [ExecCommand] = []
+    public var execStartPre: [ExecCommand] = []
+    /// Exactly one in a unit that can be used.
+    public var execStart: [ExecCommand] = []
+    public var execStartPost: [ExecCommand] = []
+    public var execReload: [ExecCommand] = []
+    public var execStop: [ExecCommand] = []
+    public var execStopPost: [ExecCommand] = []
+
+    public var restart = RestartPolicy.no
+    public var restartDelay = Duration.milliseconds(100)
+    /// In addition to 0 and, for the main process, SIGHUP, SIGINT, SIGTERM and SIGPIPE.
+    public var successExitStatus = ExitStatusSet()
+    public var restartPreventExitStatus = ExitStatusSet()
+    public var restartForceExitStatus = ExitStatusSet()
+
+    public var timeoutStart = TimeLimit.after(.seconds(90))
+    public var timeoutStop = TimeLimit.after(.seconds(90))
+    public var killSignal = Signal.terminate
+    public var killMode = KillMode.controlGroup
+    public var sendSIGKILL = true
+    public var finalKillSignal = Signal.kill
+
+    public var user: String?
+    public var group: String?
+    public var supplementaryGroups: [String] = []
+    /// nil: the root directory, or the home of whoever runs a `--user` supervisor.
+    public var workingDirectory: WorkingDirectory?
+    /// Of one name the last counts.
+    public var environment: [EnvironmentAssignment] = []
+    /// Read when the service starts; they override `environment`.
+    public var environmentFiles: [EnvironmentFileReference] = []
+    public var umask: UInt16 = 0o022
+    /// nil: as the supervisor has it.
+    public var limitNOFILE: ResourceLimit?
+    public var nice: Int?
+    public var oomScoreAdjust: Int?
+
+    /// `Sockets=`: sockets beside the one of the same name.
+    public var sockets: [UnitReference] = []
+    /// `X-Upstreams=`: sockets whose addresses it is told.
+    public var upstreams: [UnitReference] = []
+    /// `NotifyAccess=`, which is at least `main` with `Type=notify`.
+    public var notifyAccess = NotifyAccess.none
+    public var standardInput = StandardInput.null
+    public var standardOutput = StandardOutput.journal
+    public var standardError = StandardOutput.inherit
+    public var syslogIdentifier: String?
+
+    public init(name: UnitName) { self.name = name }
+
+    /// What tells it to drain: `DrainSignal=`, else `KillSignal=`.
+    public var drainSignal: Signal { swap?.drainSignal ?? killSignal }
+}

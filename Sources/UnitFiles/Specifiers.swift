@@ -1,0 +1,166 @@
+/// What `%` specifiers expand to that depends on the host and on how the supervisor runs (systemd.unit(5), "Specifiers").
+///
+/// nil means that the host does not know it; using such a specifier is then an error in the unit. Fields of os-release that
+/// are not set are empty texts, as systemd has it.
+public struct SpecifierEnvironment: Sendable, Hashable {
+    /// `%t`, `%S`, `%C`, `%L`, `%E`: directory roots.
+    public var runtimeDirectory = "/run"
+    public var stateDirectory = "/var/lib"
+    public var cacheDirectory = "/var/cache"
+    public var logsDirectory = "/var/log"
+    public var configurationDirectory = "/etc"
+    /// `%d`.
+    public var credentialsDirectory: String?
+    /// `%T`, `%V`.
+    public var temporaryDirectory = "/tmp"
+    public var persistentTemporaryDirectory = "/var/tmp"
+    /// `%a`, `%v`, `%b`, `%m`.
+    public var architecture = "x86-64"
+    public var kernelRelease: String?
+    public var bootID: String?
+    public var machineID: String?
+    /// `%H` (`%l` is its part before the first dot), `%q`.
+    public var hostName: String?
+    public var prettyHostName: String?
+    /// `%u`, `%U`, `%g`, `%G`, `%h`, `%s`: of who runs the supervisor.
+    public var userName = "root"
+    public var userID: UInt32 = 0
+    public var groupName = "root"
+    public var groupID: UInt32 = 0
+    public var homeDirectory = "/root"
+    public var shell = "/bin/sh"
+    /// `%o`, `%w`, `%W`, `%A`, `%B`, `%M`: ID, VERSION_ID, VARIANT_ID, IMAGE_VERSION, BUILD_ID, IMAGE_ID of os-release(5).
+    public var osID = ""
+    public var osVersionID = ""
+    public var osVariantID = ""
+    public var osImageVersion = ""
+    public var osBuildID = ""
+    public var osImageID = ""
+
+    public init() {}
+}
+
+/// Replaces specifiers in the values of one unit.
+public struct SpecifierExpander: Sendable {
+    public let environment: SpecifierEnvironment
+    public let unit: UnitName
+    /// For `%y` and `%Y`; nil if the unit has no fragment.
+    public let fragmentPath: String?
+
+    public init(environment: SpecifierEnvironment, unit: UnitName, fragmentPath: String?) {
+        self.environment = environment
+        self.unit = unit
+        self.fragmentPath = fragmentPath
+    }
+
+    /// The text with all specifiers replaced. Error offsets count from the start of `text`.
+    public func expand(_ text: String) throws(ValueError) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
+        let bytes = Array(text.utf8)
+        var result = ""
+        var index = 0
+        while index < bytes.count {
+            let next = bytes[index...].firstIndex(of: UInt8(ascii: "%")) ?? bytes.count
+            result += Ascii.string(bytes[index..<next])
+            guard next < bytes.count else { break }
+            // As systemd: a "%" at the very end stands for itself.
+            guard next + 1 < bytes.count else {
+                result += "%"
+                break
+            }
+            result += try value(of: bytes[next + 1], at: next)
+            index = next + 2
+            guard result.utf8.count <= UnitFileLimits.expandedLength else {
+                throw ValueError("the value is longer than \(UnitFileLimits.expandedLength) bytes once expanded", at: next)
+            }
+        }
+        return result
+    }
+
+    /// As `expand`, and offsets count from the start of the value that the word was taken from.
+    func expand(_ word: Word) throws(ValueError) -> String {
+        do {
+            return try expand(word.text)
+        } catch {
+            var moved = error
+            moved.offset += word.offset
+            throw moved
+        }
+    }
+
+    private func value(of specifier: UInt8, at offset: Int) throws(ValueError) -> String {
+        let name = "%" + String(Unicode.Scalar(specifier))
+        let known: String?
+        switch specifier {
+        case UInt8(ascii: "%"): known = "%"
+        case UInt8(ascii: "i"): known = unit.instance ?? ""
+        case UInt8(ascii: "I"): known = UnitNameEscaping.unescape(unit.instance ?? "")
+        case UInt8(ascii: "n"): known = unit.description
+        case UInt8(ascii: "N"): known = unit.stem
+        case UInt8(ascii: "p"): known = unit.prefix
+        case UInt8(ascii: "P"): known = UnitNameEscaping.unescape(unit.prefix)
+        case UInt8(ascii: "j"): known = lastComponent
+        case UInt8(ascii: "J"): known = UnitNameEscaping.unescape(lastComponent)
+        case UInt8(ascii: "f"): known = UnitNameEscaping.unescapePath(unit.instance ?? unit.prefix)
+        case UInt8(ascii: "y"): known = fragmentPath
+        case UInt8(ascii: "Y"): known = fragmentPath.map(directory)
+        default: known = try hostValue(of: specifier, name: name, at: offset)
+        }
+        guard let known else {
+            throw ValueError("\(name) has no value here", at: offset, code: .unknownSpecifier)
+        }
+        return known
+    }
+
+    private func hostValue(of specifier: UInt8, name: String, at offset: Int) throws(ValueError) -> String? {
+        switch specifier {
+        case UInt8(ascii: "t"): return environment.runtimeDirectory
+        case UInt8(ascii: "S"): return environment.stateDirectory
+        case UInt8(ascii: "C"): return environment.cacheDirectory
+        case UInt8(ascii: "L"): return environment.logsDirectory
+        case UInt8(ascii: "E"): return environment.configurationDirectory
+        case UInt8(ascii: "d"): return environment.credentialsDirectory
+        case UInt8(ascii: "T"): return environment.temporaryDirectory
+        case UInt8(ascii: "V"): return environment.persistentTemporaryDirectory
+        case UInt8(ascii: "a"): return environment.architecture
+        case UInt8(ascii: "v"): return environment.kernelRelease
+        case UInt8(ascii: "b"): return environment.bootID
+        case UInt8(ascii: "m"): return environment.machineID
+        case UInt8(ascii: "H"): return environment.hostName
+        case UInt8(ascii: "l"): return shortHostName
+        case UInt8(ascii: "q"): return environment.prettyHostName ?? shortHostName
+        case UInt8(ascii: "u"): return environment.userName
+        case UInt8(ascii: "U"): return String(environment.userID)
+        case UInt8(ascii: "g"): return environment.groupName
+        case UInt8(ascii: "G"): return String(environment.groupID)
+        case UInt8(ascii: "h"): return environment.homeDirectory
+        case UInt8(ascii: "s"): return environment.shell
+        case UInt8(ascii: "o"): return environment.osID
+        case UInt8(ascii: "w"): return environment.osVersionID
+        case UInt8(ascii: "W"): return environment.osVariantID
+        case UInt8(ascii: "A"): return environment.osImageVersion
+        case UInt8(ascii: "B"): return environment.osBuildID
+        case UInt8(ascii: "M"): return environment.osImageID
+        default:
+            let shown = Ascii.isLetter(specifier) || specifier < 0x7F ? name : "this"
+            throw ValueError(
+                "\(shown) is not a specifier; write %% for a percent sign", at: offset, code: .unknownSpecifier)
+        }
+    }
+
+    /// "the string between the last '-' and the end of the prefix name".
+    private var lastComponent: String {
+        let prefix = unit.prefix
+        guard let dash = prefix.utf8.lastIndex(of: UInt8(ascii: "-")) else { return prefix }
+        return String(prefix[prefix.utf8.index(after: dash)...])
+    }
+
+    private var shortHostName: String? {
+        environment.hostName.map { String($0.prefix { $0 != "." }) }
+    }
+
+    private func directory(_ path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash > path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+}

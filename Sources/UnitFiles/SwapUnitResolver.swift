@@ -1,0 +1,314 @@
+/// Finds out what is started and swapped together (DESIGN: "What moves together").
+///
+/// Keeps every unit that it loads: make one per look at the disk (as the loader), use it from one thread, and keep it as
+/// long as the files are taken to be unchanged.
+public final class SwapUnitResolver {
+    public let loader: UnitLoader
+    private var loaded: [UnitName: LoadedUnit] = [:]
+    private var walks: [UnitName: Walk] = [:]
+    /// Identity of a service -> names of sockets whose `Service=` names it.
+    private lazy var socketsByService = indexSockets()
+    /// Names (templates as templates) of all targets with `[X-Swap]`.
+    private lazy var swapTargets = loader.allNames().filter { $0.kind == .target && load($0).hasSwapSection }
+    /// Stands for the release when a template is looked at without one.
+    static let placeholder = "RELEASE"
+
+    public init(loader: UnitLoader) { self.loader = loader }
+
+    /// Loads a unit, once.
+    public func load(_ name: UnitName) -> LoadedUnit {
+        if let unit = loaded[name] { return unit }
+        let unit = loader.load(name)
+        loaded[name] = unit
+        return unit
+    }
+
+    /// The target swap unit that a service belongs to: with release if the service has one, else the template.
+    ///
+    /// nil if there is none, and for everything but services. Of several, the first by name.
+    public func owner(of service: UnitName) -> UnitName? { owners(of: service).first }
+
+    /// As `owner`, all of them.
+    func owners(of service: UnitName) -> [UnitName] {
+        guard service.kind == .service else { return [] }
+        return swapTargets.compactMap { target in
+            guard target.isTemplate else { return isMember(service, of: target) ? target : nil }
+            if let instance = service.instance {
+                guard let named = try? target.instantiated(instance) else { return nil }
+                return isMember(service, of: named) ? named : nil
+            }
+            guard let sample = try? target.instantiated(Self.placeholder) else { return nil }
+            let member = service.isTemplate ? (try? service.instantiated(Self.placeholder)) : service
+            guard let member else { return nil }
+            return isMember(member, of: sample) ? target : nil
+        }
+    }
+
+    private func isMember(_ service: UnitName, of target: UnitName) -> Bool {
+        guard let unit = load(target).target, unit.swap != nil else { return false }
+        return walk(unit).members.contains { $0.name == service }
+    }
+
+    /// What the name stands for.
+    public func resolve(_ name: UnitName) -> Resolution {
+        if name.isTemplate {
+            let unit = load(name)
+            guard !unit.isMissing else { return .unusable(unit) }
+            return .needsRelease(identity: owner(of: name)?.identity ?? name)
+        }
+        let unit = load(name)
+        guard !unit.isMissing else { return .unusable(unit) }
+        if let owner = owner(of: name) {
+            if owner.isTemplate { return .needsRelease(identity: owner) }
+            // The owner was usable when it was found.
+            if let target = load(owner).target { return .swapUnit(define(target)) }
+        }
+        guard let usable = unit.unit else { return .unusable(unit) }
+        switch usable {
+        case .socket(let socket): return .socket(socket)
+        case .target(let target):
+            guard target.swap == nil else { return .swapUnit(define(target)) }
+            return .list(target, units: UnitBuilder.unique(target.unit.wants + target.unit.requires))
+        case .service(let service):
+            return service.swap == nil ? .plain(define(service)) : .swapUnit(define(service))
+        }
+    }
+
+    // MARK: Members
+
+    private struct Walk {
+        /// Usable members, as found.
+        var members: [ServiceUnit] = []
+        var dependencies: [UnitReference] = []
+        var diagnostics: [Diagnostic] = []
+        var isUsable = true
+    }
+
+    private func walk(_ target: TargetUnit) -> Walk {
+        if let walk = walks[target.name] { return walk }
+        var walk = Walk()
+        var seen: Set<UnitName> = [target.name]
+        var queue = wanted(target.unit)
+        var next = 0
+        while next < queue.count {
+            let (reference, isRequired) = queue[next]
+            next += 1
+            guard seen.insert(reference.name).inserted else { continue }
+            switch reference.name.kind {
+            case .service:
+                let isOfRelease = target.name.instance != nil && reference.name.instance == target.name.instance
+                let isPlainSwapped = reference.name.template == nil && load(reference.name).hasSwapSection
+                if isOfRelease || isPlainSwapped {
+                    if let service = member(reference, isRequired, of: target.name, &walk) {
+                        walk.members.append(service)
+                        queue += wanted(service.unit)
+                    }
+                } else {
+                    dependency(reference, isRequired, &walk)
+                }
+            case .socket: dependency(reference, isRequired, &walk)
+            case .target:
+                let inner = load(reference.name)
+                if let unit = inner.target, unit.swap == nil {
+                    queue += wanted(unit.unit)
+                } else if reference.name.identity != target.name.identity {
+                    dependency(reference, isRequired, &walk)
+                }
+            }
+        }
+        walks[target.name] = walk
+        return walk
+    }
+
+    private func wanted(_ unit: UnitSection) -> [(UnitReference, isRequired: Bool)] {
+        unit.wants.map { ($0, false) } + unit.requires.map { ($0, true) }
+    }
+
+    private func member(
+        _ reference: UnitReference, _ isRequired: Bool, of target: UnitName, _ walk: inout Walk
+    ) -> ServiceUnit? {
+        let unit = load(reference.name)
+        switch unit.outcome {
+        case .usable(.service(let service)):
+            walk.diagnostics += unit.diagnostics
+            return service
+        case .usable, .unusable:
+            walk.diagnostics += unit.diagnostics
+            report(&walk, .unusableUnit, reference, .error, "\(reference.name) of \(target) cannot be used")
+        case .masked(let path):
+            // A mask is somebody's wish; only what is required cannot be left out.
+            let message = "\(reference.name) of \(target) is masked by \(path)"
+            report(&walk, .unusableUnit, reference, isRequired ? .error : .warning, message)
+        case .missing:
+            report(&walk, .missingUnit, reference, .error, "\(target) needs \(reference.name), which has no unit file")
+        }
+        return nil
+    }
+
+    private func dependency(_ reference: UnitReference, _ isRequired: Bool, _ walk: inout Walk) {
+        if loader.exists(reference.name) {
+            walk.dependencies.append(reference)
+        } else if !SpecialUnits.names.contains(reference.name.description) {
+            let message = "\(reference.name) has no unit file" + (isRequired ? "" : ", it is left out")
+            report(&walk, .missingUnit, reference, isRequired ? .error : .warning, message)
+        }
+    }
+
+    private func report(
+        _ walk: inout Walk, _ code: DiagnosticCode, _ reference: UnitReference,
+        _ severity: Diagnostic.Severity, _ message: String
+    ) {
+        if severity == .error { walk.isUsable = false }
+        walk.diagnostics.append(Diagnostic(severity, code, at: reference.location, message))
+    }
+
+    // MARK: Definitions
+
+    private func define(_ target: TargetUnit) -> SwapUnitDefinition {
+        let walk = walk(target)
+        var definition = SwapUnitDefinition(
+            identity: target.name.identity, name: target.name, release: target.name.instance,
+            isSwappable: target.swap != nil, settings: SwapSettings(target.swap ?? SwapSection()), target: target)
+        definition.diagnostics = load(target.name).diagnostics
+        complete(&definition, walk)
+        return definition
+    }
+
+    private func define(_ service: ServiceUnit) -> SwapUnitDefinition {
+        var walk = Walk(members: [service])
+        walk.diagnostics = load(service.name).diagnostics
+        for (reference, isRequired) in wanted(service.unit) where reference.name != service.name {
+            dependency(reference, isRequired, &walk)
+        }
+        // Instances of a template without [X-Swap] are strangers to each other, as under systemd.
+        let isSwapped = service.swap != nil
+        var definition = SwapUnitDefinition(
+            identity: isSwapped ? service.name.identity : service.name, name: service.name,
+            release: isSwapped ? service.name.instance : nil, isSwappable: isSwapped,
+            settings: SwapSettings(service.swap ?? SwapSection()))
+        complete(&definition, walk)
+        return definition
+    }
+
+    private func complete(_ definition: inout SwapUnitDefinition, _ walk: Walk) {
+        definition.diagnostics += walk.diagnostics
+        definition.isUsable = walk.isUsable
+        for service in walk.members { addSockets(of: service, to: &definition) }
+        var graph = OrderingGraph(walk.members.map(\.name))
+        for service in walk.members {
+            for reference in service.unit.after {
+                graph.add(service.name, after: reference.name, because: reference.location)
+            }
+            for reference in service.unit.before {
+                graph.add(reference.name, after: service.name, because: reference.location)
+            }
+        }
+        for service in walk.members { addUpstreams(of: service, to: &definition, &graph) }
+        let (order, cycles) = graph.sorted()
+        let byName = Dictionary(walk.members.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        definition.services = order.compactMap { byName[$0] }
+        definition.startsAfter = graph.after
+        for cycle in cycles {
+            definition.isUsable = false
+            let path = cycle.map(\.description).joined(separator: " after ")
+            let location = graph.reason(cycle[0], after: cycle[1]) ?? SourceLocation(file: definition.name.description)
+            definition.diagnostics.append(
+                Diagnostic(.error, .orderingCycle, at: location, "ordering cycle: \(path)"))
+        }
+        let own = Set(definition.sockets.map(\.name))
+        definition.dependencies = UnitBuilder.unique(walk.dependencies).filter { !own.contains($0.name) }
+    }
+
+    /// Its same-named socket, those of `Sockets=`, and those whose `Service=` names it, in this order.
+    private func addSockets(of service: ServiceUnit, to definition: inout SwapUnitDefinition) {
+        var references: [UnitReference] = []
+        if let sibling = service.name.sibling(.socket), loader.exists(sibling) {
+            let unit = load(sibling)
+            // A socket that is for another service is not this one's, whatever its name (systemd.socket(5), Service=).
+            if unit.socket.map({ $0.service == nil || $0.service?.name == service.name }) ?? !isMasked(unit) {
+                references.append(UnitReference(sibling, at: SourceLocation(file: loader.fragmentPath(of: sibling) ?? "")))
+            }
+        }
+        references += service.sockets
+        for name in socketsByService[service.name.identity] ?? [] {
+            let named = name.isTemplate ? service.name.instance.flatMap { try? name.instantiated($0) } : name
+            guard let named, load(named).socket?.service?.name == service.name else { continue }
+            references.append(UnitReference(named, at: SourceLocation(file: loader.fragmentPath(of: named) ?? "")))
+        }
+        for reference in UnitBuilder.unique(references) {
+            guard let socket = socket(reference, "Sockets", &definition) else { continue }
+            if definition.usedBy[socket.name] == nil {
+                definition.sockets.append(socket)
+                definition.diagnostics += load(socket.name).diagnostics
+            }
+            definition.socketsOf[service.name, default: []].append(socket.name)
+            definition.usedBy[socket.name, default: []].append(service.name)
+        }
+    }
+
+    private func isMasked(_ unit: LoadedUnit) -> Bool {
+        if case .masked = unit.outcome { return true }
+        return false
+    }
+
+    private func addUpstreams(
+        of service: ServiceUnit, to definition: inout SwapUnitDefinition, _ graph: inout OrderingGraph
+    ) {
+        for reference in service.upstreams {
+            guard let socket = socket(reference, "X-Upstreams", &definition) else { continue }
+            definition.referencedSockets[socket.name] = socket
+            let users = (definition.usedBy[socket.name] ?? []).filter { $0 != service.name }
+            guard let owner = users.first(where: { $0 == socket.serviceName }) ?? users.first else { continue }
+            graph.add(service.name, after: owner, because: reference.location)
+            if socket.scope == .generation { definition.upstreams[service.name, default: []].append(owner) }
+        }
+        if let probe = service.swap?.readyProbe, case .socket(let name)? = probe.endpoint {
+            if let socket = socket(UnitReference(name, at: probe.location), "ReadyProbe", &definition) {
+                definition.referencedSockets[name] = socket
+            }
+        }
+    }
+
+    private func socket(
+        _ reference: UnitReference, _ directive: String, _ definition: inout SwapUnitDefinition
+    ) -> SocketUnit? {
+        let unit = load(reference.name)
+        if let socket = unit.socket { return socket }
+        definition.isUsable = false
+        let code: DiagnosticCode
+        let message: String
+        switch unit.outcome {
+        case .missing: (code, message) = (.missingSocket, "\(reference.name) has no unit file")
+        case .masked(let path): (code, message) = (.unusableUnit, "\(reference.name) is masked by \(path)")
+        case .usable, .unusable: (code, message) = (.unusableUnit, "\(reference.name) cannot be used")
+        }
+        definition.diagnostics += unit.diagnostics
+        definition.diagnostics.append(
+            Diagnostic(.error, code, at: reference.location, directive: directive, message))
+        return nil
+    }
+
+    private func indexSockets() -> [UnitName: [UnitName]] {
+        var index: [UnitName: [UnitName]] = [:]
+        for name in loader.allNames() where name.kind == .socket {
+            guard let service = load(name).socket?.service?.name else { continue }
+            index[service.identity, default: []].append(name)
+        }
+        return index
+    }
+}
+
+/// Units of systemd's that stand for the state of the host (systemd.special(7)). Units name them out of habit; here they are
+/// always reached, and naming them is no mistake.
+enum SpecialUnits {
+    static let names: Set<String> = [
+        "basic.target", "cryptsetup.target", "cryptsetup-pre.target", "default.target", "final.target",
+        "first-boot-complete.target", "getty.target", "getty-pre.target", "graphical.target", "initrd.target",
+        "integritysetup.target", "local-fs.target", "local-fs-pre.target", "multi-user.target", "network.target",
+        "network-online.target", "network-pre.target", "nss-lookup.target", "nss-user-lookup.target", "paths.target",
+        "poweroff.target", "reboot.target", "remote-fs.target", "remote-fs-pre.target", "rescue.target",
+        "rpcbind.target", "shutdown.target", "slices.target", "sockets.target", "swap.target", "sysinit.target",
+        "system-update.target", "time-set.target", "time-sync.target", "timers.target", "umount.target",
+        "veritysetup.target", "dbus.service", "dbus.socket", "syslog.socket", "systemd-journald.socket",
+    ]
+}

@@ -1,0 +1,123 @@
+// [X-Swap]. Every value decides how safely a release goes live, so a bad one makes the unit unusable. An empty assignment
+// unsets a value, so that a drop-in can take back what the unit says.
+
+extension UnitBuilder {
+    mutating func apply(_ directive: SwapDirective, _ assignment: Assignment) {
+        var section = swap ?? SwapSection()
+        defer { swap = section }
+        let isReset = assignment.value.isEmpty
+        switch directive {
+        case .readyTimeoutSec:
+            section.readyTimeout = isReset ? nil : positive(assignment, TimeSpan.parse) { $0 != .after(.zero) }
+        case .soakSec: section.soak = isReset ? nil : value(assignment, .fatal, TimeSpan.parseFinite)
+        case .drainTimeoutSec: section.drainTimeout = isReset ? nil : value(assignment, .fatal, TimeSpan.parse)
+        case .strategy: section.strategy = isReset ? nil : choice(assignment, .fatal, of: SwapStrategy.self)
+        case .readyProbe: section.readyProbe = isReset ? nil : readyProbe(assignment)
+        case .readyProbeIntervalSec:
+            section.readyProbeInterval = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
+        case .readyProbeTimeoutSec:
+            section.readyProbeTimeout = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
+        case .drainSignal: section.drainSignal = isReset ? nil : value(assignment, .fatal, Signal.parse)
+        }
+    }
+
+    private mutating func positive<T>(
+        _ assignment: Assignment, _ parse: (String) throws(ValueError) -> T, _ isPositive: (T) -> Bool
+    ) -> T? {
+        guard let span = value(assignment, .fatal, parse) else { return nil }
+        if isPositive(span) { return span }
+        reject(assignment, ValueError("expected a time span above zero"), .fatal)
+        return nil
+    }
+
+    /// `http ENDPOINT PATH`, `tcp ENDPOINT`, `exec COMMAND...`.
+    private mutating func readyProbe(_ assignment: Assignment) -> ReadyProbe? {
+        do throws(ValueError) {
+            var reader = WordReader(assignment.value)
+            guard let method = try reader.next() else { return nil }
+            let location = assignment.location(at: method.offset)
+            switch method.text {
+            case "http":
+                let endpoint = try endpoint(&reader)
+                guard let word = try reader.next() else {
+                    throw ValueError("expected a path such as \"/healthz\" after the endpoint", at: reader.offset)
+                }
+                let path = try expander.expand(word)
+                let isClean = !path.utf8.contains { $0 <= 0x20 || $0 == 0x7F }
+                guard path.hasPrefix("/"), isClean, path.utf8.count <= 2048 else {
+                    throw ValueError("expected a path such as \"/healthz\", not \"\(path)\"", at: word.offset)
+                }
+                try end(&reader)
+                return ReadyProbe(.http(endpoint, path: path), at: location)
+            case "tcp":
+                let endpoint = try endpoint(&reader)
+                try end(&reader)
+                return ReadyProbe(.tcp(endpoint), at: location)
+            case "exec": return ReadyProbe(.exec(try command(assignment, after: reader.offset)), at: location)
+            default:
+                throw ValueError(
+                    "expected \"http ENDPOINT PATH\", \"tcp ENDPOINT\" or \"exec COMMAND\", not \"\(method.text)\"",
+                    at: method.offset, suggestion: EditDistance.closest(to: method.text, in: ["http", "tcp", "exec"]))
+            }
+        } catch {
+            reject(assignment, error, .fatal)
+            return nil
+        }
+    }
+
+    private func end(_ reader: inout WordReader) throws(ValueError) {
+        guard let word = try reader.next() else { return }
+        throw ValueError("expected the end of the line, not \"\(word.text)\"", at: word.offset)
+    }
+
+    /// The rest of the value as a command; what stood before becomes spaces, so that columns stay right.
+    private func command(_ assignment: Assignment, after offset: Int) throws(ValueError) -> ExecCommand {
+        var rest = assignment
+        rest.value = String(repeating: " ", count: offset) + Ascii.string(assignment.value.utf8.dropFirst(offset))
+        let commands = try ExecCommandReader(rest, expander).commands
+        guard commands.count == 1, let command = commands.first else {
+            throw ValueError("expected one command after \"exec\"", at: offset)
+        }
+        return command
+    }
+
+    private func endpoint(_ reader: inout WordReader) throws(ValueError) -> ProbeEndpoint {
+        guard let word = try reader.next() else {
+            throw ValueError("expected a socket unit, host:port or a path", at: reader.offset)
+        }
+        let text = try expander.expand(word)
+        if text.hasPrefix("/") || text.hasPrefix("@") {
+            do {
+                return .unix(try ListenAddress.parse(text).description)
+            } catch {
+                throw ValueError(error.message, at: word.offset)
+            }
+        }
+        if text.hasSuffix(".socket") {
+            do throws(UnitNameError) {
+                var name = try UnitName(text)
+                if name.isTemplate, !self.name.isTemplate {
+                    name = try name.instantiated(self.name.instance ?? self.name.prefix)
+                }
+                return .socket(name)
+            } catch {
+                throw ValueError(error.description, at: word.offset)
+            }
+        }
+        let expected = "expected a socket unit, host:port or a path, not \"\(text)\""
+        guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
+            let port = UInt16(text[text.utf8.index(after: colon)...]), port > 0
+        else { throw ValueError(expected, at: word.offset) }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+            guard let address = IPv6Address(host) else { throw ValueError(expected, at: word.offset) }
+            return .tcp(host: address.description, port: port)
+        }
+        let isName = host.utf8.allSatisfy {
+            Ascii.isLetter($0) || Ascii.isDigit($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
+        }
+        guard isName, !host.isEmpty, host.utf8.count <= 253 else { throw ValueError(expected, at: word.offset) }
+        return .tcp(host: host, port: port)
+    }
+}

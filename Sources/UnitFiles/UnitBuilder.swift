@@ -1,0 +1,252 @@
+/// Turns the assignments of a fragment and its drop-ins, applied in order, into a typed unit.
+///
+/// As lenient as systemd: a value that cannot be read is reported and the assignment ignored. Where going on without it would
+/// start something else than what was asked for (a command, a user, an address, a limit of a swap), the unit is also
+/// unusable: leaving protection out silently is worse than not starting.
+struct UnitBuilder {
+    /// What a bad value means for the unit.
+    enum Policy {
+        /// The assignment is ignored, as systemd does.
+        case ignored
+        /// The unit cannot be used.
+        case fatal
+    }
+
+    let name: UnitName
+    let expander: SpecifierExpander
+    var diagnostics: [Diagnostic] = []
+    var isUsable = true
+    var unit = UnitSection()
+    var install = InstallSection()
+    var swap: SwapSection?
+    var service: ServiceUnit
+    var socket: SocketUnit
+    /// Where the unit's own section starts, for "something is missing" messages.
+    private var ownSection: SourceLocation?
+    private var firstFile: SourceLocation
+    /// A `Type=` that has no ExecStart= by nature was named (and refused).
+    var isOneshot = false
+
+    init(name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?) {
+        self.name = name
+        expander = SpecifierExpander(environment: environment, unit: name, fragmentPath: fragmentPath)
+        service = ServiceUnit(name: name)
+        socket = SocketUnit(name: name)
+        firstFile = SourceLocation(file: fragmentPath ?? name.description)
+    }
+
+    /// Applies one file on top of what is there.
+    mutating func apply(_ file: ParsedUnitFile) {
+        diagnostics += file.diagnostics
+        var known: [String: UnitSectionName] = [:]
+        for header in file.sections where known[header.name] == nil {
+            if let section = section(header) {
+                known[header.name] = section
+                if section == .swap, swap == nil { swap = SwapSection() }
+                if ownSection == nil, section.rawValue.lowercased() == name.kind.rawValue {
+                    ownSection = header.location
+                }
+            }
+        }
+        for assignment in file.assignments {
+            guard let section = known[assignment.section] else { continue }
+            apply(assignment, in: section)
+        }
+        if diagnostics.count > 2 * UnitFileLimits.diagnosticsPerFile {
+            let shown = UnitFileLimits.diagnosticsPerFile
+            let message = "\(diagnostics.count - shown) more problems are not shown"
+            diagnostics.removeLast(diagnostics.count - shown)
+            let location = SourceLocation(file: file.path)
+            diagnostics.append(Diagnostic(.error, .tooManyDiagnostics, at: location, message))
+        }
+    }
+
+    /// The unit, or nil if it cannot be used; `diagnostics` say why.
+    mutating func finish(origin: UnitOrigin) -> Unit? {
+        unit.after = Self.unique(unit.after)
+        unit.before = Self.unique(unit.before)
+        unit.wants = Self.unique(unit.wants)
+        unit.requires = Self.unique(unit.requires)
+        switch name.kind {
+        case .service:
+            finishService()
+            service.unit = unit
+            service.install = install
+            service.swap = swap
+            service.origin = origin
+            return isUsable ? .service(service) : nil
+        case .socket:
+            finishSocket()
+            socket.unit = unit
+            socket.install = install
+            socket.swap = swap
+            socket.origin = origin
+            return isUsable ? .socket(socket) : nil
+        case .target:
+            var target = TargetUnit(name: name)
+            target.unit = unit
+            target.install = install
+            target.swap = swap
+            target.origin = origin
+            return isUsable ? .target(target) : nil
+        }
+    }
+
+    static func unique(_ references: [UnitReference]) -> [UnitReference] {
+        guard references.count > 1 else { return references }
+        var seen: Set<UnitName> = []
+        return references.filter { seen.insert($0.name).inserted }
+    }
+
+    /// Reports that the unit lacks something.
+    mutating func missing(_ directive: String, _ message: String) {
+        isUsable = false
+        diagnostics.append(
+            Diagnostic(.error, .missingDirective, at: ownSection ?? firstFile, directive: directive, message))
+    }
+
+    // MARK: Sections and names of directives
+
+    private mutating func section(_ header: SectionHeader) -> UnitSectionName? {
+        if let section = UnitSectionName(rawValue: header.name) {
+            if section.belongs(to: name.kind) { return section }
+            let message = "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
+            diagnostics.append(Diagnostic(.error, .unknownSection, at: header.location, message))
+            return nil
+        }
+        if header.name.hasPrefix("X-") {
+            // Anybody may have sections of that name; only what looks like a slip of ours is worth a word.
+            if let ours = EditDistance.closest(to: header.name, in: [UnitSectionName.swap.rawValue]) {
+                let message = "[\(header.name)] is ignored"
+                diagnostics.append(
+                    Diagnostic(.warning, .unknownSection, at: header.location, message, suggestion: "[\(ours)]"))
+            }
+            return nil
+        }
+        let names = UnitSectionName.allCases.filter { $0.belongs(to: name.kind) }.map(\.rawValue)
+        let near = header.name == "Swap" ? "X-Swap" : EditDistance.closest(to: header.name, in: names)
+        let foreign = DirectiveTable.foreignSections.contains(header.name)
+        let message = foreign
+            ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
+            : "unknown section [\(header.name)], it is ignored"
+        diagnostics.append(
+            Diagnostic(.error, .unknownSection, at: header.location, message, suggestion: near.map { "[\($0)]" }))
+        return nil
+    }
+
+    private mutating func apply(_ assignment: Assignment, in section: UnitSectionName) {
+        switch section {
+        case .unit:
+            if let directive = DirectiveIndex.unit[assignment.key] { return apply(directive, assignment) }
+        case .service:
+            if let directive = DirectiveIndex.service[assignment.key] { return apply(directive, assignment) }
+        case .socket:
+            if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }
+        case .install:
+            if let directive = DirectiveIndex.install[assignment.key] { return apply(directive, assignment) }
+        case .swap:
+            if let directive = DirectiveIndex.swap[assignment.key] { return apply(directive, assignment) }
+        }
+        notHonoured(assignment, in: section)
+    }
+
+    private mutating func notHonoured(_ assignment: Assignment, in section: UnitSectionName) {
+        let key = assignment.key
+        let isOurs = DirectiveTable.planned.contains(key)
+        if isOurs || DirectiveTable.isSystemd(key, in: section) {
+            // A socket that listens on half of what it names is not that socket.
+            let fatal = section == .socket && key.hasPrefix("Listen")
+            if fatal { isUsable = false }
+            diagnostics.append(
+                Diagnostic(
+                    fatal ? .error : .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
+                    "\(key)= is not supported yet" + (fatal ? "" : ", it is ignored")))
+            return
+        }
+        let elsewhere = UnitSectionName.allCases.first {
+            $0 != section && ($0.honoured.contains(key) || DirectiveTable.isSystemd(key, in: $0))
+        }
+        if let elsewhere {
+            let severity: Diagnostic.Severity = key.hasPrefix("X-") ? .warning : .error
+            diagnostics.append(
+                Diagnostic(
+                    severity, .unknownDirective, at: assignment.keyLocation, directive: key,
+                    "\(key)= has no meaning in [\(section.rawValue)], it is ignored",
+                    suggestion: "\(key)= in [\(elsewhere.rawValue)]"))
+            return
+        }
+        if key.hasPrefix("X-") {
+            let ours = section.honoured.filter { $0.hasPrefix("X-") }
+            if let near = EditDistance.closest(to: key, in: ours) {
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
+                        "\(key)= is ignored", suggestion: "\(near)="))
+            }
+            return
+        }
+        let near = EditDistance.closest(to: key, in: section.honoured)
+            ?? EditDistance.closest(to: key, in: DirectiveTable.names(in: section).sorted())
+        diagnostics.append(
+            Diagnostic(
+                .error, .unknownDirective, at: assignment.keyLocation, directive: key,
+                "unknown directive \(key)= in [\(section.rawValue)], it is ignored",
+                suggestion: near.map { "\($0)=" }))
+    }
+
+    // MARK: [Unit] and [Install]
+
+    private mutating func apply(_ directive: UnitDirective, _ assignment: Assignment) {
+        switch directive {
+        case .description: unit.description = text(assignment)
+        case .documentation:
+            if assignment.value.isEmpty { unit.documentation = [] }
+            for word in words(assignment, escapes: .interpreted) { unit.documentation.append(word.text) }
+        case .after: unit.after += dependencies(assignment, ordering: true)
+        case .before: unit.before += dependencies(assignment, ordering: true)
+        case .wants: unit.wants += dependencies(assignment, ordering: false)
+        case .requires: unit.requires += dependencies(assignment, ordering: false)
+        case .startLimitIntervalSec, .startLimitInterval:
+            if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
+        case .startLimitBurst: startLimitBurst(assignment)
+        }
+    }
+
+    mutating func startLimitBurst(_ assignment: Assignment) {
+        if let burst = number(assignment, .ignored, in: UInt32.min...UInt32.max) { unit.startLimitBurst = burst }
+    }
+
+    private mutating func apply(_ directive: InstallDirective, _ assignment: Assignment) {
+        switch directive {
+        case .wantedBy: install.wantedBy += names(assignment, instantiate: false)
+        case .requiredBy: install.requiredBy += names(assignment, instantiate: false)
+        case .alias: install.aliases += names(assignment, instantiate: false)
+        case .also: install.also += names(assignment, instantiate: false)
+        case .defaultInstance: install.defaultInstance = text(assignment)
+        }
+    }
+
+    private mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
+        if assignment.value.isEmpty {
+            diagnostics.append(
+                Diagnostic(
+                    .warning, .invalidValue, at: assignment.keyLocation, directive: assignment.key,
+                    "\(assignment.key)= cannot be reset, units can only be added"))
+            return []
+        }
+        return names(assignment, instantiate: true, ordering: ordering)
+    }
+}
+
+/// Directive names to cases: one look-up per assignment.
+enum DirectiveIndex {
+    static let unit = index(UnitDirective.self)
+    static let service = index(ServiceDirective.self)
+    static let socket = index(SocketDirective.self)
+    static let install = index(InstallDirective.self)
+    static let swap = index(SwapDirective.self)
+
+    private static func index<D: CaseIterable & RawRepresentable<String>>(_: D.Type) -> [String: D] {
+        Dictionary(D.allCases.map { ($0.rawValue, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}

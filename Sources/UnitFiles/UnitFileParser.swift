@@ -1,0 +1,252 @@
+/// One `Key=value` of a unit file, with where it stands.
+public struct Assignment: Sendable, Hashable {
+    /// Name of the section without brackets.
+    public var section: String
+    public var key: String
+    /// The value, continuation lines joined, white space around it removed; quotes and escapes are still there.
+    public var value: String
+    public var file: String
+    /// Line and column of the key, from 1.
+    public var line: Int
+    public var column: Int
+    /// Where the pieces of the value stand; more than one only with continuation lines.
+    var segments: Segments
+
+    /// Start of a piece of the value: byte offset in the value, and its place in the file.
+    struct Segment: Sendable, Hashable {
+        var offset: Int32
+        var line: Int32
+        var column: Int32
+    }
+
+    /// Nearly every value is one piece, which costs no array.
+    enum Segments: Sendable, Hashable {
+        case one(Segment)
+        case many([Segment])
+    }
+
+    /// Where the key stands.
+    public var keyLocation: SourceLocation { SourceLocation(file: file, line: line, column: column) }
+
+    /// Where the value starts.
+    public var valueLocation: SourceLocation { location(at: 0) }
+
+    /// Where the byte `offset` of `value` stands in the file.
+    public func location(at offset: Int) -> SourceLocation {
+        let segment: Segment
+        switch segments {
+        case .one(let only): segment = only
+        case .many(let all): segment = all.last { Int($0.offset) <= offset } ?? all[0]
+        }
+        let utf8 = value.utf8
+        let start = min(max(0, Int(segment.offset)), utf8.count)
+        let end = min(max(start, offset), utf8.count)
+        let scalars = utf8.dropFirst(start).prefix(end - start).reduce(0) { $0 + (Ascii.startsScalar($1) ? 1 : 0) }
+        return SourceLocation(file: file, line: Int(segment.line), column: Int(segment.column) + scalars)
+    }
+}
+
+/// A `[Section]` line.
+public struct SectionHeader: Sendable, Hashable {
+    public var name: String
+    public var location: SourceLocation
+}
+
+/// What one unit file says, before it means anything.
+public struct ParsedUnitFile: Sendable {
+    public var path: String
+    public var sections: [SectionHeader] = []
+    public var assignments: [Assignment] = []
+    public var diagnostics: [Diagnostic] = []
+}
+
+/// The syntax of systemd.syntax(7). As lenient as systemd: a bad line becomes a diagnostic and parsing goes on behind it.
+public struct UnitFileParser {
+    /// Reads a whole file. `path` is only for locations.
+    public static func parse(_ text: String, path: String) -> ParsedUnitFile {
+        var text = text
+        guard text.utf8.count <= UnitFileLimits.fileSize else {
+            let message = "the file has \(text.utf8.count) bytes, at most \(UnitFileLimits.fileSize) are read"
+            let diagnostic = Diagnostic(.error, .fileTooLarge, at: SourceLocation(file: path), message)
+            return ParsedUnitFile(path: path, diagnostics: [diagnostic])
+        }
+        var parser = UnitFileParser(path: path)
+        text.withUTF8 { parser.run($0) }
+        return parser.result
+    }
+
+    /// A stretch of one physical line that belongs to a logical line.
+    private struct Piece {
+        var start: Int
+        var end: Int
+        var line: Int
+        /// Offset where the physical line starts, to count columns from.
+        var lineStart: Int
+    }
+
+    private var result: ParsedUnitFile
+    private var section: String?
+    private var dropped = 0
+
+    private init(path: String) { result = ParsedUnitFile(path: path) }
+
+    private mutating func run(_ bytes: UnsafeBufferPointer<UInt8>) {
+        // A byte order mark is allowed at the very start and ignored.
+        var position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        var line = 0
+        var pieces: [Piece] = []
+        while position < bytes.count {
+            line += 1
+            let lineStart = position
+            while position < bytes.count, bytes[position] != Ascii.newline { position += 1 }
+            var end = position
+            position += 1
+            if end > lineStart, bytes[end - 1] == Ascii.carriageReturn { end -= 1 }
+            var first = lineStart
+            while first < end, Ascii.isSpace(bytes[first]) { first += 1 }
+            // Comments vanish between continued lines, too, and never continue themselves.
+            if first < end, bytes[first] == UInt8(ascii: "#") || bytes[first] == UInt8(ascii: ";") { continue }
+            // An odd number of backslashes at the very end continues the line; behind one, white space counts.
+            var slashes = 0
+            while end - slashes > lineStart, bytes[end - slashes - 1] == Ascii.backslash { slashes += 1 }
+            if slashes % 2 == 1 {
+                pieces.append(Piece(start: lineStart, end: end - 1, line: line, lineStart: lineStart))
+                continue
+            }
+            if pieces.isEmpty && first == end { continue }
+            pieces.append(Piece(start: lineStart, end: end, line: line, lineStart: lineStart))
+            logicalLine(pieces, bytes)
+            pieces.removeAll(keepingCapacity: true)
+        }
+        if !pieces.isEmpty { logicalLine(pieces, bytes) }
+        if dropped > 0 {
+            let message = "\(dropped) more problems in this file are not shown"
+            result.diagnostics.append(
+                Diagnostic(.error, .tooManyDiagnostics, at: SourceLocation(file: result.path), message))
+        }
+    }
+
+    private mutating func logicalLine(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) {
+        for piece in pieces {
+            for offset in piece.start..<piece.end where bytes[offset] < 0x20 || bytes[offset] == 0x7F {
+                guard bytes[offset] != Ascii.tab else { continue }
+                let name = bytes[offset] == 0 ? "NUL" : "0x" + String(bytes[offset], radix: 16)
+                report(
+                    .error, .controlCharacter, location(piece, offset, bytes),
+                    "control character \(name) is not allowed, the line is ignored")
+                return
+            }
+        }
+        guard let start = firstByte(pieces, bytes) else { return }
+        if bytes[start.offset] == UInt8(ascii: "[") { return header(pieces, start, bytes) }
+        guard let section else {
+            report(
+                .error, .invalidSyntax, location(pieces[start.piece], start.offset, bytes),
+                "expected a [Section] before the first assignment")
+            return
+        }
+        assignment(pieces, start, section, bytes)
+    }
+
+    private mutating func header(
+        _ pieces: [Piece], _ start: (piece: Int, offset: Int), _ bytes: UnsafeBufferPointer<UInt8>
+    ) {
+        let piece = pieces[start.piece]
+        let at = location(piece, start.offset, bytes)
+        var end = piece.end
+        while end > start.offset, Ascii.isSpace(bytes[end - 1]) { end -= 1 }
+        guard start.piece == pieces.count - 1, end - start.offset > 2, bytes[end - 1] == UInt8(ascii: "]") else {
+            // What follows belongs to no section that we know: it must not fall into the one before.
+            section = nil
+            report(.error, .invalidSyntax, at, "expected \"[Section]\"")
+            return
+        }
+        let name = Ascii.string(bytes[(start.offset + 1)..<(end - 1)])
+        section = name
+        result.sections.append(SectionHeader(name: name, location: at))
+    }
+
+    private mutating func assignment(
+        _ pieces: [Piece], _ start: (piece: Int, offset: Int), _ section: String, _ bytes: UnsafeBufferPointer<UInt8>
+    ) {
+        let head = pieces[start.piece]
+        let at = location(head, start.offset, bytes)
+        guard let equals = (start.offset..<head.end).first(where: { bytes[$0] == UInt8(ascii: "=") }) else {
+            report(.error, .invalidSyntax, at, "expected \"Directive=value\", the line is ignored")
+            return
+        }
+        var keyEnd = equals
+        while keyEnd > start.offset, Ascii.isSpace(bytes[keyEnd - 1]) { keyEnd -= 1 }
+        guard keyEnd > start.offset else {
+            report(.error, .invalidSyntax, at, "expected the name of a directive before \"=\"")
+            return
+        }
+        let key = Ascii.string(bytes[start.offset..<keyEnd])
+        var valuePieces = Array(pieces[start.piece...])
+        valuePieces[0].start = equals + 1
+        let (value, segments) = join(valuePieces, bytes)
+        result.assignments.append(
+            Assignment(
+                section: section, key: key, value: value, file: result.path, line: at.line, column: at.column,
+                segments: segments))
+    }
+
+    /// Joins the pieces of a value by a space each (the backslash "is replaced by a space"), white space around it removed.
+    private func join(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) -> (String, Assignment.Segments) {
+        var pieces = pieces
+        // Leading white space may span whole pieces.
+        while true {
+            while pieces[0].start < pieces[0].end, Ascii.isSpace(bytes[pieces[0].start]) { pieces[0].start += 1 }
+            guard pieces[0].start == pieces[0].end, pieces.count > 1 else { break }
+            pieces.removeFirst()
+        }
+        while true {
+            let last = pieces.count - 1
+            while pieces[last].end > pieces[last].start, Ascii.isSpace(bytes[pieces[last].end - 1]) {
+                pieces[last].end -= 1
+            }
+            guard pieces[last].start == pieces[last].end, pieces.count > 1 else { break }
+            pieces.removeLast()
+        }
+        func segment(_ piece: Piece, offset: Int) -> Assignment.Segment {
+            let place = location(piece, piece.start, bytes)
+            return Assignment.Segment(offset: Int32(offset), line: Int32(place.line), column: Int32(place.column))
+        }
+        if pieces.count == 1 {
+            return (Ascii.string(bytes[pieces[0].start..<pieces[0].end]), .one(segment(pieces[0], offset: 0)))
+        }
+        var joined: [UInt8] = []
+        var segments: [Assignment.Segment] = []
+        for (index, piece) in pieces.enumerated() {
+            if index > 0 { joined.append(Ascii.space) }
+            segments.append(segment(piece, offset: joined.count))
+            joined.append(contentsOf: bytes[piece.start..<piece.end])
+        }
+        return (Ascii.string(joined), .many(segments))
+    }
+
+    private func firstByte(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) -> (piece: Int, offset: Int)? {
+        for (index, piece) in pieces.enumerated() {
+            if let offset = (piece.start..<piece.end).first(where: { !Ascii.isSpace(bytes[$0]) }) {
+                return (index, offset)
+            }
+        }
+        return nil
+    }
+
+    private func location(_ piece: Piece, _ offset: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> SourceLocation {
+        var column = 1
+        for index in piece.lineStart..<offset where Ascii.startsScalar(bytes[index]) { column += 1 }
+        return SourceLocation(file: result.path, line: piece.line, column: column)
+    }
+
+    private mutating func report(
+        _ severity: Diagnostic.Severity, _ code: DiagnosticCode, _ location: SourceLocation, _ message: String
+    ) {
+        guard result.diagnostics.count < UnitFileLimits.diagnosticsPerFile else {
+            dropped += 1
+            return
+        }
+        result.diagnostics.append(Diagnostic(severity, code, at: location, message))
+    }
+}

@@ -1,0 +1,63 @@
+/// Why a unit file could not be read.
+public enum UnitFileReadError: Error, Sendable, Hashable, CustomStringConvertible {
+    case missing
+    /// The system's reason, for example `Permission denied`.
+    case unreadable(String)
+    /// Users other than the owner may write it; the text names who.
+    case insecure(String)
+    /// Size in bytes, more than `UnitFileLimits.fileSize`.
+    case tooLarge(Int)
+    /// Not UTF-8; `line` counts from 1.
+    case notText(line: Int)
+    /// A link to `/dev/null`: the unit (or drop-in) is masked. An empty file is masked, too, and is returned as empty text.
+    case masked
+
+    public var description: String {
+        switch self {
+        case .missing: "No such file or directory"
+        case .unreadable(let reason): reason
+        case .insecure(let reason): reason
+        case .tooLarge(let size): "\(size) bytes, at most \(UnitFileLimits.fileSize) are read"
+        case .notText(let line): "line \(line) is not UTF-8"
+        case .masked: "masked (a link to /dev/null)"
+        }
+    }
+}
+
+/// The directories and files that units come from. The Supervisor implements it with system calls, tests with a dictionary.
+public protocol UnitFileSource: Sendable {
+    /// The names in a directory, in any order; empty if there is no such directory.
+    func entries(of directory: String) -> [String]
+    /// The text of a file.
+    func read(_ path: String) throws(UnitFileReadError) -> String
+}
+
+/// Unit files in memory, by absolute path.
+public struct InMemoryUnitFileSource: UnitFileSource {
+    /// Path -> text.
+    public var files: [String: String]
+    /// Path -> what reading it answers.
+    public var failures: [String: UnitFileReadError]
+
+    public init(files: [String: String] = [:], failures: [String: UnitFileReadError] = [:]) {
+        self.files = files
+        self.failures = failures
+    }
+
+    public func entries(of directory: String) -> [String] {
+        let prefix = directory.utf8.last == UInt8(ascii: "/") ? directory : directory + "/"
+        var names: Set<String> = []
+        for path in [String](files.keys) + [String](failures.keys) where path.hasPrefix(prefix) {
+            let rest = path.dropFirst(prefix.count)
+            names.insert(String(rest.prefix { $0 != "/" }))
+        }
+        return names.sorted()
+    }
+
+    public func read(_ path: String) throws(UnitFileReadError) -> String {
+        if let failure = failures[path] { throw failure }
+        guard let text = files[path] else { throw .missing }
+        guard text.utf8.count <= UnitFileLimits.fileSize else { throw .tooLarge(text.utf8.count) }
+        return text
+    }
+}

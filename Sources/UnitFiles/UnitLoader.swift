@@ -1,0 +1,281 @@
+/// What became of loading one unit.
+public struct LoadedUnit: Sendable {
+    public enum Outcome: Sendable {
+        case usable(Unit)
+        /// There is a file, and it does not make a unit; the diagnostics say why.
+        case unusable
+        /// Switched off by an empty file or a link to /dev/null at this path.
+        case masked(path: String)
+        /// No directory of the search path has a file for it.
+        case missing
+    }
+
+    public var name: UnitName
+    public var outcome: Outcome
+    public var diagnostics: [Diagnostic]
+    /// Whether a file has an `[X-Swap]` section; known even of a unit that cannot be used.
+    public var hasSwapSection = false
+
+    /// The unit if it can be used.
+    public var unit: Unit? {
+        switch outcome {
+        case .usable(let unit): unit
+        case .unusable, .masked, .missing: nil
+        }
+    }
+
+    /// The unit if it can be used and is a service.
+    public var service: ServiceUnit? {
+        if case .usable(.service(let service)) = outcome { return service }
+        return nil
+    }
+
+    /// The unit if it can be used and is a socket.
+    public var socket: SocketUnit? {
+        if case .usable(.socket(let socket)) = outcome { return socket }
+        return nil
+    }
+
+    /// The unit if it can be used and is a target.
+    public var target: TargetUnit? {
+        if case .usable(.target(let target)) = outcome { return target }
+        return nil
+    }
+
+    public var isMissing: Bool {
+        if case .missing = outcome { return true }
+        return false
+    }
+}
+
+/// Why a name on a command line names no unit.
+public enum NameError: Error, Sendable, Hashable, CustomStringConvertible {
+    case invalid(UnitNameError)
+    /// Several units have the name up to the suffix.
+    case ambiguous(String, candidates: [UnitName])
+    case unknown(String, suggestion: String?)
+
+    public var description: String {
+        switch self {
+        case .invalid(let error): "\(error)"
+        case .ambiguous(let name, let candidates):
+            "\"\(name)\" is ambiguous: \(candidates.map(\.description).joined(separator: " or "))"
+        case .unknown(let name, let suggestion):
+            "there is no unit \"\(name)\"" + (suggestion.map { " (did you mean \($0)?)" } ?? "")
+        }
+    }
+}
+
+/// Finds the files of a unit in a search path and makes the unit of them (systemd.unit(5), "Unit file load path").
+///
+/// The directories are listed once, when the loader is made: a loader is one look at the disk. Make a new one to look again.
+public struct UnitLoader: Sendable {
+    /// Directories, highest precedence first.
+    public let searchPath: [String]
+    public let specifiers: SpecifierEnvironment
+    let source: any UnitFileSource
+    /// File name of a unit -> index of the first directory that has it.
+    private let fragments: [String: Int]
+    /// Name of a `.d`, `.wants` or `.requires` directory -> indices of all directories that have it, in order.
+    private let companions: [String: [Int]]
+    /// Files with a unit's suffix whose names are no unit names.
+    public let nameDiagnostics: [Diagnostic]
+    private let names: [UnitName]
+
+    public init(source: any UnitFileSource, searchPath: [String], specifiers: SpecifierEnvironment = .init()) {
+        self.source = source
+        self.searchPath = searchPath
+        self.specifiers = specifiers
+        var fragments: [String: Int] = [:]
+        var companions: [String: [Int]] = [:]
+        var names: [UnitName] = []
+        var diagnostics: [Diagnostic] = []
+        for (index, directory) in searchPath.enumerated() {
+            for entry in source.entries(of: directory) {
+                if entry.hasSuffix(".d") || entry.hasSuffix(".wants") || entry.hasSuffix(".requires") {
+                    companions[entry, default: []].append(index)
+                } else if UnitKind.allCases.contains(where: { entry.hasSuffix($0.suffix) }), fragments[entry] == nil {
+                    do {
+                        names.append(try UnitName(entry))
+                        fragments[entry] = index
+                    } catch {
+                        let location = SourceLocation(file: Self.join(directory, entry))
+                        diagnostics.append(
+                            Diagnostic(.error, .invalidUnitName, at: location, "\(error), the file is ignored"))
+                    }
+                }
+            }
+        }
+        self.fragments = fragments
+        self.companions = companions
+        self.names = names.sorted()
+        nameDiagnostics = diagnostics
+    }
+
+    /// Every name that has a file of its own, sorted; templates as templates.
+    public func allNames() -> [UnitName] { names }
+
+    /// Whether there is a file for the name: its own, or its template's.
+    public func exists(_ name: UnitName) -> Bool { fragmentPath(of: name) != nil }
+
+    /// The path of the unit file that counts; an instance's own before its template's.
+    public func fragmentPath(of name: UnitName) -> String? {
+        if let index = fragments[name.description] { return Self.join(searchPath[index], name.description) }
+        guard let template = name.template, let index = fragments[template.description] else { return nil }
+        return Self.join(searchPath[index], template.description)
+    }
+
+    /// Loads a unit with its drop-ins and its `.wants/` and `.requires/` directories.
+    public func load(_ name: UnitName) -> LoadedUnit {
+        guard let path = fragmentPath(of: name) else {
+            return LoadedUnit(name: name, outcome: .missing, diagnostics: [])
+        }
+        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: path)
+        var origin = UnitOrigin()
+        do {
+            let text = try source.read(path)
+            guard !text.isEmpty else { return LoadedUnit(name: name, outcome: .masked(path: path), diagnostics: []) }
+            origin.fragmentPath = path
+            origin.sources.append(UnitSource(path: path, text: text))
+            builder.apply(UnitFileParser.parse(text, path: path))
+        } catch .masked {
+            return LoadedUnit(name: name, outcome: .masked(path: path), diagnostics: [])
+        } catch .missing {
+            // It was there when the directory was listed.
+            return LoadedUnit(name: name, outcome: .missing, diagnostics: [])
+        } catch {
+            return LoadedUnit(name: name, outcome: .unusable, diagnostics: [Self.diagnostic(path, error)])
+        }
+        for path in dropIns(of: name) {
+            do {
+                let text = try source.read(path)
+                origin.dropInPaths.append(path)
+                origin.sources.append(UnitSource(path: path, text: text))
+                builder.apply(UnitFileParser.parse(text, path: path))
+            } catch .masked, .missing {
+                continue
+            } catch {
+                // What it would have changed is not known, so neither is what would be started.
+                builder.isUsable = false
+                builder.diagnostics.append(Self.diagnostic(path, error))
+            }
+        }
+        linked(name, ".wants", into: &builder.unit.wants)
+        linked(name, ".requires", into: &builder.unit.requires)
+        let unit = builder.finish(origin: origin)
+        return LoadedUnit(
+            name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
+            hasSwapSection: builder.swap != nil)
+    }
+
+    /// The unit that an operator means by a name with or without suffix.
+    ///
+    /// Full names stay as they are. Without suffix: the service or the target that exists, a template where only that exists
+    /// (`site` for `site@.target`), a socket only if there is neither.
+    public func resolve(shortName: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> Result<UnitName, NameError> {
+        do {
+            let name = try UnitName(shortName)
+            if exists(name), kinds.contains(name.kind) { return .success(name) }
+            return .failure(.unknown(shortName, suggestion: suggestion(for: shortName, kinds)))
+        } catch {
+            switch error {
+            case .noSuffix, .unknownSuffix: break
+            case .empty, .tooLong, .foreignKind, .emptyPrefix, .invalidCharacter, .notTemplate:
+                return .failure(.invalid(error))
+            }
+        }
+        func candidates(_ stem: String, _ wanted: [UnitKind]) -> [UnitName] {
+            wanted.filter(kinds.contains).compactMap { try? UnitName(stem + $0.suffix) }.filter(exists)
+        }
+        let stems = shortName.contains("@") ? [shortName] : [shortName, shortName + "@"]
+        for wanted in [[UnitKind.service, .target], [.socket]] {
+            for stem in stems {
+                let found = candidates(stem, wanted)
+                if let only = found.first, found.count == 1 { return .success(only) }
+                if found.count > 1 { return .failure(.ambiguous(shortName, candidates: found)) }
+            }
+        }
+        return .failure(.unknown(shortName, suggestion: suggestion(for: shortName, kinds)))
+    }
+
+    private func suggestion(for text: String, _ kinds: Set<UnitKind>) -> String? {
+        let known = names.filter { kinds.contains($0.kind) }
+        if let near = EditDistance.closest(to: text, in: known.map(\.description)) { return near }
+        // "ap@v2": compare the prefix and keep the release.
+        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard let near = EditDistance.closest(to: parts[0], in: known.map(\.prefix)) else { return nil }
+        return parts.count > 1 ? near + "@" + parts[1] : near
+    }
+
+    // MARK: Companions
+
+    /// Drop-ins in the order in which they apply: by file name; of one file name the most specific directory counts.
+    func dropIns(of name: UnitName) -> [String] {
+        guard !companions.isEmpty else { return [] }
+        var chosen: [String: String] = [:]
+        func take(_ directoryName: String, at index: Int) {
+            guard companions[directoryName]?.contains(index) == true else { return }
+            let directory = Self.join(searchPath[index], directoryName)
+            for entry in source.entries(of: directory) where entry.hasSuffix(".conf") && !entry.hasPrefix(".") {
+                if chosen[entry] == nil { chosen[entry] = Self.join(directory, entry) }
+            }
+        }
+        let own = Self.dropInNames(of: name)
+        for index in searchPath.indices { for directory in own { take(directory, at: index) } }
+        for index in searchPath.indices { take(name.kind.rawValue + ".d", at: index) }
+        return chosen.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// `foo-bar@v2.service.d`, its prefixes by dashes, then the same for the template.
+    private static func dropInNames(of name: UnitName) -> [String] {
+        var names = [name.description + ".d"]
+        func truncations(_ stem: String) {
+            var rest = Substring(stem)
+            while let dash = rest.utf8.lastIndex(of: UInt8(ascii: "-")) {
+                let truncated = rest[...dash]
+                if truncated.utf8.count < stem.utf8.count { names.append(truncated + name.kind.suffix + ".d") }
+                rest = rest[..<dash]
+            }
+        }
+        if let template = name.template {
+            if name.isInstance { names.append(template.description + ".d") }
+            truncations(name.prefix)
+        } else {
+            truncations(name.stem)
+        }
+        return names
+    }
+
+    /// Adds the units that are linked into `NAME.wants/` (or the template's) of any directory.
+    private func linked(_ name: UnitName, _ suffix: String, into list: inout [UnitReference]) {
+        guard !companions.isEmpty else { return }
+        for owner in name.isInstance ? [name, name.identity] : [name] {
+            let directoryName = owner.description + suffix
+            for index in companions[directoryName] ?? [] {
+                let directory = Self.join(searchPath[index], directoryName)
+                for entry in source.entries(of: directory).sorted() {
+                    guard var unit = try? UnitName(entry) else { continue }
+                    if unit.isTemplate, let instance = name.instance {
+                        guard let instantiated = try? unit.instantiated(instance) else { continue }
+                        unit = instantiated
+                    }
+                    list.append(UnitReference(unit, at: SourceLocation(file: Self.join(directory, entry))))
+                }
+            }
+        }
+    }
+
+    static func join(_ directory: String, _ name: String) -> String {
+        directory.utf8.last == UInt8(ascii: "/") ? directory + name : directory + "/" + name
+    }
+
+    private static func diagnostic(_ path: String, _ error: UnitFileReadError) -> Diagnostic {
+        let code: DiagnosticCode
+        switch error {
+        case .missing, .unreadable, .notText, .masked: code = .unreadableFile
+        case .insecure: code = .insecureFile
+        case .tooLarge: code = .fileTooLarge
+        }
+        return Diagnostic(.error, code, at: SourceLocation(file: path), "cannot read \(path): \(error)")
+    }
+}

@@ -1,0 +1,157 @@
+/// `holdfastctl verify`: all problems of all units at once, also those that only show between units.
+///
+/// Templates are looked at as an instance named `RELEASE`, so that what depends on the release is checked as far as it can be.
+public struct Verifier {
+    private let resolver: SwapUnitResolver
+    private let programExists: ((String) -> Bool)?
+
+    /// - Parameter programExists: whether a program (an absolute path, or a name to be looked up) can be executed; nil
+    ///   leaves that check out.
+    public init(loader: UnitLoader, programExists: ((String) -> Bool)? = nil) {
+        resolver = SwapUnitResolver(loader: loader)
+        self.programExists = programExists
+    }
+
+    /// Everything in the search path.
+    public func verifyAll() -> [Diagnostic] {
+        Diagnostic.inFileOrder(
+            resolver.loader.nameDiagnostics + check(resolver.loader.allNames()) + duplicateAddresses())
+    }
+
+    /// Some units, and what is started together with them.
+    public func verify(_ names: [UnitName]) -> [Diagnostic] { Diagnostic.inFileOrder(check(names)) }
+
+    private func check(_ names: [UnitName]) -> [Diagnostic] {
+        var diagnostics: [Diagnostic] = []
+        var definitions: Set<UnitName> = []
+        for name in names {
+            let named = name.isTemplate ? (try? name.instantiated(SwapUnitResolver.placeholder)) ?? name : name
+            let unit = resolver.load(named)
+            diagnostics += unit.diagnostics
+            if unit.isMissing {
+                let location = SourceLocation(file: name.description)
+                diagnostics.append(Diagnostic(.error, .missingUnit, at: location, "\(name) has no unit file"))
+            }
+            if let service = unit.service {
+                diagnostics += programs(service) + signals(service)
+                let owners = resolver.owners(of: named)
+                if owners.count > 1 {
+                    let list = owners.map(\.description).joined(separator: " and ")
+                    let message = "\(named) belongs to \(list), which would both swap it"
+                    let location = SourceLocation(file: service.fragmentPath ?? "")
+                    diagnostics.append(Diagnostic(.error, .severalOwners, at: location, message))
+                }
+            }
+            if let definition = resolver.resolve(named).definition, definitions.insert(definition.name).inserted {
+                diagnostics += definition.diagnostics + sockets(definition)
+            }
+        }
+        return diagnostics
+    }
+
+    // MARK: One service
+
+    private func programs(_ service: ServiceUnit) -> [Diagnostic] {
+        guard let programExists else { return [] }
+        var commands = service.execCondition + service.execStartPre + service.execStart + service.execStartPost
+        commands += service.execReload + service.execStop + service.execStopPost
+        if case .exec(let command)? = service.swap?.readyProbe?.method { commands.append(command) }
+        return commands.compactMap { command in
+            // What depends on the release is not there before a release is.
+            guard !command.path.contains(SwapUnitResolver.placeholder), !programExists(command.path) else { return nil }
+            return Diagnostic(
+                command.prefixes.ignoreFailure ? .warning : .error, .missingProgram, at: command.location,
+                "\(command.path) is missing or cannot be executed")
+        }
+    }
+
+    private func signals(_ service: ServiceUnit) -> [Diagnostic] {
+        guard let swap = service.swap, let signal = swap.drainSignal, signal == service.killSignal else { return [] }
+        guard let stop = service.timeoutStop.duration else { return [] }
+        let drain = swap.effectiveDrainTimeout.duration
+        if let drain, stop >= drain { return [] }
+        let location = SourceLocation(file: service.fragmentPath ?? "")
+        return [
+            Diagnostic(
+                .warning, .drainSignalIsKillSignal, at: location, directive: "DrainSignal",
+                "DrainSignal= and KillSignal= are both \(signal), and stopping the service (TimeoutStopSec="
+                    + "\(service.timeoutStop)) gives it less time than a drain "
+                    + "(DrainTimeoutSec=\(swap.effectiveDrainTimeout))")
+        ]
+    }
+
+    // MARK: Services and sockets
+
+    private func sockets(_ definition: SwapUnitDefinition) -> [Diagnostic] {
+        guard definition.isSwappable else { return [] }
+        var diagnostics: [Diagnostic] = []
+        var shared: [ListenAddress: UnitName] = [:]
+        for socket in definition.sockets where socket.scope == .shared {
+            for entry in socket.listenStream { shared[entry.address] = socket.name }
+        }
+        for service in definition.services {
+            if let probe = service.swap?.readyProbe, let endpoint = probe.endpoint,
+                let name = sharedSocket(endpoint, definition, shared)
+            {
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .probeOnSharedSocket, at: probe.location, directive: "ReadyProbe",
+                        "\(name) is shared by all generations: an old one may answer the probe, "
+                            + "which says nothing about the new one"))
+            }
+            for reference in service.upstreams {
+                guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else { continue }
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .upstreamNotGenerationSocket, at: reference.location, directive: "X-Upstreams",
+                        "\(reference.name) is shared by all generations: a new \(service.name) may be answered "
+                            + "by an old backend, and is not swapped along with it"))
+            }
+        }
+        return diagnostics
+    }
+
+    private func sharedSocket(
+        _ endpoint: ProbeEndpoint, _ definition: SwapUnitDefinition, _ shared: [ListenAddress: UnitName]
+    ) -> UnitName? {
+        switch endpoint {
+        case .socket(let name): return definition.referencedSockets[name]?.scope == .shared ? name : nil
+        case .unix(let path): return shared[(try? ListenAddress.parse(path)) ?? .unix(path)]
+        case .tcp(let host, let port):
+            return shared.first { address, _ in
+                switch address {
+                case .port(let own): own == port
+                case .ipv4(let ip, let own): own == port && (ip.bits == 0 || ip.description == host)
+                case .ipv6(let ip, let own, interface: _): own == port && (ip == .any || ip.description == host)
+                case .unix, .abstract: false
+                }
+            }?.value
+        }
+    }
+
+    /// Two sockets at one address: the second could never be opened.
+    private func duplicateAddresses() -> [Diagnostic] {
+        var owners: [ListenAddress: ListenEntry] = [:]
+        var diagnostics: [Diagnostic] = []
+        for name in resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
+            for entry in resolver.load(name).socket?.listenStream ?? [] where !Self.isChosenByKernel(entry.address) {
+                if let other = owners[entry.address] {
+                    diagnostics.append(
+                        Diagnostic(
+                            .error, .duplicateAddress, at: entry.location, directive: "ListenStream",
+                            "\(entry.address) is also listened on by \(other.location)"))
+                } else {
+                    owners[entry.address] = entry
+                }
+            }
+        }
+        return diagnostics
+    }
+
+    private static func isChosenByKernel(_ address: ListenAddress) -> Bool {
+        switch address {
+        case .ipv4(_, let port), .ipv6(_, let port, interface: _), .port(let port): port == 0
+        case .unix, .abstract: false
+        }
+    }
+}
