@@ -1,0 +1,173 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// A directory of the cgroup v2 file system that we made (cgroups(7), "Cgroups v2").
+public final class ControlGroup {
+    public let path: String
+    /// The open directory: for CLONE_INTO_CGROUP, and immune against renames.
+    let descriptor: OwnedDescriptor
+    private var events: OwnedDescriptor?
+    private var source: IOSource?
+    private var deferred: DeferredSource?
+
+    /// Makes the directory, or takes the one that is there.
+    init(path: String) throws(SystemError) {
+        if mkdir(path, 0o755) < 0 && errno != EEXIST { throw SystemError("make control group", path) }
+        self.path = path
+        descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+    }
+
+    /// A cgroup of our own below the one that we run in, if this host has a writable cgroup v2; tried, not guessed.
+    static func delegatedRoot(name: String) -> ControlGroup? {
+        guard let mount = mountPoint(), let own = ProcessFacts.cgroup(of: getpid()), !own.contains("/..") else {
+            return nil
+        }
+        let parent = mount + (own == "/" ? "" : own)
+        // Moving a process needs write access to the common ancestor, too (cgroups(7), "delegation containment").
+        guard access(parent + "/cgroup.procs", W_OK) == 0 else { return nil }
+        guard let group = try? ControlGroup(path: parent + "/" + directoryName(name)) else { return nil }
+        guard access(group.path + "/cgroup.procs", W_OK) == 0 else {
+            try? group.remove()
+            return nil
+        }
+        return group
+    }
+
+    /// Where cgroup2 is mounted: /sys/fs/cgroup, or /sys/fs/cgroup/unified on hosts with both versions.
+    private static func mountPoint() -> String? {
+        guard let mounts = ProcFile.read("/proc/self/mountinfo", limit: 1 << 20) else { return nil }
+        for line in String(decoding: mounts, as: UTF8.self).split(separator: "\n") {
+            // "36 35 0:30 / /sys/fs/cgroup rw,… - cgroup2 cgroup2 rw"; optional fields vary, " - " ends them.
+            let fields = line.split(separator: " ")
+            guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 1,
+                fields[dash + 1] == "cgroup2", fields[3] == "/"
+            else { continue }
+            return String(fields[4])
+        }
+        return nil
+    }
+
+    func makeChild(_ name: String) throws(SystemError) -> ControlGroup {
+        try ControlGroup(path: path + "/" + Self.directoryName(name))
+    }
+
+    /// A name that is one path component and never one of the kernel's own files ("cgroup.procs", "cpu.stat").
+    private static func directoryName(_ name: String) -> String {
+        let flat = String(name.map { $0 == "/" ? "-" : $0 })
+        let reserved = ["cgroup.", "cpu.", "cpuset.", "memory.", "io.", "pids.", "hugetlb.", "misc.", "rdma.", "."]
+        let bounded = flat.utf8.count > 240 ? String(flat.prefix(120)) + "-" + String(flat.suffix(60)) : flat
+        return reserved.contains { bounded.hasPrefix($0) } ? "_" + bounded : bounded
+    }
+
+    /// Members of this group and all below.
+    func members() -> [Int32] {
+        var found: [Int32] = []
+        Self.collect(path, depth: 0, &found)
+        return found
+    }
+
+    private static func collect(_ path: String, depth: Int, _ found: inout [Int32]) {
+        if let procs = ProcFile.read(path + "/cgroup.procs", limit: 1 << 22) {
+            found += procs.split(separator: UInt8(ascii: "\n")).compactMap { Int32(ascii: $0) }
+        }
+        guard depth < 16 else { return }
+        for child in subdirectories(of: path) { collect(path + "/" + child, depth: depth + 1, &found) }
+    }
+
+    private static func subdirectories(of path: String) -> [String] {
+        // A cgroup has two links and one for each group below: the common leaf is not listed.
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_nlink != 2,
+            let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
+            let names = try? FileTree.entries(of: directory, path)
+        else { return [] }
+        return names.filter { name in
+            var status = stat()
+            return fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        }
+    }
+
+    func contains(_ pid: Int32) -> Bool {
+        guard let group = ProcessFacts.cgroup(of: pid) else { return false }
+        return group.hasSuffix(relativePath) || group.contains(relativePath + "/")
+    }
+
+    /// The last two components name the group: unique, and the same inside and outside of a mount's own root.
+    private var relativePath: String {
+        let parts = path.split(separator: "/").suffix(2)
+        return "/" + parts.joined(separator: "/")
+    }
+
+    /// Whether a process lives here or below. A group that has been removed holds nobody.
+    var isPopulated: Bool {
+        guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return false }
+        return Self.isPopulated(text)
+    }
+
+    private static func isPopulated(_ text: [UInt8]) -> Bool {
+        text.split(separator: UInt8(ascii: "\n")).contains { $0.elementsEqual("populated 1".utf8) }
+    }
+
+    func kill() {
+        if let file = try? OwnedDescriptor.open(path + "/cgroup.kill", O_WRONLY),
+            (try? file.writeAll("1".utf8, subject: path)) != nil
+        {
+            return
+        }
+        // Before Linux 5.14. A process that forks while we read the list is in the next one.
+        for _ in 0..<64 {
+            let pids = members()
+            if pids.isEmpty { return }
+            for pid in pids { _ = Glibc.kill(pid, SIGKILL) }
+        }
+    }
+
+    func whenEmpty(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        cancelWait()
+        let file = try OwnedDescriptor.open(path + "/cgroup.events", O_RDONLY)
+        let raw = file.raw
+        events = consume file
+        // POLLPRI says "changed since last read": so the watch is set first and the file read after it.
+        source = try loop.addIO(raw, .priority, priority: .childExits) { [unowned self] _ in
+            lookAgain(raw, handler)
+        }
+        guard let text = Self.reread(raw), Self.isPopulated(text) else {
+            deferred = try loop.addDeferred(priority: .childExits) { [unowned self] in
+                cancelWait()
+                handler()
+            }
+            return
+        }
+    }
+
+    private func lookAgain(_ raw: Int32, _ handler: () -> Void) {
+        if let text = Self.reread(raw), Self.isPopulated(text) { return }
+        cancelWait()
+        handler()
+    }
+
+    private static func reread(_ raw: Int32) -> [UInt8]? {
+        lseek(raw, 0, SEEK_SET)
+        return ProcFile.read(raw, limit: 4096)
+    }
+
+    func cancelWait() {
+        source?.cancel()
+        source = nil
+        deferred?.cancel()
+        deferred = nil
+        events = nil
+    }
+
+    /// Removes this group and those below, deepest first.
+    func remove() throws(SystemError) {
+        cancelWait()
+        try Self.remove(path, depth: 0)
+    }
+
+    private static func remove(_ path: String, depth: Int) throws(SystemError) {
+        if depth < 16 { for child in subdirectories(of: path) { try remove(path + "/" + child, depth: depth + 1) } }
+        if rmdir(path) < 0 && errno != ENOENT { throw SystemError("remove control group", path) }
+    }
+}

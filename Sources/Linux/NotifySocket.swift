@@ -1,0 +1,101 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// The socket at which services report (`NOTIFY_SOCKET`): datagrams with the sender's credentials as the kernel knows them.
+public final class NotifySocket {
+    /// A datagram that was understood.
+    public struct Datagram: Equatable, Sendable {
+        /// Who sent it; the kernel vouches. The process may be dead by now.
+        public var pid: Int32
+        public var uid: UInt32
+        public var gid: UInt32
+        public var messages: [NotifyMessage]
+    }
+
+    /// What was thrown away since the start.
+    public struct Dropped: Equatable, Sendable {
+        /// Longer than 4096 bytes, or with more descriptors than fit.
+        public var tooLong = 0
+        /// No sender.
+        public var anonymous = 0
+        /// Lines that are no assignment.
+        public var garbageLines = 0
+    }
+
+    public static let maximumLength = 4096
+    /// A service that floods us gets this many datagrams per round; then others have their turn.
+    static let datagramsPerWakeUp = 64
+
+    public let path: String
+    public private(set) var dropped = Dropped()
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
+    private let handler: (Datagram) -> Void
+    private var buffer = [UInt8](repeating: 0, count: maximumLength)
+
+    /// Binds `path`, replacing what is there: the runtime directory is ours. Anybody may send: services run as other users,
+    /// and who counts is decided by `NotifyAccess=`.
+    ///
+    /// A BARRIER's descriptor is closed after `handler` has returned: when sd_notify_barrier(3) returns in the service, what it
+    /// sent before has been acted upon.
+    public init(path: String, loop: EventLoop, _ handler: @escaping (Datagram) -> Void) throws(SystemError) {
+        self.path = path
+        self.handler = handler
+        descriptor = try OwnedDescriptor.socket(AF_UNIX, SOCK_DGRAM_ | SOCK_NONBLOCK_)
+        var on: Int32 = 1
+        try checkErrno(
+            setsockopt(descriptor.raw, SOL_SOCKET, SO_PASSCRED, &on, socklen_t(MemoryLayout<Int32>.size)), "set SO_PASSCRED")
+        // Room for many services that report at once; a sender with blocking sd_notify would wait for us otherwise. The
+        // forced form is for root; the limit of the other is fine without.
+        var size: Int32 = 8 << 20
+        if setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, socklen_t(MemoryLayout<Int32>.size)) < 0 {
+            setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
+        unlink(path)
+        let raw = descriptor.raw
+        try checkErrno(try SocketAddress.unix(path: path).withSockaddr { bind(raw, $0, $1) }, "bind", path)
+        try checkErrno(chmod(path, 0o777), "set mode of", path)
+        source = try loop.addIO(raw, .readable, priority: .notifyMessages) { [unowned self] _ in receive() }
+    }
+
+    /// Handles all datagrams that wait now, at most `datagramsPerWakeUp`. The loop calls it; call it also before deciding about
+    /// a child that exited, if what it sent last must be known.
+    public func receive() {
+        for _ in 0..<Self.datagramsPerWakeUp {
+            var info = holdfast_datagram()
+            let result = buffer.withUnsafeMutableBytes { holdfast_receive(descriptor.raw, $0.baseAddress, $0.count, &info) }
+            // EAGAIN: all read. Anything else (no descriptors left, say) has dropped that datagram.
+            if result == -EAGAIN { return }
+            if result < 0 { continue }
+            take(info)
+        }
+    }
+
+    private func take(_ info: holdfast_datagram) {
+        defer { closeDescriptors(info) }
+        if info.truncated != 0 {
+            dropped.tooLong += 1
+            return
+        }
+        guard info.has_credentials != 0, info.pid > 0 else {
+            dropped.anonymous += 1
+            return
+        }
+        let (messages, garbage) = NotifyMessage.parse(buffer[..<min(info.length, buffer.count)])
+        dropped.garbageLines += garbage
+        if !messages.isEmpty { handler(Datagram(pid: info.pid, uid: info.uid, gid: info.gid, messages: messages)) }
+    }
+
+    private func closeDescriptors(_ info: holdfast_datagram) {
+        withUnsafeBytes(of: info.descriptors) { raw in
+            for number in raw.bindMemory(to: Int32.self).prefix(Int(info.descriptor_count)) { close(number) }
+        }
+    }
+
+    /// Stops receiving and removes the path.
+    public func remove() {
+        source?.cancel()
+        unlink(path)
+    }
+}

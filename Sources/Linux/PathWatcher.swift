@@ -1,0 +1,65 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Tells when a name in a directory vanishes (inotify(7)): how a held Unix socket learns that its path was removed. One
+/// inotify instance for all names, because a host allows only 128 of them per user.
+public final class PathWatcher {
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
+    private var directories: [Int32: String] = [:]
+    private var numbers: [String: Int32] = [:]
+    private var handlers: [String: () -> Void] = [:]
+
+    public init(loop: EventLoop) throws(SystemError) {
+        descriptor = OwnedDescriptor(
+            owning: try checkErrno(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)), "watch directories"))
+        source = try loop.addIO(descriptor.raw, .readable, priority: .probesAndLogs) { [unowned self] _ in receive() }
+    }
+
+    /// Calls `handler` whenever `path` was removed, renamed away or replaced; the caller looks what is there now.
+    public func watch(_ path: String, _ handler: @escaping () -> Void) throws(SystemError) {
+        let directory = FileTree.parent(of: path) ?? "."
+        if numbers[directory] == nil {
+            let mask = UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+            let number = try checkErrno(inotify_add_watch(descriptor.raw, directory, mask), "watch directory", directory)
+            numbers[directory] = number
+            directories[number] = directory
+        }
+        handlers[path] = handler
+    }
+
+    /// Ends the watch of a path; of its directory with the last path in it.
+    public func unwatch(_ path: String) {
+        handlers[path] = nil
+        let directory = FileTree.parent(of: path) ?? "."
+        guard let number = numbers[directory],
+            !handlers.keys.contains(where: { FileTree.parent(of: $0) ?? "." == directory })
+        else { return }
+        inotify_rm_watch(descriptor.raw, number)
+        numbers[directory] = nil
+        directories[number] = nil
+    }
+
+    private func receive() {
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        let count = read(descriptor.raw, &buffer, buffer.count)
+        guard count > 0 else { return }
+        var changed: Set<String> = []
+        var offset = 0
+        let headerSize = MemoryLayout<inotify_event>.size
+        while offset + headerSize <= count {
+            let event = buffer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: inotify_event.self) }
+            let start = offset + headerSize
+            let end = min(start + Int(event.len), count)
+            // The kernel's queue ran over: what was lost is unknown, so everybody looks.
+            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { changed.formUnion(handlers.keys) }
+            if let directory = directories[event.wd] {
+                let name = String(decoding: buffer[start..<end].prefix { $0 != 0 }, as: UTF8.self)
+                changed.insert(directory == "/" ? "/" + name : directory + "/" + name)
+            }
+            offset = end
+        }
+        for path in changed { handlers[path]?() }
+    }
+}

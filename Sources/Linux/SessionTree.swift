@@ -1,0 +1,157 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Which process was executed with which `INVOCATION_ID`, remembered: reading environments is the dear part of a walk.
+final class ProcessTable {
+    private struct Known {
+        var startTime: UInt64
+        var cookie: String
+    }
+
+    private var known: [Int32: Known] = [:]
+
+    func cookie(of facts: ProcessFacts) -> String? {
+        if let entry = known[facts.pid], entry.startTime == facts.startTime { return entry.cookie }
+        // Only answers are remembered: a process that is being executed has no environment yet.
+        guard let cookie = ProcessFacts.environmentVariable("INVOCATION_ID", of: facts.pid) else { return nil }
+        known[facts.pid] = Known(startTime: facts.startTime, cookie: cookie)
+        return cookie
+    }
+
+    /// Forgets the dead, so that the table is as large as the host's list of processes.
+    func keep(only pids: [Int32]) {
+        guard known.count > 2 * pids.count + 64 else { return }
+        let living = Set(pids)
+        known = known.filter { living.contains($0.key) }
+    }
+}
+
+/// The processes of one service on a host without a writable cgroup v2.
+///
+/// A process belongs to it if it is the main process, shares its session or process group, has its `INVOCATION_ID` in the
+/// environment it was executed with, was known as a member before, or has a parent that belongs. Together with
+/// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. What it cannot find: a process
+/// that in one go, before anybody looked, left its parent, its session *and* its environment.
+public final class SessionTree {
+    private let cookie: String
+    private let table: ProcessTable
+    private var main: Int32 = 0
+    private var mainStart: UInt64 = 0
+    private var members_: [Int32: UInt64] = [:]
+    private var watched: [Int32: Watch] = [:]
+    private var handler: (() -> Void)?
+    private var deferred: DeferredSource?
+
+    private final class Watch {
+        let handle: ProcessHandle
+        var source: IOSource?
+        init(_ handle: consuming ProcessHandle) { self.handle = handle }
+    }
+
+    init(cookie: String, table: ProcessTable) {
+        self.cookie = cookie
+        self.table = table
+    }
+
+    func started(main pid: Int32) {
+        main = pid
+        mainStart = ProcessFacts.startTime(of: pid) ?? 0
+        if mainStart != 0 { members_[pid] = mainStart }
+    }
+
+    /// One walk over /proc. Everything that started before our main process is passed over unread.
+    func members() -> [Int32] {
+        guard mainStart != 0 else { return [] }
+        let pids = ProcessFacts.allPids()
+        table.keep(only: pids)
+        var living: [Int32: ProcessFacts] = [:]
+        for pid in pids {
+            if let facts = ProcessFacts.read(pid), facts.startTime >= mainStart { living[pid] = facts }
+        }
+        // The session's number is free for strangers once its last member is gone: a main process with another start time
+        // means that it has been given away.
+        let numbersAreOurs = living[main].map { $0.startTime == mainStart } ?? true
+        var found: [Int32: UInt64] = [:]
+        for facts in living.values where belongs(facts, numbersAreOurs) { found[facts.pid] = facts.startTime }
+        addDescendants(of: &found, living)
+        members_ = found
+        return found.keys.filter { living[$0]?.isDead == false }
+    }
+
+    private func belongs(_ facts: ProcessFacts, _ numbersAreOurs: Bool) -> Bool {
+        if members_[facts.pid] == facts.startTime { return true }
+        if facts.isDead { return false }
+        if numbersAreOurs && (facts.session == main || facts.processGroup == main) { return true }
+        return !cookie.isEmpty && table.cookie(of: facts) == cookie
+    }
+
+    private func addDescendants(of found: inout [Int32: UInt64], _ living: [Int32: ProcessFacts]) {
+        var changed = true
+        while changed {
+            changed = false
+            for facts in living.values where found[facts.pid] == nil && found[facts.parent] != nil {
+                found[facts.pid] = facts.startTime
+                changed = true
+            }
+        }
+    }
+
+    /// Kills until a walk finds nobody alive. A process that forks faster than we look is stopped first, so that it cannot.
+    func kill() {
+        for round in 0..<64 {
+            let pids = members()
+            if pids.isEmpty { return }
+            for pid in pids {
+                guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+                if round > 0 { try? handle.send(.stop) }
+                try? handle.send(.kill)
+            }
+        }
+    }
+
+    func whenEmpty(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        cancelWait()
+        self.handler = handler
+        try lookAgain(loop)
+    }
+
+    /// Holds a pidfd on each living member; when the last one known is gone, looks whether there are others.
+    private func lookAgain(_ loop: EventLoop) throws(SystemError) {
+        for pid in members() where watched[pid] == nil {
+            guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+            let raw = handle.descriptor.raw
+            let watch = Watch(handle)
+            watch.source = try loop.addIO(raw, .readable, priority: .childExits) { [unowned self] _ in
+                watched[pid] = nil
+                if watched.isEmpty { finishOrLookAgain(loop) }
+            }
+            watched[pid] = watch
+        }
+        guard watched.isEmpty else { return }
+        deferred = try loop.addDeferred(priority: .childExits) { [unowned self] in
+            // Between the walk and the handle somebody died: maybe it left a child.
+            if members().isEmpty { finish() } else { finishOrLookAgain(loop) }
+        }
+    }
+
+    private func finishOrLookAgain(_ loop: EventLoop) {
+        // Out of descriptors or memory: without a watch nobody would ever hear of the end, so the answer is given now and
+        // the caller's own `isEmpty` tells it the truth.
+        do throws(SystemError) { try lookAgain(loop) } catch { finish() }
+    }
+
+    private func finish() {
+        let handler = handler
+        cancelWait()
+        handler?()
+    }
+
+    func cancelWait() {
+        for watch in watched.values { watch.source?.cancel() }
+        watched = [:]
+        deferred?.cancel()
+        deferred = nil
+        handler = nil
+    }
+}

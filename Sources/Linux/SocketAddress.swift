@@ -1,0 +1,161 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Where a socket listens.
+public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
+    /// IPv4, host in dotted form. Port 0: the kernel chooses.
+    case inet(host: String, port: UInt16)
+    /// IPv6, host without brackets; `::` takes IPv4 as well, as the kernel's default has it.
+    case inet6(host: String, port: UInt16)
+    /// A path in the file system, absolute.
+    case unix(path: String)
+    /// A name in the abstract namespace (unix(7)), without the leading NUL.
+    case abstract(name: String)
+
+    /// Reads what `ListenStream=` takes (systemd.socket(5)): `80`, `1.2.3.4:80`, `[::]:80`, `/path`, `@name`.
+    public init?(_ text: String) {
+        if text.hasPrefix("/") {
+            self = .unix(path: text)
+        } else if text.hasPrefix("@"), text.count > 1 {
+            self = .abstract(name: String(text.dropFirst()))
+        } else if let port = UInt16(text) {
+            self = .inet6(host: "::", port: port)
+        } else if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
+            let rest = text[text.index(after: end)...]
+            guard rest.first == ":", let port = UInt16(rest.dropFirst()) else { return nil }
+            self = .inet6(host: String(text[text.index(after: text.startIndex)..<end]), port: port)
+        } else if let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) {
+            self = .inet(host: String(text[..<colon]), port: port)
+        } else {
+            return nil
+        }
+        guard (try? withSockaddr({ _, _ in })) != nil else { return nil }
+    }
+
+    public var description: String {
+        switch self {
+        case .inet(let host, let port): "\(host):\(port)"
+        case .inet6(let host, let port): "[\(host)]:\(port)"
+        case .unix(let path): path
+        case .abstract(let name): "@" + name
+        }
+    }
+
+    public var port: UInt16? {
+        switch self {
+        case .inet(_, let port), .inet6(_, let port): port
+        case .unix, .abstract: nil
+        }
+    }
+
+    /// Where a client on this host reaches it: the wildcard addresses stand for the loopback ones.
+    public var loopback: SocketAddress {
+        switch self {
+        case .inet("0.0.0.0", let port): .inet(host: "127.0.0.1", port: port)
+        case .inet6("::", let port): .inet6(host: "::1", port: port)
+        case .inet, .inet6, .unix, .abstract: self
+        }
+    }
+
+    var family: Int32 {
+        switch self {
+        case .inet: AF_INET
+        case .inet6: AF_INET6
+        case .unix, .abstract: AF_UNIX
+        }
+    }
+
+    /// The address in the kernel's form, for the duration of `body`. EINVAL for a host that is no address, ENAMETOOLONG for a
+    /// Unix path over 107 bytes.
+    func withSockaddr<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) throws(SystemError) -> R {
+        var storage = sockaddr_storage()
+        let length = try fill(&storage)
+        return withUnsafePointer(to: &storage) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+
+    private func fill(_ storage: inout sockaddr_storage) throws(SystemError) -> socklen_t {
+        switch self {
+        case .inet(let host, let port):
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else { throw SystemError("address", host, .invalidArgument) }
+            withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in.self) }
+            return socklen_t(MemoryLayout<sockaddr_in>.size)
+        case .inet6(let host, let port):
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = port.bigEndian
+            guard inet_pton(AF_INET6, host, &address.sin6_addr) == 1 else {
+                throw SystemError("address", host, .invalidArgument)
+            }
+            withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in6.self) }
+            return socklen_t(MemoryLayout<sockaddr_in6>.size)
+        case .unix(let path):
+            return try Self.fill(&storage, unix: Array(path.utf8), path)
+        case .abstract(let name):
+            return try Self.fill(&storage, unix: [0] + Array(name.utf8), "@" + name)
+        }
+    }
+
+    private static func fill(
+        _ storage: inout sockaddr_storage, unix bytes: [UInt8], _ text: String
+    ) throws(SystemError) -> socklen_t {
+        let isAbstract = bytes.first == 0
+        guard bytes.count < 108 else { throw SystemError("address", text, .fileNameTooLong) }
+        guard bytes.count > (isAbstract ? 1 : 0), isAbstract || !bytes.contains(0) else {
+            throw SystemError("address", text, .invalidArgument)
+        }
+        withUnsafeMutableBytes(of: &storage) { raw in
+            raw.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
+            for (index, byte) in bytes.enumerated() { raw[2 + index] = byte }
+        }
+        // An abstract name ends where the length says; a path ends with its NUL.
+        return socklen_t(2 + bytes.count + (isAbstract ? 0 : 1))
+    }
+
+    /// The address that a socket is bound to (getsockname(2)); nil for unnamed and other families.
+    static func local(of descriptor: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let status = withUnsafeMutablePointer(to: &storage) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        guard status == 0 else { return nil }
+        return SocketAddress(storage, length: Int(length))
+    }
+
+    private init?(_ storage: sockaddr_storage, length: Int) {
+        var storage = storage
+        switch Int32(storage.ss_family) {
+        case AF_INET:
+            let address = withUnsafeBytes(of: &storage) { $0.load(as: sockaddr_in.self) }
+            guard let host = withUnsafeBytes(of: address.sin_addr, { Self.host(AF_INET, $0) }) else { return nil }
+            self = .inet(host: host, port: UInt16(bigEndian: address.sin_port))
+        case AF_INET6:
+            let address = withUnsafeBytes(of: &storage) { $0.load(as: sockaddr_in6.self) }
+            guard let host = withUnsafeBytes(of: address.sin6_addr, { Self.host(AF_INET6, $0) }) else { return nil }
+            self = .inet6(host: host, port: UInt16(bigEndian: address.sin6_port))
+        case AF_UNIX:
+            guard length > 3 else { return nil }
+            let bytes = withUnsafeBytes(of: &storage) { Array($0[2..<min(length, 110)]) }
+            if bytes[0] == 0 {
+                self = .abstract(name: String(decoding: bytes.dropFirst(), as: UTF8.self))
+            } else {
+                self = .unix(path: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+            }
+        default:
+            return nil
+        }
+    }
+
+    /// An address of 4 or 16 bytes as text.
+    static func host(_ family: Int32, _ bytes: UnsafeRawBufferPointer) -> String? {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        guard inet_ntop(family, bytes.baseAddress, &text, socklen_t(text.count)) != nil else { return nil }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

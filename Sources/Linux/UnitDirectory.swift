@@ -1,0 +1,86 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Reads the files from which units are made. Whoever can write them can run programs as us: so files and directories that
+/// others may write to are refused.
+public enum UnitDirectory {
+    public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
+        case system(SystemError)
+        /// Others than root and ourselves may change it.
+        case insecure(path: String, reason: String)
+        case tooLarge(path: String, limit: Int)
+        case notAFile(path: String)
+
+        public var description: String {
+            switch self {
+            case .system(let error): error.description
+            case .insecure(let path, let reason): "\(path) is insecure: \(reason)"
+            case .tooLarge(let path, let limit): "\(path) is larger than \(limit) bytes"
+            case .notAFile(let path): "\(path) is not a regular file"
+            }
+        }
+    }
+
+    public enum Content: Equatable, Sendable {
+        case text([UInt8])
+        /// A link to /dev/null, or empty by device: the unit is masked (systemd.unit(5)).
+        case masked
+    }
+
+    /// A file larger than this is no unit file.
+    public static let maximumSize = 1 << 20
+    /// A directory with more entries than this is cut.
+    public static let maximumEntries = 100_000
+
+    /// The names in a directory, sorted; nil when there is none.
+    public static func list(_ path: String) throws(SystemError) -> [String]? {
+        let directory: OwnedDescriptor
+        do throws(SystemError) {
+            directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
+            throw error
+        }
+        return try FileTree.entries(of: directory, path).prefix(maximumEntries).sorted()
+    }
+
+    /// Reads a file, following links, and checks who may write to it and to its directory.
+    public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
+        let file: OwnedDescriptor
+        var status = stat()
+        do throws(SystemError) {
+            // O_NONBLOCK: a FIFO put there must not stop us.
+            file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            try checkErrno(fstat(file.raw, &status), "stat", path)
+        } catch { throw .system(error) }
+        if holdfast_is_dev_null(status.st_mode, UInt64(status.st_rdev)) != 0 { return .masked }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
+        if checkOwner {
+            try check(status, path)
+            if let parent = FileTree.parent(of: path) {
+                var status = stat()
+                if stat(parent, &status) == 0 { try check(status, parent) }
+            }
+        }
+        do throws(SystemError) {
+            return .text(try file.readAll(limit: maximumSize, subject: path))
+        } catch {
+            if error.errno == .fileTooLarge { throw .tooLarge(path: path, limit: maximumSize) }
+            throw .system(error)
+        }
+    }
+
+    private static func check(_ status: stat, _ path: String) throws(ReadError) {
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw .insecure(path: path, reason: "its owner is user \(status.st_uid)")
+        }
+        if status.st_mode & 0o002 != 0 && status.st_mode & 0o1000 == 0 {
+            throw .insecure(path: path, reason: "everybody may write to it")
+        }
+        // Group root is as good as root; Debian's user private groups are as good as the user.
+        if status.st_mode & 0o020 != 0 && status.st_gid != 0 && status.st_gid != getegid() {
+            throw .insecure(path: path, reason: "group \(status.st_gid) may write to it")
+        }
+    }
+}
