@@ -59,7 +59,7 @@ let package = Package(
         .executableTarget(
             name: "holdfastd",
             dependencies: [
-                "Supervisor", "Linux",
+                "Supervisor", "Linux", "ControlProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -267,3 +267,8 @@ private final class SocketFile {
         forget()
     }
 }
+
+extension ListeningSocket {
+    /// Another descriptor of the same socket, for a service's standard input.
+    public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }
+}

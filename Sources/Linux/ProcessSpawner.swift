@@ -6,6 +6,9 @@ import SystemPackage
 public struct Child: ~Copyable {
     public let pid: Int32
     public var handle: ProcessHandle
+
+    /// Takes it apart: the handle outlives this value.
+    public consuming func takeHandle() -> ProcessHandle { handle }
 }
 
 /// Turns a `SpawnPlan` into a process.

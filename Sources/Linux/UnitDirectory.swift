@@ -47,13 +47,9 @@ public enum UnitDirectory {
 
     /// Reads a file, following links, and checks who may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
-        let file: OwnedDescriptor
+        let file = try open(path)
         var status = stat()
-        do throws(SystemError) {
-            // O_NONBLOCK: a FIFO put there must not stop us.
-            file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-            try checkErrno(fstat(file.raw, &status), "stat", path)
-        } catch { throw .system(error) }
+        guard fstat(file.raw, &status) == 0 else { throw .system(SystemError("stat", path)) }
         if holdfast_is_dev_null(status.st_mode, UInt64(status.st_rdev)) != 0 { return .masked }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
         if checkOwner {
@@ -71,6 +67,13 @@ public enum UnitDirectory {
         }
     }
 
+    private static func open(_ path: String) throws(ReadError) -> OwnedDescriptor {
+        do throws(SystemError) {
+            // O_NONBLOCK: a FIFO put there must not stop us.
+            return try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        } catch { throw .system(error) }
+    }
+
     private static func check(_ status: stat, _ path: String) throws(ReadError) {
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
             throw .insecure(path: path, reason: "its owner is user \(status.st_uid)")
@@ -82,5 +85,24 @@ public enum UnitDirectory {
         if status.st_mode & 0o020 != 0 && status.st_gid != 0 && status.st_gid != getegid() {
             throw .insecure(path: path, reason: "group \(status.st_gid) may write to it")
         }
+    }
+}
+
+extension UnitDirectory {
+    /// The last `limit` bytes of a file; for logs and histories that may have grown without bound.
+    public static func readTail(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+        let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        let size = lseek(file.raw, 0, SEEK_END)
+        lseek(file.raw, max(0, size - limit), SEEK_SET)
+        var bytes = [UInt8](repeating: 0, count: min(max(0, size), limit))
+        var filled = 0
+        while filled < bytes.count {
+            let count = bytes.withUnsafeMutableBytes {
+                Glibc.read(file.raw, $0.baseAddress?.advanced(by: filled), $0.count - filled)
+            }
+            guard count > 0 else { break }
+            filled += count
+        }
+        return Array(bytes.prefix(filled))
     }
 }

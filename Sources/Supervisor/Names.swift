@@ -2,12 +2,15 @@
 // one to show (ControlProtocol), a signal as a unit file names it and one to send. Here, where they meet, each gets a
 // name of its own. Scoped imports, because a module that has a type of its own name cannot qualify.
 
-import struct Engine.OperationResult
+import ControlProtocol
+
 import enum Engine.ExitStatus
 import struct Engine.ExitStatusSet
 import enum Engine.KillMode
 import enum Engine.NotifyAccess
 import struct Engine.NotifyMessage
+import struct Engine.OperationResult
+import struct Engine.SwapSettings
 
 typealias EngineResult = OperationResult
 typealias EngineExitStatus = ExitStatus
@@ -15,3 +18,5 @@ typealias EngineExitStatusSet = ExitStatusSet
 typealias EngineKillMode = KillMode
 typealias EngineNotifyAccess = NotifyAccess
 typealias EngineNotify = NotifyMessage
+typealias EngineSettings = SwapSettings
+typealias ShownResult = ControlProtocol.OperationResult

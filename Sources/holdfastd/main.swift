@@ -1,6 +1,12 @@
+// holdfastd: wires the supervisor to the process that it runs in. Everything that it does is in `Supervisor`.
+
+import ArgumentParser
+import Glibc
 import Linux
+import Logging
 import Supervisor
-let loop = try EventLoop()
-let supervisor = Supervisor(loop: loop)
-try supervisor.assumeIsolated { try $0.start() }
-_ = try loop.run()
+
+// Before anything may start a thread: what is not blocked here would kill the process instead of waking the loop.
+EventLoop.blockSignals([.terminate, .interrupt, .hangUp, .child])
+signal(SIGPIPE, SIG_IGN)
+Daemon.main()

@@ -1,0 +1,30 @@
+/// Single facts that whoever carries out effects must know.
+extension Engine {
+    /// How the run that is ending ended, for the commands that come after it (`$SERVICE_RESULT`); nil while nothing ends.
+    public func result(of instance: InstanceID) -> ServiceResult? {
+        switch instances[instance]?.state {
+        case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
+            .stopPost(_, _, let ending), .sweeping(_, let ending):
+            ending.result
+        case .restartWait(let result), .inactive(let result): result
+        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining, nil:
+            nil
+        }
+    }
+
+    /// The group is swapped, rather than stopped and started.
+    public func isSwapUnit(_ id: GroupID) -> Bool {
+        guard let group = groups[id] else { return false }
+        let serving = group.serving.flatMap { group.generations[$0]?.plan }
+        return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
+    }
+
+    /// Something of the group exists or is about to.
+    public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
+
+    /// The release that serves.
+    public func servingRelease(of id: GroupID) -> String? {
+        guard let group = groups[id], let serving = group.serving else { return nil }
+        return group.generations[serving]?.release
+    }
+}

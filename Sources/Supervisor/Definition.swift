@@ -1,0 +1,138 @@
+import Engine
+import UnitFiles
+
+/// A service as it was written when a generation was planned. Immutable: a file that changes later is another definition,
+/// and the generation that runs goes on with this one.
+final class Definition {
+    let id: UInt64
+    let unit: ServiceUnit
+    let group: GroupID
+    /// Passed on as descriptors 3, 4, …, in this order.
+    let sockets: [SocketUnit]
+    /// `X-Upstreams=`
+    let upstreams: [SocketUnit]
+    /// Named by `ReadyProbe=`.
+    let probed: SocketUnit?
+
+    init(
+        id: UInt64, unit: ServiceUnit, group: GroupID, sockets: [SocketUnit], upstreams: [SocketUnit],
+        probed: SocketUnit?
+    ) {
+        self.id = id
+        self.unit = unit
+        self.group = group
+        self.sockets = sockets
+        self.upstreams = upstreams
+        self.probed = probed
+    }
+
+    /// Every socket that must be open before it starts.
+    var needed: [SocketUnit] { sockets + upstreams + (probed.map { [$0] } ?? []) }
+}
+
+extension ServiceSpec {
+    /// What the engine must know of a definition.
+    init(_ definition: Definition, in whole: SwapUnitDefinition) {
+        let unit = definition.unit
+        self.init(unit: unit.name.description, member: unit.name.identity.description, definition: definition.id)
+        release = unit.name.instance
+        startsAfter = Set((whole.startsAfter[unit.name] ?? []).map(\.description))
+        acceptsShared = definition.sockets.contains { $0.scope == .shared }
+        type = unit.type == .notify ? .notify : .simple
+        commands = CommandCounts(unit)
+        hasProbe = unit.swap?.readyProbe != nil
+        probeInterval = unit.swap?.effectiveReadyProbeInterval ?? .milliseconds(500)
+        restart = RestartRules(unit)
+        startTimeout = unit.timeoutStart.duration
+        stopTimeout = unit.timeoutStop.duration
+        killSignal = unit.killSignal.number
+        finalKillSignal = unit.finalKillSignal.number
+        sendsFinalKill = unit.sendSIGKILL
+        killMode = EngineKillMode(unit.killMode)
+        // A notify service that forbids every sender could never get ready: systemd.service(5) makes it `main`.
+        let access = EngineNotifyAccess(unit.notifyAccess)
+        notifyAccess = access == .none && unit.type == .notify ? .main : access
+        drain = whole.isSwappable ? Drain(unit, whole.settings) : nil
+    }
+}
+
+extension ServiceSpec.Drain {
+    fileprivate init(_ unit: ServiceUnit, _ settings: UnitFiles.SwapSettings) {
+        let timeout = (unit.swap?.drainTimeout ?? settings.drainTimeout).duration
+        let hasOwnWay = unit.swap?.drainSignal == nil && !unit.execStop.isEmpty
+        self.init(method: hasOwnWay ? .stopCommands : .signal(unit.drainSignal.number), timeout: timeout)
+    }
+}
+
+extension CommandCounts {
+    fileprivate init(_ unit: ServiceUnit) {
+        self.init()
+        condition = unit.execCondition.map(\.mayFail)
+        startPre = unit.execStartPre.map(\.mayFail)
+        start = unit.execStart.first?.mayFail ?? .no
+        startPost = unit.execStartPost.map(\.mayFail)
+        reload = unit.execReload.map(\.mayFail)
+        stop = unit.execStop.map(\.mayFail)
+        stopPost = unit.execStopPost.map(\.mayFail)
+    }
+}
+
+extension ExecCommand {
+    fileprivate var mayFail: CommandCounts.MayFail { prefixes.ignoreFailure ? .yes : .no }
+}
+
+extension RestartRules {
+    fileprivate init(_ unit: ServiceUnit) {
+        self.init(policy: Policy(unit.restart), delay: unit.restartDelay)
+        success = EngineExitStatusSet(unit.successExitStatus)
+        prevent = EngineExitStatusSet(unit.restartPreventExitStatus)
+        force = EngineExitStatusSet(unit.restartForceExitStatus)
+        startLimitInterval = unit.unit.startLimitInterval.duration ?? .seconds(Int64.max / 2)
+        startLimitBurst = Int(unit.unit.startLimitBurst)
+    }
+}
+
+extension RestartRules.Policy {
+    fileprivate init(_ policy: RestartPolicy) {
+        self =
+            switch policy {
+            case .no: .no
+            case .onSuccess: .onSuccess
+            case .onFailure: .onFailure
+            case .onAbnormal: .onAbnormal
+            case .onWatchdog: .onWatchdog
+            case .onAbort: .onAbort
+            case .always: .always
+            }
+    }
+}
+
+extension EngineExitStatusSet {
+    fileprivate init(_ set: UnitFiles.ExitStatusSet) {
+        self.init(codes: Set(set.statuses.map(Int32.init)), signals: Set(set.signals.map(\.number)))
+    }
+}
+
+extension EngineKillMode {
+    fileprivate init(_ mode: UnitFiles.KillMode) {
+        self =
+            switch mode {
+            case .controlGroup: .controlGroup
+            case .mixed: .mixed
+            case .process: .process
+            case .none: .none
+            }
+    }
+}
+
+extension EngineNotifyAccess {
+    fileprivate init(_ access: UnitFiles.NotifyAccess) {
+        self =
+            switch access {
+            case .none: .none
+            case .main: .main
+            case .exec: .exec
+            case .all: .all
+            }
+    }
+}

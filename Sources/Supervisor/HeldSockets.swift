@@ -1,0 +1,202 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// One listening socket that the supervisor keeps open, and how it is passed on. Closed when its last user lets go of it:
+/// the table of shared sockets, or the generations that it belongs to.
+final class HeldSocket {
+    let unit: SocketUnit
+    let socket: ListeningSocket
+    /// nil for scope `shared`.
+    let owner: GenerationID?
+
+    init(unit: SocketUnit, socket: ListeningSocket, owner: GenerationID?) {
+        self.unit = unit
+        self.socket = socket
+        self.owner = owner
+    }
+
+    deinit {
+        // A generation's own path goes with it; a shared one stays unless the unit says otherwise, as under systemd.
+        if owner != nil || unit.removeOnStop { socket.unlinkPath() }
+    }
+
+    /// The name in `LISTEN_FDNAMES`.
+    var name: String { unit.fileDescriptorName }
+
+    /// `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other characters `_`, without suffix and instance.
+    static func variable(_ name: String) -> String {
+        var stem = Substring(name)
+        if stem.hasSuffix(".socket") { stem = stem.dropLast(7) }
+        if let at = stem.firstIndex(of: "@") { stem = stem[..<at] }
+        let characters = stem.utf8.map { byte -> Character in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): Character(Unicode.Scalar(byte - 32))
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                Character(Unicode.Scalar(byte))
+            default: "_"
+            }
+        }
+        return String(characters)
+    }
+}
+
+/// A socket, a directory or a user that could not be had for a generation: `unit` and a sentence.
+struct PreparationError: Error {
+    let unit: String
+    let text: String
+}
+
+/// All held sockets with scope `shared`. Those of a generation are in its `GenerationResources`.
+final class HeldSockets {
+    private let loop: EventLoop
+    private(set) var shared: [String: [HeldSocket]] = [:]
+    /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
+    private let noticed: (HeldSocket, String) -> Void
+
+    init(loop: EventLoop, noticed: @escaping (HeldSocket, String) -> Void) {
+        self.loop = loop
+        self.noticed = noticed
+    }
+
+    /// The sockets of a shared unit as it is written now: those that are open already, and new ones for new addresses.
+    /// Nothing changes until `keep`.
+    func opened(_ unit: SocketUnit) throws(PreparationError) -> [HeldSocket] {
+        let present = shared[unit.name.description] ?? []
+        var sockets: [HeldSocket] = []
+        for entry in unit.listenStream {
+            let address = try address(of: entry, in: unit)
+            if let held = present.first(where: { $0.socket.requested == address }) {
+                sockets.append(held)
+            } else {
+                sockets.append(try open(unit, entry, address, owner: nil))
+            }
+        }
+        return sockets
+    }
+
+    /// From now on these are the unit's sockets. Addresses that it had before are closed when no generation uses them.
+    func keep(_ sockets: [HeldSocket], for unit: SocketUnit) { shared[unit.name.description] = sockets }
+
+    /// Lets go of a unit's sockets; they close when no generation uses them any more.
+    func release(_ name: String) { shared[name] = nil }
+
+    /// Opens the sockets of a generation, each at an address of its own.
+    func open(_ unit: SocketUnit, for generation: GenerationID) throws(PreparationError) -> [HeldSocket] {
+        var sockets: [HeldSocket] = []
+        for entry in unit.listenStream {
+            let address = unique(try address(of: entry, in: unit), generation.number)
+            sockets.append(try open(unit, entry, address, owner: generation))
+        }
+        return sockets
+    }
+
+    /// Two generations of one release may live at once: the number is appended to a path or name; a port must be 0.
+    private func unique(_ address: SocketAddress, _ number: Int) -> SocketAddress {
+        switch address {
+        case .unix(let path): .unix(path: "\(path).\(number)")
+        case .abstract(let name): .abstract(name: "\(name).\(number)")
+        case .inet, .inet6: address
+        }
+    }
+
+    private func address(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> SocketAddress {
+        guard let address = SocketAddress("\(entry.address)") else {
+            let text = "\(entry.location): listening on \(entry.address): not an address of this host's kind"
+            throw PreparationError(unit: unit.name.description, text: text)
+        }
+        return address
+    }
+
+    private func open(
+        _ unit: SocketUnit, _ entry: ListenEntry, _ address: SocketAddress, owner: GenerationID?
+    ) throws(PreparationError) -> HeldSocket {
+        let name = unit.name.description
+        let options = try fileOptions(unit)
+        do throws(SystemError) {
+            let backlog = Int32(clamping: unit.backlog)
+            let held = HeldSocket(
+                unit: unit, socket: try ListeningSocket(address, backlog: backlog, options: options), owner: owner)
+            try watch(held)
+            return held
+        } catch {
+            var text = "\(entry.location): \(error)"
+            if owner != nil, error.errno == .addressInUse, address.port != nil {
+                text += " (every generation opens this socket; with port 0 each gets a port of its own)"
+            }
+            throw PreparationError(unit: name, text: text)
+        }
+    }
+
+    private func fileOptions(_ unit: SocketUnit) throws(PreparationError) -> ListeningSocket.FileOptions {
+        var options = ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
+        do throws(UnknownAccount) {
+            if let user = unit.socketUser { options.owner = try Accounts.user(user).uid }
+            if let group = unit.socketGroup { options.group = try Accounts.group(group) }
+        } catch {
+            throw PreparationError(unit: unit.name.description, text: "SocketUser= or SocketGroup=: \(error)")
+        }
+        return options
+    }
+
+    // MARK: - What sharers do to a socket
+
+    /// `shutdown()` by any sharer refuses connections for all; the holder notices and listens again.
+    private func watch(_ held: HeldSocket) throws(SystemError) {
+        try held.socket.watchBroken(loop: loop) { [unowned self, weak held] in
+            guard let held else { return }
+            do throws(SystemError) {
+                let served = try held.socket.heal()
+                noticed(
+                    held,
+                    served
+                        ? "a process shut it down; it listens again"
+                        : "a process shut it down; a new socket is at its address, for processes started from now on")
+                if !served { try? watch(held) }
+            } catch {
+                noticed(held, "a process shut it down, and it cannot be opened again: \(error)")
+            }
+        }
+    }
+
+    /// Programs unlink Unix sockets that they inherited when they end: looked at whenever one has ended.
+    func restorePaths(_ more: [HeldSocket]) {
+        for held in shared.values.joined() { restorePath(held) }
+        for held in more { restorePath(held) }
+    }
+
+    private func restorePath(_ held: HeldSocket) {
+        do throws(SystemError) {
+            switch try held.socket.restorePath() {
+            case .intact: break
+            case .restored: noticed(held, "its path was removed; it is back")
+            case .replaced:
+                noticed(held, "its path was removed; a new socket is there, for processes started from now on")
+                try? watch(held)
+            }
+        } catch {
+            noticed(held, "its path was removed and cannot be restored: \(error)")
+        }
+    }
+}
+
+/// What one generation has beside its processes. Gone with it.
+final class GenerationResources {
+    let id: GenerationID
+    let release: String?
+    /// `$GENERATION_DIRECTORY`
+    let directory: String
+    /// Every socket that its services get or connect to, by unit, in the order of its addresses.
+    var sockets: [String: [HeldSocket]]
+
+    init(id: GenerationID, release: String?, directory: String, sockets: [String: [HeldSocket]]) {
+        self.id = id
+        self.release = release
+        self.directory = directory
+        self.sockets = sockets
+    }
+
+    /// Those that no other generation has.
+    var own: [HeldSocket] { sockets.values.joined().filter { $0.owner == id } }
+}

@@ -1,0 +1,44 @@
+import ControlProtocol
+import FoundationEssentials
+import Linux
+
+/// Every operation that changed what serves, or tried to: one JSON object a line, appended and synced before the operator
+/// is told. What is in the file is kept; in memory are the newest entries.
+struct History {
+    private let path: String
+    private(set) var entries: [HistoryEntry] = []
+    private var lastNumber = 0
+    /// Entries in memory; older ones stay in the file.
+    private static let limit = 1000
+    /// More than this of a file is not read at start.
+    private static let readLimit = 1 << 20
+
+    init(path: String) {
+        self.path = path
+        guard let content = try? UnitDirectory.readTail(path, limit: Self.readLimit) else { return }
+        let decoder = JSONDecoder()
+        for line in content.split(separator: UInt8(ascii: "\n")) {
+            // A line that a crash cut short is not an entry; it must not cost the others.
+            guard let entry = try? decoder.decode(HistoryEntry.self, from: Data(line)) else { continue }
+            entries.append(entry)
+            lastNumber = max(lastNumber, entry.number)
+        }
+        entries = Array(entries.suffix(Self.limit))
+    }
+
+    /// Numbers the entry and writes it. A disk that is full costs the entry in the file, not the operation.
+    mutating func append(_ entry: HistoryEntry) throws(SystemError) {
+        var entry = entry
+        lastNumber += 1
+        entry.number = lastNumber
+        entries.append(entry)
+        if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
+        guard let object = try? JSONObject(encoding: entry) else { return }
+        try FileTree.append(path, object.bytes + [UInt8(ascii: "\n")])
+    }
+
+    /// The newest first.
+    func entries(of unit: String?, limit: Int) -> [HistoryEntry] {
+        Array(entries.reversed().lazy.filter { unit == nil || $0.unit == unit }.prefix(limit))
+    }
+}

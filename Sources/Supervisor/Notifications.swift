@@ -1,0 +1,73 @@
+import Engine
+import Linux
+import UnitFiles
+
+/// What services say by sd_notify(3): who said it is found out here, what it means is decided by the engine.
+extension Supervisor {
+    func received(_ datagram: NotifySocket.Datagram) {
+        guard let (id, sender) = sender(datagram.pid) else {
+            return logger.debug("a notify message of process \(datagram.pid), which belongs to no service, was dropped")
+        }
+        var message = EngineNotify()
+        var main: Int32?
+        for part in datagram.messages {
+            switch part {
+            case .ready: message.ready = true
+            case .reloading: message.reloading = true
+            case .stopping: message.stopping = true
+            case .status(let text): message.status = text
+            case .errno(let number): message.errno = number
+            case .extendTimeout(let microseconds):
+                message.extendTimeout = .microseconds(Int64(clamping: microseconds))
+            case .mainPid(let pid): main = pid
+            // BARRIER is answered by the socket when this returns; the others have no meaning here yet.
+            case .barrier, .busError, .watchdog, .watchdogTrigger, .unknown: break
+            }
+        }
+        // Before READY=1 of the same datagram, which may come from the process that it names.
+        if let main { mainProcessChanged(id, main, sender) }
+        handle(.notified(id, self.sender(datagram.pid)?.1 ?? sender, message))
+    }
+
+    /// Which instance a process belongs to. The sender may be dead by now: then its pid is still known (it is reaped after
+    /// its exit was dispatched), or its /proc entry tells its session.
+    private func sender(_ pid: Int32) -> (InstanceID, Event.Sender)? {
+        if let token = tokenOfPid[pid], let process = processes[token] { return (process.instance, .process(token)) }
+        if let facts = ProcessFacts.read(pid) {
+            for candidate in [facts.session, facts.processGroup] + ProcessFacts.ancestors(of: pid) {
+                if let token = tokenOfPid[candidate], let process = processes[token] { return (process.instance, .other) }
+            }
+        }
+        // Last, because it may walk /proc: a process that began a session of its own.
+        let owner = instances.values.first { $0.tree?.contains(pid) ?? false }
+        return owner.map { ($0.id, .other) }
+    }
+
+    /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).
+    private func mainProcessChanged(_ id: InstanceID, _ pid: Int32, _ sender: Event.Sender) {
+        guard let instance = instances[id] else { return }
+        if let token = instance.mainProcess, processes[token]?.pid == pid { return }
+        switch (instance.definition.unit.notifyAccess, sender) {
+        case (.all, _): break
+        case (.exec, .process): break
+        case (.none, .process(let token)), (.main, .process(let token)): guard token == instance.mainProcess else { return }
+        case (.none, .other), (.main, .other), (.exec, .other): return
+        }
+        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid) else {
+            return logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
+        }
+        let token = engine.newToken(for: id)
+        let process = RunningProcess(token: token, instance: id, handle: handle)
+        do throws(SystemError) {
+            try watch(process)
+        } catch {
+            logger.error("\(instance.name): watching MAINPID=\(pid): \(error)")
+            return
+        }
+        processes[token] = process
+        tokenOfPid[pid] = token
+        instance.processes.insert(token)
+        instance.mainProcess = token
+        self.handle(.mainProcessChanged(id, token))
+    }
+}

@@ -1,0 +1,121 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// A probe under way: a question over the network, or a program.
+final class RunningProbe {
+    private var question: Probe?
+    private var process: RunningProcess?
+    private var deadline: TimerSource?
+    private let answered: (ProbeAnswer) -> Void
+    private var timedOut: String?
+
+    init(_ answered: @escaping (ProbeAnswer) -> Void) { self.answered = answered }
+
+    func asks(_ question: Probe) { self.question = question }
+
+    /// A program that is killed when the time is up; its exit is the answer.
+    func runs(_ process: RunningProcess, _ timer: TimerSource) {
+        self.process = process
+        deadline = timer
+    }
+
+    func expire(after limit: Duration) {
+        timedOut = "no answer within \(Wording.span(limit))"
+        try? process?.send(SIGKILL)
+    }
+
+    func exited(_ status: Linux.ExitStatus) {
+        deadline?.cancel()
+        if let timedOut { return answered(.notReady(timedOut)) }
+        answered(status.isSuccess ? .ready : .notReady("\(status)"))
+    }
+
+    func cancel() {
+        question?.cancel()
+        deadline?.cancel()
+        try? process?.send(SIGKILL)
+    }
+}
+
+/// `ReadyProbe=`: asked on the generation's own socket, so that the answer is this generation's own.
+extension Supervisor {
+    func startProbe(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id], let generation = generations[instance.generation],
+            let section = instance.definition.unit.swap, let probe = section.readyProbe
+        else { return handle(.probeAnswered(token, .notReady("its definition is gone"))) }
+        let limit = section.effectiveReadyProbeTimeout
+        switch probe.method {
+        case .http(let endpoint, let path):
+            ask(token, endpoint, generation, "http \(endpoint) \(path)") { [loop] address, handler in
+                Probe.http(address, path: path, timeout: limit.wholeNanoseconds, loop: loop, handler)
+            }
+        case .tcp(let endpoint):
+            ask(token, endpoint, generation, "tcp \(endpoint)") { [loop] address, handler in
+                Probe.tcp(address, timeout: limit.wholeNanoseconds, loop: loop, handler)
+            }
+        case .exec(let command): execute(command, token, instance, generation, limit)
+        }
+    }
+
+    private func ask(
+        _ token: Token, _ endpoint: ProbeEndpoint, _ generation: GenerationResources, _ text: String,
+        _ begin: (SocketAddress, @escaping (ProbeResult) -> Void) -> Probe
+    ) {
+        guard let address = address(of: endpoint, generation) else {
+            return handle(.probeAnswered(token, .notReady("\(text): \(endpoint) has no address")))
+        }
+        let running = RunningProbe { [unowned self] answer in
+            probes[token] = nil
+            handle(.probeAnswered(token, answer))
+        }
+        probes[token] = running
+        running.asks(
+            begin(address) { [unowned self] result in
+                probes[token] = nil
+                switch result {
+                case .passed: handle(.probeAnswered(token, .ready))
+                case .failed(let reason): handle(.probeAnswered(token, .notReady("\(text): \(reason)")))
+                }
+            })
+    }
+
+    private func address(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> SocketAddress? {
+        switch endpoint {
+        case .socket(let name): generation.sockets[name.description]?.first?.socket.address.loopback
+        case .unix(let path): .unix(path: path)
+        case .tcp("localhost", let port): .inet(host: "127.0.0.1", port: port)
+        case .tcp(let host, let port): SocketAddress(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")
+        }
+    }
+
+    private func execute(
+        _ command: ExecCommand, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
+        _ limit: Duration
+    ) {
+        let text = "exec \(command.path)"
+        do throws(Launcher.LaunchError) {
+            let main = instance.mainProcess.flatMap { processes[$0]?.pid }
+            // As a condition: with the sockets' addresses in its environment and no say in the protocol.
+            let plan = try launcher.plan(
+                command, as: .startPost(0), for: instance, in: generation, mainPid: main, result: nil)
+            try run(plan, token, instance, generation)
+        } catch {
+            return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))
+        }
+        let running = RunningProbe { [unowned self] answer in
+            if case .notReady(let reason) = answer {
+                handle(.probeAnswered(token, .notReady("\(text): \(reason)")))
+            } else {
+                handle(.probeAnswered(token, answer))
+            }
+        }
+        guard let process = processes[token],
+            let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) })
+        else { return }
+        timer.arm(at: EventLoop.now + limit.wholeNanoseconds)
+        running.runs(process, timer)
+        probes[token] = running
+    }
+}

@@ -1,0 +1,311 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// A call that waits for the engine, or a request that nobody waits for (a dependency, a signal).
+struct PendingRequest {
+    var call: ControlSessions.CallID?
+    var group: GroupID?
+    var kind: OperationKind?
+    var who: Actor?
+    var startedAt: Instant
+    /// Said with the result: what moved along, what else was started.
+    var notes: [String] = []
+    /// Part of a request that means several units.
+    var batch: UInt64?
+    /// Waits for the end of whatever is under way, whoever asked for it.
+    var waitsForAnyEnd = false
+}
+
+/// One call that means several units: answered when all have.
+struct Batch {
+    var call: ControlSessions.CallID
+    var name: String
+    var left: Int
+    var notes: [String] = []
+    var failure: FailureReport?
+    var startedAt: Instant
+    var outcome: OperationOutcome
+}
+
+/// Reports of the engine, put into words and sent to those who wait.
+extension Supervisor {
+    func tell(_ report: Report) {
+        switch report {
+        case .phase(let group, let generation, let phase): told(group, generation, phase)
+        case .service(let instance, let phase): told(instance, phase)
+        case .failure(let group, let failure): told(group, failure)
+        case .finished(let group, let result, let requests): finished(group, result, requests)
+        case .refused(let request, let refusal): refused(request, Wording.error(refusal))
+        case .unchanged(let group, let request): unchanged(group, request)
+        case .shutDownComplete(let requests): shutDownEnded(requests)
+        }
+    }
+
+    // MARK: - Progress
+
+    private func told(_ group: GroupID, _ generation: Int?, _ phase: PhaseName) {
+        guard let shown = SwapPhase(phase) else { return }
+        logger.info("\(group)\(generation.map { " generation \($0)" } ?? ""): \(Wording.name(phase))")
+        progress(group, generation, shown, message: Wording.name(phase))
+        armProgressTimer()
+    }
+
+    private func told(_ instance: InstanceID, _ phase: ServicePhase) {
+        guard let running = instances[instance] else { return }
+        logger.debug("\(running.name) generation \(running.generation.number): \(phase.rawValue)")
+        guard let view = engine.view(of: running.generation.group), let operation = view.operation,
+            let shown = SwapPhase(operation.phase)
+        else { return }
+        progress(
+            view.id, running.generation.number, shown, service: running.name, message: ServiceState(phase).sentence)
+    }
+
+    private func told(_ group: GroupID, _ failure: Failure) {
+        logger.warning("\(Wording.sentence(failure))")
+        for instance in instances.values where instance.name == failure.unit { keepEvidence(instance) }
+        guard let operation = engine.view(of: group)?.operation, let shown = SwapPhase(operation.phase) else { return }
+        progress(group, operation.new, shown, service: failure.unit, message: Wording.sentence(failure))
+    }
+
+    private func progress(
+        _ group: GroupID, _ generation: Int?, _ phase: SwapPhase, service: String? = nil, message: String,
+        waitingFor: String? = nil, connections: Int? = nil, secondsLeft: Double? = nil
+    ) {
+        for pending in requests.values where pending.group == group {
+            guard let call = pending.call, control?.wantsMore(call) == true else { continue }
+            let release = generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
+            let value = Progress(
+                elapsed: (now - pending.startedAt).seconds, unit: group.name, generation: generation, release: release,
+                phase: phase, service: service, message: message, waitingFor: waitingFor,
+                connectionsLeft: connections, secondsLeft: secondsLeft)
+            control?.reply(call, Reply(OperationReply(progress: value), continues: true))
+        }
+    }
+
+    /// Ticks only while somebody watches an operation: what it waits for, and how many connections are left.
+    func armProgressTimer() {
+        let watched = requests.values.contains { pending in
+            pending.group != nil && pending.call.map { control?.wantsMore($0) == true } ?? false
+        }
+        if watched { progressTimer?.arm(at: EventLoop.now + 1_000_000_000) } else { progressTimer?.disarm() }
+    }
+
+    func reportProgress() {
+        let watched = Set(requests.values.compactMap { $0.call == nil ? nil : $0.group })
+        for group in watched.sorted() {
+            guard let view = engine.view(of: group), let operation = view.operation,
+                let shown = SwapPhase(operation.phase)
+            else { continue }
+            let waiting = waiting(view)
+            progress(
+                group, operation.new, shown, message: Wording.name(operation.phase), waitingFor: waiting?.text,
+                connections: waiting?.connections, secondsLeft: waiting?.secondsLeft)
+        }
+        armProgressTimer()
+    }
+
+    // MARK: - Ends
+
+    private func finished(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
+        let report = result.failure.map { failureReport($0, group, result) }
+        evidence[group] = nil
+        let waiting = requests.filter { $0.value.group == group && $0.value.waitsForAnyEnd }.map(\.key)
+        let all = ids + waiting.filter { !ids.contains($0) }
+        let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
+        record(group, result, report, who)
+        logEnd(group, result)
+        for id in all {
+            guard let pending = requests.removeValue(forKey: id) else { continue }
+            let answer = ShownResult(group, result, report, pending.notes)
+            end(pending, answer)
+        }
+        dropUnusedDefinitions()
+        armProgressTimer()
+    }
+
+    private func logEnd(_ group: GroupID, _ result: EngineResult) {
+        let to = result.to.map { "generation \($0.number)\($0.release.map { " (\($0))" } ?? "")" } ?? "-"
+        logger.info("\(group): \(Wording.name(result.kind)) to \(to): \(OperationOutcome(result).rawValue)")
+    }
+
+    /// Sends the end of a request to whoever waits for it.
+    func end(_ pending: PendingRequest, _ result: ShownResult) {
+        if let batch = pending.batch { return endPart(batch, result) }
+        guard let call = pending.call else { return }
+        control?.reply(call, Reply(OperationReply(result: result)))
+    }
+
+    private func endPart(_ id: UInt64, _ result: ShownResult) {
+        guard var batch = batches[id] else { return }
+        batch.left -= 1
+        batch.notes.append("\(result.unit): \(result.outcome.rawValue)")
+        batch.notes += result.notes
+        if [.failed, .rolledBack, .aborted].contains(result.outcome), batch.failure == nil {
+            batch.failure = result.reason
+            batch.outcome = .failed
+        }
+        batches[id] = batch
+        guard batch.left == 0 else { return }
+        batches[id] = nil
+        let answer = ShownResult(
+            outcome: batch.outcome, unit: batch.name, reason: batch.failure, notes: batch.notes,
+            durations: PhaseDurations(total: (now - batch.startedAt).seconds))
+        control?.reply(batch.call, Reply(OperationReply(result: answer)))
+    }
+
+    func refused(_ request: RequestID, _ error: ControlError) {
+        guard let pending = requests.removeValue(forKey: request) else { return }
+        if let batch = pending.batch, let group = pending.group {
+            let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
+            return endPart(batch, ShownResult(outcome: .failed, unit: group.name, reason: report))
+        }
+        if let call = pending.call { control?.reply(call, Reply(error)) }
+    }
+
+    private func unchanged(_ group: GroupID, _ request: RequestID) {
+        guard let pending = requests.removeValue(forKey: request) else { return }
+        let serving = engine.view(of: group)?.serving
+        end(
+            pending,
+            ShownResult(
+                outcome: .unchanged, unit: group.name, generation: serving,
+                release: engine.servingRelease(of: group), notes: pending.notes))
+    }
+
+    private func shutDownEnded(_ ids: [RequestID]) {
+        for id in ids {
+            guard let call = requests.removeValue(forKey: id)?.call else { continue }
+            control?.reply(call, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))
+        }
+        shutDownComplete()
+    }
+
+    // MARK: - Failure and history
+
+    func failureReport(_ failure: Failure, _ group: GroupID, _ result: EngineResult?) -> FailureReport {
+        var status: String?
+        var answer: String?
+        switch failure.cause {
+        case .exited(let end): status = Wording.end(end)
+        case .probe(let text): answer = text
+        case .spawn, .timedOut, .startLimit, .text: break
+        }
+        let lines = evidence[group]?[failure.unit] ?? liveLines(failure.unit)
+        return FailureReport(
+            unit: failure.unit, phase: SwapPhase(failure.step), message: Wording.sentence(failure), exitStatus: status,
+            probeAnswer: answer, lastLines: lines)
+    }
+
+    private func liveLines(_ unit: String) -> [String] {
+        let newest = instances.values.filter { $0.name == unit }.max { $0.id < $1.id }
+        return newest?.lastLines() ?? []
+    }
+
+    private func record(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ who: Actor?) {
+        guard let kind = HistoryKind(result.kind) else { return }
+        let durations = PhaseDurations(result.durations)
+        let entry = HistoryEntry(
+            number: 0, unit: group.name, kind: kind, who: who,
+            at: Timestamp.string(unixSeconds: WallClock.seconds - Int64(durations.total)),
+            from: result.from.map(GenerationReference.init), to: result.to.map(GenerationReference.init),
+            outcome: OperationOutcome(result), reason: report?.message, durations: durations)
+        do throws(SystemError) {
+            try history.append(entry)
+        } catch {
+            logger.error("writing the history: \(error)")
+        }
+    }
+
+    private func dropUnusedDefinitions() {
+        // Looking at all of them costs something with a thousand services: only when half may be stale.
+        guard definitions.count > 2 * engine.groupIDs.count + 16 else { return }
+        let used = engine.definitionsInUse
+        definitions = definitions.filter { used.contains($0.key) }
+    }
+}
+
+extension GenerationReference {
+    init(_ summary: GenerationSummary) { self.init(generation: summary.number, release: summary.release) }
+}
+
+extension ShownResult {
+    init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
+        let shown = result.to ?? result.serving
+        self.init(
+            outcome: OperationOutcome(result), unit: group.name, generation: shown?.number, release: shown?.release,
+            fromGeneration: result.from?.number, fromRelease: result.from?.release, reason: report, notes: notes,
+            durations: PhaseDurations(result.durations))
+    }
+}
+
+extension OperationOutcome {
+    init(_ result: EngineResult) {
+        self =
+            switch (result.outcome, result.kind) {
+            case (.completed, .start): .started
+            case (.completed, .stop): .stopped
+            case (.completed, .swap), (.completed, .rollback), (.completed, .restart), (.completed, .reload): .completed
+            case (.rolledBack, _): .rolledBack
+            case (.aborted, _): .aborted
+            case (.failed, _): .failed
+            }
+    }
+}
+
+extension PhaseDurations {
+    init(_ list: [PhaseDuration]) {
+        func sum(_ phases: Set<PhaseName>) -> Double? {
+            let found = list.filter { phases.contains($0.phase) }
+            return found.isEmpty ? nil : found.map(\.duration.seconds).reduce(0, +)
+        }
+        self.init(
+            prepare: sum([.waiting, .prepare]), start: sum([.start, .restore]), soak: sum([.soak]),
+            drain: sum([.drain, .stopOld, .stop, .rollBack]), total: list.map(\.duration.seconds).reduce(0, +))
+    }
+}
+
+extension Duration {
+    var seconds: Double { Double(wholeNanoseconds) / 1e9 }
+}
+
+extension HistoryKind {
+    init?(_ kind: OperationKind) {
+        switch kind {
+        case .start: self = .start
+        case .swap: self = .swap
+        case .rollback: self = .rollback
+        case .restart: self = .restart
+        case .stop: self = .stop
+        case .reload: return nil
+        }
+    }
+}
+
+extension SwapPhase {
+    init?(_ phase: PhaseName) {
+        switch phase {
+        case .waiting, .prepare: self = .prepare
+        case .start, .restore: self = .start
+        case .soak: self = .soak
+        case .hold: self = .hold
+        case .stopOld: self = .cutOver
+        case .drain, .stop: self = .drain
+        case .rollBack: self = .rollBack
+        case .reload: self = .verify
+        }
+    }
+
+    init(_ step: Failure.Step) {
+        self =
+            switch step {
+            case .dependency, .prepare: .prepare
+            case .condition, .startPre, .start, .startPost: .start
+            case .readiness: .verify
+            case .soak: .soak
+            case .run, .reload: .verify
+            case .stop: .drain
+            }
+    }
+}

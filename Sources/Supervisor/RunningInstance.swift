@@ -1,0 +1,75 @@
+import Engine
+import Glibc
+import Linux
+
+/// What exists in the kernel for one instance of the engine: its process tree, its processes, its captured output.
+final class RunningInstance {
+    let id: InstanceID
+    /// The generation that it was started in: its sockets and directory are that one's.
+    let generation: GenerationID
+    let definition: Definition
+    /// nil between runs.
+    var tree: ProcessTree?
+    /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
+    var invocation = ""
+    var output: LogPipe?
+    var errorOutput: LogPipe?
+    /// nil when no main process is alive.
+    var mainProcess: Token?
+    /// A connection of an earlier probe may still wait to be accepted; see `Prober`.
+    var processes: Set<Token> = []
+
+    init(id: InstanceID, generation: GenerationID, definition: Definition) {
+        self.id = id
+        self.generation = generation
+        self.definition = definition
+    }
+
+    var name: String { definition.unit.name.description }
+
+    /// What it printed last, for a failure report. Reads what is there now, so that the last words of a process that has
+    /// just died are among it.
+    func lastLines() -> [String] {
+        output?.drain()
+        errorOutput?.drain()
+        return Array(((output?.lastLines ?? []) + (errorOutput?.lastLines ?? [])).suffix(20))
+    }
+
+    func close() {
+        output?.close()
+        errorOutput?.close()
+        output = nil
+        errorOutput = nil
+        try? tree?.remove()
+        tree = nil
+    }
+}
+
+/// One process that the engine asked for.
+final class RunningProcess {
+    let token: Token
+    let instance: InstanceID
+    let pid: Int32
+    private let handle: ProcessHandle
+    private var source: ChildExitSource?
+
+    init(token: Token, instance: InstanceID, handle: consuming ProcessHandle) {
+        self.token = token
+        self.instance = instance
+        self.pid = handle.pid
+        self.handle = handle
+    }
+
+    /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with
+    /// its actor when it is passed to something that throws.)
+    func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
+        do throws(SystemError) {
+            source = try children.watch(handle, exited)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func send(_ signal: Int32) throws(SystemError) { try handle.send(Linux.Signal(rawValue: signal)) }
+}

@@ -1,0 +1,268 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// Effects of the engine, carried out. What fails here becomes an event like everything else.
+extension Supervisor {
+    func perform(_ effect: Effect) {
+        switch effect {
+        case .prepare(let generation, let plan): prepare(generation, plan)
+        case .createInstance(let id, let generation, let spec): createInstance(id, generation, spec)
+        case .spawn(let token, let instance, let command): spawn(token, instance, command)
+        case .signal(let token, let signal): try? processes[token]?.send(signal)
+        case .signalTree(let instance, let signal): signalTree(instance, signal)
+        case .killTree(let instance): instances[instance]?.tree?.killAll()
+        case .watchTree(let token, let instance): watchTree(token, instance)
+        case .probe(let token, let instance): startProbe(token, instance)
+        case .cancelProbe(let token): probes.removeValue(forKey: token)?.cancel()
+        case .forgetInstance(let instance): forget(instance)
+        case .releaseGeneration(let generation): release(generation)
+        case .recordServing(let generation, let release): recordServing(generation, release)
+        case .report(let report): tell(report)
+        }
+    }
+
+    // MARK: - Generations
+
+    /// Opens what the generation needs before any of its processes exists. All or nothing.
+    private func prepare(_ id: GenerationID, _ plan: Plan) {
+        do throws(PreparationError) {
+            generations[id] = try resources(for: id, plan)
+            handle(.prepared(id))
+        } catch {
+            handle(.prepareFailed(id, Failure(unit: error.unit, step: .prepare, cause: .text(error.text))))
+        }
+    }
+
+    private func resources(for id: GenerationID, _ plan: Plan) throws(PreparationError) -> GenerationResources {
+        guard let held = sockets else { throw PreparationError(unit: plan.group.name, text: "shutting down") }
+        let parts = plan.services.compactMap { definitions[$0.definition] }
+        let owned = Set(parts.flatMap(\.sockets).map(\.name))
+        // What is carried over keeps its sockets, and those that move may have them as upstream.
+        let serving = engine.view(of: id.group)?.serving.flatMap { generations[GenerationID(group: id.group, number: $0)] }
+        var found = plan.isWhole ? [:] : serving?.sockets ?? [:]
+        var opened: [(SocketUnit, [HeldSocket])] = []
+        var seen: Set<UnitName> = []
+        for unit in parts.flatMap(\.needed) where seen.insert(unit.name).inserted {
+            let name = unit.name.description
+            switch unit.scope {
+            case .shared:
+                let list = try held.opened(unit)
+                opened.append((unit, list))
+                found[name] = list
+            case .generation:
+                if owned.contains(unit.name) || found[name] == nil { found[name] = try held.open(unit, for: id) }
+            }
+        }
+        let directory = try makeDirectory(id, parts)
+        for (unit, list) in opened { held.keep(list, for: unit) }
+        held.restorePaths([])
+        return GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
+    }
+
+    /// `$GENERATION_DIRECTORY`: writable by the user of the services if they all have the same one, else by root only.
+    private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
+        let group = UnitNameEscaping.escape(id.group.name)
+        let path = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
+        do throws(SystemError) {
+            try FileTree.makeDirectory(path)
+        } catch {
+            throw PreparationError(unit: id.group.name, text: "\(error)")
+        }
+        let users = Set(parts.map(\.unit.user))
+        if users.count == 1, let name = users.first ?? nil, let user = try? Accounts.user(name) {
+            chown(path, user.uid, user.gid)
+        }
+        return path
+    }
+
+    private func release(_ id: GenerationID) {
+        guard let resources = generations.removeValue(forKey: id) else { return }
+        do throws(SystemError) {
+            try FileTree.remove(resources.directory)
+        } catch {
+            logger.warning("\(id): removing its directory: \(error)")
+        }
+    }
+
+    private func recordServing(_ id: GenerationID, _ release: String?) {
+        // A plain service has neither release nor rollback: nothing to remember.
+        guard engine.isSwapUnit(id.group) else { return }
+        do throws(SystemError) {
+            try memory.record(id, release: release)
+        } catch {
+            logger.error("\(id): remembering that it serves: \(error)")
+        }
+    }
+
+    // MARK: - Instances
+
+    private func createInstance(_ id: InstanceID, _ generation: GenerationID, _ spec: ServiceSpec) {
+        guard let definition = definitions[spec.definition] else { return }
+        instances[id] = RunningInstance(id: id, generation: generation, definition: definition)
+    }
+
+    private func forget(_ id: InstanceID) {
+        guard let instance = instances.removeValue(forKey: id) else { return }
+        if requests.values.contains(where: { $0.group == instance.definition.group }) {
+            evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+        }
+        instance.close()
+        if !instances.values.contains(where: { $0.name == instance.name }) { logFiles[instance.name] = nil }
+        sockets?.restorePaths(generations[instance.generation]?.own ?? [])
+    }
+
+    // MARK: - Processes
+
+    private func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
+        guard let instance = instances[id], let generation = generations[instance.generation],
+            let command = Launcher.command(kind, of: instance.definition.unit)
+        else { return handle(.spawnFailed(token, "its definition is gone")) }
+        do throws(Launcher.LaunchError) {
+            let result = engine.result(of: id)
+            let main = instance.mainProcess.flatMap { processes[$0]?.pid }
+            if instance.tree == nil { try makeTree(instance, renew: kind.beginsRun) }
+            let plan = try launcher.plan(
+                command, as: kind, for: instance, in: generation, mainPid: main, result: result)
+            try run(plan, token, instance, generation)
+            if kind == .start { instance.mainProcess = token }
+            handle(.spawned(token))
+        } catch {
+            handle(.spawnFailed(token, error.text))
+        }
+    }
+
+    private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
+        if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
+        do throws(SystemError) {
+            instance.tree = try trees.make(
+                name: "\(instance.name)#\(instance.generation.number).\(instance.id.number)", cookie: instance.invocation)
+        } catch {
+            throw Launcher.LaunchError(text: "\(error)")
+        }
+    }
+
+    /// 128 random bits in hexadecimal.
+    private static func randomID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<2).map { _ in
+            let digits = String(UInt64.random(in: 0 ... .max, using: &generator), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Starts a process of an instance; its end becomes the event `exited` of `token`.
+    func run(
+        _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources
+    ) throws(Launcher.LaunchError) {
+        let process: RunningProcess
+        do throws(SystemError) {
+            let streams = try openStreams(for: instance, generation)
+            process = try launch(plan, streams, token, instance)
+        } catch {
+            throw Launcher.LaunchError(text: "\(error)")
+        }
+        processes[token] = process
+        tokenOfPid[process.pid] = token
+        instance.processes.insert(token)
+    }
+
+    private func launch(
+        _ plan: SpawnPlan, _ streams: consuming Launcher.Streams, _ token: Token, _ instance: RunningInstance
+    ) throws(SystemError) -> RunningProcess {
+        var plan = plan
+        plan.standardInput = streams.input.raw
+        plan.standardOutput = streams.output.raw
+        plan.standardError = streams.error.raw
+        plan.cgroup = instance.tree?.spawnCgroup ?? -1
+        let child: Child
+        do throws(SpawnError) {
+            child = try children.spawn(plan)
+        } catch {
+            throw error.cause
+        }
+        let pid = child.pid
+        instance.tree?.started(main: pid)
+        let process = RunningProcess(token: token, instance: instance.id, handle: child.takeHandle())
+        do throws(SystemError) {
+            try watch(process)
+        } catch {
+            // Without a watch its end would never be known: better no process than that.
+            try? process.send(SIGKILL)
+            children.abandon(pid: pid)
+            throw error
+        }
+        return process
+    }
+
+    /// Its end becomes the event `exited` of its token.
+    func watch(_ process: RunningProcess) throws(SystemError) {
+        let token = process.token
+        if let failure = process.watch(children, ended(token)) { throw failure }
+    }
+
+    private func ended(_ token: Token) -> (Linux.ExitStatus) -> Void {
+        { [unowned self] status in exited(token, status) }
+    }
+
+    private func exited(_ token: Token, _ status: Linux.ExitStatus) {
+        if let process = processes.removeValue(forKey: token) {
+            tokenOfPid[process.pid] = nil
+            if let instance = instances[process.instance] {
+                instance.processes.remove(token)
+                if instance.mainProcess == token {
+                    instance.mainProcess = nil
+                    keepEvidence(instance)
+                }
+            }
+        }
+        if let probe = probes.removeValue(forKey: token) { return probe.exited(status) }
+        handle(.exited(token, status.engine))
+    }
+
+    func keepEvidence(_ instance: RunningInstance) {
+        evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+    }
+
+    private func signalTree(_ id: InstanceID, _ signal: Int32) {
+        guard let tree = instances[id]?.tree else { return }
+        tree.signalAll(Linux.Signal(rawValue: signal))
+        // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+        if signal == SIGTERM || signal == SIGHUP { tree.signalAll(.continue) }
+    }
+
+    private func watchTree(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id], let tree = instance.tree else { return handle(.treeEmpty(token)) }
+        if tree.isEmpty { return treeIsEmpty(token, id) }
+        do throws(SystemError) {
+            try tree.whenEmpty(loop: loop) { [unowned self] in treeIsEmpty(token, id) }
+        } catch {
+            logger.error("\(instance.name): watching its processes: \(error)")
+        }
+    }
+
+    private func treeIsEmpty(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id] else { return }
+        // The exits of our own children may not have been dispatched yet; they keep their tokens and arrive later, as
+        // events of a run that is over.
+        do throws(SystemError) {
+            try instance.tree?.remove()
+        } catch {
+            logger.debug("\(instance.name): \(error)")
+        }
+        instance.tree = nil
+        handle(.treeEmpty(token))
+    }
+}
+
+extension ServiceCommand {
+    /// A command that may be the first of a run.
+    fileprivate var beginsRun: Bool {
+        switch self {
+        case .condition, .startPre, .start: true
+        case .startPost, .reload, .stop, .stopPost: false
+        }
+    }
+}

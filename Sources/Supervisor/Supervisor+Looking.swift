@@ -1,0 +1,130 @@
+import Glibc
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// Requests that only look, or act at once.
+extension Supervisor {
+    /// The group that a name means: by unit files, and for units whose files are gone by what runs.
+    func groupID(_ name: String) throws(ControlError) -> GroupID {
+        if let group = runningGroup(name) { return group }
+        do throws(ControlError) {
+            return group(of: try unitName(name, kinds: [.service, .target]))
+        } catch {
+            // A template without a release is still a group that can be asked about.
+            if case .noRelease(let identity) = error { return GroupID(identity) }
+            throw error
+        }
+    }
+
+    private func runningGroup(_ name: String) -> GroupID? {
+        let known = engine.groupIDs
+        for candidate in [name, name + ".target", name + ".service", name + "@.target", name + "@.service"] {
+            if known.contains(GroupID(candidate)) { return GroupID(candidate) }
+        }
+        for candidate in [name, name + ".target", name + ".service"] {
+            guard let unit = try? UnitName(candidate) else { continue }
+            if known.contains(GroupID(unit.identity.description)) { return GroupID(unit.identity.description) }
+            if let owner = instances.values.first(where: { $0.name == candidate }) { return owner.definition.group }
+        }
+        return nil
+    }
+
+    func describe() -> DescribeReply {
+        DescribeReply(
+            version: Holdfast.version, pid: Int(getpid()), unitDirectories: configuration.unitDirectories,
+            runtimeDirectory: configuration.runtimeDirectory, stateDirectory: configuration.stateDirectory,
+            logDirectory: configuration.logDirectory, userMode: configuration.isUser,
+            startedAt: Timestamp.string(unixSeconds: startedAt))
+    }
+
+    func status(_ names: [String]) throws(ControlError) -> StatusReply {
+        guard !names.isEmpty else { return StatusReply(units: allStatus()) }
+        guard names.count <= 1000 else { throw .invalidParameter(parameter: "names") }
+        var units: [UnitStatus] = []
+        for name in names { units.append(status(of: try groupID(name), detailed: true)) }
+        return StatusReply(units: units)
+    }
+
+    func generations(_ name: String?) throws(ControlError) -> GenerationsReply {
+        let groups = try name.map { name throws(ControlError) in [try groupID(name)] } ?? engine.groupIDs
+        return GenerationsReply(
+            units: groups.compactMap { engine.view(of: $0) }.map { view in
+                UnitGenerations(unit: view.id.name, generations: generationStatus(view, detailed: name != nil))
+            }.filter { name != nil || !$0.generations.isEmpty })
+    }
+
+    func cat(_ name: String) throws(ControlError) -> CatReply {
+        let unit: UnitName
+        switch resolver.loader.resolve(shortName: name) {
+        case .success(let found): unit = found
+        case .failure(let error): throw .failed(message: "\(error)")
+        }
+        let loaded = Self.freshResolver(configuration, environment).load(unit)
+        if let found = loaded.unit {
+            return CatReply(files: found.definition.sources.map { UnitText(path: $0.path, text: $0.text) })
+        }
+        // A unit that cannot be used is looked at all the more.
+        guard let path = resolver.loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else {
+            throw .noSuchUnit(name: unit.description, suggestion: nil)
+        }
+        return CatReply(files: [UnitText(path: path, text: text)])
+    }
+
+    /// Looks at the disk again. What runs goes on as it was defined until it is swapped or restarted.
+    func update() -> UpdateReply {
+        let old = resolver
+        resolver = Self.freshResolver(configuration, environment)
+        let before = Set(old.loader.allNames())
+        let after = Set(resolver.loader.allNames())
+        var changed: [String] = []
+        var diagnostics = resolver.loader.nameDiagnostics
+        for name in after.sorted() {
+            let loaded = sample(name, resolver)
+            diagnostics += loaded?.diagnostics ?? []
+            guard before.contains(name) else { continue }
+            if sample(name, old)?.unit?.definition.sources != loaded?.unit?.definition.sources {
+                changed.append(name.description)
+            }
+        }
+        return UpdateReply(
+            changed: changed, added: after.subtracting(before).sorted().map(\.description),
+            removed: before.subtracting(after).sorted().map(\.description),
+            diagnostics: Diagnostic.inFileOrder(diagnostics).map(UnitDiagnostic.init))
+    }
+
+    /// A template is looked at through the release that serves, if there is one.
+    private func sample(_ name: UnitName, _ resolver: SwapUnitResolver) -> LoadedUnit? {
+        guard name.isTemplate else { return resolver.load(name) }
+        let identity = resolver.owner(of: name)?.identity ?? name
+        guard let release = memory.release(of: GroupID(identity.description)),
+            let instance = try? name.instantiated(release)
+        else { return nil }
+        return resolver.load(instance)
+    }
+
+    func signal(_ name: String, _ signal: String, _ who: Request.SignalTarget) throws(ControlError) -> SignalReply {
+        guard let parsed = try? UnitFiles.Signal.parse(signal) else { throw .invalidParameter(parameter: "signal") }
+        let group = try groupID(name)
+        let serving = engine.view(of: group).flatMap { view in view.generations.first { $0.number == view.serving } }
+        let named = (try? UnitName(name))?.description ?? name + ".service"
+        var targets = serving?.services ?? []
+        // A member by name gets it alone.
+        if targets.contains(where: { $0.spec.unit == named }) { targets = targets.filter { $0.spec.unit == named } }
+        var pids: [Int] = []
+        for service in targets {
+            guard let running = instances[service.instance] else { continue }
+            switch who {
+            case .main:
+                guard let process = running.mainProcess.flatMap({ processes[$0] }) else { continue }
+                if (try? process.send(parsed.number)) != nil { pids.append(Int(process.pid)) }
+            case .all:
+                pids += running.tree?.members().map(Int.init) ?? []
+                running.tree?.signalAll(Linux.Signal(rawValue: parsed.number))
+            }
+        }
+        guard !pids.isEmpty else { throw .notRunning(unit: group.name) }
+        return SignalReply(pids: pids)
+    }
+}

@@ -1,0 +1,156 @@
+import ControlProtocol
+import Engine
+import UnitFiles
+
+/// What a name leads to.
+enum Planning {
+    struct Planned {
+        var plan: Plan
+        var definition: SwapUnitDefinition
+        /// Units to start before, if they do not run.
+        var dependencies: [UnitReference]
+        /// What the operator should know: what moves along and why.
+        var notes: [String]
+    }
+
+    enum Target {
+        case services(Planned)
+        /// A target without `[X-Swap]`: each of these by itself.
+        case list([UnitReference])
+        case socket(SocketUnit)
+    }
+}
+
+/// From a name that somebody typed to a plan that the engine can decide about. Reads unit files, touches nothing else.
+extension Supervisor {
+    /// The release that serves, or served last, of a template swap unit.
+    private func release(of group: GroupID) -> String? {
+        engine.servingRelease(of: group) ?? memory.release(of: group)
+    }
+
+    /// The unit that a name means, with the release that serves (or served last) if it is a template without one.
+    func unitName(_ text: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) throws(ControlError) -> UnitName {
+        let name: UnitName
+        switch resolver.loader.resolve(shortName: text, kinds: kinds) {
+        case .success(let found): name = found
+        case .failure(.ambiguous(let name, let candidates)):
+            throw .ambiguousName(name: name, candidates: candidates.map(\.description))
+        case .failure(.unknown(let name, let suggestion)): throw .noSuchUnit(name: name, suggestion: suggestion)
+        case .failure(.invalid(let error)): throw .failed(message: "\(error)")
+        }
+        guard name.isTemplate else { return name }
+        let identity = resolver.owner(of: name)?.identity ?? name
+        guard let release = release(of: GroupID(identity.description)) else { throw .noRelease(name: identity.description) }
+        do throws(UnitNameError) {
+            return try name.instantiated(release)
+        } catch {
+            throw .failed(message: "\(error)")
+        }
+    }
+
+    /// The group that a unit moves with: `site@.target` for `app@v2.service`.
+    func group(of name: UnitName) -> GroupID {
+        if let owner = resolver.owner(of: name) { return GroupID(owner.identity.description) }
+        let isSwapUnit = resolver.load(name).hasSwapSection
+        return GroupID((isSwapUnit ? name.identity : name).description)
+    }
+
+    func target(_ name: UnitName) throws(ControlError) -> Planning.Target {
+        switch resolver.resolve(name) {
+        case .swapUnit(let definition), .plain(let definition): return .services(try planned(name, definition))
+        case .list(_, let units): return .list(units)
+        case .socket(let socket): return .socket(socket)
+        case .needsRelease(let identity): throw .noRelease(name: identity.description)
+        case .unusable(let unit): throw unusable(unit)
+        }
+    }
+
+    private func unusable(_ unit: LoadedUnit) -> ControlError {
+        switch unit.outcome {
+        case .missing: .noSuchUnit(name: unit.name.description, suggestion: nil)
+        case .masked(let path): .failed(message: "\(unit.name) is masked by \(path)")
+        case .usable, .unusable:
+            .invalidUnit(name: unit.name.description, diagnostics: unit.diagnostics.map(UnitDiagnostic.init))
+        }
+    }
+
+    private func planned(_ name: UnitName, _ whole: SwapUnitDefinition) throws(ControlError) -> Planning.Planned {
+        let problems = whole.diagnostics.filter { $0.severity == .error && isFatal($0) }
+        guard whole.isUsable, !whole.services.isEmpty else {
+            let all = whole.diagnostics.filter { $0.severity == .error }
+            if all.isEmpty { throw .failed(message: "\(whole.name) has no services to start: it wants none") }
+            throw .invalidUnit(
+                name: whole.name.description, diagnostics: (problems.isEmpty ? all : problems).map(UnitDiagnostic.init))
+        }
+        var notes: [String] = []
+        var services = whole.services
+        if name.kind == .service, name.identity != whole.identity {
+            let moving = whole.moving(with: [name])
+            services = services.filter { moving.contains($0.name.identity) }
+            for service in services where service.name != name {
+                notes.append("\(service.name) moves with \(name): it uses its generation socket")
+            }
+        }
+        let group = GroupID(whole.identity.description)
+        let isWhole = services.count == whole.services.count
+        let parts = services.map { define($0, group, whole) }
+        let outside = orderedOutside(whole)
+        let plan = Plan(
+            group: group, isSwapUnit: whole.isSwappable, release: whole.release,
+            settings: whole.isSwappable ? EngineSettings(whole.settings) : .init(readyTimeout: nil, soak: .zero),
+            services: parts.map { ServiceSpec($0, in: whole) }, isWhole: isWhole,
+            after: outside.after, requires: outside.requires)
+        return Planning.Planned(plan: plan, definition: whole, dependencies: whole.dependencies, notes: notes)
+    }
+
+    /// Warnings and "not supported yet" do not stop a unit; what `isUsable` stands for does.
+    private func isFatal(_ diagnostic: Diagnostic) -> Bool {
+        ![.unsupportedDirective, .unknownDirective, .unknownSection].contains(diagnostic.code)
+    }
+
+    private func define(_ service: ServiceUnit, _ group: GroupID, _ whole: SwapUnitDefinition) -> Definition {
+        let own = (whole.socketsOf[service.name] ?? []).compactMap { name in whole.sockets.first { $0.name == name } }
+        let upstreams = service.upstreams.compactMap { socket($0.name, whole) }
+        var probed: SocketUnit?
+        if case .socket(let name) = service.swap?.readyProbe?.endpoint { probed = socket(name, whole) }
+        lastDefinition += 1
+        let definition = Definition(
+            id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed)
+        definitions[lastDefinition] = definition
+        return definition
+    }
+
+    private func socket(_ name: UnitName, _ whole: SwapUnitDefinition) -> SocketUnit? {
+        whole.sockets.first { $0.name == name } ?? whole.referencedSockets[name] ?? resolver.load(name).socket
+    }
+
+    /// `After=` and `Requires=` of the members that lead out of the group.
+    private func orderedOutside(_ whole: SwapUnitDefinition) -> (after: Set<GroupID>, requires: Set<GroupID>) {
+        let members = Set(whole.services.map(\.name))
+        let sections = whole.services.map(\.unit) + (whole.target.map { [$0.unit] } ?? [])
+        func groups(_ references: [UnitReference]) -> Set<GroupID> {
+            let outside = references.map(\.name).filter {
+                $0.kind == .service && !members.contains($0) && resolver.loader.exists($0)
+            }
+            return Set(outside.map(group(of:))).subtracting([GroupID(whole.identity.description)])
+        }
+        return (groups(sections.flatMap(\.after)), groups(sections.flatMap(\.requires)))
+    }
+}
+
+extension EngineSettings {
+    init(_ settings: UnitFiles.SwapSettings) {
+        self.init(
+            strategy: settings.strategy == .queue ? .queue : .overlap, readyTimeout: settings.readyTimeout.duration,
+            soak: settings.soak)
+    }
+}
+
+extension UnitDiagnostic {
+    init(_ diagnostic: Diagnostic) {
+        self.init(
+            file: diagnostic.location.file, line: diagnostic.location.line, column: diagnostic.location.column,
+            severity: diagnostic.severity == .error ? .error : .warning, code: diagnostic.code.rawValue,
+            directive: diagnostic.directive, message: diagnostic.message, suggestion: diagnostic.suggestion)
+    }
+}

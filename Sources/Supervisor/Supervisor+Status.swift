@@ -1,0 +1,217 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// What `Status`, `Generations` and `Sockets` answer, and what an operation waits for. Looks, and changes nothing.
+extension Supervisor {
+    /// What an operation waits for.
+    struct Waiting {
+        var text: String
+        var connections: Int?
+        var secondsLeft: Double?
+    }
+
+    func waiting(_ view: GroupView) -> Waiting? {
+        guard let operation = view.operation else { return nil }
+        let left = operation.deadline.map { max(0, ($0 - now).seconds) }
+        switch operation.phase {
+        case .waiting: return Waiting(text: "units that it starts after", secondsLeft: left)
+        case .prepare: return nil
+        case .hold: return Waiting(text: "promote or abort")
+        case .soak: return Waiting(text: "SoakSec=", secondsLeft: left)
+        case .start, .restore:
+            let services = view.generations.first { $0.number == operation.new }?.services ?? []
+            guard let late = services.first(where: { !$0.isReady && $0.phase != .waiting }) else { return nil }
+            let answer = late.lastProbeAnswer.map { " (\($0))" } ?? ""
+            return Waiting(text: "\(late.spec.unit): \(ServiceState(late.phase).sentence)\(answer)", secondsLeft: left)
+        case .drain, .stopOld, .rollBack, .stop: return leaving(view)
+        case .reload: return Waiting(text: "ExecReload=")
+        }
+    }
+
+    /// Who is still there of what leaves, and what holds it.
+    private func leaving(_ view: GroupView) -> Waiting? {
+        let services = view.generations.filter { [.draining, .rollingBack, .stopping].contains($0.role) }
+            .flatMap(\.services)
+        let told = services.filter { [.draining, .stopping, .killing, .stopPost].contains($0.phase) }
+        guard let slowest = told.first else { return nil }
+        let deadline = told.compactMap(\.deadline).max()
+        return Waiting(
+            text: "\(slowest.spec.unit) generation \(slowest.birth): \(ServiceState(slowest.phase).sentence)",
+            connections: told.map { connections(of: $0) ?? 0 }.reduce(0, +),
+            secondsLeft: deadline.map { max(0, ($0 - now).seconds) })
+    }
+
+    /// Established connections that a service has accepted on its held sockets.
+    private func connections(of service: ServiceView) -> Int? {
+        guard let running = instances[service.instance], let tree = running.tree,
+            let generation = generations[running.generation]
+        else { return nil }
+        let addresses = running.definition.sockets
+            .flatMap { generation.sockets[$0.name.description] ?? [] }.map(\.socket.address)
+        guard !addresses.isEmpty else { return nil }
+        return try? Connections.held(by: tree.members(), on: addresses).count
+    }
+
+    // MARK: - Status
+
+    /// Every group that the engine knows, and every unit on disk that could be started.
+    func allStatus() -> [UnitStatus] {
+        var known = Set(engine.groupIDs)
+        for name in resolver.loader.allNames() where name.kind != .socket {
+            if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
+            known.insert(group(of: name))
+        }
+        return known.sorted().map { status(of: $0, detailed: false) }
+    }
+
+    func status(of group: GroupID, detailed: Bool) -> UnitStatus {
+        let name = try? UnitName(group.name)
+        let loaded = name.map { resolver.load($0) }
+        let description = loaded?.unit?.definition.unit.description ?? ""
+        guard let view = engine.view(of: group) else {
+            return UnitStatus(
+                unit: group.name, description: description, state: .stopped,
+                swappable: loaded?.hasSwapSection ?? false, release: memory.release(of: group))
+        }
+        let release = engine.servingRelease(of: group) ?? memory.release(of: group)
+        return UnitStatus(
+            unit: group.name, description: description, state: state(view),
+            swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
+            servingGeneration: view.serving, generations: generationStatus(view, detailed: detailed),
+            reason: view.lastFailure.map(Wording.sentence),
+            since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)))
+    }
+
+    private func state(_ view: GroupView) -> UnitState {
+        switch view.operation?.kind {
+        case .start: return view.serving == nil ? .starting : .swapping
+        case .swap, .rollback, .restart: return .swapping
+        case .stop: return .stopping
+        case .reload, nil: break
+        }
+        guard let serving = view.serving else { return view.lastFailure == nil ? .stopped : .failed }
+        let services = view.generations.first { $0.number == serving }?.services ?? []
+        // A service that is down while its group should serve: crash-looping or failed is not "running".
+        return services.contains { $0.phase == .failed || ($0.phase == .autoRestart && $0.failure != nil) }
+            ? .failed : .running
+    }
+
+    func generationStatus(_ view: GroupView, detailed: Bool) -> [GenerationStatus] {
+        // Those of which only sockets are left, for services that were carried over, are of no interest.
+        view.generations.filter { !$0.services.isEmpty || $0.role == .starting }.reversed().map { generation in
+            let services = generation.services.map { status(of: $0, detailed: detailed) }
+            let isNew = generation.number == view.operation?.new
+            let isLeaving = [.draining, .rollingBack, .stopping].contains(generation.role)
+            let waiting = isNew || isLeaving ? waiting(view) : nil
+            return GenerationStatus(
+                number: generation.number, release: generation.release, role: GenerationRole(generation.role),
+                services: services, age: (now - generation.startedAt).seconds,
+                phase: isNew || isLeaving ? view.operation.flatMap { SwapPhase($0.phase) } : nil,
+                waitingFor: waiting?.text, deadline: waiting?.secondsLeft,
+                connections: detailed || isLeaving ? services.compactMap(\.connections).reduce(0, +) : nil)
+        }
+    }
+
+    private func status(of service: ServiceView, detailed: Bool) -> ServiceStatus {
+        let running = instances[service.instance]
+        let pid = running?.mainProcess.flatMap { processes[$0]?.pid }
+        let isLeaving = service.phase == .draining || service.phase == .stopping
+        return ServiceStatus(
+            unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
+            statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
+            result: service.failure.map(Wording.sentence), ready: service.isReady,
+            connections: detailed || isLeaving ? connections(of: service) : nil,
+            memory: detailed ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil)
+    }
+
+    // MARK: - Sockets
+
+    func socketStatus() -> SocketsReply {
+        var list: [(HeldSocket, [SocketHolder])] = []
+        var seen: [ObjectIdentifier: Int] = [:]
+        func add(_ held: HeldSocket) -> Int {
+            if let index = seen[ObjectIdentifier(held)] { return index }
+            list.append((held, []))
+            seen[ObjectIdentifier(held)] = list.count - 1
+            return list.count - 1
+        }
+        for held in (sockets?.shared ?? [:]).sorted(by: { $0.key < $1.key }).flatMap(\.value) { _ = add(held) }
+        for generation in generations.values {
+            for held in generation.sockets.values.joined() { _ = add(held) }
+        }
+        for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.tree != nil {
+            guard let generation = generations[instance.generation] else { continue }
+            for unit in instance.definition.sockets {
+                for held in generation.sockets[unit.name.description] ?? [] {
+                    let number = engine.isSwapUnit(instance.definition.group) ? instance.generation.number : nil
+                    list[add(held)].1.append(SocketHolder(unit: instance.name, generation: number))
+                }
+            }
+        }
+        let all = list.map { held, holders in
+            SocketStatus(
+                unit: held.unit.name.description, address: "\(held.socket.address)",
+                scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
+                descriptorName: held.name, listening: held.socket.isListening, backlog: Int(held.socket.backlog),
+                queued: held.socket.acceptQueue?.waiting, holders: holders)
+        }
+        return SocketsReply(
+            sockets: all.sorted { ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address) })
+    }
+}
+
+extension GenerationRole {
+    init(_ role: GenerationView.Role) {
+        self =
+            switch role {
+            case .starting: .starting
+            case .held: .held
+            case .serving: .serving
+            case .draining: .draining
+            case .rollingBack, .stopping: .stopping
+            }
+    }
+}
+
+extension ServiceState {
+    /// The engine's states as the protocol shows them: one total table.
+    init(_ phase: ServicePhase) {
+        self =
+            switch phase {
+            case .waiting: .waiting
+            case .condition, .startPre: .startPre
+            case .starting: .starting
+            case .probing: .probing
+            case .startPost: .startPost
+            case .running: .running
+            case .reloading: .reloading
+            case .draining: .draining
+            case .stopping, .killing, .stopPost: .stopping
+            case .autoRestart: .autoRestart
+            case .stopped: .stopped
+            case .skipped: .exited
+            case .failed: .failed
+            }
+    }
+
+    /// For a line of progress.
+    var sentence: String {
+        switch self {
+        case .waiting: "waiting for what it starts after"
+        case .startPre: "ExecStartPre= runs"
+        case .starting: "started, not ready yet"
+        case .startPost: "ExecStartPost= runs"
+        case .probing: "started, its probe has not agreed yet"
+        case .running: "ready"
+        case .reloading: "reloading"
+        case .draining: "finishing what it has accepted"
+        case .stopping: "stopping"
+        case .autoRestart: "ended, will be started again"
+        case .exited: "skipped by its condition"
+        case .stopped: "gone"
+        case .failed: "failed"
+        }
+    }
+}

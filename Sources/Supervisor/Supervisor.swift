@@ -1,0 +1,187 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import Logging
+import UnitFiles
+
+/// The one actor: it turns the engine's effects into calls, and what comes of them into events.
+///
+/// It runs on the event loop's thread (the loop is its executor) and never suspends: every callback of the `Linux` layer is a
+/// closure of this actor, called by the loop. Nothing here decides; where a choice depends on what happened before, it
+/// belongs into `Engine`.
+///
+/// - `Supervisor+Planning` and `Definition`: from unit files to plans.
+/// - `Supervisor+Effects`, `Launcher`, `Streams`, `HeldSockets`, `Prober`: effects.
+/// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: people.
+/// - `History`, `ReleaseMemory`: what outlives the process.
+public actor Supervisor {
+    nonisolated let loop: EventLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    let configuration: Configuration
+    let logger: Logger
+    let environment: [String: String]
+    let startedAt: Int64
+
+    // Deciding.
+    var engine = Engine()
+    /// Events that happened while effects of an earlier one are being carried out.
+    private var backlog: [Event] = []
+    private var isHandling = false
+    private var timer: TimerSource?
+
+    // Units.
+    var resolver: SwapUnitResolver
+    var definitions: [UInt64: Definition] = [:]
+    var lastDefinition: UInt64 = 0
+
+    // What exists in the kernel.
+    let children: Children
+    let trees: ProcessTrees
+    let launcher: Launcher
+    var sockets: HeldSockets?
+    var generations: [GenerationID: GenerationResources] = [:]
+    var instances: [InstanceID: RunningInstance] = [:]
+    var processes: [Token: RunningProcess] = [:]
+    var tokenOfPid: [Int32: Token] = [:]
+    var probes: [Token: RunningProbe] = [:]
+    var logFiles: [String: LogFile] = [:]
+    var notifySocket: NotifySocket?
+
+    // People.
+    var control: ControlSessions?
+    var requests: [RequestID: PendingRequest] = [:]
+    var lastRequest: UInt64 = 0
+    var batches: [UInt64: Batch] = [:]
+    /// Last lines of services of groups with an operation under way, by unit, for its report.
+    var evidence: [GroupID: [String: [String]]] = [:]
+    var progressTimer: TimerSource?
+    var history: History
+    var memory: ReleaseMemory
+    private var signals: [SignalSource] = []
+
+    /// - Parameter fileLimit: RLIMIT_NOFILE of services that name none.
+    public init(
+        loop: EventLoop, configuration: Configuration, environment: [String: String], fileLimit: SpawnPlan.Limit,
+        logger: Logger
+    ) {
+        self.loop = loop
+        self.configuration = configuration
+        self.environment = environment
+        self.logger = logger
+        startedAt = WallClock.seconds
+        children = Children(loop: loop)
+        // Unique among the supervisors of a host, and the same after a restart.
+        trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
+        launcher = Launcher(configuration: configuration, fileLimit: fileLimit, environment: environment)
+        resolver = Self.freshResolver(configuration, environment)
+        history = History(path: configuration.stateDirectory + "/history.jsonl")
+        memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")
+    }
+
+    static func freshResolver(_ configuration: Configuration, _ environment: [String: String]) -> SwapUnitResolver {
+        SwapUnitResolver(
+            loader: UnitLoader(
+                source: UnitsOnDisk(), searchPath: configuration.unitDirectories,
+                specifiers: SpecifierEnvironment(configuration, environment: environment)))
+    }
+
+    /// Opens everything that the supervisor itself needs. After this it answers on its control socket.
+    public func start() throws(SystemError) {
+        try makeDirectories()
+        timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
+        progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
+        sockets = HeldSockets(loop: loop) { [unowned self] held, text in
+            logger.warning("\(held.unit.name): \(held.socket.address): \(text)")
+        }
+        try children.adoptOrphans()
+        notifySocket = try NotifySocket(path: configuration.notifySocket, loop: loop) { [unowned self] datagram in
+            received(datagram)
+        }
+        signals = [
+            try loop.addSignal(.terminate) { [unowned self] in shutDown(for: nil) },
+            try loop.addSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
+            try loop.addSignal(.hangUp) { [unowned self] in updateOnSignal() },
+        ]
+        for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
+        let sessions = ControlSessions(
+            loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },
+            left: { [unowned self] call in callerLeft(call) })
+        let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
+        try sessions.listen(at: configuration.controlSocket, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+        control = sessions
+        logger.info(
+            """
+            holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
+            \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
+            """)
+    }
+
+    private func makeDirectories() throws(SystemError) {
+        try FileTree.makeDirectory(configuration.runtimeDirectory)
+        for name in ["output", "generations"] {
+            // What an earlier process left there belongs to nobody any more.
+            try FileTree.remove(configuration.runtimeDirectory + "/" + name)
+            try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
+        }
+        try FileTree.makeDirectory(configuration.stateDirectory)
+        try FileTree.makeDirectory(configuration.logDirectory)
+    }
+
+    // MARK: - Events and effects
+
+    /// Tells the engine what happened and does what it asks for, and so on until nothing follows any more.
+    func handle(_ event: Event) {
+        backlog.append(event)
+        guard !isHandling else { return }
+        isHandling = true
+        var next = 0
+        while next < backlog.count {
+            let event = backlog[next]
+            next += 1
+            for effect in engine.handle(event, at: now) { perform(effect) }
+        }
+        backlog.removeAll(keepingCapacity: true)
+        isHandling = false
+        if let deadline = engine.nextDeadline {
+            timer?.arm(at: deadline.nanoseconds)
+        } else {
+            timer?.disarm()
+        }
+    }
+
+    var now: Instant { Instant(nanoseconds: EventLoop.now) }
+
+    /// Stops everything, drained, and ends the loop. `SIGTERM` twice: no more patience.
+    func shutDown(for request: RequestID?) {
+        notifyParent("STOPPING=1")
+        handle(.command(.shutDown, request ?? newRequest()))
+    }
+
+    func shutDownComplete() {
+        control?.stopListening()
+        notifySocket?.remove()
+        sockets = nil
+        generations = [:]
+        trees.remove()
+        logger.info("everything is stopped")
+        loop.exit(0)
+    }
+
+    private func updateOnSignal() {
+        notifyParent("RELOADING=1")
+        let reply = update()
+        logger.info("update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
+        notifyParent("READY=1")
+    }
+}
+
+/// Seconds since 1970 (CLOCK_REALTIME), for what people read; nothing is decided by it.
+enum WallClock {
+    static var seconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec)
+    }
+}

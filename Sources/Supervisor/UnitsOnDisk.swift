@@ -1,0 +1,81 @@
+import Glibc
+import Linux
+import UnitFiles
+
+/// The seam of `UnitFiles`, with system calls behind it.
+struct UnitsOnDisk: UnitFileSource {
+    func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
+
+    func read(_ path: String) throws(UnitFileReadError) -> String {
+        let content: UnitDirectory.Content
+        do throws(UnitDirectory.ReadError) {
+            content = try UnitDirectory.read(path)
+        } catch {
+            throw UnitFileReadError(error)
+        }
+        switch content {
+        case .masked: throw .masked
+        case .text(let bytes):
+            guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText(line: Self.badLine(bytes)) }
+            return text
+        }
+    }
+
+    /// The first line that is not UTF-8, counted from 1.
+    private static func badLine(_ bytes: [UInt8]) -> Int {
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let index = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }
+        return (index ?? 0) + 1
+    }
+}
+
+extension UnitFileReadError {
+    fileprivate init(_ error: UnitDirectory.ReadError) {
+        switch error {
+        case .insecure: self = .insecure("\(error)")
+        case .tooLarge(path: _, let limit): self = .tooLarge(limit + 1)
+        case .notAFile: self = .unreadable("not a regular file")
+        case .system(let error):
+            self = error.errno == .noSuchFileOrDirectory ? .missing : .unreadable(error.errno.text)
+        }
+    }
+}
+
+extension SpecifierEnvironment {
+    /// What specifiers expand to on this host, for this supervisor.
+    init(_ configuration: Configuration, environment: [String: String]) {
+        self.init()
+        let user = try? Accounts.user("\(geteuid())")
+        userID = geteuid()
+        groupID = getegid()
+        userName = user?.name ?? "\(geteuid())"
+        groupName = userName
+        homeDirectory = user?.home ?? environment["HOME"] ?? "/"
+        shell = user?.shell ?? "/bin/sh"
+        machineID = Self.line("/etc/machine-id")
+        bootID = Self.line("/proc/sys/kernel/random/boot_id").map { String($0.filter { $0 != "-" }) }
+        kernelRelease = Self.line("/proc/sys/kernel/osrelease")
+        hostName = Self.line("/proc/sys/kernel/hostname")
+        prettyHostName = hostName
+        if let temporary = environment["TMPDIR"], temporary.hasPrefix("/") { temporaryDirectory = temporary }
+        // %t and its siblings are what systemd has there, so that a unit can move between the two. In the system's
+        // supervisor /run/holdfast is below /run; that of a user, or of a test, is wherever its runtime directory is.
+        if configuration.runtimeDirectory != Configuration.system.runtimeDirectory {
+            runtimeDirectory = FileTree.parent(of: configuration.runtimeDirectory) ?? "/run"
+        }
+        guard configuration.isUser else { return }
+        func directory(_ variable: String, _ fallback: String) -> String {
+            guard let value = environment[variable], value.hasPrefix("/") else { return homeDirectory + fallback }
+            return value
+        }
+        configurationDirectory = directory("XDG_CONFIG_HOME", "/.config")
+        stateDirectory = directory("XDG_STATE_HOME", "/.local/state")
+        cacheDirectory = directory("XDG_CACHE_HOME", "/.cache")
+        logsDirectory = stateDirectory + "/log"
+    }
+
+    private static func line(_ path: String) -> String? {
+        guard let text = try? UnitDirectory.read(path, checkOwner: false), case .text(let bytes) = text else { return nil }
+        return String(validating: bytes, as: UTF8.self)?.split(separator: "\n").first.map(String.init)
+    }
+}

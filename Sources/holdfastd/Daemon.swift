@@ -1,0 +1,152 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+import Linux
+import Logging
+import Supervisor
+
+struct Daemon: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "holdfastd",
+        abstract: "Supervises services and swaps them without losing a request.",
+        discussion: """
+            Reads systemd-style unit files, holds their listening sockets, and starts, watches and swaps their services. \
+            Stays in the foreground and logs to standard error. SIGTERM drains everything and ends; a second one ends \
+            what still drains. SIGHUP reads the unit files again, like "holdfastctl update".
+            """,
+        version: Holdfast.version)
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A directory with unit files; repeat it, highest precedence first.", valueName: "directory"))
+    var units: [String] = []
+
+    @Option(name: .long, help: ArgumentHelp("Control socket and state of this run.", valueName: "directory"))
+    var runtimeDir: String?
+
+    @Option(name: .long, help: ArgumentHelp("History and remembered releases.", valueName: "directory"))
+    var stateDir: String?
+
+    @Option(name: .long, help: ArgumentHelp("Captured output of services.", valueName: "directory"))
+    var logDir: String?
+
+    @Flag(name: .long, help: "Run for one user, with the XDG directories as defaults.")
+    var user = false
+
+    @Flag(name: .shortAndLong, help: "Log every state of every service.")
+    var verbose = false
+
+    func run() throws {
+        let environment = Self.environment()
+        var configuration = user ? Configuration.user(environment: environment) : Configuration.system
+        if !units.isEmpty { configuration.unitDirectories = units.map(Self.absolute) }
+        if let runtimeDir { configuration.runtimeDirectory = Self.absolute(runtimeDir) }
+        if let stateDir { configuration.stateDirectory = Self.absolute(stateDir) }
+        if let logDir { configuration.logDirectory = Self.absolute(logDir) }
+        guard configuration.controlSocket.utf8.count < 108 else {
+            throw ValidationError("the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
+        }
+        // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.
+        let limit = FileLimit.raise()
+        var logger = Logger(label: "holdfastd") { _ in StandardErrorLog() }
+        logger.logLevel = verbose ? .debug : .info
+        let code: Int32
+        do {
+            code = try Self.supervise(configuration, environment, limit, logger)
+        } catch {
+            logger.critical("cannot start: \(error)")
+            throw ExitCode(1)
+        }
+        throw ExitCode(code)
+    }
+
+    private static func supervise(
+        _ configuration: Configuration, _ environment: [String: String], _ limit: SpawnPlan.Limit, _ logger: Logger
+    ) throws(SystemError) -> Int32 {
+        let loop = try EventLoop()
+        let supervisor = Supervisor(
+            loop: loop, configuration: configuration, environment: environment, fileLimit: limit, logger: logger)
+        let started = supervisor.assumeIsolated { supervisor in
+            Result { () throws(SystemError) in try supervisor.start() }
+        }
+        try started.get()
+        loop.enableWatchdog()
+        notifyParent("READY=1")
+        return try loop.run()
+    }
+
+    private static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/") else { return path }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else { return path }
+        return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) + "/" + path
+    }
+
+    private static func environment() -> [String: String] {
+        var result: [String: String] = [:]
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            if let equals = text.firstIndex(of: "=") {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            next += 1
+        }
+        return result
+    }
+}
+
+/// RLIMIT_NOFILE: raised to its hard limit for ourselves.
+enum FileLimit {
+    /// Answers what it was before, for services.
+    static func raise() -> SpawnPlan.Limit {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(UInt32(7)), &limit)
+        let before = SpawnPlan.Limit(resource: 7, soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(UInt32(7)), &limit)
+        return before
+    }
+}
+
+/// One line a message on standard error; with the priority prefix of sd-daemon(3) if the journal reads it.
+struct StandardErrorLog: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .info
+    private let isJournal = getenv("JOURNAL_STREAM") != nil
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let prefix = isJournal ? "<\(priority(event.level))>" : level(event.level)
+        let line = prefix + "\(event.message)".split(separator: "\n").joined(separator: " ") + "\n"
+        var text = line
+        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line.
+        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+    }
+
+    private func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    private func level(_ level: Logger.Level) -> String {
+        switch level {
+        case .trace, .debug: "debug: "
+        case .info, .notice: ""
+        case .warning: "warning: "
+        case .error: "error: "
+        case .critical: "fatal: "
+        }
+    }
+}
