@@ -83,9 +83,10 @@ let package = Package(
             name: "holdfast-static",
             dependencies: ["StaticCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
+        .systemLibrary(name: "CEpoll"),
         .target(
             name: "ProbeCore",
-            dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],
+            dependencies: ["CEpoll", .product(name: "Histogram", package: "hdrhistogram-swift")],
             swiftSettings: strict),
         .executableTarget(
             name: "holdfast-probe",

@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 
 /// One client: its connection, if it has one, and the request in flight, if there is one.

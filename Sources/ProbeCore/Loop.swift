@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 
 /// Runs the probe: begins requests, waits, counts endings, until told to stop; then lets those in flight end.
@@ -40,7 +41,7 @@ public final class Loop {
         dialer = Dialer(target: try configuration.target.endpoint.resolve())
         strip = Strip(all: configuration.stripAll)
         Self.raiseDescriptorLimit()
-        epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         signals = Self.watchSignals(epoll)
         guard epoll >= 0, signals >= 0 else { throw ProbeError("cannot watch signals: \(errorText(errno))") }
         if let path = configuration.windowsPath { windows = try Windows(path: path, now: microseconds()) }
@@ -226,7 +227,7 @@ public final class Loop {
         sigaddset(&set, SIGINT)
         sigaddset(&set, SIGTERM)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue | SFD_NONBLOCK.rawValue))
+        let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u32: signalIndex))
         guard descriptor >= 0, epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else { return -1 }
         return descriptor

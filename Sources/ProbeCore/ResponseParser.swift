@@ -40,7 +40,7 @@ public struct ResponseParser: Sendable {
     public private(set) var status = 0
     /// The server will close the connection, or its end is what ends the body.
     public private(set) var closes = false
-    /// The body's first bytes, without white space before them.
+    /// The body's first bytes, without white space before them, and in the end none behind them.
     public private(set) var bodyStart: [UInt8] = []
 
     private let keptLength: Int
@@ -98,14 +98,14 @@ public struct ResponseParser: Sendable {
                 index += count
                 state = count == left ? .chunkEnd : .chunk(left: left - count)
             case .done:
-                return .complete(used: index)
+                return complete(used: index)
             case .failed(let reason):
                 return .malformed(reason)
             }
             if bodyLength > Self.bodyLimit { return fail("the body is too long") }
         }
         switch state {
-        case .done: return .complete(used: index)
+        case .done: return complete(used: index)
         case .failed(let reason): return .malformed(reason)
         case .statusLine, .headers, .body, .bodyUntilClose, .chunkSize, .chunk, .chunkEnd, .trailers: return .needsMore
         }
@@ -114,12 +114,17 @@ public struct ResponseParser: Sendable {
     /// The connection has ended: true if that makes the response complete.
     public mutating func end() -> Bool {
         switch state {
-        case .bodyUntilClose:
+        case .bodyUntilClose, .done:
             state = .done
+            _ = complete(used: 0)
             return true
-        case .done: return true
         case .statusLine, .headers, .body, .chunkSize, .chunk, .chunkEnd, .trailers, .failed: return false
         }
+    }
+
+    private mutating func complete(used: Int) -> Outcome {
+        while let byte = bodyStart.last, byte <= UInt8(ascii: " ") { bodyStart.removeLast() }
+        return .complete(used: used)
     }
 
     private mutating func fail(_ reason: String) -> Outcome {

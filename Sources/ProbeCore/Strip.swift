@@ -7,9 +7,12 @@ public struct Strip: Sendable {
     public static let lossToken: [UInt8] = Array("!".utf8)
 
     private let all: Bool
-    /// Microseconds between tokens.
+    /// Microseconds that a token costs.
     private let interval: Int64
-    private var nextAt: Int64 = 0
+    /// When all tokens shown so far will have been paid for; it may lie `burst` tokens ahead, so that a short run is shown
+    /// whole.
+    private var paidUntil: Int64 = 0
+    private static let burst: Int64 = 40
     /// A loss that fell between two tokens is shown with the next one.
     private var owedLoss = false
     private var output: [UInt8] = []
@@ -29,8 +32,7 @@ public struct Strip: Sendable {
     ///
     /// - Parameter now: microseconds on a clock that never goes back.
     public mutating func show(_ token: [UInt8], at now: Int64) {
-        guard all || now >= nextAt else { return }
-        nextAt = now + interval
+        guard all || pay(now) else { return }
         if owedLoss { append(Self.lossToken) }
         owedLoss = false
         append(token)
@@ -38,11 +40,10 @@ public struct Strip: Sendable {
 
     /// A request was lost.
     public mutating func showLoss(at now: Int64) {
-        guard all || now >= nextAt else {
+        guard all || pay(now) else {
             owedLoss = true
             return
         }
-        nextAt = now + interval
         owedLoss = false
         append(Self.lossToken)
     }
@@ -55,6 +56,13 @@ public struct Strip: Sendable {
     }
 
     public var hasOutput: Bool { !output.isEmpty }
+
+    private mutating func pay(_ now: Int64) -> Bool {
+        let from = max(paidUntil, now)
+        guard from - now < Self.burst * interval else { return false }
+        paidUntil = from + interval
+        return true
+    }
 
     private mutating func append(_ token: [UInt8]) {
         guard output.count + token.count <= Self.limit else { return }
