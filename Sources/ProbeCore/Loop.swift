@@ -21,7 +21,7 @@ public final class Loop {
     private let signals: Int32
     private var dialer: Dialer
     private var clients: [Client] = []
-    private var free: [Int] = []
+    private var free: Ring
     private var resting: [(until: Int64, client: Int)] = []
     private var inFlight = 0
     private var begun = 0
@@ -40,6 +40,7 @@ public final class Loop {
         request = configuration.target.request(keepAlive: configuration.keepAlive)
         dialer = Dialer(target: try configuration.target.endpoint.resolve())
         strip = Strip(all: configuration.stripAll)
+        free = Ring(capacity: max(1, configuration.clients))
         Self.raiseDescriptorLimit()
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         signals = Self.watchSignals(epoll)
@@ -106,14 +107,14 @@ public final class Loop {
     private func beginRequests(_ now: Int64) {
         if now >= stopAt { stopping = true }
         wakeRested(now)
-        while !stopping, let index = free.last {
+        while !stopping, !free.isEmpty {
             if let limit = configuration.requests, begun >= limit {
                 stopping = true
                 return
             }
             let due = dueTime()
             guard due <= now else { return }
-            free.removeLast()
+            guard let index = free.popFirst() else { return }
             begun += 1
             inFlight += 1
             // With a rate, latency counts from when the request was due: a server that stalls must not be excused from
@@ -238,5 +239,34 @@ public final class Loop {
         guard getrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
+    }
+}
+
+/// Clients that have nothing to do, longest idle first: with a rate all of them take their turn, and no connection idles
+/// longer than the others until its server closes it.
+struct Ring {
+    private var slots: [Int]
+    private var first = 0
+    private var count = 0
+
+    init(capacity: Int) {
+        slots = Array(repeating: 0, count: capacity)
+    }
+
+    var isEmpty: Bool { count == 0 }
+
+    /// There are as many slots as clients, and each is here at most once.
+    mutating func append(_ client: Int) {
+        slots[(first + count) % slots.count] = client
+        count += 1
+    }
+
+    mutating func popFirst() -> Int? {
+        guard count > 0 else { return nil }
+        defer {
+            first = (first + 1) % slots.count
+            count -= 1
+        }
+        return slots[first]
     }
 }

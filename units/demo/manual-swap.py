@@ -5,7 +5,7 @@ This is the demo without Holdfast: it proves that the programs and configuration
 loss, so that a loss under Holdfast is Holdfast's. It holds the sockets, starts both programs of a generation, and then stops
 the old proxy (SIGUSR1) and after it the old backend (SIGTERM).
 
-    manual-swap.py BIN_DIR [--swaps 10] [--clients 64] [--soak 0.3] [--keep-alive | --new-connections]
+    manual-swap.py BIN_DIR [--swaps 10] [--clients 64] [--soak 0.3] [--rate N] [--keep-alive | --new-connections]
                    [--backend-only] [--config FILE]
 
 BIN_DIR has holdfast-static and holdfast-probe. Exit status: 0 if nothing was lost.
@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--soak", type=float, default=0.3)
     parser.add_argument("--keep-alive", action="store_true")
     parser.add_argument("--new-connections", action="store_true")
+    parser.add_argument("--rate", type=int, help="requests per second, so that kept connections are idle in between")
     parser.add_argument("--backend-only", action="store_true", help="one proxy stays, on one socket of the backends")
     parser.add_argument("--config", help="instead of the release's haproxy.cfg")
     options = parser.parse_args()
@@ -112,7 +113,9 @@ def swaps(run, options, keep_alive):
 
     current = generation(1, None)
     argv = [f"{options.bin}/holdfast-probe", "-c", str(options.clients), "--json", f"http://127.0.0.1:{port}/"]
-    probe = subprocess.Popen(argv + (["-k"] if keep_alive else []), stdout=subprocess.PIPE)
+    argv += ["-k"] if keep_alive else []
+    argv += ["--rate", str(options.rate)] if options.rate else []
+    probe = subprocess.Popen(argv, stdout=subprocess.PIPE)
     time.sleep(0.5)
     figures = {"proxy drain": [], "backend drain": [], "proxy start": [], "backend start": []}
     for number in range(2, options.swaps + 2):
