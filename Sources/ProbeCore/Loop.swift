@@ -48,7 +48,8 @@ public final class Loop {
         if let path = configuration.windowsPath { windows = try Windows(path: path, now: microseconds()) }
         for index in 0..<max(1, configuration.clients) {
             clients.append(
-                Client(index: UInt32(index), keepAlive: configuration.keepAlive, tokenLength: configuration.tokenLength))
+                Client(index: UInt32(index), keepAlive: configuration.keepAlive, tokenLength: configuration.tokenLength)
+            )
             free.append(index)
         }
     }

@@ -23,7 +23,9 @@ struct Address {
     init(_ pointer: UnsafeRawPointer, length: Int, family: Int32) {
         var storage = sockaddr_storage()
         let length = min(length, MemoryLayout<sockaddr_storage>.size)
-        withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length)) }
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length))
+        }
         self.storage = storage
         self.length = socklen_t(length)
         self.family = family
@@ -103,7 +105,8 @@ struct Dialer {
     }
 
     mutating func connect() -> Result {
-        let descriptor = socket(target.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        let descriptor = socket(
+            target.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { return .failed(errno) }
         if target.isLoopback4 { bindSource(descriptor) }
         let result = target.with { Glibc.connect(descriptor, $0, $1) }

@@ -127,7 +127,8 @@ public struct Tally: Sendable {
     }
 
     private static func visible(_ text: String) -> String {
-        text.isEmpty ? "(empty)" : String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 32 ? "." : $0 }))
+        text.isEmpty
+            ? "(empty)" : String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 32 ? "." : $0 }))
     }
 
     /// Three digits behind the point.

@@ -133,8 +133,8 @@ final class Exchange: ChannelDuplexHandler {
             bytesSinceRequest = 0
             // A method we do not have is answered at once, without waiting for a body that may be large.
             if head.method != .GET, head.method != .HEAD {
-                accept(Request(head: head, refusal: .methodNotAllowed))
                 deaf = true
+                accept(Request(head: head, refusal: .methodNotAllowed))
             } else {
                 arriving = Request(head: head, refusal: nil)
             }
@@ -145,9 +145,9 @@ final class Exchange: ChannelDuplexHandler {
             bytesSinceRequest = 0
             guard let request = arriving else { return }
             arriving = nil
-            accept(request)
             // The decoder stops behind an offer to upgrade (curl makes one), which we do not take.
             if !request.head.isKeepAlive || request.head.headers.contains(name: "upgrade") { deaf = true }
+            accept(request)
         }
     }
 
@@ -195,8 +195,8 @@ final class Exchange: ChannelDuplexHandler {
     private func answerFirst(_ context: ChannelHandlerContext) {
         guard let request = waiting.first else { return }
         // While draining, the last request that we know of is the one whose answer says goodbye.
-        let isLast = waiting.count == 1 && arriving == nil && bytesSinceRequest == 0
-        let close = !request.head.isKeepAlive || deaf && isLast || isLast && draining.isDraining
+        let isLast = waiting.count == 1 && (deaf || arriving == nil && bytesSinceRequest == 0)
+        let close = !request.head.isKeepAlive || isLast && (deaf || draining.isDraining)
         let answer = responder.answer(to: request.head, refusal: request.refusal)
         let head = responder.head(for: answer, of: request.head, close: close)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
@@ -241,7 +241,8 @@ final class Exchange: ChannelDuplexHandler {
         waiting.removeFirst()
         answering = false
         answered = true
-        guard !close else {
+        // The second: the peer closed its side while this answer, which promised to go on, was under way.
+        guard !close, !(deaf && waiting.isEmpty) else {
             leaving = true
             waiting.removeAll()
             let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)

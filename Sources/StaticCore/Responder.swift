@@ -102,7 +102,8 @@ struct Responder: Sendable {
 
 /// The text without control characters, cut to a line's length: requests must not forge log lines.
 private func printable(_ text: String) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.prefix(200).map { $0.value < 32 || $0.value == 127 ? "?" : $0 }))
+    String(
+        String.UnicodeScalarView(text.unicodeScalars.prefix(200).map { $0.value < 32 || $0.value == 127 ? "?" : $0 }))
 }
 
 /// Everything but RFC 3986's unreserved characters as `%XX`.

@@ -13,21 +13,17 @@ struct DrainEvent: Sendable {}
 /// the two it would be invisible, and the process could leave with it.
 final class Draining: Sendable {
     private struct State {
-        var draining = false
+        /// Made when draining starts; kept when it is over.
+        var over: EventLoopPromise<Void>?
         var listeners = 0
         var live: [ObjectIdentifier: any Channel] = [:]
 
-        var isOver: Bool { draining && listeners == 0 && live.isEmpty }
+        var finished: EventLoopPromise<Void>? { listeners == 0 && live.isEmpty ? over : nil }
     }
 
     private let state = Mutex(State())
     /// Read for every answer, therefore without the lock.
     private let flag = Atomic<Bool>(false)
-    private let over: EventLoopPromise<Void>
-
-    init(over: EventLoopPromise<Void>) {
-        self.over = over
-    }
 
     var isDraining: Bool { flag.load(ordering: .acquiring) }
     var liveCount: Int { state.withLock { $0.live.count } }
@@ -47,21 +43,28 @@ final class Draining: Sendable {
         }
     }
 
-    func begin() {
+    /// - Returns: completes when the last listener and the last connection are gone.
+    func begin(on loop: any EventLoop) -> EventLoopFuture<Void> {
         flag.store(true, ordering: .releasing)
-        change { $0.draining = true }
+        let over = state.withLock { state in
+            let over = state.over ?? loop.makePromise(of: Void.self)
+            state.over = over
+            return over
+        }
+        change { _ in }
         for channel in state.withLock({ Array($0.live.values) }) {
             channel.pipeline.fireUserInboundEventTriggered(DrainEvent())
         }
+        return over.futureResult
     }
 
     private func change(_ body: (inout sending State) -> Void) {
-        let isOver = state.withLock { state in
+        let finished = state.withLock { state in
             body(&state)
-            return state.isOver
+            return state.finished
         }
         // A promise ignores every completion after the first.
-        if isOver { over.succeed() }
+        finished?.succeed()
     }
 }
 
@@ -111,15 +114,12 @@ public final class StaticServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let responder: Responder
     private let draining: Draining
-    private let over: EventLoopFuture<Void>
     private let listeners = Mutex<[any Channel]>([])
 
     public init(configuration: StaticConfiguration) throws(StaticError) {
         responder = try Responder(configuration: configuration)
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, min(configuration.threads, 64)))
-        let promise = group.next().makePromise(of: Void.self)
-        over = promise.futureResult
-        draining = Draining(over: promise)
+        draining = Draining()
     }
 
     /// Accepts on a passed listening socket; the descriptor is this server's from now on.
@@ -157,8 +157,7 @@ public final class StaticServer: Sendable {
     public func drain() -> EventLoopFuture<Void> {
         let channels = listeners.withLock { $0 }
         for channel in channels { channel.close(promise: nil) }
-        draining.begin()
-        return over
+        return draining.begin(on: group.next())
     }
 
     /// A loop to schedule on.

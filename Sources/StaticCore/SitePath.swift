@@ -32,7 +32,8 @@ public struct SitePath: Equatable, Sendable {
             names.append(name)
         }
         self.names = names
-        isDirectory = bytes.last == UInt8(ascii: "/") || pieces.last?.elementsEqual("%2e".utf8) == true
+        isDirectory =
+            bytes.last == UInt8(ascii: "/") || pieces.last?.elementsEqual("%2e".utf8) == true
             || pieces.last?.elementsEqual(".".utf8) == true || bytes.isEmpty
     }
 

@@ -100,7 +100,8 @@ struct HoldfastStatic: ParsableCommand {
 
         let server = try StaticServer(configuration: settings)
         if let delay = misbehaviour.readyDelay {
-            var time = timespec(tv_sec: Int(delay.value), tv_nsec: Int(delay.value.truncatingRemainder(dividingBy: 1) * 1e9))
+            var time = timespec(
+                tv_sec: Int(delay.value), tv_nsec: Int(delay.value.truncatingRemainder(dividingBy: 1) * 1e9))
             // A signal during this start-up ends it like any program that is not set up yet.
             if sigtimedwait(&signals, nil, &time) > 0, !misbehaviour.ignoreSigterm { return }
         }
