@@ -71,21 +71,26 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
-        .executableTarget(
-            name: "holdfast-static",
+        .target(
+            name: "StaticCore",
             dependencies: [
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: strict),
         .executableTarget(
+            name: "holdfast-static",
+            dependencies: ["StaticCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .systemLibrary(name: "CEpoll"),
+        .target(
+            name: "ProbeCore",
+            dependencies: ["CEpoll", .product(name: "Histogram", package: "hdrhistogram-swift")],
+            swiftSettings: strict),
+        .executableTarget(
             name: "holdfast-probe",
-            dependencies: [
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ],
+            dependencies: ["ProbeCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: strict),
         .testTarget(name: "UnitFilesTests", dependencies: ["UnitFiles"], swiftSettings: strict),
@@ -95,6 +100,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ControlProtocolTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
+        .testTarget(name: "StaticCoreTests", dependencies: ["StaticCore"], swiftSettings: strict),
+        .testTarget(name: "ProbeCoreTests", dependencies: ["ProbeCore"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,273 @@
+import CEpoll
+import Glibc
+
+/// Runs the probe: begins requests, waits, counts endings, until told to stop; then lets those in flight end.
+public final class Loop {
+    /// After a request that could not even connect the client pauses this long, so that a dead server is asked a hundred
+    /// times a second by each client and not as often as the processor can fail; in microseconds.
+    static let restAfterFailure: Int64 = 10_000
+    /// Before asking a full Unix queue again; in microseconds.
+    static let restForQueue: Int64 = 500
+    /// How often time is looked after: deadlines, the strip, the windows; in microseconds.
+    static let tickLength: Int64 = 50_000
+
+    let epoll: Int32
+    let request: [UInt8]
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+
+    private static let signalIndex = UInt32.max
+
+    private let configuration: ProbeConfiguration
+    private let signals: Int32
+    private var dialer: Dialer
+    private var clients: [Client] = []
+    private var free: Ring
+    private var resting: [(until: Int64, client: Int)] = []
+    private var inFlight = 0
+    private var begun = 0
+    private var stopping = false
+    private var abandoned = false
+    private var startedAt: Int64 = 0
+    private var stopAt: Int64 = .max
+    private var nextTick: Int64 = 0
+    private var tally = Tally()
+    private var strip: Strip
+    private var windows: Windows?
+
+    /// - Throws: the host cannot be resolved, the file for windows not be written, or this machine is out of descriptors.
+    public init(_ configuration: ProbeConfiguration) throws(ProbeError) {
+        self.configuration = configuration
+        request = configuration.target.request(keepAlive: configuration.keepAlive)
+        dialer = Dialer(target: try configuration.target.endpoint.resolve())
+        strip = Strip(all: configuration.stripAll)
+        free = Ring(capacity: max(1, configuration.clients))
+        Self.raiseDescriptorLimit()
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        signals = Self.watchSignals(epoll)
+        guard epoll >= 0, signals >= 0 else { throw ProbeError("cannot watch signals: \(errorText(errno))") }
+        if let path = configuration.windowsPath { windows = try Windows(path: path, now: microseconds()) }
+        for index in 0..<max(1, configuration.clients) {
+            clients.append(
+                Client(index: UInt32(index), keepAlive: configuration.keepAlive, tokenLength: configuration.tokenLength)
+            )
+            free.append(index)
+        }
+    }
+
+    deinit {
+        close(epoll)
+        close(signals)
+        buffer.deallocate()
+    }
+
+    /// Until the end; SIGINT and SIGTERM let requests in flight end, a second one does not.
+    ///
+    /// - Returns: what was counted, and the seconds it took.
+    public func run() -> (Tally, seconds: Double) {
+        startedAt = microseconds()
+        if let duration = configuration.duration { stopAt = startedAt + Int64(min(duration, 1e9) * 1e6) }
+        nextTick = startedAt + Self.tickLength
+        let capacity = 256
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: capacity)
+        defer { events.deallocate() }
+        while !abandoned {
+            var now = microseconds()
+            if now >= nextTick { tick(now) }
+            beginRequests(now)
+            if stopping, inFlight == 0 { break }
+            var timeout = waitingTime(now)
+            let count = epoll_pwait2(epoll, events, Int32(capacity), &timeout, nil)
+            if count > 0 { now = microseconds() }
+            for position in 0..<Int(max(0, count)) {
+                let event = events[position]
+                if event.data.u32 == Self.signalIndex {
+                    takeSignal()
+                } else {
+                    let index = Int(event.data.u32)
+                    if let ending = clients[index].ready(self, events: event.events) { ended(index, ending, now) }
+                }
+            }
+        }
+        let end = microseconds()
+        windows?.finish(end)
+        writeStrip(isEnd: true)
+        return (tally, Double(end - startedAt) / 1e6)
+    }
+
+    func dial() -> Dialer.Result {
+        let result = dialer.connect()
+        switch result {
+        case .connected, .inProgress: tally.connections += 1
+        case .queueFull, .failed: break
+        }
+        return result
+    }
+
+    // MARK: Requests
+
+    private func beginRequests(_ now: Int64) {
+        if now >= stopAt { stopping = true }
+        wakeRested(now)
+        while !stopping, !free.isEmpty {
+            if let limit = configuration.requests, begun >= limit {
+                stopping = true
+                return
+            }
+            let due = dueTime()
+            guard due <= now else { return }
+            guard let index = free.popFirst() else { return }
+            begun += 1
+            inFlight += 1
+            // With a rate, latency counts from when the request was due: a server that stalls must not be excused from
+            // the requests that could not be sent meanwhile.
+            let start = configuration.rate == nil ? microseconds() : due
+            began(index, clients[index].begin(self, at: start), now)
+        }
+    }
+
+    /// When the next request may begin.
+    private func dueTime() -> Int64 {
+        guard let rate = configuration.rate else { return 0 }
+        return startedAt + Int64(Double(begun) / rate * 1e6)
+    }
+
+    private func began(_ index: Int, _ ending: Client.Ending?, _ now: Int64) {
+        if let ending {
+            ended(index, ending, now)
+        } else if case .waitingForQueue = clients[index].state {
+            resting.append((now + Self.restForQueue, index))
+        }
+    }
+
+    private func wakeRested(_ now: Int64) {
+        guard !resting.isEmpty else { return }
+        let rested = resting.filter { $0.until <= now }
+        guard !rested.isEmpty else { return }
+        resting.removeAll { $0.until <= now }
+        for (_, index) in rested {
+            switch clients[index].state {
+            case .waitingForQueue: began(index, clients[index].proceed(self), now)
+            case .idle, .sending, .receiving: free.append(index)
+            }
+        }
+    }
+
+    private func ended(_ index: Int, _ ending: Client.Ending, _ now: Int64) {
+        inFlight -= 1
+        let client = clients[index]
+        switch ending {
+        case .answered:
+            let latency = now - client.startedAt
+            let status = client.parser.status
+            let isOk = 200...399 ~= status
+            tally.answered(status: status, body: client.parser.bodyStart, microseconds: latency)
+            windows?.add(ok: isOk, latency: latency, at: now)
+            if isOk { strip.show(client.parser.bodyStart, at: now) } else { strip.showLoss(at: now) }
+            free.append(index)
+        case .lost(let loss, let reason):
+            tally.lost(loss, reason: reason)
+            windows?.add(ok: false, latency: nil, at: now)
+            strip.showLoss(at: now)
+            resting.append((now + Self.restAfterFailure, index))
+        case .local(let reason):
+            tally.couldNotSend(reason)
+            resting.append((now + Self.restAfterFailure, index))
+        }
+    }
+
+    // MARK: Time
+
+    private func waitingTime(_ now: Int64) -> timespec {
+        var until = min(nextTick, stopping ? .max : stopAt)
+        if !stopping, !free.isEmpty { until = min(until, dueTime()) }
+        for rest in resting { until = min(until, rest.until) }
+        let wait = max(0, until - now)
+        return timespec(tv_sec: Int(wait / 1_000_000), tv_nsec: Int(wait % 1_000_000) * 1000)
+    }
+
+    private func tick(_ now: Int64) {
+        nextTick = now + Self.tickLength
+        let limit = now - Int64(min(configuration.timeout, 1e9) * 1e6)
+        for index in clients.indices {
+            switch clients[index].state {
+            case .idle: continue
+            case .waitingForQueue, .sending, .receiving:
+                guard clients[index].startedAt < limit else { continue }
+                resting.removeAll { $0.client == index }
+                ended(index, clients[index].giveUp(), now)
+            }
+        }
+        windows?.roll(now)
+        writeStrip(isEnd: false)
+    }
+
+    /// Without ever waiting for a slow terminal: that would show up as latency of the server.
+    private func writeStrip(isEnd: Bool) {
+        guard let descriptor = configuration.stripDescriptor else { return }
+        while strip.hasOutput {
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard poll(&waiting, 1, isEnd ? 1000 : 0) == 1, waiting.revents & Int16(POLLOUT) != 0 else { return }
+            // A pipe that is ready takes at least PIPE_BUF bytes at once.
+            let piece = strip.take(4096)
+            guard piece.withUnsafeBytes({ write(descriptor, $0.baseAddress, $0.count) }) == piece.count else { return }
+        }
+    }
+
+    // MARK: Process
+
+    private func takeSignal() {
+        var information = signalfd_siginfo()
+        _ = read(signals, &information, MemoryLayout<signalfd_siginfo>.size)
+        if stopping { abandoned = true }
+        stopping = true
+    }
+
+    private static func watchSignals(_ epoll: Int32) -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGINT)
+        sigaddset(&set, SIGTERM)
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
+        var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u32: signalIndex))
+        guard descriptor >= 0, epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else { return -1 }
+        return descriptor
+    }
+
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
+    }
+}
+
+/// Clients that have nothing to do, longest idle first: with a rate all of them take their turn, and no connection idles
+/// longer than the others until its server closes it.
+struct Ring {
+    private var slots: [Int]
+    private var first = 0
+    private var count = 0
+
+    init(capacity: Int) {
+        slots = Array(repeating: 0, count: capacity)
+    }
+
+    var isEmpty: Bool { count == 0 }
+
+    /// There are as many slots as clients, and each is here at most once.
+    mutating func append(_ client: Int) {
+        slots[(first + count) % slots.count] = client
+        count += 1
+    }
+
+    mutating func popFirst() -> Int? {
+        guard count > 0 else { return nil }
+        defer {
+            first = (first + 1) % slots.count
+            count -= 1
+        }
+        return slots[first]
+    }
+}

@@ -1,0 +1,77 @@
+import Glibc
+
+/// Listening sockets that a supervisor passed to this process, as in sd_listen_fds(3).
+public enum Inheritance {
+    /// More sockets than this are a mistake of the environment, not a configuration.
+    static let limit: Int32 = 256
+
+    /// The passed descriptors, from 3 upwards, or none.
+    ///
+    /// A `LISTEN_PID` that is not ours is no error: the variables were meant for a parent and merely reached us too.
+    /// - Parameters:
+    ///   - environment: looks up one variable.
+    ///   - pid: this process.
+    public static func descriptors(environment: (String) -> String?, pid: Int32) -> Range<Int32> {
+        guard let forPid = environment("LISTEN_PID").flatMap({ Int32($0) }), forPid == pid,
+            let count = environment("LISTEN_FDS").flatMap({ Int32($0) }), count > 0, count <= limit
+        else { return 3..<3 }
+        return 3..<(3 + count)
+    }
+
+    /// Checks that a passed descriptor is a listening stream socket, and keeps it from children.
+    ///
+    /// O_NONBLOCK belongs to the open file description, so this sets it for everybody who shares the socket. The holder
+    /// should have done so; without it an `accept()` whose connection a sibling took first would hang this process.
+    static func check(_ descriptor: Int32) throws(StaticError) {
+        var listening: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 else {
+            throw StaticError("cannot use passed descriptor \(descriptor): \(errorText(errno))")
+        }
+        guard listening != 0 else {
+            throw StaticError("cannot use passed descriptor \(descriptor): it is not a listening socket")
+        }
+        let status = fcntl(descriptor, F_GETFL)
+        guard status >= 0, fcntl(descriptor, F_SETFL, status | O_NONBLOCK) >= 0,
+            fcntl(descriptor, F_SETFD, FD_CLOEXEC) >= 0
+        else { throw StaticError("cannot use passed descriptor \(descriptor): \(errorText(errno))") }
+    }
+
+    /// A socket that listens where nobody can reach it, to be replaced by a passed one.
+    ///
+    /// NIO offers no way to adopt a listening socket without calling listen(2) on it, with a backlog of 128 that cannot be
+    /// changed beforehand. On a socket that others share this would change *their* backlog. So NIO is given this one to
+    /// listen on, and before it first polls, the passed socket takes its number with dup2(2).
+    static func placeholder() throws(StaticError) -> Int32 {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw StaticError("cannot open a socket: \(errorText(errno))") }
+        var family = sa_family_t(AF_UNIX)
+        // An address of nothing but its family makes the kernel choose an abstract name: unix(7), "Autobind feature".
+        let bound = withUnsafePointer(to: &family) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sa_family_t>.size))
+            }
+        }
+        guard bound == 0 else {
+            let code = errno
+            close(descriptor)
+            throw StaticError("cannot bind a socket: \(errorText(code))")
+        }
+        return descriptor
+    }
+
+    /// Gives the place of `placeholder` to `inherited`, whose own number is closed.
+    static func replace(_ placeholder: Int32, with inherited: Int32) throws(StaticError) {
+        guard dup2(inherited, placeholder) >= 0, fcntl(placeholder, F_SETFD, FD_CLOEXEC) >= 0 else {
+            throw StaticError("cannot move passed descriptor \(inherited): \(errorText(errno))")
+        }
+        close(inherited)
+    }
+}
+
+/// The text of an errno.
+func errorText(_ code: Int32) -> String {
+    var buffer = [CChar](repeating: 0, count: 128)
+    guard strerror_r(code, &buffer, buffer.count) == 0 else { return "error \(code)" }
+    return buffer.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+}

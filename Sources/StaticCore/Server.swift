@@ -1,0 +1,206 @@
+import Glibc
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// Sent through the pipeline of every live connection when draining starts.
+struct DrainEvent: Sendable {}
+
+/// The connections that live, and whether we are leaving.
+///
+/// A connection counts from the accept, on the listener's own thread, and not from its registration on another: between
+/// the two it would be invisible, and the process could leave with it.
+final class Draining: Sendable {
+    private struct State {
+        /// Made when draining starts; kept when it is over.
+        var over: EventLoopPromise<Void>?
+        var listeners = 0
+        var live: [ObjectIdentifier: any Channel] = [:]
+
+        var finished: EventLoopPromise<Void>? { listeners == 0 && live.isEmpty ? over : nil }
+    }
+
+    private let state = Mutex(State())
+    /// Read for every answer, therefore without the lock.
+    private let flag = Atomic<Bool>(false)
+
+    var isDraining: Bool { flag.load(ordering: .acquiring) }
+    var liveCount: Int { state.withLock { $0.live.count } }
+
+    func listenerOpened(_ channel: any Channel) {
+        state.withLock { $0.listeners += 1 }
+        channel.closeFuture.whenComplete { _ in
+            self.change { $0.listeners -= 1 }
+        }
+    }
+
+    func accepted(_ channel: any Channel) {
+        let id = ObjectIdentifier(channel)
+        state.withLock { $0.live[id] = channel }
+        channel.closeFuture.whenComplete { _ in
+            self.change { $0.live[id] = nil }
+        }
+    }
+
+    /// - Returns: completes when the last listener and the last connection are gone.
+    func begin(on loop: any EventLoop) -> EventLoopFuture<Void> {
+        flag.store(true, ordering: .releasing)
+        let over = state.withLock { state in
+            let over = state.over ?? loop.makePromise(of: Void.self)
+            state.over = over
+            return over
+        }
+        change { _ in }
+        for channel in state.withLock({ Array($0.live.values) }) {
+            channel.pipeline.fireUserInboundEventTriggered(DrainEvent())
+        }
+        return over.futureResult
+    }
+
+    private func change(_ body: (inout sending State) -> Void) {
+        let finished = state.withLock { state in
+            body(&state)
+            return state.finished
+        }
+        // A promise ignores every completion after the first.
+        finished?.succeed()
+    }
+}
+
+/// Stands before NIO's own acceptor and sees every connection first.
+private final class AcceptWatch: ChannelInboundHandler {
+    typealias InboundIn = any Channel
+    typealias InboundOut = any Channel
+
+    private let draining: Draining
+
+    init(draining: Draining) {
+        self.draining = draining
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        draining.accepted(unwrapInboundIn(data))
+        context.fireChannelRead(data)
+    }
+}
+
+/// Where to listen when nothing was passed.
+public enum ListenAddress: Equatable, Sendable {
+    case tcp(host: String, port: Int)
+    case unix(path: String)
+
+    /// `ADDR:PORT`, `[ADDR6]:PORT`, `PORT`, or a path with a `/` in it.
+    public init?(_ text: String) {
+        if text.contains("/") {
+            self = .unix(path: text)
+            return
+        }
+        guard let colon = text.lastIndex(of: ":") else {
+            guard let port = UInt16(text) else { return nil }
+            self = .tcp(host: "0.0.0.0", port: Int(port))
+            return
+        }
+        guard let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        self = .tcp(host: String(host), port: Int(port))
+    }
+}
+
+/// The whole server: `init`, `adopt` or `listen`, later `drain`.
+public final class StaticServer: Sendable {
+    private let group: MultiThreadedEventLoopGroup
+    private let responder: Responder
+    private let draining: Draining
+    private let listeners = Mutex<[any Channel]>([])
+
+    public init(configuration: StaticConfiguration) throws(StaticError) {
+        responder = try Responder(configuration: configuration)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, min(configuration.threads, 64)))
+        draining = Draining()
+    }
+
+    /// Accepts on a passed listening socket; the descriptor is this server's from now on.
+    public func adopt(_ descriptor: Int32) throws(StaticError) {
+        try Inheritance.check(descriptor)
+        let placeholder = try Inheritance.placeholder()
+        let bootstrap = bootstrap { try Inheritance.replace(placeholder, with: descriptor) }
+        try open(bootstrap.withBoundSocket(placeholder), "cannot use passed descriptor \(descriptor)")
+    }
+
+    /// Binds and accepts.
+    public func listen(_ address: ListenAddress) throws(StaticError) {
+        let bootstrap = bootstrap {}.serverChannelOption(ChannelOptions.backlog, value: 4096)
+        switch address {
+        case .tcp(let host, let port):
+            let reusing = bootstrap.serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            try open(reusing.bind(host: host, port: port), "cannot listen on \(host):\(port)")
+        case .unix(let path):
+            try open(
+                bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true), "cannot listen on \(path)")
+        }
+    }
+
+    /// What `listen` bound, for port 0.
+    public var localPort: Int? {
+        listeners.withLock { $0.first?.localAddress?.port }
+    }
+
+    public var connections: Int { draining.liveCount }
+
+    /// Stops accepting, then completes when the last connection is gone. Never fails.
+    ///
+    /// Closing our copies of the listening sockets leaves them open for everybody else who holds them; connections still
+    /// in their queues go to a sibling, or wait.
+    public func drain() -> EventLoopFuture<Void> {
+        let channels = listeners.withLock { $0 }
+        for channel in channels { channel.close(promise: nil) }
+        return draining.begin(on: group.next())
+    }
+
+    /// A loop to schedule on.
+    public var loop: any EventLoop { group.next() }
+
+    private func open(_ future: EventLoopFuture<any Channel>, _ step: String) throws(StaticError) {
+        do {
+            let channel = try future.wait()
+            draining.listenerOpened(channel)
+            listeners.withLock { $0.append(channel) }
+        } catch {
+            throw StaticError("\(step): \((error as? IOError).map { errorText($0.errnoCode) } ?? "\(error)")")
+        }
+    }
+
+    private func bootstrap(beforePolling: @escaping @Sendable () throws -> Void) -> ServerBootstrap {
+        let draining = draining
+        let responder = responder
+        return ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try beforePolling()
+                    try channel.pipeline.syncOperations.addHandler(AcceptWatch(draining: draining))
+                }
+            }
+            // Many connections per wake-up would let this generation take more than its share while two overlap.
+            .serverChannelOption(ChannelOptions.maxMessagesPerRead, value: 8)
+            .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    let exchange = Exchange(responder: responder, draining: draining)
+                    var limits = NIOHTTPDecoderLimitConfiguration()
+                    limits.maxHeaderFieldSize = 16 * 1024
+                    limits.maxHeaderListSize = 32 * 1024
+                    limits.maxHeaderFieldCount = 100
+                    let decoder = HTTPRequestDecoder(
+                        leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop,
+                        limitConfiguration: limits)
+                    try pipeline.addHandlers([
+                        ByteWatch(exchange: exchange), ByteToMessageHandler(decoder), HTTPResponseEncoder(), exchange,
+                    ])
+                }
+            }
+    }
+}
