@@ -271,7 +271,7 @@ extension Call {
         let members = (try? JSONScanner.members(of: parameters.bytes)) ?? []
         return members.first { member in
             let alone = Array("{\"\(member.name)\":".utf8) + parameters.bytes[member.value] + [UInt8(ascii: "}")]
-            do {
+            do throws(MessageError) {
                 _ = try JSONObject(trusted: alone).decode(P.self)
                 return false
             } catch {
