@@ -139,10 +139,10 @@ public enum ControlError: Error, Equatable, Sendable {
     /// The sentence for people, without a full stop.
     public var localizedMessage: String {
         switch self {
-        case .interfaceNotFound(let interface): "the daemon has no interface “\(interface)”"
-        case .methodNotFound(let method): "the daemon has no method “\(method)”"
-        case .methodNotImplemented(let method): "the daemon does not offer “\(method)” in this form"
-        case .invalidParameter(let parameter): "parameter “\(parameter)” is missing, unknown or of the wrong type"
+        case .interfaceNotFound(let interface): "the daemon has no interface \"\(interface)\""
+        case .methodNotFound(let method): "the daemon has no method \"\(method)\""
+        case .methodNotImplemented(let method): "the daemon does not offer \"\(method)\" in this form"
+        case .invalidParameter(let parameter): "parameter \"\(parameter)\" is missing, unknown or of the wrong type"
         case .expectedMore: "this call answers with a stream, and the caller did not ask for one"
         case .noSuchUnit(let name, let suggestion):
             "no such unit: \(name)" + (suggestion.map { " (did you mean \($0)?)" } ?? "")
@@ -175,7 +175,7 @@ public enum ControlError: Error, Equatable, Sendable {
 }
 
 extension UnitDiagnostic {
-    /// `site@.target:7:1: unknown directive “ReadyTimeout” (did you mean ReadyTimeoutSec=?)`; positions that are not
+    /// `site@.target:7:1: unknown directive "ReadyTimeout" (did you mean ReadyTimeoutSec=?)`; positions that are not
     /// known are left out.
     public var sentence: String {
         var text = file

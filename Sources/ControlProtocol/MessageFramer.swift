@@ -74,7 +74,7 @@ public enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooLarge(let limit): "message longer than \(limit) bytes"
         case .tooDeep: "message nested deeper than \(MessageLimit.depth) levels"
         case .malformed(let offset): "message is not JSON (byte \(offset))"
-        case .badMember(let name): "message has no usable “\(name)”"
+        case .badMember(let name): "message has no usable \"\(name)\""
         }
     }
 }

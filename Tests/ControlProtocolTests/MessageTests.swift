@@ -77,7 +77,7 @@ struct MessageTests {
             OperationReply(
                 result: OperationResult(
                     outcome: .completed, unit: "a", durations: PhaseDurations(total: .infinity))))
-        #expect(reply.failure == .failed(message: "cannot write the reply: message has no usable “total”"))
+        #expect(reply.failure == .failed(message: "cannot write the reply: message has no usable \"total\""))
     }
 
     @Test("20,000 damaged messages are refused or understood, and never crash")

@@ -1,0 +1,119 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+
+struct StatusCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show what runs: units, their generations and services.",
+        discussion: """
+            Ends with 3 if something listed has failed or is crash-looping, with 4 if a unit is unknown or the daemon
+            cannot be reached. What was stopped on purpose is fine, unless --strict.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @Flag(help: "End with 3 also if something listed is stopped.") var strict = false
+    @Argument(help: "Units; all if none is named.") var names: [String] = []
+
+    static func exitStatus(for refusal: ControlError) -> ExitStatus {
+        if case .noSuchUnit = refusal { return .unreachable }
+        return .failure
+    }
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let reply = try session.ask(.status(names: names.isEmpty ? nil : names), StatusReply.self)
+        session.show(StatusText.lines(reply.units, session.output, localTime: LocalTime.string))
+        return StatusText.exitStatus(reply.units, strict: strict)
+    }
+}
+
+struct HistoryCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "history", abstract: "Show who changed what serves, when, and how it ended; the newest first.")
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .shortAndLong, help: "How many entries at most; 0 for all.") var lines = 20
+    @Argument(help: "A unit; all if none is named.") var name: String?
+
+    func validate() throws {
+        if lines < 0 { throw ValidationError("--lines must not be negative.") }
+    }
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let reply = try session.ask(.history(name: name, limit: lines == 0 ? nil : lines), HistoryReply.self)
+        session.show(InventoryText.history(reply.entries, session.output, localTime: LocalTime.string))
+        return .ok
+    }
+}
+
+struct GenerationsCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generations", abstract: "Show the generations that exist.")
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: "A swap unit; all if none is named.") var name: String?
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let reply = try session.ask(.generations(name: name), GenerationsReply.self)
+        session.show(InventoryText.generations(reply.units, session.output))
+        return .ok
+    }
+}
+
+struct SocketsCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sockets", abstract: "Show the held sockets, how many connections wait on them, and who has them.")
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let reply = try session.ask(.sockets, SocketsReply.self)
+        session.show(InventoryText.sockets(reply.sockets, session.output))
+        return .ok
+    }
+}
+
+struct CatCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cat", abstract: "Print the files that describe units, drop-ins included.")
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: "Units; the suffix may be left out.") var names: [String]
+
+    func validate() throws { try required(names) }
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        try forEach(names, session) { name throws(CommandFailure) in
+            let reply = try session.ask(.cat(name: name), CatReply.self)
+            session.show(InventoryText.cat(reply.files, session.output))
+            return .ok
+        }
+    }
+}
+
+struct VersionCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version", abstract: "Print the versions of holdfastctl and of the daemon.")
+    @OptionGroup var global: GlobalOptions
+
+    /// Without a daemon there is still a version to print, so that is no failure.
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        session.show(["holdfastctl \(Holdfast.version)"])
+        do throws(CommandFailure) {
+            let daemon = try session.ask(.describe, DescribeReply.self)
+            let since = Timestamp.unixSeconds(daemon.startedAt).map(LocalTime.string) ?? daemon.startedAt
+            session.show([Text.harmless("holdfastd \(daemon.version), pid \(daemon.pid), since \(since)")])
+        } catch {
+            guard case .connection = error, !session.json else { throw error }
+            session.show(["holdfastd not reached at \(session.path)"])
+        }
+        return .ok
+    }
+}
+
+/// Points in time as the reader's clock shows them.
+enum LocalTime {
+    /// `2026-11-23 06:02:57`.
+    static func string(unixSeconds: Int64) -> String {
+        var time = time_t(unixSeconds)
+        var parts = tm()
+        guard localtime_r(&time, &parts) != nil else { return Timestamp.string(unixSeconds: unixSeconds) }
+        let two = Text.twoDigits
+        let date = "\(parts.tm_year + 1900)-\(two(Int(parts.tm_mon) + 1))-\(two(Int(parts.tm_mday)))"
+        return date + " \(two(Int(parts.tm_hour))):\(two(Int(parts.tm_min))):\(two(Int(parts.tm_sec)))"
+    }
+}

@@ -1,0 +1,161 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+
+/// The root of the command line.
+struct Holdfastctl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "holdfastctl",
+        abstract: "Control Holdfast: start, stop and swap services without losing a request.",
+        discussion: """
+            Examples:
+              holdfastctl status                 what runs
+              holdfastctl swap site@v3           make release v3 of site the serving one
+              holdfastctl swap --hold site@v3    the same, but wait before the old one is told to leave
+              holdfastctl promote site           now
+              holdfastctl rollback site          back to the release before
+              holdfastctl history site           who did what, and how it ended
+
+            Exit codes:
+              0    it is as was asked for (also if it was so before)
+              1    anything else; an unknown command or unit
+              2    the command line could not be understood
+              3    status: something listed failed or is crash-looping
+              4    the daemon cannot be reached; status: unknown unit
+              7    a start failed, or a swap was rolled back or aborted
+              130  ^C; what was begun goes on
+            """,
+        version: "holdfastctl \(Holdfast.version)",
+        subcommands: [
+            StatusCommand.self, StartCommand.self, StopCommand.self, RestartCommand.self, ReloadCommand.self,
+            SignalCommand.self, SwapCommand.self, PromoteCommand.self, AbortCommand.self, RollbackCommand.self,
+            DrainCommand.self, HistoryCommand.self, GenerationsCommand.self, SocketsCommand.self, VerifyCommand.self,
+            CatCommand.self, UpdateCommand.self, ShutdownCommand.self, VersionCommand.self,
+        ])
+
+    @OptionGroup var global: GlobalOptions
+
+    /// Runs one command.
+    /// - Parameter arguments: the command line without the program's name.
+    static func start(_ arguments: [String]) -> ExitStatus {
+        let ordered = globalOptionsLast(arguments)
+        if let command = ordered.first, !command.hasPrefix("-"), command != "help", !commandNames.contains(command) {
+            let nearest = nearestName(to: command, in: commandNames)
+            complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
+            return .failure
+        }
+        do {
+            var command = try parseAsRoot(ordered)
+            guard let known = command as? any ControlCommand else {
+                try command.run()
+                return .ok
+            }
+            return known.perform()
+        } catch {
+            let text = fullMessage(for: error)
+            if exitCode(for: error) == .success {
+                emit(text + "\n")
+                return .ok
+            }
+            emit(text + "\n", to: 2)
+            return .badInvocation
+        }
+    }
+
+    static let commandNames = configuration.subcommands.compactMap { $0.configuration.commandName }
+
+    /// `--socket X status` becomes `status --socket X`, where the parser wants the options of a command.
+    static func globalOptionsLast(_ arguments: [String]) -> [String] {
+        var index = 0
+        while index < arguments.count, arguments[index].hasPrefix("-") {
+            switch arguments[index] {
+            case "--socket": index += 2
+            case "--user", "--json": index += 1
+            case let option where option.hasPrefix("--socket="): index += 1
+            default: return arguments
+            }
+        }
+        guard index > 0, index < arguments.count else { return arguments }
+        return [arguments[index]] + arguments[..<index] + arguments[(index + 1)...]
+    }
+
+    /// The name that differs in the fewest letters, if that is few enough to have been meant.
+    static func nearestName(to name: String, in names: [String]) -> String? {
+        func distance(_ a: [Character], _ b: [Character]) -> Int {
+            var row = Array(0...b.count)
+            for (i, x) in a.enumerated() {
+                var diagonal = row[0]
+                row[0] = i + 1
+                for (j, y) in b.enumerated() {
+                    let above = row[j + 1]
+                    row[j + 1] = min(diagonal + (x == y ? 0 : 1), above + 1, row[j] + 1)
+                    diagonal = above
+                }
+            }
+            return row[b.count]
+        }
+        let typed = Array(name.prefix(40))
+        let best = names.map { (name: $0, distance: distance(typed, Array($0))) }.min { $0.distance < $1.distance }
+        return best.flatMap { $0.distance <= max(1, $0.name.count / 3) ? $0.name : nil }
+    }
+}
+
+/// The options that every command has.
+struct GlobalOptions: ParsableArguments {
+    @Option(help: "The control socket. Default: $HOLDFAST_SOCKET, else the standard path.")
+    var socket: String?
+
+    @Flag(help: "Talk to the supervisor of this user.")
+    var user = false
+
+    @Flag(help: "Print the protocol's JSON instead of text; streams as one object per line.")
+    var json = false
+
+    /// Where the daemon listens, as far as one can know.
+    func socketPath() -> String {
+        SocketPath.choose(
+            option: socket, user: user, environment: environment, isRoot: geteuid() == 0,
+            exists: { access($0, F_OK) == 0 })
+    }
+}
+
+/// A command that talks to the daemon, or works without it, and ends with one of our exit codes.
+protocol ControlCommand: ParsableCommand {
+    var global: GlobalOptions { get }
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus
+    /// What a refusal means for the exit code; `status` differs from the rest.
+    static func exitStatus(for refusal: ControlError) -> ExitStatus
+}
+
+extension ControlCommand {
+    static func exitStatus(for refusal: ControlError) -> ExitStatus { .failure }
+
+    func perform() -> ExitStatus {
+        let session = Session(
+            path: global.socketPath(), json: global.json, output: Screen(descriptor: 1), errors: Screen(descriptor: 2))
+        do throws(CommandFailure) {
+            return try execute(session)
+        } catch {
+            return session.report(error, refusal: Self.exitStatus(for:))
+        }
+    }
+
+    /// Does something with each name in turn, and goes on after a failure: the units are independent.
+    /// - Returns: the first exit code that is not 0.
+    func forEach(
+        _ names: [String], _ session: Session, _ body: (String) throws(CommandFailure) -> ExitStatus
+    ) throws(CommandFailure) -> ExitStatus {
+        var status = ExitStatus.ok
+        for name in names {
+            var one: ExitStatus
+            do throws(CommandFailure) {
+                one = try body(name)
+            } catch {
+                guard case .refused = error else { throw error }
+                one = session.report(error, refusal: Self.exitStatus(for:))
+            }
+            if status == .ok { status = one }
+        }
+        return status
+    }
+}

@@ -1,0 +1,125 @@
+import ControlProtocol
+
+/// The lists: history, generations, sockets, and what `update`, `cat` and `verify` say.
+enum InventoryText {
+    static func history(_ entries: [HistoryEntry], _ screen: Screen, localTime: (Int64) -> String) -> [String] {
+        guard !entries.isEmpty else { return ["No history"] }
+        var table = Table(
+            [.init(title: "#", right: true)]
+                + ["WHEN", "UNIT", "WHAT", "FROM", "TO", "OUTCOME"].map { .init(title: $0) }
+                + [.init(title: "TOOK", right: true), .init(title: "WHO"), .init(title: "REASON")])
+        for entry in entries {
+            let (outcome, paint) = appearance(entry.outcome)
+            table.add([
+                .init(text: String(entry.number)),
+                .init(text: Timestamp.unixSeconds(entry.at).map(localTime) ?? entry.at),
+                .init(text: entry.unit), .init(text: entry.kind.rawValue), .init(text: reference(entry.from)),
+                .init(text: reference(entry.to)), .init(text: outcome, paint: paint),
+                .init(text: Text.duration(entry.durations.total)),
+                .init(text: entry.who.map { $0.user ?? "uid \($0.uid)" } ?? "-"), .init(text: entry.reason ?? ""),
+            ])
+        }
+        return table.lines(screen)
+    }
+
+    private static func reference(_ generation: GenerationReference?) -> String {
+        guard let generation else { return "-" }
+        return generation.release.map { "\($0) (\(generation.generation))" } ?? "(\(generation.generation))"
+    }
+
+    private static func appearance(_ outcome: OperationOutcome) -> (String, Screen.Paint?) {
+        switch outcome {
+        case .completed: ("completed", .green)
+        case .rolledBack: ("rolled back", .yellow)
+        case .aborted: ("aborted", .yellow)
+        case .started: ("started", .green)
+        case .stopped: ("stopped", nil)
+        case .unchanged: ("unchanged", .dim)
+        case .failed: ("failed", .red)
+        }
+    }
+
+    static func generations(_ units: [UnitGenerations], _ screen: Screen) -> [String] {
+        guard units.contains(where: { !$0.generations.isEmpty }) else { return ["No generations"] }
+        var table = Table([
+            .init(title: "UNIT"), .init(title: "GENERATION", right: true), .init(title: "RELEASE"),
+            .init(title: "ROLE"), .init(title: "SERVICES"), .init(title: "STATE"),
+        ])
+        for unit in units {
+            for generation in unit.generations {
+                let ready = generation.services.count { $0.ready }
+                table.add([
+                    .init(text: unit.unit), .init(text: String(generation.number)),
+                    .init(text: generation.release ?? "-"),
+                    .init(text: generation.role.rawValue, paint: StatusText.paint(generation.role)),
+                    .init(text: "\(ready)/\(generation.services.count) ready"),
+                    .init(text: StatusText.generationText(generation)),
+                ])
+            }
+        }
+        return table.lines(screen)
+    }
+
+    static func sockets(_ sockets: [SocketStatus], _ screen: Screen) -> [String] {
+        guard !sockets.isEmpty else { return ["No sockets"] }
+        var table = Table([
+            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "NAME"), .init(title: "SCOPE"),
+            .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
+        ])
+        for socket in sockets {
+            let queue = socket.queued.map { "\($0)/\(socket.backlog)" } ?? "-/\(socket.backlog)"
+            let holders = socket.holders.map { holder in
+                holder.unit + (holder.generation.map { " (\($0))" } ?? "")
+            }
+            table.add([
+                socket.unit, socket.address, socket.descriptorName,
+                socket.generation.map { "generation \($0)" } ?? socket.scope.rawValue,
+                socket.listening ? queue : "bound", holders.isEmpty ? "-" : holders.joined(separator: ", "),
+            ])
+        }
+        return table.lines(screen)
+    }
+
+    /// A header and the text for each file, as `systemctl cat` prints them.
+    static func cat(_ files: [UnitText], _ screen: Screen) -> [String] {
+        var lines: [String] = []
+        for file in files {
+            if !lines.isEmpty { lines.append("") }
+            lines.append(screen.paint("# " + Text.harmless(file.path), .dim))
+            // Into a pipe goes what is in the file, byte for byte; a terminal is not steered by it.
+            let text = screen.width == nil ? file.text : Text.harmless(file.text, keep: ["\n", "\t"])
+            lines += text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+            if text.hasSuffix("\n") || text.isEmpty { lines.removeLast() }
+        }
+        return lines
+    }
+
+    static func update(_ reply: UpdateReply) -> [String] {
+        let lines =
+            reply.added.map { "\($0): added" } + reply.changed.map { "\($0): changed" }
+            + reply.removed.map { "\($0): removed" }
+        return lines.isEmpty ? ["No changes"] : lines.map { Text.harmless($0) }
+    }
+
+    /// `site@.target:7:1: error: unknown directive …`: the shape that editors jump to.
+    static func diagnostic(_ diagnostic: UnitDiagnostic, _ screen: Screen) -> String {
+        let position =
+            diagnostic.file + (diagnostic.line > 0 ? ":\(diagnostic.line)" : "")
+            + (diagnostic.line > 0 && diagnostic.column > 0 ? ":\(diagnostic.column)" : "")
+        let paint: Screen.Paint =
+            switch diagnostic.severity {
+            case .error: .red
+            case .warning: .yellow
+            case .note: .cyan
+            }
+        let hint = diagnostic.suggestion.map { " (did you mean \($0)?)" } ?? ""
+        return Text.harmless(position) + ": " + screen.paint(diagnostic.severity.rawValue, paint) + ": "
+            + Text.harmless(diagnostic.message + hint)
+    }
+
+    static func summary(_ diagnostics: [UnitDiagnostic]) -> String {
+        let errors = diagnostics.count { $0.severity == .error }
+        let warnings = diagnostics.count { $0.severity == .warning }
+        return "\(Text.counted(errors, "error")), \(Text.counted(warnings, "warning"))"
+    }
+}

@@ -1,0 +1,91 @@
+import ControlProtocol
+
+/// What a running operation shows: on a terminal a line for each finished phase and one that is drawn again and again
+/// for the present one; elsewhere a line for each event.
+struct ProgressText {
+    private let screen: Screen
+    /// The last event of the phase that is going on; nil before the first.
+    private var current: Progress?
+    /// When that phase began, in seconds since the operation began.
+    private var phaseBegan = 0.0
+
+    init(_ screen: Screen) {
+        self.screen = screen
+    }
+
+    static func name(_ phase: SwapPhase) -> String {
+        switch phase {
+        case .prepare: "prepare"
+        case .start: "start"
+        case .verify: "verify"
+        case .soak: "soak"
+        case .hold: "hold"
+        case .cutOver: "cut over"
+        case .drain: "drain"
+        case .rollBack: "roll back"
+        case .record: "record"
+        }
+    }
+
+    /// Takes an event in and returns the lines that are final now: on a terminal the phase that the event ended.
+    mutating func handle(_ event: Progress) -> [String] {
+        guard screen.width != nil else { return [Self.eventLine(event)] }
+        var lines: [String] = []
+        if let current, current.phase != event.phase {
+            lines = [finishedLine(current, until: event.elapsed)]
+            phaseBegan = event.elapsed
+        } else if current == nil {
+            phaseBegan = event.elapsed
+        }
+        current = event
+        return lines
+    }
+
+    /// The operation is over: the line of its last phase.
+    mutating func finish(total: Double) -> [String] {
+        defer { current = nil }
+        guard screen.width != nil, let current else { return [] }
+        return [finishedLine(current, until: max(total, current.elapsed))]
+    }
+
+    /// The line for the phase that is going on; nil before the first event.
+    /// - Parameter sinceEvent: seconds since the last event came; clocks go on between events.
+    func liveLine(sinceEvent: Double) -> String? {
+        guard let width = screen.width, let event = current else { return nil }
+        var parts: [String] = []
+        if let waitingFor = event.waitingFor, !waitingFor.isEmpty {
+            parts.append("waits for \(waitingFor)")
+        } else {
+            parts.append(Self.message(event))
+        }
+        if let connections = event.connectionsLeft { parts.append(Text.counted(connections, "connection") + " left") }
+        if let left = event.secondsLeft {
+            let rest = Text.coarse(max(0, left - sinceEvent))
+            parts.append(event.phase == .soak ? "\(rest) to go" : "\(rest) to the deadline")
+        }
+        let text = line(event.phase, event.elapsed - phaseBegan + sinceEvent, parts.joined(separator: ", "))
+        // A line that fills the last column makes some terminals wrap, and then it cannot be drawn over.
+        return screen.paint(Text.cut(text, width - 1), .cyan)
+    }
+
+    private func finishedLine(_ event: Progress, until: Double) -> String {
+        Text.cut(line(event.phase, until - phaseBegan, Self.message(event)), screen.width)
+    }
+
+    private func line(_ phase: SwapPhase, _ seconds: Double, _ text: String) -> String {
+        "  \(Text.padded(Self.name(phase), 9)) \(Text.rightAligned(Text.duration(seconds), 8))  \(Text.harmless(text))"
+    }
+
+    private static func message(_ event: Progress) -> String {
+        event.service.map { "\($0): \(event.message)" } ?? event.message
+    }
+
+    /// `    0.4 s  start      app@v3.service: ready`; for logs, so everything is in it.
+    static func eventLine(_ event: Progress) -> String {
+        var text = message(event)
+        if let waitingFor = event.waitingFor, !waitingFor.isEmpty { text += ", waits for \(waitingFor)" }
+        if let connections = event.connectionsLeft { text += ", \(Text.counted(connections, "connection")) left" }
+        return "\(Text.rightAligned(Text.duration(event.elapsed), 10))  \(Text.padded(name(event.phase), 9))"
+            + "  \(Text.harmless(text))"
+    }
+}

@@ -1,0 +1,144 @@
+import ControlProtocol
+
+/// What the user asked for, as far as the wording of the outcome depends on it.
+enum OperationVerb: String, Sendable {
+    case start, stop, restart, reload, swap, promote, abort, rollback, drain
+
+    /// `cannot roll back site`.
+    var infinitive: String {
+        switch self {
+        case .rollback: "roll back"
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .drain: rawValue
+        }
+    }
+}
+
+/// How an operation ended: the good news for standard output, the bad for standard error.
+enum ResultText {
+    static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
+        switch result.outcome {
+        case .completed, .started, .stopped, .unchanged: .ok
+        // Who says `abort` gets what was asked for; who waits for a swap does not.
+        case .aborted: verb == .abort ? .ok : .startFailed
+        case .rolledBack: .startFailed
+        case .failed:
+            switch verb {
+            case .start, .restart, .swap, .promote, .rollback: .startFailed
+            case .stop, .reload, .abort, .drain: .failure
+            }
+        }
+    }
+
+    /// Lines for standard output; empty if there is only bad news.
+    static func success(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
+        let name = Text.harmless(Text.shortName(result.unit))
+        let took = Text.duration(result.durations.total)
+        var lines: [String]
+        switch result.outcome {
+        case .rolledBack, .failed: return []
+        case .aborted:
+            guard verb == .abort else { return [] }
+            lines = ["\(name): aborted; " + stillServes(result)]
+        case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
+        case .stopped: lines = ["\(name): stopped"]
+        case .unchanged: lines = ["\(name): \(unchanged(verb))"]
+        case .completed:
+            switch verb {
+            case .stop: lines = ["\(name): stopped"]
+            case .reload: lines = ["\(name): reloaded"]
+            case .drain: lines = ["\(name): drained"]
+            case .abort: lines = ["\(name): aborted; " + stillServes(result)]
+            case .restart where result.generation == nil: lines = ["\(name): restarted in \(took)"]
+            case .start, .restart, .swap, .promote, .rollback:
+                lines = ["\(name): " + screen.paint("serves", .green) + generation(result) + was(result) + ", \(took)"]
+            }
+        }
+        return lines + result.notes.map { "  note: " + Text.harmless($0) }
+    }
+
+    /// Lines for standard error: what failed, everything that helps to find out why, and what serves now. Empty if
+    /// there is no bad news.
+    static func failure(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
+        let name = Text.harmless(Text.shortName(result.unit))
+        switch result.outcome {
+        case .completed, .started, .stopped, .unchanged: return []
+        case .aborted:
+            guard verb != .abort else { return [] }
+            return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
+        case .rolledBack, .failed: break
+        }
+        var lines: [String] = []
+        if let reason = result.reason {
+            lines.append(screen.paint("cannot \(verb.infinitive) \(name): ", .red) + sentence(reason.message))
+            lines += evidence(reason, after: result.durations.total)
+        } else {
+            lines.append(screen.paint("cannot \(verb.infinitive) \(name)", .red))
+        }
+        lines += result.notes.map { "  note: " + Text.harmless($0) }
+        if result.outcome == .rolledBack {
+            lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result))
+        }
+        return lines
+    }
+
+    private static func evidence(_ reason: FailureReport, after seconds: Double) -> [String] {
+        var lines = ["  phase: \(ProgressText.name(reason.phase)), after \(Text.duration(seconds))"]
+        if let status = reason.exitStatus { lines.append("  ended: \(Text.harmless(status))") }
+        if let answer = reason.probeAnswer { lines.append("  last answer: \(Text.harmless(answer))") }
+        if !reason.lastLines.isEmpty {
+            lines.append("  last lines of \(Text.harmless(reason.unit)):")
+            lines += reason.lastLines.map { "    " + Text.harmless($0) }
+        }
+        return lines
+    }
+
+    /// `cannot swap site@v3: cannot start app@v3.service: …` says "cannot" once too often.
+    private static func sentence(_ message: String) -> String {
+        let harmless = Text.harmless(message)
+        let prefix = "cannot start "
+        return harmless.hasPrefix(prefix) ? String(harmless.dropFirst(prefix.count)) : harmless
+    }
+
+    private static func stillServes(_ result: OperationResult) -> String {
+        guard let number = result.fromGeneration else { return "nothing serves" }
+        let name = Text.harmless(Text.shortName(result.unit, release: result.fromRelease))
+        return "\(name) (generation \(number)) still serves"
+    }
+
+    private static func generation(_ result: OperationResult) -> String {
+        result.generation.map { " as generation \($0)" } ?? ""
+    }
+
+    private static func was(_ result: OperationResult) -> String {
+        guard let number = result.fromGeneration else { return "" }
+        return " (was \(result.fromRelease.map { Text.harmless($0) + ", " } ?? "")generation \(number))"
+    }
+
+    private static func unchanged(_ verb: OperationVerb) -> String {
+        switch verb {
+        case .start: "already running"
+        case .stop: "not running"
+        case .swap, .restart, .promote, .rollback, .reload, .abort: "unchanged"
+        case .drain: "nothing drains"
+        }
+    }
+
+    /// What to say when the user goes away with ^C.
+    static func detached(_ verb: OperationVerb, _ name: String) -> String {
+        let shown = Text.harmless(name)
+        let what = "detached: the \(verb == .rollback ? "roll-back" : verb.rawValue) of \(shown) goes on"
+        return switch verb {
+        case .swap, .restart, .start, .promote, .rollback:
+            "\(what); `holdfastctl status \(shown)` shows it, `holdfastctl abort \(shown)` ends it before its cutover"
+        case .stop, .reload, .abort, .drain: "\(what); `holdfastctl status \(shown)` shows it"
+        }
+    }
+
+    /// What to say when a swap has come to its hold, which is where `swap --hold` ends.
+    static func held(_ progress: Progress) -> String {
+        let name = Text.harmless(Text.shortName(progress.unit, release: progress.release))
+        let number = progress.generation.map { " (generation \($0))" } ?? ""
+        return "\(name)\(number) is ready and held; `holdfastctl promote \(name)` cuts over, "
+            + "`holdfastctl abort \(name)` ends it"
+    }
+}

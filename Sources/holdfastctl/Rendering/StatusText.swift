@@ -1,0 +1,187 @@
+import ControlProtocol
+
+/// `status`: a line each in the shape of supervisorctl's (name, state, text); under a swap unit that has more to tell
+/// than one line holds, a line for each generation and under it for each service.
+enum StatusText {
+    /// One line before it is put into columns.
+    private struct Line {
+        var name: String
+        var state: String
+        var paint: Screen.Paint?
+        var text: String
+    }
+
+    /// - Parameter localTime: writes a point in time for the reader's place.
+    static func lines(_ units: [UnitStatus], _ screen: Screen, localTime: (Int64) -> String) -> [String] {
+        columns(units.flatMap { unit($0, localTime) }, screen)
+    }
+
+    /// The exit status that tells scripts what the lines tell readers.
+    /// - Parameter strict: what is stopped on purpose counts, too, as with supervisorctl.
+    static func exitStatus(_ units: [UnitStatus], strict: Bool) -> ExitStatus {
+        let bad = units.contains { unit in
+            if unit.state == .failed || strict && unit.state == .stopped { return true }
+            // A generation that failed beside one that serves is news of a deploy, not a fault of what runs.
+            return unit.generations.contains { generation in
+                generation.role == .serving
+                    && generation.services.contains { $0.state == .failed || $0.state == .autoRestart }
+            }
+        }
+        return bad ? .notRunning : .ok
+    }
+
+    private static func columns(_ lines: [Line], _ screen: Screen) -> [String] {
+        let longest = (lines.map(\.name.count).max() ?? 0) + 3
+        let nameWidth = (screen.width ?? 100) >= 100 ? max(33, longest) : longest
+        let stateWidth = max(10, (lines.map(\.state.count).max() ?? 0) + 2)
+        return lines.flatMap { line in
+            let head =
+                Text.padded(line.name, nameWidth) + screen.paint(line.state, line.paint)
+                + String(repeating: " ", count: line.text.isEmpty ? 0 : stateWidth - line.state.count)
+            let indent = nameWidth + stateWidth
+            guard let width = screen.width, width - indent >= 24 else { return [head + line.text] }
+            let parts = Text.wrapped(line.text, width - indent)
+            return [head + parts[0]] + parts.dropFirst().map { String(repeating: " ", count: indent) + $0 }
+        }
+    }
+
+    private static func unit(_ unit: UnitStatus, _ localTime: (Int64) -> String) -> [Line] {
+        let (state, paint) = appearance(unit.state)
+        if let only = unit.generations.first, unit.generations.count == 1, only.services.count == 1,
+            only.services[0].unit == unit.unit, only.role == .serving || only.role == .starting || !unit.swappable
+        {
+            let service = only.services[0]
+            let (fine, finePaint) = appearance(service.state)
+            var text = serviceText(service)
+            if text.isEmpty { text = unit.reason ?? "" }
+            if unit.swappable { text = joined(["generation \(only.number)", text]) }
+            return [Line(name: unit.unit, state: fine, paint: finePaint, text: Text.harmless(text))]
+        }
+        var lines = [
+            Line(name: unit.unit, state: state, paint: paint, text: Text.harmless(unitText(unit, localTime)))
+        ]
+        for generation in unit.generations {
+            lines.append(line(generation))
+            for service in generation.services {
+                let (state, paint) = appearance(service.state)
+                lines.append(
+                    Line(
+                        name: "    " + Text.harmless(service.unit), state: state, paint: paint,
+                        text: Text.harmless(serviceText(service))))
+            }
+        }
+        return lines
+    }
+
+    private static func line(_ generation: GenerationStatus) -> Line {
+        Line(
+            name: "  generation \(generation.number)" + (generation.release.map { " (\(Text.harmless($0)))" } ?? ""),
+            state: generation.role.rawValue, paint: paint(generation.role),
+            text: Text.harmless(generationText(generation)))
+    }
+
+    static func paint(_ role: GenerationRole) -> Screen.Paint {
+        switch role {
+        case .serving: .green
+        case .starting, .held: .cyan
+        case .draining, .stopping: .yellow
+        case .failed: .red
+        }
+    }
+
+    private static func unitText(_ unit: UnitStatus, _ localTime: (Int64) -> String) -> String {
+        switch unit.state {
+        case .stopped, .failed:
+            let when = unit.since.map { Timestamp.unixSeconds($0).map(localTime) ?? $0 }
+            if let reason = unit.reason { return unit.state == .failed ? reason : joined([when ?? "", reason]) }
+            return when ?? "Not started"
+        case .running, .starting, .swapping, .stopping:
+            let serving = unit.generations.first { $0.role == .serving }
+            let coming = unit.generations.first { $0.role == .starting || $0.role == .held }
+            var parts: [String] = []
+            if let serving {
+                parts.append(name(serving))
+                if let age = serving.age { parts.append("uptime \(Text.uptime(age))") }
+            }
+            if let coming {
+                parts.append((serving == nil ? "" : "then ") + name(coming))
+                if coming.role == .held { parts.append("held: promote or abort") }
+            }
+            if let reason = unit.reason { parts.append(reason) }
+            return joined(parts)
+        }
+    }
+
+    private static func name(_ generation: GenerationStatus) -> String {
+        joined([generation.release ?? "", "generation \(generation.number)"])
+    }
+
+    static func generationText(_ generation: GenerationStatus) -> String {
+        var parts: [String] = []
+        if let phase = generation.phase { parts.append(ProgressText.name(phase)) }
+        if let age = generation.age { parts.append(Text.uptime(age)) }
+        if let connections = generation.connections {
+            let left = generation.role == .draining ? " left" : ""
+            parts.append(Text.counted(connections, "connection") + left)
+        }
+        if let waitingFor = generation.waitingFor { parts.append("waits for \(waitingFor)") }
+        if let deadline = generation.deadline {
+            let what = generation.role == .draining || generation.role == .stopping ? "killed" : "rolled back"
+            parts.append("\(what) in \(Text.coarse(deadline))")
+        }
+        return joined(parts)
+    }
+
+    static func serviceText(_ service: ServiceStatus) -> String {
+        var parts: [String] = []
+        switch service.state {
+        case .exited, .failed, .autoRestart, .stopped:
+            if let result = service.result { parts.append(result) }
+            if service.state == .autoRestart { parts.append("will be started again") }
+        case .waiting: break
+        case .startPre, .starting, .startPost, .probing, .running, .reloading, .draining, .stopping:
+            if let pid = service.mainPid { parts.append("pid \(pid)") }
+            if let age = service.age {
+                parts.append(service.state == .running ? "uptime \(Text.uptime(age))" : "for \(Text.coarse(age))")
+            }
+        }
+        if service.restarts > 0 { parts.append(Text.counted(service.restarts, "restart")) }
+        if let connections = service.connections { parts.append(Text.counted(connections, "connection")) }
+        if let memory = service.memory { parts.append(Text.bytes(memory)) }
+        if let status = service.statusText, !status.isEmpty { parts.append("\"\(status)\"") }
+        return joined(parts)
+    }
+
+    private static func appearance(_ state: UnitState) -> (String, Screen.Paint?) {
+        switch state {
+        case .stopped: ("STOPPED", .dim)
+        case .starting: ("STARTING", .cyan)
+        case .running: ("RUNNING", .green)
+        case .swapping: ("SWAPPING", .cyan)
+        case .stopping: ("STOPPING", .yellow)
+        case .failed: ("FAILED", .red)
+        }
+    }
+
+    static func appearance(_ state: ServiceState) -> (String, Screen.Paint?) {
+        switch state {
+        case .waiting: ("WAITING", .dim)
+        case .startPre: ("START-PRE", .cyan)
+        case .starting: ("STARTING", .cyan)
+        case .startPost: ("START-POST", .cyan)
+        case .probing: ("PROBING", .cyan)
+        case .running: ("RUNNING", .green)
+        case .reloading: ("RELOADING", .cyan)
+        case .draining: ("DRAINING", .yellow)
+        case .stopping: ("STOPPING", .yellow)
+        case .autoRestart: ("BACKOFF", .red)
+        case .exited: ("EXITED", .dim)
+        case .stopped: ("STOPPED", .dim)
+        case .failed: ("FAILED", .red)
+        }
+    }
+
+    private static func joined(_ parts: [String]) -> String {
+        parts.filter { !$0.isEmpty }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,173 @@
+// Small pieces of text that all renderings use.
+
+enum Text {
+    /// Text from outside with everything replaced that could steer a terminal: what a service logs or sends as its
+    /// status must not move the cursor or change the title of whoever looks.
+    static func harmless(_ text: String, keep: Set<Unicode.Scalar> = []) -> String {
+        guard text.unicodeScalars.contains(where: { isControl($0) && !keep.contains($0) }) else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if isControl(scalar) && !keep.contains(scalar) {
+                result.append(contentsOf: scalar == "\t" ? " ".unicodeScalars : "?".unicodeScalars)
+            } else {
+                result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+            // Marks that reorder what follows (U+202A…, U+2066…) can make a line say something else than it does.
+            || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
+    }
+
+    static func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    static func rightAligned(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+
+    /// At most `width` characters; what is cut is marked.
+    static func cut(_ text: String, _ width: Int?) -> String {
+        guard let width, text.count > width else { return text }
+        return width <= 1 ? String(text.prefix(max(0, width))) : text.prefix(width - 1) + "…"
+    }
+
+    /// `text` broken between words into lines of at most `width` characters; a longer word gets a line of its own.
+    static func wrapped(_ text: String, _ width: Int) -> [String] {
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ", omittingEmptySubsequences: true) {
+            if line.isEmpty {
+                line = String(word)
+            } else if line.count + 1 + word.count <= width {
+                line += " " + word
+            } else {
+                lines.append(line)
+                line = String(word)
+            }
+        }
+        if !line.isEmpty || lines.isEmpty { lines.append(line) }
+        return lines
+    }
+
+    /// `0:01:07`, `2 days, 0:01:07`: as supervisorctl writes an uptime.
+    static func uptime(_ seconds: Double) -> String {
+        let total = whole(seconds)
+        let (days, rest) = (total / 86_400, total % 86_400)
+        let clock = "\(rest / 3600):\(twoDigits(rest % 3600 / 60)):\(twoDigits(rest % 60))"
+        return days == 0 ? clock : "\(days) \(days == 1 ? "day" : "days"), \(clock)"
+    }
+
+    /// `0.4 s`, `1 min 5 s`: how long something took.
+    static func duration(_ seconds: Double) -> String {
+        let bounded = seconds.isFinite ? max(0, seconds) : 0
+        if bounded < 59.95 {
+            let tenths = Int((bounded * 10).rounded())
+            return "\(tenths / 10).\(tenths % 10) s"
+        }
+        return coarse(bounded)
+    }
+
+    /// `57 s`, `1 min 5 s`, `2 h 3 min`: what is left, where tenths would only flicker.
+    static func coarse(_ seconds: Double) -> String {
+        let total = whole(seconds.rounded(.up))
+        if total < 60 { return "\(total) s" }
+        if total < 3600 { return "\(total / 60) min" + (total % 60 == 0 ? "" : " \(total % 60) s") }
+        return "\(total / 3600) h" + (total % 3600 / 60 == 0 ? "" : " \(total % 3600 / 60) min")
+    }
+
+    /// `12.3 MB`.
+    static func bytes(_ count: Int) -> String {
+        var value = Double(max(0, count))
+        for unit in ["B", "kB", "MB", "GB"] {
+            if value < 1000 || unit == "GB" {
+                let tenths = Int((value * 10).rounded())
+                return unit == "B" ? "\(count) B" : "\(tenths / 10).\(tenths % 10) \(unit)"
+            }
+            value /= 1000
+        }
+        return "\(count) B"
+    }
+
+    static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+    /// `site@v3` for `site@v3.target`: with a release the suffix says nothing that a reader misses.
+    static func shortName(_ unit: String) -> String {
+        guard let at = unit.firstIndex(of: "@"), let dot = unit.lastIndex(of: "."), unit.index(after: at) < dot else {
+            return unit
+        }
+        return String(unit[..<dot])
+    }
+
+    /// `site@v2`, given `site@v3.target` and the release `v2`.
+    static func shortName(_ unit: String, release: String?) -> String {
+        guard let release, let at = unit.firstIndex(of: "@") else { return shortName(unit) }
+        return unit[...at] + release
+    }
+
+    static func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+
+    /// Numbers from outside may be anything; no time that is worth showing exceeds this.
+    private static func whole(_ seconds: Double) -> Int {
+        seconds.isFinite ? Int(min(max(0, seconds), 1e12)) : 0
+    }
+}
+
+/// Lines of cells in columns that are as wide as their widest cell.
+struct Table {
+    struct Column {
+        var title: String
+        var right = false
+    }
+
+    struct Cell {
+        var text: String
+        var paint: Screen.Paint?
+    }
+
+    var columns: [Column]
+    var rows: [[Cell]] = []
+
+    init(_ columns: [Column]) {
+        self.columns = columns
+    }
+
+    mutating func add(_ cells: [Cell]) {
+        rows.append(cells.map { Cell(text: Text.harmless($0.text), paint: $0.paint) })
+    }
+
+    mutating func add(_ texts: [String]) {
+        add(texts.map { Cell(text: $0) })
+    }
+
+    /// The last column takes what is left of the screen and is cut there; it is not padded.
+    func lines(_ screen: Screen) -> [String] {
+        let widths = columns.indices.map { index in
+            max(columns[index].title.count, rows.map { $0[index].text.count }.max() ?? 0)
+        }
+        func line(_ cells: [Cell]) -> String {
+            var line = ""
+            var used = 0
+            for (index, cell) in cells.enumerated() {
+                let isLast = index == cells.count - 1
+                var text = cell.text
+                if columns[index].right {
+                    text = Text.rightAligned(text, widths[index])
+                } else if !isLast {
+                    text = Text.padded(text, widths[index])
+                }
+                if isLast, let width = screen.width { text = Text.cut(text, max(8, width - used)) }
+                line += screen.paint(text, cell.paint) + (isLast ? "" : "  ")
+                used += widths[index] + 2
+            }
+            // Painted cells keep their padding; nothing follows an empty last one.
+            while line.hasSuffix(" ") { line.removeLast() }
+            return line
+        }
+        return [line(columns.map { Cell(text: $0.title, paint: .bold) })] + rows.map(line)
+    }
+}

@@ -1,0 +1,68 @@
+import Glibc
+
+/// Where lines go, as far as it matters to what is in them.
+struct Screen: Equatable {
+    /// Columns of the terminal; nil if it is none, and then nothing is cut or wrapped.
+    var width: Int?
+    var color: Bool
+
+    /// A file or pipe.
+    static let plain = Screen(width: nil, color: false)
+
+    /// The screen that `descriptor` is. Colours only on a terminal that can show them, and not with `NO_COLOR`
+    /// (https://no-color.org).
+    init(descriptor: CInt) {
+        guard isatty(descriptor) == 1 else {
+            self = .plain
+            return
+        }
+        var size = winsize()
+        let known = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        width = known ? Int(size.ws_col) : 80
+        let terminal = environment("TERM") ?? "dumb"
+        color = terminal != "dumb" && (environment("NO_COLOR") ?? "").isEmpty
+    }
+
+    init(width: Int?, color: Bool) {
+        self.width = width
+        self.color = color
+    }
+
+    enum Paint: String {
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
+    }
+
+    func paint(_ text: String, _ paint: Paint?) -> String {
+        guard color, let paint, !text.isEmpty else { return text }
+        return "\u{1b}[\(paint.rawValue)m\(text)\u{1b}[0m"
+    }
+}
+
+/// A variable of the environment; nil if it is not set.
+func environment(_ name: String) -> String? {
+    getenv(name).map { String(cString: $0) }
+}
+
+/// Writes to a descriptor, whole, whatever its size. What cannot be written (a closed pipe) is not worth more words.
+func emit(_ text: String, to descriptor: CInt = STDOUT_FILENO) {
+    let bytes = Array(text.utf8)
+    var sent = 0
+    while sent < bytes.count {
+        let count = bytes[sent...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0 {
+            if errno == EINTR { continue }
+            return
+        }
+        sent += count
+    }
+}
+
+/// An error, on standard error, with the program's name in front as the tools around us do it.
+func complain(_ text: String) {
+    emit("holdfastctl: \(text)\n", to: STDERR_FILENO)
+}

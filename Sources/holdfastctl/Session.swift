@@ -1,0 +1,233 @@
+import ControlProtocol
+import Glibc
+
+/// Why a command could not be carried out.
+enum CommandFailure: Error {
+    case connection(ConnectionError)
+    /// The daemon answered with an error.
+    case refused(ControlError)
+    /// The daemon answered, but not what the method promises.
+    case unexpected(String)
+}
+
+/// One run of holdfastctl: where the daemon is and where text goes.
+struct Session {
+    let path: String
+    let json: Bool
+    let output: Screen
+    let errors: Screen
+
+    /// Calls a method that answers once. With `--json` the answer is printed as it came.
+    func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
+        var connection = try connect()
+        try send(request.call(), on: connection)
+        while true {
+            switch try receive(&connection, tick: nil) {
+            case .tick, .interrupted: continue
+            case .reply(let reply):
+                if let refusal = reply.failure { throw .refused(refusal) }
+                if json { printJSON(reply) }
+                return try decode(reply)
+            }
+        }
+    }
+
+    /// Calls a method that takes time and shows how it goes.
+    /// - Parameters:
+    ///   - wait: stay until the end; else only until the daemon has accepted.
+    ///   - untilHold: come back when the operation has come to its hold.
+    func operate(
+        _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
+    ) throws(CommandFailure) -> ExitStatus {
+        Interrupts.catchThem()
+        var connection = try connect()
+        try send(request.call(more: true), on: connection)
+        var live = LiveProgress(output, silent: json)
+        defer { live.erase() }
+        while true {
+            switch try receive(&connection, tick: live.interval) {
+            case .tick: live.redraw()
+            case .interrupted:
+                live.erase()
+                if isatty(STDIN_FILENO) == 1 { emit("\n", to: STDERR_FILENO) }
+                complain(ResultText.detached(verb, name))
+                return .interrupted
+            case .reply(let reply):
+                if let refusal = reply.failure { throw .refused(refusal) }
+                if json { printJSON(reply) }
+                let answer: OperationReply = try decode(reply)
+                if let result = answer.result {
+                    live.finish(total: result.durations.total)
+                    return show(result, verb)
+                }
+                guard reply.continues else { throw .unexpected("its last reply has no result") }
+                guard let progress = answer.progress else { continue }
+                live.show(progress)
+                if progress.phase == .hold && untilHold {
+                    live.finish(total: progress.elapsed)
+                    if !json { emit(ResultText.held(progress) + "\n") }
+                    return .ok
+                }
+                if !wait {
+                    live.erase()
+                    if !json { emit("\(Text.harmless(name)): \(verb.rawValue) begun\n") }
+                    return .ok
+                }
+            }
+        }
+    }
+
+    /// Ends the supervisor and shows what drains.
+    func shutdown() throws(CommandFailure) -> ShutdownReply {
+        Interrupts.catchThem()
+        var connection = try connect()
+        try send(Request.shutdown.call(more: true), on: connection)
+        var live = LiveProgress(output, silent: json)
+        defer { live.erase() }
+        while true {
+            switch try receive(&connection, tick: live.interval) {
+            case .tick: live.redraw()
+            case .interrupted: throw .unexpected("detached: the shutdown goes on")
+            case .reply(let reply):
+                if let refusal = reply.failure { throw .refused(refusal) }
+                if json { printJSON(reply) }
+                let answer: ShutdownReply = try decode(reply)
+                if let progress = answer.progress { live.show(progress) }
+                guard reply.continues else { return answer }
+            }
+        }
+    }
+
+    /// Says on standard error what went wrong.
+    func report(_ failure: CommandFailure, refusal status: (ControlError) -> ExitStatus) -> ExitStatus {
+        switch failure {
+        case .connection(let error):
+            complain(error.message)
+            return .unreachable
+        case .unexpected(let what):
+            complain("the daemon answered unexpectedly: \(what)")
+            return .failure
+        case .refused(let error):
+            if json {
+                emit("{\"error\":\(JSONText.quoted(error.name)),\"parameters\":\(error.parameters)}\n")
+            }
+            complain(Text.harmless(error.localizedMessage))
+            if case .invalidUnit(_, let diagnostics) = error, diagnostics.count > 1 {
+                for diagnostic in diagnostics {
+                    emit("  \(InventoryText.diagnostic(diagnostic, errors))\n", to: STDERR_FILENO)
+                }
+            }
+            return status(error)
+        }
+    }
+
+    /// Prints lines on standard output, unless `--json` has printed already.
+    func show(_ lines: [String]) {
+        guard !json, !lines.isEmpty else { return }
+        emit(lines.joined(separator: "\n") + "\n")
+    }
+
+    private func show(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
+        show(ResultText.success(result, verb, output))
+        // Also with --json: standard error is for people, whatever reads standard output.
+        let bad = ResultText.failure(result, verb, errors)
+        if !bad.isEmpty { emit(bad.joined(separator: "\n") + "\n", to: STDERR_FILENO) }
+        return ResultText.exitStatus(result, verb)
+    }
+
+    private func printJSON(_ reply: Reply) {
+        // JSON text may be spread over lines; one object per line is what readers of a stream rely on. Line ends occur
+        // only between its tokens: inside strings they are escaped.
+        let line = reply.parameters.bytes.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+        emit(String(decoding: line, as: UTF8.self) + "\n")
+    }
+
+    private func connect() throws(CommandFailure) -> Connection {
+        do {
+            return try Connection(path: path)
+        } catch {
+            throw .connection(error)
+        }
+    }
+
+    private func send(_ call: Call, on connection: borrowing Connection) throws(CommandFailure) {
+        do {
+            try connection.send(call)
+        } catch {
+            throw .connection(error)
+        }
+    }
+
+    private func receive(_ connection: inout Connection, tick: Int?) throws(CommandFailure) -> Connection.Event {
+        do {
+            return try connection.next(tick: tick)
+        } catch {
+            throw .connection(error)
+        }
+    }
+
+    private func decode<R: Decodable>(_ reply: Reply) throws(CommandFailure) -> R {
+        do {
+            return try reply.parameters.decode(R.self)
+        } catch {
+            throw .unexpected("\(error); are holdfastctl and holdfastd of one version?")
+        }
+    }
+}
+
+/// Draws a ``ProgressText`` on the terminal.
+struct LiveProgress {
+    private let silent: Bool
+    private let redraws: Bool
+    private var text: ProgressText
+    private var lastEvent = Self.now()
+    private var drawn = false
+
+    init(_ screen: Screen, silent: Bool) {
+        self.silent = silent
+        // A terminal that cannot go back in a line gets what a file gets.
+        let smart = (environment("TERM") ?? "dumb") != "dumb"
+        redraws = !silent && screen.width != nil && smart
+        text = ProgressText(redraws ? screen : .plain)
+    }
+
+    /// Milliseconds between redraws; nil if nothing is drawn.
+    var interval: Int? { redraws ? 100 : nil }
+
+    mutating func show(_ event: Progress) {
+        guard !silent else { return }
+        lastEvent = Self.now()
+        print(text.handle(event))
+        redraw()
+    }
+
+    mutating func finish(total: Double) {
+        guard !silent else { return }
+        print(text.finish(total: total))
+    }
+
+    mutating func redraw() {
+        guard redraws, let line = text.liveLine(sinceEvent: Self.now() - lastEvent) else { return }
+        emit("\r\u{1b}[K" + line)
+        drawn = true
+    }
+
+    /// Takes the line that is being redrawn off the screen.
+    mutating func erase() {
+        guard drawn else { return }
+        emit("\r\u{1b}[K")
+        drawn = false
+    }
+
+    private mutating func print(_ lines: [String]) {
+        guard !lines.isEmpty else { return }
+        erase()
+        emit(lines.joined(separator: "\n") + "\n")
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

@@ -1,0 +1,22 @@
+import ControlProtocol
+
+/// Finds the control socket.
+enum SocketPath {
+    /// - Parameters:
+    ///   - option: `--socket`, which wins over everything.
+    ///   - user: `--user` was given.
+    ///   - environment: looks up a variable.
+    ///   - exists: looks whether there is a file.
+    static func choose(
+        option: String?, user: Bool, environment: (String) -> String?, isRoot: Bool, exists: (String) -> Bool
+    ) -> String {
+        if let option { return option }
+        func set(_ name: String) -> String? { environment(name).flatMap { $0.isEmpty ? nil : $0 } }
+        let own = set("XDG_RUNTIME_DIR").map { "\($0)/holdfast/\(Holdfast.socketName)" }
+        if user, let own { return own }
+        if let socket = set("HOLDFAST_SOCKET") { return socket }
+        // Who is not root and runs a supervisor means that one; --socket reaches the system's.
+        if !isRoot, let own, exists(own) { return own }
+        return "\(Holdfast.systemRuntimeDirectory)/\(Holdfast.socketName)"
+    }
+}
