@@ -91,7 +91,6 @@ extension Engine {
         group.operation = operation
         groups[id] = group
         waitingToStart.insert(id)
-        context.emit(.report(.phase(id, generation: nil, .waiting)))
         touch(id)
     }
 

@@ -42,7 +42,9 @@ extension Engine {
         guard let plan = operation.plan else { return }
         for other in plan.after.union(plan.requires).sorted() where isStarting(other) {
             // Groups that wait for each other would wait for ever: then nobody waits.
-            if !waits(other, for: id) { return }
+            if waits(other, for: id) { continue }
+            if operation.phaseSince == context.now { context.emit(.report(.phase(id, generation: nil, .waiting))) }
+            return
         }
         for required in plan.requires.sorted() where groups[required]?.serving == nil {
             let cause = Failure.Cause.text("\(required), which it requires, is not running")
@@ -317,7 +319,7 @@ extension Engine {
         }
         group.serving = new
         group.generations[new]?.role = .serving
-        group.lastFailure = operation.isRestoring ? operation.failure : nil
+        group.lastFailure = nil
         group.since = context.now
         groups[id] = group
         context.emit(
@@ -328,6 +330,7 @@ extension Engine {
                 $0.stopProbe(&$1)
             }
         }
+        if operation.leaving.isEmpty { return finish(id, operation.isRestoring ? .rolledBack : .completed) }
         enter(.draining, id)
     }
 

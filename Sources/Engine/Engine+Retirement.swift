@@ -111,7 +111,10 @@ extension Engine {
         var durations = operation.durations
         durations.append(
             PhaseDuration(phase: PhaseName(operation), duration: context.now - operation.phaseSince))
-        if let failure = operation.failure, operation.kind != .reload { group.lastFailure = failure }
+        // What was rolled back is history; a group that serves has no failure to show.
+        if let failure = operation.failure, operation.kind != .reload, outcome != .rolledBack, outcome != .aborted {
+            group.lastFailure = failure
+        }
         let serving = group.serving.flatMap { group.generations[$0]?.summary }
         let result = OperationResult(
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
