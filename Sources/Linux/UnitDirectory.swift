@@ -47,13 +47,9 @@ public enum UnitDirectory {
 
     /// Reads a file, following links, and checks who may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
-        let file: OwnedDescriptor
+        let file = try open(path)
         var status = stat()
-        do throws(SystemError) {
-            // O_NONBLOCK: a FIFO put there must not stop us.
-            file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-            try checkErrno(fstat(file.raw, &status), "stat", path)
-        } catch { throw .system(error) }
+        guard fstat(file.raw, &status) == 0 else { throw .system(SystemError("stat", path)) }
         if holdfast_is_dev_null(status.st_mode, UInt64(status.st_rdev)) != 0 { return .masked }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
         if checkOwner {
@@ -69,6 +65,13 @@ public enum UnitDirectory {
             if error.errno == .fileTooLarge { throw .tooLarge(path: path, limit: maximumSize) }
             throw .system(error)
         }
+    }
+
+    private static func open(_ path: String) throws(ReadError) -> OwnedDescriptor {
+        do throws(SystemError) {
+            // O_NONBLOCK: a FIFO put there must not stop us.
+            return try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        } catch { throw .system(error) }
     }
 
     private static func check(_ status: stat, _ path: String) throws(ReadError) {
