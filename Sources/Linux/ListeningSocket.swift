@@ -40,7 +40,9 @@ public final class ListeningSocket {
     ///
     /// The socket does not block: processes that share it race for each connection, and a blocking accept(2) would hang in the
     /// one that lost. A Unix path left by a dead process is replaced; one where somebody listens is EADDRINUSE.
-    public init(_ address: SocketAddress, backlog: Int32 = 4096, options: FileOptions = FileOptions()) throws(SystemError) {
+    public init(_ address: SocketAddress, backlog: Int32 = 4096, options: FileOptions = FileOptions())
+        throws(SystemError)
+    {
         requested = address
         self.backlog = backlog
         self.options = options
@@ -78,7 +80,8 @@ public final class ListeningSocket {
         descriptor = opened
     }
 
-    private static func bound(to address: SocketAddress, _ options: FileOptions) throws(SystemError) -> OwnedDescriptor {
+    private static func bound(to address: SocketAddress, _ options: FileOptions) throws(SystemError) -> OwnedDescriptor
+    {
         let opened = try OwnedDescriptor.socket(address.family, SOCK_STREAM_ | SOCK_NONBLOCK_)
         switch address {
         case .inet, .inet6:

@@ -64,7 +64,7 @@ let SOCK_STREAM_ = Int32(SOCK_STREAM.rawValue)
 let SOCK_DGRAM_ = Int32(SOCK_DGRAM.rawValue)
 
 /// The two ends of a pipe(7).
-public struct Pipe: ~Copyable {
+@frozen public struct Pipe: ~Copyable {
     public var reading: OwnedDescriptor
     public var writing: OwnedDescriptor
 

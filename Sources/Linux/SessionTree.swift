@@ -103,7 +103,9 @@ public final class SessionTree {
             let pids = members()
             if pids.isEmpty { return }
             for pid in pids {
-                guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+                guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
+                    continue
+                }
                 if round > 0 { try? handle.send(.stop) }
                 try? handle.send(.kill)
             }
@@ -119,7 +121,9 @@ public final class SessionTree {
     /// Holds a pidfd on each living member; when the last one known is gone, looks whether there are others.
     private func lookAgain(_ loop: EventLoop) throws(SystemError) {
         for pid in members() where watched[pid] == nil {
-            guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+            guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
+                continue
+            }
             let raw = handle.descriptor.raw
             let watch = Watch(handle)
             watch.source = try loop.addIO(raw, .readable, priority: .childExits) { [unowned self] _ in

@@ -17,8 +17,10 @@ extension LinuxTests {
 
         @Test(
             "the exit status of a child arrives as it was",
-            arguments: [("exit 0", Linux.ExitStatus.exited(0)), ("exit 7", .exited(7)),
-                ("kill -TERM $$", .signalled(.terminate, coreDumped: false))])
+            arguments: [
+                ("exit 0", Linux.ExitStatus.exited(0)), ("exit 7", .exited(7)),
+                ("kill -TERM $$", .signalled(.terminate, coreDumped: false)),
+            ])
         func exitStatus(script: String, expected: Linux.ExitStatus) throws {
             let child = try shell(script, children: children)
             var status: Linux.ExitStatus?
@@ -76,7 +78,9 @@ extension LinuxTests {
         func orphans() throws {
             holdfast_become_subreaper(1)
             let scratch = try Scratch()
-            let child = try shell("(setsid sh -c 'echo $$ > \(scratch("t")); mv \(scratch("t")) \(scratch("pid"))') & exit 5", children: children)
+            let child = try shell(
+                "(setsid sh -c 'echo $$ > \(scratch("t")); mv \(scratch("t")) \(scratch("pid"))') & exit 5",
+                children: children)
             let pid = child.pid
             var status: Linux.ExitStatus?
             try loop.run(until: {
@@ -221,8 +225,10 @@ extension LinuxTests {
             let trees = ProcessTrees(name: "test4-\(getpid())")
             if !trees.usesCgroups { return }
             let tree = try trees.make(name: "x", cookie: "")
-            let result = try output(of: ["/bin/cat", "/proc/self/cgroup"], useClone3: false) { $0.cgroup = tree.spawnCgroup }
-            #expect(result.text.contains("0::" ) && result.text.contains("/holdfast-test4-\(getpid())/x\n"))
+            let result = try output(of: ["/bin/cat", "/proc/self/cgroup"], useClone3: false) {
+                $0.cgroup = tree.spawnCgroup
+            }
+            #expect(result.text.contains("0::") && result.text.contains("/holdfast-test4-\(getpid())/x\n"))
             let same = try output(of: ["/bin/cat", "/proc/self/cgroup"]) { $0.cgroup = tree.spawnCgroup }
             #expect(same.text == result.text)
             try tree.remove()

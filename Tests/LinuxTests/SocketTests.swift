@@ -39,11 +39,15 @@ extension LinuxTests {
             #expect(SocketAddress("[::1]:443") == .inet6(host: "::1", port: 443))
             #expect(SocketAddress("/run/x.sock") == .unix(path: "/run/x.sock"))
             #expect(SocketAddress("@name") == .abstract(name: "name"))
-            for bad in ["", "@", "x", "1.2.3:80", "1.2.3.4:70000", "[::1]", "[::1", "[::1]80", "300.1.1.1:1", ":80", "-1"] {
+            for bad in [
+                "", "@", "x", "1.2.3:80", "1.2.3.4:70000", "[::1]", "[::1", "[::1]80", "300.1.1.1:1", ":80", "-1",
+            ] {
                 #expect(SocketAddress(bad) == nil, "\(bad)")
             }
             #expect(SocketAddress("/" + String(repeating: "x", count: 200)) == nil)
-            for text in ["0.0.0.0:80", "[::1]:443", "/run/x", "@n"] { #expect(SocketAddress(text)?.description == text) }
+            for text in ["0.0.0.0:80", "[::1]:443", "/run/x", "@n"] {
+                #expect(SocketAddress(text)?.description == text)
+            }
         }
 
         @Test("port 0 gets a real port that can be read and connected to, and the socket does not block")

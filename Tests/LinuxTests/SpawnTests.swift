@@ -49,7 +49,8 @@ extension LinuxTests {
 
         @Test("LISTEN_PID is the pid of the executed program", arguments: [true, false])
         func listenPid(useClone3: Bool) throws {
-            let result = try output(of: ["/bin/sh", "-c", "echo $$ $LISTEN_PID $LISTEN_FDS"], useClone3: useClone3) { plan in
+            let result = try output(of: ["/bin/sh", "-c", "echo $$ $LISTEN_PID $LISTEN_FDS"], useClone3: useClone3) {
+                plan in
                 plan.environment["LISTEN_FDS"] = "1"
                 plan.pidVariables = ["LISTEN_PID"]
             }
@@ -86,7 +87,8 @@ extension LinuxTests {
                     return nil
                 } catch { return error as? SpawnError }
             }
-            #expect(failure { $0.descriptors = [999] }?.description == "passing descriptors number 3: Bad file descriptor")
+            #expect(
+                failure { $0.descriptors = [999] }?.description == "passing descriptors number 3: Bad file descriptor")
             #expect(
                 failure { $0.workingDirectory = .init(path: "/nosuch") }?.description
                     == "changing to directory /nosuch: No such file or directory")
