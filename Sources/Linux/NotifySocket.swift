@@ -42,7 +42,7 @@ public final class NotifySocket {
     public init(path: String, loop: EventLoop, _ handler: @escaping (Datagram) -> Void) throws(SystemError) {
         self.path = path
         self.handler = handler
-        descriptor = try OwnedDescriptor.socket(AF_UNIX, SOCK_DGRAM_ | SOCK_NONBLOCK_)
+        descriptor = try OwnedDescriptor.socket(AF_UNIX, SocketType.datagram | SocketType.nonBlocking)
         var on: Int32 = 1
         try checkErrno(
             setsockopt(descriptor.raw, SOL_SOCKET, SO_PASSCRED, &on, socklen_t(MemoryLayout<Int32>.size)),

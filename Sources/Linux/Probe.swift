@@ -121,7 +121,7 @@ public final class Probe {
     }
 
     private func connect(_ loop: EventLoop) throws(SystemError) {
-        let opened = try OwnedDescriptor.socket(address.family, SOCK_STREAM_ | SOCK_NONBLOCK_)
+        let opened = try OwnedDescriptor.socket(address.family, SocketType.stream | SocketType.nonBlocking)
         let raw = opened.raw
         let result = try address.withSockaddr { Glibc.connect(raw, $0, $1) }
         // EAGAIN is a Unix socket whose queue is full: nobody accepts there.

@@ -16,7 +16,7 @@ extension LinuxTests {
         }
 
         private func sender(_ path: String) throws -> OwnedDescriptor {
-            let socket = try OwnedDescriptor.socket(AF_UNIX, SOCK_DGRAM_)
+            let socket = try OwnedDescriptor.socket(AF_UNIX, SocketType.datagram)
             try checkErrno(try SocketAddress.unix(path: path).withSockaddr { connect(socket.raw, $0, $1) }, "connect")
             return socket
         }

@@ -99,6 +99,29 @@ extension LinuxTests {
             withExtendedLifetime(watch) {}
         }
 
+        @Test("SIGCHLD starts the reaping of orphans, and an unknown child is one")
+        func reapsOnSignal() throws {
+            EventLoop.blockSignals([.child])
+            defer {
+                var set = sigset_t()
+                sigemptyset(&set)
+                sigaddset(&set, SIGCHLD)
+                pthread_sigmask(SIG_UNBLOCK, &set, nil)
+            }
+            try children.adoptOrphans()
+            let null = try OwnedDescriptor.null()
+            // Started behind the back of `children`, so it counts as an orphan.
+            let plan = SpawnPlan(
+                program: "/bin/true", arguments: ["true"], standardInput: null.raw, standardOutput: null.raw,
+                standardError: 2)
+            let child = try ProcessSpawner.spawn(plan)
+            let pid = child.pid
+            while ProcessFacts.read(pid)?.state != "Z" { sched_yield() }
+            // To this thread: other threads of the test process have not blocked it and may swallow the kernel's own.
+            pthread_kill(pthread_self(), SIGCHLD)
+            try loop.run(until: { ProcessFacts.read(pid) == nil })
+        }
+
         @Test("start time and pid name a process; another start time is not it")
         func startTimes() throws {
             let own = try #require(ProcessFacts.startTime(of: getpid()))

@@ -7,14 +7,14 @@ import Testing
 
 /// A blocking client that sends and reads to the end; nil when it was refused.
 func ask(_ address: SocketAddress, _ text: String = "") throws -> String? {
-    let client = try OwnedDescriptor.socket(address.family, SOCK_STREAM_)
+    let client = try OwnedDescriptor.socket(address.family, SocketType.stream)
     guard try address.withSockaddr({ connect(client.raw, $0, $1) }) == 0 else { return nil }
     if !text.isEmpty { try client.writeAll(text.utf8, subject: "client") }
     return String(decoding: try client.readAll(limit: 1 << 20, subject: "client"), as: UTF8.self)
 }
 
 func connected(_ address: SocketAddress) throws -> OwnedDescriptor {
-    let client = try OwnedDescriptor.socket(address.family, SOCK_STREAM_)
+    let client = try OwnedDescriptor.socket(address.family, SocketType.stream)
     try checkErrno(try address.withSockaddr { connect(client.raw, $0, $1) }, "connect", "\(address)")
     return client
 }
@@ -215,6 +215,57 @@ extension LinuxTests {
             #expect(try Connections.held(by: [1], on: [wildcard]).count == 0)
             for client in clients { close(client) }
             for number in [first.raw, second.raw, third.raw, unixClient.raw] { #expect(number >= 0) }
+        }
+    }
+}
+
+extension LinuxTests {
+    @Suite struct ConnectionTests {
+        private func pair() throws -> (Int32, Int32) {
+            var ends: [Int32] = [-1, -1]
+            try checkErrno(socketpair(AF_UNIX, SocketType.stream | SocketType.closeOnExec, 0, &ends), "socketpair")
+            return (ends[0], ends[1])
+        }
+
+        @Test("what is queued arrives whole and in order, also at a peer that reads slowly, and the end is told once")
+        func wholeAndInOrder() throws {
+            let loop = try EventLoop()
+            let (left, right) = try pair()
+            var got: [UInt8] = []
+            var ends: [StreamConnection.End] = []
+            let sender = try StreamConnection(OwnedDescriptor(owning: left), loop: loop) { _ in
+            } onEnd: {
+                ends.append($0)
+            }
+            let receiver = try StreamConnection(OwnedDescriptor(owning: right), loop: loop) {
+                got += $0
+            } onEnd: {
+                ends.append($0)
+            }
+            #expect(try receiver.peerCredentials() == sender.peerCredentials())
+            #expect(try receiver.peerCredentials().pid == getpid())
+            let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            sender.send(bytes[..<1000])
+            sender.send(bytes[1000...])
+            #expect(sender.queued > 0)
+            sender.closeAfterSending()
+            try loop.run(until: { !ends.isEmpty })
+            #expect(got == bytes && ends == [.closedByPeer])
+        }
+
+        @Test("a peer that never reads is cut off at the bound")
+        func tooSlow() throws {
+            let loop = try EventLoop()
+            let (left, right) = try pair()
+            var ends: [StreamConnection.End] = []
+            let sender = try StreamConnection(OwnedDescriptor(owning: left), loop: loop, maximumQueue: 100_000) { _ in
+            } onEnd: {
+                ends.append($0)
+            }
+            for _ in 0..<1000 { sender.send([UInt8](repeating: 1, count: 1000)) }
+            #expect(ends == [.tooSlow])
+            close(right)
+            #expect(try !loop.runOnce(timeout: 0))
         }
     }
 }
