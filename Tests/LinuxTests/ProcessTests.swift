@@ -44,7 +44,7 @@ extension LinuxTests {
 
         @Test("a signal by handle reaches the process, and a gone process is ESRCH")
         func signalByHandle() throws {
-            let child = try shell("while :; do sleep 100; done", children: children)
+            let child = try shell("exec sleep 1000", children: children)
             var status: Linux.ExitStatus?
             let watch = try children.watch(child.handle) { status = $0 }
             try child.handle.send(.kill)
@@ -59,7 +59,7 @@ extension LinuxTests {
             let scratch = try Scratch()
             // The shell stays as the parent, so its background child is not ours.
             let child = try shell(
-                "sleep 100 & echo $! > \(scratch("pid.tmp")); mv \(scratch("pid.tmp")) \(scratch("pid")); wait; sleep 100",
+                "sleep 100 & echo $! > \(scratch("pid.tmp")); mv \(scratch("pid.tmp")) \(scratch("pid")); wait; exec sleep 1000",
                 children: children)
             try loop.run(until: { scratch.read("pid") != nil })
             let pid = try #require(scratch.read("pid").flatMap { Int32($0.dropLast()) })
@@ -155,7 +155,7 @@ extension LinuxTests {
         private func family(_ tree: ProcessTree, _ scratch: Scratch) throws -> Family {
             let script = """
                 setsid sh -c 'echo $$ > \(scratch("a.tmp")); mv \(scratch("a.tmp")) \(scratch("a")); exec sleep 1000' &
-                (setsid sh -c 'echo $$ > \(scratch("b.tmp")); mv \(scratch("b.tmp")) \(scratch("b")); trap "" TERM; exec sleep 1000' &)
+                (setsid sh -c 'trap "" TERM; echo $$ > \(scratch("b.tmp")); mv \(scratch("b.tmp")) \(scratch("b")); exec sleep 1000' &)
                 exec sleep 1000
                 """
             let child = try shell(script, children: children, environment: ["INVOCATION_ID": Self.cookie]) {

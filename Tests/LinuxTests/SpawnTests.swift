@@ -41,7 +41,7 @@ extension LinuxTests {
             if let first = owners.first {
                 lseek(first, 0, SEEK_SET)
                 let padding = Array(repeating: first, count: Int(first) - 2)
-                let same = try output(of: ["/bin/sh", "-c", "cat <&\(first)"]) { $0.descriptors = padding }
+                let same = try output(of: ["/bin/cat", "/proc/self/fd/\(first)"]) { $0.descriptors = padding }
                 #expect(same.text == "file 0\n")
             }
             for owner in owners { close(owner) }
