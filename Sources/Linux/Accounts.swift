@@ -67,7 +67,9 @@ public enum Accounts {
             var result: UnsafeMutablePointer<Glibc.group>?
             let status = getgrnam_r(name, &entry, buffer, size, &result)
             return (status, result != nil)
-        } read: { (entry: Glibc.group) in entry.gr_gid }
+        } read: { (entry: Glibc.group) in
+            entry.gr_gid
+        }
         guard let found else { throw UnknownAccount(kind: .group, name: name) }
         return found
     }
@@ -113,7 +115,8 @@ public enum Accounts {
                 entry.deallocate()
             }
             // The database fills a plain C struct; zeroes are a valid one.
-            UnsafeMutableRawPointer(entry).initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<Entry>.size)
+            UnsafeMutableRawPointer(entry).initializeMemory(
+                as: UInt8.self, repeating: 0, count: MemoryLayout<Entry>.size)
             let (status, found) = call(&entry.pointee, buffer, size)
             if status == ERANGE {
                 size *= 4

@@ -46,7 +46,9 @@ public struct Connections: Equatable, Sendable {
         var capacity = 512
         while true {
             var table = [holdfast_tcp_connection](repeating: holdfast_tcp_connection(), count: capacity)
-            let found = Int(try check(holdfast_tcp_connections(family, port, &table, capacity), "list connections of", "\(address)"))
+            let found = Int(
+                try check(holdfast_tcp_connections(family, port, &table, capacity), "list connections of", "\(address)")
+            )
             if found > capacity && capacity < bound {
                 capacity = min(bound, found + found / 4)
                 continue

@@ -5,6 +5,8 @@ import SystemPackage
 /// A directory of the cgroup v2 file system that we made (cgroups(7), "Cgroups v2").
 public final class ControlGroup {
     public let path: String
+    /// As /proc/PID/cgroup names it.
+    private let name: String
     /// The open directory: for CLONE_INTO_CGROUP, and immune against renames.
     let descriptor: OwnedDescriptor
     private var events: OwnedDescriptor?
@@ -12,9 +14,10 @@ public final class ControlGroup {
     private var deferred: DeferredSource?
 
     /// Makes the directory, or takes the one that is there.
-    init(path: String) throws(SystemError) {
+    init(path: String, name: String) throws(SystemError) {
         if mkdir(path, 0o755) < 0 && errno != EEXIST { throw SystemError("make control group", path) }
         self.path = path
+        self.name = name
         descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
     }
 
@@ -23,10 +26,12 @@ public final class ControlGroup {
         guard let mount = mountPoint(), let own = ProcessFacts.cgroup(of: getpid()), !own.contains("/..") else {
             return nil
         }
-        let parent = mount + (own == "/" ? "" : own)
+        let prefix = own == "/" ? "" : own
+        let parent = mount + prefix
         // Moving a process needs write access to the common ancestor, too (cgroups(7), "delegation containment").
         guard access(parent + "/cgroup.procs", W_OK) == 0 else { return nil }
-        guard let group = try? ControlGroup(path: parent + "/" + directoryName(name)) else { return nil }
+        let directory = "/" + directoryName(name)
+        guard let group = try? ControlGroup(path: parent + directory, name: prefix + directory) else { return nil }
         guard access(group.path + "/cgroup.procs", W_OK) == 0 else {
             try? group.remove()
             return nil
@@ -49,7 +54,8 @@ public final class ControlGroup {
     }
 
     func makeChild(_ name: String) throws(SystemError) -> ControlGroup {
-        try ControlGroup(path: path + "/" + Self.directoryName(name))
+        let directory = "/" + Self.directoryName(name)
+        return try ControlGroup(path: path + directory, name: self.name + directory)
     }
 
     /// A name that is one path component and never one of the kernel's own files ("cgroup.procs", "cpu.stat").
@@ -90,13 +96,15 @@ public final class ControlGroup {
 
     func contains(_ pid: Int32) -> Bool {
         guard let group = ProcessFacts.cgroup(of: pid) else { return false }
-        return group.hasSuffix(relativePath) || group.contains(relativePath + "/")
+        return group == name || group.hasPrefix(name + "/")
     }
 
-    /// The last two components name the group: unique, and the same inside and outside of a mount's own root.
-    private var relativePath: String {
-        let parts = path.split(separator: "/").suffix(2)
-        return "/" + parts.joined(separator: "/")
+    func signal(_ signal: Signal, except: Int32?) {
+        for pid in members() where pid != except {
+            guard let handle = try? ProcessHandle(pid: pid) else { continue }
+            // The pid may have passed to a stranger between the list and the handle: only a member is signalled.
+            if contains(pid) { try? handle.send(signal) }
+        }
     }
 
     /// Whether a process lives here or below. A group that has been removed holds nobody.

@@ -40,7 +40,9 @@ public final class ListeningSocket {
     ///
     /// The socket does not block: processes that share it race for each connection, and a blocking accept(2) would hang in the
     /// one that lost. A Unix path left by a dead process is replaced; one where somebody listens is EADDRINUSE.
-    public init(_ address: SocketAddress, backlog: Int32 = 4096, options: FileOptions = FileOptions()) throws(SystemError) {
+    public init(_ address: SocketAddress, backlog: Int32 = 4096, options: FileOptions = FileOptions())
+        throws(SystemError)
+    {
         requested = address
         self.backlog = backlog
         self.options = options
@@ -78,8 +80,9 @@ public final class ListeningSocket {
         descriptor = opened
     }
 
-    private static func bound(to address: SocketAddress, _ options: FileOptions) throws(SystemError) -> OwnedDescriptor {
-        let opened = try OwnedDescriptor.socket(address.family, SOCK_STREAM_ | SOCK_NONBLOCK_)
+    private static func bound(to address: SocketAddress, _ options: FileOptions) throws(SystemError) -> OwnedDescriptor
+    {
+        let opened = try OwnedDescriptor.socket(address.family, SocketType.stream | SocketType.nonBlocking)
         switch address {
         case .inet, .inet6:
             // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)).
@@ -101,7 +104,7 @@ public final class ListeningSocket {
     /// neither listening the two may share it for this moment, so it is never free for others.
     private static func lockPort(of first: borrowing OwnedDescriptor) throws(SystemError) -> OwnedDescriptor {
         guard let chosen = SocketAddress.local(of: first.raw) else { throw SystemError("bind", nil, .invalidArgument) }
-        let second = try OwnedDescriptor.socket(chosen.family, SOCK_STREAM_ | SOCK_NONBLOCK_)
+        let second = try OwnedDescriptor.socket(chosen.family, SocketType.stream | SocketType.nonBlocking)
         var on: Int32 = 1
         setsockopt(second.raw, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         try checkErrno(try chosen.withSockaddr { bind(second.raw, $0, $1) }, "bind")
@@ -113,7 +116,7 @@ public final class ListeningSocket {
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemError("bind", path, .addressInUse) }
-        let client = try OwnedDescriptor.socket(AF_UNIX, SOCK_STREAM_ | SOCK_NONBLOCK_)
+        let client = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream | SocketType.nonBlocking)
         // ECONNREFUSED is the only proof. A full queue is EAGAIN, a missing right EACCES: somebody may be there.
         let result = try address.withSockaddr { connect(client.raw, $0, $1) }
         guard result < 0 && errno == ECONNREFUSED else { throw SystemError("bind", path, .addressInUse) }

@@ -12,7 +12,8 @@ public final class LogPipe {
     /// What one wake-up may read: a service that prints without end does not starve others.
     static let bytesPerWakeUp = 256 << 10
     static let ringLines = 20
-    static let ringBytes = 8 << 10
+    static let ringLineBytes = 400
+    static let bufferSize = 64 << 10
 
     public let path: String
     private let file: LogFile
@@ -22,8 +23,8 @@ public final class LogPipe {
     private var splitter = LineSplitter()
     private var stamp = TimestampText()
     private var batch: [UInt8] = []
-    private var buffer = [UInt8](repeating: 0, count: 64 << 10)
     private var ring: [[UInt8]] = []
+    private var oldest = 0
 
     /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process. `label` names the origin in each line:
     /// `2026-01-02T03:04:05.678Z LABEL out: text`; unit and generation, as `app@v2.service#7`.
@@ -47,8 +48,8 @@ public final class LogPipe {
         try OwnedDescriptor.open(path, O_RDWR)
     }
 
-    /// The last lines, oldest first, for a failure report; at most 20 and 8 KiB.
-    public var lastLines: [String] { ring.map { String(decoding: $0, as: UTF8.self) } }
+    /// The last lines, oldest first, for a failure report; at most 20 with 400 bytes each.
+    public var lastLines: [String] { (ring[oldest...] + ring[..<oldest]).map { String(decoding: $0, as: UTF8.self) } }
 
     /// Reads what is there now, at most 1 MiB; then `lastLines` is up to date for a process that has just died.
     public func drain() { read(limit: 1 << 20) }
@@ -64,27 +65,21 @@ public final class LogPipe {
     }
 
     private func read(limit: Int) {
-        var total = 0
-        while total < limit {
-            let count = Glibc.read(fifo.raw, &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
-            total += count
-            feed(count)
-            writeBatch()
-            // Less than asked for: empty, which the next call would only say once more.
-            if count < buffer.count { break }
+        // A buffer for the time of the call: with a thousand services a buffer each would be most of our memory.
+        withUnsafeTemporaryAllocation(byteCount: Self.bufferSize, alignment: 16) { buffer in
+            var total = 0
+            while total < limit {
+                let count = Glibc.read(fifo.raw, buffer.baseAddress, buffer.count)
+                if count < 0 && errno == EINTR { continue }
+                guard count > 0 else { break }
+                total += count
+                splitter.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count])) { add($0) }
+                writeBatch()
+                // Less than asked for: empty, which the next call would only say once more.
+                if count < buffer.count { break }
+            }
         }
-    }
-
-    private func feed(_ count: Int) {
-        // Taken out for the time of the calls: `add` changes other members of self.
-        var splitter = self.splitter
-        self.splitter = LineSplitter()
-        buffer.withUnsafeBytes { bytes in
-            splitter.feed(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { add($0) }
-        }
-        self.splitter = splitter
+        batch = []
     }
 
     private func add(_ line: UnsafeRawBufferPointer) {
@@ -96,9 +91,15 @@ public final class LogPipe {
     }
 
     private func remember(_ line: UnsafeRawBufferPointer) {
-        ring.append(Array(line.prefix(Self.ringBytes / 8)))
-        if ring.count > Self.ringLines { ring.removeFirst() }
-        while ring.count > 1 && ring.reduce(0, { $0 + $1.count }) > Self.ringBytes { ring.removeFirst() }
+        let kept = line.prefix(Self.ringLineBytes)
+        if ring.count < Self.ringLines {
+            ring.append(Array(kept))
+            return
+        }
+        // In place of the oldest, in its memory: this runs for every line that a service prints.
+        ring[oldest].removeAll(keepingCapacity: true)
+        ring[oldest].append(contentsOf: kept)
+        oldest = (oldest + 1) % Self.ringLines
     }
 
     private func writeBatch() {

@@ -41,7 +41,8 @@ public enum NotifyMessage: Equatable, Sendable {
         case "READY", "RELOADING", "STOPPING", "BARRIER":
             // Only "1" is defined for these four.
             guard value == "1" else { return nil }
-            self = name == "READY" ? .ready : name == "RELOADING" ? .reloading : name == "STOPPING" ? .stopping : .barrier
+            self =
+                name == "READY" ? .ready : name == "RELOADING" ? .reloading : name == "STOPPING" ? .stopping : .barrier
         case "STATUS":
             self = .status(Self.printable(value))
         case "MAINPID":

@@ -42,10 +42,11 @@ public final class NotifySocket {
     public init(path: String, loop: EventLoop, _ handler: @escaping (Datagram) -> Void) throws(SystemError) {
         self.path = path
         self.handler = handler
-        descriptor = try OwnedDescriptor.socket(AF_UNIX, SOCK_DGRAM_ | SOCK_NONBLOCK_)
+        descriptor = try OwnedDescriptor.socket(AF_UNIX, SocketType.datagram | SocketType.nonBlocking)
         var on: Int32 = 1
         try checkErrno(
-            setsockopt(descriptor.raw, SOL_SOCKET, SO_PASSCRED, &on, socklen_t(MemoryLayout<Int32>.size)), "set SO_PASSCRED")
+            setsockopt(descriptor.raw, SOL_SOCKET, SO_PASSCRED, &on, socklen_t(MemoryLayout<Int32>.size)),
+            "set SO_PASSCRED")
         // Room for many services that report at once; a sender with blocking sd_notify would wait for us otherwise. The
         // forced form is for root; the limit of the other is fine without.
         var size: Int32 = 8 << 20
@@ -64,7 +65,9 @@ public final class NotifySocket {
     public func receive() {
         for _ in 0..<Self.datagramsPerWakeUp {
             var info = holdfast_datagram()
-            let result = buffer.withUnsafeMutableBytes { holdfast_receive(descriptor.raw, $0.baseAddress, $0.count, &info) }
+            let result = buffer.withUnsafeMutableBytes {
+                holdfast_receive(descriptor.raw, $0.baseAddress, $0.count, &info)
+            }
             // EAGAIN: all read. Anything else (no descriptors left, say) has dropped that datagram.
             if result == -EAGAIN { return }
             if result < 0 { continue }

@@ -53,18 +53,20 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 
     /// A socket, close-on-exec; `type` may carry SOCK_NONBLOCK.
     static func socket(_ family: Int32, _ type: Int32, _ proto: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
-        OwnedDescriptor(owning: try checkErrno(Glibc.socket(family, type | SOCK_CLOEXEC_, proto), "socket"))
+        OwnedDescriptor(owning: try checkErrno(Glibc.socket(family, type | SocketType.closeOnExec, proto), "socket"))
     }
 }
 
-// Glibc imports these as enum values of a C enum, not as numbers.
-let SOCK_CLOEXEC_ = Int32(SOCK_CLOEXEC.rawValue)
-let SOCK_NONBLOCK_ = Int32(SOCK_NONBLOCK.rawValue)
-let SOCK_STREAM_ = Int32(SOCK_STREAM.rawValue)
-let SOCK_DGRAM_ = Int32(SOCK_DGRAM.rawValue)
+/// The types of socket(2) as numbers: Glibc imports them as cases of a C enum.
+enum SocketType {
+    static let stream = Int32(SOCK_STREAM.rawValue)
+    static let datagram = Int32(SOCK_DGRAM.rawValue)
+    static let closeOnExec = Int32(SOCK_CLOEXEC.rawValue)
+    static let nonBlocking = Int32(SOCK_NONBLOCK.rawValue)
+}
 
 /// The two ends of a pipe(7).
-public struct Pipe: ~Copyable {
+@frozen public struct Pipe: ~Copyable {
     public var reading: OwnedDescriptor
     public var writing: OwnedDescriptor
 

@@ -22,7 +22,8 @@ public final class PathWatcher {
         let directory = FileTree.parent(of: path) ?? "."
         if numbers[directory] == nil {
             let mask = UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
-            let number = try checkErrno(inotify_add_watch(descriptor.raw, directory, mask), "watch directory", directory)
+            let number = try checkErrno(
+                inotify_add_watch(descriptor.raw, directory, mask), "watch directory", directory)
             numbers[directory] = number
             directories[number] = directory
         }

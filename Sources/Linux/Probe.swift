@@ -52,10 +52,12 @@ public final class Probe {
     /// Passes when a connection is accepted by the kernel. Note: a held socket always accepts, so this proves something only
     /// on an address that the service bound itself.
     public static func tcp(
-        _ address: SocketAddress, timeout nanoseconds: Int64, loop: EventLoop, _ handler: @escaping (ProbeResult) -> Void
+        _ address: SocketAddress, timeout nanoseconds: Int64, loop: EventLoop,
+        _ handler: @escaping (ProbeResult) -> Void
     ) -> Probe {
         let probe = Probe(
-            address, request: [], judge: { _ in .passed("connected") }, atEnd: { _ in .passed("connected") }, nanoseconds,
+            address, request: [], judge: { _ in .passed("connected") }, atEnd: { _ in .passed("connected") },
+            nanoseconds,
             handler)
         probe.start(loop, nanoseconds)
         return probe
@@ -72,7 +74,8 @@ public final class Probe {
             "GET \(clean(path)) HTTP/1.1\r\nHost: \(clean(host))\r\nUser-Agent: holdfast\r\nAccept: */*\r\n"
             + "Connection: close\r\n\r\n"
         let probe = Probe(
-            address, request: Array(request.utf8), judge: HTTPAnswer.judgeEarly, atEnd: HTTPAnswer.judge, nanoseconds, handler)
+            address, request: Array(request.utf8), judge: HTTPAnswer.judgeEarly, atEnd: HTTPAnswer.judge, nanoseconds,
+            handler)
         probe.start(loop, nanoseconds)
         return probe
     }
@@ -105,7 +108,9 @@ public final class Probe {
 
     private func start(_ loop: EventLoop, _ timeout: Int64) {
         do throws(SystemError) {
-            timer = try loop.addTimer { [unowned self] in finish(.failed("no answer from \(address) within \(timeoutText)")) }
+            timer = try loop.addTimer { [unowned self] in
+                finish(.failed("no answer from \(address) within \(timeoutText)"))
+            }
             timer?.arm(at: loop.now + timeout)
             try connect(loop)
         } catch {
@@ -116,7 +121,7 @@ public final class Probe {
     }
 
     private func connect(_ loop: EventLoop) throws(SystemError) {
-        let opened = try OwnedDescriptor.socket(address.family, SOCK_STREAM_ | SOCK_NONBLOCK_)
+        let opened = try OwnedDescriptor.socket(address.family, SocketType.stream | SocketType.nonBlocking)
         let raw = opened.raw
         let result = try address.withSockaddr { Glibc.connect(raw, $0, $1) }
         // EAGAIN is a Unix socket whose queue is full: nobody accepts there.
@@ -205,12 +210,14 @@ enum HTTPAnswer {
         let (head, body) = split(bytes)
         let line = head.split(separator: "\r\n", maxSplits: 1, omittingEmptySubsequences: false).first ?? ""
         let parts = line.split(separator: " ", maxSplits: 2)
-        guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), parts[1].utf8.count == 3, let status = Int(parts[1]) else {
+        guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), parts[1].utf8.count == 3, let status = Int(parts[1])
+        else {
             return .failed("not an HTTP answer: \(printable(line.prefix(80)))")
         }
         let text = parts.count > 2 ? "\(status) \(printable(parts[2].prefix(80)))" : "\(status)"
         if (200..<400).contains(status) { return .passed(text) }
-        let reason = body.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" }).first.map { printable($0.prefix(200)) } ?? ""
+        let reason =
+            body.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" }).first.map { printable($0.prefix(200)) } ?? ""
         return .failed(reason.isEmpty ? text : "\(text): \(reason)")
     }
 

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// A running child: its pid and a descriptor that means this process also after the pid has been reused.
-public struct Child: ~Copyable {
+@frozen public struct Child: ~Copyable {
     public let pid: Int32
     public var handle: ProcessHandle
 

@@ -60,10 +60,9 @@ public final class ProcessTree {
 
     /// Sends a signal to every member but `except`; members that are gone meanwhile do not matter.
     public func signalAll(_ signal: Signal, except: Int32? = nil) {
-        for pid in members() where pid != except {
-            guard let handle = try? ProcessHandle(pid: pid) else { continue }
-            // The pid may have passed to a stranger between the list and the handle: only a member is signalled.
-            if contains(pid) { try? handle.send(signal) }
+        switch kind {
+        case .group(let group): group.signal(signal, except: except)
+        case .session(let session): session.signal(signal, except: except)
         }
     }
 

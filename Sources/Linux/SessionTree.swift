@@ -37,8 +37,10 @@ public final class SessionTree {
     private let cookie: String
     private let table: ProcessTable
     private var main: Int32 = 0
+    /// Its last member is gone, so the kernel may give the number of the session to strangers.
+    private var numberIsFree = false
     private var mainStart: UInt64 = 0
-    private var members_: [Int32: UInt64] = [:]
+    private var known: [Int32: UInt64] = [:]
     private var watched: [Int32: Watch] = [:]
     private var handler: (() -> Void)?
     private var deferred: DeferredSource?
@@ -57,7 +59,7 @@ public final class SessionTree {
     func started(main pid: Int32) {
         main = pid
         mainStart = ProcessFacts.startTime(of: pid) ?? 0
-        if mainStart != 0 { members_[pid] = mainStart }
+        if mainStart != 0 { known[pid] = mainStart }
     }
 
     /// One walk over /proc. Everything that started before our main process is passed over unread.
@@ -69,20 +71,23 @@ public final class SessionTree {
         for pid in pids {
             if let facts = ProcessFacts.read(pid), facts.startTime >= mainStart { living[pid] = facts }
         }
-        // The session's number is free for strangers once its last member is gone: a main process with another start time
-        // means that it has been given away.
-        let numbersAreOurs = living[main].map { $0.startTime == mainStart } ?? true
+        // A number is not given away while a session or group has it. With another start time it has been.
+        if let facts = living[main] {
+            numberIsFree = numberIsFree || facts.startTime != mainStart
+        } else if !living.values.contains(where: { $0.session == main || $0.processGroup == main }) {
+            numberIsFree = true
+        }
         var found: [Int32: UInt64] = [:]
-        for facts in living.values where belongs(facts, numbersAreOurs) { found[facts.pid] = facts.startTime }
+        for facts in living.values where belongs(facts) { found[facts.pid] = facts.startTime }
         addDescendants(of: &found, living)
-        members_ = found
+        known = found
         return found.keys.filter { living[$0]?.isDead == false }
     }
 
-    private func belongs(_ facts: ProcessFacts, _ numbersAreOurs: Bool) -> Bool {
-        if members_[facts.pid] == facts.startTime { return true }
+    private func belongs(_ facts: ProcessFacts) -> Bool {
+        if known[facts.pid] == facts.startTime { return true }
         if facts.isDead { return false }
-        if numbersAreOurs && (facts.session == main || facts.processGroup == main) { return true }
+        if !numberIsFree && (facts.session == main || facts.processGroup == main) { return true }
         return !cookie.isEmpty && table.cookie(of: facts) == cookie
     }
 
@@ -97,13 +102,23 @@ public final class SessionTree {
         }
     }
 
+    func signal(_ signal: Signal, except: Int32?) {
+        for pid in members() where pid != except {
+            // By start time: a member whose pid has passed to a stranger meanwhile is gone.
+            guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+            try? handle.send(signal)
+        }
+    }
+
     /// Kills until a walk finds nobody alive. A process that forks faster than we look is stopped first, so that it cannot.
     func kill() {
         for round in 0..<64 {
             let pids = members()
             if pids.isEmpty { return }
             for pid in pids {
-                guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+                guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
+                    continue
+                }
                 if round > 0 { try? handle.send(.stop) }
                 try? handle.send(.kill)
             }
@@ -119,7 +134,9 @@ public final class SessionTree {
     /// Holds a pidfd on each living member; when the last one known is gone, looks whether there are others.
     private func lookAgain(_ loop: EventLoop) throws(SystemError) {
         for pid in members() where watched[pid] == nil {
-            guard let start = members_[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
+            guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
+                continue
+            }
             let raw = handle.descriptor.raw
             let watch = Watch(handle)
             watch.source = try loop.addIO(raw, .readable, priority: .childExits) { [unowned self] _ in

@@ -82,7 +82,9 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = port.bigEndian
-            guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else { throw SystemError("address", host, .invalidArgument) }
+            guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
+                throw SystemError("address", host, .invalidArgument)
+            }
             withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in.self) }
             return socklen_t(MemoryLayout<sockaddr_in>.size)
         case .inet6(let host, let port):

@@ -41,7 +41,7 @@ extension LinuxTests {
             if let first = owners.first {
                 lseek(first, 0, SEEK_SET)
                 let padding = Array(repeating: first, count: Int(first) - 2)
-                let same = try output(of: ["/bin/sh", "-c", "cat <&\(first)"]) { $0.descriptors = padding }
+                let same = try output(of: ["/bin/cat", "/proc/self/fd/\(first)"]) { $0.descriptors = padding }
                 #expect(same.text == "file 0\n")
             }
             for owner in owners { close(owner) }
@@ -49,7 +49,8 @@ extension LinuxTests {
 
         @Test("LISTEN_PID is the pid of the executed program", arguments: [true, false])
         func listenPid(useClone3: Bool) throws {
-            let result = try output(of: ["/bin/sh", "-c", "echo $$ $LISTEN_PID $LISTEN_FDS"], useClone3: useClone3) { plan in
+            let result = try output(of: ["/bin/sh", "-c", "echo $$ $LISTEN_PID $LISTEN_FDS"], useClone3: useClone3) {
+                plan in
                 plan.environment["LISTEN_FDS"] = "1"
                 plan.pidVariables = ["LISTEN_PID"]
             }
@@ -86,7 +87,8 @@ extension LinuxTests {
                     return nil
                 } catch { return error as? SpawnError }
             }
-            #expect(failure { $0.descriptors = [999] }?.description == "passing descriptors number 3: Bad file descriptor")
+            #expect(
+                failure { $0.descriptors = [999] }?.description == "passing descriptors number 3: Bad file descriptor")
             #expect(
                 failure { $0.workingDirectory = .init(path: "/nosuch") }?.description
                     == "changing to directory /nosuch: No such file or directory")

@@ -38,7 +38,9 @@ final class Scratch {
 
 extension EventLoop {
     /// Dispatches until `condition` holds. The bound is a safety net for a broken promise, not a measurement.
-    func run(until condition: () -> Bool, _ what: Comment = "the awaited event", location: SourceLocation = #_sourceLocation)
+    func run(
+        until condition: () -> Bool, _ what: Comment = "the awaited event", location: SourceLocation = #_sourceLocation
+    )
         throws
     {
         let deadline = now + 20_000_000_000
@@ -64,16 +66,16 @@ func output(
         standardOutput: pipe.writing.raw, standardError: 2)
     adjust(&plan)
     let child = try ProcessSpawner.spawn(plan, useClone3: useClone3)
-    let reading = try pipe.closeWriting()
+    let reading = pipe.closeWriting()
     let bytes = try reading.readAll(limit: 1 << 20, subject: "child")
     return (String(decoding: bytes, as: UTF8.self), waitBlocking(child.pid))
 }
 
 extension Pipe {
     /// Keeps only the reading end, so that the child's death is the end of the file.
-    consuming func closeWriting() throws -> OwnedDescriptor {
-        let copy = try reading.duplicate()
-        return copy
+    consuming func closeWriting() -> OwnedDescriptor {
+        let end = reading
+        return end
     }
 }
 
@@ -88,7 +90,8 @@ func waitBlocking(_ pid: Int32) -> Linux.ExitStatus {
 
 /// Starts `sh -c script` without output, tracked by `children`.
 func shell(
-    _ script: String, children: Children, environment: [String: String] = [:], _ adjust: (inout SpawnPlan) -> Void = { _ in }
+    _ script: String, children: Children, environment: [String: String] = [:],
+    _ adjust: (inout SpawnPlan) -> Void = { _ in }
 ) throws -> Child {
     let null = try OwnedDescriptor.null()
     var environment = environment

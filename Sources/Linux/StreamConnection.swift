@@ -1,0 +1,137 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// The process at the other end of a Unix connection, as the kernel noted it at connect(2) (SO_PEERCRED).
+public struct PeerCredentials: Equatable, Sendable {
+    public var pid: Int32
+    public var uid: UInt32
+    public var gid: UInt32
+
+    public init(of descriptor: Int32) throws(SystemError) {
+        (pid, uid, gid) = (0, 0, 0)
+        try check(holdfast_peer_credentials(descriptor, &pid, &uid, &gid), "read credentials of peer")
+    }
+}
+
+/// A connected stream socket on the loop: bytes in by callback, bytes out by a queue. The control protocol stands on it.
+///
+/// Both directions are bounded: a peer that sends is read 64 KiB per round, one that does not read is cut off when more than
+/// `maximumQueue` bytes wait for it.
+public final class StreamConnection {
+    public enum End: Equatable, Sendable {
+        /// The peer has closed; what it sent before has been delivered.
+        case closedByPeer
+        case failed(SystemError)
+        /// It does not read what we send.
+        case tooSlow
+    }
+
+    public let maximumQueue: Int
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
+    private var queue: [UInt8] = []
+    private var sent = 0
+    private var closing = false
+    private var onBytes: ((UnsafeRawBufferPointer) -> Void)?
+    private var onEnd: ((End) -> Void)?
+
+    /// Takes a connected socket. `onBytes` gets a buffer that is valid during the call; `onEnd` comes once, last, and not after
+    /// `close` or `closeAfterSending`.
+    public init(
+        _ socket: consuming OwnedDescriptor, loop: EventLoop, maximumQueue: Int = 4 << 20,
+        onBytes: @escaping (UnsafeRawBufferPointer) -> Void, onEnd: @escaping (End) -> Void
+    ) throws(SystemError) {
+        self.maximumQueue = maximumQueue
+        try socket.setNonBlocking(true)
+        descriptor = socket
+        self.onBytes = onBytes
+        self.onEnd = onEnd
+        source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] ready in
+            withExtendedLifetime(self) { advance(ready) }
+        }
+    }
+
+    public func peerCredentials() throws(SystemError) -> PeerCredentials { try PeerCredentials(of: descriptor.raw) }
+
+    /// Bytes that wait for the peer to read.
+    public var queued: Int { queue.count - sent }
+
+    /// Sends now what the kernel takes and queues the rest.
+    public func send(_ bytes: some Collection<UInt8>) {
+        guard source != nil, !closing else { return }
+        queue += bytes
+        if flush() && queued > maximumQueue { end(.tooSlow) }
+    }
+
+    /// Ends when everything queued has been sent; what comes in meanwhile is dropped.
+    public func closeAfterSending() {
+        closing = true
+        onEnd = nil
+        onBytes = nil
+        if queued == 0 { close() }
+    }
+
+    /// Ends at once.
+    public func close() {
+        source?.cancel()
+        source = nil
+        onBytes = nil
+        onEnd = nil
+        // The descriptor closes with this object; the peer shall see the end now.
+        shutdown(descriptor.raw, Int32(SHUT_RDWR))
+    }
+
+    private func advance(_ ready: IOEvents) {
+        if ready.contains(.writable), !flush() { return }
+        if !ready.intersection([.readable, .hangUp, .error]).isEmpty { receive() }
+    }
+
+    private func receive() {
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
+            let count = recv(descriptor.raw, buffer.baseAddress, buffer.count, 0)
+            if count > 0 {
+                onBytes?(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            } else if count == 0 {
+                end(.closedByPeer)
+            } else if errno != EAGAIN && errno != EINTR {
+                end(.failed(SystemError("receive")))
+            }
+        }
+    }
+
+    /// False when the connection has ended by it.
+    private func flush() -> Bool {
+        while queued > 0 {
+            let count = queue.withUnsafeBytes { bytes in
+                Glibc.send(descriptor.raw, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EAGAIN { break }
+            guard count >= 0 else {
+                end(.failed(SystemError("send")))
+                return false
+            }
+            sent += count
+        }
+        if queued == 0 {
+            queue = []
+            sent = 0
+            if closing {
+                close()
+                return false
+            }
+        } else if sent > 1 << 16 {
+            queue.removeFirst(sent)
+            sent = 0
+        }
+        try? source?.setEvents(queued > 0 ? [.readable, .writable] : .readable)
+        return true
+    }
+
+    private func end(_ reason: End) {
+        let handler = onEnd
+        close()
+        handler?(reason)
+    }
+}

@@ -1,0 +1,268 @@
+import CSpawn
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Linux
+
+extension LinuxTests {
+    @Suite struct ProcessTests {
+        let loop: EventLoop
+        let children: Children
+
+        init() throws {
+            loop = try EventLoop()
+            children = Children(loop: loop)
+        }
+
+        @Test(
+            "the exit status of a child arrives as it was",
+            arguments: [
+                ("exit 0", Linux.ExitStatus.exited(0)), ("exit 7", .exited(7)),
+                ("kill -TERM $$", .signalled(.terminate, coreDumped: false)),
+            ])
+        func exitStatus(script: String, expected: Linux.ExitStatus) throws {
+            let child = try shell(script, children: children)
+            var status: Linux.ExitStatus?
+            let watch = try children.watch(child.handle) { status = $0 }
+            try loop.run(until: { status != nil })
+            #expect(status == expected)
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("a child is a zombie while its exit is dispatched, and gone right after")
+        func reapedAfterDispatch() throws {
+            let child = try shell("exit 3", children: children)
+            let pid = child.pid
+            var state: Character?
+            let watch = try children.watch(child.handle) { _ in state = ProcessFacts.read(pid)?.state }
+            try loop.run(until: { state != nil })
+            #expect(state == "Z")
+            #expect(ProcessFacts.read(pid) == nil)
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("a signal by handle reaches the process, and a gone process is ESRCH")
+        func signalByHandle() throws {
+            let child = try shell("exec sleep 1000", children: children)
+            var status: Linux.ExitStatus?
+            let watch = try children.watch(child.handle) { status = $0 }
+            try child.handle.send(.kill)
+            try loop.run(until: { status != nil })
+            #expect(status == .signalled(.kill, coreDumped: false))
+            #expect(throws: SystemError.self) { try child.handle.send(.terminate) }
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("the end of a process that is not our child is seen, with an unknown status")
+        func strangerExit() throws {
+            let scratch = try Scratch()
+            // The shell stays as the parent, so its background child is not ours.
+            let child = try shell(
+                "sleep 100 & echo $! > \(scratch("pid.tmp")); mv \(scratch("pid.tmp")) \(scratch("pid")); wait; exec sleep 1000",
+                children: children)
+            try loop.run(until: { scratch.read("pid") != nil })
+            let pid = try #require(scratch.read("pid").flatMap { Int32($0.dropLast()) })
+            let stranger = try ProcessHandle(pid: pid)
+            var status: Linux.ExitStatus?
+            let watch = try children.watch(stranger) { status = $0 }
+            try stranger.send(.kill)
+            try loop.run(until: { status != nil })
+            #expect(status == .unknown)
+            try child.handle.send(.kill)
+            _ = waitBlocking(child.pid)
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("orphans are reaped, our own children are left to their dispatch")
+        func orphans() throws {
+            holdfast_become_subreaper(1)
+            let scratch = try Scratch()
+            let child = try shell(
+                "(setsid sh -c 'echo $$ > \(scratch("t")); mv \(scratch("t")) \(scratch("pid"))') & exit 5",
+                children: children)
+            let pid = child.pid
+            var status: Linux.ExitStatus?
+            try loop.run(until: {
+                scratch.read("pid") != nil && ProcessFacts.read(pid)?.state == "Z"
+            })
+            let orphan = try #require(scratch.read("pid").flatMap { Int32($0.dropLast()) })
+            try loop.run(until: { [nil, "Z"].contains(ProcessFacts.read(orphan)?.state) })
+            children.reapOrphans()
+            #expect(ProcessFacts.read(pid)?.state == "Z", "ours has not been dispatched, so it is still there")
+            let watch = try children.watch(child.handle) { status = $0 }
+            try loop.run(until: { status != nil })
+            #expect(status == .exited(5))
+            // The pass that met our child went on after its dispatch.
+            #expect(ProcessFacts.read(orphan) == nil)
+            #expect(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD)
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("SIGCHLD starts the reaping of orphans, and an unknown child is one")
+        func reapsOnSignal() throws {
+            EventLoop.blockSignals([.child])
+            defer {
+                var set = sigset_t()
+                sigemptyset(&set)
+                sigaddset(&set, SIGCHLD)
+                pthread_sigmask(SIG_UNBLOCK, &set, nil)
+            }
+            try children.adoptOrphans()
+            let null = try OwnedDescriptor.null()
+            // Started behind the back of `children`, so it counts as an orphan.
+            let plan = SpawnPlan(
+                program: "/bin/true", arguments: ["true"], standardInput: null.raw, standardOutput: null.raw,
+                standardError: 2)
+            let child = try ProcessSpawner.spawn(plan)
+            let pid = child.pid
+            while ProcessFacts.read(pid)?.state != "Z" { sched_yield() }
+            // To this thread: other threads of the test process have not blocked it and may swallow the kernel's own.
+            pthread_kill(pthread_self(), SIGCHLD)
+            try loop.run(until: { ProcessFacts.read(pid) == nil })
+        }
+
+        @Test("start time and pid name a process; another start time is not it")
+        func startTimes() throws {
+            let own = try #require(ProcessFacts.startTime(of: getpid()))
+            _ = try ProcessHandle(pid: getpid(), startTime: own)
+            #expect(throws: SystemError.self) { _ = try ProcessHandle(pid: getpid(), startTime: own + 1) }
+            #expect(ProcessFacts.read(getpid())?.parent == getppid())
+            #expect(ProcessFacts(pid: 1, stat: Array("1 (a b) c) S 2 3".utf8)) == nil)
+            #expect(try #require(MemoryFacts.read(getpid())).resident > 1 << 20)
+            #expect(MemoryFacts.read(-1) == nil)
+        }
+    }
+
+    @Suite struct TreeTests {
+        let loop: EventLoop
+        let children: Children
+
+        init() throws {
+            loop = try EventLoop()
+            children = Children(loop: loop)
+            holdfast_become_subreaper(1)
+        }
+
+        static let cookie = "0123456789abcdef0123456789abcdef"
+
+        /// A service with a grandchild in a session of its own, and a third that also has another parent.
+        private struct Family: ~Copyable {
+            let child: Child
+            let others: [Int32]
+        }
+
+        private func family(_ tree: ProcessTree, _ scratch: Scratch) throws -> Family {
+            let script = """
+                setsid sh -c 'echo $$ > \(scratch("a.tmp")); mv \(scratch("a.tmp")) \(scratch("a")); exec sleep 1000' &
+                (setsid sh -c 'trap "" TERM; echo $$ > \(scratch("b.tmp")); mv \(scratch("b.tmp")) \(scratch("b")); exec sleep 1000' &)
+                exec sleep 1000
+                """
+            let child = try shell(script, children: children, environment: ["INVOCATION_ID": Self.cookie]) {
+                $0.cgroup = tree.spawnCgroup
+            }
+            tree.started(main: child.pid)
+            try loop.run(until: { scratch.read("a") != nil && scratch.read("b") != nil })
+            let others = ["a", "b"].compactMap { scratch.read($0).flatMap { Int32($0.dropLast()) } }
+            return Family(child: child, others: others)
+        }
+
+        @Test("grandchildren with sessions of their own die with the tree", arguments: [true, false])
+        func killsAll(useCgroups: Bool) throws {
+            let scratch = try Scratch()
+            let trees = ProcessTrees(name: "test-\(getpid())", useCgroups: useCgroups)
+            if useCgroups && !trees.usesCgroups { return }
+            let tree = try trees.make(name: "app@v1.service.1", cookie: Self.cookie)
+            let family = try family(tree, scratch)
+            let others = family.others
+            #expect(Set(tree.members()) == Set(others + [family.child.pid]))
+            #expect(!tree.isEmpty && tree.contains(family.child.pid) && !tree.contains(getpid()))
+
+            var status: Linux.ExitStatus?
+            var empty = false
+            let watch = try children.watch(family.child.handle) { status = $0 }
+            try tree.whenEmpty(loop: loop) { empty = true }
+            tree.killAll()
+            try loop.run(until: { empty && status != nil })
+            #expect(tree.isEmpty && tree.members().isEmpty)
+            for pid in others { #expect([nil, "Z"].contains(ProcessFacts.read(pid)?.state)) }
+            children.reapOrphans()
+            try tree.remove()
+            trees.remove()
+            if let path = trees.rootPath { #expect(access(path, F_OK) != 0) }
+            #expect(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD)
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("empty is said only when the last of those left over is gone", arguments: [true, false])
+        func emptyAfterLast(useCgroups: Bool) throws {
+            let scratch = try Scratch()
+            let trees = ProcessTrees(name: "test2-\(getpid())", useCgroups: useCgroups)
+            if useCgroups && !trees.usesCgroups { return }
+            let tree = try trees.make(name: "app.service", cookie: Self.cookie)
+            let family = try family(tree, scratch)
+            let others = family.others
+            var status: Linux.ExitStatus?
+            let watch = try children.watch(family.child.handle) { status = $0 }
+            try family.child.handle.send(.kill)
+            try loop.run(until: { status != nil })
+            // The main process is gone and reaped; the two others are found all the same.
+            #expect(Set(tree.members()) == Set(others))
+            var empty = false
+            try tree.whenEmpty(loop: loop) { empty = true }
+            tree.signalAll(.terminate)  // one obeys, one ignores it
+            try loop.run(until: { tree.members() == [others[1]] })
+            try loop.runOnce(timeout: 20_000)
+            #expect(!empty)
+            tree.signalAll(.kill)
+            try loop.run(until: { empty })
+            children.reapOrphans()
+            try tree.remove()
+            trees.remove()
+            withExtendedLifetime(watch) {}
+        }
+
+        @Test("an empty tree says so at once, and an exception is spared by a signal to all", arguments: [true, false])
+        func emptyAndExcept(useCgroups: Bool) throws {
+            let trees = ProcessTrees(name: "test3-\(getpid())", useCgroups: useCgroups)
+            if useCgroups && !trees.usesCgroups { return }
+            let tree = try trees.make(name: "cpu.stat", cookie: Self.cookie)
+            var empty = false
+            try tree.whenEmpty(loop: loop) { empty = true }
+            try loop.run(until: { empty })
+            let child = try shell("exec sleep 1000", children: children, environment: ["INVOCATION_ID": Self.cookie]) {
+                $0.cgroup = tree.spawnCgroup
+            }
+            tree.started(main: child.pid)
+            tree.signalAll(.kill, except: child.pid)
+            #expect(tree.members() == [child.pid])
+            tree.killAll()
+            #expect(waitBlocking(child.pid) == .signalled(.kill, coreDumped: false))
+            try loop.run(until: { tree.isEmpty })
+            try tree.remove()
+            trees.remove()
+        }
+
+        @Test("the cgroup is entered also where clone3 is missing")
+        func fallbackJoinsGroup() throws {
+            let trees = ProcessTrees(name: "test4-\(getpid())")
+            if !trees.usesCgroups { return }
+            let tree = try trees.make(name: "x", cookie: "")
+            let result = try output(of: ["/bin/cat", "/proc/self/cgroup"], useClone3: false) {
+                $0.cgroup = tree.spawnCgroup
+            }
+            #expect(result.text.contains("0::") && result.text.contains("/holdfast-test4-\(getpid())/x\n"))
+            let same = try output(of: ["/bin/cat", "/proc/self/cgroup"]) { $0.cgroup = tree.spawnCgroup }
+            #expect(same.text == result.text)
+            try tree.remove()
+            trees.remove()
+        }
+
+        @Test("a host that lets us make no cgroup is noticed, not failed on", .enabled(if: isRoot))
+        func unprivileged() throws {
+            try #require(seteuid(65534) == 0)
+            defer { seteuid(0) }
+            #expect(!ProcessTrees(name: "denied").usesCgroups)
+        }
+    }
+}
