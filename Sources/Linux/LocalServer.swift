@@ -54,7 +54,7 @@ public final class LocalServer {
         let descriptor = OwnedDescriptor(owning: try checkErrno(socket(AF_UNIX, type, 0), "create control socket"))
         if answers(path) { throw SystemError("listen on", path, .addressInUse) }
         unlink(path)
-        let bound = try withUnixAddress(path) { bind(descriptor.raw, $0, $1) }
+        let bound = try SocketAddress.unix(path: path).withSockaddr { bind(descriptor.raw, $0, $1) }
         try checkErrno(bound, "bind", path)
         if let group, chown(path, UInt32.max, group) != 0, geteuid() == 0 {
             throw SystemError("change group of", path, Errno(rawValue: errno))
@@ -70,7 +70,7 @@ public final class LocalServer {
         let number = socket(AF_UNIX, type, 0)
         guard number >= 0 else { return false }
         defer { close(number) }
-        let result = try? withUnixAddress(path) { connect(number, $0, $1) }
+        let result = try? SocketAddress.unix(path: path).withSockaddr { connect(number, $0, $1) }
         return result == 0 || (result == -1 && errno == EAGAIN)
     }
 
@@ -88,135 +88,9 @@ public final class LocalServer {
 
 /// A descriptor that a closure can hand over: closures cannot take noncopyable parameters through generic storage yet.
 public final class OwnedDescriptorBox {
-    public let descriptor: OwnedDescriptor
-    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-}
+    private var descriptor: OwnedDescriptor?
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = consume descriptor }
 
-/// One accepted connection: bytes in through a callback, bytes out through a bounded buffer.
-public final class LocalConnection {
-    public let peer: Peer
-    /// Bytes that may wait for a slow reader; beyond that it is cut off.
-    private let outputLimit: Int
-    private let box: OwnedDescriptorBox
-    private var source: IOSource?
-    private var output: [UInt8] = []
-    private var sent = 0
-    private var isReading = true
-    private var endsAfterOutput = false
-    private let received: ([UInt8]) -> Void
-    private let closed: () -> Void
-
-    /// `received` gets at most 16 KiB at a time; `closed` comes once, when the peer is gone or was cut off.
-    public init(
-        loop: EventLoop, _ box: OwnedDescriptorBox, peer: Peer, outputLimit: Int,
-        received: @escaping ([UInt8]) -> Void, closed: @escaping () -> Void
-    ) throws(SystemError) {
-        self.peer = peer
-        self.box = box
-        self.outputLimit = outputLimit
-        self.received = received
-        self.closed = closed
-        source = try loop.addIO(box.descriptor.raw, .readable, priority: .controlRequests) { [unowned self] events in
-            ready(events)
-        }
-    }
-
-    deinit { source?.cancel() }
-
-    private func ready(_ events: IOEvents) {
-        if events.contains(.writable) { flush() }
-        if events.contains(.readable), isReading { return read() }
-        // Not reading while an answer is worked on; that the peer hung up must be noticed all the same.
-        if events.contains(.hangUp) || events.contains(.error) { close() }
-    }
-
-    private func read() {
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        let count = Glibc.read(box.descriptor.raw, &buffer, buffer.count)
-        if count > 0 { return received(Array(buffer.prefix(count))) }
-        if count < 0, errno == EAGAIN || errno == EINTR { return }
-        close()
-    }
-
-    /// Stops and resumes reading; what is unread stays in the kernel, where it is bounded.
-    public func setReading(_ on: Bool) {
-        isReading = on
-        updateEvents()
-    }
-
-    /// Queues bytes; a peer that does not take them is cut off when too many wait.
-    public func send(_ bytes: [UInt8]) {
-        guard source != nil else { return }
-        output += bytes
-        flush()
-        if output.count - sent > outputLimit { close() }
-    }
-
-    /// Ends the connection when everything has been sent.
-    public func closeAfterOutput() {
-        endsAfterOutput = true
-        flush()
-    }
-
-    private func flush() {
-        while sent < output.count {
-            let count = output.withUnsafeBytes { bytes in
-                // MSG_NOSIGNAL: a peer that is gone is an error code, not a SIGPIPE.
-                Glibc.send(
-                    box.descriptor.raw, bytes.baseAddress?.advanced(by: sent), bytes.count - sent,
-                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
-            }
-            if count > 0 {
-                sent += count
-            } else if count < 0, errno == EINTR {
-                continue
-            } else if count < 0, errno == EAGAIN {
-                break
-            } else {
-                return close()
-            }
-        }
-        if sent == output.count {
-            output.removeAll(keepingCapacity: output.capacity <= 64 * 1024)
-            sent = 0
-            if endsAfterOutput { return close() }
-        } else if sent > 256 * 1024 {
-            output.removeSubrange(..<sent)
-            sent = 0
-        }
-        updateEvents()
-    }
-
-    private func updateEvents() {
-        var events: IOEvents = []
-        if isReading { events.insert(.readable) }
-        if sent < output.count { events.insert(.writable) }
-        try? source?.setEvents(events)
-    }
-
-    /// Ends it now.
-    public func close() {
-        guard let source else { return }
-        source.cancel()
-        self.source = nil
-        shutdown(box.descriptor.raw, Int32(SHUT_RDWR))
-        closed()
-    }
-}
-
-/// Calls `body` with `path` as a `sockaddr_un`; ENAMETOOLONG if it does not fit (107 bytes).
-func withUnixAddress<R>(
-    _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
-) throws(SystemError) -> R {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-        throw SystemError("use socket path", path, .fileNameTooLong)
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    let size = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count + 1)
-    return withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, size) }
-    }
+    /// The descriptor, once.
+    public func take() -> OwnedDescriptor? { descriptor.take() }
 }

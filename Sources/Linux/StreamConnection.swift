@@ -2,18 +2,6 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The process at the other end of a Unix connection, as the kernel noted it at connect(2) (SO_PEERCRED).
-public struct PeerCredentials: Equatable, Sendable {
-    public var pid: Int32
-    public var uid: UInt32
-    public var gid: UInt32
-
-    public init(of descriptor: Int32) throws(SystemError) {
-        (pid, uid, gid) = (0, 0, 0)
-        try check(holdfast_peer_credentials(descriptor, &pid, &uid, &gid), "read credentials of peer")
-    }
-}
-
 /// A connected stream socket on the loop: bytes in by callback, bytes out by a queue. The control protocol stands on it.
 ///
 /// Both directions are bounded: a peer that sends is read 64 KiB per round, one that does not read is cut off when more than
@@ -33,6 +21,7 @@ public final class StreamConnection {
     private var queue: [UInt8] = []
     private var sent = 0
     private var closing = false
+    private var isReading = true
     private var onBytes: ((UnsafeRawBufferPointer) -> Void)?
     private var onEnd: ((End) -> Void)?
 
@@ -52,7 +41,14 @@ public final class StreamConnection {
         }
     }
 
-    public func peerCredentials() throws(SystemError) -> PeerCredentials { try PeerCredentials(of: descriptor.raw) }
+    public func peer() throws(SystemError) -> Peer { try Peer(of: descriptor.raw) }
+
+    /// Stops and resumes reading; what is unread stays in the kernel, where it is bounded. That the peer has gone is
+    /// noticed all the same.
+    public func setReading(_ on: Bool) {
+        isReading = on
+        updateEvents()
+    }
 
     /// Bytes that wait for the peer to read.
     public var queued: Int { queue.count - sent }
@@ -84,7 +80,19 @@ public final class StreamConnection {
 
     private func advance(_ ready: IOEvents) {
         if ready.contains(.writable), !flush() { return }
-        if !ready.intersection([.readable, .hangUp, .error]).isEmpty { receive() }
+        if isReading {
+            if !ready.intersection([.readable, .hangUp, .error]).isEmpty { receive() }
+        } else if !ready.intersection([.hangUp, .error]).isEmpty {
+            // Level-triggered: whoever does not read must end it, or the loop spins.
+            end(.closedByPeer)
+        }
+    }
+
+    private func updateEvents() {
+        var events: IOEvents = []
+        if isReading { events.insert(.readable) }
+        if queued > 0 { events.insert(.writable) }
+        try? source?.setEvents(events)
     }
 
     private func receive() {
@@ -125,7 +133,7 @@ public final class StreamConnection {
             queue.removeFirst(sent)
             sent = 0
         }
-        try? source?.setEvents(queued > 0 ? [.readable, .writable] : .readable)
+        updateEvents()
         return true
     }
 

@@ -10,11 +10,15 @@ final class ControlSessions {
     struct CallID: Hashable { let number: UInt64 }
 
     private final class Session {
-        let connection: LocalConnection
+        let connection: StreamConnection
+        let peer: Peer
         var framer = MessageFramer(limit: MessageLimit.request)
         var call: (id: CallID, oneway: Bool, more: Bool)?
         var resumption: DeferredSource?
-        init(_ connection: LocalConnection) { self.connection = connection }
+        init(_ connection: StreamConnection, _ peer: Peer) {
+            self.connection = connection
+            self.peer = peer
+        }
     }
 
     /// More than this at once is a fault of somebody: the rest is refused.
@@ -48,10 +52,11 @@ final class ControlSessions {
         guard sessions.count < Self.connectionLimit else { return }
         lastSession += 1
         let id = lastSession
-        let connection = try? LocalConnection(
-            loop: loop, box, peer: peer, outputLimit: MessageLimit.reply,
-            received: { [unowned self] bytes in received(id, bytes) }, closed: { [unowned self] in closed(id) })
-        if let connection { sessions[id] = Session(connection) }
+        guard let descriptor = box.take() else { return }
+        let connection = try? StreamConnection(
+            descriptor, loop: loop, maximumQueue: MessageLimit.reply,
+            onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
+        if let connection { sessions[id] = Session(connection, peer) }
     }
 
     private func closed(_ id: UInt64) {
@@ -61,7 +66,13 @@ final class ControlSessions {
         left(call.id)
     }
 
-    private func received(_ id: UInt64, _ bytes: [UInt8]) {
+    /// Ends a session from our side.
+    private func end(_ id: UInt64) {
+        sessions[id]?.connection.close()
+        closed(id)
+    }
+
+    private func received(_ id: UInt64, _ bytes: UnsafeRawBufferPointer) {
         guard let session = sessions[id] else { return }
         session.framer.append(bytes)
         takeNext(id, session)
@@ -75,7 +86,7 @@ final class ControlSessions {
                 begin(try Call(message: message), id, session)
             } catch {
                 // Varlink has no reply for what is not Varlink.
-                return session.connection.close()
+                return end(id)
             }
         }
         if sessions[id] != nil { session.connection.setReading(session.call == nil) }
@@ -86,7 +97,7 @@ final class ControlSessions {
         let callID = CallID(number: lastCall)
         session.call = (callID, call.oneway, call.more)
         sessionOfCall[callID] = id
-        called(callID, call, session.connection.peer)
+        called(callID, call, session.peer)
     }
 
     /// Sends a reply. One that does not continue ends the call.
@@ -107,7 +118,7 @@ final class ControlSessions {
             guard let session = sessions[id] else { return }
             takeNext(id, session)
         }
-        if session.resumption == nil { session.connection.close() }
+        if session.resumption == nil { end(id) }
     }
 
     /// The caller takes more than one reply.

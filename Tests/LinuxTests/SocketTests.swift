@@ -242,8 +242,8 @@ extension LinuxTests {
             } onEnd: {
                 ends.append($0)
             }
-            #expect(try receiver.peerCredentials() == sender.peerCredentials())
-            #expect(try receiver.peerCredentials().pid == getpid())
+            #expect(try receiver.peer() == sender.peer())
+            #expect(try receiver.peer().pid == getpid())
             let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
             sender.send(bytes[..<1000])
             sender.send(bytes[1000...])
