@@ -74,9 +74,9 @@ final class FakeDaemon: Sendable {
                 guard let call = try? Call(message: message) else { return }
                 switch script[call.method] {
                 case nil: post(Reply(ControlError.methodNotFound(method: call.method)).encoded(), connection)
-                case .replies(let replies): replies.forEach { post($0.encoded(), connection) }
+                case .replies(let replies): for reply in replies { post(reply.encoded(), connection) }
                 case .hangUpAfter(let replies):
-                    replies.forEach { post($0.encoded(), connection) }
+                    for reply in replies { post(reply.encoded(), connection) }
                     return
                 case .garbage(let bytes): post(bytes, connection)
                 }

@@ -93,7 +93,7 @@ struct ProgressTextTests {
             ])
         #expect(
             text.liveLine(sinceEvent: 2.5)
-                == "  drain        2.5 s  waits for edge@v2.service, 3 connections left, 58 s to the deadline")
+                == "  drain        2.5 s  waits for edge@v2.service, 3 connections left, 58 s left")
         #expect(text.finish(total: 8.7) == ["  drain        3.1 s  told to drain"])
     }
 
