@@ -47,6 +47,11 @@ enum Interrupts {
             var byte: UInt8 = 0
             _ = write(interruptWriteEnd, &byte, 1)
         }
+        // Who started us may have had it blocked (thread pools do), and a mask survives execve.
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGINT)
+        sigprocmask(SIG_UNBLOCK, &set, nil)
     }
 }
 

@@ -11,8 +11,8 @@ struct Holdfastctl: ParsableCommand {
             Examples:
               holdfastctl status                 what runs
               holdfastctl swap site@v3           make release v3 of site the serving one
-              holdfastctl swap --hold site@v3    the same, but wait before the old one is told to leave
-              holdfastctl promote site           now
+              holdfastctl swap --hold site@v3    the same, but the old one stays until
+              holdfastctl promote site           this
               holdfastctl rollback site          back to the release before
               holdfastctl history site           who did what, and how it ended
 

@@ -13,8 +13,8 @@ enum SocketPath {
         if let option { return option }
         func set(_ name: String) -> String? { environment(name).flatMap { $0.isEmpty ? nil : $0 } }
         let own = set("XDG_RUNTIME_DIR").map { "\($0)/holdfast/\(Holdfast.socketName)" }
-        if user, let own { return own }
         if let socket = set("HOLDFAST_SOCKET") { return socket }
+        if user, let own { return own }
         // Who is not root and runs a supervisor means that one; --socket reaches the system's.
         if !isRoot, let own, exists(own) { return own }
         return "\(Holdfast.systemRuntimeDirectory)/\(Holdfast.socketName)"

@@ -11,8 +11,6 @@ struct SignalCommand: ControlCommand {
     @Argument(help: "SIGHUP, HUP or 1.") var signal: String
     @Argument(help: "Units; the suffix may be left out.") var names: [String]
 
-    func validate() throws { try required(names) }
-
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in
             let request = Request.signal(name: name, signal: signal, who: all ? .all : .main)

@@ -6,7 +6,7 @@ struct StatusCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show what runs: units, their generations and services.",
         discussion: """
-            Ends with 3 if something listed has failed or is crash-looping, with 4 if a unit is unknown or the daemon
+            Ends with 3 if something listed has failed or is crash-looping, with 4 if a unit is unknown or the daemon \
             cannot be reached. What was stopped on purpose is fine, unless --strict.
             """)
     @OptionGroup var global: GlobalOptions
@@ -29,7 +29,7 @@ struct HistoryCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "history", abstract: "Show who changed what serves, when, and how it ended; the newest first.")
     @OptionGroup var global: GlobalOptions
-    @Option(name: .shortAndLong, help: "How many entries at most; 0 for all.") var lines = 20
+    @Option(name: [.customShort("n"), .long], help: "How many entries at most; 0 for all.") var lines = 20
     @Argument(help: "A unit; all if none is named.") var name: String?
 
     func validate() throws {
@@ -73,8 +73,6 @@ struct CatCommand: ControlCommand {
         commandName: "cat", abstract: "Print the files that describe units, drop-ins included.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Units; the suffix may be left out.") var names: [String]
-
-    func validate() throws { try required(names) }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in

@@ -12,8 +12,6 @@ struct StartCommand: ControlCommand {
     @Flag(help: "If it turns out to be a swap: wait for promote or abort before the cutover.") var hold = false
     @Argument(help: severalNames) var names: [String]
 
-    func validate() throws { try required(names) }
-
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in
             try session.operate(.start(name: name, hold: hold), .start, name, untilHold: hold)
@@ -26,8 +24,6 @@ struct StopCommand: ControlCommand {
         commandName: "stop", abstract: "Stop units: what they have accepted is finished first.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames) var names: [String]
-
-    func validate() throws { try required(names) }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in
@@ -44,8 +40,6 @@ struct RestartCommand: ControlCommand {
     @Flag(help: "Stop first, then start; connections wait meanwhile.") var hard = false
     @Argument(help: severalNames) var names: [String]
 
-    func validate() throws { try required(names) }
-
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in
             try session.operate(.restart(name: name, hard: hard), .restart, name)
@@ -59,8 +53,6 @@ struct ReloadCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames) var names: [String]
 
-    func validate() throws { try required(names) }
-
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in
             try session.operate(.reload(name: name), .reload, name)
@@ -72,13 +64,13 @@ struct SwapCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "swap", abstract: "Replace what serves by a new generation, without losing a request.",
         discussion: """
-            The new generation starts beside the old one on the same sockets. When it is ready the old one is told to
+            The new generation starts beside the old one on the same sockets. When it is ready the old one is told to \
             finish and leave. If it is not, it is ended, the old one never noticed, and the reason is printed (exit 7).
 
             Examples:
               holdfastctl swap site@v3           release v3 of site@.target
               holdfastctl swap app               new configuration or binary of app.service
-              holdfastctl swap --hold site@v3    come back when it is ready; then promote or abort
+              holdfastctl swap --hold site@v3    come back when ready; promote or abort
             """)
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Wait for promote or abort before the cutover; this command ends when it is ready.") var hold = false
@@ -133,9 +125,4 @@ struct DrainCommand: ControlCommand {
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.drain(name: name, now: now), .drain, name)
     }
-}
-
-/// ArgumentParser takes an empty list for a repeated argument without a default as missing, but says so vaguely.
-func required(_ names: [String]) throws {
-    if names.isEmpty { throw ValidationError("Name at least one unit.") }
 }

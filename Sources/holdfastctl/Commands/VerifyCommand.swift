@@ -7,8 +7,8 @@ struct VerifyCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check unit files, without the daemon.",
         discussion: """
-            Names every directive that is unknown or not honoured, with file, line and column. Ends with 1 if there is
-            an error.
+            Names every directive that is unknown or not honoured, with file, line and column. Ends with 1 if \
+            there is an error.
 
             Examples:
               holdfastctl verify                     all units that are installed

@@ -59,10 +59,8 @@ struct ProgressText {
             parts.append(Self.message(event))
         }
         if let connections = event.connectionsLeft { parts.append(Text.counted(connections, "connection") + " left") }
-        if let left = event.secondsLeft {
-            let rest = Text.coarse(max(0, left - sinceEvent))
-            parts.append(event.phase == .soak ? "\(rest) to go" : "\(rest) to the deadline")
-        }
+        // Short on purpose: with a unit's name and connections it must fit 80 columns.
+        if let left = event.secondsLeft { parts.append("\(Text.coarse(max(0, left - sinceEvent))) left") }
         let text = line(event.phase, event.elapsed - phaseBegan + sinceEvent, parts.joined(separator: ", "))
         // A line that fills the last column makes some terminals wrap, and then it cannot be drawn over.
         return screen.paint(Text.cut(text, width - 1), .cyan)
