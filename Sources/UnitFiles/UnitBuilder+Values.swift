@@ -3,7 +3,10 @@
 extension UnitBuilder {
     /// Reports a value that cannot be read.
     mutating func reject(_ assignment: Assignment, _ error: ValueError, _ policy: Policy) {
-        if policy == .fatal { isUsable = false }
+        if policy == .fatal {
+            isUsable = false
+            if assignment.key == "ExecStart" || assignment.key == "ListenStream" { hasRefusedEssential = true }
+        }
         diagnostics.append(
             Diagnostic(
                 .error, error.code, at: assignment.location(at: error.offset), directive: assignment.key,

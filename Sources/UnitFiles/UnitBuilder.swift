@@ -26,6 +26,8 @@ struct UnitBuilder {
     private var firstFile: SourceLocation
     /// A `Type=` that has no ExecStart= by nature was named (and refused).
     var isOneshot = false
+    /// The value without which the unit makes no sense was refused: that it is missing then is no second problem.
+    var hasRefusedEssential = false
 
     init(name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?) {
         self.name = name
@@ -101,6 +103,7 @@ struct UnitBuilder {
     /// Reports that the unit lacks something.
     mutating func missing(_ directive: String, _ message: String) {
         isUsable = false
+        guard !hasRefusedEssential else { return }
         diagnostics.append(
             Diagnostic(.error, .missingDirective, at: ownSection ?? firstFile, directive: directive, message))
     }
@@ -156,7 +159,10 @@ struct UnitBuilder {
         if isOurs || DirectiveTable.isSystemd(key, in: section) {
             // A socket that listens on half of what it names is not that socket.
             let fatal = section == .socket && key.hasPrefix("Listen")
-            if fatal { isUsable = false }
+            if fatal {
+                isUsable = false
+                hasRefusedEssential = true
+            }
             diagnostics.append(
                 Diagnostic(
                     fatal ? .error : .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,

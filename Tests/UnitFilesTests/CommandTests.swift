@@ -121,7 +121,7 @@ struct CommandTests {
     func unknownValue() throws {
         let unit = try load("app.service", "[Service]\nExecStart=/bin/app --host=%H\n")
         #expect(unit.unit == nil)
-        #expect(unit.diagnostics.map(\.location) == [SourceLocation(file: "/etc/holdfast/units/app.service", line: 2, column: 29)])
+        #expect(unit.diagnostics.map(\.location) == [SourceLocation(file: "/etc/holdfast/units/app.service", line: 2, column: 27)])
         #expect(codes(unit.diagnostics) == [.unknownSpecifier])
     }
 }
