@@ -127,7 +127,8 @@ struct ExecCommandReader {
                 prefixes: prefixes, path: path, location: assignment.location(at: first.offset))
             if ownName {
                 guard !reader.takeSeparator(";"), let word = try reader.next() else {
-                    throw ValueError("expected the name for argv[0] after the program, because of \"@\"", at: rest.offset)
+                    throw ValueError(
+                        "expected the name for argv[0] after the program, because of \"@\"", at: rest.offset)
                 }
                 command.argv0 = try expander.expand(word)
             }
@@ -177,7 +178,9 @@ struct ExecCommandReader {
             throw ValueError("\"\(text)\" is a directory, expected a program", at: word.offset)
         }
         if text.utf8.first == UInt8(ascii: "/") {
-            guard text.utf8.count < 4096 else { throw ValueError("the path is longer than 4095 bytes", at: word.offset) }
+            guard text.utf8.count < 4096 else {
+                throw ValueError("the path is longer than 4095 bytes", at: word.offset)
+            }
             return Value.simplified(text)
         }
         guard !text.utf8.contains(UInt8(ascii: "/")), text != ".", text != "..", text.utf8.count <= 255 else {

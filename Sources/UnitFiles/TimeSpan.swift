@@ -29,7 +29,9 @@ public enum TimeSpan {
     /// Month and year are fixed lengths: 30.44 and 365.25 days.
     private static let units: [String: Int64] = {
         var units: [String: Int64] = [:]
-        func add(_ names: String, _ length: Int64) { for name in names.split(separator: " ") { units[String(name)] = length } }
+        func add(_ names: String, _ length: Int64) {
+            for name in names.split(separator: " ") { units[String(name)] = length }
+        }
         add("usec us \u{B5}s \u{3BC}s", microsecond)
         add("msec ms", 1000)
         add("seconds second sec s", second)

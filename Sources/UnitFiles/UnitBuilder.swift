@@ -129,7 +129,8 @@ struct UnitBuilder {
         let names = UnitSectionName.allCases.filter { $0.belongs(to: name.kind) }.map(\.rawValue)
         let near = header.name == "Swap" ? "X-Swap" : EditDistance.closest(to: header.name, in: names)
         let foreign = DirectiveTable.foreignSections.contains(header.name)
-        let message = foreign
+        let message =
+            foreign
             ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
             : "unknown section [\(header.name)], it is ignored"
         diagnostics.append(
@@ -191,7 +192,8 @@ struct UnitBuilder {
             }
             return
         }
-        let near = EditDistance.closest(to: key, in: section.honoured)
+        let near =
+            EditDistance.closest(to: key, in: section.honoured)
             ?? EditDistance.closest(to: key, in: DirectiveTable.names(in: section).sorted())
         diagnostics.append(
             Diagnostic(

@@ -105,7 +105,8 @@ struct CommandTests {
             ("%H", "web1.example.org"), ("%i", "x-y"), ("%I", "x/y"), ("%j", "a\\x2db"), ("%J", "a-b"), ("%l", "web1"),
             ("%L", "/var/log"), ("%m", "ma"), ("%M", "ii"), ("%n", "my-a\\x2db@x-y.service"),
             ("%N", "my-a\\x2db@x-y"), ("%o", "debian"), ("%p", "my-a\\x2db"), ("%P", "my/a-b"), ("%q", "web1"),
-            ("%s", "/bin/zsh"), ("%S", "/var/lib"), ("%t", "/tmp/run"), ("%T", "/tmp"), ("%u", "deploy"), ("%U", "1000"),
+            ("%s", "/bin/zsh"), ("%S", "/var/lib"), ("%t", "/tmp/run"), ("%T", "/tmp"), ("%u", "deploy"),
+            ("%U", "1000"),
             ("%v", "6.1.0"), ("%V", "/var/tmp"), ("%w", "12"), ("%W", "server"), ("%y", "/etc/u/my@.service"),
             ("%Y", "/etc/u"), ("%%", "%"), ("a%%i%ib", "a%ix-yb"), ("50%", "50%"),
         ]
@@ -121,7 +122,10 @@ struct CommandTests {
     func unknownValue() throws {
         let unit = try load("app.service", "[Service]\nExecStart=/bin/app --host=%H\n")
         #expect(unit.unit == nil)
-        #expect(unit.diagnostics.map(\.location) == [SourceLocation(file: "/etc/holdfast/units/app.service", line: 2, column: 27)])
+        #expect(
+            unit.diagnostics.map(\.location) == [
+                SourceLocation(file: "/etc/holdfast/units/app.service", line: 2, column: 27)
+            ])
         #expect(codes(unit.diagnostics) == [.unknownSpecifier])
     }
 }

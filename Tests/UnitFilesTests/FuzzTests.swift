@@ -5,10 +5,14 @@ import Testing
 @Suite("Bad input never crashes")
 struct FuzzTests {
     private static let pieces = [
-        "[Unit]", "[Service]", "[Socket]", "[X-Swap]", "[", "]", "=", "\n", "\n\n", "\\\n", "\r\n", "\\", "\"", "'", "%", "%i", "%t",
-        "$", "${", "}", "#", ";", " ; ", " ", "\t", "\u{0}", "\u{1B}", "é", "😀", "\u{FEFF}", "-", "@", "+", "!", ":", "/", ".", "..",
-        "0", "9", "18446744073709551616", "infinity", "1y", "99999999999w", "\\x41", "\\x", "\\u12", "\\777", "KMGT", "[::1]:80",
-        "127.0.0.1:0", "app@%i.service", "a.socket", ".service", "@.target", "exec ", "http ", "tcp ", "SIGTERM", "RTMIN+9",
+        "[Unit]", "[Service]", "[Socket]", "[X-Swap]", "[", "]", "=", "\n", "\n\n", "\\\n", "\r\n", "\\", "\"", "'",
+        "%", "%i", "%t",
+        "$", "${", "}", "#", ";", " ; ", " ", "\t", "\u{0}", "\u{1B}", "é", "😀", "\u{FEFF}", "-", "@", "+", "!", ":",
+        "/", ".", "..",
+        "0", "9", "18446744073709551616", "infinity", "1y", "99999999999w", "\\x41", "\\x", "\\u12", "\\777", "KMGT",
+        "[::1]:80",
+        "127.0.0.1:0", "app@%i.service", "a.socket", ".service", "@.target", "exec ", "http ", "tcp ", "SIGTERM",
+        "RTMIN+9",
     ]
     private static let keys = UnitSectionName.allCases.flatMap(\.honoured)
 
@@ -22,7 +26,8 @@ struct FuzzTests {
                 let at = Int.random(in: 0..<scalars.count, using: &random)
                 switch Int.random(in: 0..<3, using: &random) {
                 case 0: scalars.removeSubrange(at..<min(scalars.count, at + Int.random(in: 1...9, using: &random)))
-                case 1: scalars.insert(contentsOf: (Self.pieces.randomElement(using: &random) ?? "").unicodeScalars, at: at)
+                case 1:
+                    scalars.insert(contentsOf: (Self.pieces.randomElement(using: &random) ?? "").unicodeScalars, at: at)
                 default: scalars[at] = Unicode.Scalar(UInt8.random(in: 0...255, using: &random))
                 }
                 text = ""
@@ -49,7 +54,8 @@ struct FuzzTests {
             let loaded = loader([unit.identity.description: text, "b.service.d/x.conf": text]).load(unit)
             for diagnostic in loaded.diagnostics where diagnostic.location.line > 0 {
                 let location = diagnostic.location
-                let isInside = location.line <= lines.count && location.column >= 1
+                let isInside =
+                    location.line <= lines.count && location.column >= 1
                     && location.column <= lines[location.line - 1].count { $0 & 0xC0 != 0x80 } + 1
                 if !isInside { Issue.record("\(diagnostic) is outside of \(text.debugDescription)") }
             }
@@ -81,7 +87,9 @@ struct FuzzTests {
     @Test("random sets of units: resolving and verifying ends, without a crash", arguments: 0..<4)
     func resolver(seed: Int) throws {
         var random = Seeded(UInt64(seed) &+ 2000)
-        let names = ["a@.service", "b@.service", "c.service", "a@.socket", "d.socket", "s@.target", "t.target", "u@.target"]
+        let names = [
+            "a@.service", "b@.service", "c.service", "a@.socket", "d.socket", "s@.target", "t.target", "u@.target",
+        ]
         for _ in 0..<100 {
             var files: [String: String] = [:]
             for file in names where Int.random(in: 0..<5, using: &random) > 0 {
@@ -91,7 +99,9 @@ struct FuzzTests {
                     }.joined(separator: " ")
                 }
                 var text = "[Unit]\nWants=\(some())\nRequires=\(some())\nAfter=\(some())\nBefore=\(some())\n"
-                if file.hasSuffix("service") { text += "[Service]\nExecStart=/x\nSockets=\(some())\nX-Upstreams=\(some())\n" }
+                if file.hasSuffix("service") {
+                    text += "[Service]\nExecStart=/x\nSockets=\(some())\nX-Upstreams=\(some())\n"
+                }
                 if file.hasSuffix("socket") { text += "[Socket]\nListenStream=80\n" }
                 if Bool.random(using: &random) { text += "[X-Swap]\n" }
                 files[file] = text.split(separator: "\n").filter { !$0.hasSuffix("=") }.joined(separator: "\n")

@@ -5,7 +5,9 @@ import UnitFiles
 struct LoaderTests {
     private let paths = ["/etc/u", "/run/u", "/usr/u"]
 
-    private func text(_ description: String) -> String { "[Unit]\nDescription=\(description)\n[Service]\nExecStart=/x\n" }
+    private func text(_ description: String) -> String {
+        "[Unit]\nDescription=\(description)\n[Service]\nExecStart=/x\n"
+    }
 
     private func described(_ files: [String: String], _ unit: String) throws -> String? {
         loader(files, searchPath: paths).load(try name(unit)).unit?.definition.unit.description
@@ -63,7 +65,10 @@ struct LoaderTests {
         let files = ["/etc/u/a.service": text("0"), "/etc/u/a.service.d/swap.conf": "[X-Swap]\nSoakSec=1\nBad=2"]
         let loaded = loader(files, searchPath: paths).load(try name("a.service"))
         #expect(loaded.service?.swap?.soak == .seconds(1))
-        #expect(loaded.diagnostics.map(\.location) == [SourceLocation(file: "/etc/u/a.service.d/swap.conf", line: 3, column: 1)])
+        #expect(
+            loaded.diagnostics.map(\.location) == [
+                SourceLocation(file: "/etc/u/a.service.d/swap.conf", line: 3, column: 1)
+            ])
     }
 
     @Test("an empty file, or a link to /dev/null, masks what stands below")
@@ -113,7 +118,10 @@ struct LoaderTests {
     @Test("all names are listed once, sorted; bad ones are named")
     func allNames() {
         let all = loader(
-            ["/etc/u/b.service": "x", "/usr/u/b.service": "x", "/usr/u/a@.socket": "x", "/etc/u/readme.md": "x", "/etc/u/b ad.service": "x"],
+            [
+                "/etc/u/b.service": "x", "/usr/u/b.service": "x", "/usr/u/a@.socket": "x", "/etc/u/readme.md": "x",
+                "/etc/u/b ad.service": "x",
+            ],
             searchPath: paths)
         #expect(all.allNames().map(\.description) == ["a@.socket", "b.service"])
         #expect(codes(all.nameDiagnostics) == [.invalidUnitName])
@@ -122,7 +130,9 @@ struct LoaderTests {
     @Test("short names")
     func shortNames() throws {
         let all = loader(
-            Site.files.merging(["both.service": "x", "both.target": "x", "web.socket": "x", "web.service": "x"]) { a, _ in a })
+            Site.files.merging(["both.service": "x", "both.target": "x", "web.socket": "x", "web.service": "x"]) {
+                a, _ in a
+            })
         func resolve(_ text: String, _ kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> String {
             switch all.resolve(shortName: text, kinds: kinds) {
             case .success(let name): name.description

@@ -20,7 +20,8 @@ struct ResolverTests {
     @Test("DESIGN.md's site: backend before proxy, and who uses what")
     func site() throws {
         let site = try definition(Site.files, "site@v2.target")
-        #expect(site.identity.description == "site@.target" && site.release == "v2" && site.isSwappable && site.isUsable)
+        #expect(
+            site.identity.description == "site@.target" && site.release == "v2" && site.isSwappable && site.isUsable)
         #expect(site.diagnostics == [])
         #expect(texts(site.services.map(\.name)) == ["app@v2.service", "edge@v2.service"])
         #expect(site.settings.soak == .seconds(5) && site.settings.strategy == .overlap)
@@ -80,7 +81,9 @@ struct ResolverTests {
         }
     }
 
-    @Test("services of their own: with [X-Swap] a swap unit, without it plain, an instance of a swapped template a release")
+    @Test(
+        "services of their own: with [X-Swap] a swap unit, without it plain, an instance of a swapped template a release"
+    )
     func services() throws {
         let files = [
             "a.service": service(swap: "SoakSec=2"), "b.service": service(unit: "Wants=a.service gone.service"),
@@ -113,7 +116,8 @@ struct ResolverTests {
     @Test("what else is wanted is a dependency; targets without [X-Swap] are walked through")
     func dependencies() throws {
         let files = with([
-            "site@.target": "[Unit]\nWants=app@%i.service inner@%i.target metrics.service plain.service network-online.target\n[X-Swap]",
+            "site@.target":
+                "[Unit]\nWants=app@%i.service inner@%i.target metrics.service plain.service network-online.target\n[X-Swap]",
             "inner@.target": "[Unit]\nWants=edge@%i.service other@%i.target",
             "other@.target": "[Unit]\nWants=never@%i.service\n[X-Swap]", "never@.service": service(),
             "metrics.service": service(), "plain.service": service(unit: "Wants=deep.service", swap: ""),
@@ -176,7 +180,10 @@ struct ResolverTests {
             (["edge@.service": service("X-Upstreams=gone.socket")], .missingSocket),
             (["app@.service": service(swap: "ReadyProbe=tcp gone.socket")], .missingSocket),
             (["app@.service": "", "site@.target": Site.target.replacing("Wants", with: "Requires")], .unusableUnit),
-            (["site@.target": Site.target.replacing("[X-Swap]", with: "Requires=gone.service\n[X-Swap]")], .missingUnit),
+            (
+                ["site@.target": Site.target.replacing("[X-Swap]", with: "Requires=gone.service\n[X-Swap]")],
+                .missingUnit
+            ),
         ] {
             let site = try definition(with(changes), "site@v2.target")
             #expect(!site.isUsable && codes(site.diagnostics).contains(code), "\(changes)")
@@ -207,7 +214,10 @@ struct ResolverTests {
         var random = Seeded(7)
         for _ in 0..<200 {
             let count = Int.random(in: 2...12, using: &random)
-            var files = ["g.target": "[Unit]\nWants=" + (0..<count).map { "s\($0).service" }.joined(separator: " ") + "\n[X-Swap]"]
+            var files = [
+                "g.target": "[Unit]\nWants=" + (0..<count).map { "s\($0).service" }.joined(separator: " ")
+                    + "\n[X-Swap]"
+            ]
             var pairs: [(Int, Int)] = []
             let rank = (0..<count).shuffled(using: &random)
             for index in 0..<count {
@@ -223,7 +233,8 @@ struct ResolverTests {
                 files["s\(index).service"] = service(unit: lines, swap: "")
             }
             let group = try definition(files, "g.target")
-            let position = Dictionary(uniqueKeysWithValues: texts(group.services.map(\.name)).enumerated().map { ($1, $0) })
+            let position = Dictionary(
+                uniqueKeysWithValues: texts(group.services.map(\.name)).enumerated().map { ($1, $0) })
             #expect(position.count == count)
             for (first, second) in pairs {
                 let places = (try #require(position["s\(first).service"]), try #require(position["s\(second).service"]))
@@ -233,7 +244,10 @@ struct ResolverTests {
         let chain = 5000
         var files = ["g.target": "[Unit]\nWants=c@0.service\n[X-Swap]"]
         files["g@.target"] = "[Unit]\nWants=s0@%i.service\n[X-Swap]"
-        for index in 0..<chain { files["s\(index)@.service"] = service(unit: "Wants=s\(index + 1)@%i.service\nAfter=s\(index + 1)@%i.service") }
+        for index in 0..<chain {
+            files["s\(index)@.service"] = service(
+                unit: "Wants=s\(index + 1)@%i.service\nAfter=s\(index + 1)@%i.service")
+        }
         files["s\(chain)@.service"] = service()
         let group = try definition(files, "g@v.target")
         #expect(group.services.count == chain + 1 && group.services.first?.name.description == "s\(chain)@v.service")
@@ -244,7 +258,8 @@ struct ResolverTests {
         let files = [
             "a.service": service("Sockets=z.socket y.socket"), "a.socket": "[Socket]\nListenStream=1",
             "z.socket": "[Socket]\nListenStream=2", "y.socket": "[Socket]\nListenStream=3",
-            "k.socket": "[Socket]\nListenStream=4\nService=a.service", "b.socket": "[Socket]\nListenStream=5\nService=c.service",
+            "k.socket": "[Socket]\nListenStream=4\nService=a.service",
+            "b.socket": "[Socket]\nListenStream=5\nService=c.service",
             "b.service": service(),
         ]
         let a = try definition(files, "a.service")

@@ -22,7 +22,9 @@ func load(_ unit: String, _ text: String) throws -> LoadedUnit {
 }
 
 /// A service whose `[Service]` has `ExecStart=` and these lines.
-func service(_ lines: String) throws -> LoadedUnit { try load("app.service", "[Service]\nExecStart=/bin/app\n" + lines) }
+func service(_ lines: String) throws -> LoadedUnit {
+    try load("app.service", "[Service]\nExecStart=/bin/app\n" + lines)
+}
 
 func codes(_ diagnostics: [Diagnostic]) -> [DiagnosticCode] { diagnostics.map(\.code) }
 

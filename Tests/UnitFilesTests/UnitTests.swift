@@ -4,7 +4,9 @@ import Testing
 
 @Suite("Typed units")
 struct UnitTests {
-    @Test("DESIGN.md's five example units load without a word", arguments: ["site@v2.target", "http.socket", "app@v2.socket", "app@v2.service", "edge@v2.service"])
+    @Test(
+        "DESIGN.md's five example units load without a word",
+        arguments: ["site@v2.target", "http.socket", "app@v2.socket", "app@v2.service", "edge@v2.service"])
     func designExamples(unit: String) throws {
         let loaded = loader(Site.files).load(try name(unit))
         #expect(loaded.diagnostics == [] && loaded.unit != nil)
@@ -19,15 +21,17 @@ struct UnitTests {
         #expect(edge.upstreams.map(\.name.description) == ["app@v2.socket"])
         #expect(edge.unit.after.map(\.name.description) == ["app@v2.service"])
         #expect(edge.drainSignal == .user1)
-        #expect(edge.execStart.first?.expanded(with: [:]) == ["/usr/sbin/haproxy", "-Ws", "-f", "/srv/site/v2/haproxy.cfg"])
+        #expect(
+            edge.execStart.first?.expanded(with: [:]) == ["/usr/sbin/haproxy", "-Ws", "-f", "/srv/site/v2/haproxy.cfg"])
         let app = try #require(all.load(try name("app@v2.service")).service)
         #expect(app.environmentFiles.map(\.path) == ["/etc/site/v2.env"] && app.environmentFiles[0].mayBeMissing)
         #expect(app.swap?.readyProbe?.method == .http(.socket(try name("app@v2.socket")), path: "/healthz"))
         let http = try #require(all.load(try name("http.socket")).socket)
         #expect(http.scope == .shared && http.backlog == 4096 && http.fileDescriptorName == "http")
         #expect(http.listenStream.map(\.address.description) == ["0.0.0.0:80"])
-        let private_ = try #require(all.load(try name("app@v2.socket")).socket)
-        #expect(private_.scope == .generation && private_.listenStream.map(\.address) == [.unix("/run/site/app-v2.sock")])
+        let own = try #require(all.load(try name("app@v2.socket")).socket)
+        #expect(
+            own.scope == .generation && own.listenStream.map(\.address) == [.unix("/run/site/app-v2.sock")])
         let target = try #require(all.load(try name("site@v2.target")).target)
         #expect(target.swap?.soak == .seconds(5) && target.swap?.strategy == nil)
         #expect(target.sources == [UnitSource(path: "/etc/holdfast/units/site@.target", text: Site.target)])
@@ -49,7 +53,8 @@ struct UnitTests {
         let swap = SwapSection()
         #expect(swap.effectiveReadyTimeout == .after(.seconds(30)) && swap.effectiveSoak == .seconds(1))
         #expect(swap.effectiveDrainTimeout == .after(.seconds(60)) && swap.effectiveStrategy == .overlap)
-        #expect(swap.effectiveReadyProbeInterval == .milliseconds(500) && swap.effectiveReadyProbeTimeout == .seconds(5))
+        #expect(
+            swap.effectiveReadyProbeInterval == .milliseconds(500) && swap.effectiveReadyProbeTimeout == .seconds(5))
     }
 
     @Test("every honoured directive of [Service] is read")
@@ -110,11 +115,17 @@ struct UnitTests {
         #expect(unit.unit.description == "The app of app" && unit.unit.documentation.count == 2)
         #expect(unit.unit.startLimitInterval == .after(.seconds(60)) && unit.unit.startLimitBurst == 3)
         #expect(unit.type == .exec && unit.execStartPre.first?.prefixes.ignoreFailure == true)
-        let lists = [unit.execCondition, unit.execStart, unit.execStartPost, unit.execReload, unit.execStop, unit.execStopPost]
-        #expect(lists.map { $0.map(\.path) } == [["/bin/cond"], ["/bin/app"], ["/bin/post"], ["/bin/kill"], ["/bin/stop"], ["/bin/after"]])
+        let lists = [
+            unit.execCondition, unit.execStart, unit.execStartPost, unit.execReload, unit.execStop, unit.execStopPost,
+        ]
+        #expect(
+            lists.map { $0.map(\.path) } == [
+                ["/bin/cond"], ["/bin/app"], ["/bin/post"], ["/bin/kill"], ["/bin/stop"], ["/bin/after"],
+            ])
         #expect(unit.restart == .onAbnormal && unit.restartDelay == .seconds(2))
         #expect(unit.timeoutStart == .infinite && unit.timeoutStop == .after(.seconds(10)))
-        #expect(unit.killSignal == .quit && unit.finalKillSignal == .abort && unit.killMode == .mixed && !unit.sendSIGKILL)
+        #expect(
+            unit.killSignal == .quit && unit.finalKillSignal == .abort && unit.killMode == .mixed && !unit.sendSIGKILL)
         #expect(unit.user == "deploy" && unit.group == "33" && unit.supplementaryGroups == ["a", "b", "c"])
         #expect(unit.workingDirectory == WorkingDirectory(.home, mayBeMissing: true))
         #expect(unit.environment.map { "\($0.name)=\($0.value)" } == ["A=b c", "D=e", "F=app.service"])
@@ -171,7 +182,8 @@ struct UnitTests {
                 """
             ).service?.swap)
         #expect(swap.readyTimeout == .infinite && swap.soak == .zero && swap.drainTimeout == .after(.seconds(120)))
-        #expect(swap.strategy == .queue && swap.readyProbeInterval == .seconds(1) && swap.readyProbeTimeout == .seconds(2))
+        #expect(
+            swap.strategy == .queue && swap.readyProbeInterval == .seconds(1) && swap.readyProbeTimeout == .seconds(2))
         #expect(swap.drainSignal == Signal(validating: 28))
         guard case .exec(let command)? = swap.readyProbe?.method else {
             Issue.record("no exec probe")
@@ -231,7 +243,8 @@ struct UnitTests {
             ("Type=forking", .unsupportedValue, false), ("Type=notfy", .invalidValue, false),
             ("Sockets=a.service", .invalidValue, false), ("UMask=9", .invalidValue, false),
             ("StandardOutput=tty", .unsupportedValue, false), ("WorkingDirectory=x", .invalidValue, false),
-            ("ExecStart=/bin/second", .invalidValue, false), ("[X-Swap]\nReadyProbe=htp a.socket /", .invalidValue, false),
+            ("ExecStart=/bin/second", .invalidValue, false),
+            ("[X-Swap]\nReadyProbe=htp a.socket /", .invalidValue, false),
             ("[X-Swap]\nReadyProbe=http a.socket", .invalidValue, false), ("[X-Swap]\nSoakSec=x", .invalidValue, false),
             ("[X-Swap]\nReadyTimeoutSec=0", .invalidValue, false), ("[X-Swap]\nStrategy=both", .invalidValue, false),
             ("[X-Swap]\nReadyProbe=tcp a.socket b", .invalidValue, false),
@@ -246,14 +259,16 @@ struct UnitTests {
     @Test(
         "names that are not honoured",
         arguments: [
-            ("PrivateTmp=yes", .unsupportedDirective, .warning, nil), ("ExecStrat=/x", .unknownDirective, .error, "ExecStart="),
+            ("PrivateTmp=yes", .unsupportedDirective, .warning, nil),
+            ("ExecStrat=/x", .unknownDirective, .error, "ExecStart="),
             ("execstart=/x", .unknownDirective, .error, "ExecStart="), ("Nonsense=1", .unknownDirective, .error, nil),
             ("After=x.service", .unknownDirective, .error, "After= in [Unit]"),
             ("ListenStream=80", .unknownDirective, .error, "ListenStream= in [Socket]"),
             ("X-Upstrems=a.socket", .unknownDirective, .warning, "X-Upstreams="),
             ("X-Scope=shared", .unknownDirective, .warning, "X-Scope= in [Socket]"),
             ("X-Handoff=nginx", .unsupportedDirective, .warning, nil),
-            ("[X-Swp]\nA=b", .unknownSection, .warning, "[X-Swap]"), ("[Swap]\nA=b", .unknownSection, .error, "[X-Swap]"),
+            ("[X-Swp]\nA=b", .unknownSection, .warning, "[X-Swap]"),
+            ("[Swap]\nA=b", .unknownSection, .error, "[X-Swap]"),
             ("[Servcie]\nA=b", .unknownSection, .error, "[Service]"), ("[Socket]\nA=b", .unknownSection, .error, nil),
             ("[X-Swap]\nSoakSecs=1", .unknownDirective, .error, "SoakSec="),
             ("[Unit]\nWants=data.mount", .unsupportedUnitKind, .warning, nil),
@@ -266,7 +281,12 @@ struct UnitTests {
         #expect(unit.unit != nil)
     }
 
-    @Test("other people's X- names are ignored without a word", arguments: ["X-Team=web", "[X-Deploy]\nA=b", "[X-Swap]\nX-Foo=1", "[Unit]\nX-Owner=me", "[Unit]\nAfter=data.mount network.target"])
+    @Test(
+        "other people's X- names are ignored without a word",
+        arguments: [
+            "X-Team=web", "[X-Deploy]\nA=b", "[X-Swap]\nX-Foo=1", "[Unit]\nX-Owner=me",
+            "[Unit]\nAfter=data.mount network.target",
+        ])
     func foreignNames(lines: String) throws {
         let unit = try service(lines)
         #expect(unit.diagnostics == [] && unit.unit != nil)

@@ -4,7 +4,12 @@ import Testing
 
 @Suite("Values")
 struct ValueTests {
-    @Test("booleans", arguments: [("1", true), ("yes", true), ("TRUE", true), ("on", true), ("0", false), ("no", false), ("false", false), ("Off", false)] as [(String, Bool)])
+    @Test(
+        "booleans",
+        arguments: [
+            ("1", true), ("yes", true), ("TRUE", true), ("on", true), ("0", false), ("no", false), ("false", false),
+            ("Off", false),
+        ] as [(String, Bool)])
     func booleans(text: String, expected: Bool) throws {
         #expect(try Value.boolean(text) == expected)
     }
@@ -49,7 +54,11 @@ struct ValueTests {
     }
 
     @Test(
-        "sizes", arguments: [("4096", 4096), ("64K", 65536), ("1M", 1_048_576), ("1.5G", 1_610_612_736), ("2T", 2_199_023_255_552), ("0", 0), ("15E", 17_293_822_569_102_704_640), ("7B", 7)] as [(String, UInt64)])
+        "sizes",
+        arguments: [
+            ("4096", 4096), ("64K", 65536), ("1M", 1_048_576), ("1.5G", 1_610_612_736), ("2T", 2_199_023_255_552),
+            ("0", 0), ("15E", 17_293_822_569_102_704_640), ("7B", 7),
+        ] as [(String, UInt64)])
     func sizes(text: String, expected: UInt64) throws {
         #expect(try Value.size(text) == expected)
     }
@@ -78,7 +87,11 @@ struct ValueTests {
     }
 
     @Test(
-        "signals", arguments: [("SIGTERM", 15), ("TERM", 15), ("15", 15), ("USR1", 10), ("SIGRTMIN+3", 37), ("RTMIN", 34), ("RTMAX-1", 63), ("SIGPOLL", 29), ("SIGWINCH", 28)] as [(String, Int32)])
+        "signals",
+        arguments: [
+            ("SIGTERM", 15), ("TERM", 15), ("15", 15), ("USR1", 10), ("SIGRTMIN+3", 37), ("RTMIN", 34), ("RTMAX-1", 63),
+            ("SIGPOLL", 29), ("SIGWINCH", 28),
+        ] as [(String, Int32)])
     func signals(text: String, number: Int32) throws {
         let signal = try Signal.parse(text)
         #expect(signal.number == number)
@@ -116,7 +129,8 @@ struct ValueTests {
         "listen addresses (systemd.socket(5))",
         arguments: [
             ("/run/x.sock", "/run/x.sock"), ("/run//x.sock", "/run/x.sock"), ("@abs", "@abs"), ("80", "80"),
-            ("127.0.0.1:80", "127.0.0.1:80"), ("0.0.0.0:0", "0.0.0.0:0"), ("[::1]:80", "[::1]:80"), ("[::]:8", "[::]:8"),
+            ("127.0.0.1:80", "127.0.0.1:80"), ("0.0.0.0:0", "0.0.0.0:0"), ("[::1]:80", "[::1]:80"),
+            ("[::]:8", "[::]:8"),
             ("[FE80:0:0::1]:80%eth0", "[fe80::1]:80%eth0"), ("[::ffff:1.2.3.4]:1", "[::ffff:102:304]:1"),
             ("[2001:db8:0:1:0:0:0:1]:443", "[2001:db8:0:1::1]:443"),
         ] as [(String, String)])
@@ -130,7 +144,8 @@ struct ValueTests {
         "no listen addresses",
         arguments: [
             "", "localhost:80", "127.0.0.1", "127.0.0.1:65536", "127.0.0.256:1", "01.2.3.4:1", "[::1]", "[::1]:x",
-            "[1::2::3]:1", "[12345::]:1", "@", "run/x", "[::1]:1%", "[1:2:3:4:5:6:7:8:9]:1", "99999", "[::1", "1.2.3.4:-1",
+            "[1::2::3]:1", "[12345::]:1", "@", "run/x", "[::1]:1%", "[1:2:3:4:5:6:7:8:9]:1", "99999", "[::1",
+            "1.2.3.4:-1",
             "/" + String(repeating: "x", count: 107), "vsock:2:80", "1.2.3.4:+1",
         ])
     func noAddresses(text: String) {

@@ -38,22 +38,25 @@ struct VerifierTests {
     @Test("missing programs, except those whose place depends on the release")
     func programs() {
         let found = verify(["x.service": "[Service]\nExecStart=/x\nExecStop=-/y"], programs: { _ in false })
-        #expect(found.map { "\($0.location.file.split(separator: "/").last ?? "") \($0.code) \($0.severity)" } == [
-            "edge@.service missingProgram error", "edge@.service missingProgram error",
-            "x.service missingProgram error", "x.service missingProgram warning",
-        ])
+        #expect(
+            found.map { "\($0.location.file.split(separator: "/").last ?? "") \($0.code) \($0.severity)" } == [
+                "edge@.service missingProgram error", "edge@.service missingProgram error",
+                "x.service missingProgram error", "x.service missingProgram warning",
+            ])
     }
 
     @Test("two sockets at one address, two owners of one service")
     func conflicts() {
         #expect(codes(verify(["other.socket": "[Socket]\nListenStream=0.0.0.0:80"])) == [.duplicateAddress])
-        #expect(verify(["other@.target": "[Unit]\nWants=app@%i.service\n[X-Swap]"]).contains { $0.code == .severalOwners })
+        #expect(
+            verify(["other@.target": "[Unit]\nWants=app@%i.service\n[X-Swap]"]).contains { $0.code == .severalOwners })
     }
 
     @Test("everything is reported once, sorted by file and line, and every code is kebab-case")
     func order() {
         let found = verify([
-            "a.service": "[Service]\nExecStart=/x\nPrivateTmp=yes\nFoo=1\n", "b.service": "[Service]\n", "bad name.service": "x",
+            "a.service": "[Service]\nExecStart=/x\nPrivateTmp=yes\nFoo=1\n", "b.service": "[Service]\n",
+            "bad name.service": "x",
             "site@.target": Site.target.replacing("edge@", with: "edgy@"),
         ])
         #expect(
