@@ -55,14 +55,20 @@ public final class SwapUnitResolver {
         var index: [UnitName: [UnitName]] = [:]
         for name in swapTargets {
             let named = name.isTemplate ? try? name.instantiated(Self.placeholder) : name
-            guard let named, let target = load(named).target, target.swap != nil else { continue }
+            guard let named, let target = readable(named), target.swap != nil else { continue }
             for member in Set(walk(target).members.map(\.identity)) { index[member, default: []].append(name) }
         }
         return index
     }
 
+    /// Who belongs to a target does not depend on whether it can be used.
+    private func readable(_ target: UnitName) -> TargetUnit? {
+        let unit = load(target)
+        return unit.target ?? unit.brokenTarget
+    }
+
     private func isMember(_ service: UnitName, of target: UnitName) -> Bool {
-        guard let unit = load(target).target, unit.swap != nil else { return false }
+        guard let unit = readable(target), unit.swap != nil else { return false }
         return walk(unit).members.contains(service)
     }
 
@@ -77,8 +83,8 @@ public final class SwapUnitResolver {
         guard !unit.isMissing else { return .unusable(unit) }
         if let owner = owner(of: name) {
             if owner.isTemplate { return .needsRelease(identity: owner) }
-            // The owner was usable when it was found.
-            if let target = load(owner).target { return .swapUnit(define(target)) }
+            guard let target = load(owner).target else { return .unusable(load(owner)) }
+            return .swapUnit(define(target))
         }
         guard let usable = unit.unit else { return .unusable(unit) }
         switch usable {

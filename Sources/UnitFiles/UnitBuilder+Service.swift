@@ -90,9 +90,10 @@ extension UnitBuilder {
             missing("ExecStart", "the service has no ExecStart=, it could do nothing")
         } else if service.execStart.count > 1, !isOneshot {
             isUsable = false
-            diagnostics.append(
+            let location = service.execStart[1].location
+            report(
                 Diagnostic(
-                    .error, .invalidValue, at: service.execStart[1].location, directive: "ExecStart",
+                    .error, .invalidValue, at: location, directive: "ExecStart",
                     "ExecStart=: a second command is only allowed with Type=oneshot"))
         }
         // "If those options are used but NotifyAccess= is not configured, it will be implicitly set to main."

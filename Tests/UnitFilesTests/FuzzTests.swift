@@ -84,6 +84,20 @@ struct FuzzTests {
         }
     }
 
+    @Test(
+        "one megabyte of anything is read in one go and reported in at most 1,001 diagnostics",
+        arguments: [
+            ("[Unit]\nWants=", "bad! ", 200_000), ("[Unit]\nWants=é ", "bad! ", 200_000),
+            ("[Service]\nExecStart=/x ", "\\q ", 300_000), ("[Service]\n", "ExecStrat=/x\n", 70_000),
+            ("[Service]\n", "ExecStart=x\n", 80_000), ("[Service]\nExecStart=/x\nEnvironment=A=", "%i", 500_000),
+            ("", "[Service]\n", 100_000), ("", "\\\n", 500_000),
+        ] as [(String, String, Int)])
+    func large(head: String, piece: String, count: Int) throws {
+        let text = head + String(repeating: piece, count: count)
+        let loaded = try load("a@\(String(repeating: "v", count: 200)).service", text)
+        #expect(loaded.diagnostics.count <= UnitFileLimits.diagnosticsPerUnit + 1)
+    }
+
     @Test("random sets of units: resolving and verifying ends, without a crash", arguments: 0..<4)
     func resolver(seed: Int) throws {
         var random = Seeded(UInt64(seed) &+ 2000)

@@ -192,6 +192,28 @@ struct ResolverTests {
         #expect(masked.isUsable && texts(masked.services.map(\.name)) == ["edge@v2.service"])
     }
 
+    @Test("a member of a broken target is not taken for ownerless")
+    func brokenOwner() throws {
+        let all = resolver(with(["site@.target": Site.target.replacing("SoakSec=5s", with: "SoakSec=soon")]))
+        #expect(all.owner(of: try name("app@v2.service"))?.description == "site@v2.target")
+        guard case .unusable(let unit) = all.resolve(try name("app@v2.service")) else {
+            Issue.record("usable")
+            return
+        }
+        #expect(unit.name.description == "site@v2.target" && codes(unit.diagnostics) == [.invalidValue])
+    }
+
+    @Test("what one instance's own drop-in adds counts for that instance only")
+    func instanceDropIns() throws {
+        let all = resolver(
+            with([
+                "site@v3.target.d/x.conf": "[Unit]\nWants=extra@%i.service", "extra@.service": service(),
+            ]))
+        #expect(all.owner(of: try name("extra@v3.service"))?.description == "site@v3.target")
+        #expect(all.owner(of: try name("extra@v2.service")) == nil)
+        #expect(all.owner(of: try name("app@v3.service"))?.description == "site@v3.target")
+    }
+
     @Test("an ordering cycle is named whole")
     func cycles() throws {
         let files = [
