@@ -73,10 +73,9 @@ public struct ExecCommand: Sendable, Hashable {
         return String(word.dropFirst())
     }
 
-    /// Splits a value that may hold quotes; with an unbalanced quote (which no one can mend now) at white space only.
     private static func split(_ value: String) -> [String] {
-        if let words = try? WordReader.words(value, escapes: .retained) { return words.map(\.text) }
-        return value.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) }
+        // Relaxed splitting refuses nothing: quotes may stay open, and no escape can produce bytes that are not UTF-8.
+        ((try? WordReader.words(value, escapes: .relaxed)) ?? []).map(\.text)
     }
 
     private static func replaceVariables(_ word: String, _ environment: [String: String]) -> String {

@@ -90,11 +90,14 @@ public enum TimeSpan {
         return duration
     }
 
-    /// The shortest exact text: `1min 30s`, `500ms`, `0`.
+    /// The shortest exact text: `1min 30s`, `500ms`, `0` (also for what is below zero).
     public static func format(_ duration: Duration) -> String {
         let parts = duration.components
-        var left = parts.seconds * second + parts.attoseconds / 1_000_000_000_000
-        if left == 0 { return "0" }
+        let whole = parts.seconds.multipliedReportingOverflow(by: second)
+        let sum = whole.partialValue.addingReportingOverflow(parts.attoseconds / 1_000_000_000_000)
+        if whole.overflow || sum.overflow { return parts.seconds < 0 ? "0" : "infinity" }
+        var left = sum.partialValue
+        if left <= 0 { return "0" }
         var words: [String] = []
         for (name, length) in [("w", 7 * day), ("d", day), ("h", 3600 * second), ("min", 60 * second), ("s", second)] {
             if left / length > 0 { words.append("\(left / length)\(name)") }

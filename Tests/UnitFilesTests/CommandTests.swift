@@ -45,6 +45,18 @@ struct CommandTests {
         #expect(command.expanded(with: ["A": "x"]) == ["e"] + expected)
     }
 
+    @Test("values of variables split as systemd does: quotes group, a backslash protects, an open quote does no harm")
+    func variableSplitting() throws {
+        let command = try #require(try commands("e $A").first)
+        for (value, expected) in [
+            ("a 'b c' d", ["a", "b c", "d"]), ("a\\ b", ["a b"]), ("a 'b c", ["a", "b c"]), ("\\'x y", ["'x", "y"]),
+            (" ", []),
+            ("é\\é\\", ["éé\\"]),
+        ] as [(String, [String])] {
+            #expect(command.expanded(with: ["A": value]) == ["e"] + expected, "\(value)")
+        }
+    }
+
     @Test("prefixes in any order, each once")
     func prefixes() throws {
         typealias Prefixes = ExecCommand.Prefixes

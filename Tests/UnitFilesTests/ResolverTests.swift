@@ -208,9 +208,11 @@ struct ResolverTests {
         let all = resolver(
             with([
                 "site@v3.target.d/x.conf": "[Unit]\nWants=extra@%i.service", "extra@.service": service(),
+                "lone@.service": service(swap: ""),
             ]))
         #expect(all.owner(of: try name("extra@v3.service"))?.description == "site@v3.target")
         #expect(all.owner(of: try name("extra@v2.service")) == nil)
+        #expect(all.owner(of: try name("lone@v3.service")) == nil)
         #expect(all.owner(of: try name("app@v3.service"))?.description == "site@v3.target")
     }
 

@@ -42,6 +42,7 @@ struct ValueTests {
         #expect(try TimeSpan.parse("infinity") == .infinite)
         #expect(throws: ValueError.self) { try TimeSpan.parseFinite("infinity") }
         #expect(TimeSpan.format(.milliseconds(90_500)) == "1min 30s 500ms" && TimeSpan.format(.zero) == "0")
+        #expect(TimeSpan.format(.seconds(-5)) == "0" && TimeSpan.format(.seconds(Int64.max)) == "infinity")
     }
 
     @Test("every formatted span reads back as itself")
