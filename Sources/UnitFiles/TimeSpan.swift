@@ -26,7 +26,8 @@ public enum TimeSpan {
     private static let second: Int64 = 1_000_000
     private static let day: Int64 = 86_400 * second
 
-    /// Month and year are fixed lengths: 30.44 and 365.25 days.
+    /// Month and year are fixed lengths. The manual page rounds a month to 30.44 days; systemd 252 takes a twelfth of a year
+    /// (`systemd-analyze timespan 1M`), and so do we.
     private static let units: [String: Int64] = {
         var units: [String: Int64] = [:]
         func add(_ names: String, _ length: Int64) {
@@ -39,7 +40,7 @@ public enum TimeSpan {
         add("hours hour hr h", 3600 * second)
         add("days day d", day)
         add("weeks week w", 7 * day)
-        add("months month M", 30 * day + 44 * day / 100)
+        add("months month M", (365 * day + day / 4) / 12)
         add("years year y", 365 * day + day / 4)
         return units
     }()

@@ -23,10 +23,10 @@ struct ValueTests {
         "time spans (systemd.time(7), systemd.syntax(7))",
         arguments: [
             ("50", 50_000_000), ("2min 200ms", 120_200_000), ("2 h", 7_200_000_000), ("2hours", 7_200_000_000),
-            ("48hr", 172_800_000_000), ("1y 12month", 63_117_792_000_000),
+            ("48hr", 172_800_000_000), ("1y 12month", 63_115_200_000_000),
             ("55s500ms", 55_500_000), ("300ms20s 5day", 432_020_300_000), ("0", 0), ("1.5s", 1_500_000),
             (".5", 500_000), ("1us", 1), ("1µs", 1), ("1μs", 1), ("1w", 604_800_000_000), ("5 20", 25_000_000),
-            ("3m", 180_000_000), ("1M", 2_630_016_000_000),
+            ("3m", 180_000_000), ("1M", 2_629_800_000_000),
         ] as [(String, Int64)])
     func timeSpans(text: String, microseconds: Int64) throws {
         #expect(try TimeSpan.parse(text) == .after(.microseconds(microseconds)))
