@@ -64,7 +64,8 @@ public final class SwapUnitResolver {
     /// Who belongs to a target does not depend on whether it can be used.
     private func readable(_ target: UnitName) -> TargetUnit? {
         let unit = load(target)
-        return unit.target ?? unit.brokenTarget
+        if case .target(let broken)? = unit.brokenTarget { return broken }
+        return unit.target
     }
 
     private func isMember(_ service: UnitName, of target: UnitName) -> Bool {

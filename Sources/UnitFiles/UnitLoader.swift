@@ -16,7 +16,7 @@ public struct LoadedUnit: Sendable {
     /// Whether a file has an `[X-Swap]` section; known even of a unit that cannot be used.
     public var hasSwapSection = false
     /// A target that cannot be used, as far as it could be read: what it owns must not be taken for ownerless.
-    var brokenTarget: TargetUnit?
+    var brokenTarget: Unit?
 
     /// The unit if it can be used.
     public var unit: Unit? {
@@ -175,7 +175,7 @@ public struct UnitLoader: Sendable {
         let unit = builder.finish(origin: origin)
         return LoadedUnit(
             name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
-            hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft : nil)
+            hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft.map { .target($0) } : nil)
     }
 
     /// The unit that an operator means by a name with or without suffix.
