@@ -165,7 +165,8 @@ enum DirectiveTable {
     }
 
     /// [Unit], systemd.unit(5).
-    static let unit = names("""
+    static let unit = names(
+        """
         AllowIsolate AssertACPower AssertArchitecture AssertCPUFeature AssertCPUPressure AssertCPUs AssertCapability
         AssertControlGroupController AssertCredential AssertDirectoryNotEmpty AssertEnvironment
         AssertFileIsExecutable AssertFileNotEmpty AssertFirstBoot AssertGroup AssertHost AssertIOPressure
@@ -189,7 +190,8 @@ enum DirectiveTable {
         """)
 
     /// [Service] only, systemd.service(5).
-    static let serviceOnly = names("""
+    static let serviceOnly = names(
+        """
         BusName ExitType FailureAction FileDescriptorStoreMax FileDescriptorStorePreserve GuessMainPID NonBlocking
         OOMPolicy OpenFile PIDFile PermissionsStartOnly RebootArgument RefreshOnReload ReloadSignal RemainAfterExit
         RestartMaxDelaySec RestartMode RestartSteps RootDirectoryStartOnly RuntimeMaxSec RuntimeRandomizedExtraSec
@@ -198,7 +200,8 @@ enum DirectiveTable {
         """)
 
     /// [Socket] only, systemd.socket(5).
-    static let socketOnly = names("""
+    static let socketOnly = names(
+        """
         AcceptFileDescriptors BindIPv6Only BindToDevice Broadcast DeferAcceptSec DeferTrigger DeferTriggerMaxSec
         DirectoryMode ExecStartPost ExecStartPre ExecStopPost ExecStopPre FlushPending FreeBind IPTOS IPTTL
         KeepAlive KeepAliveIntervalSec KeepAliveProbes KeepAliveTimeSec ListenDatagram ListenFIFO ListenMessageQueue
@@ -211,7 +214,8 @@ enum DirectiveTable {
         """)
 
     /// [Service] and [Socket] both: systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
-    static let execution = names("""
+    static let execution = names(
+        """
         AllowedCPUs AllowedMemoryNodes AmbientCapabilities AppArmorProfile BPFProgram BindNetworkInterface BindPaths
         BindReadOnlyPaths BlockIOAccounting BlockIODeviceWeight BlockIOReadBandwidth BlockIOWeight
         BlockIOWriteBandwidth CPUAccounting CPUAffinity CPUQuota CPUQuotaPeriodSec CPUSchedulingPolicy
@@ -252,7 +256,8 @@ enum DirectiveTable {
         """)
 
     /// [Install], systemd.unit(5).
-    static let install = names("""
+    static let install = names(
+        """
         UpheldBy
         """)
 }

@@ -73,10 +73,9 @@ public struct ExecCommand: Sendable, Hashable {
         return String(word.dropFirst())
     }
 
-    /// Splits a value that may hold quotes; with an unbalanced quote (which no one can mend now) at white space only.
     private static func split(_ value: String) -> [String] {
-        if let words = try? WordReader.words(value, escapes: .retained) { return words.map(\.text) }
-        return value.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) }
+        // Relaxed splitting refuses nothing: quotes may stay open, and no escape can produce bytes that are not UTF-8.
+        ((try? WordReader.words(value, escapes: .relaxed)) ?? []).map(\.text)
     }
 
     private static func replaceVariables(_ word: String, _ environment: [String: String]) -> String {
@@ -127,7 +126,8 @@ struct ExecCommandReader {
                 prefixes: prefixes, path: path, location: assignment.location(at: first.offset))
             if ownName {
                 guard !reader.takeSeparator(";"), let word = try reader.next() else {
-                    throw ValueError("expected the name for argv[0] after the program, because of \"@\"", at: rest.offset)
+                    throw ValueError(
+                        "expected the name for argv[0] after the program, because of \"@\"", at: rest.offset)
                 }
                 command.argv0 = try expander.expand(word)
             }
@@ -177,7 +177,9 @@ struct ExecCommandReader {
             throw ValueError("\"\(text)\" is a directory, expected a program", at: word.offset)
         }
         if text.utf8.first == UInt8(ascii: "/") {
-            guard text.utf8.count < 4096 else { throw ValueError("the path is longer than 4095 bytes", at: word.offset) }
+            guard text.utf8.count < 4096 else {
+                throw ValueError("the path is longer than 4095 bytes", at: word.offset)
+            }
             return Value.simplified(text)
         }
         guard !text.utf8.contains(UInt8(ascii: "/")), text != ".", text != "..", text.utf8.count <= 255 else {

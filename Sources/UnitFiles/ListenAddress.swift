@@ -22,7 +22,8 @@ public struct IPv4Address: Sendable, Hashable, CustomStringConvertible {
 
 /// An IPv6 address as eight groups in host byte order.
 public struct IPv6Address: Sendable, Hashable, CustomStringConvertible {
-    public var groups: [UInt16]
+    /// Always eight.
+    public let groups: [UInt16]
 
     /// The unspecified address `::`.
     public static let any = IPv6Address(groups: Array(repeating: 0, count: 8))

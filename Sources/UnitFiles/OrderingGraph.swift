@@ -56,6 +56,8 @@ struct OrderingGraph {
                     path.append((earlier[next], 0))
                 case .open:
                     let start = path.firstIndex { $0.name == earlier[next] } ?? 0
+                    // Enough to see what is wrong; a hostile graph has millions.
+                    if cycles.count == 10 { break }
                     cycles.append(path[start...].map(\.name) + [earlier[next]])
                 case .done: break
                 }

@@ -41,6 +41,9 @@ public struct WordReader {
         case interpreted
         /// Backslashes stay (unit names, where `\x2d` belongs to the name).
         case retained
+        /// A backslash vanishes and protects what follows, and an open quote ends with the text: how systemd splits the value
+        /// of a variable, where nobody is left to complain to.
+        case relaxed
     }
 
     private let bytes: [UInt8]
@@ -95,7 +98,10 @@ public struct WordReader {
                 continue
             }
             position += 1
-            if let open = quote {
+            if byte == Ascii.backslash, escapes == .relaxed, position < bytes.count {
+                text.append(bytes[position])
+                position += 1
+            } else if let open = quote {
                 if byte == open.byte { quote = nil } else { text.append(byte) }
             } else if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") {
                 quote = (byte, position - 1)
@@ -106,7 +112,7 @@ public struct WordReader {
                 text.append(byte)
             }
         }
-        if let quote { throw ValueError("this quotation mark has no partner", at: quote.offset) }
+        if let quote, escapes != .relaxed { throw ValueError("this quotation mark has no partner", at: quote.offset) }
         guard let result = String(validating: text, as: UTF8.self) else {
             throw ValueError("the escapes in this word do not give UTF-8", at: start)
         }

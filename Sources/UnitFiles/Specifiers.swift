@@ -71,7 +71,8 @@ public struct SpecifierExpander: Sendable {
             result += try value(of: bytes[next + 1], at: next)
             index = next + 2
             guard result.utf8.count <= UnitFileLimits.expandedLength else {
-                throw ValueError("the value is longer than \(UnitFileLimits.expandedLength) bytes once expanded", at: next)
+                throw ValueError(
+                    "the value is longer than \(UnitFileLimits.expandedLength) bytes once expanded", at: next)
             }
         }
         return result

@@ -10,6 +10,8 @@ public final class SwapUnitResolver {
     private lazy var socketsByService = indexSockets()
     /// Names (templates as templates) of all targets with `[X-Swap]`.
     private lazy var swapTargets = loader.allNames().filter { $0.kind == .target && load($0).hasSwapSection }
+    /// Identity of a service -> names of the swap targets that it is a member of.
+    private lazy var targetsByMember = indexMembers()
     /// Stands for the release when a template is looked at without one.
     static let placeholder = "RELEASE"
 
@@ -31,22 +33,44 @@ public final class SwapUnitResolver {
     /// As `owner`, all of them.
     func owners(of service: UnitName) -> [UnitName] {
         guard service.kind == .service else { return [] }
-        return swapTargets.compactMap { target in
+        // The index knows templates by a sample instance. An instance with files of its own may differ from the sample.
+        let candidates: [UnitName]
+        if let instance = service.instance, loader.instancesWithOwnFiles.contains(instance) {
+            candidates = swapTargets
+        } else {
+            candidates = targetsByMember[service.identity] ?? []
+        }
+        return candidates.compactMap { target in
             guard target.isTemplate else { return isMember(service, of: target) ? target : nil }
             if let instance = service.instance {
                 guard let named = try? target.instantiated(instance) else { return nil }
                 return isMember(service, of: named) ? named : nil
             }
-            guard let sample = try? target.instantiated(Self.placeholder) else { return nil }
-            let member = service.isTemplate ? (try? service.instantiated(Self.placeholder)) : service
-            guard let member else { return nil }
-            return isMember(member, of: sample) ? target : nil
+            return target
         }
     }
 
+    /// Walks every target with `[X-Swap]` once, templates as a sample instance.
+    private func indexMembers() -> [UnitName: [UnitName]] {
+        var index: [UnitName: [UnitName]] = [:]
+        for name in swapTargets {
+            let named = name.isTemplate ? try? name.instantiated(Self.placeholder) : name
+            guard let named, let target = readable(named), target.swap != nil else { continue }
+            for member in Set(walk(target).members.map(\.identity)) { index[member, default: []].append(name) }
+        }
+        return index
+    }
+
+    /// Who belongs to a target does not depend on whether it can be used.
+    private func readable(_ target: UnitName) -> TargetUnit? {
+        let unit = load(target)
+        if case .target(let broken)? = unit.brokenTarget { return broken }
+        return unit.target
+    }
+
     private func isMember(_ service: UnitName, of target: UnitName) -> Bool {
-        guard let unit = load(target).target, unit.swap != nil else { return false }
-        return walk(unit).members.contains { $0.name == service }
+        guard let unit = readable(target), unit.swap != nil else { return false }
+        return walk(unit).members.contains(service)
     }
 
     /// What the name stands for.
@@ -60,8 +84,8 @@ public final class SwapUnitResolver {
         guard !unit.isMissing else { return .unusable(unit) }
         if let owner = owner(of: name) {
             if owner.isTemplate { return .needsRelease(identity: owner) }
-            // The owner was usable when it was found.
-            if let target = load(owner).target { return .swapUnit(define(target)) }
+            guard let target = load(owner).target else { return .unusable(load(owner)) }
+            return .swapUnit(define(target))
         }
         guard let usable = unit.unit else { return .unusable(unit) }
         switch usable {
@@ -78,7 +102,7 @@ public final class SwapUnitResolver {
 
     private struct Walk {
         /// Usable members, as found.
-        var members: [ServiceUnit] = []
+        var members: [UnitName] = []
         var dependencies: [UnitReference] = []
         var diagnostics: [Diagnostic] = []
         var isUsable = true
@@ -100,7 +124,7 @@ public final class SwapUnitResolver {
                 let isPlainSwapped = reference.name.template == nil && load(reference.name).hasSwapSection
                 if isOfRelease || isPlainSwapped {
                     if let service = member(reference, isRequired, of: target.name, &walk) {
-                        walk.members.append(service)
+                        walk.members.append(service.name)
                         queue += wanted(service.unit)
                     }
                 } else {
@@ -175,7 +199,7 @@ public final class SwapUnitResolver {
     }
 
     private func define(_ service: ServiceUnit) -> SwapUnitDefinition {
-        var walk = Walk(members: [service])
+        var walk = Walk(members: [service.name])
         walk.diagnostics = load(service.name).diagnostics
         for (reference, isRequired) in wanted(service.unit) where reference.name != service.name {
             dependency(reference, isRequired, &walk)
@@ -193,9 +217,10 @@ public final class SwapUnitResolver {
     private func complete(_ definition: inout SwapUnitDefinition, _ walk: Walk) {
         definition.diagnostics += walk.diagnostics
         definition.isUsable = walk.isUsable
-        for service in walk.members { addSockets(of: service, to: &definition) }
-        var graph = OrderingGraph(walk.members.map(\.name))
-        for service in walk.members {
+        let members = walk.members.compactMap { load($0).service }
+        for service in members { addSockets(of: service, to: &definition) }
+        var graph = OrderingGraph(walk.members)
+        for service in members {
             for reference in service.unit.after {
                 graph.add(service.name, after: reference.name, because: reference.location)
             }
@@ -203,10 +228,9 @@ public final class SwapUnitResolver {
                 graph.add(reference.name, after: service.name, because: reference.location)
             }
         }
-        for service in walk.members { addUpstreams(of: service, to: &definition, &graph) }
+        for service in members { addUpstreams(of: service, to: &definition, &graph) }
         let (order, cycles) = graph.sorted()
-        let byName = Dictionary(walk.members.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        definition.services = order.compactMap { byName[$0] }
+        definition.services = order.compactMap { load($0).service }
         definition.startsAfter = graph.after
         for cycle in cycles {
             definition.isUsable = false
@@ -226,7 +250,8 @@ public final class SwapUnitResolver {
             let unit = load(sibling)
             // A socket that is for another service is not this one's, whatever its name (systemd.socket(5), Service=).
             if unit.socket.map({ $0.service == nil || $0.service?.name == service.name }) ?? !isMasked(unit) {
-                references.append(UnitReference(sibling, at: SourceLocation(file: loader.fragmentPath(of: sibling) ?? "")))
+                references.append(
+                    UnitReference(sibling, at: SourceLocation(file: loader.fragmentPath(of: sibling) ?? "")))
             }
         }
         references += service.sockets

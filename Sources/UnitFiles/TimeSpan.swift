@@ -26,10 +26,13 @@ public enum TimeSpan {
     private static let second: Int64 = 1_000_000
     private static let day: Int64 = 86_400 * second
 
-    /// Month and year are fixed lengths: 30.44 and 365.25 days.
+    /// Month and year are fixed lengths. The manual page rounds a month to 30.44 days; systemd 252 takes a twelfth of a year
+    /// (`systemd-analyze timespan 1M`), and so do we.
     private static let units: [String: Int64] = {
         var units: [String: Int64] = [:]
-        func add(_ names: String, _ length: Int64) { for name in names.split(separator: " ") { units[String(name)] = length } }
+        func add(_ names: String, _ length: Int64) {
+            for name in names.split(separator: " ") { units[String(name)] = length }
+        }
         add("usec us \u{B5}s \u{3BC}s", microsecond)
         add("msec ms", 1000)
         add("seconds second sec s", second)
@@ -37,7 +40,7 @@ public enum TimeSpan {
         add("hours hour hr h", 3600 * second)
         add("days day d", day)
         add("weeks week w", 7 * day)
-        add("months month M", 30 * day + 44 * day / 100)
+        add("months month M", (365 * day + day / 4) / 12)
         add("years year y", 365 * day + day / 4)
         return units
     }()
@@ -88,11 +91,14 @@ public enum TimeSpan {
         return duration
     }
 
-    /// The shortest exact text: `1min 30s`, `500ms`, `0`.
+    /// The shortest exact text: `1min 30s`, `500ms`, `0` (also for what is below zero).
     public static func format(_ duration: Duration) -> String {
         let parts = duration.components
-        var left = parts.seconds * second + parts.attoseconds / 1_000_000_000_000
-        if left == 0 { return "0" }
+        let whole = parts.seconds.multipliedReportingOverflow(by: second)
+        let sum = whole.partialValue.addingReportingOverflow(parts.attoseconds / 1_000_000_000_000)
+        if whole.overflow || sum.overflow { return parts.seconds < 0 ? "0" : "infinity" }
+        var left = sum.partialValue
+        if left <= 0 { return "0" }
         var words: [String] = []
         for (name, length) in [("w", 7 * day), ("d", day), ("h", 3600 * second), ("min", 60 * second), ("s", second)] {
             if left / length > 0 { words.append("\(left / length)\(name)") }

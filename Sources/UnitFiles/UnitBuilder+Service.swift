@@ -12,19 +12,35 @@ extension UnitBuilder {
                 service.type = type
             }
         case .execCondition:
-            if assignment.value.isEmpty { service.execCondition = [] } else { service.execCondition += commands(assignment) }
+            if assignment.value.isEmpty {
+                service.execCondition = []
+            } else {
+                service.execCondition += commands(assignment)
+            }
         case .execStartPre:
-            if assignment.value.isEmpty { service.execStartPre = [] } else { service.execStartPre += commands(assignment) }
+            if assignment.value.isEmpty {
+                service.execStartPre = []
+            } else {
+                service.execStartPre += commands(assignment)
+            }
         case .execStart:
             if assignment.value.isEmpty { service.execStart = [] } else { service.execStart += commands(assignment) }
         case .execStartPost:
-            if assignment.value.isEmpty { service.execStartPost = [] } else { service.execStartPost += commands(assignment) }
+            if assignment.value.isEmpty {
+                service.execStartPost = []
+            } else {
+                service.execStartPost += commands(assignment)
+            }
         case .execReload:
             if assignment.value.isEmpty { service.execReload = [] } else { service.execReload += commands(assignment) }
         case .execStop:
             if assignment.value.isEmpty { service.execStop = [] } else { service.execStop += commands(assignment) }
         case .execStopPost:
-            if assignment.value.isEmpty { service.execStopPost = [] } else { service.execStopPost += commands(assignment) }
+            if assignment.value.isEmpty {
+                service.execStopPost = []
+            } else {
+                service.execStopPost += commands(assignment)
+            }
         case .restart:
             if let restart = choice(assignment, .ignored, of: RestartPolicy.self) { service.restart = restart }
         case .restartSec:
@@ -55,8 +71,10 @@ extension UnitBuilder {
         case .standardError:
             if let output = standardOutput(assignment, descriptor: "stderr") { service.standardError = output }
         case .successExitStatus: service.successExitStatus = exitStatuses(assignment, service.successExitStatus)
-        case .restartPreventExitStatus: service.restartPreventExitStatus = exitStatuses(assignment, service.restartPreventExitStatus)
-        case .restartForceExitStatus: service.restartForceExitStatus = exitStatuses(assignment, service.restartForceExitStatus)
+        case .restartPreventExitStatus:
+            service.restartPreventExitStatus = exitStatuses(assignment, service.restartPreventExitStatus)
+        case .restartForceExitStatus:
+            service.restartForceExitStatus = exitStatuses(assignment, service.restartForceExitStatus)
         case .syslogIdentifier: service.syslogIdentifier = text(assignment)
         case .startLimitIntervalSec, .startLimitInterval:
             if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
@@ -72,9 +90,10 @@ extension UnitBuilder {
             missing("ExecStart", "the service has no ExecStart=, it could do nothing")
         } else if service.execStart.count > 1, !isOneshot {
             isUsable = false
-            diagnostics.append(
+            let location = service.execStart[1].location
+            report(
                 Diagnostic(
-                    .error, .invalidValue, at: service.execStart[1].location, directive: "ExecStart",
+                    .error, .invalidValue, at: location, directive: "ExecStart",
                     "ExecStart=: a second command is only allowed with Type=oneshot"))
         }
         // "If those options are used but NotifyAccess= is not configured, it will be implicitly set to main."
@@ -228,7 +247,8 @@ extension UnitBuilder {
             }
             if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
             throw ValueError(
-                "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket or fd:NAME, not \"\(text)\"")
+                "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket or fd:NAME, not \"\(text)\""
+            )
         }
     }
 

@@ -45,6 +45,8 @@ extension UnitBuilder {
 
     /// What only shows once all files are applied.
     mutating func finishSocket() {
-        if socket.listenStream.isEmpty { missing("ListenStream", "the socket has no ListenStream=, it would listen nowhere") }
+        if socket.listenStream.isEmpty {
+            missing("ListenStream", "the socket has no ListenStream=, it would listen nowhere")
+        }
     }
 }

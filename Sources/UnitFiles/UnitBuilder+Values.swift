@@ -3,8 +3,11 @@
 extension UnitBuilder {
     /// Reports a value that cannot be read.
     mutating func reject(_ assignment: Assignment, _ error: ValueError, _ policy: Policy) {
-        if policy == .fatal { isUsable = false }
-        diagnostics.append(
+        if policy == .fatal {
+            isUsable = false
+            if assignment.key == "ExecStart" || assignment.key == "ListenStream" { hasRefusedEssential = true }
+        }
+        report(
             Diagnostic(
                 .error, error.code, at: assignment.location(at: error.offset), directive: assignment.key,
                 "\(assignment.key)=: \(error.message)", suggestion: error.suggestion))
@@ -96,7 +99,7 @@ extension UnitBuilder {
 
     mutating func warnAboutEscapes(_ assignment: Assignment, _ offsets: [Int]) {
         for offset in offsets {
-            diagnostics.append(
+            report(
                 Diagnostic(
                     .warning, .unknownEscape, at: assignment.location(at: offset), directive: assignment.key,
                     "unknown escape, it is kept as written; write \\\\ for a backslash"))
@@ -129,7 +132,7 @@ extension UnitBuilder {
             } catch {
                 if case .foreignKind = error, kinds == nil {
                     if ordering { continue }
-                    diagnostics.append(
+                    report(
                         Diagnostic(
                             .warning, .unsupportedUnitKind, at: assignment.location(at: word.offset),
                             directive: assignment.key, "\(assignment.key)=: \(error), it is ignored"))

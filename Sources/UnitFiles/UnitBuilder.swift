@@ -15,17 +15,23 @@ struct UnitBuilder {
     let name: UnitName
     let expander: SpecifierExpander
     var diagnostics: [Diagnostic] = []
+    /// How many were not kept.
+    private var dropped = 0
     var isUsable = true
     var unit = UnitSection()
     var install = InstallSection()
     var swap: SwapSection?
     var service: ServiceUnit
     var socket: SocketUnit
+    /// The target as far as it could be read, usable or not.
+    private(set) var draft: TargetUnit?
     /// Where the unit's own section starts, for "something is missing" messages.
     private var ownSection: SourceLocation?
     private var firstFile: SourceLocation
     /// A `Type=` that has no ExecStart= by nature was named (and refused).
     var isOneshot = false
+    /// The value without which the unit makes no sense was refused: that it is missing then is no second problem.
+    var hasRefusedEssential = false
 
     init(name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?) {
         self.name = name
@@ -37,7 +43,7 @@ struct UnitBuilder {
 
     /// Applies one file on top of what is there.
     mutating func apply(_ file: ParsedUnitFile) {
-        diagnostics += file.diagnostics
+        for diagnostic in file.diagnostics { report(diagnostic) }
         var known: [String: UnitSectionName] = [:]
         for header in file.sections where known[header.name] == nil {
             if let section = section(header) {
@@ -52,17 +58,23 @@ struct UnitBuilder {
             guard let section = known[assignment.section] else { continue }
             apply(assignment, in: section)
         }
-        if diagnostics.count > 2 * UnitFileLimits.diagnosticsPerFile {
-            let shown = UnitFileLimits.diagnosticsPerFile
-            let message = "\(diagnostics.count - shown) more problems are not shown"
-            diagnostics.removeLast(diagnostics.count - shown)
-            let location = SourceLocation(file: file.path)
-            diagnostics.append(Diagnostic(.error, .tooManyDiagnostics, at: location, message))
+    }
+
+    /// Keeps a diagnostic; the argument is not even made once there are too many, so that a hostile file costs little.
+    mutating func report(_ diagnostic: @autoclosure () -> Diagnostic) {
+        if diagnostics.count < UnitFileLimits.diagnosticsPerUnit {
+            diagnostics.append(diagnostic())
+        } else {
+            dropped += 1
         }
     }
 
     /// The unit, or nil if it cannot be used; `diagnostics` say why.
     mutating func finish(origin: UnitOrigin) -> Unit? {
+        if dropped > 0 {
+            let message = "\(dropped) more problems of this unit are not shown"
+            diagnostics.append(Diagnostic(.error, .tooManyDiagnostics, at: firstFile, message))
+        }
         unit.after = Self.unique(unit.after)
         unit.before = Self.unique(unit.before)
         unit.wants = Self.unique(unit.wants)
@@ -88,6 +100,7 @@ struct UnitBuilder {
             target.install = install
             target.swap = swap
             target.origin = origin
+            draft = target
             return isUsable ? .target(target) : nil
         }
     }
@@ -101,8 +114,9 @@ struct UnitBuilder {
     /// Reports that the unit lacks something.
     mutating func missing(_ directive: String, _ message: String) {
         isUsable = false
-        diagnostics.append(
-            Diagnostic(.error, .missingDirective, at: ownSection ?? firstFile, directive: directive, message))
+        guard !hasRefusedEssential else { return }
+        let location = ownSection ?? firstFile
+        report(Diagnostic(.error, .missingDirective, at: location, directive: directive, message))
     }
 
     // MARK: Sections and names of directives
@@ -111,14 +125,14 @@ struct UnitBuilder {
         if let section = UnitSectionName(rawValue: header.name) {
             if section.belongs(to: name.kind) { return section }
             let message = "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
-            diagnostics.append(Diagnostic(.error, .unknownSection, at: header.location, message))
+            report(Diagnostic(.error, .unknownSection, at: header.location, message))
             return nil
         }
         if header.name.hasPrefix("X-") {
             // Anybody may have sections of that name; only what looks like a slip of ours is worth a word.
             if let ours = EditDistance.closest(to: header.name, in: [UnitSectionName.swap.rawValue]) {
                 let message = "[\(header.name)] is ignored"
-                diagnostics.append(
+                report(
                     Diagnostic(.warning, .unknownSection, at: header.location, message, suggestion: "[\(ours)]"))
             }
             return nil
@@ -126,10 +140,11 @@ struct UnitBuilder {
         let names = UnitSectionName.allCases.filter { $0.belongs(to: name.kind) }.map(\.rawValue)
         let near = header.name == "Swap" ? "X-Swap" : EditDistance.closest(to: header.name, in: names)
         let foreign = DirectiveTable.foreignSections.contains(header.name)
-        let message = foreign
+        let message =
+            foreign
             ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
             : "unknown section [\(header.name)], it is ignored"
-        diagnostics.append(
+        report(
             Diagnostic(.error, .unknownSection, at: header.location, message, suggestion: near.map { "[\($0)]" }))
         return nil
     }
@@ -156,11 +171,19 @@ struct UnitBuilder {
         if isOurs || DirectiveTable.isSystemd(key, in: section) {
             // A socket that listens on half of what it names is not that socket.
             let fatal = section == .socket && key.hasPrefix("Listen")
-            if fatal { isUsable = false }
-            diagnostics.append(
+            if fatal {
+                isUsable = false
+                hasRefusedEssential = true
+            }
+            report(
                 Diagnostic(
                     fatal ? .error : .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
                     "\(key)= is not supported yet" + (fatal ? "" : ", it is ignored")))
+            return
+        }
+        // Suggestions compare with every name there is.
+        guard diagnostics.count < UnitFileLimits.diagnosticsPerUnit else {
+            dropped += 1
             return
         }
         let elsewhere = UnitSectionName.allCases.first {
@@ -168,7 +191,7 @@ struct UnitBuilder {
         }
         if let elsewhere {
             let severity: Diagnostic.Severity = key.hasPrefix("X-") ? .warning : .error
-            diagnostics.append(
+            report(
                 Diagnostic(
                     severity, .unknownDirective, at: assignment.keyLocation, directive: key,
                     "\(key)= has no meaning in [\(section.rawValue)], it is ignored",
@@ -178,16 +201,17 @@ struct UnitBuilder {
         if key.hasPrefix("X-") {
             let ours = section.honoured.filter { $0.hasPrefix("X-") }
             if let near = EditDistance.closest(to: key, in: ours) {
-                diagnostics.append(
+                report(
                     Diagnostic(
                         .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
                         "\(key)= is ignored", suggestion: "\(near)="))
             }
             return
         }
-        let near = EditDistance.closest(to: key, in: section.honoured)
+        let near =
+            EditDistance.closest(to: key, in: section.honoured)
             ?? EditDistance.closest(to: key, in: DirectiveTable.names(in: section).sorted())
-        diagnostics.append(
+        report(
             Diagnostic(
                 .error, .unknownDirective, at: assignment.keyLocation, directive: key,
                 "unknown directive \(key)= in [\(section.rawValue)], it is ignored",
@@ -228,7 +252,7 @@ struct UnitBuilder {
 
     private mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
         if assignment.value.isEmpty {
-            diagnostics.append(
+            report(
                 Diagnostic(
                     .warning, .invalidValue, at: assignment.keyLocation, directive: assignment.key,
                     "\(assignment.key)= cannot be reset, units can only be added"))

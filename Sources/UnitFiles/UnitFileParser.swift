@@ -17,7 +17,13 @@ public struct Assignment: Sendable, Hashable {
         var offset: Int32
         var line: Int32
         var column: Int32
+        /// Whether the piece has as many columns as bytes.
+        var isASCII: Bool
     }
+
+    /// In pieces that are not ASCII, columns are counted so far; beyond, the column of this byte stands for all. Without a
+    /// bound, finding the places of all words of one long line would take quadratic time.
+    private static let countedBytes = 4096
 
     /// Nearly every value is one piece, which costs no array.
     enum Segments: Sendable, Hashable {
@@ -41,7 +47,11 @@ public struct Assignment: Sendable, Hashable {
         let utf8 = value.utf8
         let start = min(max(0, Int(segment.offset)), utf8.count)
         let end = min(max(start, offset), utf8.count)
-        let scalars = utf8.dropFirst(start).prefix(end - start).reduce(0) { $0 + (Ascii.startsScalar($1) ? 1 : 0) }
+        var scalars = end - start
+        if !segment.isASCII {
+            let counted = utf8.dropFirst(start).prefix(min(scalars, Self.countedBytes))
+            scalars = counted.reduce(0) { $0 + (Ascii.startsScalar($1) ? 1 : 0) }
+        }
         return SourceLocation(file: file, line: Int(segment.line), column: Int(segment.column) + scalars)
     }
 }
@@ -210,7 +220,9 @@ public struct UnitFileParser {
         }
         func segment(_ piece: Piece, offset: Int) -> Assignment.Segment {
             let place = location(piece, piece.start, bytes)
-            return Assignment.Segment(offset: Int32(offset), line: Int32(place.line), column: Int32(place.column))
+            let isASCII = bytes[piece.start..<piece.end].allSatisfy { $0 < 0x80 }
+            return Assignment.Segment(
+                offset: Int32(offset), line: Int32(place.line), column: Int32(place.column), isASCII: isASCII)
         }
         if pieces.count == 1 {
             return (Ascii.string(bytes[pieces[0].start..<pieces[0].end]), .one(segment(pieces[0], offset: 0)))

@@ -21,6 +21,8 @@ public enum UnitFileLimits {
     public static let fileSize = 1 << 20
     /// Diagnostics kept per file; what exceeds them is counted in one last diagnostic.
     public static let diagnosticsPerFile = 1000
+    /// Diagnostics kept per unit, over all its files.
+    public static let diagnosticsPerUnit = 1000
     /// Longest unit name in bytes, with suffix (systemd.unit(5)).
     public static let nameLength = 255
     /// Longest text that specifiers may expand to, in bytes.

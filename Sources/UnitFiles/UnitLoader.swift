@@ -15,6 +15,8 @@ public struct LoadedUnit: Sendable {
     public var diagnostics: [Diagnostic]
     /// Whether a file has an `[X-Swap]` section; known even of a unit that cannot be used.
     public var hasSwapSection = false
+    /// A target that cannot be used, as far as it could be read: what it owns must not be taken for ownerless.
+    var brokenTarget: Unit?
 
     /// The unit if it can be used.
     public var unit: Unit? {
@@ -78,6 +80,8 @@ public struct UnitLoader: Sendable {
     private let fragments: [String: Int]
     /// Name of a `.d`, `.wants` or `.requires` directory -> indices of all directories that have it, in order.
     private let companions: [String: [Int]]
+    /// Instances for which some file or companion directory exists by name, so that they may differ from other instances.
+    let instancesWithOwnFiles: Set<String>
     /// Files with a unit's suffix whose names are no unit names.
     public let nameDiagnostics: [Diagnostic]
     private let names: [UnitName]
@@ -109,6 +113,12 @@ public struct UnitLoader: Sendable {
         self.fragments = fragments
         self.companions = companions
         self.names = names.sorted()
+        var instances = Set(names.compactMap(\.instance))
+        for companion in companions.keys {
+            guard let dot = companion.utf8.lastIndex(of: UInt8(ascii: ".")) else { continue }
+            if let instance = (try? UnitName(companion[..<dot]))?.instance { instances.insert(instance) }
+        }
+        instancesWithOwnFiles = instances
         nameDiagnostics = diagnostics
     }
 
@@ -165,14 +175,15 @@ public struct UnitLoader: Sendable {
         let unit = builder.finish(origin: origin)
         return LoadedUnit(
             name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
-            hasSwapSection: builder.swap != nil)
+            hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft.map { .target($0) } : nil)
     }
 
     /// The unit that an operator means by a name with or without suffix.
     ///
     /// Full names stay as they are. Without suffix: the service or the target that exists, a template where only that exists
     /// (`site` for `site@.target`), a socket only if there is neither.
-    public func resolve(shortName: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> Result<UnitName, NameError> {
+    public func resolve(shortName: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> Result<UnitName, NameError>
+    {
         do {
             let name = try UnitName(shortName)
             if exists(name), kinds.contains(name.kind) { return .success(name) }

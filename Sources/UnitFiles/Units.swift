@@ -138,8 +138,8 @@ public struct SocketUnit: UnitDefinition {
     public var serviceName: UnitName? { service?.name ?? name.sibling(.service) }
 }
 
-/// Any unit.
-public enum Unit: Sendable {
+/// Any unit. Indirect: a service has a kilobyte, and most places only pass it on.
+public indirect enum Unit: Sendable {
     case service(ServiceUnit)
     case socket(SocketUnit)
     case target(TargetUnit)

@@ -40,7 +40,8 @@ public enum Value {
             guard !parts[1].isEmpty, parts[1].utf8.allSatisfy(Ascii.isDigit) else { throw ValueError(expected) }
             var scale = UInt64(1) << shift
             for digit in parts[1].utf8.prefix(18) {
-                let sum = result.addingReportingOverflow((scale / 10) * UInt64(digit - 48) + (scale % 10) * UInt64(digit - 48) / 10)
+                let sum = result.addingReportingOverflow(
+                    (scale / 10) * UInt64(digit - 48) + (scale % 10) * UInt64(digit - 48) / 10)
                 guard !sum.overflow else { throw ValueError(expected) }
                 result = sum.partialValue
                 scale /= 10

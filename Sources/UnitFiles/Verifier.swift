@@ -32,9 +32,9 @@ public struct Verifier {
                 let location = SourceLocation(file: name.description)
                 diagnostics.append(Diagnostic(.error, .missingUnit, at: location, "\(name) has no unit file"))
             }
+            let owners = resolver.owners(of: named)
             if let service = unit.service {
                 diagnostics += programs(service) + signals(service)
-                let owners = resolver.owners(of: named)
                 if owners.count > 1 {
                     let list = owners.map(\.description).joined(separator: " and ")
                     let message = "\(named) belongs to \(list), which would both swap it"
@@ -42,6 +42,7 @@ public struct Verifier {
                     diagnostics.append(Diagnostic(.error, .severalOwners, at: location, message))
                 }
             }
+            if let owner = owners.first, definitions.contains(owner) { continue }
             if let definition = resolver.resolve(named).definition, definitions.insert(definition.name).inserted {
                 diagnostics += definition.diagnostics + sockets(definition)
             }
@@ -100,7 +101,9 @@ public struct Verifier {
                             + "which says nothing about the new one"))
             }
             for reference in service.upstreams {
-                guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else { continue }
+                guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else {
+                    continue
+                }
                 diagnostics.append(
                     Diagnostic(
                         .warning, .upstreamNotGenerationSocket, at: reference.location, directive: "X-Upstreams",

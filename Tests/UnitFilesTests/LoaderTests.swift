@@ -1,0 +1,155 @@
+import Testing
+import UnitFiles
+
+@Suite("Search path, drop-ins, masks, names")
+struct LoaderTests {
+    private let paths = ["/etc/u", "/run/u", "/usr/u"]
+
+    private func text(_ description: String) -> String {
+        "[Unit]\nDescription=\(description)\n[Service]\nExecStart=/x\n"
+    }
+
+    private func described(_ files: [String: String], _ unit: String) throws -> String? {
+        loader(files, searchPath: paths).load(try name(unit)).unit?.definition.unit.description
+    }
+
+    @Test("the first directory of the search path counts")
+    func precedence() throws {
+        let files = ["/usr/u/a.service": text("usr"), "/run/u/a.service": text("run")]
+        #expect(try described(files, "a.service") == "run")
+        #expect(loader(files, searchPath: paths).fragmentPath(of: try name("a.service")) == "/run/u/a.service")
+        #expect(try described(files, "b.service") == nil)
+        #expect(loader(files, searchPath: paths).load(try name("b.service")).isMissing)
+    }
+
+    @Test("an instance's own file counts before its template's, wherever they are")
+    func instances() throws {
+        let files = ["/usr/u/a@x.service": text("own %i"), "/etc/u/a@.service": text("template %i")]
+        #expect(try described(files, "a@x.service") == "own x")
+        #expect(try described(files, "a@y.service") == "template y")
+    }
+
+    @Test("drop-ins apply by file name; a directory of higher precedence shadows the same name")
+    func dropIns() throws {
+        let files = [
+            "/usr/u/a@.service": text("0"),
+            "/usr/u/a@.service.d/10.conf": "[Unit]\nDescription=usr10\n[Service]\nEnvironment=A=usr10",
+            "/etc/u/a@.service.d/10.conf": "[Unit]\nDescription=etc10\n[Service]\nEnvironment=A=etc10",
+            "/run/u/a@x.service.d/20.conf": "[Service]\nEnvironment=A=instance20",
+            "/run/u/a@.service.d/20.conf": "[Service]\nEnvironment=A=template20",
+            "/etc/u/service.d/20.conf": "[Service]\nEnvironment=A=type20",
+            "/etc/u/service.d/05.conf": "[Service]\nEnvironment=A=type05",
+            "/etc/u/a@.service.d/30.txt": "[Service]\nEnvironment=A=no",
+        ]
+        let unit = try #require(loader(files, searchPath: paths).load(try name("a@x.service")).service)
+        #expect(unit.environment.map(\.value) == ["type05", "etc10", "instance20"])
+        #expect(unit.unit.description == "etc10")
+        #expect(
+            unit.dropInPaths == [
+                "/etc/u/service.d/05.conf", "/etc/u/a@.service.d/10.conf", "/run/u/a@x.service.d/20.conf",
+            ])
+        #expect(unit.sources.count == 4 && unit.fragmentPath == "/usr/u/a@.service")
+    }
+
+    @Test("drop-in directories of name prefixes apply, the longer prefix first")
+    func dashes() throws {
+        let files = [
+            "/etc/u/a-b-c.service": text("0"), "/etc/u/a-.service.d/1.conf": "[Unit]\nDescription=a-",
+            "/etc/u/a-b-.service.d/1.conf": "[Unit]\nDescription=a-b-",
+        ]
+        #expect(try described(files, "a-b-c.service") == "a-b-")
+    }
+
+    @Test("a drop-in can add a swap section, and its diagnostics name the drop-in")
+    func dropInSections() throws {
+        let files = ["/etc/u/a.service": text("0"), "/etc/u/a.service.d/swap.conf": "[X-Swap]\nSoakSec=1\nBad=2"]
+        let loaded = loader(files, searchPath: paths).load(try name("a.service"))
+        #expect(loaded.service?.swap?.soak == .seconds(1))
+        #expect(
+            loaded.diagnostics.map(\.location) == [
+                SourceLocation(file: "/etc/u/a.service.d/swap.conf", line: 3, column: 1)
+            ])
+    }
+
+    @Test("an empty file, or a link to /dev/null, masks what stands below")
+    func masks() throws {
+        for files in [["/etc/u/a.service": "", "/usr/u/a.service": text("0")], ["/usr/u/a.service": text("0")]] {
+            let failures: [String: UnitFileReadError] = files.count == 2 ? [:] : ["/etc/u/a.service": .masked]
+            let loaded = loader(files, searchPath: paths, failures: failures).load(try name("a.service"))
+            guard case .masked(path: "/etc/u/a.service") = loaded.outcome else {
+                Issue.record("not masked: \(loaded)")
+                continue
+            }
+        }
+        let shadowed = [
+            "/etc/u/a.service": text("0"), "/usr/u/a.service.d/1.conf": "[Unit]\nDescription=1",
+            "/etc/u/a.service.d/1.conf": "",
+        ]
+        #expect(try described(shadowed, "a.service") == "0")
+    }
+
+    @Test("a file or drop-in that cannot be read makes the unit unusable and says why")
+    func unreadable() throws {
+        for (path, error, code) in [
+            ("/etc/u/a.service", UnitFileReadError.unreadable("Permission denied"), DiagnosticCode.unreadableFile),
+            ("/etc/u/a.service.d/x.conf", .insecure("writable by group web"), .insecureFile),
+            ("/etc/u/a.service.d/x.conf", .notText(line: 3), .unreadableFile),
+            ("/etc/u/a.service", .tooLarge(2_000_000), .fileTooLarge),
+        ] {
+            let files = path.hasSuffix(".service") ? [:] : ["/etc/u/a.service": text("0")]
+            let loaded = loader(files, searchPath: paths, failures: [path: error]).load(try name("a.service"))
+            #expect(loaded.unit == nil && codes(loaded.diagnostics) == [code])
+            #expect(loaded.diagnostics.first?.description == "\(path): error: cannot read \(path): \(error)")
+        }
+    }
+
+    @Test("links in .wants/ and .requires/ are dependencies; a template's links follow the instance")
+    func links() throws {
+        let files = [
+            "/etc/u/t@.target": "[Unit]\n", "/etc/u/t@.target.wants/a@.service": "",
+            "/run/u/t@v.target.wants/b.service": "", "/etc/u/t@.target.requires/c.service": "",
+        ]
+        let unit = try #require(loader(files, searchPath: paths).load(try name("t@v.target")).target)
+        #expect(Set(unit.unit.wants.map(\.name.description)) == ["a@v.service", "b.service"])
+        #expect(unit.unit.requires.map(\.name.description) == ["c.service"])
+        #expect(unit.unit.requires.first?.location.description == "/etc/u/t@.target.requires/c.service")
+    }
+
+    @Test("all names are listed once, sorted; bad ones are named")
+    func allNames() {
+        let all = loader(
+            [
+                "/etc/u/b.service": "x", "/usr/u/b.service": "x", "/usr/u/a@.socket": "x", "/etc/u/readme.md": "x",
+                "/etc/u/b ad.service": "x",
+            ],
+            searchPath: paths)
+        #expect(all.allNames().map(\.description) == ["a@.socket", "b.service"])
+        #expect(codes(all.nameDiagnostics) == [.invalidUnitName])
+    }
+
+    @Test("short names")
+    func shortNames() throws {
+        let all = loader(
+            Site.files.merging(["both.service": "x", "both.target": "x", "web.socket": "x", "web.service": "x"]) {
+                a, _ in a
+            })
+        func resolve(_ text: String, _ kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> String {
+            switch all.resolve(shortName: text, kinds: kinds) {
+            case .success(let name): name.description
+            case .failure(let error): error.description
+            }
+        }
+        #expect(resolve("site@v2") == "site@v2.target")
+        #expect(resolve("site") == "site@.target")
+        #expect(resolve("app@v2") == "app@v2.service")
+        #expect(resolve("http") == "http.socket")
+        #expect(resolve("web") == "web.service")
+        #expect(resolve("web", [.socket]) == "web.socket")
+        #expect(resolve("both") == "\"both\" is ambiguous: both.service or both.target")
+        #expect(resolve("app@v3.service") == "app@v3.service")
+        #expect(resolve("sitee@v2") == "there is no unit \"sitee@v2\" (did you mean site@v2?)")
+        #expect(resolve("both.servcie") == "there is no unit \"both.servcie\" (did you mean both.service?)")
+        #expect(resolve("") == "the unit name is empty")
+        #expect(resolve("zzz") == "there is no unit \"zzz\"")
+    }
+}
