@@ -4,6 +4,7 @@ import PackageDescription
 // Layers, lowest first (DESIGN: arrows point down only):
 //   CSpawn, CSystemd  <-  Linux
 //   Engine, UnitFiles (pure: standard library and swift-collections only)
+//   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
 //   Supervisor        (the one actor: effects -> calls, calls -> events)
 //   holdfastd, holdfastctl; holdfast-static and holdfast-probe stand alone.
@@ -47,11 +48,12 @@ let package = Package(
             name: "Linux",
             dependencies: ["CSystemd", "CSpawn", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
+        .target(name: "UnitStore", dependencies: ["UnitFiles", "Linux"], swiftSettings: strict),
         .target(name: "ControlProtocol", swiftSettings: strict),
         .target(
             name: "Supervisor",
             dependencies: [
-                "Engine", "UnitFiles", "Linux", "ControlProtocol",
+                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -59,7 +61,7 @@ let package = Package(
         .executableTarget(
             name: "holdfastd",
             dependencies: [
-                "Supervisor", "Linux", "ControlProtocol",
+                "Supervisor", "Linux", "UnitStore", "ControlProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -67,7 +69,7 @@ let package = Package(
         .executableTarget(
             name: "holdfastctl",
             dependencies: [
-                "ControlProtocol", "UnitFiles", "Linux",
+                "ControlProtocol", "UnitFiles", "UnitStore", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

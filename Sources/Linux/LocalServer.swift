@@ -49,7 +49,8 @@ public final class LocalServer {
         unlink(path)
     }
 
-    private static func listen(_ path: String, _ mode: mode_t, _ group: UInt32?) throws(SystemError) -> OwnedDescriptor {
+    private static func listen(_ path: String, _ mode: mode_t, _ group: UInt32?) throws(SystemError) -> OwnedDescriptor
+    {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = OwnedDescriptor(owning: try checkErrno(socket(AF_UNIX, type, 0), "create control socket"))
         if answers(path) { throw SystemError("listen on", path, .addressInUse) }

@@ -2,6 +2,7 @@ import Engine
 import Glibc
 import Linux
 import UnitFiles
+import UnitStore
 
 /// From a definition and a command to the plan of a process: who it is, what it sees, what it gets.
 struct Launcher {
@@ -23,7 +24,9 @@ struct Launcher {
 
     /// The command behind an index of a directive; nil if there is none, which the engine never asks for.
     static func command(_ command: ServiceCommand, of unit: ServiceUnit) -> ExecCommand? {
-        func at(_ list: [ExecCommand], _ index: Int) -> ExecCommand? { list.indices.contains(index) ? list[index] : nil }
+        func at(_ list: [ExecCommand], _ index: Int) -> ExecCommand? {
+            list.indices.contains(index) ? list[index] : nil
+        }
         return switch command {
         case .condition(let index): at(unit.execCondition, index)
         case .startPre(let index): at(unit.execStartPre, index)
@@ -37,7 +40,8 @@ struct Launcher {
 
     /// The plan, without standard streams.
     func plan(
-        _ command: ExecCommand, as kind: ServiceCommand, for instance: RunningInstance, in generation: GenerationResources,
+        _ command: ExecCommand, as kind: ServiceCommand, for instance: RunningInstance,
+        in generation: GenerationResources,
         mainPid: Int32?, result: ServiceResult?
     ) throws(LaunchError) -> SpawnPlan {
         let unit = instance.definition.unit
@@ -112,7 +116,8 @@ struct Launcher {
     /// Defaults, then `Environment=`, then `EnvironmentFile=`, each over what stands before (systemd.exec(5)).
     private func serviceEnvironment(_ unit: ServiceUnit) throws(LaunchError) -> [String: String] {
         var result = ["PATH": ProgramSearch.path, "LANG": environment["LANG"] ?? "C.UTF-8"]
-        if let user = unit.user ?? (configuration.isUser ? "\(geteuid())" : nil), let account = try? Accounts.user(user) {
+        if let user = unit.user ?? (configuration.isUser ? "\(geteuid())" : nil), let account = try? Accounts.user(user)
+        {
             result["USER"] = account.name
             result["LOGNAME"] = account.name
             result["HOME"] = account.home

@@ -35,7 +35,9 @@ extension Supervisor {
         if let token = tokenOfPid[pid], let process = processes[token] { return (process.instance, .process(token)) }
         if let facts = ProcessFacts.read(pid) {
             for candidate in [facts.session, facts.processGroup] + ProcessFacts.ancestors(of: pid) {
-                if let token = tokenOfPid[candidate], let process = processes[token] { return (process.instance, .other) }
+                if let token = tokenOfPid[candidate], let process = processes[token] {
+                    return (process.instance, .other)
+                }
             }
         }
         // Last, because it may walk /proc: a process that began a session of its own.
@@ -50,7 +52,8 @@ extension Supervisor {
         switch (instance.definition.unit.notifyAccess, sender) {
         case (.all, _): break
         case (.exec, .process): break
-        case (.none, .process(let token)), (.main, .process(let token)): guard token == instance.mainProcess else { return }
+        case (.none, .process(let token)), (.main, .process(let token)):
+            guard token == instance.mainProcess else { return }
         case (.none, .other), (.main, .other), (.exec, .other): return
         }
         guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid) else {

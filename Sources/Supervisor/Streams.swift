@@ -40,8 +40,9 @@ extension Supervisor {
         case .journal: try openLog(instance, stream)
         // Standard output without a target of its own goes where input does only if that is a socket or file; else to
         // the log. Standard error goes where output goes.
-        case .inherit: stream == 2 || instance.definition.unit.standardInput != .null
-            ? try inherited.duplicate() : try openLog(instance, stream)
+        case .inherit:
+            stream == 2 || instance.definition.unit.standardInput != .null
+                ? try inherited.duplicate() : try openLog(instance, stream)
         }
     }
 

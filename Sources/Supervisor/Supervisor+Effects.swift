@@ -41,7 +41,9 @@ extension Supervisor {
         let parts = plan.services.compactMap { definitions[$0.definition] }
         let owned = Set(parts.flatMap(\.sockets).map(\.name))
         // What is carried over keeps its sockets, and those that move may have them as upstream.
-        let serving = engine.view(of: id.group)?.serving.flatMap { generations[GenerationID(group: id.group, number: $0)] }
+        let serving = engine.view(of: id.group)?.serving.flatMap {
+            generations[GenerationID(group: id.group, number: $0)]
+        }
         var found = plan.isWhole ? [:] : serving?.sockets ?? [:]
         var opened: [(SocketUnit, [HeldSocket])] = []
         var seen: Set<UnitName> = []
@@ -138,7 +140,8 @@ extension Supervisor {
         if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
         do throws(SystemError) {
             instance.tree = try trees.make(
-                name: "\(instance.name)#\(instance.generation.number).\(instance.id.number)", cookie: instance.invocation)
+                name: "\(instance.name)#\(instance.generation.number).\(instance.id.number)",
+                cookie: instance.invocation)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }

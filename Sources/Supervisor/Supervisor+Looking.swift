@@ -1,8 +1,9 @@
-import Glibc
 import ControlProtocol
 import Engine
+import Glibc
 import Linux
 import UnitFiles
+import UnitStore
 
 /// Requests that only look, or act at once.
 extension Supervisor {

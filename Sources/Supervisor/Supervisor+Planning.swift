@@ -40,7 +40,9 @@ extension Supervisor {
         }
         guard name.isTemplate else { return name }
         let identity = resolver.owner(of: name)?.identity ?? name
-        guard let release = release(of: GroupID(identity.description)) else { throw .noRelease(name: identity.description) }
+        guard let release = release(of: GroupID(identity.description)) else {
+            throw .noRelease(name: identity.description)
+        }
         do throws(UnitNameError) {
             return try name.instantiated(release)
         } catch {

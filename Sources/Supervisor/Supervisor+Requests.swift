@@ -25,7 +25,8 @@ extension Supervisor {
             return
         }
         logger.warning("uid \(peer.uid) (process \(peer.pid)) was refused: it may only look")
-        throw .permissionDenied(required: configuration.isUser ? "the user who runs the supervisor" : "root or group holdfast")
+        throw .permissionDenied(
+            required: configuration.isUser ? "the user who runs the supervisor" : "root or group holdfast")
     }
 
     func callerLeft(_ call: ControlSessions.CallID) {
@@ -235,7 +236,8 @@ extension Supervisor {
         let groups = Set(units.map(\.name).filter { $0.kind == .service }.map { group(of: $0) })
         lastRequest += 1
         let batch = lastRequest
-        batches[batch] = Batch(call: call, name: name.description, left: groups.count, startedAt: now, outcome: .stopped)
+        batches[batch] = Batch(
+            call: call, name: name.description, left: groups.count, startedAt: now, outcome: .stopped)
         if groups.isEmpty {
             batches[batch] = nil
             let result = ShownResult(outcome: .unchanged, unit: name.description)

@@ -158,7 +158,9 @@ extension Supervisor {
                 queued: held.socket.acceptQueue?.waiting, holders: holders)
         }
         return SocketsReply(
-            sockets: all.sorted { ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address) })
+            sockets: all.sorted {
+                ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address)
+            })
     }
 }
 

@@ -4,6 +4,7 @@ import Glibc
 import Linux
 import Logging
 import UnitFiles
+import UnitStore
 
 /// The one actor: it turns the engine's effects into calls, and what comes of them into events.
 ///
@@ -172,7 +173,8 @@ public actor Supervisor {
     private func updateOnSignal() {
         notifyParent("RELOADING=1")
         let reply = update()
-        logger.info("update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
+        logger.info(
+            "update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
         notifyParent("READY=1")
     }
 }

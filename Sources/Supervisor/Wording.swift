@@ -131,8 +131,10 @@ enum Wording {
         case .nothingDrains(let group): .failed(message: "nothing of \(group.name) is draining")
         case .holdNeedsOverlap(let group):
             .failed(
-                message: "cannot hold \(group.name): its old generation stops before the new one starts (Strategy=queue)")
-        case .noReload(let group): .failed(message: "cannot reload \(group.name): it has no ExecReload= or is not running")
+                message:
+                    "cannot hold \(group.name): its old generation stops before the new one starts (Strategy=queue)")
+        case .noReload(let group):
+            .failed(message: "cannot reload \(group.name): it has no ExecReload= or is not running")
         case .shuttingDown: .shuttingDown
         }
     }

@@ -4,6 +4,7 @@ import Glibc
 import Linux
 import Logging
 import Supervisor
+import UnitStore
 
 struct Daemon: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -45,7 +46,8 @@ struct Daemon: ParsableCommand {
         if let stateDir { configuration.stateDirectory = Self.absolute(stateDir) }
         if let logDir { configuration.logDirectory = Self.absolute(logDir) }
         guard configuration.controlSocket.utf8.count < 108 else {
-            throw ValidationError("the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
+            throw ValidationError(
+                "the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
         }
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.
         let limit = FileLimit.raise()

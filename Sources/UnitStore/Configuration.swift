@@ -1,5 +1,9 @@
 import Glibc
 
+// UnitStore: unit files where they are on this host. The seam of `UnitFiles` filled with system calls, the directories of
+// DESIGN section 6, and the specifiers' values. Both the daemon and `holdfastctl verify` read units through it, so that
+// both see the same.
+
 /// Where a supervisor reads and writes, and for whom it runs.
 public struct Configuration: Sendable {
     /// Highest precedence first.

@@ -3,10 +3,12 @@ import Linux
 import UnitFiles
 
 /// The seam of `UnitFiles`, with system calls behind it.
-struct UnitsOnDisk: UnitFileSource {
-    func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
+public struct UnitsOnDisk: UnitFileSource {
+    public init() {}
 
-    func read(_ path: String) throws(UnitFileReadError) -> String {
+    public func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
+
+    public func read(_ path: String) throws(UnitFileReadError) -> String {
         let content: UnitDirectory.Content
         do throws(UnitDirectory.ReadError) {
             content = try UnitDirectory.read(path)
@@ -43,7 +45,7 @@ extension UnitFileReadError {
 
 extension SpecifierEnvironment {
     /// What specifiers expand to on this host, for this supervisor.
-    init(_ configuration: Configuration, environment: [String: String]) {
+    public init(_ configuration: Configuration, environment: [String: String]) {
         self.init()
         let user = try? Accounts.user("\(geteuid())")
         userID = geteuid()
@@ -75,7 +77,9 @@ extension SpecifierEnvironment {
     }
 
     private static func line(_ path: String) -> String? {
-        guard let text = try? UnitDirectory.read(path, checkOwner: false), case .text(let bytes) = text else { return nil }
+        guard let text = try? UnitDirectory.read(path, checkOwner: false), case .text(let bytes) = text else {
+            return nil
+        }
         return String(validating: bytes, as: UTF8.self)?.split(separator: "\n").first.map(String.init)
     }
 }
