@@ -303,8 +303,9 @@ extension Engine {
 
     private mutating func cutOver(_ id: GroupID) {
         guard var group = groups[id], let operation = group.operation, let new = operation.new else { return }
-        if operation.isRestoring {
-            // What failed is not something to roll back to.
+        if operation.isRestoring || operation.kind == .restart {
+            // What failed is not something to roll back to, and a restart is not a deploy: what was before the last
+            // deploy stays what `rollback` means.
         } else if let replaced = operation.oldHasLeft ? operation.restorePlan : planOfLeaving(id) {
             group.previous = replaced
         }
