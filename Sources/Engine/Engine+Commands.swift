@@ -30,7 +30,7 @@ extension Engine {
         let id = plan.group
         if var operation = groups[id]?.operation {
             // A second "start" of what starts waits for the same end.
-            if operation.kind == .start, operation.isBeforeCutover {
+            if operation.kind == .start, operation.isBeforeCutover, operation.plan?.release == plan.release {
                 operation.requests.append(request)
                 groups[id]?.operation = operation
                 return
@@ -137,12 +137,15 @@ extension Engine {
         if let operation = group.operation {
             return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
         }
-        var begun = false
+        var reloaded: Set<InstanceID> = []
         for instance in generation.instances.values.sorted() {
-            with(instance) { begun = $0.reload(&$1) || begun }
+            var begun = false
+            with(instance) { begun = $0.reload(&$1) }
+            if begun { reloaded.insert(instance) }
         }
-        guard begun else { return refuse(request, .noReload(id)) }
+        guard !reloaded.isEmpty else { return refuse(request, .noReload(id)) }
         groups[id]?.operation = Operation(.reload, .reloading, plan: nil, request: request, at: context.now)
+        groups[id]?.operation?.reloaded = reloaded
         groups[id]?.operation?.from = generation.summary
         context.emit(.report(.phase(id, generation: serving, .reload)))
     }
@@ -166,9 +169,11 @@ extension Engine {
             groups[id] = group
             return
         }
+        let outlivedBy = group.after.union(group.requires)
         if group.operation != nil { cutShort(&group) }
         var operation = Operation(.stop, .stopping, plan: nil, request: request, at: context.now)
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
+        operation.outlivedBy = outlivedBy
         operation.leaving = Set(instances.values.filter { $0.group == id }.map(\.id))
         group.operation = operation
         for number in group.generations.keys { group.generations[number]?.role = .stopping }
@@ -206,7 +211,8 @@ extension Engine {
     }
 
     mutating func finishShutdown() {
-        guard isShuttingDown, !shutdownRequests.isEmpty, !groups.values.contains(where: \.isActive) else { return }
+        guard isShuttingDown, !shutdownRequests.isEmpty, preparing.isEmpty, !groups.values.contains(where: \.isActive)
+        else { return }
         context.emit(.report(.shutDownComplete(shutdownRequests)))
         shutdownRequests = []
     }

@@ -250,6 +250,25 @@ struct Simulation {
                 return true
             }
         }
+        return engine.nextDeadline == nil && stubbornOnesLeave()
+    }
+
+    /// With `SendSIGKILL=no`, or without a time-out, whoever does not go is waited for: so it goes by itself in the end.
+    private mutating func stubbornOnesLeave() -> Bool {
+        for id in kernel.instances {
+            guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill, tree.stubborn + tree.stragglers > 0 else {
+                continue
+            }
+            kernel.stragglersLeave(id)
+            return true
+        }
+        for token in kernel.living {
+            guard let process = kernel.processes[token], process.hangs, process.command != .start,
+                kernel.trees[process.instance]?.spec.startTimeout == nil
+            else { continue }
+            kernel.end(token, .exited(0))
+            return true
+        }
         return false
     }
 

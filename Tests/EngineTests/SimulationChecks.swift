@@ -74,6 +74,9 @@ extension Simulation {
             for request in requests { answers[Int(request.number)] += 1 }
             if !kernel.living.isEmpty { fail("I5", "shut down while processes live") }
         case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
+        case .service(let id, .stopping), .service(let id, .killing):
+            // Given up on the way to ready: what it says from now on does not count.
+            if let tree = kernel.trees[id], !tree.isReady { kernel.trees[id]?.isToldToGo = true }
         case .service, .failure: break
         }
     }
@@ -85,11 +88,9 @@ extension Simulation {
     private mutating func checkSpawn(_ id: InstanceID, _ command: ServiceCommand) {
         guard let tree = kernel.trees[id] else { return fail("I3", "a command for an instance that does not exist") }
         if case .stop = command { tellToGo(id) }
-        guard command == .start else { return }
-        if !kernel.isEmpty(tree) && kernel.mainLives(tree) {
-            fail("I6", "\(tree.spec.unit) gets a second main process")
-        }
-        guard !tree.hasStarted, let operation = engine.groups[tree.generation.group]?.operation else { return }
+        let isRun = tree.main.map { kernel.processes[$0]?.isAlive ?? false } ?? false
+        if command == .start, isRun { fail("I6", "\(tree.spec.unit) starts again while its processes live") }
+        guard tree.processes.isEmpty, let operation = engine.groups[tree.generation.group]?.operation else { return }
         for other in kernel.instances {
             guard let before = kernel.trees[other], before.generation == tree.generation, other != id else { continue }
             let isUsed = tree.spec.startsAfter.contains(before.spec.unit)
@@ -136,9 +137,11 @@ extension Simulation {
             && user.startsAfter.contains { $0.prefix { $0 != "@" } == used.member.prefix { $0 != "@" } }
     }
 
-    /// Both belong to one generation now, whatever generation they were born in.
+    /// Both belong to one generation now, whatever generation they were born in. A member that a swap carries over
+    /// outlives those that the swap replaces: its plan says so.
     private func areTogether(_ one: InstanceID, _ other: InstanceID) -> Bool {
         guard let group = engine.instances[one]?.group else { return false }
+        if engine.groups[group]?.operation?.carried.contains(other) == true { return false }
         return engine.groups[group]?.generations.values.contains {
             $0.instances.values.contains(one) && $0.instances.values.contains(other)
         } ?? false

@@ -17,6 +17,8 @@ struct FakeKernel {
         /// A signal that it is to obey sooner or later.
         var lastSignal: Int32?
         var saidReady = false
+        /// Of its instance: a step of an earlier run makes nothing ready.
+        var run = 0
     }
 
     /// The processes of one instance.
@@ -38,7 +40,7 @@ struct FakeKernel {
         var wasSkipped = false
         /// A signal or `ExecStop=` has reached the main process.
         var isToldToGo = false
-        var hasStarted = false
+        var runs = 0
 
         var isReady: Bool {
             isUp && (!spec.hasProbe || probeAgreed) && startPostsDone == spec.commands.startPost.count
@@ -77,7 +79,9 @@ struct FakeKernel {
     // MARK: - Effects
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
+        if command == .start { trees[id]?.runs += 1 }
         var process = Process(token: token, instance: id, command: command)
+        process.run = trees[id]?.runs ?? 0
         if random.chance(isCalm ? 0 : 4) {
             process.isAlive = false
             processes[token] = process
@@ -96,7 +100,6 @@ struct FakeKernel {
             trees[id]?.startPostsDone = 0
             trees[id]?.readySince = nil
             trees[id]?.isToldToGo = false
-            trees[id]?.hasStarted = true
         }
         pending.append(.spawned(token))
     }
@@ -216,7 +219,9 @@ struct FakeKernel {
     var probes: [Token: InstanceID] = [:]
 
     private mutating func noteStep(_ token: Token, succeeded: Bool, _ now: Instant) {
-        guard let process = processes[token], case .startPost(let index) = process.command else { return }
+        guard let process = processes[token], case .startPost(let index) = process.command,
+            process.run == trees[process.instance]?.runs
+        else { return }
         let mayFail = trees[process.instance]?.spec.commands.startPost[safely: index] == .yes
         if succeeded || mayFail { trees[process.instance]?.startPostsDone += 1 }
         noteReady(process.instance, now)

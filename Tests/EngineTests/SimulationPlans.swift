@@ -10,6 +10,8 @@ struct SimulatedGroup: Sendable {
     let requires: Set<GroupID>
     /// Has a member that neither accepts publicly nor is used by one that does.
     let hasWorker: Bool
+    /// Of a service by itself.
+    let acceptsShared: Bool
 
     var releases: [String?] { kind == .target ? ["v1", "v2", "v3"] : [nil] }
 }
@@ -36,7 +38,7 @@ struct PlanMaker: Sendable {
             made.append(
                 SimulatedGroup(
                     id: GroupID(name), kind: kind, strategy: random.chance(75) ? .overlap : .queue, after: after,
-                    requires: requires, hasWorker: random.chance(30)))
+                    requires: requires, hasWorker: random.chance(30), acceptsShared: random.chance(80)))
         }
         return made
     }
@@ -75,7 +77,7 @@ struct PlanMaker: Sendable {
             }
         case .swapService, .plainService:
             var only = service(group.id.name, nil, nil, isSwapUnit: group.kind == .swapService, &random)
-            only.acceptsShared = random.chance(80)
+            only.acceptsShared = group.acceptsShared
             services = [only]
         }
         return Plan(
@@ -97,7 +99,8 @@ struct PlanMaker: Sendable {
         spec.stopTimeout = random.pick([.seconds(1), .seconds(5), .seconds(90)])
         spec.killMode = random.pick([.controlGroup, .controlGroup, .mixed, .process, .none])
         spec.finalKillSignal = random.chance(90) ? 9 : 6
-        spec.sendsFinalKill = random.chance(95)
+        // Nobody would ever end what is left of a service that is neither signalled nor killed.
+        spec.sendsFinalKill = spec.killMode == .none || random.chance(95)
         spec.notifyAccess = random.pick([.main, .main, .exec, .all])
         spec.restart.policy = random.pick(RestartRules.Policy.allCases)
         spec.restart.delay = random.pick([.zero, .milliseconds(100), .seconds(5)])
@@ -115,7 +118,10 @@ struct PlanMaker: Sendable {
         if isSwapUnit {
             let method: ServiceSpec.DrainMethod =
                 !spec.commands.stop.isEmpty && random.chance(50) ? .stopCommands : .signal(random.pick([10, 15]))
-            spec.drain = .init(method: method, timeout: random.pick([.seconds(2), .seconds(60), nil]))
+            // Without a limit a hanging `ExecStop=` would be waited for for ever, as it should.
+            let limits: [Duration?] =
+                method == .stopCommands ? [.seconds(2), .seconds(60)] : [.seconds(2), .seconds(60), nil]
+            spec.drain = .init(method: method, timeout: random.pick(limits))
         }
         return spec
     }
