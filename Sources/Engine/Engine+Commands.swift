@@ -181,6 +181,8 @@ extension Engine {
         deadlines.set(.group(id), nil)
         context.emit(.report(.phase(id, generation: group.serving, .stop)))
         touch(id)
+        // Nobody waits any more for what is being stopped.
+        for other in waitingToStart.sorted() { touch(other) }
     }
 
     /// Groups that `Requires=` this one, directly or not.

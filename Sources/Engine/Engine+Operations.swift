@@ -56,7 +56,7 @@ extension Engine {
     }
 
     private func isStarting(_ id: GroupID) -> Bool {
-        groups[id]?.operation.map { $0.kind == .start && $0.isBeforeCutover } ?? false
+        groups[id]?.operation?.kind == .start
     }
 
     private func waits(_ id: GroupID, for other: GroupID) -> Bool {

@@ -3,6 +3,7 @@
 extension Engine {
     /// Tells the next of the leaving instances to go, forgets those that are gone; true when all are.
     mutating func leavingIsDone(_ id: GroupID) -> Bool {
+        let generationOf = generationByInstance(id)
         var moved = true
         while moved {
             moved = false
@@ -13,7 +14,11 @@ extension Engine {
             }
             let alive = leaving.filter { !$0.isGone }
             for instance in alive where instance.mandate != .leaving {
-                guard !alive.contains(where: { $0.uses(instance) }) else { continue }
+                guard
+                    !alive.contains(where: {
+                        generationOf[$0.id] == generationOf[instance.id] && $0.uses(instance)
+                    })
+                else { continue }
                 with(instance.id) { $0.retire(&$1) }
                 moved = true
             }
@@ -24,6 +29,15 @@ extension Engine {
             }
         }
         return groups[id]?.operation?.leaving.isEmpty ?? true
+    }
+
+    /// Members use those of their own generation; a member that was carried over belongs to the newer one.
+    private func generationByInstance(_ id: GroupID) -> [InstanceID: Int] {
+        var found: [InstanceID: Int] = [:]
+        for generation in groups[id]?.generations.values.map({ $0 }) ?? [] {
+            for instance in generation.instances.values { found[instance] = generation.number }
+        }
+        return found
     }
 
     private mutating func forget(_ instance: Instance) {

@@ -23,8 +23,11 @@ extension Instance {
             stopStep(index + 1, ending, &context)
         case .stopPost(let index, control: token, let ending):
             stopPostStep(index + 1, ending, &context)
-        case .condition, .startPre, .starting, .startPost, .reloading, .stopping, .stopPost, .waiting, .probing,
-            .running, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
+        case .draining, .stopping, .terminating, .killing:
+            // It was told to go before it was known that it never came.
+            exited(token, .unknown, &context)
+        case .condition, .startPre, .starting, .startPost, .reloading, .stopPost, .waiting, .probing, .running,
+            .sweeping, .restartWait, .inactive:
             break
         }
     }

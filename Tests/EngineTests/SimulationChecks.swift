@@ -90,7 +90,8 @@ extension Simulation {
         if case .stop = command { tellToGo(id) }
         let isRun = tree.main.map { kernel.processes[$0]?.isAlive ?? false } ?? false
         if command == .start, isRun { fail("I6", "\(tree.spec.unit) starts again while its processes live") }
-        guard tree.processes.isEmpty, let operation = engine.groups[tree.generation.group]?.operation else { return }
+        kernel.trees[id]?.hasBegun = true
+        guard !tree.hasBegun, let operation = engine.groups[tree.generation.group]?.operation else { return }
         for other in kernel.instances {
             guard let before = kernel.trees[other], before.generation == tree.generation, other != id else { continue }
             let isUsed = tree.spec.startsAfter.contains(before.spec.unit)
@@ -113,7 +114,7 @@ extension Simulation {
     private mutating func tellToGo(_ id: InstanceID) {
         guard let tree = kernel.trees[id], kernel.mainLives(tree) else { return }
         let isRetired = engine.instances[id]?.mandate == .leaving
-        if isRetired { checkNobodyUses(tree) }
+        if isRetired, !tree.isToldToGo { checkNobodyUses(tree) }
         if tree.isReady, tree.spec.acceptsShared, !tree.isToldToGo { checkAnotherAccepts(tree) }
         kernel.trees[id]?.isToldToGo = true
     }

@@ -41,6 +41,7 @@ struct FakeKernel {
         /// A signal or `ExecStop=` has reached the main process.
         var isToldToGo = false
         var runs = 0
+        var hasBegun = false
 
         var isReady: Bool {
             isUp && (!spec.hasProbe || probeAgreed) && startPostsDone == spec.commands.startPost.count

@@ -95,7 +95,9 @@ struct SimulationTests {
         var simulation = Simulation(seed: seed, logging: true)
         simulation.run()
         let verdict = simulation.violation.map(\.description) ?? "no violation when run again"
-        let lines = (simulation.log ?? []).suffix(300).joined(separator: "\n")
+        let log = simulation.log ?? []
+        let shown = log.count <= 500 ? log : log.prefix(400) + ["..."] + log.suffix(100)
+        let lines = shown.joined(separator: "\n")
         return "seed \(seed): \(verdict)\n\(lines)\n(HOLDFAST_SEEDS=\(seed)..\(seed + 1) runs this one)"
     }
 }
