@@ -46,7 +46,7 @@ struct Simulation {
     init(seed: UInt64, logging: Bool = false) {
         random = SplitMix64(seed: seed)
         kernel = FakeKernel(random: SplitMix64(seed: seed ^ 0xA5A5_A5A5_A5A5_A5A5))
-        length = 20 + random.below(90)
+        length = 15 + random.below(65)
         if logging { log = [] }
     }
 

@@ -117,6 +117,7 @@ extension Simulation {
         if isRetired, !tree.isToldToGo { checkNobodyUses(tree) }
         if tree.isReady, tree.spec.acceptsShared, !tree.isToldToGo { checkAnotherAccepts(tree) }
         kernel.trees[id]?.isToldToGo = true
+        if isRetired { kernel.trees[id]?.isRetired = true }
     }
 
     /// I4: by retirement, a backend is not signalled while one that uses it lives.
@@ -159,11 +160,10 @@ extension Simulation {
         if operation.phase == .rollingBack {
             // What served may have died by itself meanwhile; it may not have been told to go.
             for other in group.serving.flatMap({ group.generations[$0]?.instances.values.sorted() }) ?? [] {
-                if kernel.trees[other]?.isToldToGo == true, kernel.trees[other]?.spec.acceptsShared == true,
-                    let t = kernel.trees[other], kernel.mainLives(t)
-                {
-                    fail("I1", "rolled back after the old one was told to go")
+                guard let old = kernel.trees[other], old.spec.acceptsShared, old.isRetired, kernel.mainLives(old) else {
+                    continue
                 }
+                fail("I1", "rolled back after the old one was told to go")
             }
             return
         }

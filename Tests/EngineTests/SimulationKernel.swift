@@ -40,6 +40,8 @@ struct FakeKernel {
         var wasSkipped = false
         /// A signal or `ExecStop=` has reached the main process.
         var isToldToGo = false
+        /// The same, because its group wants it to leave.
+        var isRetired = false
         var runs = 0
         var hasBegun = false
 
