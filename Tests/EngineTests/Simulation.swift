@@ -207,7 +207,7 @@ struct Simulation {
     private mutating func changeMain(_ process: FakeKernel.Process) {
         guard kernel.trees[process.instance]?.main == process.token else { return }
         let token = engine.newToken(for: process.instance)
-        var successor = FakeKernel.Process(token: token, instance: process.instance, command: .start)
+        let successor = FakeKernel.Process(token: token, instance: process.instance, command: .start)
         successor.spawnIsTold = true
         successor.saidReady = process.saidReady
         successor.lastSignal = process.lastSignal

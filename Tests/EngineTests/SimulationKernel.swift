@@ -3,7 +3,8 @@
 /// What really exists in a simulated run, whatever the engine believes: processes, trees, generations with open
 /// sockets; and the answers on their way to the engine.
 struct FakeKernel {
-    struct Process {
+    /// A class, as `Tree` is: copying them by the million is what a run would spend its time on.
+    final class Process {
         let token: Token
         let instance: InstanceID
         let command: ServiceCommand
@@ -19,10 +20,16 @@ struct FakeKernel {
         var saidReady = false
         /// Of its instance: a step of an earlier run makes nothing ready.
         var run = 0
+
+        init(token: Token, instance: InstanceID, command: ServiceCommand) {
+            self.token = token
+            self.instance = instance
+            self.command = command
+        }
     }
 
     /// The processes of one instance.
-    struct Tree {
+    final class Tree {
         let id: InstanceID
         let generation: GenerationID
         let spec: ServiceSpec
@@ -44,6 +51,12 @@ struct FakeKernel {
         var isRetired = false
         var runs = 0
         var hasBegun = false
+
+        init(id: InstanceID, generation: GenerationID, spec: ServiceSpec) {
+            self.id = id
+            self.generation = generation
+            self.spec = spec
+        }
 
         var isReady: Bool {
             isUp && (!spec.hasProbe || probeAgreed) && startPostsDone == spec.commands.startPost.count
@@ -83,7 +96,7 @@ struct FakeKernel {
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
         if command == .start { trees[id]?.runs += 1 }
-        var process = Process(token: token, instance: id, command: command)
+        let process = Process(token: token, instance: id, command: command)
         process.run = trees[id]?.runs ?? 0
         if random.chance(isCalm ? 0 : 4) {
             process.isAlive = false
@@ -149,9 +162,8 @@ struct FakeKernel {
     // MARK: - What processes do
 
     mutating func end(_ token: Token, _ status: ExitStatus) {
-        guard var process = processes[token], process.isAlive else { return }
+        guard let process = processes[token], process.isAlive else { return }
         process.isAlive = false
-        processes[token] = process
         living.removeAll { $0 == token }
         pending.append(.exited(token, status))
         answerWatches(process.instance)
