@@ -61,18 +61,21 @@ final class World {
     }
 
     private func ready() throws {
-        World.current.withLock { $0 = daemon }
+        World.current.withLock { [daemon] in $0 = (daemon, 0) }
         try notifications.awaitLine("READY=1", from: daemon)
     }
 
-    // MARK: - The log, told with the first failure
+    // MARK: - The log, told with failures
 
-    private static let current = Mutex<Program?>(nil)
+    private static let current = Mutex<(program: Program, told: Int)?>(nil)
 
+    /// What the supervisor of the running test has logged since this was asked last; nil if nothing.
     static func takeLog() -> String? {
         current.withLock { current in
-            defer { current = nil }
-            return current?.errorText
+            guard let (program, told) = current else { return nil }
+            let text = program.errorText
+            current = (program, text.count)
+            return text.count > told ? String(text.dropFirst(told)) : nil
         }
     }
 
