@@ -10,7 +10,8 @@ extension EndToEnd {
             case backendStarts, proxyStarts, soak, hold
         }
 
-        @Test("kill -9 of a process of the new generation rolls it back, in any phase, and nobody notices",
+        @Test(
+            "kill -9 of a process of the new generation rolls it back, in any phase, and nobody notices",
             arguments: Moment.allCases, ["app", "edge"])
         func newGenerationKilled(_ moment: Moment, _ victim: String) throws {
             // The proxy does not exist yet while the backend starts.
@@ -24,16 +25,21 @@ extension EndToEnd {
                     try world.layout().write("units/site@.target.d/soak.conf", "[X-Swap]\nSoakSec=100ms\n")
                     #expect(try world.control("update").end() == 0)
                 }
-                try underLoad(world, until: "v1") { loads in
+                // What a killed process had accepted dies with it, one request of a client at most. Before the new proxy
+                // has the public socket nobody can have asked it anything.
+                let clients = 8
+                let isPublic = moment == .hold || moment == .soak && victim == "edge"
+                try underLoad(world, until: "v1", mayLose: isPublic ? clients : 0) { loads in
                     for load in loads { try load.waitForAnswer("v1") }
-                    let swap = try moment == .hold ? world.begin("swap", "--hold", "site@v2") : world.begin("swap", "site@v2")
+                    let swap =
+                        try moment == .hold ? world.begin("swap", "--hold", "site@v2") : world.begin("swap", "site@v2")
                     switch moment {
                     case .backendStarts: try swap.waitFor("the start") { $0.service == "app@v2.service" }
                     case .proxyStarts: try swap.waitFor("the start") { $0.service == "edge@v2.service" }
                     case .soak:
                         if victim == "edge" {
-                            // The second soak is that of the proxy: it takes traffic.
-                            for load in loads { try load.waitForAnswer("v2") }
+                            // The second soak is that of the proxy: it takes traffic, new connections at least.
+                            try loads[0].waitForAnswer("v2")
                         }
                         try swap.waitFor(.soak)
                     case .hold: #expect(try swap.end().status == 0)
@@ -43,7 +49,8 @@ extension EndToEnd {
                         world.processes(generation: 2).contains { $0.name == program }
                     }
                     // The master of a HAProxy is the older one; its worker goes with it.
-                    let pid = try #require(world.processes(generation: 2).filter { $0.name == program }.map(\.pid).min())
+                    let pid = try #require(
+                        world.processes(generation: 2).filter { $0.name == program }.map(\.pid).min())
                     kill(pid_t(pid), SIGKILL)
                     if moment == .hold {
                         try eventually("the roll-back") { try world.history().first?.outcome == .rolledBack }
@@ -130,9 +137,12 @@ extension EndToEnd {
                     """)
             }) { world in
                 _ = try world.run("start", "loop")
-                try eventually("the end of patience") { try world.status("loop").first?.state == .failed }
+                try eventually("the end of patience") {
+                    try world.status("loop").first?.generations.first?.services.first?.state != .autoRestart
+                        && world.status("loop").first?.reason?.contains("StartLimitBurst=") == true
+                }
+                #expect(try world.status("loop").first?.state == .failed)
                 #expect(world.contents("out/runs") == "run\nrun\nrun\nrun\n")
-                #expect(try world.status("loop").first?.reason?.contains("StartLimitBurst=") == true)
             }
         }
     }

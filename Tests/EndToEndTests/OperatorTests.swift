@@ -81,7 +81,10 @@ extension EndToEnd {
                 try underLoad(world, until: "v2") { loads in
                     #expect(try world.run("rollback", "site").outcome == .completed)
                     #expect(try world.generations("site").map(\.release) == ["v1"])
-                    for load in loads { load.forgetAnswers(); try load.waitForAnswer("v1") }
+                    for load in loads {
+                        load.forgetAnswers()
+                        try load.waitForAnswer("v1")
+                    }
                     #expect(try world.run("rollback", "site").outcome == .completed)
                     #expect(try world.generations("site").map(\.release) == ["v2"])
                     for load in loads { load.forgetAnswers() }
@@ -105,7 +108,10 @@ extension EndToEnd {
                 try underLoad(world, until: "old") { loads in
                     for load in loads { try load.waitForAnswer("old") }
                     #expect(try world.run("swap", "app").outcome == .completed)
-                    for load in loads { load.forgetAnswers(); try load.waitForAnswer("new") }
+                    for load in loads {
+                        load.forgetAnswers()
+                        try load.waitForAnswer("new")
+                    }
                     try world.layout().unit("app.service", "[Service]\nExecStart=this is not even")
                     #expect(try world.run("rollback", "app").outcome == .completed)
                     for load in loads { load.forgetAnswers() }
@@ -141,7 +147,10 @@ extension EndToEnd {
                     let old = try Watched(world.mainPid("web@v1.service"))
                     #expect(try world.run("restart", "web").outcome == .completed)
                     #expect(old.hasEnded)
-                    for load in loads { load.forgetAnswers(); try load.waitForAnswer("v1") }
+                    for load in loads {
+                        load.forgetAnswers()
+                        try load.waitForAnswer("v1")
+                    }
                 }
                 try underLoad(world, [.newConnections], until: "v1") { loads in
                     try loads[0].waitForAnswer("v1")

@@ -88,7 +88,8 @@ extension EndToEnd {
                     """, mode: 0o755)
                 let text = try String(contentsOfFile: "\(layout.path)/units/web@.service", encoding: .utf8)
                 try layout.unit(
-                    "web@.service", text.replacingOccurrences(of: "\(layout.server) --body", with: "\(layout.path)/daemonize"))
+                    "web@.service",
+                    text.replacingOccurrences(of: "\(layout.server) --body", with: "\(layout.path)/daemonize"))
             }) { world in
                 func sleepers() -> [ProcessEntry] {
                     ProcessEntry.all.filter { $0.arguments == ["sleep", "600.\(world.port)"] && !$0.isDead }

@@ -63,6 +63,7 @@ extension World {
                 """
                 [Service]
                 Type=notify
+                Environment=SWIFT_BACKTRACE=enable=no
                 EnvironmentFile=-\(path)/releases/%i.env
                 ExecStart=\(server) --body %i $OPTIONS
                 TimeoutStopSec=1s
@@ -99,6 +100,7 @@ extension World {
                 [Service]
                 Type=notify
                 Sockets=http.socket
+                Environment=SWIFT_BACKTRACE=enable=no
                 EnvironmentFile=-\(path)/releases/%i.env
                 ExecStart=\(server) --body %i $OPTIONS
                 TimeoutStopSec=1s
@@ -120,6 +122,7 @@ extension World {
                 [Service]
                 Type=notify
                 Sockets=http.socket
+                Environment=SWIFT_BACKTRACE=enable=no
                 EnvironmentFile=\(path)/app.env
                 ExecStart=\(server) --body ${BODY} $OPTIONS
                 TimeoutStopSec=1s

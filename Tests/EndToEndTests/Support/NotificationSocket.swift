@@ -47,3 +47,29 @@ func withUnixAddress<T>(_ path: String, _ body: (UnsafePointer<sockaddr>, sockle
         }
     }
 }
+
+/// Sends datagrams to a Unix socket, as a stranger.
+final class Datagrams {
+    private let descriptor: Int32
+    private let path: String
+
+    init(to path: String) throws {
+        self.path = path
+        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw WaitedInVain(what: "a socket") }
+    }
+
+    deinit { close(descriptor) }
+
+    /// False if the receiver does not take it now.
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
+        let sent = withUnixAddress(path) { address, length in
+            sendto(descriptor, bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL), address, length)
+        }
+        return sent == bytes.count
+    }
+
+    @discardableResult
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+}
