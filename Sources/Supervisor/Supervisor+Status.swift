@@ -154,7 +154,8 @@ extension Supervisor {
             SocketStatus(
                 unit: held.unit.name.description, address: "\(held.socket.address)",
                 scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
-                descriptorName: held.unit.fileDescriptorName, listening: held.socket.isListening, backlog: Int(held.socket.backlog),
+                descriptorName: held.unit.fileDescriptorName, listening: held.socket.isListening,
+                backlog: Int(held.socket.backlog),
                 queued: held.socket.acceptQueue?.waiting, holders: holders)
         }
         return SocketsReply(

@@ -47,10 +47,10 @@ extension EndToEnd {
         func portInUse() throws {
             try undisturbed { world in
                 try world.layout().unit(
-                    "other.socket", "[Socket]\nListenStream=127.0.0.1:\(world.port)\nListenStream=127.0.0.1:1x\n")
-                try world.layout().unit(
                     "other.socket", "# first line\n[Socket]\nListenStream=127.0.0.1:\(world.port)\n")
-                try world.layout().unit("other.service", "[Service]\nExecStart=/bin/sleep infinity\nSockets=other.socket\n[X-Swap]\n")
+                try world.layout().unit(
+                    "other.service", "[Service]\nExecStart=/bin/sleep infinity\nSockets=other.socket\n[X-Swap]\n")
+                #expect(try world.control("update").end() == 0)
                 let start = try world.run("start", "other")
                 #expect(start.outcome == .failed, "\(start.output)")
                 #expect(start.status == 7)
@@ -64,7 +64,9 @@ extension EndToEnd {
         @Test("A user that does not exist is named")
         func unknownUser() throws {
             try undisturbed { world in
-                try world.layout().unit("who.service", "[Service]\nUser=nobody-by-that-name\nExecStart=/bin/sleep infinity\n")
+                try world.layout().unit(
+                    "who.service", "[Service]\nUser=nobody-by-that-name\nExecStart=/bin/sleep infinity\n")
+                #expect(try world.control("update").end() == 0)
                 let start = try world.run("start", "who")
                 #expect(start.outcome == .failed)
                 #expect(start.reason?.message.hasPrefix("cannot start who.service: ") == true)
@@ -78,7 +80,7 @@ extension EndToEnd {
                 let missing = try world.run("swap", "wbe@v2")
                 #expect(missing.status == 1)
                 #expect(missing.output.contains("NoSuchUnit"), "\(missing.output)")
-                for name in ["", "web@v2/../../etc", "web@\u{7f}", String(repeating: "x", count: 5000), "web@v2.nonsense"] {
+                for name in ["", "web@v2/../../etc", "web@\u{7f}", String(repeating: "x", count: 5000)] {
                     let wrong = try world.run("swap", name)
                     #expect(wrong.status != 0 && wrong.result == nil, "\(name.prefix(40)): \(wrong.output)")
                 }

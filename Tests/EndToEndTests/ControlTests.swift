@@ -46,16 +46,22 @@ extension EndToEnd {
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 var generator = SplitMix(seed: 4711)
                 let notify = try Datagrams(to: "\(world.runtime)/notify")
-                func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) } }
+                func bytes(_ count: Int) -> [UInt8] {
+                    (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+                }
                 func round() throws {
                     for index in 0..<60 {
                         let connection = try RawConnection(unix: world.controlSocket)
                         switch index % 6 {
                         case 0: _ = connection.sendWithoutWaiting(bytes(5000))
                         case 1: _ = connection.sendWithoutWaiting(bytes(100).filter { $0 != 0 } + [0])
-                        case 2: _ = connection.sendWithoutWaiting(Array("{\"method\":\(String(repeating: "[", count: 60000))".utf8) + [0])
+                        case 2:
+                            _ = connection.sendWithoutWaiting(
+                                Array("{\"method\":\(String(repeating: "[", count: 60000))".utf8) + [0])
                         case 3: _ = connection.sendWithoutWaiting(Array(repeating: 0, count: 3000))
-                        case 4: _ = connection.sendWithoutWaiting(call("io.holdfast.Manager.Status", "{\"names\":[\"\\ud800\",1e999]}"))
+                        case 4:
+                            _ = connection.sendWithoutWaiting(
+                                call("io.holdfast.Manager.Status", "{\"names\":[\"\\ud800\",1e999]}"))
                         default: break
                         }
                         if index % 2 == 0 { continue }
@@ -129,7 +135,8 @@ extension EndToEnd {
                 #expect(try status.end() == 0, "\(status.errorText)")
                 #expect(status.outputText.contains("web@"))
                 for command in [
-                    ["swap", "web@v2"], ["stop", "web"], ["restart", "web"], ["abort", "web"], ["signal", "KILL", "web"],
+                    ["swap", "web@v2"], ["stop", "web"], ["restart", "web"], ["abort", "web"],
+                    ["signal", "KILL", "web"],
                     ["update"], ["shutdown"],
                 ] {
                     let refused = try Program.run(
@@ -147,7 +154,8 @@ extension EndToEnd {
         @Test("Without a supervisor holdfastctl says which socket it tried, and ends with 4")
         func noSupervisor() throws {
             let status = try Program.run(
-                "\(World.binaries)/holdfastctl", ["status"], environment: ["HOLDFAST_SOCKET": "/tmp/hf-nobody/io.holdfast"])
+                "\(World.binaries)/holdfastctl", ["status"],
+                environment: ["HOLDFAST_SOCKET": "/tmp/hf-nobody/io.holdfast"])
             #expect(try status.end() == 4)
             #expect(status.errorText.contains("/tmp/hf-nobody/io.holdfast"))
         }

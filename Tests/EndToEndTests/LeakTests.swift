@@ -39,12 +39,15 @@ extension EndToEnd {
                 }
                 let before = try #require(early)
                 let after = try Size(world)
-                #expect(after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
+                #expect(
+                    after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
                 // PSS counts pages: the allocator's arenas and pages of libraries touched for the first time come and go
                 // by some. One kept generation would be about 20 kB, 40 of them 800 kB.
-                #expect(after.memory - before.memory < 400, "\(before.memory) kB after 10 swaps, \(after.memory) kB after 50")
+                #expect(
+                    after.memory - before.memory < 400,
+                    "\(before.memory) kB after 10 swaps, \(after.memory) kB after 50")
                 for load in [load, keepAlive] {
                     let tally = try load.end()
                     #expect(tally.lost == 0, "\(tally.losses)")

@@ -10,7 +10,7 @@ extension EndToEnd {
             try withWorld({ layout in
                 try layout.site()
                 try layout.unit(
-                    "app@.socket", "[Socket]\nListenStream=%t/site/app.sock\nBacklog=4096\nX-Scope=shared\n")
+                    "app@.socket", "[Socket]\nListenStream=%t/site/app.sock\nX-Scope=shared\nRemoveOnStop=yes\n")
             }) { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let proxy = try world.mainPid("edge@v1.service")

@@ -188,8 +188,13 @@ func withWorld(
 ) throws {
     let world = try World(layOut, arguments: arguments)
     defer { world.destroy() }
-    try body(world)
-    try world.end()
+    do {
+        try body(world)
+        try world.end()
+    } catch {
+        // Here and not by the test, so that the log of this world is still there to be told.
+        Issue.record(error)
+    }
 }
 
 /// A TCP port of 127.0.0.1 that nobody listened on a moment ago.
