@@ -80,8 +80,15 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, detailed: detailed),
-            reason: view.lastFailure.map(Wording.sentence),
+            reason: reason(view).map(Wording.sentence),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)))
+    }
+
+    /// Why it is failed: of the group, or of a service that is down while its group should serve.
+    private func reason(_ view: GroupView) -> Failure? {
+        if let failure = view.lastFailure { return failure }
+        guard state(view) == .failed else { return nil }
+        return view.generations.first { $0.number == view.serving }?.services.lazy.compactMap(\.failure).first
     }
 
     private func state(_ view: GroupView) -> UnitState {
