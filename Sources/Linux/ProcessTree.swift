@@ -47,7 +47,16 @@ public final class ProcessTree {
     public func contains(_ pid: Int32) -> Bool {
         switch kind {
         case .group(let group): group.contains(pid)
-        case .session(let session): session.members().contains(pid)
+        case .session(let session): session.contains(pid)
+        }
+    }
+
+    /// Notes who is a member now: to be called before a member is told to end, because those that it leaves behind may have
+    /// no other mark than their parent. Nothing to do with cgroups.
+    public func noteMembers() {
+        switch kind {
+        case .group: break
+        case .session(let session): _ = session.members()
         }
     }
 

@@ -84,6 +84,19 @@ public final class SessionTree {
         return found.keys.filter { living[$0]?.isDead == false }
     }
 
+    /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc, because
+    /// strangers can make us ask as often as they like.
+    func contains(_ pid: Int32) -> Bool {
+        guard mainStart != 0, let facts = ProcessFacts.read(pid), !facts.isDead else { return false }
+        // Whether the numbers of its session and group are still ours is seen only by a walk once it is gone.
+        guard ProcessFacts.read(main)?.startTime == mainStart else { return members().contains(pid) }
+        for candidate in [pid] + ProcessFacts.ancestors(of: pid) {
+            guard let facts = ProcessFacts.read(candidate), facts.startTime >= mainStart else { return false }
+            if belongs(facts) { return true }
+        }
+        return false
+    }
+
     private func belongs(_ facts: ProcessFacts) -> Bool {
         if known[facts.pid] == facts.startTime { return true }
         if facts.isDead { return false }

@@ -11,7 +11,7 @@ extension Supervisor {
         case .prepare(let generation, let plan): prepare(generation, plan)
         case .createInstance(let id, let generation, let spec): createInstance(id, generation, spec)
         case .spawn(let token, let instance, let command): spawn(token, instance, command)
-        case .signal(let token, let signal): try? processes[token]?.send(signal)
+        case .signal(let token, let signal): signalProcess(token, signal)
         case .signalTree(let instance, let signal): signalTree(instance, signal)
         case .killTree(let instance): instances[instance]?.tree?.killAll()
         case .watchTree(let token, let instance): watchTree(token, instance)
@@ -143,6 +143,7 @@ extension Supervisor {
             let result = engine.result(of: id)
             let main = instance.mainProcess.flatMap { processes[$0]?.pid }
             if instance.tree == nil { try makeTree(instance, renew: kind.beginsRun) }
+            if case .stop = kind { instance.tree?.noteMembers() }
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation, mainPid: main, result: result)
             try run(plan, token, instance, generation)
@@ -244,6 +245,12 @@ extension Supervisor {
 
     func keepEvidence(_ instance: RunningInstance) {
         evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+    }
+
+    private func signalProcess(_ token: Token, _ signal: Int32) {
+        guard let process = processes[token] else { return }
+        instances[process.instance]?.tree?.noteMembers()
+        try? process.send(signal)
     }
 
     private func signalTree(_ id: InstanceID, _ signal: Int32) {

@@ -49,6 +49,7 @@ extension EndToEnd {
                 func bytes(_ count: Int) -> [UInt8] {
                     (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
                 }
+                let noise = bytes(200_000).map { $0 | 1 }
                 func round() throws {
                     for index in 0..<60 {
                         let connection = try RawConnection(unix: world.controlSocket)
@@ -65,7 +66,7 @@ extension EndToEnd {
                         default: break
                         }
                         if index % 2 == 0 { continue }
-                        _ = connection.sendWithoutWaiting(bytes(200_000).map { $0 | 1 })
+                        _ = connection.sendWithoutWaiting(noise)
                     }
                     for _ in 0..<300 {
                         notify.send(bytes(Int.random(in: 0...600, using: &generator)))
