@@ -30,7 +30,7 @@ extension Engine {
         let id = plan.group
         if var operation = groups[id]?.operation {
             // A second "start" of what starts waits for the same end.
-            if operation.kind == .start, operation.isBeforeCutover {
+            if operation.kind == .start, operation.isBeforeCutover, operation.plan?.release == plan.release {
                 operation.requests.append(request)
                 groups[id]?.operation = operation
                 return
@@ -136,12 +136,15 @@ extension Engine {
         if let operation = group.operation {
             return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
         }
-        var begun = false
+        var reloaded: Set<InstanceID> = []
         for instance in generation.instances.values.sorted() {
-            with(instance) { begun = $0.reload(&$1) || begun }
+            var begun = false
+            with(instance) { begun = $0.reload(&$1) }
+            if begun { reloaded.insert(instance) }
         }
-        guard begun else { return refuse(request, .noReload(id)) }
+        guard !reloaded.isEmpty else { return refuse(request, .noReload(id)) }
         groups[id]?.operation = Operation(.reload, .reloading, plan: nil, request: request, at: context.now)
+        groups[id]?.operation?.reloaded = reloaded
         groups[id]?.operation?.from = generation.summary
         context.emit(.report(.phase(id, generation: serving, .reload)))
     }
@@ -165,9 +168,11 @@ extension Engine {
             groups[id] = group
             return
         }
+        let outlivedBy = group.after.union(group.requires)
         if group.operation != nil { cutShort(&group) }
         var operation = Operation(.stop, .stopping, plan: nil, request: request, at: context.now)
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
+        operation.outlivedBy = outlivedBy
         operation.leaving = Set(instances.values.filter { $0.group == id }.map(\.id))
         group.operation = operation
         for number in group.generations.keys { group.generations[number]?.role = .stopping }
@@ -175,6 +180,8 @@ extension Engine {
         deadlines.set(.group(id), nil)
         context.emit(.report(.phase(id, generation: group.serving, .stop)))
         touch(id)
+        // Nobody waits any more for what is being stopped.
+        for other in waitingToStart.sorted() { touch(other) }
     }
 
     /// Groups that `Requires=` this one, directly or not.
@@ -205,7 +212,8 @@ extension Engine {
     }
 
     mutating func finishShutdown() {
-        guard isShuttingDown, !shutdownRequests.isEmpty, !groups.values.contains(where: \.isActive) else { return }
+        guard isShuttingDown, !shutdownRequests.isEmpty, preparing.isEmpty, !groups.values.contains(where: \.isActive)
+        else { return }
         context.emit(.report(.shutDownComplete(shutdownRequests)))
         shutdownRequests = []
     }

@@ -46,15 +46,19 @@ extension Engine {
             if operation.phaseSince == context.now { context.emit(.report(.phase(id, generation: nil, .waiting))) }
             return
         }
-        for required in plan.requires.sorted() where groups[required]?.serving == nil {
+        for required in plan.requires.sorted() where !isRunning(required) && !isStarting(required) {
             let cause = Failure.Cause.text("\(required), which it requires, is not running")
             return rollBack(id, Failure(unit: plan.unitName, step: .dependency, cause: cause))
         }
         prepare(id, plan)
     }
 
+    private func isRunning(_ id: GroupID) -> Bool {
+        groups[id].map { $0.serving != nil && $0.operation?.kind != .stop } ?? false
+    }
+
     private func isStarting(_ id: GroupID) -> Bool {
-        groups[id]?.operation.map { $0.kind == .start && $0.isBeforeCutover } ?? false
+        groups[id]?.operation?.kind == .start
     }
 
     private func waits(_ id: GroupID, for other: GroupID) -> Bool {
@@ -83,18 +87,21 @@ extension Engine {
         }
         group.generations[number] = generation
         group.operation?.new = number
-        group.operation?.to = generation.summary
+        // What was tried is what an operator asks about, not what came back in its place.
+        if group.operation?.isRestoring != true { group.operation?.to = generation.summary }
         group.operation?.readyTimeLeft = plan.settings.readyTimeout
         groups[id] = group
         waitingToStart.remove(id)
         enter(.preparing, id)
+        preparing.insert(GenerationID(group: id, number: number))
         context.emit(.prepare(GenerationID(group: id, number: number), plan))
     }
 
     mutating func prepared(_ generation: GenerationID) {
         let id = generation.group
+        guard preparing.remove(generation) != nil else { return }
         guard let operation = groups[id]?.operation, operation.phase == .preparing, operation.new == generation.number
-        else { return context.emit(.releaseGeneration(generation)) }
+        else { return abandon(generation) }
         chooseLeaving(id)
         if operation.stopsFirst, !operation.isRestoring {
             stopOld(id)
@@ -103,10 +110,18 @@ extension Engine {
         }
     }
 
+    /// What was prepared is not wanted any more: a stop or an abort came in between.
+    private mutating func abandon(_ generation: GenerationID) {
+        groups[generation.group]?.generations[generation.number] = nil
+        context.emit(.releaseGeneration(generation))
+        touch(generation.group)
+    }
+
     mutating func prepareFailed(_ generation: GenerationID, _ failure: Failure) {
+        guard preparing.remove(generation) != nil else { return }
         guard let operation = groups[generation.group]?.operation, operation.phase == .preparing,
             operation.new == generation.number
-        else { return }
+        else { return abandon(generation) }
         rollBack(generation.group, failure)
     }
 
@@ -118,6 +133,9 @@ extension Engine {
         for (member, instance) in old?.instances ?? [:] {
             if plan.isWhole || moved.contains(member) {
                 operation.leaving.insert(instance)
+                if let old = instances[instance], old.spec.acceptsShared, !old.isGone {
+                    operation.acceptedBefore.insert(member)
+                }
             } else {
                 operation.carried.insert(instance)
             }
@@ -227,8 +245,7 @@ extension Engine {
         guard let operation = groups[id]?.operation, let new = operation.new else { return }
         let failure = firstFailure(of: operation)
         groups[id]?.operation?.failure = failure
-        groups[id]?.serving = new
-        groups[id]?.generations[new]?.role = .serving
+        takeOver(id, new, operation)
         finish(id, .failed)
     }
 
@@ -244,6 +261,7 @@ extension Engine {
     }
 
     private mutating func tierIsProved(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        if let failure = trialFailure(operation) { return rollBack(id, failure) }
         if tier == .private, !operation.publicTier.isEmpty { return enterStarting(.public, id) }
         guard operation.hold else { return cutOver(id) }
         if let new = operation.new { groups[id]?.generations[new]?.role = .held }
@@ -292,8 +310,14 @@ extension Engine {
             case .inactive(.clean(let status)):
                 return instance.failed(.readiness, status.map { .exited($0) } ?? .text("it was stopped"))
             case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
-                .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive(.skipped):
+                .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait:
                 continue
+            case .inactive(.skipped):
+                guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else {
+                    continue
+                }
+                let text = "its ExecCondition= skips it here, and it is to replace one that accepts connections"
+                return instance.failed(.condition, .text(text))
             }
         }
         return nil
@@ -303,27 +327,15 @@ extension Engine {
 
     private mutating func cutOver(_ id: GroupID) {
         guard var group = groups[id], let operation = group.operation, let new = operation.new else { return }
-        if operation.isRestoring {
-            // What failed is not something to roll back to.
+        if operation.isRestoring || operation.kind == .start || operation.kind == .restart {
+            // What failed is not something to roll back to, and a restart is not a deploy: what was before the last
+            // deploy stays what `rollback` means.
         } else if let replaced = operation.oldHasLeft ? operation.restorePlan : planOfLeaving(id) {
             group.previous = replaced
         }
-        if let old = group.serving, old != new {
-            group.generations[old]?.role = .draining
-            let members = group.generations[old]?.instances ?? [:]
-            for (member, instance) in members
-            where operation.carried.contains(instance) {
-                group.generations[old]?.instances[member] = nil
-                group.generations[new]?.instances[member] = instance
-            }
-        }
-        group.serving = new
-        group.generations[new]?.role = .serving
         group.lastFailure = nil
-        group.since = context.now
         groups[id] = group
-        context.emit(
-            .recordServing(GenerationID(group: id, number: new), release: group.generations[new]?.release))
+        takeOver(id, new, operation)
         for instance in newInstances(operation) {
             with(instance.id) {
                 $0.mandate = .serving
@@ -332,6 +344,25 @@ extension Engine {
         }
         if operation.leaving.isEmpty { return finish(id, operation.isRestoring ? .rolledBack : .completed) }
         enter(.draining, id)
+    }
+
+    /// The new generation serves, with the members that were not replaced.
+    private mutating func takeOver(_ id: GroupID, _ new: Int, _ operation: Operation) {
+        guard var group = groups[id] else { return }
+        if let old = group.serving, old != new {
+            group.generations[old]?.role = .draining
+            for (member, instance) in group.generations[old]?.instances ?? [:]
+            where operation.carried.contains(instance) {
+                group.generations[old]?.instances[member] = nil
+                group.generations[new]?.instances[member] = instance
+            }
+        }
+        group.serving = new
+        group.generations[new]?.role = .serving
+        group.since = context.now
+        groups[id] = group
+        let release = group.generations[new]?.release
+        context.emit(.recordServing(GenerationID(group: id, number: new), release: release))
     }
 
     // MARK: - Back
@@ -370,7 +401,8 @@ extension Engine {
         guard let generation = servingGeneration(id) else { return finish(id, .failed) }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
         guard !members.contains(where: { if case .reloading = $0.state { true } else { false } }) else { return }
-        let failure = members.lazy.compactMap(\.failure).first
+        let reloaded = groups[id]?.operation?.reloaded ?? []
+        let failure = members.filter { reloaded.contains($0.id) }.lazy.compactMap(\.failure).first
         groups[id]?.operation?.failure = failure
         finish(id, failure == nil ? .completed : .failed)
     }

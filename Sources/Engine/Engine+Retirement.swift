@@ -3,6 +3,7 @@
 extension Engine {
     /// Tells the next of the leaving instances to go, forgets those that are gone; true when all are.
     mutating func leavingIsDone(_ id: GroupID) -> Bool {
+        let generationOf = generationByInstance(id)
         var moved = true
         while moved {
             moved = false
@@ -13,13 +14,30 @@ extension Engine {
             }
             let alive = leaving.filter { !$0.isGone }
             for instance in alive where instance.mandate != .leaving {
-                let isStillUsed = alive.contains { $0.spec.startsAfter.contains(instance.spec.unit) }
-                guard !isStillUsed else { continue }
+                guard
+                    !alive.contains(where: {
+                        generationOf[$0.id] == generationOf[instance.id] && $0.uses(instance)
+                    })
+                else { continue }
                 with(instance.id) { $0.retire(&$1) }
+                moved = true
+            }
+            // Members of different releases may name each other in a circle: then somebody has to begin.
+            if !moved, !alive.contains(where: { $0.mandate == .leaving }), let last = alive.last {
+                with(last.id) { $0.retire(&$1) }
                 moved = true
             }
         }
         return groups[id]?.operation?.leaving.isEmpty ?? true
+    }
+
+    /// Members use those of their own generation; a member that was carried over belongs to the newer one.
+    private func generationByInstance(_ id: GroupID) -> [InstanceID: Int] {
+        var found: [InstanceID: Int] = [:]
+        for generation in groups[id]?.generations.values.map({ $0 }) ?? [] {
+            for instance in generation.instances.values { found[instance] = generation.number }
+        }
+        return found
     }
 
     private mutating func forget(_ instance: Instance) {
@@ -46,7 +64,7 @@ extension Engine {
         guard groups[id]?.serving != generation.number || found.instances.isEmpty else { return }
         groups[id]?.generations[generation.number] = nil
         if groups[id]?.serving == generation.number { groups[id]?.serving = nil }
-        context.emit(.releaseGeneration(generation))
+        if !preparing.contains(generation) { context.emit(.releaseGeneration(generation)) }
     }
 
     // MARK: - Stop
@@ -59,8 +77,7 @@ extension Engine {
     }
 
     private func stopsBefore(_ other: Group, _ id: GroupID) -> Bool {
-        guard other.operation?.kind == .stop else { return false }
-        return other.after.contains(id) || other.requires.contains(id)
+        other.operation?.outlivedBy.contains(id) ?? false
     }
 
     /// Whether `id` in turn must stop before `goal`: a cycle, in which nobody waits.
@@ -69,18 +86,13 @@ extension Engine {
         var queue = [id]
         while let next = queue.popLast() {
             if next == goal { return true }
-            guard seen.insert(next).inserted, let group = groups[next], group.operation?.kind == .stop else {
-                continue
-            }
-            queue.append(contentsOf: group.after.union(group.requires))
+            guard seen.insert(next).inserted, let operation = groups[next]?.operation else { continue }
+            queue.append(contentsOf: operation.outlivedBy)
         }
         return false
     }
 
     mutating func stopped(_ id: GroupID) {
-        // Remembered now, because the plans go with the generations.
-        let needed = (groups[id]?.after ?? []).union(groups[id]?.requires ?? [])
-        groups[id]?.operation?.neededByStopped = needed
         for number in groups[id]?.generations.keys.sorted() ?? [] {
             releaseIfEmpty(GenerationID(group: id, number: number))
         }
@@ -106,7 +118,6 @@ extension Engine {
 
     mutating func finish(_ id: GroupID, _ outcome: OperationResult.Outcome) {
         guard var group = groups[id], let operation = group.operation else { return }
-        let needed = operation.neededByStopped
         group.operation = nil
         var durations = operation.durations
         durations.append(
@@ -125,7 +136,7 @@ extension Engine {
         touch(id)
         // Those that wait for this group, to start after it or to stop after it.
         for other in waitingToStart.sorted() { touch(other) }
-        if operation.kind == .stop { for other in needed.sorted() { touch(other) } }
+        for other in operation.outlivedBy.sorted() { touch(other) }
     }
 
     /// No operation: a generation of which every service has ended is over.

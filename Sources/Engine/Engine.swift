@@ -21,6 +21,9 @@ public struct Engine: Sendable {
     var context = Context()
     /// Groups to advance before `handle` returns, in the order in which they were touched.
     var touched: [GroupID] = []
+    /// Generations whose `prepare` has not been answered. Whatever becomes of them meanwhile, the answer comes first and
+    /// the release after it: nobody closes what somebody else is opening still.
+    var preparing: Set<GenerationID> = []
     /// Groups whose operation is in its phase `waiting`.
     var waitingToStart: Set<GroupID> = []
     /// After `shutDown` nothing is started any more.
@@ -52,14 +55,18 @@ public struct Engine: Sendable {
         case .notified(let instance, let sender, let message):
             with(instance) { $0.notified(sender, message, &$1) }
         case .mainProcessChanged(let instance, let token):
-            with(instance) { $0.mainProcessChanged(token, &$1) }
+            // One that has ended already would be waited for for ever.
+            if owners[token] == instance { with(instance) { $0.mainProcessChanged(token, &$1) } }
         case .deadlineReached:
             break
         case .restored(let group, let memory):
             restore(group, memory)
         }
+        // What has happened counts before what time does: a service that died before the end of its soak was not soaked.
+        settle()
         fireDeadlines()
         settle()
+        finishShutdown()
         return context.takeEffects()
     }
 
@@ -70,6 +77,7 @@ public struct Engine: Sendable {
     public mutating func newToken(for instance: InstanceID) -> Token {
         let token = context.newToken()
         _ = context.takeNewTokens()
+        guard instances[instance] != nil else { return token }
         owners[token] = instance
         instances[instance]?.openTokens.insert(token)
         return token
@@ -89,6 +97,10 @@ public struct Engine: Sendable {
         for token in context.takeNewTokens() {
             owners[token] = id
             instances[id]?.openTokens.insert(token)
+        }
+        for token in context.takeVoidTokens() {
+            owners[token] = nil
+            instances[id]?.openTokens.remove(token)
         }
         touch(group)
     }
@@ -125,7 +137,6 @@ public struct Engine: Sendable {
             touched.removeFirst()
             advance(id)
         }
-        finishShutdown()
     }
 }
 
@@ -134,6 +145,7 @@ struct Context: Sendable {
     var now = Instant(nanoseconds: 0)
     private var effects: [Effect] = []
     private var newTokens: [Token] = []
+    private var voidTokens: [Token] = []
     private var lastToken: UInt64 = 0
     private var lastInstance: UInt64 = 0
 
@@ -146,6 +158,9 @@ struct Context: Sendable {
         newTokens.append(token)
         return token
     }
+
+    /// Nothing that comes under this token matters any more.
+    mutating func drop(_ token: Token) { voidTokens.append(token) }
 
     mutating func newInstance() -> InstanceID {
         lastInstance += 1
@@ -160,5 +175,10 @@ struct Context: Sendable {
     mutating func takeNewTokens() -> [Token] {
         defer { newTokens.removeAll(keepingCapacity: true) }
         return newTokens
+    }
+
+    mutating func takeVoidTokens() -> [Token] {
+        defer { voidTokens.removeAll(keepingCapacity: true) }
+        return voidTokens
     }
 }

@@ -77,6 +77,9 @@ struct Operation: Sendable {
     var leaving: Set<InstanceID> = []
     /// Instances that stay and belong to the new generation after cutover.
     var carried: Set<InstanceID> = []
+    /// Members that accepted on shared sockets and leave: one that takes such a place may not be skipped, because then
+    /// nobody would accept (I1).
+    var acceptedBefore: Set<String> = []
     /// What is left of `ReadyTimeoutSec=`; the time of a soak does not count.
     var readyTimeLeft: Duration?
     /// The old instances left first (strategy `queue`), so that only starting them again brings them back.
@@ -86,8 +89,11 @@ struct Operation: Sendable {
     /// What that would be.
     var restorePlan: Plan?
     var wasAborted = false
-    /// Of a stop: groups that had to outlive this one and may stop now.
-    var neededByStopped: Set<GroupID> = []
+    /// Of a reload: the instances whose `ExecReload=` runs or ran.
+    var reloaded: Set<InstanceID> = []
+    /// Of a stop: groups that must outlive this one; known from its beginning, because the plans go with the
+    /// generations.
+    var outlivedBy: Set<GroupID> = []
     var from: GenerationSummary?
     var to: GenerationSummary?
     var failure: Failure?

@@ -23,8 +23,11 @@ extension Instance {
             stopStep(index + 1, ending, &context)
         case .stopPost(let index, control: token, let ending):
             stopPostStep(index + 1, ending, &context)
-        case .condition, .startPre, .starting, .startPost, .reloading, .stopping, .stopPost, .waiting, .probing,
-            .running, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
+        case .draining, .stopping, .terminating, .killing:
+            // It was told to go before it was known that it never came.
+            exited(token, .unknown, &context)
+        case .condition, .startPre, .starting, .startPost, .reloading, .stopPost, .waiting, .probing, .running,
+            .sweeping, .restartWait, .inactive:
             break
         }
     }
@@ -65,8 +68,10 @@ extension Instance {
         let clean = spec.restart.isClean(status) || spec.commands.start == .yes
         // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify
         // service that never said READY=1 (systemd calls it a protocol error).
-        if clean, mandate != .onTrial, step == .run || spec.type == .simple {
+        if clean, mandate != .onTrial, step == .run {
             leave(Ending(main: nil, result: .clean(status)), &context)
+        } else if clean, mandate != .onTrial, spec.type == .simple {
+            windDown(Ending(main: nil, result: .clean(status)), &context)
         } else {
             fail(failed(step, .exited(status)), main: nil, &context)
         }
@@ -105,15 +110,18 @@ extension Instance {
             kill(watch, ending, &context)
         case .killing:
             // Once more: what forked while it was killed, where there is no cgroup.kill.
-            context.emit(.killTree(id))
-            deadline = spec.stopTimeout.map { context.now + $0 }
+            killAgain(&context)
         case .stopPost(_, _, let ending): sweep(ending, &context)
-        case .sweeping:
-            context.emit(.killTree(id))
-            deadline = spec.stopTimeout.map { context.now + $0 }
+        case .sweeping: killAgain(&context)
         case .restartWait: begin(&context)
         case .waiting, .running, .inactive: break
         }
+    }
+
+    /// At least a second later, so that a time-out of zero does not mean without end.
+    private mutating func killAgain(_ context: inout Context) {
+        context.emit(.killTree(id))
+        deadline = spec.stopTimeout.map { context.now + max($0, .seconds(1)) }
     }
 
     private func timedOut(_ step: Failure.Step) -> Failure {

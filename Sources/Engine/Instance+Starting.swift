@@ -7,8 +7,12 @@ extension Instance {
         lastProbeAnswer = nil
         guard admitsStart(at: context.now) else {
             let rules = spec.restart
-            let failure = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
-            conclude(.failed(self.failure ?? failure), &context, mayRestart: false)
+            let refused = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
+            context.emit(.report(.failure(group, refused)))
+            // What made it start so often tells more than the limit that ended it.
+            let cause = failure ?? refused
+            failure = cause
+            conclude(.failed(cause), &context, mayRestart: false)
             return
         }
         deadline = spec.startTimeout.map { context.now + $0 }
@@ -85,6 +89,7 @@ extension Instance {
         probeDeadline = nil
         guard let token = probe else { return }
         probe = nil
+        context.drop(token)
         context.emit(.cancelProbe(token))
     }
 
@@ -127,11 +132,24 @@ extension Instance {
     // MARK: - Notify
 
     mutating func notified(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
-        guard accepts(sender) else { return }
+        guard hasProcesses, accepts(sender) else { return }
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
-        if let prolonged = message.extendTimeout, deadline != nil { deadline = context.now + prolonged }
+        // It can only be prolonged (`EXTEND_TIMEOUT_USEC=` in sd_notify(3)).
+        if let prolonged = message.extendTimeout, let limit = deadline {
+            deadline = max(limit, context.now + prolonged)
+        }
         if message.ready, case .starting(let main) = state, spec.type == .notify { cameUp(main, &context) }
+    }
+
+    /// What is said about a run that is over, or has not begun, comes too late (I6).
+    private var hasProcesses: Bool {
+        switch state {
+        case .waiting, .restartWait, .inactive: false
+        case .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining, .stopping,
+            .terminating, .killing, .stopPost, .sweeping:
+            true
+        }
     }
 
     private func accepts(_ sender: Event.Sender) -> Bool {
@@ -203,6 +221,7 @@ extension Instance {
     /// Runs `ExecReload=`; false if there is none or the service is not in a state for it.
     mutating func reload(_ context: inout Context) -> Bool {
         guard case .running(let main) = state, !spec.commands.reload.isEmpty else { return false }
+        failure = nil
         let token = spawn(.reload(0), &context)
         deadline = spec.startTimeout.map { context.now + $0 }
         enter(.reloading(0, control: token, main: main), &context)

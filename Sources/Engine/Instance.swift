@@ -138,8 +138,25 @@ struct Instance: Sendable {
         }
     }
 
+    /// It starts after the other one, or after one whose place the other has taken: of members that were swapped alone,
+    /// one may be of another release than the one that it was told to start after.
+    func uses(_ other: Instance) -> Bool {
+        guard id != other.id, !spec.startsAfter.isEmpty else { return false }
+        if spec.startsAfter.contains(other.spec.unit) { return true }
+        guard let stem = other.spec.member.templateStem else { return false }
+        return spec.startsAfter.contains { $0.hasPrefix(stem) }
+    }
+
     func failed(_ step: Failure.Step, _ cause: Failure.Cause) -> Failure {
         Failure(unit: spec.unit, step: step, cause: cause, errno: errno, statusText: statusText)
+    }
+}
+
+extension String {
+    /// `app@` of the template `app@.service`; nil for any other name.
+    fileprivate var templateStem: Substring? {
+        guard let at = firstIndex(of: "@"), self[at...].hasPrefix("@.") else { return nil }
+        return self[...at]
     }
 }
 

@@ -1,5 +1,5 @@
 /// What `status` and its siblings show: a copy, made on request.
-public struct GroupView: Sendable {
+public struct GroupView: Sendable, Equatable {
     public var id: GroupID
     public var serving: Int?
     public var lastNumber: Int
@@ -10,7 +10,7 @@ public struct GroupView: Sendable {
     public var since: Instant
 }
 
-public struct OperationView: Sendable {
+public struct OperationView: Sendable, Equatable {
     public var kind: OperationKind
     public var phase: PhaseName
     public var startedAt: Instant
@@ -20,7 +20,7 @@ public struct OperationView: Sendable {
     public var new: Int?
 }
 
-public struct GenerationView: Sendable {
+public struct GenerationView: Sendable, Equatable {
     public enum Role: String, Sendable { case starting, held, serving, draining, rollingBack, stopping }
     public var number: Int
     public var release: String?
@@ -29,7 +29,7 @@ public struct GenerationView: Sendable {
     public var services: [ServiceView]
 }
 
-public struct ServiceView: Sendable {
+public struct ServiceView: Sendable, Equatable {
     public var instance: InstanceID
     public var spec: ServiceSpec
     /// The generation it was started in; older than the one it belongs to if it was carried over.

@@ -59,10 +59,14 @@ public enum FileTree {
             unlink(temporary)
             throw error
         }
-        if let parent = parent(of: path) {
-            let directory = try OwnedDescriptor.open(parent, O_RDONLY | O_DIRECTORY)
-            try checkErrno(fsync(directory.raw), "sync", parent)
-        }
+        try syncParent(of: path)
+    }
+
+    /// A new name outlives a power cut only when its directory has been synced.
+    private static func syncParent(of path: String) throws(SystemError) {
+        guard let parent = parent(of: path) else { return }
+        let directory = try OwnedDescriptor.open(parent, O_RDONLY | O_DIRECTORY)
+        try checkErrno(fsync(directory.raw), "sync", parent)
     }
 
     /// Appends to a file and waits until it is on disk; for records that must not be lost.
@@ -112,5 +116,11 @@ public enum FileTree {
             if name != "." && name != ".." { names.append(name) }
         }
         return names
+    }
+
+    /// Renames within a file system, for good.
+    public static func move(_ path: String, to target: String) throws(SystemError) {
+        try checkErrno(Glibc.rename(path, target), "rename", path)
+        try syncParent(of: target)
     }
 }

@@ -13,10 +13,12 @@ final class Definition {
     let upstreams: [SocketUnit]
     /// Named by `ReadyProbe=`.
     let probed: SocketUnit?
+    /// The target that it is a member of.
+    let target: TargetUnit?
 
     init(
         id: UInt64, unit: ServiceUnit, group: GroupID, sockets: [SocketUnit], upstreams: [SocketUnit],
-        probed: SocketUnit?
+        probed: SocketUnit?, target: TargetUnit?
     ) {
         self.id = id
         self.unit = unit
@@ -24,7 +26,11 @@ final class Definition {
         self.sockets = sockets
         self.upstreams = upstreams
         self.probed = probed
+        self.target = target
     }
+
+    /// Every unit that it was made of.
+    var units: [any UnitDefinition] { [unit] + needed + (target.map { [$0] } ?? []) }
 
     /// Every socket that must be open before it starts.
     var needed: [SocketUnit] { sockets + upstreams + (probed.map { [$0] } ?? []) }

@@ -21,6 +21,8 @@ final class RunningProbe {
         deadline = timer
     }
 
+    func waits(_ timer: TimerSource) { deadline = timer }
+
     func expire(after limit: Duration) {
         timedOut = "no answer within \(Wording.span(limit))"
         try? process?.send(SIGKILL)
@@ -52,38 +54,73 @@ extension Supervisor {
                 Probe.http(address, path: path, timeout: limit.wholeNanoseconds, loop: loop, handler)
             }
         case .tcp(let endpoint):
-            ask(token, endpoint, generation, "tcp \(endpoint)") { [loop] address, handler in
+            let id = generation.id
+            // A held socket takes connections before its service does. What an earlier probe left in the queue tells
+            // whether somebody accepts; only with an empty queue another one is added.
+            guard hasAcceptedAll(endpoint, id) else {
+                return handle(.probeAnswered(token, .notReady("tcp \(endpoint): \(Self.unaccepted)")))
+            }
+            ask(token, endpoint, generation, "tcp \(endpoint)", mustBeAccepted: true) { [loop] address, handler in
                 Probe.tcp(address, timeout: limit.wholeNanoseconds, loop: loop, handler)
             }
         case .exec(let command): execute(command, token, instance, generation, limit)
         }
     }
 
+    private static let unaccepted = "connected, but nobody has accepted the connection"
+
+    /// How long a service has to accept a connection before it counts as one that does not.
+    private static let acceptTime: Int64 = 50_000_000
+
     private func ask(
         _ token: Token, _ endpoint: ProbeEndpoint, _ generation: GenerationResources, _ text: String,
-        _ begin: (SocketAddress, @escaping (ProbeResult) -> Void) -> Probe
+        mustBeAccepted: Bool = false, _ begin: (SocketAddress, @escaping (ProbeResult) -> Void) -> Probe
     ) {
         guard let address = address(of: endpoint, generation) else {
             return handle(.probeAnswered(token, .notReady("\(text): \(endpoint) has no address")))
         }
-        let running = RunningProbe { [unowned self] answer in
-            probes[token] = nil
-            handle(.probeAnswered(token, answer))
-        }
+        let running = RunningProbe { [unowned self] answer in self.answered(token, answer) }
         probes[token] = running
+        let id = generation.id
         running.asks(
             begin(address) { [unowned self] result in
-                probes[token] = nil
                 switch result {
-                case .passed: handle(.probeAnswered(token, .ready))
-                case .failed(let reason): handle(.probeAnswered(token, .notReady("\(text): \(reason)")))
+                case .passed where mustBeAccepted: lookAtQueue(token, endpoint, id, text)
+                case .passed: answered(token, .ready)
+                case .failed(let reason): answered(token, .notReady("\(text): \(reason)"))
                 }
             })
     }
 
+    private func answered(_ token: Token, _ answer: ProbeAnswer) {
+        probes[token] = nil
+        handle(.probeAnswered(token, answer))
+    }
+
+    /// The connection stands; a moment later the service must have taken it out of the accept queue.
+    private func lookAtQueue(_ token: Token, _ endpoint: ProbeEndpoint, _ id: GenerationID, _ text: String) {
+        let timer = try? loop.addTimer { [unowned self] in
+            answered(token, hasAcceptedAll(endpoint, id) ? .ready : .notReady("\(text): \(Self.unaccepted)"))
+        }
+        guard let timer else { return answered(token, .ready) }
+        timer.arm(at: EventLoop.now + Self.acceptTime)
+        probes[token]?.waits(timer)
+    }
+
+    /// Nothing waits to be accepted; also if the kernel does not tell, as for Unix sockets.
+    private func hasAcceptedAll(_ endpoint: ProbeEndpoint, _ id: GenerationID) -> Bool {
+        guard let generation = generations[id], let held = heldSocket(endpoint, generation) else { return true }
+        return held.socket.acceptQueue?.waiting ?? 0 == 0
+    }
+
+    private func heldSocket(_ endpoint: ProbeEndpoint, _ generation: GenerationResources) -> HeldSocket? {
+        guard case .socket(let name) = endpoint else { return nil }
+        return generation.sockets[name.description]?.first
+    }
+
     private func address(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> SocketAddress? {
         switch endpoint {
-        case .socket(let name): generation.sockets[name.description]?.first?.socket.address.loopback
+        case .socket: heldSocket(endpoint, generation)?.socket.address.loopback
         case .unix(let path): .unix(path: path)
         case .tcp("localhost", let port): .inet(host: "127.0.0.1", port: port)
         case .tcp(let host, let port): SocketAddress(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")

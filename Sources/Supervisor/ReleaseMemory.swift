@@ -4,39 +4,114 @@ import FoundationEssentials
 import Linux
 import UnitFiles
 
-/// What must be known of swap units after a restart of the supervisor or the host: the number of the last generation and
-/// the release that served. One small file for each, replaced atomically before the new generation counts as serving.
+/// What must be known of swap units after a restart of the supervisor or the host: the number of the last generation, the
+/// release that served, and what `rollback` would swap back to, with the unit files that it had. One small file and one
+/// directory of unit files for each, replaced before the new generation counts as serving.
 struct ReleaseMemory {
-    private struct Entry: Codable {
+    struct Entry: Codable {
         var unit: String
-        var generation: Int
+        /// The last number that was given to a generation, whatever became of it.
+        var lastGeneration: Int
         var release: String?
+        var previous: Previous?
     }
+
+    /// What the last completed swap replaced.
+    struct Previous: Codable {
+        /// The swap unit with its release, `site@v1.target`.
+        var unit: String
+        /// Members that were replaced; the others were carried over and stay.
+        var members: [String]
+    }
+
     private let directory: String
     private var entries: [GroupID: Entry] = [:]
 
     init(directory: String) {
         self.directory = directory
         for name in ((try? UnitDirectory.list(directory)) ?? nil) ?? [] where name.hasSuffix(".json") {
-            guard let content = try? UnitDirectory.read(directory + "/" + name, checkOwner: false),
-                case .text(let bytes) = content, let entry = try? JSONDecoder().decode(Entry.self, from: Data(bytes))
+            guard let content = try? UnitDirectory.read(directory + "/" + name), case .text(let bytes) = content,
+                let entry = try? JSONDecoder().decode(Entry.self, from: Data(bytes))
             else { continue }
             entries[GroupID(entry.unit)] = entry
         }
     }
 
     func all() -> [(GroupID, GroupMemory)] {
-        entries.map { ($0, GroupMemory(lastNumber: $1.generation)) }.sorted { $0.0 < $1.0 }
+        entries.map { ($0, GroupMemory(lastNumber: $1.lastGeneration)) }.sorted { $0.0 < $1.0 }
     }
 
     /// The release that served last.
     func release(of group: GroupID) -> String? { entries[group]?.release }
 
-    mutating func record(_ id: GenerationID, release: String?) throws(SystemError) {
-        let entry = Entry(unit: id.group.name, generation: id.number, release: release)
-        entries[id.group] = entry
+    func previous(of group: GroupID) -> Previous? { entries[group]?.previous }
+
+    /// The directory with the unit files of `previous`.
+    func definitions(of group: GroupID) -> String { base(group) + ".previous" }
+
+    private func base(_ group: GroupID) -> String { "\(directory)/\(UnitNameEscaping.escape(group.name))" }
+
+    /// A number was given to a generation.
+    mutating func begin(_ id: GenerationID) throws(SystemError) {
+        var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
+        entry.lastGeneration = max(entry.lastGeneration, id.number)
+        try write(entry, id.group)
+    }
+
+    /// A generation serves. `files` are the unit files of what it replaced; nil leaves what was remembered.
+    mutating func record(
+        _ id: GenerationID, release: String?, previous: Previous?, files: [String: String]
+    ) throws(SystemError) {
+        var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
+        entry.lastGeneration = max(entry.lastGeneration, id.number)
+        entry.release = release
+        if let previous {
+            try replaceDefinitions(of: id.group, with: files)
+            entry.previous = previous
+        }
+        try write(entry, id.group)
+    }
+
+    private mutating func write(_ entry: Entry, _ group: GroupID) throws(SystemError) {
+        entries[group] = entry
         guard let object = try? JSONObject(encoding: entry) else { return }
         try FileTree.makeDirectory(directory)
-        try FileTree.writeAtomically("\(directory)/\(UnitNameEscaping.escape(id.group.name)).json", object.bytes)
+        try FileTree.writeAtomically(base(group) + ".json", object.bytes)
+    }
+
+    /// A crash in between leaves either directory or none; without one, a rollback after a restart is refused, by name.
+    private func replaceDefinitions(of group: GroupID, with files: [String: String]) throws(SystemError) {
+        let path = definitions(of: group)
+        let fresh = path + ".new"
+        try FileTree.remove(fresh)
+        try FileTree.makeDirectory(fresh)
+        for (name, text) in files.sorted(by: { $0.key < $1.key }) {
+            if let parent = FileTree.parent(of: name) { try FileTree.makeDirectory(fresh + "/" + parent) }
+            try FileTree.writeAtomically(fresh + "/" + name, Array(text.utf8))
+        }
+        try FileTree.remove(path)
+        try FileTree.move(fresh, to: path)
+    }
+}
+
+/// The unit files of definitions, as files of one directory that a loader can read: `app@.service`, `app@.service.d/x.conf`.
+enum DefinitionFiles {
+    static func of(_ units: [any UnitDefinition]) -> [String: String] {
+        var files: [String: String] = [:]
+        for unit in units {
+            for source in unit.origin.sources {
+                let name = FileTree.name(of: source.path)
+                if source.path == unit.origin.fragmentPath {
+                    files[name] = source.text
+                } else if let parent = FileTree.parent(of: source.path) {
+                    files[FileTree.name(of: parent) + "/" + name] = source.text
+                }
+            }
+            // Links in `.wants/` directories are not text; what they said is said by a drop-in.
+            let wanted = (unit.unit.wants + unit.unit.requires).map(\.name.description)
+            guard unit.name.kind == .target, !wanted.isEmpty else { continue }
+            files["\(unit.name).d/~wants.conf"] = "[Unit]\nWants=\(wanted.joined(separator: " "))\n"
+        }
+        return files
     }
 }

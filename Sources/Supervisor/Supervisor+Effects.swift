@@ -28,6 +28,13 @@ extension Supervisor {
 
     /// Opens what the generation needs before any of its processes exists. All or nothing.
     private func prepare(_ id: GenerationID, _ plan: Plan) {
+        if plan.isSwapUnit {
+            do throws(SystemError) {
+                try memory.begin(id)
+            } catch {
+                logger.error("\(id): remembering its number: \(error)")
+            }
+        }
         do throws(PreparationError) {
             generations[id] = try resources(for: id, plan)
             handle(.prepared(id))
@@ -93,7 +100,16 @@ extension Supervisor {
         // A plain service has neither release nor rollback: nothing to remember.
         guard engine.isSwapUnit(id.group) else { return }
         do throws(SystemError) {
-            try memory.record(id, release: release)
+            let replaced = engine.previousPlan(of: id.group)?.services.compactMap { definitions[$0.definition] } ?? []
+            let previous = replaced.first.map { first in
+                ReleaseMemory.Previous(
+                    unit: (first.target?.name ?? first.unit.name).description, members: replaced.map(\.unit.name.description))
+            }
+            // With those that were carried over, or the release would lack members; what was replaced counts last.
+            let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
+            try memory.record(
+                id, release: release, previous: previous,
+                files: DefinitionFiles.of((members + replaced).flatMap(\.units)))
         } catch {
             logger.error("\(id): remembering that it serves: \(error)")
         }

@@ -76,7 +76,10 @@ extension Supervisor {
         }
     }
 
-    private func planned(_ name: UnitName, _ whole: SwapUnitDefinition) throws(ControlError) -> Planning.Planned {
+    /// - Parameter members: only these of them; nil for all, or for those that move with `name`.
+    func planned(
+        _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil
+    ) throws(ControlError) -> Planning.Planned {
         let problems = whole.diagnostics.filter { $0.severity == .error && isFatal($0) }
         guard whole.isUsable, !whole.services.isEmpty else {
             let all = whole.diagnostics.filter { $0.severity == .error }
@@ -86,7 +89,9 @@ extension Supervisor {
         }
         var notes: [String] = []
         var services = whole.services
-        if name.kind == .service, name.identity != whole.identity {
+        if let members {
+            services = services.filter { members.contains($0.name.description) }
+        } else if name.kind == .service, name.identity != whole.identity {
             let moving = whole.moving(with: [name])
             services = services.filter { moving.contains($0.name.identity) }
             for service in services where service.name != name {
@@ -117,7 +122,8 @@ extension Supervisor {
         if case .socket(let name) = service.swap?.readyProbe?.endpoint { probed = socket(name, whole) }
         lastDefinition += 1
         let definition = Definition(
-            id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed)
+            id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
+            target: whole.target)
         definitions[lastDefinition] = definition
         return definition
     }

@@ -3,6 +3,7 @@ import Engine
 import Glibc
 import Linux
 import UnitFiles
+import UnitStore
 
 /// Calls on the control socket: who may, what they mean, what they become.
 extension Supervisor {
@@ -257,8 +258,24 @@ extension Supervisor {
 
     private func rollback(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let group = try groupID(name)
+        if engine.previousPlan(of: group) == nil, let planned = try rememberedRollback(group) {
+            let request = newRequest(call: call, group: group, kind: .rollback, peer: peer)
+            return handle(.command(.swap(planned.plan, SwapOptions(kind: .rollback)), request))
+        }
         let request = newRequest(call: call, group: group, kind: .rollback, peer: peer)
         handle(.command(.rollback(group, hold: false), request))
+    }
+
+    /// After a restart of the supervisor: what the last swap before it replaced, with the unit files of then.
+    private func rememberedRollback(_ group: GroupID) throws(ControlError) -> Planning.Planned? {
+        guard let previous = memory.previous(of: group), let name = try? UnitName(previous.unit) else { return nil }
+        let loader = UnitLoader(
+            source: UnitsOnDisk(), searchPath: [memory.definitions(of: group)],
+            specifiers: SpecifierEnvironment(configuration, environment: environment))
+        guard let whole = SwapUnitResolver(loader: loader).resolve(name).definition else {
+            throw .failed(message: "cannot roll back \(group): the unit files of \(name) were not kept")
+        }
+        return try planned(name, whole, members: Set(previous.members))
     }
 
     private func drain(

@@ -52,6 +52,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case duplicateAddress = "duplicate-address"
     case severalOwners = "several-owners"
     case probeOnSharedSocket = "probe-on-shared-socket"
+    case probeProvesNothing = "probe-proves-nothing"
     case upstreamNotGenerationSocket = "upstream-not-generation-socket"
     case drainSignalIsKillSignal = "drain-signal-is-kill-signal"
 }

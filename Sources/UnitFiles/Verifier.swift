@@ -100,6 +100,15 @@ public struct Verifier {
                         "\(name) is shared by all generations: an old one may answer the probe, "
                             + "which says nothing about the new one"))
             }
+            if let probe = service.swap?.readyProbe, case .tcp(.socket(let name)) = probe.method,
+                let socket = definition.sockets.first(where: { $0.name == name }), socket.listensOnUnixOnly
+            {
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .probeProvesNothing, at: probe.location, directive: "ReadyProbe",
+                        "\(name) is held open for the service, so a connection to it succeeds before the service "
+                            + "accepts; use an http or exec probe"))
+            }
             for reference in service.upstreams {
                 guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else {
                     continue
@@ -155,6 +164,18 @@ public struct Verifier {
         switch address {
         case .ipv4(_, let port), .ipv6(_, let port, interface: _), .port(let port): port == 0
         case .unix, .abstract: false
+        }
+    }
+}
+
+extension SocketUnit {
+    /// For TCP the kernel tells whether a connection has been accepted; for Unix sockets it does not.
+    fileprivate var listensOnUnixOnly: Bool {
+        listenStream.allSatisfy { entry in
+            switch entry.address {
+            case .unix, .abstract: true
+            case .ipv4, .ipv6, .port: false
+            }
         }
     }
 }

@@ -1,0 +1,285 @@
+import Testing
+
+@testable import Engine
+
+/// A small world for one promise at a time: whatever a test does not speak of goes well by itself. Programs are
+/// executed, commands end with 0, what is killed ends; only main processes do nothing unless the test says so.
+struct Bench {
+    private(set) var engine = Engine()
+    private(set) var now = Instant(nanoseconds: 0)
+    /// What the engine had done, in order and in words: `start app@v1.service`, `signal 15 app@v1.service`.
+    private(set) var log: [String] = []
+    private(set) var results: [OperationResult] = []
+    private(set) var refusals: [Refusal] = []
+    private(set) var unchanged = 0
+    private(set) var shutDownAnswers = 0
+    private(set) var failures: [Failure] = []
+
+    /// `startPre app.service` → how that command ends.
+    var endings: [String: ExitStatus] = [:]
+    /// Commands that do not end, mains that cannot be executed.
+    var hanging: Set<String> = []
+    var notExecutable: Set<String> = []
+    /// Answers of probes, by unit; ready unless said otherwise.
+    var probeAnswers: [String: ProbeAnswer] = [:]
+    /// Groups whose preparation is not answered, or fails.
+    var unprepared: Set<GroupID> = []
+    var preparationFailure: Failure?
+    /// Units of which a grandchild stays behind until SIGKILL.
+    var strayChildren: Set<String> = []
+
+    private struct Process {
+        let instance: InstanceID
+        let name: String
+        let isMain: Bool
+    }
+    private var processes: [Token: Process] = [:]
+    private(set) var specs: [InstanceID: ServiceSpec] = [:]
+    private var births: [InstanceID: Int] = [:]
+    private var mains: [InstanceID: Token] = [:]
+    private var watches: [InstanceID: Token] = [:]
+    private var strays: Set<InstanceID> = []
+    private var queue: [Event] = []
+    private var lastRequest: UInt64 = 0
+
+    // MARK: - What a test does
+
+    mutating func command(_ command: Command) {
+        lastRequest += 1
+        tell(.command(command, RequestID(number: lastRequest)))
+    }
+
+    mutating func start(_ plan: Plan) { command(.start(plan)) }
+
+    mutating func swap(_ plan: Plan, hold: Bool = false, stopFirst: Bool = false, kind: OperationKind = .swap) {
+        command(.swap(plan, SwapOptions(kind: kind, hold: hold, stopFirst: stopFirst)))
+    }
+
+    mutating func ready(_ unit: String, generation: Int? = nil) {
+        var message = NotifyMessage()
+        message.ready = true
+        notify(unit, generation: generation, message)
+    }
+
+    mutating func notify(_ unit: String, generation: Int? = nil, _ message: NotifyMessage, by sender: Event.Sender? = nil) {
+        guard let id = instance(unit, generation), let main = mains[id] else {
+            Issue.record("\(unit) has no main process")
+            return
+        }
+        tell(.notified(id, sender ?? .process(main), message))
+    }
+
+    mutating func exit(_ unit: String, generation: Int? = nil, _ status: ExitStatus = .exited(0)) {
+        guard let id = instance(unit, generation), let main = mains[id] else {
+            Issue.record("\(unit) has no main process")
+            return
+        }
+        end(main, status)
+        drainQueue()
+    }
+
+    /// Time passes, and every deadline on the way is told.
+    mutating func pass(_ duration: Duration) {
+        let goal = now + duration
+        while let next = engine.nextDeadline, next <= goal {
+            now = max(now, next)
+            tell(.deadlineReached)
+        }
+        now = goal
+    }
+
+    mutating func tell(_ event: Event) {
+        queue.append(event)
+        drainQueue()
+    }
+
+    /// What happened since the last call, without the words that a test does not care for.
+    mutating func takeLog(_ prefixes: String...) -> [String] {
+        defer { log = [] }
+        return prefixes.isEmpty ? log : log.filter { line in prefixes.contains { line.hasPrefix($0) } }
+    }
+
+    // MARK: - What a test sees
+
+    func view(_ group: String) -> GroupView? { engine.view(of: GroupID(group)) }
+    func serving(_ group: String) -> Int? { view(group)?.serving }
+    func phase(_ group: String) -> PhaseName? { view(group)?.operation?.phase }
+
+    func service(_ unit: String, generation: Int? = nil) -> ServiceView? {
+        guard let id = instance(unit, generation) else { return nil }
+        for group in engine.groupIDs {
+            for generation in engine.view(of: group)?.generations ?? [] {
+                for service in generation.services where service.instance == id { return service }
+            }
+        }
+        return nil
+    }
+
+    func main(_ unit: String, generation: Int? = nil) -> Token? { instance(unit, generation).flatMap { mains[$0] } }
+
+    func instance(_ unit: String, _ generation: Int? = nil) -> InstanceID? {
+        specs.keys.sorted().last { specs[$0]?.unit == unit && (generation == nil || births[$0] == generation) }
+    }
+
+    // MARK: - The world
+
+    private mutating func drainQueue() {
+        while !queue.isEmpty {
+            let event = queue.removeFirst()
+            for effect in engine.handle(event, at: now) { carryOut(effect) }
+        }
+    }
+
+    private mutating func carryOut(_ effect: Effect) {
+        switch effect {
+        case .prepare(let generation, _):
+            log.append("prepare \(generation.group) \(generation.number)")
+            if let failure = preparationFailure {
+                queue.append(.prepareFailed(generation, failure))
+            } else if !unprepared.contains(generation.group) {
+                queue.append(.prepared(generation))
+            }
+        case .createInstance(let id, let generation, let spec):
+            specs[id] = spec
+            births[id] = generation.number
+        case .spawn(let token, let id, let command): spawn(token, id, command)
+        case .signal(let token, let signal):
+            log.append("signal \(signal) \(processes[token]?.name ?? "nobody")")
+            if signal == 9 { end(token, .signalled(9, coreDumped: false)) }
+        case .signalTree(let id, let signal): log.append("signal \(signal) tree of \(name(id))")
+        case .killTree(let id):
+            log.append("kill tree of \(name(id))")
+            strays.remove(id)
+            let tokens = processes.filter { $0.value.instance == id }.map(\.key)
+            for token in tokens.sorted(by: { $0.number < $1.number }) { end(token, .signalled(9, coreDumped: false)) }
+            answerWatch(id)
+        case .watchTree(let token, let id):
+            watches[id] = token
+            answerWatch(id)
+        case .probe(let token, let id): queue.append(.probeAnswered(token, probeAnswers[name(id)] ?? .ready))
+        case .cancelProbe(let token):
+            queue.removeAll { if case .probeAnswered(token, _) = $0 { true } else { false } }
+        case .forgetInstance(let id):
+            log.append("gone \(name(id))")
+            specs[id] = nil
+            mains[id] = nil
+        case .releaseGeneration(let generation): log.append("release \(generation.number)")
+        case .recordServing(let generation, _): log.append("serving \(generation.number)")
+        case .report(let report): read(report)
+        }
+    }
+
+    private mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
+        let words =
+            switch command {
+            case .condition: "condition \(name(id))"
+            case .startPre: "startPre \(name(id))"
+            case .start: "start \(name(id))"
+            case .startPost: "startPost \(name(id))"
+            case .reload: "reload \(name(id))"
+            case .stop: "stop \(name(id))"
+            case .stopPost: "stopPost \(name(id))"
+            }
+        log.append(words)
+        guard !notExecutable.contains(words) else {
+            return queue.append(.spawnFailed(token, "executing /srv/x: No such file or directory"))
+        }
+        processes[token] = Process(instance: id, name: command == .start ? name(id) : words, isMain: command == .start)
+        if command == .start {
+            mains[id] = token
+            if strayChildren.contains(name(id)) { strays.insert(id) }
+        }
+        queue.append(.spawned(token))
+        if command != .start, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
+    }
+
+    private mutating func end(_ token: Token, _ status: ExitStatus) {
+        guard let process = processes.removeValue(forKey: token) else { return }
+        if mains[process.instance] == token { mains[process.instance] = nil }
+        queue.append(.exited(token, status))
+        answerWatch(process.instance)
+    }
+
+    private mutating func answerWatch(_ id: InstanceID) {
+        guard !strays.contains(id), !processes.values.contains(where: { $0.instance == id }) else { return }
+        if let watch = watches.removeValue(forKey: id) { queue.append(.treeEmpty(watch)) }
+    }
+
+    private func name(_ id: InstanceID) -> String { specs[id]?.unit ?? "?" }
+
+    private mutating func read(_ report: Report) {
+        switch report {
+        case .finished(let id, let result, let requests):
+            results.append(result)
+            log.append("\(result.kind) of \(id) \(result.outcome) for \(requests.count)")
+        case .refused(_, let refusal): refusals.append(refusal)
+        case .unchanged: unchanged += 1
+        case .shutDownComplete(let requests): shutDownAnswers += requests.count
+        case .failure(_, let failure): failures.append(failure)
+        case .phase(_, _, let phase): log.append("phase \(phase)")
+        case .service: break
+        }
+    }
+}
+
+/// Plans as short as the promises about them.
+enum Plans {
+    static let site = GroupID("site@.target")
+
+    /// `site@<release>.target`: an app behind an edge, with drain signals and a soak of 5 s.
+    static func site(_ release: String, only members: [String] = ["app", "edge"]) -> Plan {
+        var app = ServiceSpec(unit: "app@\(release).service", member: "app@.service")
+        var edge = ServiceSpec(unit: "edge@\(release).service", member: "edge@.service")
+        edge.startsAfter = [app.unit]
+        edge.acceptsShared = true
+        app.drain = .init(method: .signal(15), timeout: .seconds(60))
+        edge.drain = .init(method: .signal(10), timeout: .seconds(60))
+        app.type = .notify
+        edge.type = .notify
+        app.release = release
+        edge.release = release
+        let services = [app, edge].filter { spec in members.contains { spec.member.hasPrefix($0) } }
+        return Plan(
+            group: site, isSwapUnit: true, release: release, settings: SwapSettings(soak: .seconds(5)),
+            services: services, isWhole: services.count == 2)
+    }
+
+    /// A plain service, or with `[X-Swap]` a swap unit by itself.
+    static func service(
+        _ unit: String = "app.service", swaps: Bool = false, after: Set<String> = [], requires: Set<String> = [],
+        strategy: SwapSettings.Strategy = .overlap, _ change: (inout ServiceSpec) -> Void = { _ in }
+    ) -> Plan {
+        var spec = ServiceSpec(unit: unit)
+        if swaps {
+            spec.acceptsShared = true
+            spec.drain = .init(method: .signal(15), timeout: .seconds(60))
+        }
+        change(&spec)
+        return Plan(
+            group: GroupID(unit), isSwapUnit: swaps,
+            settings: SwapSettings(
+                strategy: strategy, readyTimeout: swaps ? .seconds(30) : nil, soak: swaps ? .seconds(1) : .zero),
+            services: [spec], after: Set(after.map { GroupID($0) }), requires: Set(requires.map { GroupID($0) }))
+    }
+}
+
+extension Bench {
+    /// The site runs and serves, generation 1.
+    static func servingSite(_ release: String = "v1") -> Bench {
+        var bench = Bench()
+        bench.start(Plans.site(release))
+        bench.ready("app@\(release).service")
+        bench.ready("edge@\(release).service")
+        _ = bench.takeLog()
+        return bench
+    }
+
+    /// A swap as far as its cutover.
+    mutating func swapReady(_ release: String, hold: Bool = false) {
+        swap(Plans.site(release), hold: hold)
+        ready("app@\(release).service")
+        pass(.seconds(5))
+        ready("edge@\(release).service")
+        pass(.seconds(5))
+    }
+}

@@ -1,0 +1,274 @@
+@testable import Engine
+
+/// Effects are carried out one by one, each checked against what the kernel knows; after every event the whole is.
+extension Simulation {
+    mutating func carryOut(_ effect: Effect) {
+        switch effect {
+        case .prepare(let generation, _):
+            if kernel.generations[generation] != nil { fail("I6", "\(generation) is prepared twice") }
+            kernel.generations[generation] = .preparing
+            let failure = Failure(unit: "http.socket", step: .prepare, cause: .text("Address already in use"))
+            let fails = !kernel.isCalm && random.chance(7)
+            kernel.pending.append(fails ? .prepareFailed(generation, failure) : .prepared(generation))
+        case .createInstance(let id, let generation, let spec):
+            if kernel.generations[generation] != .open {
+                fail("I3", "\(spec.unit) in \(generation), which is not open")
+            }
+            kernel.trees[id] = FakeKernel.Tree(id: id, generation: generation, spec: spec)
+            kernel.instances.append(id)
+        case .spawn(let token, let id, let command):
+            checkSpawn(id, command)
+            kernel.spawn(token, id, command)
+        case .signal(let token, let signal):
+            if let process = kernel.processes[token], kernel.trees[process.instance]?.main == token {
+                tellToGo(process.instance)
+            }
+            kernel.signal(token, signal)
+        case .signalTree(let id, let signal):
+            tellToGo(id)
+            kernel.signalTree(id, signal)
+        case .killTree(let id):
+            tellToGo(id)
+            kernel.killTree(id)
+        case .watchTree(let token, let id): kernel.watch(token, id)
+        case .probe(let token, let id):
+            kernel.probes[token] = id
+            kernel.probe(token)
+        case .cancelProbe(let token): kernel.cancelProbe(token)
+        case .forgetInstance(let id):
+            if !kernel.isEmpty(id) { fail("I3", "instance \(id.number) is forgotten while its processes live") }
+            if kernel.trees[id] == nil { fail("I3", "instance \(id.number) is forgotten twice") }
+            kernel.trees[id] = nil
+            kernel.instances.removeAll { $0 == id }
+        case .releaseGeneration(let generation): release(generation)
+        case .recordServing(let generation, _): checkServing(generation)
+        case .report(let report): read(report)
+        }
+    }
+
+    private mutating func release(_ generation: GenerationID) {
+        if kernel.generations[generation] == nil { return fail("I3", "\(generation) is released twice") }
+        if kernel.generations[generation] == .preparing { fail("I3", "\(generation) is released while it is prepared") }
+        for id in kernel.instances where kernel.trees[id]?.generation == generation {
+            fail("I3", "\(generation) is released while instance \(id.number) exists")
+        }
+        kernel.generations[generation] = nil
+        released.insert(generation)
+    }
+
+    private mutating func read(_ report: Report) {
+        switch report {
+        case .finished(let id, let result, let requests):
+            for request in requests { answers[Int(request.number)] += 1 }
+            let kind = engine.isShuttingDown ? "shutting down" : "\(result.kind)"
+            coverage.ends["\(kind) \(result.outcome)", default: 0] += 1
+            if result.outcome == .completed { checkCompleted(id, result) }
+        case .refused(let request, let refusal):
+            answers[Int(request.number)] += 1
+            let name = "\(refusal)".prefix { $0 != "(" }
+            coverage.ends["refused \(name)", default: 0] += 1
+        case .unchanged(_, let request):
+            answers[Int(request.number)] += 1
+            coverage.ends["unchanged", default: 0] += 1
+        case .shutDownComplete(let requests):
+            for request in requests { answers[Int(request.number)] += 1 }
+            if !kernel.living.isEmpty { fail("I5", "shut down while processes live") }
+        case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
+        case .service(let id, .stopping), .service(let id, .killing):
+            // Given up on the way to ready: what it says from now on does not count.
+            if let tree = kernel.trees[id], !tree.isReady { kernel.trees[id]?.isToldToGo = true }
+        case .service, .failure: break
+        }
+    }
+
+    // MARK: - At single effects
+
+    /// Order: nothing starts before what it starts after is ready; nothing public on trial before the private tier has
+    /// been proved and soaked.
+    private mutating func checkSpawn(_ id: InstanceID, _ command: ServiceCommand) {
+        guard let tree = kernel.trees[id] else { return fail("I3", "a command for an instance that does not exist") }
+        if case .stop = command { tellToGo(id) }
+        let isRun = tree.main.map { kernel.processes[$0]?.isAlive ?? false } ?? false
+        if command == .start, isRun { fail("I6", "\(tree.spec.unit) starts again while its processes live") }
+        kernel.trees[id]?.hasBegun = true
+        guard !tree.hasBegun, let operation = engine.groups[tree.generation.group]?.operation else { return }
+        for other in kernel.instances {
+            guard let before = kernel.trees[other], before.generation == tree.generation, other != id else { continue }
+            let isUsed = tree.spec.startsAfter.contains(before.spec.unit)
+            let mustBeProved =
+                operation.protects && tree.spec.acceptsShared && !before.spec.acceptsShared
+                && !before.spec.startsAfter.contains(tree.spec.unit) && before.spec.startsAfter.isEmpty
+            guard isUsed || mustBeProved, !before.wasSkipped else { continue }
+            guard before.isReady, let since = before.readySince else {
+                fail("order", "\(tree.spec.unit) starts while \(before.spec.unit) is not ready")
+                continue
+            }
+            let soak = operation.plan?.settings.soak ?? .zero
+            if mustBeProved, now - since < soak {
+                fail("order", "\(tree.spec.unit) starts before \(before.spec.unit) is soaked")
+            }
+        }
+    }
+
+    /// A drain signal, a kill signal, SIGKILL or `ExecStop=` reaches the main process.
+    private mutating func tellToGo(_ id: InstanceID) {
+        guard let tree = kernel.trees[id], kernel.mainLives(tree) else { return }
+        let isRetired = engine.instances[id]?.mandate == .leaving
+        if isRetired, !tree.isToldToGo { checkNobodyUses(tree) }
+        if tree.isReady, tree.spec.acceptsShared, !tree.isToldToGo { checkAnotherAccepts(tree) }
+        kernel.trees[id]?.isToldToGo = true
+        if isRetired { kernel.trees[id]?.isRetired = true }
+    }
+
+    /// I4: by retirement, a backend is not signalled while one that uses it lives.
+    private mutating func checkNobodyUses(_ tree: FakeKernel.Tree) {
+        for other in kernel.instances {
+            guard other != tree.id, let user = kernel.trees[other], user.generation.group == tree.generation.group,
+                !kernel.isEmpty(user), areTogether(tree.id, other)
+            else { continue }
+            if uses(user.spec, tree.spec) {
+                fail("I4", "\(tree.spec.unit) is told to go while \(user.spec.unit) lives")
+            }
+        }
+    }
+
+    private func uses(_ user: ServiceSpec, _ used: ServiceSpec) -> Bool {
+        if user.startsAfter.contains(used.unit) { return true }
+        // A carried partner may be of another release.
+        return used.member.contains("@.")
+            && user.startsAfter.contains { $0.prefix { $0 != "@" } == used.member.prefix { $0 != "@" } }
+    }
+
+    /// Both belong to one generation now, whatever generation they were born in. A member that a swap carries over
+    /// outlives those that the swap replaces: its plan says so.
+    private func areTogether(_ one: InstanceID, _ other: InstanceID) -> Bool {
+        guard let group = engine.instances[one]?.group else { return false }
+        if engine.groups[group]?.operation?.carried.contains(other) == true { return false }
+        return engine.groups[group]?.generations.values.contains {
+            $0.instances.values.contains(one) && $0.instances.values.contains(other)
+        } ?? false
+    }
+
+    /// I1: nothing that Holdfast does takes the last ready acceptor away.
+    private mutating func checkAnotherAccepts(_ tree: FakeKernel.Tree) {
+        let id = tree.generation.group
+        guard let group = engine.groups[id], let operation = group.operation else {
+            return fail("I1", "\(tree.spec.unit) is told to go outside any operation")
+        }
+        guard groups.first(where: { $0.id == id })?.kind != .plainService else { return }
+        if operation.kind == .stop || operation.stopsFirst { return }
+        if operation.phase == .rollingBack {
+            // What served may have died by itself meanwhile; it may not have been told to go.
+            for other in group.serving.flatMap({ group.generations[$0]?.instances.values.sorted() }) ?? [] {
+                guard let old = kernel.trees[other], old.spec.acceptsShared, old.isRetired, kernel.mainLives(old) else {
+                    continue
+                }
+                fail("I1", "rolled back after the old one was told to go")
+            }
+            return
+        }
+        let others = kernel.instances.compactMap { kernel.trees[$0] }.filter {
+            $0.id != tree.id && $0.generation.group == id && $0.spec.acceptsShared && $0.isReady && !$0.isToldToGo
+                && kernel.mainLives($0)
+        }
+        if others.isEmpty { fail("I1", "\(tree.spec.unit), the last acceptor, is told to go") }
+    }
+
+    /// Cutover: the whole new generation is ready, and has been for the time of the soak.
+    private mutating func checkServing(_ generation: GenerationID) {
+        guard let group = engine.groups[generation.group], let operation = group.operation else { return }
+        guard groups.first(where: { $0.id == generation.group })?.kind != .plainService else { return }
+        for id in kernel.instances {
+            guard let tree = kernel.trees[id], tree.generation == generation, !tree.wasSkipped else { continue }
+            guard tree.isReady, kernel.mainLives(tree), let since = tree.readySince else {
+                fail("I1", "\(generation) serves while \(tree.spec.unit) is not ready")
+                continue
+            }
+            let soak = operation.protects ? operation.plan?.settings.soak ?? .zero : .zero
+            if now - since < soak { fail("I1", "\(generation) serves before \(tree.spec.unit) is soaked") }
+        }
+    }
+
+    private mutating func checkCompleted(_ id: GroupID, _ result: OperationResult) {
+        switch result.kind {
+        case .stop:
+            for other in kernel.instances where kernel.trees[other]?.generation.group == id && !kernel.isEmpty(other) {
+                fail("I3", "stopped, but instance \(other.number) has processes")
+            }
+        case .start, .swap, .rollback, .restart:
+            // All that lives belongs to what serves.
+            let serving = engine.groups[id]?.serving.flatMap { engine.groups[id]?.generations[$0] }
+            let members = Set(serving?.instances.values.map { $0 } ?? [])
+            for other in kernel.instances where kernel.trees[other]?.generation.group == id {
+                if !members.contains(other), !kernel.isEmpty(other) {
+                    fail("I3", "completed, but instance \(other.number) of an old generation has processes")
+                }
+            }
+        case .reload: break
+        }
+    }
+
+    // MARK: - After every event
+
+    mutating func check() {
+        for id in engine.groupIDs {
+            guard let view = engine.view(of: id) else { continue }
+            checkView(view)
+        }
+        for id in kernel.instances where engine.instances[id] == nil {
+            fail("I3", "instance \(id.number) exists and the engine does not know it")
+        }
+    }
+
+    private mutating func checkView(_ view: GroupView) {
+        // I2: no more than two generations have processes; carried ones count where they belong now.
+        let withProcesses = view.generations.filter { generation in
+            generation.services.contains { !kernel.isEmpty($0.instance) }
+        }
+        if withProcesses.count > 2 { fail("I2", "\(withProcesses.count) generations of \(view.id) live") }
+        if view.operation == nil, withProcesses.count > 1 {
+            fail("I2", "two generations of \(view.id) and no operation")
+        }
+        if view.operation == nil, view.serving == nil, !withProcesses.isEmpty {
+            fail("I5", "\(view.id) is shown as not running, and has processes")
+        }
+        for generation in view.generations {
+            for service in generation.services where service.phase == .running || service.phase == .reloading {
+                guard let main = service.mainProcess, let process = kernel.processes[main],
+                    process.isAlive || !process.exitIsTold
+                else {
+                    fail("I5", "\(service.spec.unit) is shown as running, and is not")
+                    continue
+                }
+            }
+        }
+    }
+
+    // MARK: - At the end
+
+    mutating func checkNothingIsLeft() {
+        guard violation == nil else { return }
+        if let open = answers.firstIndex(where: { $0 != 1 }) {
+            let count = answers[open]
+            fail("answers", "request \(open) was answered \(count) times")
+        }
+        if !kernel.living.isEmpty || kernel.instances.contains(where: { !kernel.isEmpty($0) }) {
+            fail("end", "processes are left")
+        }
+        if !kernel.instances.isEmpty || !engine.instances.isEmpty { fail("end", "instances are left") }
+        if !kernel.generations.isEmpty {
+            let left = kernel.generations.keys.map(\.number)
+            fail("end", "generations \(left) are not released")
+        }
+        if engine.groups.values.contains(where: { !$0.generations.isEmpty || $0.serving != nil || $0.operation != nil })
+        {
+            fail("end", "the engine still has generations or operations")
+        }
+        if !engine.owners.isEmpty {
+            let left = engine.owners.count
+            fail("end", "\(left) tokens have an owner still")
+        }
+        if engine.nextDeadline != nil { fail("end", "a deadline is left") }
+        if !engine.waitingToStart.isEmpty { fail("end", "a group waits still") }
+    }
+}

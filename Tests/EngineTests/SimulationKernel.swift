@@ -1,0 +1,248 @@
+@testable import Engine
+
+/// What really exists in a simulated run, whatever the engine believes: processes, trees, generations with open
+/// sockets; and the answers on their way to the engine.
+struct FakeKernel {
+    /// A class, as `Tree` is: copying them by the million is what a run would spend its time on.
+    final class Process {
+        let token: Token
+        let instance: InstanceID
+        let command: ServiceCommand
+        var isAlive = true
+        /// The engine was told that it was executed, and later that it ended.
+        var spawnIsTold = false
+        var exitIsTold = false
+        /// Never does by itself what it is there for.
+        var hangs = false
+        var ignoresSignals = false
+        /// A signal that it is to obey sooner or later.
+        var lastSignal: Int32?
+        var saidReady = false
+        /// Of its instance: a step of an earlier run makes nothing ready.
+        var run = 0
+
+        init(token: Token, instance: InstanceID, command: ServiceCommand) {
+            self.token = token
+            self.instance = instance
+            self.command = command
+        }
+    }
+
+    /// The processes of one instance.
+    final class Tree {
+        let id: InstanceID
+        let generation: GenerationID
+        let spec: ServiceSpec
+        var main: Token?
+        var processes: [Token] = []
+        /// Grandchildren that outlive who made them; the stubborn ones leave for SIGKILL only.
+        var stragglers = 0
+        var stubborn = 0
+        var watches: [Token] = []
+        /// As far as the engine has been told: executed or READY=1, probe, `ExecStartPost=`.
+        var isUp = false
+        var probeAgreed = false
+        var startPostsDone = 0
+        var readySince: Instant?
+        var wasSkipped = false
+        /// A signal or `ExecStop=` has reached the main process.
+        var isToldToGo = false
+        /// The same, because its group wants it to leave.
+        var isRetired = false
+        var runs = 0
+        var hasBegun = false
+
+        init(id: InstanceID, generation: GenerationID, spec: ServiceSpec) {
+            self.id = id
+            self.generation = generation
+            self.spec = spec
+        }
+
+        var isReady: Bool {
+            isUp && (!spec.hasProbe || probeAgreed) && startPostsDone == spec.commands.startPost.count
+        }
+    }
+
+    enum GenerationState { case preparing, open, failed }
+
+    var processes: [Token: Process] = [:]
+    /// Living processes, in the order of their birth.
+    var living: [Token] = []
+    var trees: [InstanceID: Tree] = [:]
+    /// Instances that exist, in the order of their birth.
+    var instances: [InstanceID] = []
+    var generations: [GenerationID: GenerationState] = [:]
+    /// Answers not delivered yet.
+    var pending: [Event] = []
+    var random: SplitMix64
+    /// From now on whoever starts does what it is there for, and leaves when told.
+    var isCalm = false
+
+    init(random: SplitMix64) { self.random = random }
+
+    func isEmpty(_ tree: Tree) -> Bool {
+        tree.stragglers == 0 && tree.stubborn == 0 && !tree.processes.contains { processes[$0]?.isAlive ?? false }
+    }
+
+    func isEmpty(_ id: InstanceID) -> Bool { trees[id].map(isEmpty) ?? true }
+
+    /// Its main process lives, or its death has not been told.
+    func mainLives(_ tree: Tree) -> Bool {
+        guard let main = tree.main, let process = processes[main] else { return false }
+        return process.isAlive || !process.exitIsTold
+    }
+
+    // MARK: - Effects
+
+    mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
+        if command == .start { trees[id]?.runs += 1 }
+        let process = Process(token: token, instance: id, command: command)
+        process.run = trees[id]?.runs ?? 0
+        if random.chance(isCalm ? 0 : 4) {
+            process.isAlive = false
+            processes[token] = process
+            pending.append(.spawnFailed(token, "executing /srv/x: No such file or directory"))
+            return
+        }
+        process.hangs = !isCalm && random.chance(8)
+        process.ignoresSignals = !isCalm && random.chance(10)
+        processes[token] = process
+        living.append(token)
+        trees[id]?.processes.append(token)
+        if command == .start {
+            trees[id]?.main = token
+            trees[id]?.isUp = false
+            trees[id]?.probeAgreed = false
+            trees[id]?.startPostsDone = 0
+            trees[id]?.readySince = nil
+            trees[id]?.isToldToGo = false
+        }
+        pending.append(.spawned(token))
+    }
+
+    mutating func signal(_ token: Token, _ signal: Int32) {
+        guard let process = processes[token], process.isAlive else { return }
+        if signal == 9 { return end(token, .signalled(9, coreDumped: false)) }
+        processes[token]?.lastSignal = signal
+    }
+
+    mutating func signalTree(_ id: InstanceID, _ number: Int32) {
+        for token in trees[id]?.processes ?? [] { signal(token, number) }
+        trees[id]?.stragglers = 0
+        answerWatches(id)
+    }
+
+    mutating func killTree(_ id: InstanceID) {
+        for token in trees[id]?.processes ?? [] { signal(token, 9) }
+        trees[id]?.stragglers = 0
+        trees[id]?.stubborn = 0
+        answerWatches(id)
+    }
+
+    mutating func watch(_ token: Token, _ id: InstanceID) {
+        trees[id]?.watches.append(token)
+        answerWatches(id)
+    }
+
+    mutating func probe(_ token: Token) {
+        // Asked on time or late, answered well or badly; `hang` is a probe that is never answered before it is cancelled.
+        if isCalm || random.chance(75) {
+            pending.append(.probeAnswered(token, .ready))
+        } else {
+            pending.append(.probeAnswered(token, .notReady("503 Service Unavailable")))
+        }
+    }
+
+    mutating func cancelProbe(_ token: Token) {
+        // Sometimes the answer is on its way already.
+        guard isCalm || random.chance(70) else { return }
+        pending.removeAll { if case .probeAnswered(token, _) = $0 { true } else { false } }
+    }
+
+    // MARK: - What processes do
+
+    mutating func end(_ token: Token, _ status: ExitStatus) {
+        guard let process = processes[token], process.isAlive else { return }
+        process.isAlive = false
+        living.removeAll { $0 == token }
+        pending.append(.exited(token, status))
+        answerWatches(process.instance)
+    }
+
+    mutating func straggle(_ id: InstanceID) {
+        if random.chance(50) { trees[id]?.stragglers += 1 } else { trees[id]?.stubborn += 1 }
+    }
+
+    mutating func stragglersLeave(_ id: InstanceID) {
+        trees[id]?.stragglers = 0
+        trees[id]?.stubborn = 0
+        answerWatches(id)
+    }
+
+    private mutating func answerWatches(_ id: InstanceID) {
+        guard let tree = trees[id], !tree.watches.isEmpty, isEmpty(tree) else { return }
+        for token in tree.watches { pending.append(.treeEmpty(token)) }
+        trees[id]?.watches = []
+    }
+
+    // MARK: - What the engine is told
+
+    /// Takes one of the answers; a process is never said to have ended before it is said to have begun.
+    mutating func takePending() -> Event? {
+        guard !pending.isEmpty else { return nil }
+        let index = random.below(pending.count)
+        if case .exited(let token, _) = pending[index], processes[token]?.spawnIsTold == false,
+            let first = pending.firstIndex(where: { if case .spawned(token) = $0 { true } else { false } })
+        {
+            return pending.remove(at: first)
+        }
+        return pending.remove(at: index)
+    }
+
+    /// What the event tells the engine, in the kernel's own books.
+    mutating func noteDelivery(_ event: Event, at now: Instant) {
+        switch event {
+        case .spawned(let token):
+            processes[token]?.spawnIsTold = true
+            guard let process = processes[token], process.command == .start else { return }
+            if trees[process.instance]?.spec.type == .simple { trees[process.instance]?.isUp = true }
+            noteReady(process.instance, now)
+        case .spawnFailed(let token, _): noteStep(token, succeeded: false, now)
+        case .exited(let token, let status):
+            processes[token]?.exitIsTold = true
+            guard let process = processes[token] else { return }
+            if case .condition = process.command, case .exited(1...254) = status {
+                trees[process.instance]?.wasSkipped = true
+            }
+            noteStep(token, succeeded: trees[process.instance]?.spec.restart.isClean(status) ?? false, now)
+        case .probeAnswered(let token, .ready):
+            if let id = probes[token] {
+                trees[id]?.probeAgreed = true
+                noteReady(id, now)
+            }
+        case .notified(let id, .process(let token), let message):
+            guard message.ready, trees[id]?.main == token else { return }
+            trees[id]?.isUp = true
+            noteReady(id, now)
+        case .prepared(let generation): generations[generation] = .open
+        case .prepareFailed(let generation, _): generations[generation] = .failed
+        case .command, .treeEmpty, .probeAnswered, .notified, .mainProcessChanged, .deadlineReached, .restored: break
+        }
+    }
+
+    /// Which instance a probe asks about.
+    var probes: [Token: InstanceID] = [:]
+
+    private mutating func noteStep(_ token: Token, succeeded: Bool, _ now: Instant) {
+        guard let process = processes[token], case .startPost(let index) = process.command,
+            process.run == trees[process.instance]?.runs
+        else { return }
+        let mayFail = trees[process.instance]?.spec.commands.startPost[safely: index] == .yes
+        if succeeded || mayFail { trees[process.instance]?.startPostsDone += 1 }
+        noteReady(process.instance, now)
+    }
+
+    private mutating func noteReady(_ id: InstanceID, _ now: Instant) {
+        if let tree = trees[id], tree.isReady, tree.readySince == nil { trees[id]?.readySince = now }
+    }
+}

@@ -1,0 +1,128 @@
+@testable import Engine
+
+/// A group as its unit files would describe it: what stays the same from one command to the next.
+struct SimulatedGroup: Sendable {
+    enum Kind: Sendable { case target, swapService, plainService }
+    let id: GroupID
+    let kind: Kind
+    let strategy: SwapSettings.Strategy
+    let after: Set<GroupID>
+    let requires: Set<GroupID>
+    /// Has a member that neither accepts publicly nor is used by one that does.
+    let hasWorker: Bool
+    /// Of a service by itself.
+    let acceptsShared: Bool
+
+    var releases: [String?] { kind == .target ? ["v1", "v2", "v3"] : [nil] }
+}
+
+/// Draws groups and plans. Every plan has definitions of its own: releases differ in more than their name.
+struct PlanMaker: Sendable {
+    private var lastDefinition: UInt64 = 0
+
+    mutating func groups(_ random: inout SplitMix64) -> [SimulatedGroup] {
+        let count = [1, 1, 1, 2, 2, 3][random.below(6)]
+        var made: [SimulatedGroup] = []
+        for index in 0..<count {
+            let kind = random.pick([SimulatedGroup.Kind.target, .target, .swapService, .plainService])
+            let name = kind == .target ? "site\(index)@.target" : "unit\(index).service"
+            var after: Set<GroupID> = []
+            var requires: Set<GroupID> = []
+            for other in made where random.chance(50) {
+                if random.chance(60) { after.insert(other.id) }
+                if random.chance(50) { requires.insert(other.id) }
+            }
+            // A cycle, now and then: nobody may wait for ever.
+            if index == 0, count > 1, random.chance(10) { after.insert(GroupID("unit1.service")) }
+            if index == 0, count > 1, random.chance(5) { requires.insert(GroupID("unit1.service")) }
+            made.append(
+                SimulatedGroup(
+                    id: GroupID(name), kind: kind, strategy: random.chance(75) ? .overlap : .queue, after: after,
+                    requires: requires, hasWorker: random.chance(30), acceptsShared: random.chance(80)))
+        }
+        return made
+    }
+
+    /// A plan for the group; with `isWhole` false for some of its members only.
+    mutating func plan(
+        _ group: SimulatedGroup, release: String?, isWhole: Bool = true, _ random: inout SplitMix64
+    ) -> Plan {
+        var settings = SwapSettings(strategy: group.strategy)
+        settings.soak = random.pick([.zero, .milliseconds(500), .seconds(2)])
+        settings.readyTimeout =
+            group.kind == .plainService ? nil : random.pick([.seconds(10), .seconds(30), .seconds(60)])
+        var services: [ServiceSpec] = []
+        switch group.kind {
+        case .target:
+            let name = release ?? "v1"
+            let stem = group.id.name.prefix { $0 != "@" }
+            let app = "\(stem)-app@\(name).service"
+            var members: [ServiceSpec] = []
+            members.append(service(app, "\(stem)-app@.service", release, isSwapUnit: true, &random))
+            var edge = service(
+                "\(stem)-edge@\(name).service", "\(stem)-edge@.service", release, isSwapUnit: true, &random)
+            edge.acceptsShared = true
+            edge.startsAfter = [app]
+            members.append(edge)
+            if group.hasWorker {
+                var worker = service(
+                    "\(stem)-worker@\(name).service", "\(stem)-worker@.service", release, isSwapUnit: true, &random)
+                worker.startsAfter = random.chance(50) ? [app] : []
+                members.append(worker)
+            }
+            services = members
+            if !isWhole {
+                let chosen = random.pick([[0], [1], [0, 1]])
+                services = chosen.map { members[$0] }
+            }
+        case .swapService, .plainService:
+            var only = service(group.id.name, nil, nil, isSwapUnit: group.kind == .swapService, &random)
+            only.acceptsShared = group.acceptsShared
+            services = [only]
+        }
+        return Plan(
+            group: group.id, isSwapUnit: group.kind != .plainService, release: release, settings: settings,
+            services: services, isWhole: isWhole || group.kind != .target, after: group.after,
+            requires: group.requires)
+    }
+
+    private mutating func service(
+        _ unit: String, _ member: String?, _ release: String?, isSwapUnit: Bool, _ random: inout SplitMix64
+    ) -> ServiceSpec {
+        lastDefinition += 1
+        var spec = ServiceSpec(unit: unit, member: member, definition: lastDefinition)
+        spec.release = release
+        spec.type = random.chance(50) ? .notify : .simple
+        spec.hasProbe = random.chance(40)
+        spec.startTimeout =
+            isSwapUnit && random.chance(20) ? nil : random.pick([.seconds(3), .seconds(20), .seconds(90)])
+        spec.stopTimeout = random.pick([.seconds(1), .seconds(5), .seconds(90)])
+        spec.killMode = random.pick([.controlGroup, .controlGroup, .mixed, .process, .none])
+        spec.finalKillSignal = random.chance(90) ? 9 : 6
+        // Nobody would ever end what is left of a service that is neither signalled nor killed.
+        spec.sendsFinalKill = spec.killMode == .none || random.chance(95)
+        spec.notifyAccess = random.pick([.main, .main, .exec, .all])
+        spec.restart.policy = random.pick(RestartRules.Policy.allCases)
+        spec.restart.delay = random.pick([.zero, .milliseconds(100), .seconds(5)])
+        spec.restart.startLimitBurst = random.pick([0, 2, 5])
+        func commands(_ percent: Int) -> [CommandCounts.MayFail] {
+            guard random.chance(percent) else { return [] }
+            return (0..<(1 + random.below(2))).map { _ in random.chance(25) ? .yes : .no }
+        }
+        spec.commands.condition = commands(10)
+        spec.commands.startPre = commands(25)
+        spec.commands.startPost = commands(15)
+        spec.commands.reload = commands(40)
+        spec.commands.stop = commands(20)
+        spec.commands.stopPost = commands(20)
+        if isSwapUnit {
+            let method: ServiceSpec.DrainMethod =
+                !spec.commands.stop.isEmpty && random.chance(50) ? .stopCommands : .signal(random.pick([10, 15]))
+            // Without a limit a hanging `ExecStop=` would be waited for for ever, as it should.
+            let limits: [Duration?] =
+                method == .stopCommands ? [.seconds(2), .seconds(60)] : [.seconds(2), .seconds(60), nil]
+            spec.drain = .init(method: method, timeout: random.pick(limits))
+        }
+        return spec
+    }
+}
