@@ -121,7 +121,6 @@ extension Supervisor {
             let answer = ShownResult(group, result, report, pending.notes)
             end(pending, answer)
         }
-        dropUnusedDefinitions()
         armProgressTimer()
     }
 
@@ -216,13 +215,6 @@ extension Supervisor {
         } catch {
             logger.error("writing the history: \(error)")
         }
-    }
-
-    private func dropUnusedDefinitions() {
-        // Looking at all of them costs something with a thousand services: only when half may be stale.
-        guard definitions.count > 2 * engine.groupIDs.count + 16 else { return }
-        let used = engine.definitionsInUse
-        definitions = definitions.filter { used.contains($0.key) }
     }
 }
 

@@ -20,7 +20,7 @@ def starts(setup):
         target = daemon.services(count, command)
         with daemon:
             begin = time.monotonic_ns()
-            daemon.control.call("Start", name=target)
+            daemon.control.operate("Start", target, "started")
             replied = time.monotonic_ns()
             written = until("every service to be executed", lambda: full(path, count))
             # Both must have happened: the reply says that all run, the stamp that the last one does.
@@ -105,7 +105,7 @@ def memory(setup):
         note(rows, "idle", pss(empty.pid), 7)
     with daemon:
         for target, count, limit in ((first, few, 8), (second, many, 16)):
-            daemon.control.call("Start", name=target)
+            daemon.control.operate("Start", target, "started")
             time.sleep(0.5)
             note(rows, f"with {count} services", pss(daemon.pid), limit)
         kinds = rollup(daemon.pid)
@@ -133,7 +133,7 @@ def wakeups(setup):
     daemon = Daemon(setup)
     target = daemon.services(100, f"{setup.helper} wait")
     with daemon:
-        daemon.control.call("Start", name=target)
+        daemon.control.operate("Start", target, "started")
         time.sleep(2)
         before = switches(daemon.pid)
         time.sleep(seconds)
@@ -147,7 +147,7 @@ def status(setup):
     daemon = Daemon(setup)
     target = daemon.services(count, f"{setup.helper} wait")
     with daemon:
-        daemon.control.call("Start", name=target)
+        daemon.control.operate("Start", target, "started")
         argv = [setup.program("holdfastctl"), "status"]
         before = cpu = daemon_cpu(daemon)
         times, others, empty = [], [], []

@@ -102,7 +102,8 @@ def print_through_daemon(setup, size):
     with daemon:
         time.sleep(0.3)
         before, begin = cpu_seconds(daemon.pid), time.monotonic()
-        daemon.control.call("Start", name="print.service")
+        daemon.control.send("Start", name="print.service")
+        daemon.control.receive()
         lines = size // 80
 
         def ended():
