@@ -133,7 +133,17 @@ extension Supervisor {
     func end(_ pending: PendingRequest, _ result: ShownResult) {
         if let batch = pending.batch { return endPart(batch, result) }
         guard let call = pending.call else { return }
+        syncHistory()
         control?.reply(call, Reply(OperationReply(result: result)))
+    }
+
+    /// What an operator was told is on disk.
+    private func syncHistory() {
+        do throws(SystemError) {
+            try history.sync()
+        } catch {
+            logger.error("writing the history: \(error)")
+        }
     }
 
     private func endPart(_ id: UInt64, _ result: ShownResult) {
@@ -148,6 +158,7 @@ extension Supervisor {
         batches[id] = batch
         guard batch.left == 0 else { return }
         batches[id] = nil
+        syncHistory()
         let answer = ShownResult(
             outcome: batch.outcome, unit: batch.name, reason: batch.failure, notes: batch.notes,
             durations: PhaseDurations(total: (now - batch.startedAt).seconds))

@@ -6,6 +6,8 @@
 //   barrier COUNT FILE          COUNT times BARRIER=1 to $NOTIFY_SOCKET, median round trip in nanoseconds into FILE, then waits
 //   barrier-floor COUNT         the same against a process of ours that does nothing but close the descriptor
 //   spawn COUNT PROGRAM ARG...  the floor of starts: vfork + execve, nothing else; prints begin and end, kills them at end of input
+//   sessions COUNT PROGRAM ARG...
+//                               the same with setsid(2) before each execve, which is what a supervisor cannot leave out
 //   hand NOTIFY PUBLIC PRIVATE BACKEND... -- CHECK... -- PROXY...
 //                               a generation started by hand: see hand()
 //
@@ -152,12 +154,13 @@ static int barrier_floor(int count) {
     return 0;
 }
 
-static int spawn(int count, char **command) {
+static int spawn(int count, char **command, int sessions) {
     pid_t *pids = calloc(count, sizeof *pids);
     int64_t begin = now();
     for (int i = 0; i < count; i++) {
         pids[i] = vfork();
         if (pids[i] == 0) {
+            if (sessions) setsid();
             execv(command[0], command);
             _exit(127);
         }
@@ -260,7 +263,8 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "print") == 0 && argc == 3) return print(atoll(argv[2]));
     if (strcmp(mode, "barrier") == 0 && argc == 4) return barriers(atoi(argv[2]), argv[3]);
     if (strcmp(mode, "barrier-floor") == 0 && argc == 3) return barrier_floor(atoi(argv[2]));
-    if (strcmp(mode, "spawn") == 0 && argc > 3) return spawn(atoi(argv[2]), argv + 3);
+    if (strcmp(mode, "spawn") == 0 && argc > 3) return spawn(atoi(argv[2]), argv + 3, 0);
+    if (strcmp(mode, "sessions") == 0 && argc > 3) return spawn(atoi(argv[2]), argv + 3, 1);
     if (strcmp(mode, "hand") == 0 && argc > 7) return hand(argc - 2, argv + 2);
     fputs("bench: see bench.c\n", stderr);
     return 2;

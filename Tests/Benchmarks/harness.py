@@ -26,11 +26,22 @@ class Setup:
         self.quick = quick
         self.full = full
         self.scratch = scratch
+        self.elsewhere = []
         self.helper = f"{scratch}/bench"
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", self.helper, f"{HERE}/bench.c"], check=True)
 
     def choose(self, quick, usual, full=None):
         return quick if self.quick else full if self.full and full is not None else usual
+
+    def memory_directory(self, name):
+        where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.scratch
+        path = tempfile.mkdtemp(prefix=f"hfb-{name}-", dir=where)
+        self.elsewhere.append(path)
+        return path
+
+    def clean(self):
+        for path in self.elsewhere:
+            shutil.rmtree(path, ignore_errors=True)
 
     def program(self, name):
         return f"{self.bin}/{name}"
@@ -210,10 +221,10 @@ class Daemon:
         self.setup = setup
         self.directory = directory or setup.directory("daemon")
         self.units = f"{self.directory}/units"
-        self.run = f"{self.directory}/run"
+        # On a host /run is in memory and /var on disk; so here, where there is memory to be had.
+        self.run = setup.memory_directory("run")
         self.log = f"{self.directory}/log"
         os.makedirs(self.units, exist_ok=True)
-        os.makedirs(self.run, exist_ok=True)
         self.environment = dict(
             os.environ, XDG_CONFIG_HOME=f"{self.directory}/config", XDG_RUNTIME_DIR=self.run,
             XDG_STATE_HOME=f"{self.directory}/state", HOLDFAST_SOCKET=self.socket)
@@ -266,6 +277,7 @@ class Daemon:
         self.ready.close()
         os.unlink(f"{self.directory}/ready")
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.run, ignore_errors=True)
 
     def messages(self):
         with open(f"{self.directory}/holdfastd.log") as file:

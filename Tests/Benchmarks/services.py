@@ -43,9 +43,9 @@ def full(path, count):
     return written if len(written) >= count else None
 
 
-def floor_of_starts(setup, count, path):
+def floor_of_starts(setup, count, path, mode="spawn"):
     """Seconds from the loop's begin until its last program has begun."""
-    argv = [setup.helper, "spawn", str(count), setup.helper, "stamp", path]
+    argv = [setup.helper, mode, str(count), setup.helper, "stamp", path]
     loop = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     begin, end = map(int, loop.stdout.readline().split())
     written = until("every program of the floor", lambda: full(path, count))
