@@ -179,6 +179,8 @@ static int spawn(int count, char **command, int sessions) {
 static pid_t start(char **command, int descriptor, char *listen_pid) {
     pid_t child = vfork();
     if (child == 0) {
+        // As under a supervisor: with autogroup scheduling it decides who gets the processor.
+        setsid();
         if (descriptor == 3) fcntl(3, F_SETFD, 0);
         else dup2(descriptor, 3);
         snprintf(listen_pid, 32, "LISTEN_PID=%d", (int)getpid());

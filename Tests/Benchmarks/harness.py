@@ -1,5 +1,6 @@
 """What every benchmark needs: a daemon of its own, its control socket, figures of processes, rows of the table."""
 import json
+import math
 import os
 import shutil
 import signal
@@ -51,7 +52,7 @@ class Setup:
 
 
 class Row:
-    """A line of the table. `met` is None where there is no figure to reach."""
+    """A line of the table. `met`: True, False, "unclear", or None where there is no figure to reach."""
 
     def __init__(self, what, measured, figure="", met=None, note=""):
         self.what, self.measured, self.figure, self.met, self.note = what, measured, figure, met, note
@@ -74,6 +75,27 @@ def quartiles(values, unit="", digits=2):
         return f"{values[0]:.{digits}f}{unit}"
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f}){unit}"
+
+
+def interval(values):
+    """95 % confidence interval of the median, by order statistics; the whole range if there are too few."""
+    ordered, n = sorted(values), len(values)
+    below = -1
+    cumulated = 0.0
+    for k in range(n // 2):
+        cumulated += math.comb(n, k) / 2 ** n
+        if cumulated > 0.025:
+            break
+        below = k
+    # With fewer than six values not even the range covers the median that surely.
+    low = max(below, 0)
+    return ordered[low], ordered[n - 1 - low]
+
+
+def at_most(values, limit):
+    """Whether the median is; "unclear" where noise is larger than the distance to the limit."""
+    low, high = interval(values)
+    return True if high <= limit and len(values) > 1 else False if low > limit and len(values) > 1 else "unclear"
 
 
 def write(path, text):

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import peers
-from harness import Daemon, Row, cpu_seconds, median, pss, quartiles, rollup, run_time, say, stamps, \
+from harness import Daemon, Row, at_most, cpu_seconds, median, pss, quartiles, rollup, run_time, say, stamps, \
     switches, until
 
 
@@ -35,7 +35,7 @@ def starts(setup):
         say(f"{count} starts: holdfastd {1000 * seconds:.0f} ms (CPU {1000 * cpu:.0f} ms), C loop {1000 * floor:.0f} ms, "
             f"with setsid {1000 * sessions:.0f} ms")
     rows.append(Row(f"start of {count} services ÷ C loop of vfork + exec", quartiles(ratios), "≤ 1.3",
-                    median(ratios) <= 1.3, f"÷ the loop with setsid: {median(against_sessions):.2f}; {1000 * floor:.0f} ms the loop; "
+                    at_most(ratios, 1.3), f"÷ the loop with setsid: {median(against_sessions):.2f}; {1000 * floor:.0f} ms the loop; "
                     f"{median(cpus):.2f} ms CPU of holdfastd each"))
     for peer in peers.installed():
         path = f"{setup.scratch}/stamps-{peer.name}"
@@ -76,7 +76,7 @@ def successor(setup):
         times = crash(pipe, count, pause=0.01)
         other = daemon.control.call("Status", names=["crash.service"])["units"][0]
         assert other["state"] == "running", other
-    rows = [Row("crash of a service → its successor executed", quartiles(times, " ms"), "≤ 2 ms", median(times) <= 2,
+    rows = [Row("crash of a service → its successor executed", quartiles(times, " ms"), "≤ 2 ms", at_most(times, 2),
                 f"÷ one vfork + exec: {median(times) / 1000 / median(floor):.2f}")]
     for peer in peers.installed():
         with peer(setup, 1, f"{setup.helper} stamp {path}"):
@@ -169,7 +169,7 @@ def status(setup):
         per_call = (cpu_seconds(daemon.pid) - before) / rounds
         say(f"status: CPU {1000 * cpu:.1f} ms in holdfastctl, {1000 * per_call:.1f} ms in holdfastd (+ version)")
     return [
-        Row(f"holdfastctl status with {count} services", quartiles(times, " ms", 1), "≤ 20 ms", median(times) <= 20,
+        Row(f"holdfastctl status with {count} services", quartiles(times, " ms", 1), "≤ 20 ms", at_most(times, 20),
             f"÷ systemctl --version: {median(times) / median(others):.1f}"),
         Row("  holdfastctl version, the same way", quartiles(empty, " ms", 1)),
     ]

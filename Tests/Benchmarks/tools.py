@@ -34,11 +34,6 @@ def units(setup):
             begin = time.monotonic()
             daemon.control.call("Update")
             times.append(time.monotonic() - begin)
-        begin = time.monotonic()
-        for number in range(100):
-            # No request may wait long because somebody asks for an update: one more connection shows that it is served.
-            daemon.control.call("Status", names=[])
-        say(f"100 × Status of nothing: {1000 * (time.monotonic() - begin):.0f} ms")
         rows.append(Row(f"  daemon: start until READY=1; update, {total} files",
                         f"{daemon.start_seconds:.2f} s; {quartiles(times, ' s')}"))
     return rows
