@@ -1,5 +1,8 @@
 @testable import Engine
 
+/// The name where `Testing` is imported too: that has an `ExitStatus` of its own, and the type `Engine` hides its module.
+typealias Ended = ExitStatus
+
 /// What really exists in a simulated run, whatever the engine believes: processes, trees, generations with open
 /// sockets; and the answers on their way to the engine.
 struct FakeKernel {
