@@ -1,0 +1,64 @@
+# Holdfast. `make help` lists the targets.
+
+SWIFT ?= swift
+# The Swift standard library is linked in, so that a server needs nothing but libsystemd. Debug information stays in the
+# programs, for backtraces, but compressed.
+RELEASE := -c release --static-swift-stdlib -Xlinker --compress-debug-sections=zlib
+BIN := .build/release
+# For `make demo`: --port 9000, --no-proxy, --keep.
+DEMO ?=
+# For `make bench`.
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test test-unit test-e2e demo bench lint clean
+
+help:
+	@echo 'make demo     build, then swap HAProxy and its backend under load before your eyes (no root, half a minute)'
+	@echo 'make build    holdfastd, holdfastctl, holdfast-static and holdfast-probe into $(BIN)'
+	@echo 'make test     all tests'
+	@echo 'make bench    measure, as ratios (DEMO, BENCH: options for those two programs)'
+	@echo 'make lint     formatting of the sources, shell scripts, manual pages'
+	@echo 'make setup    install from apt what is missing (called by the others)'
+	@echo 'make clean    remove what was built'
+
+setup:
+	@packaging/setup
+
+build:
+	@packaging/setup build
+	$(SWIFT) build $(RELEASE)
+
+demo:
+	@packaging/setup build demo
+	$(SWIFT) build $(RELEASE)
+	@units/demo/run $(DEMO) $(BIN)
+
+test: test-unit test-e2e
+
+# Each line is one `swift test`, because each kind wants its own company: tests of pure logic share the cores, tests that
+# start real processes and watch their timing get the machine to themselves, one at a time.
+test-unit:
+	@packaging/setup build test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip EndToEndTests
+
+test-e2e:
+	@packaging/setup build test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --no-parallel --filter EndToEndTests
+
+bench:
+	@packaging/setup
+	$(SWIFT) build $(RELEASE)
+	@if [ -x packaging/bench ]; then exec packaging/bench $(BENCH) $(BIN); \
+	elif [ -x $(BIN)/holdfast-bench ]; then exec $(BIN)/holdfast-bench $(BENCH); \
+	else echo 'make bench: there is neither packaging/bench nor $(BIN)/holdfast-bench' >&2; exit 1; fi
+
+lint:
+	@packaging/setup lint
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	@packaging/lint
+
+clean:
+	$(SWIFT) package clean
