@@ -7,7 +7,7 @@ RELEASE := -c release --static-swift-stdlib -Xlinker --compress-debug-sections=z
 BIN := .build/release
 # For `make demo`: --port 9000, --no-proxy, --keep.
 DEMO ?=
-# For `make bench`.
+# For `make bench`: --quick, and names of benchmarks.
 BENCH ?=
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ help:
 	@echo 'make demo     build, then swap HAProxy and its backend under load before your eyes (no root, half a minute)'
 	@echo 'make build    holdfastd, holdfastctl, holdfast-static and holdfast-probe into $(BIN)'
 	@echo 'make test     all tests'
-	@echo 'make bench    measure, as ratios (DEMO, BENCH: options for those two programs)'
+	@echo 'make bench    measure, as ratios (BENCH=--quick: a first impression)'
 	@echo 'make lint     formatting of the sources, shell scripts, manual pages'
 	@echo 'make setup    install from apt what is missing (called by the others)'
 	@echo 'make clean    remove what was built'
@@ -49,11 +49,9 @@ test-e2e:
 	$(SWIFT) test --skip-build --no-parallel --filter EndToEndTests
 
 bench:
-	@packaging/setup
+	@packaging/setup build demo bench
 	$(SWIFT) build $(RELEASE)
-	@if [ -x packaging/bench ]; then exec packaging/bench $(BENCH) $(BIN); \
-	elif [ -x $(BIN)/holdfast-bench ]; then exec $(BIN)/holdfast-bench $(BENCH); \
-	else echo 'make bench: there is neither packaging/bench nor $(BIN)/holdfast-bench' >&2; exit 1; fi
+	@Tests/Benchmarks/run $(BENCH)
 
 lint:
 	@packaging/setup lint
