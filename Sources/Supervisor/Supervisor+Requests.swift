@@ -10,7 +10,10 @@ extension Supervisor {
     func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
         do throws(ControlError) {
             let request = try Request(call)
-            if request.changesSomething { try mayAct(peer) }
+            if request.changesSomething {
+                try mayAct(peer)
+                if request != .update { lookAtDisk() }
+            }
             if let reply = try answer(request, id, peer) { control?.reply(id, reply) }
         } catch {
             control?.reply(id, Reply(error))
