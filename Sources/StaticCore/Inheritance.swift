@@ -36,37 +36,6 @@ public enum Inheritance {
             fcntl(descriptor, F_SETFD, FD_CLOEXEC) >= 0
         else { throw StaticError("cannot use passed descriptor \(descriptor): \(errorText(errno))") }
     }
-
-    /// A socket that listens where nobody can reach it, to be replaced by a passed one.
-    ///
-    /// NIO offers no way to adopt a listening socket without calling listen(2) on it, with a backlog of 128 that cannot be
-    /// changed beforehand. On a socket that others share this would change *their* backlog. So NIO is given this one to
-    /// listen on, and before it first polls, the passed socket takes its number with dup2(2).
-    static func placeholder() throws(StaticError) -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw StaticError("cannot open a socket: \(errorText(errno))") }
-        var family = sa_family_t(AF_UNIX)
-        // An address of nothing but its family makes the kernel choose an abstract name: unix(7), "Autobind feature".
-        let bound = withUnsafePointer(to: &family) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sa_family_t>.size))
-            }
-        }
-        guard bound == 0 else {
-            let code = errno
-            close(descriptor)
-            throw StaticError("cannot bind a socket: \(errorText(code))")
-        }
-        return descriptor
-    }
-
-    /// Gives the place of `placeholder` to `inherited`, whose own number is closed.
-    static func replace(_ placeholder: Int32, with inherited: Int32) throws(StaticError) {
-        guard dup2(inherited, placeholder) >= 0, fcntl(placeholder, F_SETFD, FD_CLOEXEC) >= 0 else {
-            throw StaticError("cannot move passed descriptor \(inherited): \(errorText(errno))")
-        }
-        close(inherited)
-    }
 }
 
 /// The text of an errno.

@@ -16,9 +16,11 @@ final class Draining: Sendable {
         /// Made when draining starts; kept when it is over.
         var over: EventLoopPromise<Void>?
         var listeners = 0
+        /// Accepted, and not yet a channel.
+        var arriving = 0
         var live: [ObjectIdentifier: any Channel] = [:]
 
-        var finished: EventLoopPromise<Void>? { listeners == 0 && live.isEmpty ? over : nil }
+        var finished: EventLoopPromise<Void>? { listeners == 0 && arriving == 0 && live.isEmpty ? over : nil }
     }
 
     private let state = Mutex(State())
@@ -34,6 +36,13 @@ final class Draining: Sendable {
             self.change { $0.listeners -= 1 }
         }
     }
+
+    func listenerStarted() { state.withLock { $0.listeners += 1 } }
+    func listenerEnded() { change { $0.listeners -= 1 } }
+
+    /// Between this and `settled` a connection counts without being known.
+    func arrived() { state.withLock { $0.arriving += 1 } }
+    func settled() { change { $0.arriving -= 1 } }
 
     func accepted(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
@@ -52,6 +61,7 @@ final class Draining: Sendable {
             return over
         }
         change { _ in }
+        // One that arrives after this is made into a channel finds the flag set when it has answered.
         for channel in state.withLock({ Array($0.live.values) }) {
             channel.pipeline.fireUserInboundEventTriggered(DrainEvent())
         }
@@ -115,6 +125,7 @@ public final class StaticServer: Sendable {
     private let responder: Responder
     private let draining: Draining
     private let listeners = Mutex<[any Channel]>([])
+    private let acceptors = Mutex<[Acceptor]>([])
 
     public init(configuration: StaticConfiguration) throws(StaticError) {
         responder = try Responder(configuration: configuration)
@@ -125,14 +136,35 @@ public final class StaticServer: Sendable {
     /// Accepts on a passed listening socket; the descriptor is this server's from now on.
     public func adopt(_ descriptor: Int32) throws(StaticError) {
         try Inheritance.check(descriptor)
-        let placeholder = try Inheritance.placeholder()
-        let bootstrap = bootstrap { try Inheritance.replace(placeholder, with: descriptor) }
-        try open(bootstrap.withBoundSocket(placeholder), "cannot use passed descriptor \(descriptor)")
+        let (group, responder, draining) = (group, responder, draining)
+        let acceptor = try Acceptor(
+            descriptor,
+            accepted: { connection in
+                draining.arrived()
+                // A value class that is not Sendable: one for each connection costs less than a lock.
+                ClientBootstrap(group: group)
+                    .channelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
+                    .channelInitializer { channel in
+                        draining.accepted(channel)
+                        return Self.initialize(channel, responder, draining)
+                    }
+                    .withConnectedSocket(connection)
+                    .whenComplete { _ in draining.settled() }
+            },
+            ended: { draining.listenerEnded() })
+        draining.listenerStarted()
+        do throws(StaticError) {
+            try acceptor.start()
+        } catch {
+            draining.listenerEnded()
+            throw error
+        }
+        acceptors.withLock { $0.append(acceptor) }
     }
 
     /// Binds and accepts.
     public func listen(_ address: ListenAddress) throws(StaticError) {
-        let bootstrap = bootstrap {}.serverChannelOption(ChannelOptions.backlog, value: 4096)
+        let bootstrap = bootstrap().serverChannelOption(ChannelOptions.backlog, value: 4096)
         switch address {
         case .tcp(let host, let port):
             let reusing = bootstrap.serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
@@ -157,6 +189,7 @@ public final class StaticServer: Sendable {
     public func drain() -> EventLoopFuture<Void> {
         let channels = listeners.withLock { $0 }
         for channel in channels { channel.close(promise: nil) }
+        for acceptor in acceptors.withLock({ $0 }) { acceptor.stop() }
         return draining.begin(on: group.next())
     }
 
@@ -173,34 +206,34 @@ public final class StaticServer: Sendable {
         }
     }
 
-    private func bootstrap(beforePolling: @escaping @Sendable () throws -> Void) -> ServerBootstrap {
+    private func bootstrap() -> ServerBootstrap {
         let draining = draining
         let responder = responder
         return ServerBootstrap(group: group)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try beforePolling()
                     try channel.pipeline.syncOperations.addHandler(AcceptWatch(draining: draining))
                 }
             }
-            // Many connections per wake-up would let this generation take more than its share while two overlap.
-            .serverChannelOption(ChannelOptions.maxMessagesPerRead, value: 8)
             .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    let exchange = Exchange(responder: responder, draining: draining)
-                    var limits = NIOHTTPDecoderLimitConfiguration()
-                    limits.maxHeaderFieldSize = 16 * 1024
-                    limits.maxHeaderListSize = 32 * 1024
-                    limits.maxHeaderFieldCount = 100
-                    let decoder = HTTPRequestDecoder(
-                        leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop,
-                        limitConfiguration: limits)
-                    try pipeline.addHandlers([
-                        ByteWatch(exchange: exchange), ByteToMessageHandler(decoder), HTTPResponseEncoder(), exchange,
-                    ])
-                }
-            }
+            .childChannelInitializer { channel in Self.initialize(channel, responder, draining) }
+    }
+
+    private static func initialize(
+        _ channel: any Channel, _ responder: Responder, _ draining: Draining
+    ) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            let exchange = Exchange(responder: responder, draining: draining)
+            var limits = NIOHTTPDecoderLimitConfiguration()
+            limits.maxHeaderFieldSize = 16 * 1024
+            limits.maxHeaderListSize = 32 * 1024
+            limits.maxHeaderFieldCount = 100
+            let decoder = HTTPRequestDecoder(
+                leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop, limitConfiguration: limits)
+            try pipeline.addHandlers([
+                ByteWatch(exchange: exchange), ByteToMessageHandler(decoder), HTTPResponseEncoder(), exchange,
+            ])
+        }
     }
 }

@@ -22,9 +22,6 @@ final class HeldSocket {
         if owner != nil || unit.removeOnStop { socket.unlinkPath() }
     }
 
-    /// The name in `LISTEN_FDNAMES`.
-    var name: String { unit.fileDescriptorName }
-
     /// `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other characters `_`, without suffix and instance.
     static func variable(_ name: String) -> String {
         var stem = Substring(name)
@@ -63,7 +60,8 @@ final class HeldSockets {
     /// The sockets of a shared unit as it is written now: those that are open already, and new ones for new addresses.
     /// Nothing changes until `keep`.
     func opened(_ unit: SocketUnit) throws(PreparationError) -> [HeldSocket] {
-        let present = shared[unit.name.description] ?? []
+        // A template with X-Scope=shared has one socket for all of its releases: app@v1.socket's is app@v2.socket's.
+        let present = (shared[unit.name.description] ?? []) + siblings(of: unit)
         var sockets: [HeldSocket] = []
         for entry in unit.listenStream {
             let address = try address(of: entry, in: unit)
@@ -77,7 +75,22 @@ final class HeldSockets {
     }
 
     /// From now on these are the unit's sockets. Addresses that it had before are closed when no generation uses them.
-    func keep(_ sockets: [HeldSocket], for unit: SocketUnit) { shared[unit.name.description] = sockets }
+    func keep(_ sockets: [HeldSocket], for unit: SocketUnit) {
+        for held in siblings(of: unit) where sockets.contains(where: { $0 === held }) {
+            for (name, list) in shared {
+                let left = list.filter { $0 !== held }
+                if left.count < list.count { shared[name] = left.isEmpty ? nil : left }
+            }
+        }
+        shared[unit.name.description] = sockets
+    }
+
+    /// Shared sockets of other instances of the same template.
+    private func siblings(of unit: SocketUnit) -> [HeldSocket] {
+        guard unit.name.instance != nil else { return [] }
+        return shared.filter { $0.key != unit.name.description }.values.joined()
+            .filter { $0.unit.name.identity == unit.name.identity }
+    }
 
     /// Lets go of a unit's sockets; they close when no generation uses them any more.
     func release(_ name: String) { shared[name] = nil }

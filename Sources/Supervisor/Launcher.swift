@@ -159,19 +159,22 @@ struct Launcher {
     private func addSockets(
         to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
     ) -> [Int32] {
-        let sockets = instance.definition.sockets.flatMap { generation.sockets[$0.name.description] ?? [] }
+        // Named as the unit says now: a shared socket may be older than its present name.
+        let sockets = instance.definition.sockets.flatMap { unit in
+            (generation.sockets[unit.name.description] ?? []).map { (name: unit.fileDescriptorName, held: $0) }
+        }
         guard !sockets.isEmpty else { return [] }
         environment["LISTEN_FDS"] = "\(sockets.count)"
         environment["LISTEN_FDNAMES"] = sockets.map(\.name).joined(separator: ":")
         var seen: [String: Int] = [:]
-        for (index, held) in sockets.enumerated() {
-            let name = "LISTEN_FD_" + HeldSocket.variable(held.name)
+        for (index, entry) in sockets.enumerated() {
+            let name = "LISTEN_FD_" + HeldSocket.variable(entry.name)
             seen[name, default: 0] += 1
             // A unit with several addresses: the first has the plain name, the others are counted from 2.
             let count = seen[name] ?? 1
             environment[count == 1 ? name : "\(name)_\(count)"] = "\(3 + index)"
         }
-        return sockets.map(\.socket.raw)
+        return sockets.map(\.held.socket.raw)
     }
 
     private func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {

@@ -24,9 +24,15 @@ extension Supervisor {
             case .barrier, .busError, .watchdog, .watchdogTrigger, .unknown: break
             }
         }
-        // Before READY=1 of the same datagram, which may come from the process that it names.
+        // Who may speak is decided by who the main process was when this was sent: a launcher hands over and says READY=1
+        // in one datagram. The other way round the process that it names may be the sender itself.
+        let wasMain = if case .process(let token) = sender { instances[id]?.mainProcess == token } else { false }
         if let main { mainProcessChanged(id, main, sender) }
-        handle(.notified(id, self.sender(datagram.pid)?.1 ?? sender, message))
+        if wasMain, let token = instances[id]?.mainProcess {
+            handle(.notified(id, .process(token), message))
+        } else {
+            handle(.notified(id, self.sender(datagram.pid)?.1 ?? sender, message))
+        }
     }
 
     /// Which instance a process belongs to. The sender may be dead by now: then its pid is still known (it is reaped after

@@ -49,8 +49,8 @@ extension Supervisor {
     private func socket(
         named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
     ) throws(SystemError) -> OwnedDescriptor {
-        let all = instance.definition.sockets.flatMap { generation.sockets[$0.name.description] ?? [] }
-        guard let held = all.first(where: { name == nil || $0.name == name }) else {
+        let units = instance.definition.sockets.filter { name == nil || $0.fileDescriptorName == name }
+        guard let held = units.lazy.flatMap({ generation.sockets[$0.name.description] ?? [] }).first else {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
         }
         return try held.socket.duplicate()

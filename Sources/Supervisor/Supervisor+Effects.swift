@@ -103,7 +103,8 @@ extension Supervisor {
             let replaced = engine.previousPlan(of: id.group)?.services.compactMap { definitions[$0.definition] } ?? []
             let previous = replaced.first.map { first in
                 ReleaseMemory.Previous(
-                    unit: (first.target?.name ?? first.unit.name).description, members: replaced.map(\.unit.name.description))
+                    unit: (first.target?.name ?? first.unit.name).description,
+                    members: replaced.map(\.unit.name.description))
             }
             // With those that were carried over, or the release would lack members; what was replaced counts last.
             let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)

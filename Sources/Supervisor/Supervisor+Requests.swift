@@ -11,7 +11,10 @@ extension Supervisor {
         dropUnusedDefinitions()
         do throws(ControlError) {
             let request = try Request(call)
-            if request.changesSomething { try mayAct(peer) }
+            if request.changesSomething {
+                try mayAct(peer)
+                if request != .update { lookAtDisk() }
+            }
             if let reply = try answer(request, id, peer) { control?.reply(id, reply) }
         } catch {
             control?.reply(id, Reply(error))

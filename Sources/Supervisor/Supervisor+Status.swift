@@ -80,8 +80,15 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, detailed: detailed),
-            reason: view.lastFailure.map(Wording.sentence),
+            reason: reason(view).map(Wording.sentence),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)))
+    }
+
+    /// Why it is failed: of the group, or of a service that is down while its group should serve.
+    private func reason(_ view: GroupView) -> Failure? {
+        if let failure = view.lastFailure { return failure }
+        guard state(view) == .failed else { return nil }
+        return view.generations.first { $0.number == view.serving }?.services.lazy.compactMap(\.failure).first
     }
 
     private func state(_ view: GroupView) -> UnitState {
@@ -154,7 +161,8 @@ extension Supervisor {
             SocketStatus(
                 unit: held.unit.name.description, address: "\(held.socket.address)",
                 scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
-                descriptorName: held.name, listening: held.socket.isListening, backlog: Int(held.socket.backlog),
+                descriptorName: held.unit.fileDescriptorName, listening: held.socket.isListening,
+                backlog: Int(held.socket.backlog),
                 queued: held.socket.acceptQueue?.waiting, holders: holders)
         }
         return SocketsReply(

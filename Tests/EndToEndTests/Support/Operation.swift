@@ -1,0 +1,54 @@
+import ControlProtocol
+import Foundation
+
+import struct ControlProtocol.Progress
+
+/// A holdfastctl that swaps, stops or so, and what it has said so far.
+final class Operation {
+    let program: Program
+
+    init(_ arguments: [String], in world: World) throws {
+        program = try Program(
+            "\(World.binaries)/holdfastctl", arguments + ["--json"], environment: world.environment)
+    }
+
+    private static func replies(_ output: [UInt8]) -> [OperationReply] {
+        // The last line may not be whole yet.
+        guard let end = output.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
+        return output[..<end].split(separator: UInt8(ascii: "\n")).compactMap {
+            try? JSONDecoder().decode(OperationReply.self, from: Data($0))
+        }
+    }
+
+    /// Waits until the operation says something like this.
+    @discardableResult
+    func waitFor(_ what: String, _ matches: (Progress) -> Bool) throws -> Progress {
+        try program.waitFor(what) { output, _ in
+            Self.replies(output).lazy.compactMap(\.progress).first(where: matches)
+        }
+    }
+
+    @discardableResult
+    func waitFor(_ phase: SwapPhase) throws -> Progress { try waitFor("phase \(phase)") { $0.phase == phase } }
+
+    func end() throws -> Ended {
+        let status = try program.end()
+        let replies = Self.replies(Array(program.outputText.utf8))
+        return Ended(
+            status: status, result: replies.compactMap(\.result).last, progress: replies.compactMap(\.progress),
+            output: program.outputText, errors: program.errorText)
+    }
+}
+
+/// What an operation came to.
+struct Ended {
+    let status: Int32
+    let result: OperationResult?
+    let progress: [Progress]
+    let output: String
+    /// What people read.
+    let errors: String
+
+    var outcome: OperationOutcome? { result?.outcome }
+    var reason: FailureReport? { result?.reason }
+}

@@ -1,0 +1,216 @@
+import ControlProtocol
+import Foundation
+import Synchronization
+import Testing
+
+/// A directory of its own with units, releases and a supervisor. Made by `withWorld`, which also ends it and looks whether
+/// anything is left.
+final class World {
+    let path: String
+    private(set) var daemon: Program
+    private let notifications: NotificationSocket
+    let isUser: Bool
+
+    static let binaries: String = {
+        let environment = ProcessInfo.processInfo.environment
+        if let directory = environment["HOLDFAST_E2E_BIN"] { return directory }
+        // The test bundle lies beside the programs: debug or release, wherever the build directory is.
+        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? "/proc/self/exe"
+        let url = URL(fileURLWithPath: bundle).resolvingSymlinksInPath()
+        return url.deletingLastPathComponent().path
+    }()
+
+    var units: String { path + "/units" }
+    var runtime: String { path + "/run/holdfast" }
+    var state: String { path + "/state" }
+    var logs: String { path + "/log" }
+    var controlSocket: String { runtime + "/io.holdfast" }
+    /// The default public port of `site` and of plain units.
+    let port: Int
+    var url: String { "http://127.0.0.1:\(port)/" }
+
+    fileprivate init(_ layOut: (World.Layout) throws -> Void, arguments: [String]) throws {
+        // Short: a Unix socket's name has 107 bytes.
+        var template = Array("/tmp/hf-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw WaitedInVain(what: "a scratch directory") }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        port = try freePort()
+        isUser = !supervisorIsRoot
+        let layout = Layout(path: path, port: port)
+        for name in ["units", "releases", "run", "run/site", "state", "log", "out"] { try layout.makeDirectory(name) }
+        chmod(path, 0o755)
+        try layOut(layout)
+        notifications = try NotificationSocket(path + "/notify")
+        if let otherUser { _ = try Program.run("chown", ["-R", otherUser, path]) }
+        daemon = try Self.spawn(path, arguments, isUser: isUser)
+        try ready()
+    }
+
+    private static func spawn(_ path: String, _ arguments: [String], isUser: Bool) throws -> Program {
+        // A test run that is killed takes its supervisors along, and they their services.
+        var command = ["--pdeathsig", "TERM"]
+        if let otherUser { command += ["--reuid", otherUser, "--regid", "nogroup", "--clear-groups"] }
+        command += ["\(binaries)/holdfastd", "--verbose"] + (isUser ? ["--user"] : [])
+        command += ["--units", path + "/units", "--runtime-dir", path + "/run/holdfast"]
+        command += ["--state-dir", path + "/state", "--log-dir", path + "/log"] + arguments
+        let environment = [
+            "NOTIFY_SOCKET": path + "/notify", "HOME": path, "XDG_RUNTIME_DIR": path + "/run",
+            "XDG_CONFIG_HOME": path + "/config", "XDG_STATE_HOME": path + "/state",
+        ]
+        return try Program("setpriv", command, environment: environment)
+    }
+
+    private func ready() throws {
+        World.current.withLock { [daemon] in $0 = (daemon, 0) }
+        try notifications.awaitLine("READY=1", from: daemon)
+    }
+
+    // MARK: - The log, told with failures
+
+    private static let current = Mutex<(program: Program, told: Int)?>(nil)
+
+    /// What the supervisor of the running test has logged since this was asked last; nil if nothing.
+    static func takeLog() -> String? {
+        current.withLock { current in
+            guard let (program, told) = current else { return nil }
+            let text = program.errorText
+            current = (program, text.count)
+            return text.count > told ? String(text.dropFirst(told)) : nil
+        }
+    }
+
+    // MARK: - Operating
+
+    var environment: [String: String] { ["HOLDFAST_SOCKET": controlSocket] }
+
+    /// Runs holdfastctl to its end.
+    func control(_ arguments: String...) throws -> Program {
+        try Program.run("\(Self.binaries)/holdfastctl", arguments, environment: environment)
+    }
+
+    /// Begins an operation (`swap`, `stop`, …) and shows how it goes.
+    func begin(_ arguments: String...) throws -> Operation { try Operation(arguments, in: self) }
+
+    /// An operation from its beginning to its end.
+    @discardableResult
+    func run(_ arguments: String...) throws -> Ended { try Operation(arguments, in: self).end() }
+
+    private func ask<R: Decodable>(_ arguments: [String], _: R.Type) throws -> R {
+        let program = try Program.run(
+            "\(Self.binaries)/holdfastctl", arguments + ["--json"], environment: environment)
+        return try JSONDecoder().decode(R.self, from: Data(program.outputText.utf8))
+    }
+
+    func status(_ names: String...) throws -> [UnitStatus] { try ask(["status"] + names, StatusReply.self).units }
+    func history() throws -> [HistoryEntry] { try ask(["history"], HistoryReply.self).entries }
+    func sockets() throws -> [SocketStatus] { try ask(["sockets"], SocketsReply.self).sockets }
+
+    /// The generations of a unit that exist, the newest first.
+    func generations(_ name: String) throws -> [GenerationStatus] {
+        try ask(["generations", name], GenerationsReply.self).units.flatMap(\.generations)
+    }
+
+    /// The main process of a service in the newest generation that has it.
+    func mainPid(_ unit: String) throws -> Int {
+        let services = try status().flatMap(\.generations).flatMap(\.services)
+        guard let pid = services.first(where: { $0.unit == unit })?.mainPid else {
+            throw WaitedInVain(what: "a main process of \(unit)")
+        }
+        return pid
+    }
+
+    // MARK: - Looking from outside
+
+    /// Every process that the supervisor started here, or that one of those did.
+    func processes() -> [ProcessEntry] {
+        let mark = path + "/run/holdfast/"
+        return ProcessEntry.all.filter { entry in
+            entry.pid != daemon.pid && !entry.isDead
+                && (entry.environment["GENERATION_DIRECTORY"]?.hasPrefix(mark) ?? false)
+        }
+    }
+
+    func processes(generation: Int) -> [ProcessEntry] {
+        processes().filter { $0.environment["GENERATION"] == "\(generation)" }
+    }
+
+    /// Children of the supervisor that nobody waited for.
+    func zombies() -> [ProcessEntry] { ProcessEntry.all.filter { $0.parent == daemon.pid && $0.isDead } }
+
+    func filesBelow(_ directory: String) -> [String] {
+        let found = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
+        return found.filter { name in
+            var isDirectory: ObjCBool = false
+            // A path that is gone meanwhile is not there.
+            guard FileManager.default.fileExists(atPath: "\(directory)/\(name)", isDirectory: &isDirectory) else {
+                return false
+            }
+            return !isDirectory.boolValue
+        }
+    }
+
+    func contents(_ file: String) -> String? { try? String(contentsOfFile: "\(path)/\(file)", encoding: .utf8) }
+
+    func layout() -> Layout { Layout(path: path, port: port) }
+
+    // MARK: - The end
+
+    /// Shuts down, and looks whether anything is left.
+    fileprivate func end() throws {
+        try eventually("the supervisor to have waited for all of its children") { zombies().isEmpty }
+        if !daemon.watched.hasEnded {
+            let shutdown = try control("shutdown")
+            #expect(try shutdown.end() == 0, "holdfastctl shutdown: \(shutdown.errorText)")
+        }
+        #expect(try daemon.end() == 0, "the supervisor's exit status")
+        #expect(processes().map(\.description) == [], "no process may outlive the supervisor")
+        #expect(filesBelow(path + "/run") == [], "no file may be left in the runtime directory")
+        let generations = try? FileManager.default.contentsOfDirectory(atPath: runtime + "/generations")
+        let directories = (generations ?? []).flatMap { group in
+            (try? FileManager.default.contentsOfDirectory(atPath: "\(runtime)/generations/\(group)")) ?? []
+        }
+        #expect(directories == [], "no generation's directory may be left")
+    }
+
+    fileprivate func destroy() {
+        World.current.withLock { $0 = nil }
+        daemon.killIfAlive()
+        for process in processes() { kill(pid_t(process.pid), SIGKILL) }
+        if ProcessInfo.processInfo.environment["HOLDFAST_E2E_KEEP"] == nil {
+            try? FileManager.default.removeItem(atPath: path)
+        }
+    }
+}
+
+/// A world for one test. When `body` returns, the supervisor is shut down and nothing of it may be left.
+func withWorld(
+    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, _ body: (World) throws -> Void
+) throws {
+    let world = try World(layOut, arguments: arguments)
+    defer { world.destroy() }
+    do {
+        try body(world)
+        try world.end()
+    } catch {
+        // Here and not by the test, so that the log of this world is still there to be told.
+        Issue.record(error)
+    }
+}
+
+/// A TCP port of 127.0.0.1 that nobody listened on a moment ago.
+func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let port: Int? = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+            guard bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0 else { return nil }
+            return Int(UInt16(bigEndian: pointer.pointee.sin_port))
+        }
+    }
+    guard let port else { throw WaitedInVain(what: "a free port") }
+    return port
+}
