@@ -43,7 +43,10 @@ extension Engine {
         for other in plan.after.union(plan.requires).sorted() where isStarting(other) {
             // Groups that wait for each other would wait for ever: then nobody waits.
             if waits(other, for: id) { continue }
-            if operation.phaseSince == context.now { context.emit(.report(.phase(id, generation: nil, .waiting))) }
+            if !operation.toldThatItWaits {
+                groups[id]?.operation?.toldThatItWaits = true
+                context.emit(.report(.phase(id, generation: nil, .waiting)))
+            }
             return
         }
         for required in plan.requires.sorted() where !isRunning(required) && !isStarting(required) {

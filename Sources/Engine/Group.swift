@@ -89,6 +89,8 @@ struct Operation: Sendable {
     /// What that would be.
     var restorePlan: Plan?
     var wasAborted = false
+    /// People know that it waits for other groups.
+    var toldThatItWaits = false
     /// Of a reload: the instances whose `ExecReload=` runs or ran.
     var reloaded: Set<InstanceID> = []
     /// Of a stop: groups that must outlive this one; known from its beginning, because the plans go with the

@@ -243,7 +243,10 @@ extension Instance {
         }
     }
 
-    private mutating func stopPostStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
+    private mutating func stopPostStep(_ index: Int, _ left: Ending, _ context: inout Context) {
+        // The tree is empty, so the main process is gone, also where its exit comes later than that word.
+        var ending = left
+        ending.main = nil
         guard index < spec.commands.stopPost.count else {
             if spec.commands.stopPost.isEmpty {
                 conclude(ending.result, &context, mayRestart: true)

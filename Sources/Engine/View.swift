@@ -48,6 +48,9 @@ public struct ServiceView: Sendable, Equatable {
 extension Engine {
     public var groupIDs: [GroupID] { groups.keys.sorted() }
 
+    /// How many there are, without sorting them.
+    public var groupCount: Int { groups.count }
+
     public func view(of id: GroupID) -> GroupView? {
         guard let group = groups[id] else { return nil }
         let operation = group.operation.map {

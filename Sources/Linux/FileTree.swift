@@ -43,23 +43,24 @@ public enum FileTree {
     }
 
     /// Replaces a file so that a reader, and the disk after a power cut, has the old or the new text, never half
-    /// (temporary file, fsync, rename, fsync of the directory).
-    public static func writeAtomically(_ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644)
-        throws(SystemError)
-    {
+    /// (temporary file, fsync, rename, fsync of the directory). Not `durable`: neither is waited for, which costs
+    /// milliseconds each; then a reader still never sees half, but a power cut may bring the old text back.
+    public static func writeAtomically(
+        _ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644, durable: Bool = true
+    ) throws(SystemError) {
         // One writer per file, so a fixed name does; one left by a crash is overwritten.
         let temporary = path + ".tmp"
         let file = try OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
         do throws(SystemError) {
             try file.writeAll(bytes, subject: temporary)
             try checkErrno(fchmod(file.raw, mode), "set mode of", temporary)
-            try checkErrno(fsync(file.raw), "sync", temporary)
+            if durable { try checkErrno(fsync(file.raw), "sync", temporary) }
             try checkErrno(rename(temporary, path), "rename to", path)
         } catch {
             unlink(temporary)
             throw error
         }
-        try syncParent(of: path)
+        if durable { try syncParent(of: path) }
     }
 
     /// A new name outlives a power cut only when its directory has been synced.
@@ -69,12 +70,18 @@ public enum FileTree {
         try checkErrno(fsync(directory.raw), "sync", parent)
     }
 
-    /// Appends to a file and waits until it is on disk; for records that must not be lost.
-    public static func append(_ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644)
-        throws(SystemError)
-    {
+    /// Appends to a file and, if `durable`, waits until it is on disk; for records that must not be lost.
+    public static func append(
+        _ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644, durable: Bool = true
+    ) throws(SystemError) {
         let file = try OwnedDescriptor.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: mode)
         try file.writeAll(bytes, subject: path)
+        if durable { try checkErrno(fdatasync(file.raw), "sync", path) }
+    }
+
+    /// Waits until what was appended to a file is on disk, by whatever descriptor.
+    public static func sync(_ path: String) throws(SystemError) {
+        let file = try OwnedDescriptor.open(path, O_WRONLY)
         try checkErrno(fdatasync(file.raw), "sync", path)
     }
 

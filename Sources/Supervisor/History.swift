@@ -2,12 +2,13 @@ import ControlProtocol
 import FoundationEssentials
 import Linux
 
-/// Every operation that changed what serves, or tried to: one JSON object a line, appended and synced before the operator
-/// is told. What is in the file is kept; in memory are the newest entries.
+/// Every operation that changed what serves, or tried to: one JSON object a line, appended when it ended and synced before an
+/// operator is told (`sync`). What is in the file is kept; in memory are the newest entries.
 struct History {
     private let path: String
     private(set) var entries: [HistoryEntry] = []
     private var lastNumber = 0
+    private var isSynced = true
     /// Entries in memory; older ones stay in the file.
     private static let limit = 1000
     /// More than this of a file is not read at start.
@@ -34,7 +35,16 @@ struct History {
         entries.append(entry)
         if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
         guard let object = try? JSONObject(encoding: entry) else { return }
-        try FileTree.append(path, object.bytes + [UInt8(ascii: "\n")])
+        isSynced = false
+        try FileTree.append(path, object.bytes + [UInt8(ascii: "\n")], durable: false)
+    }
+
+    /// Waits until what was appended is on disk: once for all that a target's start appended, because a disk takes
+    /// milliseconds each time and meanwhile nothing else is done.
+    mutating func sync() throws(SystemError) {
+        guard !isSynced else { return }
+        isSynced = true
+        try FileTree.sync(path)
     }
 
     /// The newest first.

@@ -51,11 +51,12 @@ struct ReleaseMemory {
 
     private func base(_ group: GroupID) -> String { "\(directory)/\(UnitNameEscaping.escape(group.name))" }
 
-    /// A number was given to a generation.
+    /// A number was given to a generation. Outlives the supervisor, which is enough: after a power cut nothing of that
+    /// generation is left that the number could be mistaken for, and the new generation need not wait for the disk.
     mutating func begin(_ id: GenerationID) throws(SystemError) {
         var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
         entry.lastGeneration = max(entry.lastGeneration, id.number)
-        try write(entry, id.group)
+        try write(entry, id.group, durable: false)
     }
 
     /// A generation serves. `files` are the unit files of what it replaced; nil leaves what was remembered.
@@ -72,11 +73,11 @@ struct ReleaseMemory {
         try write(entry, id.group)
     }
 
-    private mutating func write(_ entry: Entry, _ group: GroupID) throws(SystemError) {
+    private mutating func write(_ entry: Entry, _ group: GroupID, durable: Bool = true) throws(SystemError) {
         entries[group] = entry
         guard let object = try? JSONObject(encoding: entry) else { return }
         try FileTree.makeDirectory(directory)
-        try FileTree.writeAtomically(base(group) + ".json", object.bytes)
+        try FileTree.writeAtomically(base(group) + ".json", object.bytes, durable: durable)
     }
 
     /// A crash in between leaves either directory or none; without one, a rollback after a restart is refused, by name.

@@ -121,7 +121,6 @@ extension Supervisor {
             let answer = ShownResult(group, result, report, pending.notes)
             end(pending, answer)
         }
-        dropUnusedDefinitions()
         armProgressTimer()
     }
 
@@ -134,7 +133,17 @@ extension Supervisor {
     func end(_ pending: PendingRequest, _ result: ShownResult) {
         if let batch = pending.batch { return endPart(batch, result) }
         guard let call = pending.call else { return }
+        syncHistory()
         control?.reply(call, Reply(OperationReply(result: result)))
+    }
+
+    /// What an operator was told is on disk.
+    private func syncHistory() {
+        do throws(SystemError) {
+            try history.sync()
+        } catch {
+            logger.error("writing the history: \(error)")
+        }
     }
 
     private func endPart(_ id: UInt64, _ result: ShownResult) {
@@ -149,6 +158,7 @@ extension Supervisor {
         batches[id] = batch
         guard batch.left == 0 else { return }
         batches[id] = nil
+        syncHistory()
         let answer = ShownResult(
             outcome: batch.outcome, unit: batch.name, reason: batch.failure, notes: batch.notes,
             durations: PhaseDurations(total: (now - batch.startedAt).seconds))
@@ -216,13 +226,6 @@ extension Supervisor {
         } catch {
             logger.error("writing the history: \(error)")
         }
-    }
-
-    private func dropUnusedDefinitions() {
-        // Looking at all of them costs something with a thousand services: only when half may be stale.
-        guard definitions.count > 2 * engine.groupIDs.count + 16 else { return }
-        let used = engine.definitionsInUse
-        definitions = definitions.filter { used.contains($0.key) }
     }
 }
 

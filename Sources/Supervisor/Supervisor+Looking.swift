@@ -73,9 +73,19 @@ extension Supervisor {
         return CatReply(files: [UnitText(path: path, text: text)])
     }
 
+    /// Reads the unit files again if they are not what they were; before every request that starts something, because
+    /// an operator who edits a unit and swaps means the file as it is now.
+    func lookAtDisk() {
+        let now = UnitFingerprint(of: configuration.unitDirectories)
+        guard now != fingerprint else { return }
+        fingerprint = now
+        resolver = Self.freshResolver(configuration, environment)
+    }
+
     /// Looks at the disk again. What runs goes on as it was defined until it is swapped or restarted.
     func update() -> UpdateReply {
         let old = resolver
+        fingerprint = UnitFingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(configuration, environment)
         let before = Set(old.loader.allNames())
         let after = Set(resolver.loader.allNames())

@@ -8,13 +8,26 @@ import UnitStore
 /// Calls on the control socket: who may, what they mean, what they become.
 extension Supervisor {
     func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
+        dropUnusedDefinitions()
         do throws(ControlError) {
             let request = try Request(call)
-            if request.changesSomething { try mayAct(peer) }
+            if request.changesSomething {
+                try mayAct(peer)
+                if request != .update { lookAtDisk() }
+            }
             if let reply = try answer(request, id, peer) { control?.reply(id, reply) }
         } catch {
             control?.reply(id, Reply(error))
         }
+    }
+
+    /// Only between requests: while one is carried out, plans exist of which the engine does not know yet. (When the first of
+    /// a target's hundreds of services has started, those of the others are not unused.)
+    private func dropUnusedDefinitions() {
+        // Looking at all of them costs something with a thousand services: only when half may be stale.
+        guard definitions.count > 2 * engine.groupCount + 16 else { return }
+        let used = engine.definitionsInUse
+        definitions = definitions.filter { used.contains($0.key) }
     }
 
     /// Root, ourselves, and the group `holdfast`.

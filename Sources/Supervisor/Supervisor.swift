@@ -34,6 +34,8 @@ public actor Supervisor {
 
     // Units.
     var resolver: SwapUnitResolver
+    /// Of the files that `resolver` has read.
+    var fingerprint: UnitFingerprint
     var definitions: [UInt64: Definition] = [:]
     var lastDefinition: UInt64 = 0
 
@@ -76,6 +78,7 @@ public actor Supervisor {
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
         launcher = Launcher(configuration: configuration, fileLimit: fileLimit, environment: environment)
+        fingerprint = UnitFingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(configuration, environment)
         history = History(path: configuration.stateDirectory + "/history.jsonl")
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")

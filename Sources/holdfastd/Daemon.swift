@@ -75,6 +75,7 @@ struct Daemon: ParsableCommand {
         try started.get()
         loop.enableWatchdog()
         notifyParent("READY=1")
+        MemoryTrim.afterStart()
         return try loop.run()
     }
 

@@ -16,7 +16,7 @@ struct Bench {
     private(set) var failures: [Failure] = []
 
     /// `startPre app.service` → how that command ends.
-    var endings: [String: ExitStatus] = [:]
+    var endings: [String: Ended] = [:]
     /// Commands that do not end, mains that cannot be executed.
     var hanging: Set<String> = []
     var notExecutable: Set<String> = []
@@ -61,7 +61,9 @@ struct Bench {
         notify(unit, generation: generation, message)
     }
 
-    mutating func notify(_ unit: String, generation: Int? = nil, _ message: NotifyMessage, by sender: Event.Sender? = nil) {
+    mutating func notify(
+        _ unit: String, generation: Int? = nil, _ message: NotifyMessage, by sender: Event.Sender? = nil
+    ) {
         guard let id = instance(unit, generation), let main = mains[id] else {
             Issue.record("\(unit) has no main process")
             return
@@ -69,7 +71,7 @@ struct Bench {
         tell(.notified(id, sender ?? .process(main), message))
     }
 
-    mutating func exit(_ unit: String, generation: Int? = nil, _ status: ExitStatus = .exited(0)) {
+    mutating func exit(_ unit: String, generation: Int? = nil, _ status: Ended = .exited(0)) {
         guard let id = instance(unit, generation), let main = mains[id] else {
             Issue.record("\(unit) has no main process")
             return
@@ -193,7 +195,7 @@ struct Bench {
         if command != .start, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
     }
 
-    private mutating func end(_ token: Token, _ status: ExitStatus) {
+    private mutating func end(_ token: Token, _ status: Ended) {
         guard let process = processes.removeValue(forKey: token) else { return }
         if mains[process.instance] == token { mains[process.instance] = nil }
         queue.append(.exited(token, status))

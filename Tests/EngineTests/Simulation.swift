@@ -21,7 +21,6 @@ struct Simulation {
     var coverage = Coverage()
     /// Kept only to explain a failure.
     var log: [String]?
-    var released: Set<GenerationID> = []
     /// How many events are injected before everybody behaves.
     let length: Int
 
@@ -212,6 +211,7 @@ struct Simulation {
         successor.saidReady = process.saidReady
         successor.lastSignal = process.lastSignal
         kernel.processes[token] = successor
+        kernel.openTokens.insert(token)
         kernel.living.append(token)
         kernel.trees[process.instance]?.processes.append(token)
         kernel.trees[process.instance]?.main = token

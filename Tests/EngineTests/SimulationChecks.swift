@@ -53,7 +53,6 @@ extension Simulation {
             fail("I3", "\(generation) is released while instance \(id.number) exists")
         }
         kernel.generations[generation] = nil
-        released.insert(generation)
     }
 
     private mutating func read(_ report: Report) {
@@ -211,6 +210,7 @@ extension Simulation {
     // MARK: - After every event
 
     mutating func check() {
+        if engine.owners.count > kernel.openTokens.count { fail("leak", "tokens have owners that nobody will name") }
         for id in engine.groupIDs {
             guard let view = engine.view(of: id) else { continue }
             checkView(view)

@@ -1,5 +1,8 @@
 @testable import Engine
 
+/// The name where `Testing` is imported too: that has an `ExitStatus` of its own, and the type `Engine` hides its module.
+typealias Ended = ExitStatus
+
 /// What really exists in a simulated run, whatever the engine believes: processes, trees, generations with open
 /// sockets; and the answers on their way to the engine.
 struct FakeKernel {
@@ -74,6 +77,8 @@ struct FakeKernel {
     var generations: [GenerationID: GenerationState] = [:]
     /// Answers not delivered yet.
     var pending: [Event] = []
+    /// Tokens whose last event has not been told: all that the engine may keep an owner for.
+    var openTokens: Set<Token> = []
     var random: SplitMix64
     /// From now on whoever starts does what it is there for, and leaves when told.
     var isCalm = false
@@ -95,6 +100,7 @@ struct FakeKernel {
     // MARK: - Effects
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
+        openTokens.insert(token)
         if command == .start { trees[id]?.runs += 1 }
         let process = Process(token: token, instance: id, command: command)
         process.run = trees[id]?.runs ?? 0
@@ -140,11 +146,13 @@ struct FakeKernel {
     }
 
     mutating func watch(_ token: Token, _ id: InstanceID) {
+        openTokens.insert(token)
         trees[id]?.watches.append(token)
         answerWatches(id)
     }
 
     mutating func probe(_ token: Token) {
+        openTokens.insert(token)
         // Asked on time or late, answered well or badly; `hang` is a probe that is never answered before it is cancelled.
         if isCalm || random.chance(75) {
             pending.append(.probeAnswered(token, .ready))
@@ -154,6 +162,7 @@ struct FakeKernel {
     }
 
     mutating func cancelProbe(_ token: Token) {
+        openTokens.remove(token)
         // Sometimes the answer is on its way already.
         guard isCalm || random.chance(70) else { return }
         pending.removeAll { if case .probeAnswered(token, _) = $0 { true } else { false } }
@@ -201,6 +210,13 @@ struct FakeKernel {
 
     /// What the event tells the engine, in the kernel's own books.
     mutating func noteDelivery(_ event: Event, at now: Instant) {
+        switch event {
+        case .spawnFailed(let token, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _):
+            openTokens.remove(token)
+        case .spawned, .notified, .mainProcessChanged, .command, .prepared, .prepareFailed, .deadlineReached,
+            .restored:
+            break
+        }
         switch event {
         case .spawned(let token):
             processes[token]?.spawnIsTold = true

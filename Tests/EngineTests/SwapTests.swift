@@ -70,7 +70,8 @@ struct SwapTests {
         bench.exit("edge@v1.service")
         #expect(bench.takeLog("signal") == ["signal 15 tree of edge@v1.service"])
         bench.pass(.seconds(90))
-        #expect(bench.takeLog("kill", "signal").prefix(2) == ["kill tree of edge@v1.service", "signal 15 app@v1.service"])
+        #expect(
+            bench.takeLog("kill", "signal").prefix(2) == ["kill tree of edge@v1.service", "signal 15 app@v1.service"])
     }
 
     @Test("what does not drain in time gets the kill signal, then SIGKILL")
@@ -261,9 +262,10 @@ struct SwapTests {
         bench.swap(Plans.site("v2", only: ["app"]))
         bench.ready("app@v2.service")
         bench.pass(.seconds(5))
-        #expect(bench.takeLog("start", "signal", "serving") == [
-            "start app@v2.service", "serving 2", "signal 15 app@v1.service",
-        ])
+        #expect(
+            bench.takeLog("start", "signal", "serving") == [
+                "start app@v2.service", "serving 2", "signal 15 app@v1.service",
+            ])
         bench.exit("app@v1.service")
         #expect(bench.results.last?.outcome == .completed)
         let generation = bench.view(site)?.generations.first { $0.role == .serving }

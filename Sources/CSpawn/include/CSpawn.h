@@ -8,6 +8,7 @@
 #define HOLDFAST_CSPAWN_H
 
 /* No _GNU_SOURCE here: it changes fd_set, and Swift would see two different ones through CSpawn and CSystemd. */
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,0 +1,152 @@
+"""Unit files in great number, captured output, notify messages."""
+import os
+import shutil
+import subprocess
+import time
+
+from harness import Daemon, Row, cpu_seconds, median, quartiles, run_time, say, until, write
+
+
+def units(setup):
+    """Load and check 10,000 unit files; the same through a daemon's update."""
+    count = setup.choose(1000, 10000)
+    directory = setup.directory("units")
+    total = make_units(directory, count)
+    argv = [setup.program("holdfastctl"), "verify", "--units", directory]
+    checked = subprocess.run(argv, capture_output=True, text=True)
+    if checked.returncode != 0 or checked.stdout:
+        raise RuntimeError(f"verify of good units: exit {checked.returncode}: {checked.stdout[:500]}{checked.stderr[:500]}")
+    times, usage = [], None
+    for _ in range(setup.choose(1, 5)):
+        seconds, _, usage = run_time(argv)
+        times.append(seconds)
+    cpu = usage.ru_utime + usage.ru_stime
+    plain = median([read_all(directory) for _ in range(3)])
+    rows = [Row(f"load and check {total} unit files", quartiles(times, " s"), "≤ 1 s", median(times) * 10000 / total <= 1,
+                f"CPU {cpu:.2f} s, {usage.ru_maxrss / 1000:.0f} MB; ÷ opening and reading them in C Python: "
+                f"{median(times) / plain:.1f}")]
+    daemon = Daemon(setup)
+    os.rmdir(daemon.units)
+    shutil.copytree(directory, daemon.units)
+    with daemon:
+        times = []
+        for _ in range(setup.choose(1, 5)):
+            begin = time.monotonic()
+            daemon.control.call("Update")
+            times.append(time.monotonic() - begin)
+        rows.append(Row(f"  daemon: start until READY=1; update, {total} files",
+                        f"{daemon.start_seconds:.2f} s; {quartiles(times, ' s')}"))
+    return rows
+
+
+def make_units(directory, count):
+    """Sites of a target, two services, a socket and a drop-in each, until there are `count` files."""
+    total = 0
+    number = 0
+    while total + 5 <= count:
+        name = f"site{number}"
+        write(f"{directory}/{name}.target", f"[Unit]\nDescription=Site {number}\nWants={name}-app.service "
+              f"{name}-edge.service\n\n[X-Swap]\nReadyTimeoutSec=10s\nSoakSec=1s\nDrainTimeoutSec=1min 30s\n")
+        write(f"{directory}/{name}-app.socket", "# Private.\n[Socket]\nX-Scope=generation\n"
+              f"ListenStream=%t/bench/{name}.sock\nBacklog=4096\nSocketMode=0600\nService={name}-app.service\n")
+        write(f"{directory}/{name}-app.service", f"[Unit]\nDescription=Backend of site {number}\n\n[Service]\nType=notify\n"
+              "Environment=A=1 \"B=two words\" C=%n\n"
+              f"Sockets={name}-app.socket\nExecStart=/bin/sh -c 'exec sleep \"$$1\"' sh infinity\nRestart=on-failure\n"
+              "RestartSec=250ms\nTimeoutStopSec=20s\nLimitNOFILE=65536\n\n[X-Swap]\n"
+              f"ReadyProbe=http {name}-app.socket /healthz\n")
+        write(f"{directory}/{name}-edge.service", f"[Unit]\nDescription=Proxy of site {number}\nAfter={name}-app.service\n\n"
+              f"[Service]\nType=notify\nX-Upstreams={name}-app.socket\nExecStartPre=/bin/true\n"
+              "ExecStart=/bin/sleep infinity\nUMask=0027\nNice=5\nKillMode=mixed\n\n[X-Swap]\nDrainSignal=SIGUSR1\n")
+        write(f"{directory}/{name}-app.service.d/limits.conf", "[Service]\nOOMScoreAdjust=100\nEnvironment=D=4\n")
+        total += 5
+        number += 1
+    return total
+
+
+def read_all(directory):
+    begin = time.monotonic()
+    for parent, _, files in os.walk(directory):
+        for name in files:
+            with open(f"{parent}/{name}", "rb", buffering=0) as file:
+                file.read()
+    return time.monotonic() - begin
+
+
+def logs(setup):
+    """Throughput of captured output per core ÷ s6-log: what a service prints, through to the rotated file."""
+    size = setup.choose(20, 200, 1000) * 1_000_000
+    rounds = setup.choose(1, 3)
+    ours, wall, theirs = [], [], []
+    for _ in range(rounds):
+        cpu, seconds = print_through_daemon(setup, size)
+        ours.append(size / 1e6 / cpu)
+        wall.append(size / 1e6 / seconds)
+        if shutil.which("s6-log"):
+            theirs.append(size / 1e6 / print_through_s6(setup, size))
+    say(f"holdfastd {quartiles(ours, ' MB per CPU second', 0)}, {quartiles(wall, ' MB/s', 0)}")
+    if not theirs:
+        return [Row("captured output per core", quartiles(ours, " MB/s", 0), "", None, "s6-log is not installed")]
+    ratio = median(ours) / median(theirs)
+    return [Row("captured output per core ÷ s6-log", f"{ratio:.2f}", "≥ 1", ratio >= 1,
+                f"{median(ours):.0f} against {median(theirs):.0f} MB per CPU second; {median(wall):.0f} MB/s in all")]
+
+
+def print_through_daemon(setup, size):
+    daemon = Daemon(setup)
+    daemon.unit("print.service", f"[Service]\nType=simple\nExecStart={setup.helper} print {size}\nStandardOutput=journal\n")
+    with daemon:
+        time.sleep(0.3)
+        before, begin = cpu_seconds(daemon.pid), time.monotonic()
+        daemon.control.send("Start", name="print.service")
+        daemon.control.receive()
+        lines = size // 80
+
+        def ended():
+            unit = daemon.control.call("Status", names=["print.service"])["units"][0]
+            return unit["state"] not in ("running", "starting")
+        while not ended():
+            # Rarely: to ask costs the daemon time.
+            time.sleep(0.2)
+        seconds = time.monotonic() - begin
+        cpu = cpu_seconds(daemon.pid) - before
+        written = 0
+        for parent, _, files in os.walk(daemon.log):
+            for name in files:
+                with open(f"{parent}/{name}", "rb") as file:
+                    written += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        # Rotation keeps 10 × 50 MB, enough for 200 MB and its time stamps.
+        if size <= 200_000_000 and written != lines:
+            raise RuntimeError(f"{lines} lines were printed, {written} are in the log")
+    return cpu, seconds
+
+
+def print_through_s6(setup, size):
+    """CPU seconds of s6-log with ISO 8601 time stamps and the same rotation."""
+    directory = setup.directory("s6-log")
+    reading, writing = os.pipe()
+    logger = subprocess.Popen(["s6-log", "T", "s50000000", "n10", directory], stdin=reading)
+    os.close(reading)
+    source = subprocess.Popen([setup.helper, "print", str(size)], stdout=writing)
+    os.close(writing)
+    source.wait()
+    _, status, usage = os.wait4(logger.pid, 0)
+    logger.returncode = status
+    shutil.rmtree(directory)
+    return usage.ru_utime + usage.ru_stime
+
+
+def notify(setup):
+    """Round trip of a notify message (BARRIER=1) ÷ a program that only receives and closes."""
+    count = setup.choose(200, 5000)
+    path = f"{setup.scratch}/barrier"
+    floor = int(subprocess.run([setup.helper, "barrier-floor", str(count)], capture_output=True, check=True).stdout)
+    daemon = Daemon(setup)
+    daemon.unit("barrier.service", "[Service]\nType=simple\nNotifyAccess=all\n"
+                f"ExecStart={setup.helper} barrier {count} {path}\n")
+    with daemon:
+        daemon.control.operate("Start", "barrier.service", "started")
+        until("the median", lambda: os.path.exists(path) and os.path.getsize(path) > 1)
+        with open(path) as file:
+            time = int(file.read())
+    return [Row("notify round trip (BARRIER=1) ÷ a bare receiver in C", f"{time / floor:.1f}", "", None,
+                f"{time / 1000:.0f} against {floor / 1000:.0f} µs")]
