@@ -184,7 +184,7 @@ final class World {
 
 /// A world for one test. When `body` returns, the supervisor is shut down and nothing of it may be left.
 func withWorld(
-    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, _ body: (World) throws -> Void
+    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, then body: (World) throws -> Void
 ) throws {
     let world = try World(layOut, arguments: arguments)
     defer { world.destroy() }
