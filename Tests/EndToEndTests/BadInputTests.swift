@@ -7,7 +7,9 @@ extension EndToEnd {
     @Suite struct BadUnits {
         /// Serves web@v1 under load while `body` does something that cannot work.
         private func undisturbed(_ body: (World) throws -> Void) throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 let pid = try world.mainPid("web@v1.service")
                 try underLoad(world, until: "v1") { loads in

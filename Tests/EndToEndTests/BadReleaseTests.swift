@@ -7,12 +7,12 @@ extension EndToEnd {
         /// Serves v1 under load, swaps to v2, which is expected to be rolled back.
         private func rolledBack(
             _ options: String, _ layOut: (World.Layout) throws -> Void = { try $0.site() },
-            _ check: (World, Ended) throws -> Void
+            then check: (World, Ended) throws -> Void
         ) throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layOut(layout)
                 try layout.release("v2", options)
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "v1") { loads in
                     for load in loads { try load.waitForAnswer("v1") }
@@ -44,7 +44,9 @@ extension EndToEnd {
 
         @Test("A release that never gets ready is rolled back after ReadyTimeoutSec=")
         func neverReady() throws {
-            try rolledBack("--never-ready", { try $0.site(swap: "ReadyTimeoutSec=700ms") }) { _, swap in
+            try rolledBack("--never-ready") {
+                try $0.site(swap: "ReadyTimeoutSec=700ms")
+            } then: { _, swap in
                 #expect(swap.reason?.unit == "app@v2.service")
                 #expect(swap.errors.contains("700ms"), "\(swap.errors)")
             }
@@ -52,7 +54,9 @@ extension EndToEnd {
 
         @Test("A release whose probe is answered badly is rolled back: the answer is told")
         func unhealthy() throws {
-            try rolledBack("--unhealthy", { try $0.site(swap: "ReadyTimeoutSec=1s") }) { _, swap in
+            try rolledBack("--unhealthy") {
+                try $0.site(swap: "ReadyTimeoutSec=1s")
+            } then: { _, swap in
                 #expect(swap.reason?.unit == "app@v2.service")
                 #expect(swap.reason?.probeAnswer?.contains("503") == true, "\(swap.output)")
                 #expect(swap.errors.contains("503"), "\(swap.errors)")
@@ -61,7 +65,9 @@ extension EndToEnd {
 
         @Test("A release that crashes during soak is rolled back: the signal is told")
         func crashesDuringSoak() throws {
-            try rolledBack("--crash-after 0.5", { try $0.site(swap: "SoakSec=3s") }) { _, swap in
+            try rolledBack("--crash-after 0.5") {
+                try $0.site(swap: "SoakSec=3s")
+            } then: { _, swap in
                 #expect(swap.reason?.unit == "app@v2.service")
                 #expect(swap.reason?.exitStatus?.contains("ABRT") == true, "\(swap.output)")
             }
@@ -89,13 +95,10 @@ extension EndToEnd {
 
         @Test("A working directory that is not there is named")
         func missingDirectory() throws {
-            try rolledBack(
-                "",
-                { layout in
-                    try layout.site(app: "WorkingDirectory=\(layout.path)/trees/%i")
-                    try layout.makeDirectory("trees/v1")
-                }
-            ) { world, swap in
+            try rolledBack("") { layout in
+                try layout.site(app: "WorkingDirectory=\(layout.path)/trees/%i")
+                try layout.makeDirectory("trees/v1")
+            } then: { world, swap in
                 let message = swap.reason?.message ?? ""
                 #expect(message.hasPrefix("cannot start app@v2.service: "), "\(message)")
                 #expect(message.contains("\(world.path)/trees/v2"), "\(message)")
@@ -105,21 +108,18 @@ extension EndToEnd {
 
         @Test("A configuration that ExecStartPre= refuses is rolled back before the proxy sees the public socket")
         func badProxyConfiguration() throws {
-            try rolledBack(
-                "",
-                { layout in
-                    try layout.site()
-                    let text = try String(contentsOfFile: "\(layout.path)/units/edge@.service", encoding: .utf8)
-                    // Without -q: that silences the reason, too.
-                    try layout.unit(
-                        "edge@.service",
-                        text.replacingOccurrences(of: "/haproxy.cfg", with: "/releases/%i.cfg")
-                            .replacingOccurrences(of: "-c -q", with: "-c"))
-                    try FileManager.default.copyItem(
-                        atPath: "\(layout.path)/haproxy.cfg", toPath: "\(layout.path)/releases/v1.cfg")
-                    try layout.write("releases/v2.cfg", "frontend broken\n    bind nowhere-to-be-found\n")
-                }
-            ) { _, swap in
+            try rolledBack("") { layout in
+                try layout.site()
+                let text = try String(contentsOfFile: "\(layout.path)/units/edge@.service", encoding: .utf8)
+                // Without -q: that silences the reason, too.
+                try layout.unit(
+                    "edge@.service",
+                    text.replacingOccurrences(of: "/haproxy.cfg", with: "/releases/%i.cfg")
+                        .replacingOccurrences(of: "-c -q", with: "-c"))
+                try FileManager.default.copyItem(
+                    atPath: "\(layout.path)/haproxy.cfg", toPath: "\(layout.path)/releases/v1.cfg")
+                try layout.write("releases/v2.cfg", "frontend broken\n    bind nowhere-to-be-found\n")
+            } then: { _, swap in
                 #expect(swap.reason?.unit == "edge@v2.service")
                 #expect(swap.reason?.message.contains("ExecStartPre=") == true, "\(swap.output)")
                 #expect(
@@ -129,10 +129,10 @@ extension EndToEnd {
 
         @Test("A first start that fails is no roll-back: it failed, and nothing of it is left")
         func firstStartFails() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v1", "--exit-at-start 9")
-            }) { world in
+            } then: { world in
                 let start = try world.run("swap", "site@v1")
                 #expect(start.outcome == .failed)
                 #expect(start.status == 7)

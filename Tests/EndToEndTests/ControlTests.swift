@@ -11,7 +11,9 @@ extension EndToEnd {
 
         @Test("It is Varlink: introspection by hand, errors for unknown methods and wrong parameters")
         func introspection() throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 let connection = try RawConnection(unix: world.controlSocket)
                 try connection.send(call("org.varlink.service.GetInfo"))
                 let info = try connection.readMessage()
@@ -42,7 +44,9 @@ extension EndToEnd {
 
         @Test("Garbage and floods on both sockets: it lives, others are served, memory stays bounded")
         func garbage() throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 var generator = SplitMix(seed: 4711)
                 let notify = try Datagrams(to: "\(world.runtime)/notify")
@@ -94,7 +98,9 @@ extension EndToEnd {
 
         @Test("Hundreds of idle connections do not keep others from being served when they leave")
         func manyConnections() throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 var idle: [RawConnection] = []
                 for _ in 0..<700 { idle.append(try RawConnection(unix: world.controlSocket)) }
                 idle = []
@@ -104,7 +110,9 @@ extension EndToEnd {
 
         @Test("A reader of a stream that does not read holds up nobody: the swap ends, memory stays bounded")
         func slowReader() throws {
-            try withWorld({ try $0.web(swap: "SoakSec=200ms") }) { world in
+            try withWorld {
+                try $0.web(swap: "SoakSec=200ms")
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 // One begins a swap with `more` and never reads; one asks without end and never reads.
                 let swapper = try RawConnection(unix: world.controlSocket)
@@ -124,7 +132,9 @@ extension EndToEnd {
 
         @Test("Who is neither root nor of the group may look, not act", .enabled(if: supervisorIsRoot))
         func unprivilegedPeer() throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 func stranger(_ arguments: String...) throws -> Program {
                     try Program.run(

@@ -42,7 +42,9 @@ extension EndToEnd {
 
         @Test("The program sees its sockets, upstreams, generation and release, and so does ExecStartPre=")
         func environment() throws {
-            try withWorld({ try show($0, service: "Environment=\"OWN=two words\" OTHER=1") }) { world in
+            try withWorld {
+                try show($0, service: "Environment=\"OWN=two words\" OTHER=1")
+            } then: { world in
                 #expect(try world.run("swap", "show@v1").outcome == .started)
                 let pid = try world.mainPid("show@v1.service")
                 for (file, isMain) in [("pre.1", false), ("start.1", true)] {
@@ -74,7 +76,9 @@ extension EndToEnd {
 
         @Test("A program has descriptors 0, 1, 2 and its sockets, and nothing else of the supervisor")
         func descriptors() throws {
-            try withWorld({ try show($0) }) { world in
+            try withWorld {
+                try show($0)
+            } then: { world in
                 for round in 1...3 {
                     #expect(try world.run("swap", "show@v\(round)").status == 0)
                     let pid = try world.mainPid("show@v\(round).service")
@@ -90,7 +94,9 @@ extension EndToEnd {
 
         @Test("A proxy and its worker have descriptors of the held socket, and none of the supervisor's other files")
         func proxyDescriptors() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let held = try #require(ProcessEntry(world.daemon.pid)).descriptors.values.filter {
                     $0.hasPrefix("socket:")
@@ -106,11 +112,11 @@ extension EndToEnd {
 
         @Test("EnvironmentFile= is read at every start, a missing one is an error unless it begins with -")
         func environmentFile() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try show(
                     layout, service: "EnvironmentFile=\(layout.path)/releases/%i.env\nEnvironmentFile=-/nowhere/at/all")
                 try layout.write("releases/v1.env", "# a comment\nCOLOUR='light green'\nEMPTY=\nA=1\nA=2\n")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "show@v1").outcome == .started)
                 let seen = try variables(world, "start.1")
                 #expect(seen["COLOUR"] == "light green" && seen["EMPTY"] == "" && seen["A"] == "2")
@@ -127,7 +133,7 @@ extension EndToEnd {
             "User= runs the program as that user, who may write to the generation's directory",
             .enabled(if: supervisorIsRoot))
         func user() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.unit(
                     "who.service",
                     """
@@ -140,7 +146,7 @@ extension EndToEnd {
                     SoakSec=0
                     """)
                 try layout.write("ready.py", Notifications.ready)
-            }) { world in
+            } then: { world in
                 #expect(try world.run("start", "who").outcome == .started)
                 let entry = try #require(ProcessEntry(world.mainPid("who.service")))
                 let directory = try #require(entry.environment["GENERATION_DIRECTORY"])
@@ -178,10 +184,10 @@ extension EndToEnd {
 
         @Test("READY=1 from a process that is not of the service is ignored")
         func stranger() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.web(swap: "ReadyTimeoutSec=1s")
                 try layout.release("v2", "--never-ready")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 let swap = try world.begin("swap", "web@v2")
                 try swap.waitFor(.start)
@@ -201,7 +207,7 @@ extension EndToEnd {
             "NotifyAccess=main: a child of the main process is not heard; NotifyAccess=all: it is",
             arguments: ["main", "all"])
         func child(_ access: String) throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try notify(
                     layout,
                     """
@@ -212,7 +218,7 @@ extension EndToEnd {
                         os._exit(0)
                     while True: signal.pause()
                     """, service: "NotifyAccess=\(access)")
-            }) { world in
+            } then: { world in
                 let start = try world.run("start", "talk")
                 #expect(start.outcome == (access == "all" ? .started : .failed), "\(start.output)")
                 if access == "main" { #expect(start.status == 7) }
@@ -221,7 +227,7 @@ extension EndToEnd {
 
         @Test("MAINPID= moves the main process: the launcher may leave, the named one is watched and signalled")
         func mainPid() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try notify(
                     layout,
                     """
@@ -233,7 +239,7 @@ extension EndToEnd {
                     s.sendto(b"MAINPID=%d\\nREADY=1" % child, os.environ["NOTIFY_SOCKET"])
                     os._exit(0)
                     """, service: "Restart=no")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("start", "talk").outcome == .started)
                 let main = try Watched(world.mainPid("talk.service"))
                 #expect(ProcessEntry(Int(main.pid))?.name == "sleep")
@@ -248,7 +254,7 @@ extension EndToEnd {
 
         @Test("MAINPID= of a process of somebody else is ignored")
         func foreignMainPid() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try notify(
                     layout,
                     """
@@ -260,7 +266,7 @@ extension EndToEnd {
                     s.sendto(b"STATUS=done", os.environ["NOTIFY_SOCKET"])
                     while True: signal.pause()
                     """)
-            }) { world in
+            } then: { world in
                 #expect(try world.run("start", "talk").outcome == .started)
                 try eventually("the last message") {
                     try world.status("talk").first?.generations.first?.services.first?.statusText == "done"
@@ -271,7 +277,7 @@ extension EndToEnd {
 
         @Test("BARRIER=1: the descriptor is closed when everything before it was taken in")
         func barrier() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try notify(
                     layout,
                     """
@@ -290,7 +296,7 @@ extension EndToEnd {
                     open("\(layout.path)/out/barrier", "w").write("passed" if answered else "nobody answered")
                     while True: signal.pause()
                     """)
-            }) { world in
+            } then: { world in
                 #expect(try world.run("start", "talk").outcome == .started)
                 try eventually("the barrier") { !(world.contents("out/barrier") ?? "").isEmpty }
                 #expect(world.contents("out/barrier") == "passed")
@@ -303,7 +309,7 @@ extension EndToEnd {
             "systemd-notify of the distribution is understood",
             .enabled(if: access("/usr/bin/systemd-notify", X_OK) == 0))
         func systemdNotify() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.unit(
                     "talk.service",
                     """
@@ -312,7 +318,7 @@ extension EndToEnd {
                     NotifyAccess=all
                     ExecStart=/bin/sh -c 'systemd-notify --ready --status="by the tool"; exec sleep infinity'
                     """)
-            }) { (world) throws in
+            } then: { (world) throws in
                 #expect(try world.run("start", "talk").outcome == .started)
                 #expect(try world.status("talk").first?.generations.first?.services.first?.statusText == "by the tool")
             }

@@ -16,10 +16,10 @@ extension EndToEnd {
         func newGenerationKilled(_ moment: Moment, _ victim: String) throws {
             // The proxy does not exist yet while the backend starts.
             if moment == .backendStarts, victim == "edge" { return }
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site(swap: "SoakSec=2s\nReadyTimeoutSec=10s", edge: "ExecStartPre=/bin/sleep 0.5")
                 try layout.release("v2", moment == .backendStarts ? "--ready-delay 5" : "")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 if moment == .hold || moment == .proxyStarts {
                     try world.layout().write("units/site@.target.d/soak.conf", "[X-Swap]\nSoakSec=100ms\n")
@@ -68,7 +68,9 @@ extension EndToEnd {
 
         @Test("kill -9 of the old generation while it drains only makes the swap end sooner")
         func oldGenerationKilled() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let pending = try RawConnection(port: world.port)
                 try pending.send("GET / HTTP/1.1\r\n")
@@ -85,7 +87,9 @@ extension EndToEnd {
 
         @Test("kill -9 of the new generation after the cutover: Restart= brings it back, the drain goes on")
         func newGenerationKilledWhileOldDrains() throws {
-            try withWorld({ try $0.site(app: "Restart=on-failure\nRestartSec=0") }) { world in
+            try withWorld {
+                try $0.site(app: "Restart=on-failure\nRestartSec=0")
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let pending = try RawConnection(port: world.port)
                 try pending.send("GET / HTTP/1.1\r\n")
@@ -104,7 +108,9 @@ extension EndToEnd {
 
         @Test("kill -9 of the serving backend: Restart= starts another on the same socket; who asks meanwhile waits")
         func servingBackendKilled() throws {
-            try withWorld({ try $0.web(service: "Restart=always\nRestartSec=0") }) { world in
+            try withWorld {
+                try $0.web(service: "Restart=always\nRestartSec=0")
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 for round in 1...3 {
                     let old = try Watched(world.mainPid("web@v1.service"))
@@ -123,7 +129,7 @@ extension EndToEnd {
 
         @Test("A service that keeps failing is started StartLimitBurst= times, and then has failed")
         func startLimit() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.unit(
                     "loop.service",
                     """
@@ -135,7 +141,7 @@ extension EndToEnd {
                     Restart=always
                     RestartSec=10ms
                     """)
-            }) { world in
+            } then: { world in
                 _ = try world.run("start", "loop")
                 _ = try world.daemon.waitFor("the end of patience") { _, log in
                     String(decoding: log, as: UTF8.self).contains("(StartLimitBurst=)") ? true : nil

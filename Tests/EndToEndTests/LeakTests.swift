@@ -22,10 +22,10 @@ extension EndToEnd {
 
         @Test("50 swaps in a row: no descriptor, process, file or memory more in the supervisor, no request lost")
         func fiftySwaps() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site(swap: "SoakSec=20ms")
                 try layout.release("v3", "--exit-at-start 1")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let load = try Load(world.url, .newConnections, clients: 2, rate: 100)
                 let keepAlive = try Load(world.url, .keepAlive, clients: 2, rate: 100)

@@ -7,11 +7,11 @@ extension EndToEnd {
     @Suite struct Shapes {
         @Test("A backend behind a shared private socket is swapped alone: the proxy stays, no request is lost")
         func backendAlone() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.unit(
                     "app@.socket", "[Socket]\nListenStream=%t/site/app.sock\nX-Scope=shared\nRemoveOnStop=yes\n")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let proxy = try world.mainPid("edge@v1.service")
                 try underLoad(world, until: "v2") { loads in
@@ -29,7 +29,9 @@ extension EndToEnd {
 
         @Test("The proxy is swapped alone: the backend stays, no request is lost")
         func proxyAlone() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let backend = try world.mainPid("app@v1.service")
                 let proxy = try Watched(world.mainPid("edge@v1.service"))
@@ -46,7 +48,9 @@ extension EndToEnd {
 
         @Test("A backend with a socket of its generation takes its proxy along, and says so")
         func takesAlong() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "v3") { loads in
                     let swap = try world.run("swap", "app@v3")
@@ -61,7 +65,9 @@ extension EndToEnd {
 
         @Test("Strategy=queue: the two generations never run together, connections wait, nobody is refused")
         func queue() throws {
-            try withWorld({ try $0.web(swap: "Strategy=queue") }) { world in
+            try withWorld {
+                try $0.web(swap: "Strategy=queue")
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 // Clients that keep a connection to a server that leaves have to be told, and holdfast-static tells them.
                 try underLoad(world, until: "v2") { loads in
@@ -79,10 +85,10 @@ extension EndToEnd {
 
         @Test("Strategy=queue: a bad release is replaced by the old one again, and who waited is served")
         func queueRollsBack() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.web(swap: "Strategy=queue")
                 try layout.release("v2", "--exit-at-start 4")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 try underLoad(world, until: "v1") { loads in
                     let swap = try world.run("swap", "web@v2")
@@ -96,7 +102,9 @@ extension EndToEnd {
 
         @Test("A plain unit with [X-Swap] is swapped to its present files")
         func plainUnit() throws {
-            try withWorld({ try $0.plain() }) { world in
+            try withWorld {
+                try $0.plain()
+            } then: { world in
                 #expect(try world.run("start", "app").outcome == .started)
                 try underLoad(world, until: "v2") { loads in
                     for load in loads { try load.waitForAnswer("v1") }
@@ -118,9 +126,9 @@ extension EndToEnd {
 
         @Test("A service without [X-Swap] is started, restarted and stopped as systemd does it; swap is refused")
         func notSwappable() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.unit("job.service", "[Service]\nExecStart=/bin/sleep infinity\n")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("start", "job").outcome == .started)
                 let first = try Watched(world.mainPid("job.service"))
                 #expect(try world.run("swap", "job").output.contains("NotSwappable"))

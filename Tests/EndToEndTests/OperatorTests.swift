@@ -7,7 +7,9 @@ extension EndToEnd {
     @Suite struct Operators {
         @Test("A swap during a swap is refused: it says what is under way, and nothing is disturbed")
         func busy() throws {
-            try withWorld({ try $0.web(swap: "SoakSec=1s") }) { world in
+            try withWorld {
+                try $0.web(swap: "SoakSec=1s")
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 try underLoad(world, until: "v2") { loads in
                     let swap = try world.begin("swap", "web@v2")
@@ -28,7 +30,9 @@ extension EndToEnd {
 
         @Test("--hold keeps both generations until promote: both answer, then only the new one")
         func holdAndPromote() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "v2") { loads in
                     #expect(try world.run("swap", "--hold", "site@v2").status == 0)
@@ -48,10 +52,10 @@ extension EndToEnd {
 
         @Test("abort ends a held swap and one that still starts; the old generation goes on")
         func abort() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v3", "--ready-delay 4")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "v1") { loads in
                     #expect(try world.run("swap", "--hold", "site@v2").status == 0)
@@ -74,7 +78,9 @@ extension EndToEnd {
 
         @Test("rollback brings the previous release back, and a second one the release after it")
         func rollback() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 #expect(try world.run("rollback", "site").output.contains("NothingToRollBack"))
                 #expect(try world.run("swap", "site@v2").outcome == .completed)
@@ -95,11 +101,11 @@ extension EndToEnd {
 
         @Test("rollback uses the unit definitions that the previous generation had, whatever the files say now")
         func rollbackToOldDefinitions() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.plain()
                 let text = try String(contentsOfFile: "\(layout.path)/units/app.service", encoding: .utf8)
                 try layout.unit("app.service", text.replacingOccurrences(of: "${BODY}", with: "old"))
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "app").outcome == .started)
                 let file = "\(world.units)/app.service"
                 let text = try String(contentsOfFile: file, encoding: .utf8)
@@ -121,7 +127,9 @@ extension EndToEnd {
 
         @Test("The same release is swapped onto itself: another generation, its own directory and private socket")
         func sameRelease() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "v1") { loads in
                     #expect(try world.run("swap", "--hold", "site@v1").status == 0)
@@ -140,7 +148,9 @@ extension EndToEnd {
 
         @Test("restart is a swap to the same release, without a loss; restart --hard lets connections wait")
         func restart() throws {
-            try withWorld({ try $0.web() }) { world in
+            try withWorld {
+                try $0.web()
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 try underLoad(world, until: "v1") { loads in
                     for load in loads { try load.waitForAnswer("v1") }
@@ -166,7 +176,9 @@ extension EndToEnd {
 
         @Test("A client that hangs up in the middle of a swap does not stop it")
         func clientHangsUp() throws {
-            try withWorld({ try $0.web(swap: "SoakSec=500ms") }) { world in
+            try withWorld {
+                try $0.web(swap: "SoakSec=500ms")
+            } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 let swap = try world.begin("swap", "web@v2")
                 try swap.waitFor(.soak)
@@ -180,7 +192,9 @@ extension EndToEnd {
 
         @Test("start and swap know the release that served last, also when everything was stopped in between")
         func remembersRelease() throws {
-            try withWorld({ try $0.web() }) { (world) throws in
+            try withWorld {
+                try $0.web()
+            } then: { (world) throws in
                 #expect(try world.run("start", "web").output.contains("NoRelease"))
                 #expect(try world.run("swap", "web@v7").outcome == .started)
                 #expect(try world.run("stop", "web").outcome == .stopped)

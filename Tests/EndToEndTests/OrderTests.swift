@@ -6,10 +6,10 @@ extension EndToEnd {
     @Suite struct Leaving {
         @Test("The old proxy leaves before its backend is even told: seen from outside")
         func proxyBeforeBackend() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v1", "--drain-idle 1")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let proxy = try Watched(world.mainPid("edge@v1.service"))
                 let backend = try Watched(world.mainPid("app@v1.service"))
@@ -36,10 +36,10 @@ extension EndToEnd {
 
         @Test("A backend that ignores SIGTERM is killed after DrainTimeoutSec=, and the swap is complete")
         func ignoresSigterm() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site(swap: "DrainTimeoutSec=700ms")
                 try layout.release("v1", "--ignore-sigterm")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let backend = try Watched(world.mainPid("app@v1.service"))
                 try underLoad(world, [.newConnections], until: "v2") { loads in
@@ -54,11 +54,11 @@ extension EndToEnd {
 
         @Test("Grandchildren with sessions of their own go with their generation, in a swap and in a roll-back")
         func grandchildren() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v1", "--fork-grandchild")
                 try layout.release("v2", "--fork-grandchild --unhealthy")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let sleeper = try #require(world.processes(generation: 1).first { $0.name == "sleep" })
                 let watched = try Watched(sleeper.pid)
@@ -75,7 +75,7 @@ extension EndToEnd {
 
         @Test("A grandchild without a parent, in a session and with an environment of its own, goes as well")
         func daemonized() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.web()
                 // Its parent lives until it has left the session; then nothing but the cgroup, or what was seen of it
                 // while it had a parent, says whose it is.
@@ -90,7 +90,7 @@ extension EndToEnd {
                 try layout.unit(
                     "web@.service",
                     text.replacingOccurrences(of: "\(layout.server) --body", with: "\(layout.path)/daemonize"))
-            }) { world in
+            } then: { world in
                 func sleepers() -> [ProcessEntry] {
                     ProcessEntry.all.filter { $0.arguments == ["sleep", "600.\(world.port)"] && !$0.isDead }
                 }
@@ -105,10 +105,10 @@ extension EndToEnd {
 
         @Test("stop drains: the proxy finishes what it has accepted, then the backend goes")
         func stopDrains() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v1", "--delay 0.5")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let pending = try RawConnection(port: world.port)
                 try pending.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,10 +129,10 @@ extension EndToEnd {
 
         @Test("SIGTERM to the supervisor drains everything, and it ends with 0")
         func sigterm() throws {
-            try withWorld({ layout in
+            try withWorld { layout in
                 try layout.site()
                 try layout.release("v1", "--delay 0.5")
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let pending = try RawConnection(port: world.port)
                 try pending.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -6,7 +6,9 @@ extension EndToEnd {
     @Suite struct Swaps {
         @Test("A swap of proxy and backend loses no request, with new connections and with keep-alive clients")
         func swap() throws {
-            try withWorld({ try $0.site() }) { world in
+            try withWorld {
+                try $0.site()
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let bodies = try underLoad(world, until: "v2") { loads in
                     for load in loads { try load.waitForAnswer("v1") }
@@ -30,7 +32,7 @@ extension EndToEnd {
         func demo() throws {
             let demo = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
                 .deletingLastPathComponent().appendingPathComponent("units/demo").path
-            try withWorld({ layout in
+            try withWorld { layout in
                 let prepared = try Program.run("\(demo)/prepare", [layout.path, World.binaries, "\(layout.port)"])
                 try #require(try prepared.end() == 0, "\(prepared.errorText)")
                 // %E of the system's supervisor is /etc, of a user's what `prepare` says: here it is the same for both.
@@ -39,7 +41,7 @@ extension EndToEnd {
                     let text = try String(contentsOfFile: file, encoding: .utf8)
                     try layout.unit(name, text.replacingOccurrences(of: "%E/", with: "\(layout.path)/config/"))
                 }
-            }) { world in
+            } then: { world in
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 try underLoad(world, until: "V2") { loads in
                     for load in loads { try load.waitForAnswer("V1") }

@@ -81,7 +81,7 @@ final class Program: @unchecked Sendable {
         var base = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         base.merge(environment) { $1 }
         var envp = base.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid = pid_t()
         let failure = posix_spawnp(&pid, path, &actions, &attributes, &argv, &envp)
         guard failure == 0 else {

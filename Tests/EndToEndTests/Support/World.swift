@@ -170,12 +170,32 @@ final class World {
             (try? FileManager.default.contentsOfDirectory(atPath: "\(runtime)/generations/\(group)")) ?? []
         }
         #expect(directories == [], "no generation's directory may be left")
+        #expect(controlGroups() == [], "no cgroup may be left")
+    }
+
+    /// Directories of cgroup v2 that carry this world's name, deepest first.
+    private func controlGroups() -> [String] {
+        let mark = (path as NSString).lastPathComponent.split(separator: "-").last.map(String.init) ?? path
+        return ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].flatMap { root -> [String] in
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+            return names.filter { $0.hasPrefix("holdfast-") && $0.contains(mark) }.flatMap { name -> [String] in
+                let group = "\(root)/\(name)"
+                let below = (try? FileManager.default.contentsOfDirectory(atPath: group)) ?? []
+                return below.map { "\(group)/\($0)" }.filter { isDirectory($0) } + [group]
+            }
+        }
+    }
+
+    private func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     fileprivate func destroy() {
         World.current.withLock { $0 = nil }
         daemon.killIfAlive()
         for process in processes() { kill(pid_t(process.pid), SIGKILL) }
+        for group in controlGroups() { rmdir(group) }
         if ProcessInfo.processInfo.environment["HOLDFAST_E2E_KEEP"] == nil {
             try? FileManager.default.removeItem(atPath: path)
         }
@@ -184,7 +204,7 @@ final class World {
 
 /// A world for one test. When `body` returns, the supervisor is shut down and nothing of it may be left.
 func withWorld(
-    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, _ body: (World) throws -> Void
+    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, then body: (World) throws -> Void
 ) throws {
     let world = try World(layOut, arguments: arguments)
     defer { world.destroy() }
