@@ -19,6 +19,9 @@ extension Engine {
         return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
     }
 
+    /// No operation is under way anywhere.
+    public var isQuiet: Bool { groups.values.allSatisfy { $0.operation == nil } }
+
     /// Something of the group exists or is about to.
     public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
 

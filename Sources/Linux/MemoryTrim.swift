@@ -1,14 +1,14 @@
 import CSpawn
 import Glibc
 
-/// Gives back memory that only starting up needed.
+/// Gives back memory that only starting up, or an operation, needed.
 public enum MemoryTrim {
     /// Unmaps the pages of program text and returns free heap (madvise(2), malloc_trim(3)).
     ///
     /// Reading options and loading units touches most of a statically linked program once; waiting for events touches a
     /// fraction. Text is a clean, private mapping of a file: a page that is needed again comes back from the page cache by a
     /// minor fault. Only executable mappings: in others (RELRO) pages may hold relocations, which would be lost.
-    public static func afterStart() {
+    public static func release() {
         malloc_trim(0)
         guard let file = try? OwnedDescriptor.open("/proc/self/maps", O_RDONLY),
             let bytes = try? file.readAll(limit: 1 << 20, subject: "/proc/self/maps")

@@ -3,21 +3,6 @@ import Engine
 import Linux
 import UnitFiles
 
-/// A call that waits for the engine, or a request that nobody waits for (a dependency, a signal).
-struct PendingRequest {
-    var call: ControlSessions.CallID?
-    var group: GroupID?
-    var kind: OperationKind?
-    var who: Actor?
-    var startedAt: Instant
-    /// Said with the result: what moved along, what else was started.
-    var notes: [String] = []
-    /// Part of a request that means several units.
-    var batch: UInt64?
-    /// Waits for the end of whatever is under way, whoever asked for it.
-    var waitsForAnyEnd = false
-}
-
 /// One call that means several units: answered when all have.
 struct Batch {
     var call: ControlSessions.CallID
@@ -55,7 +40,8 @@ extension Supervisor {
     private func told(_ instance: InstanceID, _ phase: ServicePhase) {
         guard let running = instances[instance] else { return }
         logger.debug("\(running.name) generation \(running.generation.number): \(phase.rawValue)")
-        guard let view = engine.view(of: running.generation.group), let operation = view.operation,
+        let group = running.generation.group
+        guard requests.has(group), let view = engine.view(of: group), let operation = view.operation,
             let shown = SwapPhase(operation.phase)
         else { return }
         progress(
@@ -73,7 +59,7 @@ extension Supervisor {
         _ group: GroupID, _ generation: Int?, _ phase: SwapPhase, service: String? = nil, message: String,
         waitingFor: String? = nil, connections: Int? = nil, secondsLeft: Double? = nil
     ) {
-        for pending in requests.values where pending.group == group {
+        for (_, pending) in requests.of(group) {
             guard let call = pending.call, control?.wantsMore(call) == true else { continue }
             let release = generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
             let value = Progress(
@@ -86,14 +72,14 @@ extension Supervisor {
 
     /// Ticks only while somebody watches an operation: what it waits for, and how many connections are left.
     func armProgressTimer() {
-        let watched = requests.values.contains { pending in
+        let watched = requests.withCaller.contains { _, pending in
             pending.group != nil && pending.call.map { control?.wantsMore($0) == true } ?? false
         }
         if watched { progressTimer?.arm(at: EventLoop.now + 1_000_000_000) } else { progressTimer?.disarm() }
     }
 
     func reportProgress() {
-        let watched = Set(requests.values.compactMap { $0.call == nil ? nil : $0.group })
+        let watched = Set(requests.withCaller.compactMap(\.request.group))
         for group in watched.sorted() {
             guard let view = engine.view(of: group), let operation = view.operation,
                 let shown = SwapPhase(operation.phase)
@@ -111,18 +97,22 @@ extension Supervisor {
     private func finished(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
         let report = result.failure.map { failureReport($0, group, result) }
         evidence[group] = nil
-        let waiting = requests.filter { $0.value.group == group && $0.value.waitsForAnyEnd }.map(\.key)
+        let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
         let all = ids + waiting.filter { !ids.contains($0) }
         let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
         record(group, result, report, who)
         logEnd(group, result)
         for id in all {
-            guard let pending = requests.removeValue(forKey: id) else { continue }
+            guard let pending = requests.remove(id) else { continue }
             let answer = ShownResult(group, result, report, pending.notes)
             end(pending, answer)
         }
         armProgressTimer()
+        settleTimer?.arm(at: EventLoop.now + Self.settleTime)
     }
+
+    /// After an operation's end, in nanoseconds: then the supervisor counts as waiting again.
+    private static var settleTime: Int64 { 5_000_000_000 }
 
     private func logEnd(_ group: GroupID, _ result: EngineResult) {
         let to = result.to.map { "generation \($0.number)\($0.release.map { " (\($0))" } ?? "")" } ?? "-"
@@ -166,7 +156,7 @@ extension Supervisor {
     }
 
     func refused(_ request: RequestID, _ error: ControlError) {
-        guard let pending = requests.removeValue(forKey: request) else { return }
+        guard let pending = requests.remove(request) else { return }
         if let batch = pending.batch, let group = pending.group {
             let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
             return endPart(batch, ShownResult(outcome: .failed, unit: group.name, reason: report))
@@ -175,7 +165,7 @@ extension Supervisor {
     }
 
     private func unchanged(_ group: GroupID, _ request: RequestID) {
-        guard let pending = requests.removeValue(forKey: request) else { return }
+        guard let pending = requests.remove(request) else { return }
         let serving = engine.view(of: group)?.serving
         end(
             pending,
@@ -186,7 +176,7 @@ extension Supervisor {
 
     private func shutDownEnded(_ ids: [RequestID]) {
         for id in ids {
-            guard let call = requests.removeValue(forKey: id)?.call else { continue }
+            guard let call = requests.remove(id)?.call else { continue }
             control?.reply(call, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))
         }
         shutDownComplete()

@@ -125,7 +125,7 @@ extension Supervisor {
 
     private func forget(_ id: InstanceID) {
         guard let instance = instances.removeValue(forKey: id) else { return }
-        if requests.values.contains(where: { $0.group == instance.definition.group }) {
+        if requests.has(instance.definition.group) {
             evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
         }
         instance.close()

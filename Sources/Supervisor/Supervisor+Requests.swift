@@ -45,7 +45,7 @@ extension Supervisor {
 
     func callerLeft(_ call: ControlSessions.CallID) {
         // What was asked for goes on; only nobody listens any more.
-        for (id, pending) in requests where pending.call == call { requests[id]?.call = nil }
+        for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
         armProgressTimer()
     }
 

@@ -54,12 +54,14 @@ public actor Supervisor {
 
     // People.
     var control: ControlSessions?
-    var requests: [RequestID: PendingRequest] = [:]
+    var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
     /// Last lines of services of groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
     var progressTimer: TimerSource?
+    /// Fires once, when operations have been over for a while.
+    var settleTimer: TimerSource?
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
@@ -96,6 +98,7 @@ public actor Supervisor {
         try makeDirectories()
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
+        settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
         sockets = HeldSockets(loop: loop) { [unowned self] held, text in
             logger.warning("\(held.unit.name): \(held.socket.address): \(text)")
         }
@@ -120,6 +123,12 @@ public actor Supervisor {
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
             \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
             """)
+    }
+
+    /// What only operations needed is given back: a supervisor mostly waits.
+    private func settle() {
+        guard engine.isQuiet else { return }
+        MemoryTrim.release()
     }
 
     private func makeDirectories() throws(SystemError) {

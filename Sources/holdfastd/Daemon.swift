@@ -75,7 +75,7 @@ struct Daemon: ParsableCommand {
         try started.get()
         loop.enableWatchdog()
         notifyParent("READY=1")
-        MemoryTrim.afterStart()
+        MemoryTrim.release()
         return try loop.run()
     }
 
