@@ -63,6 +63,9 @@ public actor Supervisor {
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
+    /// What is in these directories is ours alone.
+    private var runtimeLock: DirectoryLock?
+    private var stateLock: DirectoryLock?
 
     /// - Parameter fileLimit: RLIMIT_NOFILE of services that name none.
     public init(
@@ -123,14 +126,26 @@ public actor Supervisor {
     }
 
     private func makeDirectories() throws(SystemError) {
+        // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
+        runtimeLock = try lock(configuration.runtimeDirectory)
+        try FileTree.makeDirectory(configuration.stateDirectory)
+        stateLock = try lock(configuration.stateDirectory)
         for name in ["output", "generations"] {
             // What an earlier process left there belongs to nobody any more.
             try FileTree.remove(configuration.runtimeDirectory + "/" + name)
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
-        try FileTree.makeDirectory(configuration.stateDirectory)
         try FileTree.makeDirectory(configuration.logDirectory)
+    }
+
+    private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {
+        do throws(SystemError) {
+            return try DirectoryLock(path: directory + "/lock")
+        } catch {
+            guard error.errno == .wouldBlock else { throw error }
+            throw SystemError("another supervisor runs there: lock", directory + "/lock", error.errno)
+        }
     }
 
     // MARK: - Events and effects
