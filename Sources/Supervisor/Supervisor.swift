@@ -129,14 +129,16 @@ public actor Supervisor {
         // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
         runtimeLock = try lock(configuration.runtimeDirectory)
-        try FileTree.makeDirectory(configuration.stateDirectory)
+        // Holds copies of unit files, whoever may read the originals.
+        try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
         stateLock = try lock(configuration.stateDirectory)
         for name in ["output", "generations"] {
             // What an earlier process left there belongs to nobody any more.
             try FileTree.remove(configuration.runtimeDirectory + "/" + name)
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
-        try FileTree.makeDirectory(configuration.logDirectory)
+        // What services print may be secret.
+        try FileTree.makeDirectory(configuration.logDirectory, mode: 0o750)
     }
 
     private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {
