@@ -25,7 +25,7 @@ extension Supervisor {
     /// a target's hundreds of services has started, those of the others are not unused.)
     private func dropUnusedDefinitions() {
         // Looking at all of them costs something with a thousand services: only when half may be stale.
-        guard definitions.count > 2 * engine.groupIDs.count + 16 else { return }
+        guard !hasBacklog, definitions.count > 2 * engine.groupIDs.count + 16 else { return }
         let used = engine.definitionsInUse
         definitions = definitions.filter { used.contains($0.key) }
     }

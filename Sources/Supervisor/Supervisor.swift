@@ -30,6 +30,11 @@ public actor Supervisor {
     /// Events that happened while effects of an earlier one are being carried out.
     private var backlog: [Event] = []
     private var isHandling = false
+    /// The rest of the backlog, in the loop's next round.
+    private var continuation: DeferredSource?
+    /// A service that fails at once and is restarted at once, without a start limit, never leaves the backlog empty. More than
+    /// any operation brings about in one go with a thousand services.
+    private static let eventsInOneGo = 8192
     private var timer: TimerSource?
 
     // Units.
@@ -155,16 +160,30 @@ public actor Supervisor {
     /// Tells the engine what happened and does what it asks for, and so on until nothing follows any more.
     func handle(_ event: Event) {
         backlog.append(event)
-        guard !isHandling else { return }
+        if !isHandling, continuation == nil { handleBacklog() }
+    }
+
+    /// Whether events wait for the loop's next round.
+    var hasBacklog: Bool { !backlog.isEmpty }
+
+    private func handleBacklog() {
         isHandling = true
         var next = 0
-        while next < backlog.count {
+        while next < min(backlog.count, Self.eventsInOneGo) {
             let event = backlog[next]
             next += 1
             for effect in engine.handle(event, at: now) { perform(effect) }
         }
-        backlog.removeAll(keepingCapacity: true)
+        backlog.removeSubrange(..<next)
         isHandling = false
+        if !backlog.isEmpty {
+            // Of the lowest priority that still takes turns with people: they may want to stop it.
+            continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
+                continuation = nil
+                handleBacklog()
+            }
+            if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
+        }
         if let deadline = engine.nextDeadline {
             timer?.arm(at: deadline.nanoseconds)
         } else {
