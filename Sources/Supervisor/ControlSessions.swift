@@ -80,16 +80,24 @@ final class ControlSessions {
 
     /// Begins the next call of a session, if one is complete and none is being answered.
     private func takeNext(_ id: UInt64, _ session: Session) {
-        while session.call == nil, sessions[id] != nil {
-            do throws(MessageError) {
-                guard let message = try session.framer.next() else { break }
+        guard session.call == nil, sessions[id] != nil else { return }
+        var isComplete = false
+        do throws(MessageError) {
+            if let message = try session.framer.next() {
+                isComplete = true
                 begin(try Call(message: message), id, session)
-            } catch {
-                // Varlink has no reply for what is not Varlink.
-                return end(id)
             }
+        } catch {
+            // Varlink has no reply for what is not Varlink.
+            return end(id)
         }
-        if sessions[id] != nil { session.connection.setReading(session.call == nil) }
+        guard sessions[id] != nil else { return }
+        // One call a round: a thousand in one packet must not keep everybody else waiting.
+        if isComplete, session.call == nil, session.framer.hasPartialMessage {
+            session.connection.setReading(false)
+            return resumeLater(id)
+        }
+        session.connection.setReading(session.call == nil)
     }
 
     private func begin(_ call: Call, _ id: UInt64, _ session: Session) {
@@ -107,7 +115,7 @@ final class ControlSessions {
         guard !reply.continues else { return }
         sessionOfCall[callID] = nil
         session.call = nil
-        // Not from here: a reply may come from inside `begin`, whose loop takes the next one.
+        // Not from here: a reply may come from inside `begin`.
         guard !session.framer.hasPartialMessage else { return resumeLater(id) }
         session.connection.setReading(true)
     }
