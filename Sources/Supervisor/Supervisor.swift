@@ -32,9 +32,9 @@ public actor Supervisor {
     private var isHandling = false
     /// The rest of the backlog, in the loop's next round.
     private var continuation: DeferredSource?
-    /// A service that fails at once and is restarted at once, without a start limit, never leaves the backlog empty. More than
-    /// any operation brings about in one go with a thousand services.
-    private static let eventsInOneGo = 8192
+    /// Nanoseconds for which events may follow from events before others have their turn. A service that fails at once and
+    /// is restarted at once, without a start limit, never leaves the backlog empty.
+    private static let longestGo: Int64 = 50_000_000
     private var timer: TimerSource?
 
     // Units.
@@ -169,7 +169,8 @@ public actor Supervisor {
     private func handleBacklog() {
         isHandling = true
         var next = 0
-        while next < min(backlog.count, Self.eventsInOneGo) {
+        let end = EventLoop.now + Self.longestGo
+        while next < backlog.count, next == 0 || EventLoop.now < end {
             let event = backlog[next]
             next += 1
             for effect in engine.handle(event, at: now) { perform(effect) }
