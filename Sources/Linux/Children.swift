@@ -41,6 +41,8 @@ public final class Children {
             source.fire()
         }
         source.attach(io)
+        // Also an orphan that fell to us (MAINPID=): a pass over the dead would take its exit status from under the source.
+        own.insert(pid)
         return source
     }
 

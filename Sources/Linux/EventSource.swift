@@ -135,6 +135,12 @@ public final class TimerSource: EventSource {
         try configure(priority, "timer")
     }
 
+    /// Fires once, `nanoseconds` from now. A span near infinity means "never", not a trap.
+    public func arm(after nanoseconds: Int64) {
+        let (sum, overflow) = EventLoop.now.addingReportingOverflow(nanoseconds)
+        arm(at: overflow ? .max : sum)
+    }
+
     /// Fires once when CLOCK_MONOTONIC reaches `nanoseconds`, never earlier; replaces an earlier arming. A time in the
     /// past fires in the loop's next round.
     public func arm(at nanoseconds: Int64) {

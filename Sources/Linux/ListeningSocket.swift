@@ -165,10 +165,12 @@ public final class ListeningSocket {
         // Not readability, so pending connections wake nobody. shutdown(2) shows as EPOLLHUP on TCP, which is always
         // reported, and as EPOLLRDHUP on a Unix socket.
         watch = try loop.addIO(raw, .peerClosed, priority: .probesAndLogs) { [unowned self] _ in
-            let before = raw
+            let before = watch
             handler()
+            // A new socket has taken its place, and maybe a watch of its own; the old one ended with the old socket.
+            guard watch === before else { return }
             // Level-triggered: if nobody healed it, stay quiet rather than spin.
-            if raw == before && !isListening { watch?.setEnabled(false) } else if raw != before { watch = nil }
+            if !isListening { watch?.setEnabled(false) }
         }
     }
 

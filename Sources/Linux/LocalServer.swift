@@ -29,6 +29,8 @@ public final class LocalServer {
     public let path: String
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
+    /// Ends a pause.
+    private var timer: TimerSource?
 
     /// Listens at `path` with `mode`. A socket file that a dead process left is replaced; one that somebody listens on
     /// is an error (EADDRINUSE).
@@ -38,7 +40,8 @@ public final class LocalServer {
     ) throws(SystemError) {
         self.path = path
         descriptor = try Self.listen(path, mode, group)
-        // Unowned: the source lives and dies with the server.
+        // Unowned: the sources live and die with the server.
+        timer = try loop.addTimer { [unowned self] in source?.setEnabled(true) }
         source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] _ in
             acceptAll(accepted)
         }
@@ -46,6 +49,7 @@ public final class LocalServer {
 
     deinit {
         source?.cancel()
+        timer?.cancel()
         unlink(path)
     }
 
@@ -79,11 +83,18 @@ public final class LocalServer {
         // Bounded per wake-up; the rest is still readable in the next round.
         for _ in 0..<16 {
             let number = holdfast_accept(descriptor.raw)
-            guard number >= 0 else { return }
+            guard number >= 0 else { return pause(after: number) }
             let box = OwnedDescriptorBox(OwnedDescriptor(owning: number))
             guard let peer = try? Peer(of: number) else { continue }
             accepted(box, peer)
         }
+    }
+
+    /// Without descriptors or memory a connection stays in the queue, and the loop would come back at once, for ever.
+    private func pause(after result: Int32) {
+        guard [-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM].contains(result) else { return }
+        source?.setEnabled(false)
+        timer?.arm(after: 100_000_000)
     }
 }
 

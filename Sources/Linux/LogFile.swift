@@ -64,7 +64,8 @@ public final class LogFile {
 
     private func rotate() throws(SystemError) {
         for number in stride(from: keep - 1, to: 0, by: -1) { rename("\(path).\(number)", "\(path).\(number + 1)") }
-        try checkErrno(rename(path, "\(path).1"), "rotate", path)
+        // ENOENT: somebody moved or removed it (logrotate). Then a new one is begun all the same.
+        if rename(path, "\(path).1") < 0 && errno != ENOENT { throw SystemError("rotate", path) }
         file = nil
         size = 0
     }

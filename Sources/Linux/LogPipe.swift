@@ -125,10 +125,17 @@ public enum OutputTarget: Equatable, Sendable {
         switch self {
         case .null: return try OwnedDescriptor.null()
         case .inherit: return OwnedDescriptor(owning: try check(holdfast_duplicate(stream, 3), "duplicate descriptor"))
-        // O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK is not set: the service would inherit it.
-        case .file(let path): return try OwnedDescriptor.open(path, writing | O_NOCTTY)
-        case .append(let path): return try OwnedDescriptor.open(path, writing | O_APPEND | O_NOCTTY)
-        case .truncate(let path): return try OwnedDescriptor.open(path, writing | O_TRUNC | O_NOCTTY)
+        case .file(let path): return try Self.open(path, writing)
+        case .append(let path): return try Self.open(path, writing | O_APPEND)
+        case .truncate(let path): return try Self.open(path, writing | O_TRUNC)
         }
+    }
+
+    /// O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK: a FIFO without a reader would stop us until
+    /// it has one (it is ENXIO now); taken back, because the service would inherit it.
+    private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
+        let opened = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
+        try opened.setNonBlocking(false)
+        return opened
     }
 }

@@ -111,7 +111,7 @@ public final class Probe {
             timer = try loop.addTimer { [unowned self] in
                 finish(.failed("no answer from \(address) within \(timeoutText)"))
             }
-            timer?.arm(at: loop.now + timeout)
+            timer?.arm(after: timeout)
             try connect(loop)
         } catch {
             let text = error.description

@@ -36,10 +36,11 @@ final class ProcessTable {
 public final class SessionTree {
     private let cookie: String
     private let table: ProcessTable
-    private var main: Int32 = 0
-    /// Its last member is gone, so the kernel may give the number of the session to strangers.
-    private var numberIsFree = false
-    private var mainStart: UInt64 = 0
+    /// Everything that we started in it: the main process, and commands before, beside and after it. Each leads a session.
+    /// By pid, with the start time; forgotten when the kernel may give the number of the session to strangers.
+    private var leaders: [Int32: UInt64] = [:]
+    /// When the first of them started: nothing older is a member.
+    private var firstStart: UInt64 = .max
     private var known: [Int32: UInt64] = [:]
     private var watched: [Int32: Watch] = [:]
     private var handler: (() -> Void)?
@@ -57,26 +58,23 @@ public final class SessionTree {
     }
 
     func started(main pid: Int32) {
-        main = pid
-        mainStart = ProcessFacts.startTime(of: pid) ?? 0
-        if mainStart != 0 { known[pid] = mainStart }
+        guard let start = ProcessFacts.startTime(of: pid) else { return }
+        // A command that runs beside the main process is no successor of it: what was a member stays one.
+        leaders[pid] = start
+        firstStart = min(firstStart, start)
+        known[pid] = start
     }
 
-    /// One walk over /proc. Everything that started before our main process is passed over unread.
+    /// One walk over /proc. Everything that started before our first process is passed over unread.
     func members() -> [Int32] {
-        guard mainStart != 0 else { return [] }
+        guard firstStart != .max else { return [] }
         let pids = ProcessFacts.allPids()
         table.keep(only: pids)
         var living: [Int32: ProcessFacts] = [:]
         for pid in pids {
-            if let facts = ProcessFacts.read(pid), facts.startTime >= mainStart { living[pid] = facts }
+            if let facts = ProcessFacts.read(pid), facts.startTime >= firstStart { living[pid] = facts }
         }
-        // A number is not given away while a session or group has it. With another start time it has been.
-        if let facts = living[main] {
-            numberIsFree = numberIsFree || facts.startTime != mainStart
-        } else if !living.values.contains(where: { $0.session == main || $0.processGroup == main }) {
-            numberIsFree = true
-        }
+        updateLeaders(living)
         var found: [Int32: UInt64] = [:]
         for facts in living.values where belongs(facts) { found[facts.pid] = facts.startTime }
         addDescendants(of: &found, living)
@@ -87,20 +85,35 @@ public final class SessionTree {
     /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc, because
     /// strangers can make us ask as often as they like.
     func contains(_ pid: Int32) -> Bool {
-        guard mainStart != 0, let facts = ProcessFacts.read(pid), !facts.isDead else { return false }
-        // Whether the numbers of its session and group are still ours is seen only by a walk once it is gone.
-        guard ProcessFacts.read(main)?.startTime == mainStart else { return members().contains(pid) }
+        guard firstStart != .max, let facts = ProcessFacts.read(pid), !facts.isDead else { return false }
+        // Whether the numbers of a session and group are still ours is seen only by a walk once their leaders are gone.
+        guard leaders.contains(where: { ProcessFacts.read($0.key)?.startTime == $0.value }) else {
+            return members().contains(pid)
+        }
         for candidate in [pid] + ProcessFacts.ancestors(of: pid) {
-            guard let facts = ProcessFacts.read(candidate), facts.startTime >= mainStart else { return false }
+            guard let facts = ProcessFacts.read(candidate), facts.startTime >= firstStart else { return false }
             if belongs(facts) { return true }
         }
         return false
     }
 
+    /// A number is not given away while a session or group has it. With another start time it has been.
+    private func updateLeaders(_ living: [Int32: ProcessFacts]) {
+        var used: Set<Int32> = []
+        for facts in living.values {
+            used.insert(facts.session)
+            used.insert(facts.processGroup)
+        }
+        // One whose number is free tells nothing any more: a probe program is started every half second.
+        leaders = leaders.filter { pid, leader in
+            living[pid].map { $0.startTime == leader } ?? used.contains(pid)
+        }
+    }
+
     private func belongs(_ facts: ProcessFacts) -> Bool {
         if known[facts.pid] == facts.startTime { return true }
         if facts.isDead { return false }
-        if !numberIsFree && (facts.session == main || facts.processGroup == main) { return true }
+        if leaders[facts.session] != nil || leaders[facts.processGroup] != nil { return true }
         return !cookie.isEmpty && table.cookie(of: facts) == cookie
     }
 

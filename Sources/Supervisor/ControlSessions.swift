@@ -1,4 +1,5 @@
 import ControlProtocol
+import Glibc
 import Linux
 
 /// The connections to the control socket: framing, one call at a time for each, replies in order.
@@ -23,6 +24,12 @@ final class ControlSessions {
 
     /// More than this at once is a fault of somebody: the rest is refused.
     private static let connectionLimit = 512
+    /// Of them for one user who is neither root nor ours: anybody may connect, and none may keep operators out.
+    private static let connectionsOfOneUser = 32
+    /// And for all such users together.
+    private static let connectionsOfOthers = 384
+    /// Who asks on while more than this of earlier answers is unread is cut off.
+    private static let unreadLimit = 1 << 20
     private let loop: EventLoop
     private var server: LocalServer?
     private var sessions: [UInt64: Session] = [:]
@@ -49,7 +56,7 @@ final class ControlSessions {
     }
 
     private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
-        guard sessions.count < Self.connectionLimit else { return }
+        guard sessions.count < Self.connectionLimit, mayConnect(peer) else { return }
         lastSession += 1
         let id = lastSession
         guard let descriptor = box.take() else { return }
@@ -57,6 +64,14 @@ final class ControlSessions {
             descriptor, loop: loop, maximumQueue: MessageLimit.reply,
             onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
         if let connection { sessions[id] = Session(connection, peer) }
+    }
+
+    private func mayConnect(_ peer: Peer) -> Bool {
+        let ours = geteuid()
+        guard peer.uid != 0, peer.uid != ours else { return true }
+        let others = sessions.values.filter { $0.peer.uid != 0 && $0.peer.uid != ours }
+        return others.count < Self.connectionsOfOthers
+            && others.count(where: { $0.peer.uid == peer.uid }) < Self.connectionsOfOneUser
     }
 
     private func closed(_ id: UInt64) {
@@ -80,16 +95,25 @@ final class ControlSessions {
 
     /// Begins the next call of a session, if one is complete and none is being answered.
     private func takeNext(_ id: UInt64, _ session: Session) {
-        while session.call == nil, sessions[id] != nil {
-            do throws(MessageError) {
-                guard let message = try session.framer.next() else { break }
+        guard session.call == nil, sessions[id] != nil else { return }
+        guard session.connection.queued <= Self.unreadLimit else { return end(id) }
+        var isComplete = false
+        do throws(MessageError) {
+            if let message = try session.framer.next() {
+                isComplete = true
                 begin(try Call(message: message), id, session)
-            } catch {
-                // Varlink has no reply for what is not Varlink.
-                return end(id)
             }
+        } catch {
+            // Varlink has no reply for what is not Varlink.
+            return end(id)
         }
-        if sessions[id] != nil { session.connection.setReading(session.call == nil) }
+        guard sessions[id] != nil else { return }
+        // One call a round: a thousand in one packet must not keep everybody else waiting.
+        if isComplete, session.call == nil, session.framer.hasPartialMessage {
+            session.connection.setReading(false)
+            return resumeLater(id)
+        }
+        session.connection.setReading(session.call == nil)
     }
 
     private func begin(_ call: Call, _ id: UInt64, _ session: Session) {
@@ -107,7 +131,7 @@ final class ControlSessions {
         guard !reply.continues else { return }
         sessionOfCall[callID] = nil
         session.call = nil
-        // Not from here: a reply may come from inside `begin`, whose loop takes the next one.
+        // Not from here: a reply may come from inside `begin`.
         guard !session.framer.hasPartialMessage else { return resumeLater(id) }
         session.connection.setReading(true)
     }

@@ -22,7 +22,8 @@ struct History {
             // A line that a crash cut short is not an entry; it must not cost the others.
             guard let entry = try? decoder.decode(HistoryEntry.self, from: Data(line)) else { continue }
             entries.append(entry)
-            lastNumber = max(lastNumber, entry.number)
+            // A number out of reach is a damaged file; counting on from it would end the daemon.
+            if entry.number < 1 << 53 { lastNumber = max(lastNumber, entry.number) }
         }
         entries = Array(entries.suffix(Self.limit))
     }

@@ -103,7 +103,7 @@ extension Supervisor {
             answered(token, hasAcceptedAll(endpoint, id) ? .ready : .notReady("\(text): \(Self.unaccepted)"))
         }
         guard let timer else { return answered(token, .ready) }
-        timer.arm(at: EventLoop.now + Self.acceptTime)
+        timer.arm(after: Self.acceptTime)
         probes[token]?.waits(timer)
     }
 
@@ -151,7 +151,7 @@ extension Supervisor {
         guard let process = processes[token],
             let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) })
         else { return }
-        timer.arm(at: EventLoop.now + limit.wholeNanoseconds)
+        timer.arm(after: limit.wholeNanoseconds)
         running.runs(process, timer)
         probes[token] = running
     }

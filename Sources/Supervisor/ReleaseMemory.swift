@@ -33,6 +33,8 @@ struct ReleaseMemory {
             guard let content = try? UnitDirectory.read(directory + "/" + name), case .text(let bytes) = content,
                 let entry = try? JSONDecoder().decode(Entry.self, from: Data(bytes))
             else { continue }
+            // Out of reach: a damaged file, and the next number would end the daemon.
+            guard (0..<1 << 53).contains(entry.lastGeneration) else { continue }
             entries[GroupID(entry.unit)] = entry
         }
     }

@@ -75,7 +75,7 @@ extension Supervisor {
         let watched = requests.withCaller.contains { _, pending in
             pending.group != nil && pending.call.map { control?.wantsMore($0) == true } ?? false
         }
-        if watched { progressTimer?.arm(at: EventLoop.now + 1_000_000_000) } else { progressTimer?.disarm() }
+        if watched { progressTimer?.arm(after: 1_000_000_000) } else { progressTimer?.disarm() }
     }
 
     func reportProgress() {

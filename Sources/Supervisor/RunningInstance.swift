@@ -10,13 +10,15 @@ final class RunningInstance {
     let definition: Definition
     /// nil between runs.
     var tree: ProcessTree?
+    /// While the tree cannot be watched.
+    var treeTimer: TimerSource?
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
     var invocation = ""
     var output: LogPipe?
     var errorOutput: LogPipe?
     /// nil when no main process is alive.
     var mainProcess: Token?
-    /// A connection of an earlier probe may still wait to be accepted; see `Prober`.
+    /// Those that are alive, or whose end has not been told yet.
     var processes: Set<Token> = []
 
     init(id: InstanceID, generation: GenerationID, definition: Definition) {

@@ -267,11 +267,22 @@ extension Supervisor {
             try tree.whenEmpty(loop: loop) { [unowned self] in treeIsEmpty(token, id) }
         } catch {
             logger.error("\(instance.name): watching its processes: \(error)")
+            lookLater(token, instance)
         }
+    }
+
+    /// Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
+    private func lookLater(_ token: Token, _ instance: RunningInstance) {
+        let id = instance.id
+        instance.treeTimer = try? loop.addTimer { [unowned self] in watchTree(token, id) }
+        instance.treeTimer?.arm(after: 1_000_000_000)
     }
 
     private func treeIsEmpty(_ token: Token, _ id: InstanceID) {
         guard let instance = instances[id] else { return }
+        // A tree that could not be watched on says so by this, too.
+        if let tree = instance.tree, !tree.isEmpty { return lookLater(token, instance) }
+        instance.treeTimer = nil
         // The exits of our own children may not have been dispatched yet; they keep their tokens and arrive later, as
         // events of a run that is over.
         do throws(SystemError) {

@@ -44,7 +44,12 @@ extension Supervisor {
         guard !names.isEmpty else { return StatusReply(units: allStatus()) }
         guard names.count <= 1000 else { throw .invalidParameter(parameter: "names") }
         var units: [UnitStatus] = []
-        for name in names { units.append(status(of: try groupID(name), detailed: true)) }
+        var seen: Set<GroupID> = []
+        // A thousand times the same name is a thousand walks over /proc.
+        for name in names {
+            let group = try groupID(name)
+            if seen.insert(group).inserted { units.append(status(of: group, detailed: true)) }
+        }
         return StatusReply(units: units)
     }
 

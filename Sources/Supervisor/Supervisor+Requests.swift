@@ -25,7 +25,7 @@ extension Supervisor {
     /// a target's hundreds of services has started, those of the others are not unused.)
     private func dropUnusedDefinitions() {
         // Looking at all of them costs something with a thousand services: only when half may be stale.
-        guard definitions.count > 2 * engine.groupCount + 16 else { return }
+        guard !hasBacklog, definitions.count > 2 * engine.groupCount + 16 else { return }
         let used = engine.definitionsInUse
         definitions = definitions.filter { used.contains($0.key) }
     }
@@ -142,15 +142,21 @@ extension Supervisor {
 
     /// What a unit wants beside its members: started if it does not run; that it cannot be is its own failure, told in
     /// the log and by those that `Requires=` it.
-    private func startDependencies(_ references: [UnitReference], depth: Int = 0) {
-        // Wants= may lead in a circle; nobody nests this deep.
-        guard depth < 32 else { return }
-        for reference in references {
+    private func startDependencies(_ references: [UnitReference]) {
+        var seen: Set<UnitName> = []
+        startDependencies(references, 0, &seen)
+    }
+
+    /// Wants= may lead in a circle, and one that fails at once is as inactive after its start as before: each is tried
+    /// once. Nobody nests deeper than this.
+    private func startDependencies(_ references: [UnitReference], _ depth: Int, _ seen: inout Set<UnitName>) {
+        guard depth < 64 else { return }
+        for reference in references where seen.insert(reference.name).inserted {
             do throws(ControlError) {
                 switch try target(try unitName(reference.name.description)) {
                 case .services(let planned):
                     guard !engine.isActive(planned.plan.group) else { continue }
-                    startDependencies(planned.dependencies, depth: depth + 1)
+                    startDependencies(planned.dependencies, depth + 1, &seen)
                     let request = newRequest(group: planned.plan.group, kind: .start)
                     handle(.command(.start(planned.plan), request))
                 case .socket(let socket): try openShared(socket)

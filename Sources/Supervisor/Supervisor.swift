@@ -30,6 +30,11 @@ public actor Supervisor {
     /// Events that happened while effects of an earlier one are being carried out.
     private var backlog: [Event] = []
     private var isHandling = false
+    /// The rest of the backlog, in the loop's next round.
+    private var continuation: DeferredSource?
+    /// Nanoseconds for which events may follow from events before others have their turn. A service that fails at once and
+    /// is restarted at once, without a start limit, never leaves the backlog empty.
+    private static let longestGo: Int64 = 50_000_000
     private var timer: TimerSource?
 
     // Units.
@@ -65,6 +70,9 @@ public actor Supervisor {
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
+    /// What is in these directories is ours alone.
+    private var runtimeLock: DirectoryLock?
+    private var stateLock: DirectoryLock?
 
     /// - Parameter fileLimit: RLIMIT_NOFILE of services that name none.
     public init(
@@ -132,14 +140,28 @@ public actor Supervisor {
     }
 
     private func makeDirectories() throws(SystemError) {
+        // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
+        runtimeLock = try lock(configuration.runtimeDirectory)
+        // Holds copies of unit files, whoever may read the originals.
+        try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
+        stateLock = try lock(configuration.stateDirectory)
         for name in ["output", "generations"] {
             // What an earlier process left there belongs to nobody any more.
             try FileTree.remove(configuration.runtimeDirectory + "/" + name)
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
-        try FileTree.makeDirectory(configuration.stateDirectory)
-        try FileTree.makeDirectory(configuration.logDirectory)
+        // What services print may be secret.
+        try FileTree.makeDirectory(configuration.logDirectory, mode: 0o750)
+    }
+
+    private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {
+        do throws(SystemError) {
+            return try DirectoryLock(path: directory + "/lock")
+        } catch {
+            guard error.errno == .wouldBlock else { throw error }
+            throw SystemError("another supervisor runs there: lock", directory + "/lock", error.errno)
+        }
     }
 
     // MARK: - Events and effects
@@ -147,16 +169,31 @@ public actor Supervisor {
     /// Tells the engine what happened and does what it asks for, and so on until nothing follows any more.
     func handle(_ event: Event) {
         backlog.append(event)
-        guard !isHandling else { return }
+        if !isHandling, continuation == nil { handleBacklog() }
+    }
+
+    /// Whether events wait for the loop's next round.
+    var hasBacklog: Bool { !backlog.isEmpty }
+
+    private func handleBacklog() {
         isHandling = true
         var next = 0
-        while next < backlog.count {
+        let end = EventLoop.now + Self.longestGo
+        while next < backlog.count, next == 0 || EventLoop.now < end {
             let event = backlog[next]
             next += 1
             for effect in engine.handle(event, at: now) { perform(effect) }
         }
-        backlog.removeAll(keepingCapacity: true)
+        backlog.removeSubrange(..<next)
         isHandling = false
+        if !backlog.isEmpty {
+            // Of the lowest priority that still takes turns with people: they may want to stop it.
+            continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
+                continuation = nil
+                handleBacklog()
+            }
+            if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
+        }
         if let deadline = engine.nextDeadline {
             timer?.arm(at: deadline.nanoseconds)
         } else {

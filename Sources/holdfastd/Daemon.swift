@@ -126,11 +126,22 @@ struct StandardErrorLog: LogHandler {
 
     func log(event: LogEvent) {
         let prefix = isJournal ? "<\(priority(event.level))>" : level(event.level)
-        let line = prefix + "\(event.message)".split(separator: "\n").joined(separator: " ") + "\n"
-        var text = line
-        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line.
-        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+        var text = prefix
+        // One line, whatever is in it: neither a second one with a priority of its own nor a terminal's commands.
+        for scalar in "\(event.message)".unicodeScalars.prefix(Self.maximumLine) {
+            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+            text.unicodeScalars.append(isControl ? " " : scalar)
+        }
+        text += "\n"
+        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line. Asked
+        // first and not made non-blocking, which would reach everybody who shares it: a shell, our parent.
+        var ready = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+        guard poll(&ready, 1, 0) > 0 else { return }
+        text.withUTF8 { _ = write(2, $0.baseAddress, min($0.count, Int(PIPE_BUF))) }
     }
+
+    /// With four bytes a scalar what a pipe takes without waiting, once poll(2) says so.
+    private static let maximumLine = Int(PIPE_BUF) / 4 - 8
 
     private func priority(_ level: Logger.Level) -> Int {
         switch level {
