@@ -109,7 +109,8 @@ public final class ControlGroup {
 
     /// Whether a process lives here or below. A group that has been removed holds nobody.
     var isPopulated: Bool {
-        guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return false }
+        // Unreadable without being gone: no descriptors are left. What is not known to be empty is not.
+        guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return access(path, F_OK) == 0 }
         return Self.isPopulated(text)
     }
 
