@@ -94,6 +94,17 @@ public final class ControlGroup {
         }
     }
 
+    /// The groups right below with living members; those without are removed.
+    func populatedChildren() -> [(name: String, members: [Int32])] {
+        var found: [(name: String, members: [Int32])] = []
+        for child in Self.subdirectories(of: path).sorted() {
+            var pids: [Int32] = []
+            Self.collect(path + "/" + child, depth: 0, &pids)
+            if pids.isEmpty { try? Self.remove(path + "/" + child, depth: 0) } else { found.append((child, pids)) }
+        }
+        return found
+    }
+
     func contains(_ pid: Int32) -> Bool {
         guard let group = ProcessFacts.cgroup(of: pid) else { return false }
         return group == name || group.hasPrefix(name + "/")
@@ -109,7 +120,8 @@ public final class ControlGroup {
 
     /// Whether a process lives here or below. A group that has been removed holds nobody.
     var isPopulated: Bool {
-        guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return false }
+        // Unreadable without being gone: no descriptors are left. What is not known to be empty is not.
+        guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return access(path, F_OK) == 0 }
         return Self.isPopulated(text)
     }
 

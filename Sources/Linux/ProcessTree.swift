@@ -131,6 +131,10 @@ public final class ProcessTrees {
         return ProcessTree(group: try root.makeChild(name))
     }
 
+    /// Trees of an earlier supervisor process in which somebody lives; what it left empty is removed. Before the first `make`.
+    /// Nothing where trees are not cgroups.
+    public func leftovers() -> [(name: String, members: [Int32])] { root?.populatedChildren() ?? [] }
+
     /// The tree that an earlier supervisor process made under this name.
     public func adopt(name: String, cookie: String, main: Int32) throws(SystemError) -> ProcessTree {
         let tree = try make(name: name, cookie: cookie)

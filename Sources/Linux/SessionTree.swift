@@ -69,6 +69,8 @@ public final class SessionTree {
     func members() -> [Int32] {
         guard firstStart != .max else { return [] }
         let pids = ProcessFacts.allPids()
+        // /proc has us at least. Without descriptors it cannot be read: then those that were members still are.
+        guard !pids.isEmpty else { return Array(known.keys) }
         table.keep(only: pids)
         var living: [Int32: ProcessFacts] = [:]
         for pid in pids {

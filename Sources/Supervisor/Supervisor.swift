@@ -104,6 +104,11 @@ public actor Supervisor {
     /// Opens everything that the supervisor itself needs. After this it answers on its control socket.
     public func start() throws(SystemError) {
         try makeDirectories()
+        for left in trees.leftovers() {
+            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
+            logger.warning(
+                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
+        }
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
