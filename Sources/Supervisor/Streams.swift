@@ -60,7 +60,8 @@ extension Supervisor {
         if let pipe = stream == 2 ? instance.errorOutput : instance.output { return try pipe.openForService() }
         let directory = configuration.runtimeDirectory + "/output"
         let label = "\(instance.name)#\(instance.generation.number)"
-        let path = "\(directory)/\(instance.id.number)-\(label).\(stream == 2 ? "err" : "out")"
+        // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
+        let path = "\(directory)/\(instance.id.number)-\(label.prefix(200)).\(stream == 2 ? "err" : "out")"
         let pipe = try LogPipe(
             path: path, label: label, stream: stream == 2 ? .err : .out, file: logFile(instance.name), loop: loop)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
