@@ -6,7 +6,7 @@ import SystemPackage
 public final class ControlGroup {
     public let path: String
     /// As /proc/PID/cgroup names it.
-    private let name: String
+    let name: String
     /// The open directory: for CLONE_INTO_CGROUP, and immune against renames.
     let descriptor: OwnedDescriptor
     private var events: OwnedDescriptor?

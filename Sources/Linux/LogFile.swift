@@ -22,6 +22,10 @@ public final class LogFile {
         self.keep = max(1, keep)
     }
 
+    /// Told of the first of a row of failures, so that lost output is not lost in silence.
+    public var failed: ((SystemError) -> Void)?
+    private var isFailing = false
+
     /// Appends whole lines with one write(2), so that readers of a growing file and other writers see no half batch.
     public func append(_ bytes: UnsafeRawBufferPointer) {
         do throws(SystemError) {
@@ -33,7 +37,11 @@ public final class LogFile {
         } catch {
             failures += 1
             lastFailure = error
+            if !isFailing { failed?(error) }
+            isFailing = true
+            return
         }
+        isFailing = false
     }
 
     /// Opens the file anew with the next batch, after somebody else moved it (logrotate).

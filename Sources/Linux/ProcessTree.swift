@@ -28,6 +28,14 @@ public final class ProcessTree {
         }
     }
 
+    /// What /proc/PID/cgroup says of a member, or the beginning of it; nil where trees are not cgroups.
+    public var cgroupName: String? {
+        switch kind {
+        case .group(let group): group.name
+        case .session: nil
+        }
+    }
+
     /// Tells the tree its main process, right after the spawn and before any event is dispatched.
     public func started(main pid: Int32) {
         switch kind {

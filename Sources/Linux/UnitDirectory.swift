@@ -89,6 +89,12 @@ public enum UnitDirectory {
 }
 
 extension UnitDirectory {
+    /// Everybody on this host may read the file, by its mode.
+    public static func isReadableByAll(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
+    }
+
     /// The last `limit` bytes of a file; for logs and histories that may have grown without bound.
     public static func readTail(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
         let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)

@@ -46,9 +46,23 @@ extension Supervisor {
                 }
             }
         }
-        // Last, because it may walk /proc: a process that began a session of its own.
-        let owner = instances.values.first { $0.tree?.contains(pid) ?? false }
-        return owner.map { ($0.id, .other) }
+        // A process that began a session of its own: one look at it, whatever the number of services, because strangers
+        // can make us look as often as they like.
+        return ownerByMark(pid).map { ($0, .other) }
+    }
+
+    /// By its cgroup, or on hosts without them by the `INVOCATION_ID` that it was executed with, which nobody can guess.
+    private func ownerByMark(_ pid: Int32) -> InstanceID? {
+        guard trees.usesCgroups else {
+            guard let mark = ProcessFacts.environmentVariable("INVOCATION_ID", of: pid) else { return nil }
+            return instanceOfMark[mark]
+        }
+        guard var path = ProcessFacts.cgroup(of: pid)?[...] else { return nil }
+        while let slash = path.lastIndex(of: "/") {
+            if let id = instanceOfMark[String(path)] { return id }
+            path = path[..<slash]
+        }
+        return nil
     }
 
     /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).

@@ -132,6 +132,17 @@ extension Supervisor {
         _ limit: Duration
     ) {
         let text = "exec \(command.path)"
+        let running = RunningProbe { [unowned self] answer in
+            if case .notReady(let reason) = answer {
+                handle(.probeAnswered(token, .notReady("\(text): \(reason)")))
+            } else {
+                handle(.probeAnswered(token, answer))
+            }
+        }
+        // Before the program: one that runs without a time limit would be asked for ever.
+        guard let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) }) else {
+            return handle(.probeAnswered(token, .notReady("\(text): no timer for its time-out")))
+        }
         do throws(Launcher.LaunchError) {
             let main = instance.mainProcess.flatMap { processes[$0]?.pid }
             // As a condition: with the sockets' addresses in its environment and no say in the protocol.
@@ -141,16 +152,7 @@ extension Supervisor {
         } catch {
             return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))
         }
-        let running = RunningProbe { [unowned self] answer in
-            if case .notReady(let reason) = answer {
-                handle(.probeAnswered(token, .notReady("\(text): \(reason)")))
-            } else {
-                handle(.probeAnswered(token, answer))
-            }
-        }
-        guard let process = processes[token],
-            let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) })
-        else { return }
+        guard let process = processes[token] else { return }
         timer.arm(after: limit.wholeNanoseconds)
         running.runs(process, timer)
         probes[token] = running

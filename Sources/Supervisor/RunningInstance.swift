@@ -14,6 +14,8 @@ final class RunningInstance {
     var treeTimer: TimerSource?
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
     var invocation = ""
+    /// What marks its processes: the name of its cgroup, or `invocation` where there is none.
+    var mark = ""
     var output: LogPipe?
     var errorOutput: LogPipe?
     /// nil when no main process is alive.

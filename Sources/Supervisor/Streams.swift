@@ -72,6 +72,7 @@ extension Supervisor {
     private func logFile(_ unit: String) -> LogFile {
         if let file = logFiles[unit] { return file }
         let file = LogFile(path: "\(configuration.logDirectory)/\(unit).log")
+        file.failed = { [unowned self] error in logger.warning("\(unit): its output is lost: \(error)") }
         logFiles[unit] = file
         return file
     }

@@ -125,6 +125,7 @@ extension Supervisor {
 
     private func forget(_ id: InstanceID) {
         guard let instance = instances.removeValue(forKey: id) else { return }
+        instanceOfMark[instance.mark] = nil
         if requests.has(instance.definition.group) {
             evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
         }
@@ -160,6 +161,8 @@ extension Supervisor {
             instance.tree = try trees.make(
                 name: "\(instance.name)#\(instance.generation.number).\(instance.id.number)",
                 cookie: instance.invocation)
+            instance.mark = instance.tree?.cgroupName ?? instance.invocation
+            instanceOfMark[instance.mark] = instance.id
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }
@@ -291,6 +294,7 @@ extension Supervisor {
             logger.debug("\(instance.name): \(error)")
         }
         instance.tree = nil
+        instanceOfMark[instance.mark] = nil
         handle(.treeEmpty(token))
     }
 }

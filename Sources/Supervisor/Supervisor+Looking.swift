@@ -61,7 +61,17 @@ extension Supervisor {
             }.filter { name != nil || !$0.generations.isEmpty })
     }
 
-    func cat(_ name: String) throws(ControlError) -> CatReply {
+    func cat(_ name: String, for peer: Peer) throws(ControlError) -> CatReply {
+        let reply = try cat(name)
+        // A file that is closed to others (it may hold a password) is not opened to them by us.
+        guard reply.files.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) else {
+            try mayAct(peer)
+            return reply
+        }
+        return reply
+    }
+
+    private func cat(_ name: String) throws(ControlError) -> CatReply {
         let unit: UnitName
         switch resolver.loader.resolve(shortName: name) {
         case .success(let found): unit = found

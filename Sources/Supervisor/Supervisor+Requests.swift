@@ -31,7 +31,7 @@ extension Supervisor {
     }
 
     /// Root, ourselves, and the group `holdfast`.
-    private func mayAct(_ peer: Peer) throws(ControlError) {
+    func mayAct(_ peer: Peer) throws(ControlError) {
         if peer.uid == 0 || peer.uid == geteuid() { return }
         if !configuration.isUser, let group = try? Accounts.group("holdfast"),
             peer.gid == group || peer.groups.contains(group)
@@ -63,7 +63,7 @@ extension Supervisor {
             return Reply(HistoryReply(entries: history.entries(of: group, limit: min(limit ?? 1000, 1000))))
         case .generations(let name): return Reply(try generations(name))
         case .sockets: return Reply(socketStatus())
-        case .cat(let name): return Reply(try cat(name))
+        case .cat(let name): return Reply(try cat(name, for: peer))
         case .update: return Reply(update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)

@@ -52,6 +52,7 @@ public actor Supervisor {
     var generations: [GenerationID: GenerationResources] = [:]
     var instances: [InstanceID: RunningInstance] = [:]
     var processes: [Token: RunningProcess] = [:]
+    var instanceOfMark: [String: InstanceID] = [:]
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
     var logFiles: [String: LogFile] = [:]
