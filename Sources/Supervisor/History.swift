@@ -10,7 +10,7 @@ struct History {
     private var lastNumber = 0
     private var isSynced = true
     /// Entries in memory; older ones stay in the file.
-    private static let limit = 1000
+    private static let limit = 256
     /// More than this of a file is not read at start.
     private static let readLimit = 1 << 20
 

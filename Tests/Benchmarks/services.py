@@ -109,12 +109,12 @@ def memory(setup):
     first = daemon.services(few, f"{setup.helper} wait")
     second = daemon.services(many - few, f"{setup.helper} wait", first=few + 1)
     with Daemon(setup) as empty:
-        time.sleep(0.5)
+        time.sleep(3)
         note(rows, "idle", empty.pid, 7)
     with daemon:
         for target, count, limit in ((first, few, 8), (second, many, 16)):
             daemon.control.operate("Start", target, "started")
-            time.sleep(0.5)
+            time.sleep(3)
             note(rows, f"with {count} services", daemon.pid, limit)
     for peer in peers.installed():
         figures = []
