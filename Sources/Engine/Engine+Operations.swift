@@ -241,7 +241,8 @@ extension Engine {
     private func startFailedButGoesOn(_ operation: Operation) -> Bool {
         guard let plan = operation.plan, !plan.isSwapUnit, let new = operation.new else { return false }
         let members = groups[plan.group]?.generations[new]?.instances.values.compactMap { instances[$0] } ?? []
-        return members.contains { if case .restartWait = $0.state { $0.failure != nil } else { false } }
+        // Also between two runs without a pause (RestartSec=0), when nobody ever sees it wait.
+        return members.contains { $0.restarts > 0 && $0.failure != nil && !$0.isReady && !$0.isGone }
     }
 
     private mutating func startsOnByItself(_ id: GroupID) {

@@ -274,6 +274,14 @@ private final class SocketFile {
 }
 
 extension ListeningSocket {
+    /// What the kernel cuts every backlog to (net.core.somaxconn).
+    public static let systemBacklog: Int32 = {
+        guard let file = try? OwnedDescriptor.open("/proc/sys/net/core/somaxconn", O_RDONLY),
+            let bytes = try? file.readAll(limit: 32, subject: "somaxconn")
+        else { return 4096 }
+        return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)) ?? 4096
+    }()
+
     /// Another descriptor of the same socket, for a service's standard input.
     public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }
 }

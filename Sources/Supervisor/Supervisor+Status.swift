@@ -162,7 +162,7 @@ extension Supervisor {
                 unit: held.unit.name.description, address: "\(held.socket.address)",
                 scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
                 descriptorName: held.unit.fileDescriptorName, listening: held.socket.isListening,
-                backlog: Int(held.socket.backlog),
+                backlog: held.socket.acceptQueue?.limit ?? Int(min(held.socket.backlog, ListeningSocket.systemBacklog)),
                 queued: held.socket.acceptQueue?.waiting, holders: holders)
         }
         return SocketsReply(
