@@ -110,9 +110,6 @@ struct Instance: Sendable {
         if case .inactive = state { true } else { false }
     }
 
-    /// It has had, or may have, connections: it runs, and from the first `accept` on it may have taken one.
-    var mayHoldConnections: Bool { mainProcess != nil }
-
     /// The main process, where the state has one that is alive.
     var mainProcess: Token? {
         switch state {

@@ -55,7 +55,7 @@ struct Launcher {
 
         let program = try find(command.path)
         var plan = SpawnPlan(
-            program: program, arguments: arguments(command, program, environment), environment: environment,
+            program: program, arguments: command.expanded(with: environment), environment: environment,
             standardInput: -1, standardOutput: -1, standardError: -1)
         plan.descriptors = descriptors
         plan.pidVariables = descriptors.isEmpty ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]
@@ -66,10 +66,6 @@ struct Launcher {
         plan.oomScoreAdjust = unit.oomScoreAdjust.map { Int32($0) }
         plan.limits = [limit(unit)]
         return plan
-    }
-
-    private func arguments(_ command: ExecCommand, _ program: String, _ environment: [String: String]) -> [String] {
-        command.expanded(with: environment)
     }
 
     private func find(_ path: String) throws(LaunchError) -> String {

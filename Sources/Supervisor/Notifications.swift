@@ -89,7 +89,6 @@ extension Supervisor {
         }
         processes[token] = process
         tokenOfPid[pid] = token
-        instance.processes.insert(token)
         instance.mainProcess = token
         self.handle(.mainProcessChanged(id, token))
     }

@@ -21,7 +21,6 @@ final class RunningInstance {
     /// nil when no main process is alive.
     var mainProcess: Token?
     /// Those that are alive, or whose end has not been told yet.
-    var processes: Set<Token> = []
 
     init(id: InstanceID, generation: GenerationID, definition: Definition) {
         self.id = id

@@ -190,7 +190,6 @@ extension Supervisor {
         }
         processes[token] = process
         tokenOfPid[process.pid] = token
-        instance.processes.insert(token)
     }
 
     private func launch(
@@ -235,7 +234,6 @@ extension Supervisor {
         if let process = processes.removeValue(forKey: token) {
             tokenOfPid[process.pid] = nil
             if let instance = instances[process.instance] {
-                instance.processes.remove(token)
                 if instance.mainProcess == token {
                     instance.mainProcess = nil
                     keepEvidence(instance)
