@@ -3,7 +3,7 @@ import HeapModule
 /// The one place where time waits. Each owner has at most one deadline of its kind; setting it anew makes what was set
 /// before void, so a timer of an earlier state can never fire into a later one (I6).
 struct Deadlines: Sendable {
-    enum Owner: Hashable, Sendable {
+    enum Owner: Hashable, Sendable, Codable {
         case instance(InstanceID)
         case probe(InstanceID)
         case group(GroupID)
@@ -53,5 +53,22 @@ struct Deadlines: Sendable {
         if heap.count > 2 * valid.count + 64 {
             heap = Heap(valid.map { Entry(at: $0.value.at, serial: $0.value.serial, owner: $0.key) })
         }
+    }
+}
+
+extension Deadlines: Codable {
+    /// One that is valid. In the order in which they are due, which of two that are due together was set first included.
+    private struct Pending: Codable {
+        let owner: Owner
+        let at: Instant
+    }
+
+    init(from decoder: any Decoder) throws {
+        for pending in try [Pending](from: decoder) { set(pending.owner, pending.at) }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        let order = valid.sorted { ($0.value.at, $0.value.serial) < ($1.value.at, $1.value.serial) }
+        try order.map { Pending(owner: $0.key, at: $0.value.at) }.encode(to: encoder)
     }
 }

@@ -68,16 +68,16 @@ public enum Refusal: Sendable, Equatable {
     case shuttingDown
 }
 
-public enum OperationKind: Sendable, Equatable { case start, swap, rollback, restart, stop, reload }
+public enum OperationKind: Sendable, Equatable, Codable { case start, swap, rollback, restart, stop, reload }
 
 /// Phases of an operation, as people see them (DESIGN section 4).
-public enum PhaseName: Sendable, Equatable {
+public enum PhaseName: Sendable, Equatable, Codable {
     case waiting, prepare, start, soak, hold, drain, rollBack, stopOld, restore, stop, reload
 }
 
 /// How an operation ended.
-public struct OperationResult: Sendable, Equatable {
-    public enum Outcome: Sendable, Equatable { case completed, rolledBack, aborted, failed }
+public struct OperationResult: Sendable, Equatable, Codable {
+    public enum Outcome: Sendable, Equatable, Codable { case completed, rolledBack, aborted, failed }
     public var kind: OperationKind
     public var outcome: Outcome
     public var from: GenerationSummary?
@@ -90,12 +90,12 @@ public struct OperationResult: Sendable, Equatable {
     public var durations: [PhaseDuration]
 }
 
-public struct PhaseDuration: Sendable, Equatable {
+public struct PhaseDuration: Sendable, Equatable, Codable {
     public var phase: PhaseName
     public var duration: Duration
 }
 
-public struct GenerationSummary: Sendable, Equatable {
+public struct GenerationSummary: Sendable, Equatable, Codable {
     public var number: Int
     public var release: String?
 }

@@ -9,9 +9,10 @@
 /// - `Group` is what moves as one (a swap unit, or a plain service by itself): its generations and the one operation
 ///   that may be under way.
 /// - `Engine+Operations` moves a group from phase to phase; `Engine+Retirement` ends generations in the right order.
+/// - Everything kept in here is `Codable`, because it goes through re-exec and crash of the supervisor (see `Added`).
 /// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until
 ///   nothing moves any more. No transition calls another group's directly, so there is no recursion to reason about.
-public struct Engine: Sendable {
+public struct Engine: Sendable, Codable {
     var groups: [GroupID: Group] = [:]
     var instances: [InstanceID: Instance] = [:]
     /// Which instance a live process, probe or tree watch belongs to. A token that is not here belongs to an earlier
@@ -141,13 +142,16 @@ public struct Engine: Sendable {
 }
 
 /// What transitions write to: the effects they ask for and the tokens they draw.
-struct Context: Sendable {
+struct Context: Sendable, Codable {
     var now = Instant(nanoseconds: 0)
     private var effects: [Effect] = []
     private var newTokens: [Token] = []
     private var voidTokens: [Token] = []
     private var lastToken: UInt64 = 0
     private var lastInstance: UInt64 = 0
+
+    /// The counters. The lists are empty whenever `Engine.handle` has returned.
+    private enum CodingKeys: String, CodingKey { case now, lastToken, lastInstance }
 
     mutating func emit(_ effect: Effect) { effects.append(effect) }
 

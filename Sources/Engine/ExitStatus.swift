@@ -1,5 +1,5 @@
 /// How a process ended, as wait(2) tells it.
-public enum ExitStatus: Hashable, Sendable {
+public enum ExitStatus: Hashable, Sendable, Codable {
     case exited(Int32)
     case signalled(Int32, coreDumped: Bool)
     /// Its parent was somebody else, so that nobody told us (kernels before 6.15).
@@ -7,7 +7,7 @@ public enum ExitStatus: Hashable, Sendable {
 }
 
 /// A set of exit statuses and signals, as `SuccessExitStatus=` and its siblings list them.
-public struct ExitStatusSet: Sendable, Equatable {
+public struct ExitStatusSet: Sendable, Equatable, Codable {
     public var codes: Set<Int32>
     public var signals: Set<Int32>
     public init(codes: Set<Int32> = [], signals: Set<Int32> = []) {
@@ -25,9 +25,9 @@ public struct ExitStatusSet: Sendable, Equatable {
 }
 
 /// When a service that ended is started again: `Restart=` and what goes with it.
-public struct RestartRules: Sendable, Equatable {
+public struct RestartRules: Sendable, Equatable, Codable {
     /// Values of `Restart=` in systemd.service(5).
-    public enum Policy: Sendable, Equatable, CaseIterable {
+    public enum Policy: Sendable, Equatable, Codable, CaseIterable {
         case no, onSuccess, onFailure, onAbnormal, onWatchdog, onAbort, always
     }
     public var policy: Policy

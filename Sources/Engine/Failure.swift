@@ -1,5 +1,5 @@
 /// How a service's run ended.
-public enum ServiceResult: Sendable, Equatable {
+public enum ServiceResult: Sendable, Equatable, Codable {
     /// Left cleanly, or because it was told to.
     case clean(ExitStatus?)
     /// `ExecCondition=` said that it is not to run here.
@@ -31,12 +31,12 @@ public enum ServiceResult: Sendable, Equatable {
 }
 
 /// What failed, at which step, and why. The supervisor puts it into words and adds the last lines that were logged.
-public struct Failure: Sendable, Equatable, Error {
+public struct Failure: Sendable, Equatable, Codable, Error {
     /// Where in its life the service, or the generation, was.
-    public enum Step: Sendable, Equatable {
+    public enum Step: Sendable, Equatable, Codable {
         case dependency, prepare, condition, startPre, start, readiness, startPost, soak, run, reload, stop
     }
-    public enum Cause: Sendable, Equatable {
+    public enum Cause: Sendable, Equatable, Codable {
         /// Setting the process up or executing it failed; the text names the step and the errno.
         case spawn(String)
         case exited(ExitStatus)

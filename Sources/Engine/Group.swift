@@ -1,5 +1,5 @@
 /// What moves as one: its generations, and the one operation that may be under way (I2).
-struct Group: Sendable {
+struct Group: Sendable, Codable {
     let id: GroupID
     /// Numbers are never used twice, also not after a rollback or a restart of the supervisor.
     var lastNumber = 0
@@ -24,8 +24,8 @@ struct Group: Sendable {
 ///
 /// A member that a swap did not move is carried over: its instance then belongs to the newer generation, while its
 /// sockets and directory stay those of its birth.
-struct Generation: Sendable {
-    enum Role: Sendable { case starting, held, serving, draining, rollingBack, stopping }
+struct Generation: Sendable, Codable {
+    enum Role: Sendable, Codable { case starting, held, serving, draining, rollingBack, stopping }
     let number: Int
     var release: String?
     var plan: Plan
@@ -40,12 +40,12 @@ struct Generation: Sendable {
 }
 
 /// A start, swap, rollback, restart, reload or stop under way.
-struct Operation: Sendable {
+struct Operation: Sendable, Codable {
     /// One tier of a new generation: the private one is proved whole, soak included, before anything that accepts on
     /// a public socket is started; what crashes young then never had a request.
-    enum Tier: Sendable { case `private`, `public` }
+    enum Tier: Sendable, Codable { case `private`, `public` }
 
-    enum Phase: Sendable, Equatable {
+    enum Phase: Sendable, Equatable, Codable {
         /// For groups that this one starts after.
         case waiting
         case preparing

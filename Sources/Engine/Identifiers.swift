@@ -1,6 +1,6 @@
 /// What moves as one: a swap unit (`site@.target`, `app.service`) or a plain service by itself. The identity of a
 /// template is the template's name, so its releases are generations of one group.
-public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct GroupID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     public let name: String
     public init(_ name: String) { self.name = name }
     public var description: String { name }
@@ -8,7 +8,7 @@ public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 /// One generation of one group.
-public struct GenerationID: Hashable, Sendable, CustomStringConvertible {
+public struct GenerationID: Hashable, Sendable, Codable, CustomStringConvertible {
     public let group: GroupID
     /// 1, 2, … per group; never used twice.
     public let number: Int
@@ -20,7 +20,7 @@ public struct GenerationID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One service of one generation, through all its restarts. Never used twice.
-public struct InstanceID: Hashable, Comparable, Sendable {
+public struct InstanceID: Hashable, Comparable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
     public static func < (left: InstanceID, right: InstanceID) -> Bool { left.number < right.number }
@@ -28,13 +28,13 @@ public struct InstanceID: Hashable, Comparable, Sendable {
 
 /// Names one process, one probe or one watch of a process tree. Never used twice, so an event that arrives late finds
 /// nobody (I6), however often the kernel reuses a pid.
-public struct Token: Hashable, Sendable {
+public struct Token: Hashable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
 }
 
 /// Names one request of an operator, chosen by the supervisor.
-public struct RequestID: Hashable, Sendable {
+public struct RequestID: Hashable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
 }

@@ -8,8 +8,8 @@
 ///
 /// Each state carries the processes that exist in it, and nothing else may name them: an exit that no state expects
 /// cannot be mistaken for one that it does.
-struct Instance: Sendable {
-    enum State: Sendable, Equatable {
+struct Instance: Sendable, Codable {
+    enum State: Sendable, Equatable, Codable {
         case waiting
         case condition(Int, Token)
         case startPre(Int, Token)
@@ -37,13 +37,13 @@ struct Instance: Sendable {
     }
 
     /// What is known on the way out.
-    struct Ending: Sendable, Equatable {
+    struct Ending: Sendable, Equatable, Codable {
         var main: Token?
         var result: ServiceResult
     }
 
     /// What its group wants of it.
-    enum Mandate: Sendable, Equatable {
+    enum Mandate: Sendable, Equatable, Codable {
         /// A generation that has not been cut over to: any end is a failure, nothing is restarted.
         case onTrial
         /// `Restart=` counts.

@@ -1,5 +1,5 @@
 /// A point on a clock that never goes back (CLOCK_MONOTONIC in the daemon, any number in a test), in nanoseconds.
-public struct Instant: Hashable, Comparable, Sendable {
+public struct Instant: Hashable, Comparable, Sendable, Codable {
     public var nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }

@@ -1,5 +1,5 @@
 /// What a generation is made of, decided from unit files before anything is touched.
-public struct Plan: Sendable, Equatable {
+public struct Plan: Sendable, Equatable, Codable {
     public var group: GroupID
     /// False for a service without `[X-Swap]` that belongs to no target with one: it has one generation at a time.
     public var isSwapUnit: Bool
@@ -32,8 +32,8 @@ public struct Plan: Sendable, Equatable {
 }
 
 /// `[X-Swap]` of the swap unit.
-public struct SwapSettings: Sendable, Equatable {
-    public enum Strategy: Sendable, Equatable {
+public struct SwapSettings: Sendable, Equatable, Codable {
+    public enum Strategy: Sendable, Equatable, Codable {
         /// The new generation starts beside the old one.
         case overlap
         /// For what must never run twice: the old one stops first, connections wait in the held sockets.
@@ -53,18 +53,18 @@ public struct SwapSettings: Sendable, Equatable {
 }
 
 /// What the engine must know of a service to decide about it. How it is executed stays with the supervisor.
-public struct ServiceSpec: Sendable, Equatable {
+public struct ServiceSpec: Sendable, Equatable, Codable {
     /// `Type=`: what counts as started. `exec` and `simple` are the same here, because a failed execve(2) is always
     /// known at once.
-    public enum StartType: Sendable, Equatable { case simple, notify }
+    public enum StartType: Sendable, Equatable, Codable { case simple, notify }
 
     /// How it is asked to finish what it has and leave.
-    public enum DrainMethod: Sendable, Equatable {
+    public enum DrainMethod: Sendable, Equatable, Codable {
         case signal(Int32)
         /// `ExecStop=` is given and `DrainSignal=` is not: the unit's own way of stopping.
         case stopCommands
     }
-    public struct Drain: Sendable, Equatable {
+    public struct Drain: Sendable, Equatable, Codable {
         public var method: DrainMethod
         /// Then the kill signal; nil is no limit.
         public var timeout: Duration?
@@ -125,7 +125,7 @@ public struct ServiceSpec: Sendable, Equatable {
 }
 
 /// How many commands each `Exec…=` has, and which may fail (prefix `-`).
-public struct CommandCounts: Sendable, Equatable {
+public struct CommandCounts: Sendable, Equatable, Codable {
     public var condition: [MayFail] = []
     public var startPre: [MayFail] = []
     /// The prefix `-` of `ExecStart=`: any exit counts as clean.
@@ -136,12 +136,12 @@ public struct CommandCounts: Sendable, Equatable {
     public var stopPost: [MayFail] = []
     public init() {}
 
-    public enum MayFail: Sendable, Equatable { case no, yes }
+    public enum MayFail: Sendable, Equatable, Codable { case no, yes }
 }
 
 /// `KillMode=` of systemd.kill(5). Whatever it says, left-over processes are killed at the end: no process of a
 /// generation outlives it (I3).
-public enum KillMode: Sendable, Equatable { case controlGroup, mixed, process, none }
+public enum KillMode: Sendable, Equatable, Codable { case controlGroup, mixed, process, none }
 
 /// `NotifyAccess=` of systemd.service(5).
-public enum NotifyAccess: Sendable, Equatable { case none, main, exec, all }
+public enum NotifyAccess: Sendable, Equatable, Codable { case none, main, exec, all }

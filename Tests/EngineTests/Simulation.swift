@@ -23,6 +23,8 @@ struct Simulation {
     var log: [String]?
     /// How many events are injected before everybody behaves.
     let length: Int
+    /// After every event the engine is replaced by what becomes of it through a re-exec of the supervisor.
+    var reexecsAfterEvents = false
 
     struct Violation: Error, CustomStringConvertible {
         let rule: String
@@ -112,6 +114,7 @@ struct Simulation {
             carryOut(effect)
             if violation != nil { return }
         }
+        if reexecsAfterEvents { reexecute() }
         check()
     }
 

@@ -48,7 +48,7 @@ enum Short {
 
     private static func text(_ plan: Plan) -> String {
         let members = plan.services.map(\.unit).joined(separator: "+")
-        let needs = plan.after.map { " after \($0)" } + plan.requires.map { " requires \($0)" }
+        let needs = plan.after.sorted().map { " after \($0)" } + plan.requires.sorted().map { " requires \($0)" }
         return "\(plan.group) \(plan.release ?? "-") [\(members)]\(plan.isWhole ? "" : " partial") "
             + "\(plan.settings.strategy) ready \(plan.settings.readyTimeout.map { "\($0)" } ?? "-") "
             + "soak \(plan.settings.soak)" + needs.joined()

@@ -1,0 +1,48 @@
+/// A stored property that did not exist in an earlier version of Holdfast.
+///
+/// What `Engine` holds goes through the re-exec and the crash of the supervisor, and the process that reads it may be a newer
+/// version than the one that wrote it. So every type in here is `Codable` (synthesised wherever possible), and a stored
+/// property that is added later must be readable where it is missing:
+///
+///     @Added var pausedSockets: Set<String> = []    // absent: `Set()`
+///     var watchdog: Duration?                       // absent: nil, without further ado
+///
+/// The same for a new case of an enum: old state never contains it, so nothing is to be done. A property that goes away is
+/// ignored. A property whose meaning changes gets a new name.
+@propertyWrapper
+public struct Added<Value: Blank> {
+    public var wrappedValue: Value
+    public init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
+}
+
+/// A type with a value that means "as it was before there was such a thing".
+public protocol Blank {
+    init()
+}
+
+extension Added: Sendable where Value: Sendable {}
+extension Added: Equatable where Value: Equatable {}
+extension Added: Hashable where Value: Hashable {}
+
+extension Added: Codable where Value: Codable {
+    public init(from decoder: any Decoder) throws { wrappedValue = try Value(from: decoder) }
+    public func encode(to encoder: any Encoder) throws { try wrappedValue.encode(to: encoder) }
+}
+
+extension KeyedDecodingContainer {
+    /// What synthesised `init(from:)` calls for a property with this wrapper, in place of the one that throws.
+    public func decode<Value: Blank & Decodable>(
+        _ type: Added<Value>.Type, forKey key: Key
+    ) throws -> Added<Value> where Value: Encodable {
+        try decodeIfPresent(type, forKey: key) ?? Added(wrappedValue: Value())
+    }
+}
+
+extension Bool: Blank {}
+extension Int: Blank {}
+extension Int32: Blank {}
+extension UInt64: Blank {}
+extension String: Blank {}
+extension Array: Blank {}
+extension Set: Blank {}
+extension Dictionary: Blank {}

@@ -1,0 +1,54 @@
+import Foundation
+import Testing
+
+@testable import Engine
+
+extension Simulation {
+    /// The supervisor executes itself anew: all that is left of the engine is what was written of it.
+    mutating func reexecute() {
+        do {
+            engine = try Self.reread(engine)
+        } catch {
+            fail("I7", "the engine cannot be read again: \(error)")
+        }
+    }
+
+    static func reread(_ engine: Engine) throws -> Engine {
+        try JSONDecoder().decode(Engine.self, from: JSONEncoder().encode(engine))
+    }
+}
+
+@Suite("The engine outlives the process that it is in")
+struct SurvivalTests {
+    @Test("a re-exec at any point changes nothing: the same schedule with and without ends alike (I7)")
+    func reexecChangesNothing() {
+        for seed in UInt64(0)..<300 {
+            var simulation = Simulation(seed: seed, logging: true)
+            simulation.run()
+            var other = Simulation(seed: seed, logging: true)
+            other.reexecsAfterEvents = true
+            other.run()
+            #expect(other.violation == nil, "seed \(seed): \(other.violation.map(\.description) ?? "")")
+            guard simulation.log != other.log else { continue }
+            let index = zip(simulation.log ?? [], other.log ?? []).enumerated().first { $1.0 != $1.1 }?.offset ?? 0
+            let before = simulation.log?[max(0, index - 5)...min(index, (simulation.log?.count ?? 1) - 1)] ?? []
+            let line = other.log?.indices.contains(index) == true ? other.log?[index] ?? "" : "the end"
+            Issue.record("seed \(seed): after\n\(before.joined(separator: "\n"))\nit differs: \(line)")
+            return
+        }
+    }
+
+    @Test("what an older version did not write has its default")
+    func addedPropertiesHaveDefaults() throws {
+        struct Newer: Codable, Equatable {
+            var name: String
+            @Added var paused: Set<String> = []
+            @Added var count = 0
+            var limit: Int?
+        }
+        let older = Data(#"{"name": "http"}"#.utf8)
+        #expect(try JSONDecoder().decode(Newer.self, from: older) == Newer(name: "http"))
+        let full = Newer(name: "http", paused: ["a"], count: 3, limit: 4)
+        #expect(try JSONDecoder().decode(Newer.self, from: JSONEncoder().encode(full)) == full)
+    }
+}
