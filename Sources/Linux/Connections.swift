@@ -23,6 +23,8 @@ public struct Connections: Equatable, Sendable {
                 if host == "::" { try tcp(AF_INET, port, .inet(host: "0.0.0.0", port: port), &peers) }
             case .unix(let path): unix(path, &peers)
             case .abstract(let name): unix("@" + name, &peers)
+            // No list of its connections tells which listener they came from.
+            case .vsock: break
             }
         }
         if peers.isEmpty { return Connections(count: 0, anyPeer: nil) }
@@ -63,7 +65,7 @@ public struct Connections: Equatable, Sendable {
     /// Another socket may listen on the same port at another address.
     private static func matches(_ entry: holdfast_tcp_connection, _ family: Int32, _ address: SocketAddress) -> Bool {
         switch address {
-        case .inet("0.0.0.0", _), .inet6("::", _), .unix, .abstract: true
+        case .inet("0.0.0.0", _), .inet6("::", _), .unix, .abstract, .vsock: true
         case .inet(let host, _), .inet6(let host, _):
             withUnsafeBytes(of: entry.local) { SocketAddress.host(family, $0) } == host
         }

@@ -2,6 +2,22 @@ import CSpawn
 import Glibc
 import SystemPackage
 
+/// What is sent over a socket (socket(2)).
+public enum SocketKind: String, Hashable, Sendable, Codable {
+    case stream, datagram, sequentialPacket
+
+    /// It has connections, which wait to be accepted.
+    public var isConnected: Bool { self != .datagram }
+
+    var type: Int32 {
+        switch self {
+        case .stream: SocketType.stream
+        case .datagram: SocketType.datagram
+        case .sequentialPacket: SocketType.sequentialPacket
+        }
+    }
+}
+
 /// A held socket: opened here before any process exists, closed only when nobody shall be reached there any more.
 ///
 /// Processes get duplicates of this one open file description, so the queue is one: whoever leaves loses nothing, and with
@@ -23,15 +39,20 @@ public final class ListeningSocket {
         }
     }
 
+    public let kind: SocketKind
     /// As it was asked for.
     public let requested: SocketAddress
     /// As it is, with the port that the kernel chose.
     public private(set) var address: SocketAddress
-    public let backlog: Int32
-    public let options: FileOptions
+    public internal(set) var backlog: Int32
+    public internal(set) var options: FileOptions
+    public internal(set) var settings: SocketOptions
+    /// Settings that the kernel refused: told, and gone on without.
+    public internal(set) var problems: [SystemError] = []
     private(set) var descriptor: OwnedDescriptor
-    private var file: SocketFile?
+    private(set) var file: SocketFile?
     private var watch: IOSource?
+    var reading: ReadableWatch?
 
     /// The number to put into a `SpawnPlan`.
     public var raw: Int32 { descriptor.raw }
@@ -40,21 +61,25 @@ public final class ListeningSocket {
     ///
     /// The socket does not block: processes that share it race for each connection, and a blocking accept(2) would hang in the
     /// one that lost. A Unix path left by a dead process is replaced; one where somebody listens is EADDRINUSE.
-    public init(_ address: SocketAddress, backlog: Int32 = 4096, options: FileOptions = FileOptions())
-        throws(SystemError)
-    {
+    public init(
+        _ address: SocketAddress, kind: SocketKind = .stream, backlog: Int32 = 4096,
+        options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions()
+    ) throws(SystemError) {
+        self.kind = kind
         requested = address
         self.backlog = backlog
         self.options = options
+        self.settings = settings
         let opened: OwnedDescriptor
         do throws(SystemError) {
-            opened = try Self.bound(to: address, options)
+            opened = try Self.bound(to: address, kind, options, settings)
         } catch {
-            throw SystemError("listening on", "\(address)", error.errno)
+            throw SystemError("listening on", "\(address)", error)
         }
         do throws(SystemError) {
             file = try Self.dress(address, options)
-            try checkErrno(listen(opened.raw, backlog), "listen")
+            problems = settings.apply(opened.raw, address.family)
+            if kind.isConnected { try checkErrno(listen(opened.raw, backlog), "listen") }
         } catch {
             if case .unix(let path) = address { unlink(path) }
             throw SystemError(error.call == "listen" ? "listening on" : error.call, "\(address)", error.errno)
@@ -63,60 +88,77 @@ public final class ListeningSocket {
         descriptor = opened
     }
 
-    /// Takes a listening socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none.
+    /// Takes a socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none.
     public init(
-        adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, backlog: Int32 = 4096,
-        options: FileOptions = FileOptions()
+        adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
+        backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions()
     ) throws(SystemError) {
         guard let local = SocketAddress.local(of: opened.raw) else {
             throw SystemError("adopt socket", requested.map { "\($0)" }, .invalidArgument)
         }
         try opened.setNonBlocking(true)
+        self.kind = kind
         self.requested = requested ?? local
         address = local
         self.backlog = backlog
         self.options = options
+        self.settings = settings
         if case .unix(let path) = local { file = SocketFile(path) }
         descriptor = opened
     }
 
-    private static func bound(to address: SocketAddress, _ options: FileOptions) throws(SystemError) -> OwnedDescriptor
-    {
-        let opened = try OwnedDescriptor.socket(address.family, SocketType.stream | SocketType.nonBlocking)
+    private static func make(
+        _ address: SocketAddress, _ kind: SocketKind, _ settings: SocketOptions
+    ) throws(SystemError) -> OwnedDescriptor {
+        let opened = try OwnedDescriptor.socket(
+            address.family, kind.type | SocketType.nonBlocking, settings.ipProtocol)
         switch address {
-        case .inet, .inet6:
-            // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)).
+        case .inet, .inet6, .vsock:
+            // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)). For datagrams the same option would
+            // let anybody take the port away.
+            guard kind == .stream else { break }
             var on: Int32 = 1
             setsockopt(opened.raw, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-        case .unix(let path):
+        case .unix, .abstract: break
+        }
+        try settings.applyBeforeBind(opened.raw, address.family)
+        return opened
+    }
+
+    private static func bound(
+        to address: SocketAddress, _ kind: SocketKind, _ options: FileOptions, _ settings: SocketOptions
+    ) throws(SystemError) -> OwnedDescriptor {
+        let opened = try make(address, kind, settings)
+        if case .unix(let path) = address {
             if let parent = FileTree.parent(of: path) {
                 try FileTree.makeDirectory(parent, mode: options.directoryMode, parentMode: options.directoryMode)
             }
-            try removeStale(path, address)
-        case .abstract: break
+            try removeStale(path, kind, address)
         }
         try checkErrno(try address.withSockaddr { bind(opened.raw, $0, $1) }, "bind")
-        return address.port == 0 ? try lockPort(of: opened) : opened
+        return address.port == 0 && kind == .stream ? try lockPort(of: opened, settings) : opened
     }
 
     /// Binds a second socket to the port that the kernel chose for the first. A port that was chosen is given up by
     /// shutdown(2), one that was bound explicitly is kept, and only that one can be healed. With SO_REUSEADDR on both and
     /// neither listening the two may share it for this moment, so it is never free for others.
-    private static func lockPort(of first: borrowing OwnedDescriptor) throws(SystemError) -> OwnedDescriptor {
+    private static func lockPort(
+        of first: borrowing OwnedDescriptor, _ settings: SocketOptions
+    ) throws(SystemError) -> OwnedDescriptor {
         guard let chosen = SocketAddress.local(of: first.raw) else { throw SystemError("bind", nil, .invalidArgument) }
-        let second = try OwnedDescriptor.socket(chosen.family, SocketType.stream | SocketType.nonBlocking)
-        var on: Int32 = 1
-        setsockopt(second.raw, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        let second = try make(chosen, .stream, settings)
         try checkErrno(try chosen.withSockaddr { bind(second.raw, $0, $1) }, "bind")
         return second
     }
 
     /// Removes a socket file at which nobody listens; anything else in the way is EADDRINUSE.
-    private static func removeStale(_ path: String, _ address: SocketAddress) throws(SystemError) {
+    private static func removeStale(
+        _ path: String, _ kind: SocketKind, _ address: SocketAddress
+    ) throws(SystemError) {
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemError("bind", path, .addressInUse) }
-        let client = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream | SocketType.nonBlocking)
+        let client = try OwnedDescriptor.socket(AF_UNIX, kind.type | SocketType.nonBlocking)
         // ECONNREFUSED is the only proof. A full queue is EAGAIN, a missing right EACCES: somebody may be there.
         let result = try address.withSockaddr { connect(client.raw, $0, $1) }
         guard result < 0 && errno == ECONNREFUSED else { throw SystemError("bind", path, .addressInUse) }
@@ -126,20 +168,25 @@ public final class ListeningSocket {
     /// Mode and owner between bind and listen: until it listens nobody can connect, so nobody sees the wrong ones.
     private static func dress(_ address: SocketAddress, _ options: FileOptions) throws(SystemError) -> SocketFile? {
         guard case .unix(let path) = address else { return nil }
-        try checkErrno(chmod(path, options.mode), "set mode of")
-        if options.owner != nil || options.group != nil {
-            try checkErrno(lchown(path, options.owner ?? .max, options.group ?? .max), "set owner of")
-        }
+        try setAccess(path, options)
         return SocketFile(path)
+    }
+
+    static func setAccess(_ path: String, _ options: FileOptions) throws(SystemError) {
+        try checkErrno(chmod(path, options.mode), "set mode of", path)
+        if options.owner != nil || options.group != nil {
+            try checkErrno(lchown(path, options.owner ?? .max, options.group ?? .max), "set owner of", path)
+        }
     }
 
     // MARK: What others may have broken
 
-    /// Whether it accepts connections. False after any sharer called shutdown(2).
+    /// Whether it takes what is sent to it. False after any sharer called shutdown(2).
     public var isListening: Bool {
         // A Unix socket keeps SO_ACCEPTCONN after shutdown(SHUT_RD) and refuses all the same: only poll tells.
         var poll = pollfd(fd: raw, events: Int16(truncatingIfNeeded: EPOLLRDHUP.rawValue), revents: 0)
         if Glibc.poll(&poll, 1, 0) > 0 { return false }
+        guard kind.isConnected else { return true }
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         return getsockopt(raw, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
@@ -151,7 +198,7 @@ public final class ListeningSocket {
     @discardableResult
     public func heal() throws(SystemError) -> Bool {
         switch address {
-        case .inet, .inet6:
+        case .inet, .inet6, .vsock:
             try checkErrno(listen(raw, backlog), "listening on", "\(address)")
             return true
         case .unix, .abstract:
@@ -162,6 +209,8 @@ public final class ListeningSocket {
 
     /// Calls `handler` each time the socket is found broken; `heal` then. Pending connections do not wake the loop.
     public func watchBroken(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        // A datagram socket that was shut down cannot be brought back: its address is taken by itself.
+        guard kind.isConnected else { return }
         // Not readability, so pending connections wake nobody. shutdown(2) shows as EPOLLHUP on TCP, which is always
         // reported, and as EPOLLRDHUP on a Unix socket.
         watch = try loop.addIO(raw, .peerClosed, priority: .probesAndLogs) { [unowned self] _ in
@@ -202,10 +251,12 @@ public final class ListeningSocket {
         cancelWatch()
         if let file, file.isIntact { unlink(file.path) }
         file?.forget()
-        let fresh = try ListeningSocket(address, backlog: backlog, options: options)
+        let fresh = try ListeningSocket(
+            address, kind: kind, backlog: backlog, options: options, settings: settings)
         file = fresh.file
         fresh.file = nil
         descriptor = try fresh.descriptor.duplicate()
+        if let reading { self.reading = try ReadableWatch(of: descriptor, reading.loop, reading.handler) }
     }
 
     /// Removes a Unix socket's path, but only if it is still ours: a successor's is not.
@@ -218,7 +269,7 @@ public final class ListeningSocket {
 
     /// Connections that wait for accept(2), and the limit; nil where the kernel does not say (Unix sockets).
     public var acceptQueue: (waiting: Int, limit: Int)? {
-        guard address.port != nil else { return nil }
+        guard address.port != nil, kind == .stream else { return nil }
         var waiting: UInt32 = 0
         var limit: UInt32 = 0
         guard holdfast_accept_queue(raw, &waiting, &limit) == 0 else { return nil }
@@ -233,46 +284,6 @@ public final class ListeningSocket {
     }
 }
 
-/// The file of a bound Unix socket, with a second hard link beside it, `.NAME.held`.
-///
-/// A bound socket cannot be bound again, but its inode can be linked again for as long as one link is left: so a vanished
-/// path comes back to the same socket, in all processes that share it.
-private final class SocketFile {
-    let path: String
-    private let held: String
-    private let device: UInt64
-    private let inode: UInt64
-
-    init?(_ path: String) {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return nil }
-        self.path = path
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
-        held = (FileTree.parent(of: path) ?? ".") + "/." + FileTree.name(of: path) + ".held"
-        // Best effort: some file systems have no hard links; a vanished path then gets a new socket.
-        unlink(held)
-        link(path, held)
-    }
-
-    var isIntact: Bool { isOurs(path) }
-
-    private func isOurs(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0 && UInt64(status.st_dev) == device && UInt64(status.st_ino) == inode
-    }
-
-    func restore() -> Bool { isOurs(held) && link(held, path) == 0 }
-
-    /// Removes the second link only: whoever holds the socket next makes its own.
-    func forget() { if isOurs(held) { unlink(held) } }
-
-    func remove() {
-        if isOurs(path) { unlink(path) }
-        forget()
-    }
-}
-
 extension ListeningSocket {
     /// What the kernel cuts every backlog to (net.core.somaxconn).
     public static let systemBacklog: Int32 = {
@@ -281,6 +292,9 @@ extension ListeningSocket {
         else { return 4096 }
         return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)) ?? 4096
     }()
+
+    /// O_NONBLOCK, which all who share the socket have in common.
+    public func setNonBlocking(_ on: Bool) throws(SystemError) { try descriptor.setNonBlocking(on) }
 
     /// Another descriptor of the same socket, for a service's standard input.
     public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }

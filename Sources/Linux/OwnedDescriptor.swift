@@ -61,6 +61,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 enum SocketType {
     static let stream = Int32(SOCK_STREAM.rawValue)
     static let datagram = Int32(SOCK_DGRAM.rawValue)
+    static let sequentialPacket = Int32(SOCK_SEQPACKET.rawValue)
     static let closeOnExec = Int32(SOCK_CLOEXEC.rawValue)
     static let nonBlocking = Int32(SOCK_NONBLOCK.rawValue)
 }

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// Where a socket listens.
-public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
+public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible {
     /// IPv4, host in dotted form. Port 0: the kernel chooses.
     case inet(host: String, port: UInt16)
     /// IPv6, host without brackets; `::` takes IPv4 as well, as the kernel's default has it.
@@ -12,8 +12,11 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     case unix(path: String)
     /// A name in the abstract namespace (unix(7)), without the leading NUL.
     case abstract(name: String)
+    /// A virtual machine's socket (vsock(7)); `UInt32.max`: any CID.
+    case vsock(cid: UInt32, port: UInt32)
 
-    /// Reads what `ListenStream=` takes (systemd.socket(5)): `80`, `1.2.3.4:80`, `[::]:80`, `/path`, `@name`.
+    /// Reads what `ListenStream=` takes (systemd.socket(5)): `80`, `1.2.3.4:80`, `[::]:80`, `[fe80::1]:80%eth0`, `/path`, `@name`,
+    /// `vsock::80`.
     public init?(_ text: String) {
         if text.hasPrefix("/") {
             self = .unix(path: text)
@@ -21,32 +24,55 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             self = .abstract(name: String(text.dropFirst()))
         } else if let port = UInt16(text) {
             self = .inet6(host: "::", port: port)
+        } else if text.hasPrefix("vsock:") {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count == 3, let port = UInt32(parts[2]) else { return nil }
+            guard let cid = parts[1].isEmpty ? UInt32.max : UInt32(parts[1]) else { return nil }
+            self = .vsock(cid: cid, port: port)
         } else if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             let rest = text[text.index(after: end)...]
-            guard rest.first == ":", let port = UInt16(rest.dropFirst()) else { return nil }
-            self = .inet6(host: String(text[text.index(after: text.startIndex)..<end]), port: port)
+            let parts = rest.dropFirst().split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+            guard rest.first == ":", let port = UInt16(parts[0]) else { return nil }
+            let zone = parts.count > 1 ? "%" + parts[1] : ""
+            self = .inet6(host: text[text.index(after: text.startIndex)..<end] + zone, port: port)
         } else if let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) {
             self = .inet(host: String(text[..<colon]), port: port)
         } else {
             return nil
         }
-        guard (try? withSockaddr({ _, _ in })) != nil else { return nil }
+        // An interface may come later (FreeBind=): its name is looked up when the address is used.
+        guard (try? withoutZone.withSockaddr({ _, _ in })) != nil else { return nil }
     }
 
     public var description: String {
         switch self {
-        case .inet(let host, let port): "\(host):\(port)"
-        case .inet6(let host, let port): "[\(host)]:\(port)"
-        case .unix(let path): path
-        case .abstract(let name): "@" + name
+        case .inet(let host, let port): return "\(host):\(port)"
+        case .inet6(let host, let port):
+            let (address, zone) = Self.split(host)
+            return "[\(address)]:\(port)" + (zone.map { "%" + $0 } ?? "")
+        case .unix(let path): return path
+        case .abstract(let name): return "@" + name
+        case .vsock(let cid, let port): return "vsock:\(cid == .max ? "" : "\(cid)"):\(port)"
         }
     }
 
+    /// The port of TCP or UDP.
     public var port: UInt16? {
         switch self {
         case .inet(_, let port), .inet6(_, let port): port
-        case .unix, .abstract: nil
+        case .unix, .abstract, .vsock: nil
         }
+    }
+
+    /// `fe80::1%eth0` into address and interface.
+    private static func split(_ host: String) -> (address: String, zone: String?) {
+        let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        return (parts[0], parts.count > 1 ? parts[1] : nil)
+    }
+
+    private var withoutZone: SocketAddress {
+        guard case .inet6(let host, let port) = self else { return self }
+        return .inet6(host: Self.split(host).address, port: port)
     }
 
     /// Where a client on this host reaches it: the wildcard addresses stand for the loopback ones.
@@ -54,7 +80,7 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .inet("0.0.0.0", let port): .inet(host: "127.0.0.1", port: port)
         case .inet6("::", let port): .inet6(host: "::1", port: port)
-        case .inet, .inet6, .unix, .abstract: self
+        case .inet, .inet6, .unix, .abstract, .vsock: self
         }
     }
 
@@ -63,6 +89,7 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         case .inet: AF_INET
         case .inet6: AF_INET6
         case .unix, .abstract: AF_UNIX
+        case .vsock: AF_VSOCK
         }
     }
 
@@ -91,8 +118,13 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             var address = sockaddr_in6()
             address.sin6_family = sa_family_t(AF_INET6)
             address.sin6_port = port.bigEndian
-            guard inet_pton(AF_INET6, host, &address.sin6_addr) == 1 else {
+            let (text, zone) = Self.split(host)
+            guard inet_pton(AF_INET6, text, &address.sin6_addr) == 1 else {
                 throw SystemError("address", host, .invalidArgument)
+            }
+            if let zone {
+                address.sin6_scope_id = UInt32(zone) ?? if_nametoindex(zone)
+                guard address.sin6_scope_id != 0 else { throw SystemError("interface", zone, .noSuchAddressOrDevice) }
             }
             withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in6.self) }
             return socklen_t(MemoryLayout<sockaddr_in6>.size)
@@ -100,6 +132,8 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             return try Self.fill(&storage, unix: Array(path.utf8), path)
         case .abstract(let name):
             return try Self.fill(&storage, unix: [0] + Array(name.utf8), "@" + name)
+        case .vsock(let cid, let port):
+            return socklen_t(holdfast_vsock_address(&storage, cid, port))
         }
     }
 
@@ -140,7 +174,13 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         case AF_INET6:
             let address = withUnsafeBytes(of: &storage) { $0.load(as: sockaddr_in6.self) }
             guard let host = withUnsafeBytes(of: address.sin6_addr, { Self.host(AF_INET6, $0) }) else { return nil }
-            self = .inet6(host: host, port: UInt16(bigEndian: address.sin6_port))
+            var zone = ""
+            if address.sin6_scope_id != 0 {
+                var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+                let found = if_indextoname(address.sin6_scope_id, &name) != nil
+                zone = "%" + (found ? name.text : "\(address.sin6_scope_id)")
+            }
+            self = .inet6(host: host + zone, port: UInt16(bigEndian: address.sin6_port))
         case AF_UNIX:
             guard length > 3 else { return nil }
             let bytes = withUnsafeBytes(of: &storage) { Array($0[2..<min(length, 110)]) }
@@ -149,6 +189,11 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             } else {
                 self = .unix(path: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
             }
+        case AF_VSOCK:
+            var cid: UInt32 = 0
+            var port: UInt32 = 0
+            holdfast_read_vsock_address(&storage, &cid, &port)
+            self = .vsock(cid: cid, port: port)
         default:
             return nil
         }
@@ -158,6 +203,11 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     static func host(_ family: Int32, _ bytes: UnsafeRawBufferPointer) -> String? {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         guard inet_ntop(family, bytes.baseAddress, &text, socklen_t(text.count)) != nil else { return nil }
-        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return text.text
     }
+}
+
+extension [CChar] {
+    /// Up to the NUL.
+    fileprivate var text: String { String(decoding: prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) }
 }

@@ -24,6 +24,15 @@ public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringCon
         self.init(call, subject, Errno(rawValue: Glibc.errno))
     }
 
+    /// What a failed step was part of. A step that names what it was about (an option, an interface) is kept beside it.
+    init(_ call: String, _ subject: String, _ step: SystemError) {
+        guard step.call.hasSuffix("=") else {
+            self.init(call, subject, step.errno)
+            return
+        }
+        self.init(call, "\(subject): \(step.call)\(step.subject ?? "")", step.errno)
+    }
+
     /// The error in a negated errno, as sd-event and CSpawn return it.
     init(_ call: String, _ subject: String? = nil, negated: Int32) {
         self.init(call, subject, Errno(rawValue: -negated))

@@ -3,23 +3,69 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// One listening socket that the supervisor keeps open, and how it is passed on. Closed when its last user lets go of it:
-/// the table of shared sockets, or the generations that it belongs to.
+/// One listening socket (or FIFO, …) that the supervisor keeps open, and how it is passed on. Closed when its last user lets
+/// go of it: the table of shared sockets, or the generations that it belongs to.
 final class HeldSocket {
-    let unit: SocketUnit
-    let socket: ListeningSocket
+    /// As it was written when the socket was opened or last updated.
+    private(set) var unit: SocketUnit
+    let endpoint: HeldEndpoint
     /// nil for scope `shared`.
     let owner: GenerationID?
 
-    init(unit: SocketUnit, socket: ListeningSocket, owner: GenerationID?) {
+    init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?) {
         self.unit = unit
-        self.socket = socket
+        self.endpoint = endpoint
         self.owner = owner
     }
 
     deinit {
         // A generation's own path goes with it; a shared one stays unless the unit says otherwise, as under systemd.
-        if owner != nil || unit.removeOnStop { socket.unlinkPath() }
+        if owner != nil || unit.removeOnStop {
+            if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
+            endpoint.unlinkPath()
+        }
+    }
+
+    /// Where it listens; nil for a FIFO and others without address.
+    var address: SocketAddress? {
+        if case .socket(let socket) = endpoint { socket.address } else { nil }
+    }
+
+    /// What `Symlinks=` lead to.
+    private var linkTarget: String? {
+        switch endpoint.target {
+        case .socket(.unix(let path), _), .file(.fifo(let path)): path
+        case .socket, .file: nil
+        }
+    }
+
+    /// `Symlinks=`; what cannot be made is told and gone on without, as under systemd.
+    func link() -> [SystemError] {
+        guard let path = linkTarget, owner == nil else { return [] }
+        var problems: [SystemError] = []
+        for link in unit.options.symlinks {
+            do throws(SystemError) {
+                try SocketLinks.make(
+                    link, to: path, directoryMode: mode_t(unit.options.directoryMode), replacing: unit.removeOnStop)
+            } catch {
+                problems.append(error)
+            }
+        }
+        return problems
+    }
+
+    /// Takes over what the unit says now, as far as it can be set on what is open. Returns what cannot.
+    func update(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) -> [String] {
+        let before = Linux.SocketOptions(self.unit.options)
+        self.unit = unit
+        let settings = Linux.SocketOptions(unit.options)
+        switch endpoint {
+        case .socket(let socket):
+            return socket.update(settings: settings, options: file, backlog: Int32(clamping: unit.backlog))
+        case .file(let held):
+            held.update(options: settings, previous: before, sizes: .init(unit.options))
+            return held.file == file ? [] : ["SocketMode=, SocketUser=, SocketGroup="]
+        }
     }
 
     /// `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other characters `_`, without suffix and instance.
@@ -63,12 +109,12 @@ final class HeldSockets {
         // A template with X-Scope=shared has one socket for all of its releases: app@v1.socket's is app@v2.socket's.
         let present = (shared[unit.name.description] ?? []) + siblings(of: unit)
         var sockets: [HeldSocket] = []
-        for entry in unit.listenStream {
-            let address = try address(of: entry, in: unit)
-            if let held = present.first(where: { $0.socket.requested == address }) {
+        for entry in unit.listen {
+            let target = try target(of: entry, in: unit)
+            if let held = present.first(where: { $0.endpoint.target == target }) {
                 sockets.append(held)
             } else {
-                sockets.append(try open(unit, entry, address, owner: nil))
+                sockets.append(try open(unit, entry, target, owner: nil))
             }
         }
         return sockets
@@ -98,69 +144,71 @@ final class HeldSockets {
     /// Opens the sockets of a generation, each at an address of its own.
     func open(_ unit: SocketUnit, for generation: GenerationID) throws(PreparationError) -> [HeldSocket] {
         var sockets: [HeldSocket] = []
-        for entry in unit.listenStream {
-            let address = unique(try address(of: entry, in: unit), generation.number)
-            sockets.append(try open(unit, entry, address, owner: generation))
+        for entry in unit.listen {
+            let target = try target(of: entry, in: unit).unique(generation.number)
+            sockets.append(try open(unit, entry, target, owner: generation))
         }
         return sockets
     }
 
-    /// Two generations of one release may live at once: the number is appended to a path or name; a port must be 0.
-    private func unique(_ address: SocketAddress, _ number: Int) -> SocketAddress {
-        switch address {
-        case .unix(let path): .unix(path: "\(path).\(number)")
-        case .abstract(let name): .abstract(name: "\(name).\(number)")
-        case .inet, .inet6: address
+    private func target(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> HeldEndpoint.Target {
+        do throws(PreparationText) {
+            return try HeldEndpoint.Target(entry.target, unit.options)
+        } catch {
+            throw PreparationError(unit: unit.name.description, text: "\(entry.location): \(error.text)")
         }
-    }
-
-    private func address(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> SocketAddress {
-        guard let address = SocketAddress("\(entry.address)") else {
-            let text = "\(entry.location): listening on \(entry.address): not an address of this host's kind"
-            throw PreparationError(unit: unit.name.description, text: text)
-        }
-        return address
     }
 
     private func open(
-        _ unit: SocketUnit, _ entry: ListenEntry, _ address: SocketAddress, owner: GenerationID?
+        _ unit: SocketUnit, _ entry: ListenEntry, _ target: HeldEndpoint.Target, owner: GenerationID?
     ) throws(PreparationError) -> HeldSocket {
         let name = unit.name.description
-        let options = try fileOptions(unit)
+        let file = try fileOptions(unit)
         do throws(SystemError) {
-            let backlog = Int32(clamping: unit.backlog)
-            let held = HeldSocket(
-                unit: unit, socket: try ListeningSocket(address, backlog: backlog, options: options), owner: owner)
+            let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file), owner: owner)
             try watch(held)
+            for problem in held.endpoint.problems + held.link() { noticed(held, "\(problem); goes on without") }
             return held
         } catch {
             var text = "\(entry.location): \(error)"
-            if owner != nil, error.errno == .addressInUse, address.port != nil {
+            if owner != nil, error.errno == .addressInUse, target.hasPort {
                 text += " (every generation opens this socket; with port 0 each gets a port of its own)"
             }
             throw PreparationError(unit: name, text: text)
         }
     }
 
+    private static func open(
+        _ target: HeldEndpoint.Target, _ unit: SocketUnit, _ file: ListeningSocket.FileOptions
+    ) throws(SystemError) -> HeldEndpoint {
+        let settings = Linux.SocketOptions(unit.options)
+        switch target {
+        case .socket(let address, let kind):
+            return .socket(
+                try ListeningSocket(
+                    address, kind: kind, backlog: Int32(clamping: unit.backlog), options: file, settings: settings))
+        case .file(let target):
+            return .file(try HeldFile(target, file: file, options: settings, sizes: .init(unit.options)))
+        }
+    }
+
     private func fileOptions(_ unit: SocketUnit) throws(PreparationError) -> ListeningSocket.FileOptions {
-        var options = ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
         do throws(UnknownAccount) {
-            if let user = unit.socketUser { options.owner = try Accounts.user(user).uid }
-            if let group = unit.socketGroup { options.group = try Accounts.group(group) }
+            return try ListeningSocket.FileOptions(unit)
         } catch {
             throw PreparationError(unit: unit.name.description, text: "SocketUser= or SocketGroup=: \(error)")
         }
-        return options
     }
 
     // MARK: - What sharers do to a socket
 
     /// `shutdown()` by any sharer refuses connections for all; the holder notices and listens again.
     private func watch(_ held: HeldSocket) throws(SystemError) {
-        try held.socket.watchBroken(loop: loop) { [unowned self, weak held] in
-            guard let held else { return }
+        guard case .socket(let socket) = held.endpoint else { return }
+        try socket.watchBroken(loop: loop) { [unowned self, weak held] in
+            guard let held, case .socket(let socket) = held.endpoint else { return }
             do throws(SystemError) {
-                let served = try held.socket.heal()
+                let served = try socket.heal()
                 noticed(
                     held,
                     served
@@ -180,8 +228,9 @@ final class HeldSockets {
     }
 
     private func restorePath(_ held: HeldSocket) {
+        guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
-            switch try held.socket.restorePath() {
+            switch try socket.restorePath() {
             case .intact: break
             case .restored: noticed(held, "its path was removed; it is back")
             case .replaced:

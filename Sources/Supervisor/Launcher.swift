@@ -146,8 +146,8 @@ struct Launcher {
         environment["GENERATION_DIRECTORY"] = generation.directory
         if let release = instance.definition.unit.name.instance { environment["RELEASE"] = release }
         for unit in instance.definition.upstreams {
-            guard let held = generation.sockets[unit.name.description]?.first else { continue }
-            environment["UPSTREAM_" + HeldSocket.variable(unit.name.description)] = "\(held.socket.address.loopback)"
+            guard let address = generation.sockets[unit.name.description]?.first?.address else { continue }
+            environment["UPSTREAM_" + HeldSocket.variable(unit.name.description)] = "\(address.loopback)"
         }
     }
 
@@ -170,7 +170,7 @@ struct Launcher {
             let count = seen[name] ?? 1
             environment[count == 1 ? name : "\(name)_\(count)"] = "\(3 + index)"
         }
-        return sockets.map(\.held.socket.raw)
+        return sockets.map(\.held.endpoint.raw)
     }
 
     private func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {

@@ -110,7 +110,7 @@ extension Supervisor {
     /// Nothing waits to be accepted; also if the kernel does not tell, as for Unix sockets.
     private func hasAcceptedAll(_ endpoint: ProbeEndpoint, _ id: GenerationID) -> Bool {
         guard let generation = generations[id], let held = heldSocket(endpoint, generation) else { return true }
-        return held.socket.acceptQueue?.waiting ?? 0 == 0
+        return held.endpoint.acceptQueue?.waiting ?? 0 == 0
     }
 
     private func heldSocket(_ endpoint: ProbeEndpoint, _ generation: GenerationResources) -> HeldSocket? {
@@ -120,7 +120,7 @@ extension Supervisor {
 
     private func address(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> SocketAddress? {
         switch endpoint {
-        case .socket: heldSocket(endpoint, generation)?.socket.address.loopback
+        case .socket: heldSocket(endpoint, generation)?.address?.loopback
         case .unix(let path): .unix(path: path)
         case .tcp("localhost", let port): .inet(host: "127.0.0.1", port: port)
         case .tcp(let host, let port): SocketAddress(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")

@@ -53,7 +53,7 @@ extension Supervisor {
         guard let held = units.lazy.flatMap({ generation.sockets[$0.name.description] ?? [] }).first else {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
         }
-        return try held.socket.duplicate()
+        return try held.endpoint.duplicate()
     }
 
     private func openLog(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> OwnedDescriptor {

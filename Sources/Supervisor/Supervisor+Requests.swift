@@ -104,7 +104,7 @@ extension Supervisor {
             handle(.command(.start(planned.plan), request))
         case .socket(let socket):
             try openShared(socket)
-            let address = socket.listenStream.map { "\($0.address)" }.joined(separator: ", ")
+            let address = socket.listen.map { "\($0.target)" }.joined(separator: ", ")
             control?.reply(
                 call,
                 Reply(

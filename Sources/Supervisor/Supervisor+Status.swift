@@ -49,7 +49,7 @@ extension Supervisor {
             let generation = generations[running.generation]
         else { return nil }
         let addresses = running.definition.sockets
-            .flatMap { generation.sockets[$0.name.description] ?? [] }.map(\.socket.address)
+            .flatMap { generation.sockets[$0.name.description] ?? [] }.compactMap(\.address)
         guard !addresses.isEmpty else { return nil }
         return try? Connections.held(by: tree.members(), on: addresses).count
     }
@@ -159,11 +159,11 @@ extension Supervisor {
         }
         let all = list.map { held, holders in
             SocketStatus(
-                unit: held.unit.name.description, address: "\(held.socket.address)",
+                unit: held.unit.name.description, address: held.endpoint.text,
                 scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
-                descriptorName: held.unit.fileDescriptorName, listening: held.socket.isListening,
-                backlog: held.socket.acceptQueue?.limit ?? Int(min(held.socket.backlog, ListeningSocket.systemBacklog)),
-                queued: held.socket.acceptQueue?.waiting, holders: holders)
+                descriptorName: held.unit.fileDescriptorName, listening: held.endpoint.isListening,
+                backlog: held.endpoint.backlog,
+                queued: held.endpoint.acceptQueue?.waiting, holders: holders)
         }
         return SocketsReply(
             sockets: all.sorted {

@@ -114,7 +114,7 @@ public actor Supervisor {
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
         sockets = HeldSockets(loop: loop) { [unowned self] held, text in
-            logger.warning("\(held.unit.name): \(held.socket.address): \(text)")
+            logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
         }
         try children.adoptOrphans()
         notifySocket = try NotifySocket(path: configuration.notifySocket, loop: loop) { [unowned self] datagram in

@@ -102,6 +102,8 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     case unix(String)
     /// The name without the `@`.
     case abstract(String)
+    /// `vsock:2:1234`; nil for any CID.
+    case vsock(cid: UInt32?, port: UInt32)
 
     public var description: String {
         switch self {
@@ -110,6 +112,7 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         case .port(let port): "\(port)"
         case .unix(let path): path
         case .abstract(let name): "@" + name
+        case .vsock(let cid, let port): "vsock:\(cid.map { "\($0)" } ?? ""):\(port)"
         }
     }
 
@@ -134,13 +137,21 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         default: break
         }
         if !text.isEmpty, text.utf8.allSatisfy(Ascii.isDigit) { return .port(try port(text[...], of: text)) }
-        if text.hasPrefix("vsock:") {
-            throw ValueError("vsock addresses are not supported yet", code: .unsupportedValue)
-        }
+        if text.hasPrefix("vsock:") { return try vsock(text) }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), let address = IPv4Address(text[..<colon]) else {
             throw ValueError("expected an address such as \"0.0.0.0:80\", \"[::1]:80\", \"80\", \"/path\" or \"@name\"")
         }
         return .ipv4(address, port: try port(text[text.utf8.index(after: colon)...], of: text))
+    }
+
+    private static func vsock(_ text: String) throws(ValueError) -> ListenAddress {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, let port = UInt32(parts[2]) else {
+            throw ValueError("expected an address such as \"vsock:2:1234\" or \"vsock::1234\"")
+        }
+        if parts[1].isEmpty { return .vsock(cid: nil, port: port) }
+        guard let cid = UInt32(parts[1]) else { throw ValueError("expected the number of a CID after \"vsock:\"") }
+        return .vsock(cid: cid, port: port)
     }
 
     private static func ipv6(_ text: String) throws(ValueError) -> ListenAddress {

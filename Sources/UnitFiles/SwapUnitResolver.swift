@@ -249,7 +249,11 @@ public final class SwapUnitResolver {
         if let sibling = service.name.sibling(.socket), loader.exists(sibling) {
             let unit = load(sibling)
             // A socket that is for another service is not this one's, whatever its name (systemd.socket(5), Service=).
-            if unit.socket.map({ $0.service == nil || $0.service?.name == service.name }) ?? !isMasked(unit) {
+            // Nor is one with Accept=yes anybody's: instances get connections, not the socket.
+            let isOurs = unit.socket.map {
+                !$0.acceptsItself && ($0.service == nil || $0.service?.name == service.name)
+            }
+            if isOurs ?? !isMasked(unit) {
                 references.append(
                     UnitReference(sibling, at: SourceLocation(file: loader.fragmentPath(of: sibling) ?? "")))
             }

@@ -100,7 +100,7 @@ extension UnitBuilder {
         if service.type == .notify, service.notifyAccess == .none { service.notifyAccess = .main }
     }
 
-    private mutating func commands(_ assignment: Assignment) -> [ExecCommand] {
+    mutating func commands(_ assignment: Assignment) -> [ExecCommand] {
         do {
             let reader = try ExecCommandReader(assignment, expander)
             warnAboutEscapes(assignment, reader.unknownEscapes)

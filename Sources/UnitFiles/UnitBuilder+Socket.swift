@@ -3,12 +3,9 @@
 extension UnitBuilder {
     mutating func apply(_ directive: SocketDirective, _ assignment: Assignment) {
         switch directive {
-        case .listenStream:
-            if assignment.value.isEmpty {
-                socket.listenStream = []
-            } else if let address = expanded(assignment, .fatal, ListenAddress.parse) {
-                socket.listenStream.append(ListenEntry(address, at: assignment.valueLocation))
-            }
+        case .listenStream, .listenDatagram, .listenSequentialPacket, .listenFIFO, .listenSpecial, .listenNetlink,
+            .listenMessageQueue:
+            listen(directive, assignment)
         case .backlog:
             if let backlog = number(assignment, .ignored, in: UInt32.min...UInt32.max) { socket.backlog = backlog }
         case .fileDescriptorName:
@@ -20,33 +17,103 @@ extension UnitBuilder {
         case .socketMode: if let mode = value(assignment, .fatal, Value.mode) { socket.socketMode = mode }
         case .socketUser: socket.socketUser = account(assignment, socket.socketUser)
         case .socketGroup: socket.socketGroup = account(assignment, socket.socketGroup)
-        case .service:
-            let names = names(assignment, kinds: [.service], instantiate: true, .fatal)
-            if names.count > 1 {
-                reject(assignment, ValueError("expected the name of one service"), .fatal)
-            } else {
-                socket.service = names.first
-            }
         case .removeOnStop:
             if let remove = value(assignment, .ignored, Value.boolean) { socket.removeOnStop = remove }
-        case .accept:
-            if value(assignment, .fatal, Value.boolean) == true {
-                let error = ValueError("\"yes\" is not supported yet", code: .unsupportedValue)
-                reject(assignment, error, .fatal)
-            }
         case .scope:
             if assignment.value.isEmpty {
                 socket.explicitScope = nil
             } else if let scope = choice(assignment, .fatal, of: SocketScope.self) {
                 socket.explicitScope = scope
             }
+        case .bindIPv6Only, .bindToDevice, .freeBind, .transparent, .broadcast, .reusePort, .mark, .priority,
+            .timestamping, .passCredentials, .passSecurity, .passPacketInfo, .receiveBuffer, .sendBuffer, .ipTOS,
+            .ipTTL, .socketProtocol:
+            applySocketOption(directive, assignment)
+        case .keepAlive, .keepAliveTimeSec, .keepAliveIntervalSec, .keepAliveProbes, .noDelay, .deferAcceptSec,
+            .tcpCongestion:
+            applyTCPOption(directive, assignment)
+        case .pipeSize, .messageQueueMaxMessages, .messageQueueMessageSize, .symlinks, .directoryMode, .writable:
+            applyFileOption(directive, assignment)
+        case .service, .accept, .maxConnections, .maxConnectionsPerSource, .flushPending, .triggerLimitIntervalSec,
+            .triggerLimitBurst, .pollLimitIntervalSec, .pollLimitBurst, .idleStopSec:
+            applyActivation(directive, assignment)
+        case .execStartPre, .execStartPost, .execStopPre, .execStopPost, .timeoutSec:
+            applySocketCommand(directive, assignment)
         }
+    }
+
+    /// An empty assignment to any of them resets all of them, whatever their kind (systemd.socket(5)).
+    private mutating func listen(_ directive: SocketDirective, _ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            socket.listen = []
+            return
+        }
+        let target = expanded(assignment, .fatal) { (text) throws(ValueError) -> ListenTarget? in
+            switch directive {
+            case .listenStream: return .stream(try ListenAddress.parse(text))
+            case .listenDatagram: return .datagram(try ListenAddress.parse(text))
+            case .listenSequentialPacket:
+                let address = try ListenAddress.parse(text)
+                switch address {
+                case .unix, .abstract: return .sequentialPacket(address)
+                case .ipv4, .ipv6, .port, .vsock:
+                    throw ValueError("only Unix sockets know sequential packets; expected \"/path\" or \"@name\"")
+                }
+            case .listenFIFO: return .fifo(try Value.absolutePath(text))
+            case .listenSpecial: return .special(try Value.absolutePath(text))
+            case .listenNetlink: return .netlink(try NetlinkTarget.parse(text))
+            case .listenMessageQueue: return .messageQueue(try Self.messageQueueName(text))
+            default: return nil
+            }
+        }
+        if let target, let target { socket.listen.append(ListenEntry(target, at: assignment.valueLocation)) }
+    }
+
+    /// mq_overview(7): a slash and up to 254 characters, none of which is a slash.
+    private static func messageQueueName(_ text: String) throws(ValueError) -> String {
+        let name = text.utf8.dropFirst()
+        guard text.utf8.first == UInt8(ascii: "/"), (1...254).contains(name.count),
+            !name.contains(UInt8(ascii: "/")), !Ascii.hasControlCharacter(text)
+        else { throw ValueError("expected the name of a message queue such as \"/queue\", not \"\(text)\"") }
+        return text
     }
 
     /// What only shows once all files are applied.
     mutating func finishSocket() {
-        if socket.listenStream.isEmpty {
-            missing("ListenStream", "the socket has no ListenStream=, it would listen nowhere")
+        if socket.listen.isEmpty {
+            missing("ListenStream", "the socket has no Listen…=, it would listen nowhere")
+        }
+        let options = socket.options
+        if !options.symlinks.isEmpty, socket.listen.count(where: { $0.target.path != nil }) != 1 {
+            refuse("Symlinks", "needs exactly one Unix socket or FIFO with a path, which it links to")
+        }
+        if (options.messageQueueMaxMessages == nil) != (options.messageQueueMessageSize == nil) {
+            refuse(
+                "MessageQueueMaxMessages",
+                "and MessageQueueMessageSize= only count together; one of the two is missing")
+        }
+        if socket.acceptsItself, socket.listen.contains(where: { !$0.target.isConnected }) {
+            refuse("Accept", "\"yes\" cannot be had for connections and packets in one unit; split it")
+        }
+        if socket.activation.accept, socket.service != nil, socket.acceptsItself {
+            refuse("Service", "has no place with Accept=yes: each connection gets an instance of \(acceptTemplate)")
+        }
+        if socket.activation.idleStop != nil, !socket.listen.contains(where: { $0.target.isConnected }) {
+            refuse("X-IdleStopSec", "needs connections to count, and this socket has none")
         }
     }
+
+    private var acceptTemplate: String { name.connectionTemplate?.description ?? "its template" }
+
+    /// A unit that contradicts itself.
+    private mutating func refuse(_ directive: String, _ message: String) {
+        isUsable = false
+        let location = sectionLocation
+        report(Diagnostic(.error, .invalidValue, at: location, directive: directive, "\(directive)= \(message)"))
+    }
+}
+
+extension UnitName {
+    /// The template of which `Accept=yes` makes an instance for each connection: `echo@.service` for `echo.socket`.
+    var connectionTemplate: UnitName? { try? UnitName(prefix + "@.service") }
 }

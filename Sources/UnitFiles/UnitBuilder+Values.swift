@@ -5,7 +5,7 @@ extension UnitBuilder {
     mutating func reject(_ assignment: Assignment, _ error: ValueError, _ policy: Policy) {
         if policy == .fatal {
             isUsable = false
-            if assignment.key == "ExecStart" || assignment.key == "ListenStream" { hasRefusedEssential = true }
+            if assignment.key == "ExecStart" || assignment.key.hasPrefix("Listen") { hasRefusedEssential = true }
         }
         report(
             Diagnostic(

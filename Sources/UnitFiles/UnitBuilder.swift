@@ -111,6 +111,9 @@ struct UnitBuilder {
         return references.filter { seen.insert($0.name).inserted }
     }
 
+    /// Where to point when no line is to blame.
+    var sectionLocation: SourceLocation { ownSection ?? firstFile }
+
     /// Reports that the unit lacks something.
     mutating func missing(_ directive: String, _ message: String) {
         isUsable = false

@@ -93,17 +93,6 @@ public enum SocketScope: String, Sendable, CaseIterable {
     case generation
 }
 
-/// One `ListenStream=`.
-public struct ListenEntry: Sendable, Hashable {
-    public var address: ListenAddress
-    public var location: SourceLocation
-
-    public init(_ address: ListenAddress, at location: SourceLocation = SourceLocation(file: "")) {
-        self.address = address
-        self.location = location
-    }
-}
-
 /// A `.socket` (systemd.socket(5)).
 public struct SocketUnit: UnitDefinition {
     public var name: UnitName
@@ -112,7 +101,10 @@ public struct SocketUnit: UnitDefinition {
     public var swap: SwapSection?
     public var origin = UnitOrigin()
 
-    public var listenStream: [ListenEntry] = []
+    /// Every `Listen…=`, in the order of the descriptors.
+    public var listen: [ListenEntry] = []
+    public var options = SocketOptions()
+    public var activation = SocketActivationSettings()
     /// Capped by the kernel's somaxconn; the default lets that limit alone count.
     public var backlog = UInt32.max
     /// `FileDescriptorName=`; nil if unset.
@@ -134,8 +126,14 @@ public struct SocketUnit: UnitDefinition {
     /// By default sockets of a template belong to one generation, others to all.
     public var scope: SocketScope { explicitScope ?? (name.template == nil ? .shared : .generation) }
 
-    /// The service that it is for: `Service=`, else the one of the same name.
-    public var serviceName: UnitName? { service?.name ?? name.sibling(.service) }
+    /// The service that it is for: `Service=`, else the one of the same name; with `Accept=yes` the template of that name, of
+    /// which each connection gets an instance.
+    public var serviceName: UnitName? {
+        acceptsItself ? name.connectionTemplate : service?.name ?? name.sibling(.service)
+    }
+
+    /// Connections are accepted here, each for an instance of its own. `Accept=` is ignored where there are no connections.
+    public var acceptsItself: Bool { activation.accept && listen.contains(where: \.target.isConnected) }
 }
 
 /// Any unit. Indirect: a service has a kilobyte, and most places only pass it on.

@@ -88,7 +88,7 @@ public struct Verifier {
         var diagnostics: [Diagnostic] = []
         var shared: [ListenAddress: UnitName] = [:]
         for socket in definition.sockets where socket.scope == .shared {
-            for entry in socket.listenStream { shared[entry.address] = socket.name }
+            for case .stream(let address) in socket.listen.map(\.target) { shared[address] = socket.name }
         }
         for service in definition.services {
             if let probe = service.swap?.readyProbe, let endpoint = probe.endpoint,
@@ -135,7 +135,7 @@ public struct Verifier {
                 case .port(let own): own == port
                 case .ipv4(let ip, let own): own == port && (ip.bits == 0 || ip.description == host)
                 case .ipv6(let ip, let own, interface: _): own == port && (ip == .any || ip.description == host)
-                case .unix, .abstract: false
+                case .unix, .abstract, .vsock: false
                 }
             }?.value
         }
@@ -143,27 +143,34 @@ public struct Verifier {
 
     /// Two sockets at one address: the second could never be opened.
     private func duplicateAddresses() -> [Diagnostic] {
-        var owners: [ListenAddress: ListenEntry] = [:]
+        var owners: [ListenTarget: ListenEntry] = [:]
         var diagnostics: [Diagnostic] = []
         for name in resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
-            for entry in resolver.load(name).socket?.listenStream ?? [] where !Self.isChosenByKernel(entry.address) {
-                if let other = owners[entry.address] {
+            guard let socket = resolver.load(name).socket, !socket.options.reusePort else { continue }
+            for entry in socket.listen where Self.isExclusive(entry.target) {
+                if let other = owners[entry.target] {
                     diagnostics.append(
                         Diagnostic(
-                            .error, .duplicateAddress, at: entry.location, directive: "ListenStream",
-                            "\(entry.address) is also listened on by \(other.location)"))
+                            .error, .duplicateAddress, at: entry.location,
+                            "\(entry.target) is also listened on by \(other.location)"))
                 } else {
-                    owners[entry.address] = entry
+                    owners[entry.target] = entry
                 }
             }
         }
         return diagnostics
     }
 
-    private static func isChosenByKernel(_ address: ListenAddress) -> Bool {
-        switch address {
-        case .ipv4(_, let port), .ipv6(_, let port, interface: _), .port(let port): port == 0
-        case .unix, .abstract: false
+    /// Only one can have it. Every netlink socket gets a copy of each message.
+    private static func isExclusive(_ target: ListenTarget) -> Bool {
+        switch target {
+        case .stream(let address), .datagram(let address), .sequentialPacket(let address):
+            switch address {
+            case .ipv4(_, let port), .ipv6(_, let port, interface: _), .port(let port): port != 0
+            case .unix, .abstract, .vsock: true
+            }
+        case .fifo, .messageQueue: true
+        case .special, .netlink: false
         }
     }
 }
@@ -171,10 +178,12 @@ public struct Verifier {
 extension SocketUnit {
     /// For TCP the kernel tells whether a connection has been accepted; for Unix sockets it does not.
     fileprivate var listensOnUnixOnly: Bool {
-        listenStream.allSatisfy { entry in
-            switch entry.address {
-            case .unix, .abstract: true
-            case .ipv4, .ipv6, .port: false
+        listen.allSatisfy { entry in
+            switch entry.target {
+            case .stream(.ipv4), .stream(.ipv6), .stream(.port), .stream(.vsock): false
+            case .stream(.unix), .stream(.abstract), .datagram, .sequentialPacket, .fifo, .special, .netlink,
+                .messageQueue:
+                true
             }
         }
     }

@@ -28,10 +28,10 @@ struct UnitTests {
         #expect(app.swap?.readyProbe?.method == .http(.socket(try name("app@v2.socket")), path: "/healthz"))
         let http = try #require(all.load(try name("http.socket")).socket)
         #expect(http.scope == .shared && http.backlog == 4096 && http.fileDescriptorName == "http")
-        #expect(http.listenStream.map(\.address.description) == ["0.0.0.0:80"])
+        #expect(http.listen.map(\.target.description) == ["0.0.0.0:80"])
         let own = try #require(all.load(try name("app@v2.socket")).socket)
         #expect(
-            own.scope == .generation && own.listenStream.map(\.address) == [.unix("/run/site/app-v2.sock")])
+            own.scope == .generation && own.listen.map(\.target) == [.stream(.unix("/run/site/app-v2.sock"))])
         let target = try #require(all.load(try name("site@v2.target")).target)
         #expect(target.swap?.soak == .seconds(5) && target.swap?.strategy == nil)
         #expect(target.sources == [UnitSource(path: "/etc/holdfast/units/site@.target", text: Site.target)])
@@ -163,7 +163,7 @@ struct UnitTests {
             """)
         #expect(loaded.diagnostics == [])
         let socket = try #require(loaded.socket)
-        #expect(socket.listenStream.map(\.address.description) == ["[::1]:0", "@a"])
+        #expect(socket.listen.map(\.target.description) == ["[::1]:0", "@a"])
         #expect(socket.backlog == 7 && socket.fileDescriptorName == "web" && socket.socketMode == 0o600)
         #expect(socket.socketUser == "www" && socket.socketGroup == "www" && socket.removeOnStop)
         #expect(socket.service?.name.description == "b@x.service" && socket.scope == .shared)
@@ -298,9 +298,9 @@ struct UnitTests {
         #expect(codes(service.diagnostics) == [.missingDirective] && service.unit == nil)
         #expect(service.diagnostics.first?.location.line == 3)
         #expect(codes(try load("a.socket", "[Socket]\nBacklog=1").diagnostics) == [.missingDirective])
-        let half = try load("a.socket", "[Socket]\nListenStream=80\nListenDatagram=80")
+        let half = try load("a.socket", "[Socket]\nListenStream=80\nListenUSBFunction=/run/f")
         #expect(codes(half.diagnostics) == [.unsupportedDirective] && half.unit == nil)
-        #expect(codes(try load("a.socket", "[Socket]\nListenStream=80\nAccept=yes").diagnostics) == [.unsupportedValue])
+        #expect(codes(try load("a.socket", "[Socket]\nListenStream=80\nAccept=maybe").diagnostics) == [.invalidValue])
     }
 
     @Test("a diagnostic reads as path:line:column: severity: message")

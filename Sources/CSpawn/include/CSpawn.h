@@ -147,6 +147,31 @@ int holdfast_accept(int fd);
 /* (macro) struct ucred is hidden behind _GNU_SOURCE. Who is at the other end of a connected Unix socket (SO_PEERCRED). */
 int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 
+/* (macro) struct sockaddr_nl needs linux/netlink.h. A bound netlink socket that does not block; `groups` as nl_groups. */
+int holdfast_netlink(int family, uint32_t groups);
+
+/* (nocall) mq_open has `...`. `messages` and `size` 0: the system's defaults. */
+int holdfast_message_queue(const char *name, int flags, mode_t mode, long messages, long size);
+
+/* (macro) struct sockaddr_vm needs linux/vm_sockets.h. Writes the address, returns its length. */
+int holdfast_vsock_address(struct sockaddr_storage *out, uint32_t cid, uint32_t port);
+int holdfast_read_vsock_address(const struct sockaddr_storage *from, uint32_t *cid, uint32_t *port);
+
+/* (nocall) fcntl has `...`; F_SETPIPE_SZ. Returns the size that the pipe has now. */
+int holdfast_set_pipe_size(int fd, int size);
+
+/* (macro) BPF_STMT and BPF_JUMP are macros. Lets a listening TCP socket ignore new connections, or take them again: clients
+ * send their SYN again until it does. Connections that exist or are queued are not touched. */
+int holdfast_hold_back(int fd, int on);
+
+/* (macro) MSG_DONTWAIT and MSG_TRUNC are an enum behind macros. Throws one datagram, or what a pipe has, away; 0 at the end
+ * of a pipe, -EAGAIN when nothing is left. */
+int holdfast_discard(int fd);
+/* (nocall) mqueue.h is not imported. Throws one message away; -EAGAIN when nothing is left. */
+int holdfast_discard_message(int queue);
+/* (nocall) mqueue.h is not imported. */
+int holdfast_remove_message_queue(const char *name);
+
 /* (nocall) strerrordesc_np is hidden behind _GNU_SOURCE. NULL for a number that is no errno; static, never freed. */
 const char *holdfast_error_text(int error);
 

@@ -1,0 +1,182 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// What a socket unit can hold beside sockets with an address: a FIFO, a special file, a POSIX message queue, a netlink socket.
+/// Something is there to read, or not; nobody connects to it.
+public final class HeldFile {
+    public enum Target: Hashable, Sendable, Codable, CustomStringConvertible {
+        case fifo(path: String)
+        /// A character device, or a file of /proc or /sys.
+        case special(path: String, writable: Bool)
+        /// Of POSIX (mq_overview(7)), its name with the slash.
+        case messageQueue(name: String)
+        /// The number of the family, and the bits of nl_groups.
+        case netlink(family: Int32, groups: UInt32)
+
+        public var description: String {
+            switch self {
+            case .fifo(let path), .special(let path, writable: _): path
+            case .messageQueue(let name): name
+            case .netlink(let family, let groups): "netlink:\(family):\(groups)"
+            }
+        }
+    }
+
+    /// What only some kinds have.
+    public struct Sizes: Equatable, Sendable {
+        /// Of a FIFO's buffer, bytes.
+        public var pipe: Int32?
+        /// Of a message queue that does not exist yet.
+        public var messages: Int?
+        public var messageSize: Int?
+        public init(pipe: Int32? = nil, messages: Int? = nil, messageSize: Int? = nil) {
+            self.pipe = pipe
+            self.messages = messages
+            self.messageSize = messageSize
+        }
+    }
+
+    public let target: Target
+    public let file: ListeningSocket.FileOptions
+    /// Settings that the kernel refused: told, and gone on without.
+    public private(set) var problems: [SystemError] = []
+    private let descriptor: OwnedDescriptor
+    private var watch: IOSource?
+
+    /// The number to put into a `SpawnPlan`.
+    public var raw: Int32 { descriptor.raw }
+
+    /// Opens it, and makes a FIFO or a message queue that is not there. Throws `listening on /run/x: File exists`.
+    public init(
+        _ target: Target, file: ListeningSocket.FileOptions = .init(), options: SocketOptions = SocketOptions(),
+        sizes: Sizes = Sizes()
+    ) throws(SystemError) {
+        self.target = target
+        self.file = file
+        do throws(SystemError) {
+            descriptor = try Self.open(target, file, sizes)
+        } catch {
+            throw SystemError("listening on", "\(target)", error.errno)
+        }
+        update(options: options, previous: SocketOptions(), sizes: sizes)
+    }
+
+    /// Takes one that somebody else opened.
+    public init(
+        adopting opened: consuming OwnedDescriptor, _ target: Target, file: ListeningSocket.FileOptions = .init()
+    ) {
+        self.target = target
+        self.file = file
+        descriptor = opened
+    }
+
+    /// Sets what can be set on what is open.
+    public func update(options: SocketOptions, previous: SocketOptions, sizes: Sizes) {
+        problems = []
+        switch target {
+        case .netlink: problems = options.apply(raw, AF_NETLINK, previous: previous)
+        case .fifo:
+            guard let size = sizes.pipe else { return }
+            let result = holdfast_set_pipe_size(raw, size)
+            if result < 0 { problems.append(SystemError("PipeSize=", "\(size)", negated: result)) }
+        case .special, .messageQueue: break
+        }
+    }
+
+    private static func open(
+        _ target: Target, _ file: ListeningSocket.FileOptions, _ sizes: Sizes
+    ) throws(SystemError) -> OwnedDescriptor {
+        switch target {
+        case .fifo(let path):
+            if let parent = FileTree.parent(of: path) {
+                try FileTree.makeDirectory(parent, mode: file.directoryMode, parentMode: file.directoryMode)
+            }
+            if mkfifo(path, file.mode) < 0, errno != EEXIST { throw SystemError("mkfifo", path) }
+            // Read and write: a writer that comes and goes is no end of file for those who read.
+            let opened = try OwnedDescriptor.open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
+            try check(opened, path, is: [S_IFIFO])
+            try checkErrno(fchmod(opened.raw, file.mode), "set mode of", path)
+            try own(opened, file, path)
+            return opened
+        case .special(let path, let writable):
+            let mode = writable ? O_RDWR : O_RDONLY
+            let opened = try OwnedDescriptor.open(path, mode | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
+            try check(opened, path, is: [S_IFREG, S_IFCHR])
+            return opened
+        case .messageQueue(let name):
+            let queue = holdfast_message_queue(
+                name, O_RDONLY | O_NONBLOCK | O_CREAT, file.mode, sizes.messages ?? 0, sizes.messageSize ?? 0)
+            let opened = OwnedDescriptor(owning: try Linux.check(queue, "mq_open", name))
+            try checkErrno(fchmod(opened.raw, file.mode), "set mode of", name)
+            try own(opened, file, name)
+            return opened
+        case .netlink(let family, let groups):
+            return OwnedDescriptor(owning: try Linux.check(holdfast_netlink(family, groups), "netlink"))
+        }
+    }
+
+    private static func check(
+        _ opened: borrowing OwnedDescriptor, _ path: String, is kinds: [mode_t]
+    ) throws(SystemError) {
+        var status = stat()
+        try checkErrno(fstat(opened.raw, &status), "stat", path)
+        guard kinds.contains(status.st_mode & S_IFMT) else { throw SystemError("open", path, .fileExists) }
+    }
+
+    private static func own(
+        _ opened: borrowing OwnedDescriptor, _ file: ListeningSocket.FileOptions, _ path: String
+    ) throws(SystemError) {
+        guard file.owner != nil || file.group != nil else { return }
+        try checkErrno(fchown(opened.raw, file.owner ?? .max, file.group ?? .max), "set owner of", path)
+    }
+
+    /// Removes the FIFO's path or the message queue's name; what is open stays open.
+    public func unlinkPath() {
+        switch target {
+        case .fifo(let path): if leadsHere(path) { unlink(path) }
+        case .messageQueue(let name): _ = holdfast_remove_message_queue(name)
+        case .special, .netlink: break
+        }
+    }
+
+    private func leadsHere(_ path: String) -> Bool {
+        var here = stat()
+        var there = stat()
+        return fstat(raw, &here) == 0 && lstat(path, &there) == 0 && here.st_ino == there.st_ino
+            && here.st_dev == there.st_dev
+    }
+
+    /// O_NONBLOCK, which all who share it have in common.
+    public func setNonBlocking(_ on: Bool) throws(SystemError) { try descriptor.setNonBlocking(on) }
+
+    /// Another descriptor of the same open file description.
+    public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }
+
+    /// Calls `handler` when there is something to read, again and again until it is read or the watch cancelled.
+    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        // A special file that is never ready by poll (a regular one) is EPERM for epoll: as under systemd nothing ever
+        // triggers.
+        do throws(SystemError) {
+            watch = try loop.addIO(raw, [.readable], priority: .controlRequests) { _ in handler() }
+        } catch {
+            guard error.errno == .notPermitted else { throw error }
+        }
+    }
+
+    public func cancelWatch() {
+        watch?.cancel()
+        watch = nil
+    }
+
+    /// Throws away what waits to be read.
+    public func flush() {
+        switch target {
+        // Bounded: somebody may write as fast as this reads.
+        case .fifo, .netlink: for _ in 0..<4096 where holdfast_discard(raw) <= 0 { return }
+        case .messageQueue: for _ in 0..<4096 where holdfast_discard_message(raw) <= 0 { return }
+        // What is in a special file is not ours to take.
+        case .special: break
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+extension ListeningSocket {
+    /// Sets what is different now and can be set on a socket that is open; the rest is returned by name, and counts for the
+    /// next one. `problems` has what the kernel refused.
+    public func update(settings new: SocketOptions, options file: FileOptions, backlog: Int32) -> [String] {
+        var left: [String] = []
+        func fixed<V: Equatable>(_ path: KeyPath<SocketOptions, V>, _ name: String) {
+            if new[keyPath: path] != settings[keyPath: path] { left.append(name) }
+        }
+        fixed(\.ipv6Only, "BindIPv6Only=")
+        fixed(\.device, "BindToDevice=")
+        fixed(\.freeBind, "FreeBind=")
+        fixed(\.transparent, "Transparent=")
+        fixed(\.reusePort, "ReusePort=")
+        fixed(\.ipProtocol, "SocketProtocol=")
+        // What was set to a value has no "as the kernel has it" to go back to.
+        func dropped<V>(_ path: KeyPath<SocketOptions, V?>, _ name: String) {
+            if new[keyPath: path] == nil, settings[keyPath: path] != nil { left.append(name) }
+        }
+        dropped(\.keepAliveTime, "KeepAliveTimeSec=")
+        dropped(\.keepAliveInterval, "KeepAliveIntervalSec=")
+        dropped(\.keepAliveProbes, "KeepAliveProbes=")
+        dropped(\.receiveBuffer, "ReceiveBuffer=")
+        dropped(\.sendBuffer, "SendBuffer=")
+        dropped(\.typeOfService, "IPTOS=")
+        dropped(\.timeToLive, "IPTTL=")
+        dropped(\.mark, "Mark=")
+        dropped(\.priority, "Priority=")
+        dropped(\.congestion, "TCPCongestion=")
+        problems = new.apply(raw, address.family, previous: settings)
+        var kept = new
+        (kept.ipv6Only, kept.device, kept.freeBind) = (settings.ipv6Only, settings.device, settings.freeBind)
+        (kept.transparent, kept.reusePort, kept.ipProtocol) =
+            (settings.transparent, settings.reusePort, settings.ipProtocol)
+        settings = kept
+        if kind.isConnected, backlog != self.backlog {
+            // listen(2) on a socket that listens only changes the limit.
+            if listen(raw, backlog) < 0 { problems.append(SystemError("Backlog=", "\(backlog)")) }
+            self.backlog = backlog
+        }
+        if file != options {
+            options = file
+            if case .unix(let path) = address, self.file?.isIntact == true {
+                do throws(SystemError) {
+                    try Self.setAccess(path, file)
+                } catch {
+                    problems.append(error)
+                }
+            }
+        }
+        return left
+    }
+
+    /// Calls `handler` when a connection or a datagram waits, again and again until it is taken or the watch cancelled.
+    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        reading = nil
+        reading = try ReadableWatch(of: descriptor, loop, handler)
+    }
+
+    public func cancelReadable() { reading = nil }
+
+    /// Throws away what waits: connections are closed, datagrams lost.
+    public func flush() {
+        // Bounded: others may connect as fast as this closes.
+        for _ in 0..<4096 {
+            if kind.isConnected {
+                guard dropsOne() else { return }
+            } else if holdfast_discard(raw) <= 0 {
+                return
+            }
+        }
+    }
+
+    /// Closes the next connection; false when none waits.
+    private func dropsOne() -> Bool {
+        do throws(SystemError) {
+            return try accept() != nil
+        } catch {
+            return false
+        }
+    }
+
+    /// Lets new connections wait at their clients (which send their SYN again), whoever accepts; what is open or queued is not
+    /// touched. Only TCP knows this: EOPNOTSUPP for other kinds.
+    public func holdBack(_ on: Bool) throws(SystemError) {
+        guard address.port != nil, kind == .stream else {
+            throw SystemError("hold connections back", "\(address)", .notSupportedOnSocket)
+        }
+        let result = holdfast_hold_back(raw, on ? 1 : 0)
+        // Nothing was attached: as good as taken off.
+        if !on, result == -ENOENT { return }
+        try check(result, "hold connections back", "\(address)")
+    }
+}
+
+/// A second watch of the same socket, beside the one that looks for a shutdown: epoll takes each descriptor once, and
+/// connections must not be dispatched before what is more urgent.
+final class ReadableWatch {
+    let loop: EventLoop
+    let handler: () -> Void
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
+
+    init(of socket: borrowing OwnedDescriptor, _ loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        self.loop = loop
+        self.handler = handler
+        descriptor = try socket.duplicate()
+        // With control requests, not before them: whoever is flooded wants to say "stop".
+        source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { events in
+            // Shut down by a sharer: the other watch sees to that.
+            if events.isDisjoint(with: [.hangUp, .error]) { handler() }
+        }
+    }
+
+    deinit { source?.cancel() }
+}

@@ -1,0 +1,131 @@
+import Glibc
+import Linux
+import UnitFiles
+
+// From what a `.socket` says to what the Linux layer opens.
+
+extension HeldEndpoint.Target {
+    /// - Throws: a sentence, for what this host cannot have.
+    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions) throws(PreparationText) {
+        func address(_ address: ListenAddress) throws(PreparationText) -> SocketAddress {
+            // A bare port means IPv6, which takes IPv4 as well; a kernel without IPv6 gets IPv4, as under systemd.
+            if case .port(let port) = address, access("/proc/net/if_inet6", F_OK) < 0 {
+                return .inet(host: "0.0.0.0", port: port)
+            }
+            guard let found = SocketAddress("\(address)") else {
+                throw PreparationText("listening on \(address): not an address of this host's kind")
+            }
+            return found
+        }
+        self =
+            switch target {
+            case .stream(let text): .socket(try address(text), .stream)
+            case .datagram(let text): .socket(try address(text), .datagram)
+            case .sequentialPacket(let text): .socket(try address(text), .sequentialPacket)
+            case .fifo(let path): .file(.fifo(path: path))
+            case .special(let path): .file(.special(path: path, writable: options.writable))
+            case .messageQueue(let name): .file(.messageQueue(name: name))
+            case .netlink(let netlink): .file(.netlink(family: netlink.number, groups: netlink.groups))
+            }
+    }
+
+    /// Two generations of one release may live at once: the number is appended to a path or name; a port must be 0. A netlink
+    /// socket is everybody's own anyway, and what a special file is about exists once.
+    func unique(_ number: Int) -> HeldEndpoint.Target {
+        switch self {
+        case .socket(.unix(let path), let kind): .socket(.unix(path: "\(path).\(number)"), kind)
+        case .socket(.abstract(let name), let kind): .socket(.abstract(name: "\(name).\(number)"), kind)
+        case .file(.fifo(let path)): .file(.fifo(path: "\(path).\(number)"))
+        case .file(.messageQueue(let name)): .file(.messageQueue(name: "\(name).\(number)"))
+        case .socket(.inet, _), .socket(.inet6, _), .socket(.vsock, _), .file(.special), .file(.netlink): self
+        }
+    }
+
+    /// A fixed port, which only one generation can have.
+    var hasPort: Bool {
+        switch self {
+        case .socket(.inet, _), .socket(.inet6, _): true
+        case .socket(.unix, _), .socket(.abstract, _), .socket(.vsock, _), .file: false
+        }
+    }
+}
+
+/// A sentence of which only the unit's name is missing.
+struct PreparationText: Error {
+    let text: String
+    init(_ text: String) { self.text = text }
+}
+
+extension Linux.SocketOptions {
+    init(_ options: UnitFiles.SocketOptions) {
+        self.init()
+        ipv6Only =
+            switch options.ipv6Only {
+            case .systemDefault: nil
+            case .both: false
+            case .only: true
+            }
+        device = options.bindToDevice
+        freeBind = options.freeBind
+        transparent = options.transparent
+        reusePort = options.reusePort
+        ipProtocol =
+            switch options.socketProtocol {
+            case .udplite: Int32(IPPROTO_UDPLITE)
+            case .sctp: Int32(IPPROTO_SCTP)
+            case nil: 0
+            }
+        broadcast = options.broadcast
+        keepAlive = options.keepAlive
+        keepAliveTime = options.keepAliveTime?.wholeSeconds
+        keepAliveInterval = options.keepAliveInterval?.wholeSeconds
+        keepAliveProbes = options.keepAliveProbes.map(Int32.init(clamping:))
+        noDelay = options.noDelay
+        deferAccept = options.deferAccept?.wholeSeconds
+        receiveBuffer = options.receiveBuffer.map(Int32.init(clamping:))
+        sendBuffer = options.sendBuffer.map(Int32.init(clamping:))
+        typeOfService = options.typeOfService
+        timeToLive = options.timeToLive
+        mark = options.mark
+        priority = options.priority
+        passCredentials = options.passCredentials
+        passSecurity = options.passSecurity
+        passPacketInfo = options.passPacketInfo
+        timestamping =
+            switch options.timestamping {
+            case .off: .off
+            case .microseconds: .microseconds
+            case .nanoseconds: .nanoseconds
+            }
+        congestion = options.tcpCongestion
+    }
+}
+
+extension HeldFile.Sizes {
+    init(_ options: UnitFiles.SocketOptions) {
+        self.init(
+            pipe: options.pipeSize.map(Int32.init(clamping:)), messages: options.messageQueueMaxMessages,
+            messageSize: options.messageQueueMessageSize)
+    }
+}
+
+extension ListeningSocket.FileOptions {
+    init(_ unit: SocketUnit) throws(UnknownAccount) {
+        self.init(mode: mode_t(unit.socketMode), directoryMode: mode_t(unit.options.directoryMode))
+        if let user = unit.socketUser {
+            let account = try Accounts.user(user)
+            owner = account.uid
+            // "If only a user is specified but no group, then the group is derived from the user's default group."
+            group = account.gid
+        }
+        if let name = unit.socketGroup { group = try Accounts.group(name) }
+    }
+}
+
+extension Duration {
+    /// The kernel counts these in seconds; less than one is one, not "off".
+    fileprivate var wholeSeconds: Int32 {
+        let (seconds, rest) = components
+        return Int32(clamping: seconds + (rest > 0 && seconds == 0 ? 1 : 0))
+    }
+}
