@@ -154,11 +154,15 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
     }
 
     /// The address that a socket is bound to (getsockname(2)); nil for unnamed and other families.
-    static func local(of descriptor: Int32) -> SocketAddress? {
+    static func local(of descriptor: Int32) -> SocketAddress? { named(by: getsockname, descriptor) }
+
+    static func named(
+        by call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32, _ descriptor: Int32
+    ) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let status = withUnsafeMutablePointer(to: &storage) { storage in
-            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(descriptor, $0, &length) }
         }
         guard status == 0 else { return nil }
         return SocketAddress(storage, length: Int(length))

@@ -53,7 +53,7 @@ struct OptionCase: Sendable, CustomTestStringConvertible {
 
     static let all: [OptionCase] = [
         OptionCase("BindIPv6Only=ipv6-only", at: v6, ipv6, IPV6_V6ONLY, 1) { $0.ipv6Only = true },
-        OptionCase("BindIPv6Only=both", at: v6, ipv6, IPV6_V6ONLY, 0) { $0.ipv6Only = false },
+        OptionCase("BindIPv6Only=both", at: .inet6(host: "::", port: 0), ipv6, IPV6_V6ONLY, 0) { $0.ipv6Only = false },
         OptionCase("FreeBind=", at: .inet(host: "192.0.2.77", port: 0), ip, IP_FREEBIND, 1) { $0.freeBind = true },
         OptionCase("FreeBind=", at: .inet6(host: "2001:db8::77", port: 0), ip, IP_FREEBIND, 1) { $0.freeBind = true },
         OptionCase("ReusePort=", SOL_SOCKET, SO_REUSEPORT, 1) { $0.reusePort = true },

@@ -1,0 +1,81 @@
+/// `X-IdleStopSec=`: a service that traffic started is stopped when there is none.
+///
+/// Looked at once in that time, and only while such a service runs. No connection may be open or wait at the look, and none
+/// may have come since the last one. Before it is told to stop new TCP connections are held back and it is looked at once more,
+/// so that none is accepted by a process that is about to end.
+extension SocketActivation {
+    /// How long new connections are held back for a service that takes its time to stop.
+    private static let longestHold = Duration.seconds(1)
+
+    /// The time that all of its sockets agree on; nil if one of them wants it to stay.
+    private func idleStop(of group: GroupID) -> Duration? {
+        var longest: Duration?
+        for id in sockets(of: group) where isActive(id) {
+            guard let span = sockets[id]?.spec.idleStop else { return nil }
+            longest = max(longest ?? span, span)
+        }
+        return longest
+    }
+
+    private func openSockets(of group: GroupID) -> [SocketID] {
+        sockets(of: group).filter { sockets[$0]?.isOpen == true }
+    }
+
+    mutating func watchIdle(_ group: GroupID) {
+        guard let span = idleStop(of: group) else {
+            services[group]?.idle = .unwatched
+            return
+        }
+        services[group]?.idle = .watching(arrived: false)
+        services[group]?.deadline = now + span
+        for id in openSockets(of: group) { emit(.watchOnce(id)) }
+    }
+
+    mutating func arrived(_ id: SocketID) {
+        guard let group = sockets[id]?.spec.service, case .watching? = services[group]?.idle else { return }
+        services[group]?.idle = .watching(arrived: true)
+    }
+
+    mutating func idleDeadlineReached(_ group: GroupID) {
+        switch services[group]?.idle {
+        case .watching(arrived: true): watchIdle(group)
+        case .watching(arrived: false):
+            services[group]?.idle = .looking
+            emit(.measure(group, openSockets(of: group)))
+        case .stopping: letGo(group)
+        case nil, .unwatched, .looking, .confirming: break
+        }
+    }
+
+    mutating func measured(_ group: GroupID, _ connections: Int) {
+        switch services[group]?.idle {
+        case .looking:
+            guard connections == 0 else { return watchIdle(group) }
+            services[group]?.idle = .confirming
+            for id in openSockets(of: group) where paused[id]?.holdsBack != true { emit(.holdBack(id, true)) }
+            emit(.measure(group, openSockets(of: group)))
+        case .confirming:
+            guard connections == 0 else {
+                letGo(group)
+                return watchIdle(group)
+            }
+            services[group]?.idle = .stopping
+            services[group]?.deadline = now + Self.longestHold
+            emit(.stopIdle(group))
+        case nil, .unwatched, .watching, .stopping: break
+        }
+    }
+
+    mutating func endIdle(_ group: GroupID) {
+        switch services[group]?.idle {
+        case .confirming, .stopping: letGo(group)
+        case nil, .unwatched, .watching, .looking: break
+        }
+        services[group]?.idle = .unwatched
+        services[group]?.deadline = nil
+    }
+
+    private mutating func letGo(_ group: GroupID) {
+        for id in openSockets(of: group) where paused[id]?.holdsBack != true { emit(.holdBack(id, false)) }
+    }
+}

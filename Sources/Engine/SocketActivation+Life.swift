@@ -1,0 +1,262 @@
+/// Opening and closing, with the commands around them and their time limits.
+extension SocketActivation {
+    mutating func start(_ id: SocketID, _ spec: SocketSpec, _ request: RequestID?) {
+        if isActive(id) {
+            switch sockets[id]?.state {
+            case .startPre, .opening, .startPost:
+                if let request { sockets[id]?.startRequests.append(request) }
+            case nil, .listening, .running, .stopPre, .ending, .stopPost, .dead, .failed:
+                if let request { emit(.answer(request, id, .unchanged)) }
+            }
+            return
+        }
+        // What it has counted stays; what limited it begins anew.
+        var socket = sockets[id] ?? ActivatedSocket(spec: spec, at: now)
+        socket.spec = spec
+        (socket.triggers, socket.polls, socket.isCooling) = (SocketRate(), SocketRate(), false)
+        socket.startRequests = request.map { [$0] } ?? []
+        sockets[id] = socket
+        if let service = spec.service, services[service] == nil { services[service] = ActivatedService() }
+        next(.startPre(0), of: id, nil)
+    }
+
+    mutating func stop(_ id: SocketID, _ request: RequestID?) {
+        guard isActive(id), let state = sockets[id]?.state else {
+            if let request { emit(.answer(request, id, .unchanged)) }
+            // A failed one is forgotten by this, as `reset-failed` would.
+            if case .failed? = sockets[id]?.state { enter(.dead, id) }
+            return
+        }
+        if let request { sockets[id]?.stopRequests.append(request) }
+        switch state {
+        case .startPre(_, let token): end(token, id, then: .end, nil)
+        case .startPost(_, let token): end(token, id, then: .stopPre, nil)
+        case .listening, .running: next(.stopPre(0), of: id, nil)
+        // `open` is answered at once, and then it is stopped (`opened`).
+        case .opening, .stopPre, .ending, .stopPost, .dead, .failed: break
+        }
+    }
+
+    /// The unit's file says something else now. Limits and names count at once, commands from the next time on.
+    mutating func changed(_ id: SocketID, _ spec: SocketSpec) {
+        guard let old = sockets[id]?.spec, old != spec else { return }
+        sockets[id]?.spec = spec
+        guard old.service != spec.service else { return }
+        if let service = spec.service, services[service] == nil { services[service] = ActivatedService() }
+        if sockets[id]?.state == .running, !spec.accepts, spec.service.map({ services[$0]?.isActive }) != true {
+            listen(id)
+        }
+        forgetUnusedServices()
+    }
+
+    // MARK: - Commands
+
+    /// Runs the next command of a directive, or goes on to what follows the last one.
+    mutating func next(_ command: SocketCommand, of id: SocketID, _ failure: SocketFailure?) {
+        guard let spec = sockets[id]?.spec else { return }
+        let (index, count) = command.position(in: spec)
+        guard index < count else { return lastCommandDone(command, id, failure) }
+        let token = newToken()
+        switch command {
+        case .startPre: enter(.startPre(index, token), id)
+        case .startPost: enter(.startPost(index, token), id)
+        case .stopPre: enter(.stopPre(index, token, failure), id)
+        case .stopPost: enter(.stopPost(index, token, failure), id)
+        }
+        sockets[id]?.deadline = spec.timeout.map { now + $0 }
+        emit(.run(token, id, command))
+    }
+
+    private mutating func lastCommandDone(_ command: SocketCommand, _ id: SocketID, _ failure: SocketFailure?) {
+        switch command {
+        case .startPre:
+            enter(.opening, id)
+            emit(.open(id))
+        case .startPost:
+            answerStart(id, .started)
+            listen(id)
+        case .stopPre: close(id, failure)
+        case .stopPost: end(id, failure)
+        }
+    }
+
+    mutating func commandEnded(_ token: SocketToken, _ error: String?) {
+        let owner = sockets.first { _, socket in socket.command == token }
+        guard let (id, socket) = owner else { return }
+        switch socket.state {
+        case .startPre(let index, _): ended(.startPre(index), id, error, nil)
+        case .startPost(let index, _): ended(.startPost(index), id, error, nil)
+        case .stopPre(let index, _, let failure): ended(.stopPre(index), id, error, failure)
+        case .stopPost(let index, _, let failure): ended(.stopPost(index), id, error, failure)
+        case .ending(_, isKilled: _, let step, let failure): take(step, id, failure)
+        case .opening, .listening, .running, .dead, .failed: break
+        }
+    }
+
+    private mutating func ended(_ command: SocketCommand, _ id: SocketID, _ error: String?, _ before: SocketFailure?) {
+        guard let spec = sockets[id]?.spec else { return }
+        if let error, command.mayFail(in: spec) == .no {
+            let failure = before ?? .command(command, error)
+            switch command {
+            case .startPre, .stopPost: end(id, failure)
+            case .startPost: next(.stopPre(0), of: id, failure)
+            case .stopPre: close(id, failure)
+            }
+            return
+        }
+        next(command.following, of: id, before)
+    }
+
+    mutating func deadlineReached(_ id: SocketID) {
+        guard let socket = sockets[id] else { return }
+        switch socket.state {
+        case .startPre(let index, let token): end(token, id, then: .end, .timedOut(.startPre(index)))
+        case .startPost(let index, let token): end(token, id, then: .stopPre, .timedOut(.startPost(index)))
+        case .stopPre(let index, let token, let failure):
+            end(token, id, then: .close, failure ?? .timedOut(.stopPre(index)))
+        case .stopPost(let index, let token, let failure):
+            end(token, id, then: .end, failure ?? .timedOut(.stopPost(index)))
+        case .ending(let token, let isKilled, let step, let failure):
+            guard !isKilled else { return }
+            sockets[id]?.state = .ending(token, isKilled: true, step, failure)
+            emit(.signal(token, 9))
+        case .listening:
+            guard socket.isCooling else { return }
+            sockets[id]?.polls = SocketRate()
+            listen(id)
+        case .opening, .running, .dead, .failed: break
+        }
+    }
+
+    /// Tells a command to end; `step` follows when it has.
+    private mutating func end(
+        _ token: SocketToken, _ id: SocketID, then step: ActivatedSocket.Step, _ failure: SocketFailure?
+    ) {
+        enter(.ending(token, isKilled: false, step, failure), id)
+        let timeout = sockets[id]?.spec.timeout
+        sockets[id]?.deadline = timeout.map { now + $0 }
+        emit(.signal(token, 15))
+    }
+
+    private mutating func take(_ step: ActivatedSocket.Step, _ id: SocketID, _ failure: SocketFailure?) {
+        switch step {
+        case .stopPre: next(.stopPre(0), of: id, failure)
+        case .close: close(id, failure)
+        case .end: end(id, failure)
+        }
+    }
+
+    // MARK: - Opening and closing
+
+    mutating func opened(_ id: SocketID) {
+        guard sockets[id]?.state == .opening else { return }
+        if sockets[id]?.stopRequests.isEmpty == false { return next(.stopPre(0), of: id, nil) }
+        next(.startPost(0), of: id, nil)
+    }
+
+    mutating func openFailed(_ id: SocketID, _ text: String) {
+        guard sockets[id]?.state == .opening else { return }
+        end(id, .open(text))
+    }
+
+    private mutating func close(_ id: SocketID, _ failure: SocketFailure?) {
+        if let pause = paused.removeValue(forKey: id), pause.holdsBack { emit(.holdBack(id, false)) }
+        emit(.close(id))
+        next(.stopPost(0), of: id, failure)
+    }
+
+    private mutating func end(_ id: SocketID, _ failure: SocketFailure?) {
+        if let failure {
+            enter(.failed(failure), id)
+        } else {
+            enter(.dead, id)
+        }
+        answerStart(id, failure.map { .failed($0) } ?? .stopped)
+        for request in sockets[id]?.stopRequests ?? [] { emit(.answer(request, id, .stopped)) }
+        sockets[id]?.stopRequests = []
+        forgetUnusedServices()
+    }
+
+    private mutating func answerStart(_ id: SocketID, _ answer: SocketAnswer) {
+        for request in sockets[id]?.startRequests ?? [] { emit(.answer(request, id, answer)) }
+        sockets[id]?.startRequests = []
+    }
+
+    /// Stops being connectible, for a reason of its own.
+    mutating func fail(_ id: SocketID, _ failure: SocketFailure) { next(.stopPre(0), of: id, failure) }
+
+    mutating func enter(_ state: ActivatedSocket.State, _ id: SocketID) {
+        guard var socket = sockets[id] else { return }
+        let before = SocketPhase(socket)
+        // Whatever was watched belongs to the state that is left.
+        if before == .listening { emit(.unwatch(id)) }
+        socket.state = state
+        socket.deadline = nil
+        socket.isCooling = false
+        let after = SocketPhase(socket)
+        if before != after { socket.since = now }
+        sockets[id] = socket
+        if before != after { emit(.state(id, after)) }
+    }
+
+    mutating func forgetUnusedServices() {
+        let used = Set(sockets.keys.filter { isActive($0) }.compactMap { sockets[$0]?.spec.service })
+        services = services.filter { used.contains($0.key) }
+    }
+
+    /// After a re-exec or a crash: what was watched is watched again, what was asked for and not answered is asked again.
+    mutating func reopened() {
+        for id in sockets.keys.sorted() {
+            switch sockets[id]?.state {
+            case .opening: emit(.open(id))
+            case .listening: if paused[id] == nil, sockets[id]?.isCooling == false { emit(.watch(id)) }
+            case nil, .startPre, .startPost, .running, .stopPre, .ending, .stopPost, .dead, .failed: break
+            }
+        }
+        for id in paused.keys.sorted() where paused[id]?.holdsBack == true { emit(.holdBack(id, true)) }
+    }
+}
+
+extension ActivatedSocket {
+    /// The command that runs.
+    var command: SocketToken? {
+        switch state {
+        case .startPre(_, let token), .startPost(_, let token), .stopPre(_, let token, _),
+            .ending(let token, _, _, _), .stopPost(_, let token, _):
+            token
+        case .opening, .listening, .running, .dead, .failed: nil
+        }
+    }
+}
+
+extension SocketCommand {
+    fileprivate func position(in spec: SocketSpec) -> (index: Int, count: Int) {
+        switch self {
+        case .startPre(let index): (index, spec.startPre.count)
+        case .startPost(let index): (index, spec.startPost.count)
+        case .stopPre(let index): (index, spec.stopPre.count)
+        case .stopPost(let index): (index, spec.stopPost.count)
+        }
+    }
+
+    fileprivate func mayFail(in spec: SocketSpec) -> CommandCounts.MayFail {
+        func at(_ list: [CommandCounts.MayFail], _ index: Int) -> CommandCounts.MayFail {
+            list.indices.contains(index) ? list[index] : .no
+        }
+        return switch self {
+        case .startPre(let index): at(spec.startPre, index)
+        case .startPost(let index): at(spec.startPost, index)
+        case .stopPre(let index): at(spec.stopPre, index)
+        case .stopPost(let index): at(spec.stopPost, index)
+        }
+    }
+
+    fileprivate var following: SocketCommand {
+        switch self {
+        case .startPre(let index): .startPre(index + 1)
+        case .startPost(let index): .startPost(index + 1)
+        case .stopPre(let index): .stopPre(index + 1)
+        case .stopPost(let index): .stopPost(index + 1)
+        }
+    }
+}

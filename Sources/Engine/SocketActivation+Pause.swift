@@ -1,0 +1,43 @@
+/// `pause` and `resume`: what comes waits, and nothing is refused.
+///
+/// A socket that nobody accepts from is paused by not starting its service: connections queue in the kernel. Where processes
+/// accept from it themselves, nobody can keep them from it but the kernel: new TCP connections are held back at their clients,
+/// which ask again until the socket is resumed; what is open or queued is served. For other kinds there is no such thing, and
+/// the pause is refused.
+extension SocketActivation {
+    mutating func pause(_ id: SocketID, _ facts: SocketFacts, _ request: RequestID?) {
+        let answer: SocketAnswer
+        if paused[id] != nil {
+            answer = .unchanged
+        } else if !facts.isOpen {
+            answer = .notOpen
+        } else if !facts.users.isEmpty, !facts.canHoldBack {
+            answer = .cannotPause(facts.users)
+        } else {
+            paused[id] = SocketPause(holdsBack: !facts.users.isEmpty)
+            if !facts.users.isEmpty { emit(.holdBack(id, true)) }
+            if sockets[id]?.state == .listening { emit(.unwatch(id)) }
+            answer = .paused
+        }
+        if let request { emit(.answer(request, id, answer)) }
+    }
+
+    mutating func resume(_ id: SocketID, _ request: RequestID?) {
+        guard let pause = paused.removeValue(forKey: id) else {
+            if let request { emit(.answer(request, id, .notPaused)) }
+            return
+        }
+        if pause.holdsBack { emit(.holdBack(id, false)) }
+        if let socket = sockets[id], socket.state == .listening, !socket.isCooling, startsSomething(socket.spec) {
+            emit(.watch(id))
+        }
+        if let request { emit(.answer(request, id, .resumed)) }
+    }
+
+    /// A process gets it while it is paused: from now on only the kernel can keep connections from it.
+    mutating func taken(_ id: SocketID) {
+        guard let pause = paused[id], !pause.holdsBack else { return }
+        paused[id]?.holdsBack = true
+        emit(.holdBack(id, true))
+    }
+}
