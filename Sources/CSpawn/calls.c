@@ -7,6 +7,7 @@
 #include <linux/tcp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -41,6 +42,8 @@ int holdfast_open(const char *path, int flags, mode_t mode) { return result(open
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode) {
     return result(openat(dir, path, flags | O_CLOEXEC, mode));
 }
+
+int holdfast_memory_file(const char *name) { return result(memfd_create(name, MFD_CLOEXEC)); }
 
 int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out) {
     siginfo_t info;

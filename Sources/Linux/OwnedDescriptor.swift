@@ -51,6 +51,14 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// /dev/null, open for reading and writing.
     public static func null() throws(SystemError) -> OwnedDescriptor { try open("/dev/null", O_RDWR) }
 
+    /// A file without a name that holds these bytes, open for reading from its start (memfd_create(2), then opened anew: what
+    /// memfd_create returns could be written to).
+    public static func inMemory(_ bytes: [UInt8], name: String) throws(SystemError) -> OwnedDescriptor {
+        let memory = OwnedDescriptor(owning: try check(holdfast_memory_file(name), "make file in memory", name))
+        try memory.writeAll(bytes, subject: name)
+        return try open("/proc/self/fd/\(memory.raw)", O_RDONLY)
+    }
+
     /// A socket, close-on-exec; `type` may carry SOCK_NONBLOCK.
     static func socket(_ family: Int32, _ type: Int32, _ proto: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
         OwnedDescriptor(owning: try checkErrno(Glibc.socket(family, type | SocketType.closeOnExec, proto), "socket"))

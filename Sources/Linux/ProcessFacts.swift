@@ -59,6 +59,13 @@ public struct ProcessFacts: Equatable, Sendable {
         return nil
     }
 
+    /// Our own adjustment for the OOM killer, which children inherit; nil when unknown.
+    public static var oomScoreAdjust: Int? {
+        ProcFile.read("/proc/self/oom_score_adj", limit: 64).flatMap {
+            Int(String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        }
+    }
+
     /// All pids, in no order.
     public static func allPids() -> [Int32] {
         guard let directory = opendir("/proc") else { return [] }

@@ -41,11 +41,20 @@ public enum ProcessSpawner {
 
     private static func subject(of step: SpawnError.Step, _ plan: SpawnPlan, _ index: Int) -> String? {
         switch step {
-        case .forking, .cgroup, .session, .signals: nil
+        case .forking, .cgroup, .session, .signals, .keyring, .noNewPrivileges: nil
+        case .coredumpFilter: plan.coredumpFilter.map { "0x" + String($0, radix: 16) }
+        case .cpuScheduling: plan.cpuScheduling.map { "\($0.policy), priority \($0.priority)" }
+        case .cpuAffinity: plan.cpuAffinity.sorted().map { "\($0)" }.joined(separator: " ")
+        case .ioScheduling: plan.ioPriority.map { "\($0 >> 13), priority \($0 & 7)" }
+        case .timerSlack: plan.timerSlack.map { "\($0)" }
+        case .personality: plan.personality.map { "\($0)" }
+        case .capabilities, .ambientCapabilities: "capability \(index)"
+        case .secureBits: "\(plan.secureBits)"
+        case .rootDirectory: plan.rootDirectory?.path
         case .descriptors: "number \(index)"
         case .oomScore: plan.oomScoreAdjust.map { "\($0)" }
         case .nice: plan.nice.map { "\($0)" }
-        case .limits: plan.limits.indices.contains(index) ? plan.limits[index].name : nil
+        case .limits: plan.limits.indices.contains(index) ? plan.limits[index].directive : nil
         case .group: plan.credentials.map { "\($0.gid)" }
         case .user: plan.credentials.map { "\($0.uid)" }
         case .workingDirectory: plan.workingDirectory?.path
@@ -57,8 +66,12 @@ public enum ProcessSpawner {
 /// The plan in the form of C: strings and tables that live until the program has been executed.
 private final class PlanMemory {
     private var strings: [UnsafeMutablePointer<CChar>] = []
+    private var masks: [UnsafeMutablePointer<UInt64>] = []
 
-    deinit { for string in strings { string.deallocate() } }
+    deinit {
+        for string in strings { string.deallocate() }
+        for mask in masks { mask.deallocate() }
+    }
 
     /// A NUL-terminated copy with `room` bytes of zero behind it.
     private func copy(_ text: String, room: Int = 0) -> UnsafeMutablePointer<CChar> {
@@ -77,6 +90,43 @@ private final class PlanMemory {
         _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> R
     ) -> R {
         (strings + [nil]).withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+
+    /// What does not need tables of its own.
+    private func setAttributes(_ c: inout holdfast_spawn, _ plan: SpawnPlan) {
+        c.coredump_filter = plan.coredumpFilter.map { UnsafePointer(copy("0x" + String($0, radix: 16))) }
+        if let scheduling = plan.cpuScheduling {
+            c.change_scheduler = 1
+            // SCHED_RESET_ON_FORK is a macro with a cast that Swift does not import.
+            c.scheduler_policy = scheduling.policy | (scheduling.resetOnFork ? 0x4000_0000 : 0)
+            c.scheduler_priority = scheduling.priority
+        }
+        if let last = plan.cpuAffinity.max() {
+            let mask = UnsafeMutablePointer<UInt64>.allocate(capacity: last / 64 + 1)
+            mask.initialize(repeating: 0, count: last / 64 + 1)
+            for cpu in plan.cpuAffinity { mask[cpu / 64] |= 1 << UInt64(cpu % 64) }
+            masks.append(mask)
+            (c.cpu_mask, c.cpu_mask_size) = (UnsafePointer(mask), (last / 64 + 1) * 8)
+        }
+        (c.change_io_priority, c.io_priority) = (plan.ioPriority == nil ? 0 : 1, plan.ioPriority ?? 0)
+        (c.change_timer_slack, c.timer_slack) = (plan.timerSlack == nil ? 0 : 1, UInt(plan.timerSlack ?? 0))
+        (c.change_personality, c.personality) = (plan.personality == nil ? 0 : 1, UInt(plan.personality ?? 0))
+        c.ignore_sigpipe = plan.ignoreSIGPIPE ? 1 : 0
+        c.keyring =
+            switch plan.keyring {
+            case .inherit: Int32(HOLDFAST_KEYRING_INHERIT.rawValue)
+            case .ownSession: Int32(HOLDFAST_KEYRING_PRIVATE.rawValue)
+            case .linkedToUser: Int32(HOLDFAST_KEYRING_SHARED.rawValue)
+            }
+        if let invocation = plan.invocation, invocation.count == 16 {
+            let bytes = copy("", room: 16)
+            for (index, byte) in invocation.enumerated() { bytes[index] = CChar(bitPattern: byte) }
+            c.invocation = UnsafeRawPointer(bytes).assumingMemoryBound(to: UInt8.self)
+        }
+        c.bounding = plan.capabilityBoundingSet ?? .max
+        c.ambient = plan.ambientCapabilities
+        c.secure_bits = plan.secureBits
+        c.no_new_privileges = plan.noNewPrivileges ? 1 : 0
     }
 
     func withPlan(
@@ -102,6 +152,8 @@ private final class PlanMemory {
         c.change_umask = plan.umask == nil ? 0 : 1
         c.umask = plan.umask ?? 0
         c.new_session = plan.newSession ? 1 : 0
+        c.root = plan.rootDirectory.map { UnsafePointer(copy($0.path)) }
+        c.root_optional = plan.rootDirectory?.optional == true ? 1 : 0
         c.cgroup = plan.cgroup
         c.use_clone3 = useClone3 ? 1 : 0
         if let credentials = plan.credentials {
@@ -111,6 +163,7 @@ private final class PlanMemory {
             c.change_user = credentials.uid == geteuid() && credentials.uid != 0 ? 0 : 1
             c.change_groups = credentials.isCurrent ? 0 : 1
         }
+        setAttributes(&c, plan)
         let groups = plan.credentials?.groups ?? []
         let limits = plan.limits.map { holdfast_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
         let descriptors = [plan.standardInput, plan.standardOutput, plan.standardError] + plan.descriptors
@@ -145,12 +198,17 @@ public enum ProgramSearch {
 
     /// The absolute path for `name`; a name with a slash is returned as it is. Throws ENOENT, or EACCES for a file that
     /// cannot be executed.
-    public static func find(_ name: String) throws(SystemError) -> String {
+    /// - Parameters:
+    ///   - searched: `ExecSearchPath=`, instead of the fixed path.
+    ///   - root: the directory that the program will see as `/`; the result is seen from inside.
+    public static func find(
+        _ name: String, in searched: [String] = directories, root: String = ""
+    ) throws(SystemError) -> String {
         if name.utf8.contains(UInt8(ascii: "/")) { return name }
         var cause = Errno.noSuchFileOrDirectory
-        for directory in directories {
+        for directory in searched {
             let candidate = directory + "/" + name
-            if access(candidate, X_OK) == 0 { return candidate }
+            if access(root + candidate, X_OK) == 0 { return candidate }
             if errno == EACCES { cause = .permissionDenied }
         }
         throw SystemError("find program", name, cause)

@@ -25,6 +25,28 @@ public struct SpawnPlan {
         }
     }
 
+    /// sched_setscheduler(2): the kernel's number of the policy, and the priority within it.
+    public struct CPUScheduling: Equatable, Sendable {
+        public var policy: Int32
+        public var priority: Int32
+        public var resetOnFork: Bool
+        public init(policy: Int32, priority: Int32, resetOnFork: Bool) {
+            self.policy = policy
+            self.priority = priority
+            self.resetOnFork = resetOnFork
+        }
+    }
+
+    /// The session keyring (session-keyring(7)).
+    public enum Keyring: Equatable, Sendable {
+        /// Ours.
+        case inherit
+        /// A new one.
+        case ownSession
+        /// A new one that the user's keyring is linked into.
+        case linkedToUser
+    }
+
     /// The file to execute, absolute: `ProgramSearch` finds a name without a slash.
     public var program: String
     /// argv, the zeroth included.
@@ -50,6 +72,32 @@ public struct SpawnPlan {
     public var nice: Int32?
     /// -1000…1000; nil: ours.
     public var oomScoreAdjust: Int32?
+    /// Bits of /proc/pid/coredump_filter (core(5)); nil: ours.
+    public var coredumpFilter: UInt64?
+    /// nil: ours.
+    public var cpuScheduling: CPUScheduling?
+    /// Numbers of CPUs; empty: ours.
+    public var cpuAffinity: Set<Int> = []
+    /// The argument of ioprio_set(2); nil: ours.
+    public var ioPriority: Int32?
+    /// Nanoseconds; nil: ours.
+    public var timerSlack: UInt64?
+    /// The argument of personality(2); nil: ours.
+    public var personality: UInt32?
+    /// SIGPIPE is ignored in the program, and every other signal as the kernel has it.
+    public var ignoreSIGPIPE = false
+    public var keyring = Keyring.inherit
+    /// 16 bytes, stored in a keyring of its own under the name "invocation_id"; nil or of another length: not.
+    public var invocation: [UInt8]?
+    /// The capabilities(7) that the program and its children can ever have; nil: ours.
+    public var capabilityBoundingSet: UInt64?
+    /// Capabilities that it has although its user is not root.
+    public var ambientCapabilities: UInt64 = 0
+    /// SECBIT_… of capabilities(7).
+    public var secureBits: Int32 = 0
+    public var noNewPrivileges = false
+    /// chroot(2), before the working directory; `optional`: that it does not exist is no error. nil: ours.
+    public var rootDirectory: WorkingDirectory?
     /// A session and process group of its own, so that a signal to the group reaches this service only.
     public var newSession = true
     /// The descriptor of a cgroup v2 directory in which the program starts, -1 for ours (`ProcessTree.spawnCgroup`).
@@ -75,7 +123,10 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
     /// In the order in which they are taken.
     public enum Step: Int32, CaseIterable, Sendable {
         case forking = 1
-        case cgroup, session, descriptors, oomScore, nice, limits, group, user, workingDirectory, signals, executing
+        case cgroup, session, descriptors
+        case oomScore, coredumpFilter, nice, cpuScheduling, cpuAffinity, ioScheduling, timerSlack, personality, keyring
+        case limits, group, capabilities, ambientCapabilities, rootDirectory, user, workingDirectory, secureBits
+        case noNewPrivileges, signals, executing
 
         var text: String {
             switch self {
@@ -83,10 +134,22 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             case .cgroup: "entering its control group"
             case .session: "creating a session"
             case .descriptors: "passing descriptors"
-            case .oomScore: "setting the OOM score to"
-            case .nice: "setting the nice level to"
-            case .limits: "setting limit"
+            case .oomScore: "setting OOMScoreAdjust="
+            case .coredumpFilter: "setting CoredumpFilter="
+            case .nice: "setting Nice="
+            case .cpuScheduling: "setting CPUSchedulingPolicy="
+            case .cpuAffinity: "setting CPUAffinity="
+            case .ioScheduling: "setting IOSchedulingClass="
+            case .timerSlack: "setting TimerSlackNSec="
+            case .personality: "setting Personality="
+            case .keyring: "setting KeyringMode="
+            case .limits: "setting"
             case .group: "changing to group"
+            case .capabilities: "setting CapabilityBoundingSet="
+            case .ambientCapabilities: "setting AmbientCapabilities="
+            case .rootDirectory: "changing to root directory"
+            case .secureBits: "setting SecureBits="
+            case .noNewPrivileges: "setting NoNewPrivileges="
             case .user: "changing to user"
             case .workingDirectory: "changing to directory"
             case .signals: "resetting signals"
@@ -110,12 +173,12 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension SpawnPlan.Limit {
-    /// The name in setrlimit(2), `RLIMIT_NOFILE`.
-    public var name: String {
+    /// The directive that sets it, `LimitNOFILE=`.
+    public var directive: String {
         let names = [
             "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
             "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
         ]
-        return names.indices.contains(Int(resource)) ? "RLIMIT_" + names[Int(resource)] : "\(resource)"
+        return names.indices.contains(Int(resource)) ? "Limit" + names[Int(resource)] + "=" : "limit \(resource)"
     }
 }

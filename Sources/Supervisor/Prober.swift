@@ -147,7 +147,7 @@ extension Supervisor {
             let main = instance.mainProcess.flatMap { processes[$0]?.pid }
             // As a condition: with the sockets' addresses in its environment and no say in the protocol.
             let plan = try launcher.plan(
-                command, as: .startPost(0), for: instance, in: generation, mainPid: main, result: nil)
+                command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))
             try run(plan, token, instance, generation)
         } catch {
             return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))

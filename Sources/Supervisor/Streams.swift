@@ -18,8 +18,9 @@ extension Supervisor {
     private func openInput(
         _ unit: ServiceUnit, _ instance: RunningInstance, _ generation: GenerationResources
     ) throws(SystemError) -> OwnedDescriptor {
-        switch unit.standardInput {
+        switch unit.execution.standardInput {
         case .null: try OwnedDescriptor.null()
+        case .data: try OwnedDescriptor.inMemory(unit.execution.inputData, name: "input")
         case .file(let path): try OutputTarget.file(path).open(stream: 0)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
@@ -41,7 +42,7 @@ extension Supervisor {
         // Standard output without a target of its own goes where input does only if that is a socket or file; else to
         // the log. Standard error goes where output goes.
         case .inherit:
-            stream == 2 || instance.definition.unit.standardInput != .null
+            stream == 2 || instance.definition.unit.execution.standardInput != .null
                 ? try inherited.duplicate() : try openLog(instance, stream)
         }
     }

@@ -80,7 +80,7 @@ extension Supervisor {
         } catch {
             throw PreparationError(unit: id.group.name, text: "\(error)")
         }
-        let users = Set(parts.map(\.unit.user))
+        let users = Set(parts.map(\.unit.execution.user))
         if users.count == 1, let name = users.first ?? nil, let user = try? Accounts.user(name) {
             chown(path, user.uid, user.gid)
         }
@@ -130,8 +130,24 @@ extension Supervisor {
             evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
         }
         instance.close()
+        removeRuntimeDirectories(of: instance)
         if !instances.values.contains(where: { $0.name == instance.name }) { logFiles[instance.name] = nil }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
+    }
+
+    /// Generations share a runtime directory: it goes with the last of them.
+    private func removeRuntimeDirectories(of instance: RunningInstance) {
+        let execution = instance.definition.unit.execution
+        guard execution.directories[.runtime]?.entries.isEmpty == false, execution.runtimeDirectoryPreserve != .yes
+        else { return }
+        let used = instances.values.filter { $0 !== instance }.reduce(into: Set<String>()) { used, other in
+            used.formUnion(launcher.runtimeDirectories(of: other.definition.unit.execution))
+        }
+        do throws(SystemError) {
+            try launcher.removeRuntimeDirectories(of: execution, exceptThose: used)
+        } catch {
+            logger.warning("\(instance.name): removing RuntimeDirectory=: \(error)")
+        }
     }
 
     // MARK: - Processes
@@ -143,10 +159,16 @@ extension Supervisor {
         do throws(Launcher.LaunchError) {
             let result = engine.result(of: id)
             let main = instance.mainProcess.flatMap { processes[$0]?.pid }
-            if instance.tree == nil { try makeTree(instance, renew: kind.beginsRun) }
+            if instance.tree == nil {
+                // Of an earlier run of this instance: systemd removes them as soon as that one has ended.
+                if kind.beginsRun, instance.definition.unit.execution.runtimeDirectoryPreserve == .no {
+                    removeRuntimeDirectories(of: instance)
+                }
+                try makeTree(instance, renew: kind.beginsRun)
+            }
             if case .stop = kind { instance.tree?.noteMembers() }
             let plan = try launcher.plan(
-                command, as: kind, for: instance, in: generation, mainPid: main, result: result)
+                command, as: kind, for: instance, in: generation, .init(mainPid: main, result: result))
             try run(plan, token, instance, generation)
             if kind == .start { instance.mainProcess = token }
             handle(.spawned(token))

@@ -88,9 +88,11 @@ public actor Supervisor {
         children = Children(loop: loop)
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
-        launcher = Launcher(configuration: configuration, fileLimit: fileLimit, environment: environment)
         fingerprint = UnitFingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(configuration, environment)
+        launcher = Launcher(
+            configuration: configuration, fileLimit: fileLimit, environment: environment,
+            specifiers: resolver.loader.specifiers, isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
         history = History(path: configuration.stateDirectory + "/history.jsonl")
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")
     }

@@ -35,19 +35,8 @@ enum ServiceDirective: String, CaseIterable {
     case killMode = "KillMode"
     case sendSIGKILL = "SendSIGKILL"
     case finalKillSignal = "FinalKillSignal"
-    case user = "User"
-    case group = "Group"
-    case supplementaryGroups = "SupplementaryGroups"
-    case workingDirectory = "WorkingDirectory"
-    case environment = "Environment"
-    case environmentFile = "EnvironmentFile"
-    case umask = "UMask"
-    case limitNOFILE = "LimitNOFILE"
-    case nice = "Nice"
-    case oomScoreAdjust = "OOMScoreAdjust"
     case sockets = "Sockets"
     case notifyAccess = "NotifyAccess"
-    case standardInput = "StandardInput"
     case standardOutput = "StandardOutput"
     case standardError = "StandardError"
     case successExitStatus = "SuccessExitStatus"
@@ -59,6 +48,10 @@ enum ServiceDirective: String, CaseIterable {
     case startLimitInterval = "StartLimitInterval"
     case startLimitBurst = "StartLimitBurst"
     case upstreams = "X-Upstreams"
+    case permissionsStartOnly = "PermissionsStartOnly"
+    case rootDirectoryStartOnly = "RootDirectoryStartOnly"
+    case nonBlocking = "NonBlocking"
+    case allowUnsupported = "X-AllowUnsupported"
 }
 
 /// Honoured directives of `[Socket]`.
@@ -171,8 +164,8 @@ enum UnitSectionName: String, CaseIterable {
     var honoured: [String] {
         switch self {
         case .unit: UnitDirective.allCases.map(\.rawValue)
-        case .service: ServiceDirective.allCases.map(\.rawValue)
-        case .socket: SocketDirective.allCases.map(\.rawValue)
+        case .service: ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
+        case .socket: SocketDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
         case .install: InstallDirective.allCases.map(\.rawValue)
         case .swap: SwapDirective.allCases.map(\.rawValue)
         }
@@ -187,7 +180,7 @@ enum DirectiveTable {
     ]
 
     /// Names that the design gives a meaning to and that are not built yet; ignoring them silently would be half-done.
-    static let planned: Set<String> = ["X-Handoff", "X-Pass", "X-AllowUnsupported"]
+    static let planned: Set<String> = ["X-Handoff", "X-Pass"]
 
     /// Whether systemd documents the directive in this section.
     static func isSystemd(_ key: String, in section: UnitSectionName) -> Bool {

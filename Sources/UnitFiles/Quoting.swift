@@ -65,6 +65,24 @@ public struct WordReader {
         return words
     }
 
+    /// A whole value with its escapes replaced and its quotes kept: free text, not words.
+    static func unescaped(_ value: String) throws(ValueError) -> String {
+        var reader = WordReader(value)
+        var text: [UInt8] = []
+        while reader.position < reader.bytes.count {
+            if reader.bytes[reader.position] == Ascii.backslash {
+                try reader.escape(into: &text)
+            } else {
+                text.append(reader.bytes[reader.position])
+                reader.position += 1
+            }
+        }
+        guard let result = String(validating: text, as: UTF8.self) else {
+            throw ValueError("the escapes do not give UTF-8")
+        }
+        return result
+    }
+
     /// What `next()` is about to read, after white space: used for the bare `;` and `\;` of command lines.
     mutating func takeSeparator(_ text: String) -> Bool {
         skipSpace()

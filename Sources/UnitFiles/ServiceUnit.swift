@@ -32,48 +32,6 @@ public enum NotifyAccess: String, Sendable, CaseIterable {
     case none, main, exec, all
 }
 
-/// `WorkingDirectory=`.
-public struct WorkingDirectory: Sendable, Hashable {
-    public enum Place: Sendable, Hashable {
-        /// `~`: the home directory of `User=`.
-        case home
-        /// An absolute path.
-        case path(String)
-    }
-    public var place: Place
-    /// `-`: going on in the root directory if it is missing.
-    public var mayBeMissing: Bool
-
-    public init(_ place: Place, mayBeMissing: Bool = false) {
-        self.place = place
-        self.mayBeMissing = mayBeMissing
-    }
-}
-
-/// One `EnvironmentFile=`. The path may hold wildcards (glob(7)), as in systemd.
-public struct EnvironmentFileReference: Sendable, Hashable {
-    public var path: String
-    /// `-`: no error if it is missing.
-    public var mayBeMissing: Bool
-    public var location: SourceLocation
-
-    public init(path: String, mayBeMissing: Bool = false, location: SourceLocation = SourceLocation(file: "")) {
-        self.path = path
-        self.mayBeMissing = mayBeMissing
-        self.location = location
-    }
-}
-
-/// `StandardInput=`.
-public enum StandardInput: Sendable, Hashable {
-    case null
-    case file(String)
-    /// The socket that activated the service.
-    case socket
-    /// A passed descriptor by its name.
-    case descriptor(String)
-}
-
 /// `StandardOutput=`, `StandardError=`.
 public enum StandardOutput: Sendable, Hashable {
     /// Output: what input is; error: what output is.
@@ -120,20 +78,14 @@ public struct ServiceUnit: UnitDefinition {
     public var sendSIGKILL = true
     public var finalKillSignal = Signal.kill
 
-    public var user: String?
-    public var group: String?
-    public var supplementaryGroups: [String] = []
-    /// nil: the root directory, or the home of whoever runs a `--user` supervisor.
-    public var workingDirectory: WorkingDirectory?
-    /// Of one name the last counts.
-    public var environment: [EnvironmentAssignment] = []
-    /// Read when the service starts; they override `environment`.
-    public var environmentFiles: [EnvironmentFileReference] = []
-    public var umask: UInt16 = 0o022
-    /// nil: as the supervisor has it.
-    public var limitNOFILE: ResourceLimit?
-    public var nice: Int?
-    public var oomScoreAdjust: Int?
+    /// Who, where, with what limits and environment (systemd.exec(5)).
+    public var execution = ExecutionSettings()
+    /// `PermissionsStartOnly=`: user, group and capabilities apply to `ExecStart=` only.
+    public var permissionsStartOnly = false
+    /// `RootDirectoryStartOnly=`: the root directory applies to `ExecStart=` only.
+    public var rootDirectoryStartOnly = false
+    /// `NonBlocking=`: passed sockets get O_NONBLOCK.
+    public var nonBlocking = false
 
     /// `Sockets=`: sockets beside the one of the same name.
     public var sockets: [UnitReference] = []
@@ -141,7 +93,6 @@ public struct ServiceUnit: UnitDefinition {
     public var upstreams: [UnitReference] = []
     /// `NotifyAccess=`, which is at least `main` with `Type=notify`.
     public var notifyAccess = NotifyAccess.none
-    public var standardInput = StandardInput.null
     public var standardOutput = StandardOutput.journal
     public var standardError = StandardOutput.inherit
     public var syslogIdentifier: String?

@@ -45,13 +45,30 @@ public enum TimeSpan {
         return units
     }()
 
+    private static let nanosecondUnits: [String: Int64] = {
+        var units = TimeSpan.units.mapValues { $0 * 1000 }
+        units["nsec"] = 1
+        units["ns"] = 1
+        return units
+    }()
+
     /// Reads `5min 20s`, `2 h`, `1.5s`, `300ms20s`, `90` (seconds) or `infinity`.
     public static func parse(_ text: String) throws(ValueError) -> TimeLimit {
+        if Ascii.trimmed(text) == "infinity" { return .infinite }
+        return .after(.microseconds(try sum(text, units, bare: second)))
+    }
+
+    /// Reads `50us`, `1ms 500ns`, `50000`: nanoseconds, of which a bare number counts `unit` each.
+    public static func parseNanoseconds(_ text: String, unit: Int64 = 1) throws(ValueError) -> UInt64 {
+        UInt64(try sum(text, nanosecondUnits, bare: unit))
+    }
+
+    /// `units` and `bare`, the unit of a bare number, count in the same unit as the result.
+    private static func sum(_ text: String, _ units: [String: Int64], bare: Int64) throws(ValueError) -> Int64 {
         let bytes = Array(text.utf8)
         var index = 0
         func skipSpace() { while index < bytes.count, Ascii.isSpace(bytes[index]) { index += 1 } }
         skipSpace()
-        if Ascii.trimmed(text) == "infinity" { return .infinite }
         var total: Int64 = 0
         var seen = false
         while index < bytes.count {
@@ -64,7 +81,7 @@ public enum TimeSpan {
             let unitStart = index
             while index < bytes.count, Ascii.isLetter(bytes[index]) || bytes[index] >= 0x80 { index += 1 }
             let name = Ascii.string(bytes[unitStart..<index])
-            guard let unit = name.isEmpty ? second : units[name] else {
+            guard let unit = name.isEmpty ? bare : units[name] else {
                 throw ValueError(
                     "unknown unit of time \"\(name)\" (us, ms, s, min, h, d, w, month, y)", at: unitStart)
             }
@@ -80,7 +97,7 @@ public enum TimeSpan {
             skipSpace()
         }
         guard seen else { throw ValueError("expected a time span such as \"30s\", \"5min 20s\" or \"infinity\"") }
-        return .after(.microseconds(total))
+        return total
     }
 
     /// As `parse`, where "no limit" has no sense.
@@ -136,7 +153,7 @@ public enum TimeSpan {
         var scale = unit
         var sum: Int64 = 0
         for digit in digits.prefix(18) {
-            // 10 * scale cannot overflow: the longest unit has 14 digits.
+            // 10 * scale cannot overflow: the longest unit, a year in nanoseconds, has 17 digits.
             sum += scale * Int64(digit) / 10
             scale /= 10
         }

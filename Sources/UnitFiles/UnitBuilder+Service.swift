@@ -49,23 +49,12 @@ extension UnitBuilder {
         case .killSignal, .finalKillSignal: signal(directive, assignment)
         case .killMode: if let mode = choice(assignment, .fatal, of: KillMode.self) { service.killMode = mode }
         case .sendSIGKILL: if let send = value(assignment, .ignored, Value.boolean) { service.sendSIGKILL = send }
-        case .user: service.user = account(assignment, service.user)
-        case .group: service.group = account(assignment, service.group)
-        case .supplementaryGroups: supplementaryGroups(assignment)
-        case .workingDirectory: workingDirectory(assignment)
-        case .environment: environment(assignment)
-        case .environmentFile: environmentFile(assignment)
-        case .umask: if let umask = value(assignment, .fatal, Value.mode) { service.umask = umask & 0o777 }
-        case .limitNOFILE: limitNOFILE(assignment)
-        case .nice: service.nice = adjustment(assignment, -20...19, service.nice)
-        case .oomScoreAdjust: service.oomScoreAdjust = adjustment(assignment, -1000...1000, service.oomScoreAdjust)
         case .sockets: service.sockets += names(assignment, kinds: [.socket], instantiate: true, .fatal)
         case .upstreams:
             if assignment.value.isEmpty { service.upstreams = [] }
             service.upstreams += names(assignment, kinds: [.socket], instantiate: true, .fatal)
         case .notifyAccess:
             if let access = choice(assignment, .ignored, of: NotifyAccess.self) { service.notifyAccess = access }
-        case .standardInput: standardInput(assignment)
         case .standardOutput:
             if let output = standardOutput(assignment, descriptor: "stdout") { service.standardOutput = output }
         case .standardError:
@@ -79,11 +68,20 @@ extension UnitBuilder {
         case .startLimitIntervalSec, .startLimitInterval:
             if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
         case .startLimitBurst: startLimitBurst(assignment)
+        case .permissionsStartOnly:
+            if let only = value(assignment, .ignored, Value.boolean) { service.permissionsStartOnly = only }
+        case .rootDirectoryStartOnly:
+            if let only = value(assignment, .fatal, Value.boolean) { service.rootDirectoryStartOnly = only }
+        case .nonBlocking:
+            if let nonBlocking = value(assignment, .ignored, Value.boolean) { service.nonBlocking = nonBlocking }
+        case .allowUnsupported:
+            if let allow = value(assignment, .fatal, Value.boolean) { allowsUnsupported = allow }
         }
     }
 
     /// What only shows once all files are applied.
     mutating func finishService() {
+        finishProtection()
         service.sockets = Self.unique(service.sockets)
         service.upstreams = Self.unique(service.upstreams)
         if service.execStart.isEmpty, !isOneshot {
@@ -124,78 +122,6 @@ extension UnitBuilder {
         if directive == .finalKillSignal { service.finalKillSignal = signal } else { service.killSignal = signal }
     }
 
-    /// A user or group; an empty assignment resets it.
-    mutating func account(_ assignment: Assignment, _ current: String?) -> String? {
-        if assignment.value.isEmpty { return nil }
-        return expanded(assignment, .fatal, Value.account) ?? current
-    }
-
-    private mutating func adjustment(_ assignment: Assignment, _ range: ClosedRange<Int>, _ current: Int?) -> Int? {
-        if assignment.value.isEmpty { return nil }
-        return number(assignment, .ignored, in: range) ?? current
-    }
-
-    private mutating func supplementaryGroups(_ assignment: Assignment) {
-        if assignment.value.isEmpty { service.supplementaryGroups = [] }
-        for word in words(assignment, escapes: .interpreted, .fatal) {
-            do {
-                service.supplementaryGroups.append(try Value.account(word.text))
-            } catch {
-                reject(assignment, ValueError(error.message, at: word.offset), .fatal)
-            }
-        }
-    }
-
-    private mutating func workingDirectory(_ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            service.workingDirectory = nil
-            return
-        }
-        let directory = expanded(assignment, .fatal) { (text) throws(ValueError) in
-            let optional = text.hasPrefix("-")
-            let path = optional ? String(text.dropFirst()) : text
-            if path == "~" { return WorkingDirectory(.home, mayBeMissing: optional) }
-            return WorkingDirectory(.path(try Value.absolutePath(path)), mayBeMissing: optional)
-        }
-        if let directory { service.workingDirectory = directory }
-    }
-
-    private mutating func environment(_ assignment: Assignment) {
-        if assignment.value.isEmpty { service.environment = [] }
-        for word in words(assignment, escapes: .interpreted) {
-            do {
-                service.environment.append(try EnvironmentAssignment.parse(word.text))
-            } catch {
-                reject(assignment, ValueError(error.message, at: word.offset), .ignored)
-            }
-        }
-    }
-
-    private mutating func environmentFile(_ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            service.environmentFiles = []
-            return
-        }
-        let location = assignment.valueLocation
-        let file = expanded(assignment, .fatal) { (text) throws(ValueError) in
-            let optional = text.hasPrefix("-")
-            let path = try Value.absolutePath(optional ? String(text.dropFirst()) : text)
-            return EnvironmentFileReference(path: path, mayBeMissing: optional, location: location)
-        }
-        if let file { service.environmentFiles.append(file) }
-    }
-
-    private mutating func limitNOFILE(_ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            service.limitNOFILE = nil
-            return
-        }
-        let limit = expanded(assignment, .ignored) { (text) throws(ValueError) in
-            try ResourceLimit.parse(text, unit: .count)
-        }
-        if let limit { service.limitNOFILE = limit }
-    }
-
     private mutating func exitStatuses(_ assignment: Assignment, _ current: ExitStatusSet) -> ExitStatusSet {
         var set = assignment.value.isEmpty ? ExitStatusSet() : current
         for word in words(assignment, escapes: .interpreted) {
@@ -208,23 +134,6 @@ extension UnitBuilder {
             }
         }
         return set
-    }
-
-    private mutating func standardInput(_ assignment: Assignment) {
-        let input = expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardInput in
-            switch text {
-            case "null": return .null
-            case "socket": return .socket
-            case "fd": return .descriptor("stdin")
-            case "tty", "tty-force", "tty-fail", "data":
-                throw ValueError("\"\(text)\" is not supported yet", code: .unsupportedValue)
-            default: break
-            }
-            if text.hasPrefix("file:") { return .file(try Value.absolutePath(String(text.dropFirst(5)))) }
-            if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
-            throw ValueError("expected null, file:PATH, socket or fd:NAME, not \"\(text)\"")
-        }
-        if let input { service.standardInput = input }
     }
 
     private mutating func standardOutput(_ assignment: Assignment, descriptor: String) -> StandardOutput? {

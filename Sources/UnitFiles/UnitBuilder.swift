@@ -23,6 +23,12 @@ struct UnitBuilder {
     var swap: SwapSection?
     var service: ServiceUnit
     var socket: SocketUnit
+    /// Of the service, or of the socket's own commands.
+    var execution = ExecutionSettings()
+    /// Protection that the unit asks for and would not get, by directive, with every place.
+    var missingProtection: [String: [SourceLocation]] = [:]
+    /// `X-AllowUnsupported=`
+    var allowsUnsupported = false
     /// The target as far as it could be read, usable or not.
     private(set) var draft: TargetUnit?
     /// Where the unit's own section starts, for "something is missing" messages.
@@ -83,6 +89,7 @@ struct UnitBuilder {
         case .service:
             finishService()
             service.unit = unit
+            service.execution = execution
             service.install = install
             service.swap = swap
             service.origin = origin
@@ -90,6 +97,7 @@ struct UnitBuilder {
         case .socket:
             finishSocket()
             socket.unit = unit
+            socket.execution = execution
             socket.install = install
             socket.swap = swap
             socket.origin = origin
@@ -158,8 +166,11 @@ struct UnitBuilder {
             if let directive = DirectiveIndex.unit[assignment.key] { return apply(directive, assignment) }
         case .service:
             if let directive = DirectiveIndex.service[assignment.key] { return apply(directive, assignment) }
+            if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
+            if Protection.names.contains(assignment.key) { return noteProtection(assignment) }
         case .socket:
             if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }
+            if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
         case .install:
             if let directive = DirectiveIndex.install[assignment.key] { return apply(directive, assignment) }
         case .swap:
@@ -269,6 +280,7 @@ struct UnitBuilder {
 enum DirectiveIndex {
     static let unit = index(UnitDirective.self)
     static let service = index(ServiceDirective.self)
+    static let execution = index(ExecutionDirective.self)
     static let socket = index(SocketDirective.self)
     static let install = index(InstallDirective.self)
     static let swap = index(SwapDirective.self)

@@ -27,4 +27,6 @@ public enum UnitFileLimits {
     public static let nameLength = 255
     /// Longest text that specifiers may expand to, in bytes.
     public static let expandedLength = 1 << 20
+    /// Most data for standard input in one unit, in bytes; more could stand only in several files.
+    public static let inputData = 1 << 20
 }

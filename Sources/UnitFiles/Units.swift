@@ -117,6 +117,8 @@ public struct SocketUnit: UnitDefinition {
     public var removeOnStop = false
     /// `X-Scope=`; nil if unset.
     public var explicitScope: SocketScope?
+    /// For its own commands (systemd.exec(5)); the sockets themselves do not depend on it.
+    public var execution = ExecutionSettings()
 
     public init(name: UnitName) { self.name = name }
 

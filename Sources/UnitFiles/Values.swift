@@ -81,52 +81,21 @@ public enum Value {
         return simplified(text)
     }
 
+    /// A path below a directory: no leading `/`, no `..`, no control characters.
+    static func relativePath(_ text: String) throws(ValueError) -> String {
+        let parts = text.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
+        let isRelative = text.utf8.first != UInt8(ascii: "/") && !parts.contains("..")
+        guard isRelative, !parts.isEmpty, !Ascii.hasControlCharacter(text), text.utf8.count < 4000 else {
+            throw ValueError("expected a relative path without \"..\", not \"\(text)\"")
+        }
+        return parts.joined(separator: "/")
+    }
+
     /// Removes repeated and trailing slashes and `.` components, as systemd's path_simplify.
     static func simplified(_ path: String) -> String {
         guard path.contains("//") || path.contains("/.") || path.utf8.last == UInt8(ascii: "/") else { return path }
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
         return "/" + parts.joined(separator: "/")
-    }
-}
-
-/// A resource limit of setrlimit(2); nil is `infinity`.
-public struct ResourceLimit: Sendable, Hashable {
-    public var soft: UInt64?
-    public var hard: UInt64?
-
-    public init(soft: UInt64?, hard: UInt64?) {
-        self.soft = soft
-        self.hard = hard
-    }
-
-    /// What numbers of a limit count.
-    public enum Unit: Sendable {
-        /// Bytes; suffixes are allowed.
-        case bytes
-        /// Pieces; no suffixes.
-        case count
-    }
-
-    /// `1024` (both), `1024:4096` (soft:hard), `infinity` for either (systemd.exec(5)).
-    public static func parse(_ text: String, unit: Unit) throws(ValueError) -> ResourceLimit {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        func one(_ text: String) throws(ValueError) -> UInt64? {
-            if text == "infinity" { return nil }
-            switch unit {
-            case .bytes: return try Value.size(text)
-            case .count:
-                guard let number = UInt64(text), text.utf8.allSatisfy(Ascii.isDigit) else {
-                    throw ValueError("expected a limit such as \"1024\", \"1024:4096\" or \"infinity\"")
-                }
-                return number
-            }
-        }
-        let soft = try one(parts[0])
-        let hard = parts.count > 1 ? try one(parts[1]) : soft
-        if let hard, soft ?? .max > hard {
-            throw ValueError("the soft limit is above the hard limit")
-        }
-        return ResourceLimit(soft: soft, hard: hard)
     }
 }
 

@@ -9,9 +9,18 @@ public struct UnitsOnDisk: UnitFileSource {
     public func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
 
     public func read(_ path: String) throws(UnitFileReadError) -> String {
+        try read(path, checkOwner: true)
+    }
+
+    /// A file that a unit names (`EnvironmentFile=`): whoever wrote the unit has chosen it, whoever may write to it.
+    public func readNamed(_ path: String) throws(UnitFileReadError) -> String {
+        try read(path, checkOwner: false)
+    }
+
+    private func read(_ path: String, checkOwner: Bool) throws(UnitFileReadError) -> String {
         let content: UnitDirectory.Content
         do throws(UnitDirectory.ReadError) {
-            content = try UnitDirectory.read(path)
+            content = try UnitDirectory.read(path, checkOwner: checkOwner)
         } catch {
             throw UnitFileReadError(error)
         }
@@ -54,6 +63,9 @@ extension SpecifierEnvironment {
         groupName = userName
         homeDirectory = user?.home ?? environment["HOME"] ?? "/"
         shell = user?.shell ?? "/bin/sh"
+        #if arch(arm64)
+            architecture = "arm64"
+        #endif
         machineID = Self.line("/etc/machine-id")
         bootID = Self.line("/proc/sys/kernel/random/boot_id").map { String($0.filter { $0 != "-" }) }
         kernelRelease = Self.line("/proc/sys/kernel/osrelease")

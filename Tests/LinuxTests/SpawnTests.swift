@@ -95,7 +95,7 @@ extension LinuxTests {
             #expect(failure { $0.limits = [.init(resource: 7, soft: 9, hard: 8)] }?.step == .limits)
             #expect(
                 failure { $0.limits = [.init(resource: 7, soft: 9, hard: 8)] }?.description
-                    == "setting limit RLIMIT_NOFILE: Invalid argument")
+                    == "setting LimitNOFILE=: Invalid argument")
             #expect(failure { $0.oomScoreAdjust = 5000 }?.step == .oomScore)
             #expect(failure { $0.cgroup = 0 }?.step == .cgroup)
             #expect(failure { $0.program = "relative" }?.step == .executing)

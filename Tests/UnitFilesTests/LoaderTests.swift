@@ -42,7 +42,7 @@ struct LoaderTests {
             "/etc/u/a@.service.d/30.txt": "[Service]\nEnvironment=A=no",
         ]
         let unit = try #require(loader(files, searchPath: paths).load(try name("a@x.service")).service)
-        #expect(unit.environment.map(\.value) == ["type05", "etc10", "instance20"])
+        #expect(unit.execution.environment.map(\.value) == ["type05", "etc10", "instance20"])
         #expect(unit.unit.description == "etc10")
         #expect(
             unit.dropInPaths == [

@@ -24,7 +24,9 @@ struct UnitTests {
         #expect(
             edge.execStart.first?.expanded(with: [:]) == ["/usr/sbin/haproxy", "-Ws", "-f", "/srv/site/v2/haproxy.cfg"])
         let app = try #require(all.load(try name("app@v2.service")).service)
-        #expect(app.environmentFiles.map(\.path) == ["/etc/site/v2.env"] && app.environmentFiles[0].mayBeMissing)
+        #expect(
+            app.execution.environmentFiles.map(\.path) == ["/etc/site/v2.env"]
+                && app.execution.environmentFiles[0].mayBeMissing)
         #expect(app.swap?.readyProbe?.method == .http(.socket(try name("app@v2.socket")), path: "/healthz"))
         let http = try #require(all.load(try name("http.socket")).socket)
         #expect(http.scope == .shared && http.backlog == 4096 && http.fileDescriptorName == "http")
@@ -43,8 +45,9 @@ struct UnitTests {
         #expect(unit.type == .simple && unit.restart == .no && unit.restartDelay == .milliseconds(100))
         #expect(unit.timeoutStart == .after(.seconds(90)) && unit.timeoutStop == .after(.seconds(90)))
         #expect(unit.killSignal == .terminate && unit.finalKillSignal == .kill && unit.killMode == .controlGroup)
-        #expect(unit.sendSIGKILL && unit.umask == 0o022 && unit.notifyAccess == .none)
-        #expect(unit.standardInput == .null && unit.standardOutput == .journal && unit.standardError == .inherit)
+        #expect(unit.sendSIGKILL && unit.execution.umask == 0o022 && unit.notifyAccess == .none)
+        #expect(
+            unit.execution.standardInput == .null && unit.standardOutput == .journal && unit.standardError == .inherit)
         #expect(unit.unit.startLimitInterval == .after(.seconds(10)) && unit.unit.startLimitBurst == 5)
         #expect(unit.swap == nil && unit.drainSignal == .terminate)
         let socket = try #require(try load("x.socket", "[Socket]\nListenStream=80").socket)
@@ -126,14 +129,16 @@ struct UnitTests {
         #expect(unit.timeoutStart == .infinite && unit.timeoutStop == .after(.seconds(10)))
         #expect(
             unit.killSignal == .quit && unit.finalKillSignal == .abort && unit.killMode == .mixed && !unit.sendSIGKILL)
-        #expect(unit.user == "deploy" && unit.group == "33" && unit.supplementaryGroups == ["a", "b", "c"])
-        #expect(unit.workingDirectory == WorkingDirectory(.home, mayBeMissing: true))
-        #expect(unit.environment.map { "\($0.name)=\($0.value)" } == ["A=b c", "D=e", "F=app.service"])
-        #expect(unit.environmentFiles.map(\.mayBeMissing) == [false, true])
-        #expect(unit.umask == 0o077 && unit.limitNOFILE == ResourceLimit(soft: 1024, hard: 4096))
-        #expect(unit.nice == -5 && unit.oomScoreAdjust == 500 && unit.notifyAccess == .all)
+        let execution = unit.execution
+        #expect(execution.user == "deploy" && execution.group == "33")
+        #expect(execution.supplementaryGroups == ["a", "b", "c"])
+        #expect(execution.workingDirectory == WorkingDirectory(.home, mayBeMissing: true))
+        #expect(execution.environment.map { "\($0.name)=\($0.value)" } == ["A=b c", "D=e", "F=app.service"])
+        #expect(execution.environmentFiles.map(\.mayBeMissing) == [false, true])
+        #expect(execution.umask == 0o077 && execution.limits == [.nofile: ResourceLimit(soft: 1024, hard: 4096)])
+        #expect(execution.nice == -5 && execution.oomScoreAdjust == 500 && unit.notifyAccess == .all)
         #expect(unit.sockets.map(\.name.description) == ["a.socket", "b.socket"])
-        #expect(unit.standardInput == .file("/dev/zero") && unit.standardOutput == .append("/var/log/app"))
+        #expect(execution.standardInput == .file("/dev/zero") && unit.standardOutput == .append("/var/log/app"))
         #expect(unit.standardError == .descriptor("err"))
         #expect(unit.successExitStatus == ExitStatusSet(statuses: [75], signals: [.kill]))
         #expect(unit.restartPreventExitStatus.statuses == [1] && unit.restartForceExitStatus.statuses == [2, 3])
@@ -223,7 +228,9 @@ struct UnitTests {
                 SoakSec=
                 """
             ).service)
-        #expect(unit.execStart.map(\.path) == ["/bin/other"] && unit.environment.isEmpty && unit.user == nil)
+        #expect(
+            unit.execStart.map(\.path) == ["/bin/other"] && unit.execution.environment.isEmpty
+                && unit.execution.user == nil)
         #expect(unit.successExitStatus.isEmpty && unit.swap != nil && unit.swap?.soak == nil)
     }
 
@@ -259,7 +266,7 @@ struct UnitTests {
     @Test(
         "names that are not honoured",
         arguments: [
-            ("PrivateTmp=yes", .unsupportedDirective, .warning, nil),
+            ("CPUAccounting=yes", .unsupportedDirective, .warning, nil),
             ("ExecStrat=/x", .unknownDirective, .error, "ExecStart="),
             ("execstart=/x", .unknownDirective, .error, "ExecStart="), ("Nonsense=1", .unknownDirective, .error, nil),
             ("After=x.service", .unknownDirective, .error, "After= in [Unit]"),

@@ -27,11 +27,23 @@ enum holdfast_step {
     HOLDFAST_STEP_SESSION,
     HOLDFAST_STEP_DESCRIPTORS,
     HOLDFAST_STEP_OOM_SCORE,
+    HOLDFAST_STEP_COREDUMP_FILTER,
     HOLDFAST_STEP_NICE,
+    HOLDFAST_STEP_CPU_SCHEDULING,
+    HOLDFAST_STEP_CPU_AFFINITY,
+    HOLDFAST_STEP_IO_SCHEDULING,
+    HOLDFAST_STEP_TIMER_SLACK,
+    HOLDFAST_STEP_PERSONALITY,
+    HOLDFAST_STEP_KEYRING,
     HOLDFAST_STEP_LIMITS,
     HOLDFAST_STEP_GROUP,
+    HOLDFAST_STEP_CAPABILITIES,
+    HOLDFAST_STEP_AMBIENT_CAPABILITIES,
+    HOLDFAST_STEP_ROOT_DIRECTORY,
     HOLDFAST_STEP_USER,
     HOLDFAST_STEP_WORKING_DIRECTORY,
+    HOLDFAST_STEP_SECURE_BITS,
+    HOLDFAST_STEP_NO_NEW_PRIVILEGES,
     HOLDFAST_STEP_SIGNALS,
     HOLDFAST_STEP_EXEC,
 };
@@ -40,6 +52,8 @@ struct holdfast_limit {
     int resource;
     uint64_t soft, hard;
 };
+
+enum holdfast_keyring { HOLDFAST_KEYRING_INHERIT, HOLDFAST_KEYRING_PRIVATE, HOLDFAST_KEYRING_SHARED };
 
 /* All pointers stay the caller's; nothing is kept after the call. */
 struct holdfast_spawn {
@@ -66,7 +80,28 @@ struct holdfast_spawn {
     size_t limit_count;
     int change_nice;
     int nice;
-    const char *oom_score_adj; /* decimal text, NULL: unchanged */
+    const char *oom_score_adj;   /* decimal text, NULL: unchanged */
+    const char *coredump_filter; /* hexadecimal text with 0x, NULL: unchanged */
+    int change_scheduler;
+    int scheduler_policy; /* SCHED_…, with SCHED_RESET_ON_FORK */
+    int scheduler_priority;
+    const uint64_t *cpu_mask;
+    size_t cpu_mask_size; /* bytes, 0: unchanged */
+    int change_io_priority;
+    int io_priority;
+    int change_timer_slack;
+    unsigned long timer_slack;
+    int change_personality;
+    unsigned long personality;
+    int ignore_sigpipe;
+    int keyring;                     /* enum holdfast_keyring */
+    const unsigned char *invocation; /* 16 bytes for the keyring's key "invocation_id", or NULL */
+    uint64_t bounding;               /* capabilities that may be had; all ones: unchanged */
+    uint64_t ambient;
+    int secure_bits;
+    int no_new_privileges;
+    const char *root; /* NULL: unchanged */
+    int root_optional;
     int new_session;
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
     int use_clone3; /* 0 only in tests of the fallback */
@@ -76,7 +111,7 @@ struct holdfast_spawn_result {
     pid_t pid;
     int pidfd;
     int step;  /* enum holdfast_step of the failure */
-    int index; /* which limit or descriptor failed */
+    int index; /* which limit, descriptor or capability failed */
 };
 
 /* (vm) Starts the program. On failure nothing is left: the child has been reaped. */
@@ -95,6 +130,9 @@ int holdfast_set_cloexec(int fd, int on);
 /* (nocall) open and openat have `...`. */
 int holdfast_open(const char *path, int flags, mode_t mode);
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
+
+/* (nocall) memfd_create is hidden behind _GNU_SOURCE. */
+int holdfast_memory_file(const char *name);
 
 enum { HOLDFAST_WAIT_PID, HOLDFAST_WAIT_PIDFD, HOLDFAST_WAIT_ANY };
 struct holdfast_exit {

@@ -1,0 +1,95 @@
+/* Scheduling, limits and accounting attributes of the child, in systemd's order (its exec_child): what needs privilege comes
+ * before the change of user. The rules of child.c hold here, too. */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int schedule(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (plan->change_nice && syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->nice) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_NICE, 0);
+    if (plan->change_scheduler) {
+        int parameter = plan->scheduler_priority; /* struct sched_param has this one member */
+        if (syscall(SYS_sched_setscheduler, 0, plan->scheduler_policy, &parameter) < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_CPU_SCHEDULING, 0);
+    }
+    if (plan->cpu_mask_size > 0 && syscall(SYS_sched_setaffinity, 0, plan->cpu_mask_size, plan->cpu_mask) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_CPU_AFFINITY, 0);
+    if (plan->change_io_priority && syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, plan->io_priority) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_IO_SCHEDULING, 0);
+    return 0;
+}
+
+int holdfast_child_attributes(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (plan->oom_score_adj
+        && holdfast_child_write(
+               AT_FDCWD, "/proc/self/oom_score_adj", plan->oom_score_adj, strlen(plan->oom_score_adj)) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_OOM_SCORE, 0);
+    /* Lives in the memory that is still the supervisor's, too: holdfast_spawn puts the supervisor's own back. */
+    if (plan->coredump_filter
+        && holdfast_child_write(
+               AT_FDCWD, "/proc/self/coredump_filter", plan->coredump_filter, strlen(plan->coredump_filter)) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_COREDUMP_FILTER, 0);
+    int status = schedule(order);
+    if (status != 0)
+        return status;
+    if (plan->change_timer_slack && syscall(SYS_prctl, PR_SET_TIMERSLACK, plan->timer_slack, 0, 0, 0) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_TIMER_SLACK, 0);
+    if (plan->change_personality && syscall(SYS_personality, plan->personality) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_PERSONALITY, 0);
+    if (plan->change_umask)
+        syscall(SYS_umask, plan->umask);
+    status = holdfast_child_keyring(order);
+    if (status != 0)
+        return status;
+    for (size_t i = 0; i < plan->limit_count; i++) {
+        uint64_t pair[2] = {plan->limits[i].soft, plan->limits[i].hard};
+        if (syscall(SYS_prlimit64, 0, plan->limits[i].resource, pair, NULL) < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_LIMITS, (int)i);
+    }
+    return 0;
+}
+
+/* A session keyring belongs to the real uid that makes it: so that is the service's for a moment. Kernels and containers
+ * without keyrings have nothing to be kept apart. */
+int holdfast_child_keyring(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (plan->keyring == HOLDFAST_KEYRING_INHERIT)
+        return 0;
+    long uid = syscall(SYS_getuid), gid = syscall(SYS_getgid);
+    if (plan->change_groups && syscall(SYS_setregid, plan->gid, -1) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_KEYRING, 0);
+    if (plan->change_user && syscall(SYS_setreuid, plan->uid, -1) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_KEYRING, 0);
+    int error = 0;
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0)
+        error = errno;
+    else if (plan->keyring == HOLDFAST_KEYRING_SHARED
+             && syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING, 0, 0) < 0)
+        error = errno;
+    if ((plan->change_user && syscall(SYS_setreuid, uid, -1) < 0)
+        || (plan->change_groups && syscall(SYS_setregid, gid, -1) < 0))
+        return holdfast_child_fail(order, HOLDFAST_STEP_KEYRING, 0);
+    if (error == ENOSYS || error == EPERM || error == EACCES)
+        return 0;
+    if (error != 0) {
+        errno = error;
+        return holdfast_child_fail(order, HOLDFAST_STEP_KEYRING, 0);
+    }
+    if (plan->invocation) {
+        long key = syscall(SYS_add_key, "user", "invocation_id", plan->invocation, 16, KEY_SPEC_SESSION_KEYRING);
+        /* Possessor and user may view, read and search it, nobody may change it. It is only a convenience. */
+        if (key >= 0)
+            syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x0b0b0000, 0, 0);
+    }
+    return 0;
+}

@@ -1,0 +1,140 @@
+/* What runs between clone and execve, in a process that shares the supervisor's memory while the supervisor's thread is
+ * suspended (CLONE_VM | CLONE_VFORK).
+ *
+ * Rules for this file and its siblings: system calls only, by syscall(2), because glibc's setuid family would signal the
+ * threads of the *parent* (it believes it is still that process). errno is the suspended thread's own and is put back by
+ * the caller. */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int holdfast_child_fail(struct order *order, int step, int index) {
+    order->error = errno;
+    order->index = index;
+    order->step = step;
+    return 127;
+}
+
+int holdfast_child_write(int dir, const char *path, const char *text, size_t length) {
+    long fd = syscall(SYS_openat, dir, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    long written = syscall(SYS_write, fd, text, length);
+    int error = errno;
+    syscall(SYS_close, fd);
+    errno = error;
+    return written == (long)length ? 0 : -1;
+}
+
+static void write_pid(char *slot, long pid) {
+    char digits[12];
+    int count = 0;
+    do {
+        digits[count++] = (char)('0' + pid % 10);
+        pid /= 10;
+    } while (pid > 0 && count < 11);
+    for (int i = 0; i < count; i++)
+        slot[i] = digits[count - 1 - i];
+    slot[count] = 0;
+}
+
+/* A target may be the number of another source: so all are duplicated above the range first, then brought down. A
+ * duplicate made by dup3 without O_CLOEXEC survives execve, also where source and target were the same number. */
+static int place_descriptors(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    int count = (int)plan->descriptor_count;
+    int above[count > 0 ? count : 1];
+    for (int i = 0; i < count; i++) {
+        above[i] = (int)syscall(SYS_fcntl, plan->descriptors[i], F_DUPFD_CLOEXEC, count);
+        if (above[i] < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);
+    }
+    for (int i = 0; i < count; i++)
+        if (syscall(SYS_dup3, above[i], i, 0) < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);
+    /* All ours are close-on-exec already; this is for descriptors that a library opened otherwise. */
+    syscall(SYS_close_range, (unsigned)count, ~0U, 0);
+    return 0;
+}
+
+static int become_groups(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (!plan->change_groups)
+        return 0;
+    if (syscall(SYS_setgroups, plan->group_count, plan->groups) < 0
+        || syscall(SYS_setresgid, plan->gid, plan->gid, plan->gid) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_GROUP, 0);
+    return 0;
+}
+
+/* While we are still allowed to. The working directory is set later, inside. */
+static int change_root(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (!plan->root)
+        return 0;
+    if (syscall(SYS_chroot, plan->root) < 0)
+        return plan->root_optional && errno == ENOENT ? 0 : holdfast_child_fail(order, HOLDFAST_STEP_ROOT_DIRECTORY, 0);
+    if (syscall(SYS_chdir, "/") < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_ROOT_DIRECTORY, 0);
+    return 0;
+}
+
+/* As the user: on NFS only that user may be allowed to enter. */
+static int change_directory(struct order *order) {
+    const struct holdfast_spawn *plan = order->plan;
+    if (!plan->working_directory || syscall(SYS_chdir, plan->working_directory) == 0)
+        return 0;
+    if (plan->working_directory_optional && errno == ENOENT && syscall(SYS_chdir, "/") == 0)
+        return 0;
+    return holdfast_child_fail(order, HOLDFAST_STEP_WORKING_DIRECTORY, 0);
+}
+
+/* Ours may be blocked, ignored or handled; a program expects to find them as the kernel has them. */
+static void reset_signals(const struct holdfast_spawn *plan) {
+    /* Zeroes are SIG_DFL in the kernel's own struct on every architecture; glibc's sigaction refuses 32 and 33. */
+    unsigned long action[8] = {0};
+    for (int signal = 1; signal <= 64; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP)
+            syscall(SYS_rt_sigaction, signal, action, NULL, 8);
+    /* The handler is the first member, and SIG_IGN is 1. */
+    action[0] = 1;
+    if (plan->ignore_sigpipe)
+        syscall(SYS_rt_sigaction, SIGPIPE, action, NULL, 8);
+}
+
+typedef int step_function(struct order *);
+/* In systemd's order. Descriptors come before the limits: a low RLIMIT_NOFILE is meant for the program. */
+static step_function *const steps[] = {
+    place_descriptors, holdfast_child_attributes, become_groups, holdfast_child_capabilities, change_root,
+    holdfast_child_user, change_directory, holdfast_child_secure_bits,
+};
+
+int holdfast_child(void *argument) {
+    struct order *order = argument;
+    const struct holdfast_spawn *plan = order->plan;
+    reset_signals(plan);
+    if (order->join_cgroup && holdfast_child_write(plan->cgroup, "cgroup.procs", "0", 1) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_CGROUP, 0);
+    if (plan->new_session && syscall(SYS_setsid) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_SESSION, 0);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        int status = steps[i](order);
+        if (status != 0)
+            return status;
+    }
+    if (plan->no_new_privileges && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_NO_NEW_PRIVILEGES, 0);
+    unsigned long none = 0;
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_SIGNALS, 0);
+    for (size_t i = 0; i < plan->pid_slot_count; i++)
+        write_pid(plan->pid_slots[i], syscall(SYS_getpid));
+    syscall(SYS_execve, plan->program, plan->argv, plan->envp);
+    return holdfast_child_fail(order, HOLDFAST_STEP_EXEC, 0);
+}

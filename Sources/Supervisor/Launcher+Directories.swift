@@ -1,0 +1,60 @@
+import Linux
+import UnitFiles
+
+/// `RuntimeDirectory=` and its siblings.
+extension Launcher {
+    /// The absolute path of one of them.
+    func path(_ relative: String, _ kind: DirectoryKind) -> String {
+        let root =
+            switch kind {
+            case .runtime: specifiers.runtimeDirectory
+            case .state: specifiers.stateDirectory
+            case .cache: specifiers.cacheDirectory
+            case .logs: specifiers.logsDirectory
+            case .configuration: specifiers.configurationDirectory
+            }
+        return root + "/" + relative
+    }
+
+    /// Makes them all, with mode and owner, and the links to them.
+    func makeDirectories(of execution: ExecutionSettings, for credentials: Credentials?) throws(LaunchError) {
+        for kind in DirectoryKind.allCases {
+            guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
+            do throws(SystemError) {
+                for relative in directories.paths {
+                    try ServiceDirectory.make(
+                        path(relative, kind), mode: directories.mode, owner: owner(kind, credentials))
+                }
+                for entry in directories.entries {
+                    guard let link = entry.link else { continue }
+                    try ServiceDirectory.link(path(link, kind), to: path(entry.path, kind))
+                }
+            } catch {
+                throw LaunchError(text: "setting \(kind.rawValue)=: \(error)")
+            }
+        }
+    }
+
+    /// A configuration is for root to write. A `--user` supervisor cannot change owners.
+    private func owner(_ kind: DirectoryKind, _ credentials: Credentials?) -> (uid: UInt32, gid: UInt32)? {
+        if kind == .configuration || configuration.isUser { return nil }
+        return (credentials?.uid ?? 0, credentials?.gid ?? 0)
+    }
+
+    /// The runtime directories that go when the service stops.
+    func runtimeDirectories(of execution: ExecutionSettings) -> Set<String> {
+        Set(execution.directories[.runtime]?.paths.map { path($0, .runtime) } ?? [])
+    }
+
+    /// Removes runtime directories and their links, but for those in `used`.
+    func removeRuntimeDirectories(
+        of execution: ExecutionSettings, exceptThose used: Set<String>
+    ) throws(SystemError) {
+        for entry in execution.directories[.runtime]?.entries ?? [] {
+            let directory = path(entry.path, .runtime)
+            if used.contains(directory) { continue }
+            if let link = entry.link { ServiceDirectory.unlink(path(link, .runtime), to: directory) }
+            try FileTree.remove(directory)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+import UnitStore
+
+/// Variables, in the order of systemd.exec(5), "Environment variables in spawned processes": ours, then `PassEnvironment=`,
+/// `Environment=`, `EnvironmentFile=`, each over what stands before; `UnsetEnvironment=` at the end.
+extension Launcher {
+    /// Stands for a pid that is known only after the fork; no value of a unit can be this one.
+    static let pidPlaceholder = "\u{0}"
+
+    /// What every process has.
+    func baseEnvironment(_ execution: ExecutionSettings, _ account: User?) -> [String: String] {
+        let searched = execution.execSearchPath.isEmpty ? ProgramSearch.directories : execution.execSearchPath
+        var result = ["PATH": searched.joined(separator: ":"), "LANG": environment["LANG"] ?? "C.UTF-8"]
+        if configuration.isUser {
+            for name in ["HOME", "XDG_RUNTIME_DIR"] { result[name] = environment[name] }
+            result["MANAGERPID"] = "\(getpid())"
+        }
+        if execution.setLoginEnvironment ?? (execution.user != nil || configuration.isUser), let account {
+            result["USER"] = account.name
+            result["LOGNAME"] = account.name
+            // As systemd: a home of "/" and a shell that refuses to be one say that there is none.
+            if account.home != "/" { result["HOME"] = account.home }
+            if !account.hasNoShell { result["SHELL"] = account.shell }
+        }
+        for kind in DirectoryKind.allCases {
+            let paths = execution.directories[kind]?.paths ?? []
+            if !paths.isEmpty { result[kind.variable] = paths.map { path($0, kind) }.joined(separator: ":") }
+        }
+        return result
+    }
+
+    func addHoldfastVariables(
+        to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
+    ) {
+        environment["INVOCATION_ID"] = instance.invocation
+        environment["GENERATION"] = "\(generation.id.number)"
+        environment["GENERATION_DIRECTORY"] = generation.directory
+        if let release = instance.definition.unit.name.instance { environment["RELEASE"] = release }
+        for unit in instance.definition.upstreams {
+            guard let address = generation.sockets[unit.name.description]?.first?.address else { continue }
+            environment["UPSTREAM_" + HeldSocket.variable(unit.name.description)] = "\(address.loopback)"
+        }
+    }
+
+    /// `LISTEN_FDS`, `LISTEN_FDNAMES` as systemd has them, and `LISTEN_FD_NAME` for programs that read only numbers.
+    func addSockets(
+        to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
+    ) -> [Int32] {
+        // Named as the unit says now: a shared socket may be older than its present name.
+        let sockets = instance.definition.sockets.flatMap { unit in
+            (generation.sockets[unit.name.description] ?? []).map { (name: unit.fileDescriptorName, held: $0) }
+        }
+        guard !sockets.isEmpty else { return [] }
+        environment["LISTEN_FDS"] = "\(sockets.count)"
+        environment["LISTEN_FDNAMES"] = sockets.map(\.name).joined(separator: ":")
+        var seen: [String: Int] = [:]
+        for (index, entry) in sockets.enumerated() {
+            let name = "LISTEN_FD_" + HeldSocket.variable(entry.name)
+            seen[name, default: 0] += 1
+            // A unit with several addresses: the first has the plain name, the others are counted from 2.
+            let count = seen[name] ?? 1
+            environment[count == 1 ? name : "\(name)_\(count)"] = "\(3 + index)"
+        }
+        return sockets.map(\.held.endpoint.raw)
+    }
+
+    /// What the unit says.
+    func addOwnVariables(of execution: ExecutionSettings, to variables: inout [String: String]) throws(LaunchError) {
+        for name in execution.passEnvironment {
+            if let value = environment[name] { variables[name] = value }
+        }
+        for assignment in execution.environment { variables[assignment.name] = assignment.value }
+        for file in execution.environmentFiles {
+            for assignment in try read(file) { variables[assignment.name] = assignment.value }
+        }
+        for removal in execution.unsetEnvironment {
+            switch removal {
+            case .name(let name): variables[name] = nil
+            case .assignment(let assignment):
+                if variables[assignment.name] == assignment.value { variables[assignment.name] = nil }
+            }
+        }
+    }
+
+    private func read(_ file: EnvironmentFileReference) throws(LaunchError) -> [EnvironmentAssignment] {
+        guard PathPattern.isPattern(file.path) else { return try read(file.path, mayBeMissing: file.mayBeMissing) }
+        let paths = PathPattern.matches(file.path)
+        guard !paths.isEmpty || file.mayBeMissing else {
+            throw LaunchError(text: "reading EnvironmentFile=\(file.path): no file matches")
+        }
+        var assignments: [EnvironmentAssignment] = []
+        for path in paths { assignments += try read(path, mayBeMissing: file.mayBeMissing) }
+        return assignments
+    }
+
+    private func read(_ path: String, mayBeMissing: Bool) throws(LaunchError) -> [EnvironmentAssignment] {
+        do throws(UnitFileReadError) {
+            return EnvironmentFile.parse(try UnitsOnDisk().readNamed(path), path: path).assignments
+        } catch {
+            if mayBeMissing, error == .missing { return [] }
+            throw LaunchError(text: "reading EnvironmentFile=\(path): \(error)")
+        }
+    }
+
+    func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {
+        let unit = definition.unit
+        switch (unit.notifyAccess, kind) {
+        case (.all, _), (.exec, _): return true
+        case (.main, .start): return true
+        case (.none, .start): return unit.type == .notify
+        case (.main, _), (.none, _): return false
+        }
+    }
+
+    func addResult(_ result: ServiceResult, to environment: inout [String: String]) {
+        let status: EngineExitStatus?
+        switch result {
+        case .clean(let end):
+            environment["SERVICE_RESULT"] = "success"
+            status = end
+        case .skipped:
+            environment["SERVICE_RESULT"] = "exec-condition"
+            status = nil
+        case .failed(let failure):
+            environment["SERVICE_RESULT"] = failure.cause.serviceResult
+            status = if case .exited(let end) = failure.cause { end } else { nil }
+        }
+        switch status {
+        case .exited(let code):
+            environment["EXIT_CODE"] = "exited"
+            environment["EXIT_STATUS"] = "\(code)"
+        case .signalled(let signal, let core):
+            environment["EXIT_CODE"] = core ? "dumped" : "killed"
+            environment["EXIT_STATUS"] = String(Linux.Signal(rawValue: signal).name.dropFirst(3))
+        case .unknown, nil: break
+        }
+    }
+}
+
+extension User {
+    /// nologin(8) and false(1), whereever they are.
+    fileprivate var hasNoShell: Bool { ["nologin", "false", "true"].contains(FileTree.name(of: shell)) }
+}
+
+extension Failure.Cause {
+    /// `$SERVICE_RESULT` of systemd.exec(5).
+    fileprivate var serviceResult: String {
+        switch self {
+        case .spawn, .text: "resources"
+        case .exited(.signalled(_, coreDumped: true)): "core-dump"
+        case .exited(.signalled): "signal"
+        case .exited: "exit-code"
+        case .timedOut, .probe: "timeout"
+        case .startLimit: "start-limit-hit"
+        }
+    }
+}

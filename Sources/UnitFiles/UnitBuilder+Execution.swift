@@ -1,0 +1,312 @@
+// systemd.exec(5): identity, paths, environment and standard input. The rest is in `UnitBuilder+Scheduling`.
+
+extension UnitBuilder {
+    mutating func apply(_ directive: ExecutionDirective, _ assignment: Assignment) {
+        switch directive {
+        case .user: execution.user = account(assignment, execution.user)
+        case .group: execution.group = account(assignment, execution.group)
+        case .supplementaryGroups: supplementaryGroups(assignment)
+        case .setLoginEnvironment:
+            execution.setLoginEnvironment =
+                assignment.value.isEmpty
+                ? nil : value(assignment, .ignored, Value.boolean) ?? execution.setLoginEnvironment
+        case .capabilityBoundingSet, .ambientCapabilities: capabilities(directive, assignment)
+        case .secureBits: secureBits(assignment)
+        case .noNewPrivileges:
+            if let on = value(assignment, .fatal, Value.boolean) { execution.noNewPrivileges = on }
+        case .keyringMode:
+            if let mode = choice(assignment, .ignored, of: KeyringMode.self) { execution.keyringMode = mode }
+        case .workingDirectory: workingDirectory(assignment)
+        case .rootDirectory: rootDirectory(assignment)
+        case .execSearchPath: execSearchPath(assignment)
+        case .runtimeDirectory: directories(.runtime, assignment)
+        case .stateDirectory: directories(.state, assignment)
+        case .cacheDirectory: directories(.cache, assignment)
+        case .logsDirectory: directories(.logs, assignment)
+        case .configurationDirectory: directories(.configuration, assignment)
+        case .runtimeDirectoryMode: directoryMode(.runtime, assignment)
+        case .stateDirectoryMode: directoryMode(.state, assignment)
+        case .cacheDirectoryMode: directoryMode(.cache, assignment)
+        case .logsDirectoryMode: directoryMode(.logs, assignment)
+        case .configurationDirectoryMode: directoryMode(.configuration, assignment)
+        case .runtimeDirectoryPreserve: runtimeDirectoryPreserve(assignment)
+        case .environment: environment(assignment)
+        case .environmentFile: environmentFile(assignment)
+        case .passEnvironment: passEnvironment(assignment)
+        case .unsetEnvironment: unsetEnvironment(assignment)
+        case .standardInput: standardInput(assignment)
+        case .standardInputText: standardInputText(assignment)
+        case .standardInputData: standardInputData(assignment)
+        case .umask, .ignoreSIGPIPE, .oomScoreAdjust, .coredumpFilter, .nice, .cpuSchedulingPolicy,
+            .cpuSchedulingPriority, .cpuSchedulingResetOnFork, .cpuAffinity, .ioSchedulingClass, .ioSchedulingPriority,
+            .timerSlackNSec, .personality:
+            applyScheduling(directive, assignment)
+        case .limitCPU: limit(.cpu, assignment)
+        case .limitFSIZE: limit(.fsize, assignment)
+        case .limitDATA: limit(.data, assignment)
+        case .limitSTACK: limit(.stack, assignment)
+        case .limitCORE: limit(.core, assignment)
+        case .limitRSS: limit(.rss, assignment)
+        case .limitNOFILE: limit(.nofile, assignment)
+        case .limitAS: limit(.addressSpace, assignment)
+        case .limitNPROC: limit(.nproc, assignment)
+        case .limitMEMLOCK: limit(.memlock, assignment)
+        case .limitLOCKS: limit(.locks, assignment)
+        case .limitSIGPENDING: limit(.sigpending, assignment)
+        case .limitMSGQUEUE: limit(.msgqueue, assignment)
+        case .limitNICE: limit(.nice, assignment)
+        case .limitRTPRIO: limit(.rtprio, assignment)
+        case .limitRTTIME: limit(.rttime, assignment)
+        }
+    }
+
+    // MARK: Identity
+
+    /// A user or group; an empty assignment resets it.
+    mutating func account(_ assignment: Assignment, _ current: String?) -> String? {
+        if assignment.value.isEmpty { return nil }
+        return expanded(assignment, .fatal, Value.account) ?? current
+    }
+
+    private mutating func supplementaryGroups(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.supplementaryGroups = [] }
+        for word in words(assignment, escapes: .interpreted, .fatal) {
+            do {
+                execution.supplementaryGroups.append(try Value.account(word.text))
+            } catch {
+                reject(assignment, ValueError(error.message, at: word.offset), .fatal)
+            }
+        }
+    }
+
+    /// Sets are merged, with `~` subtracted; an empty assignment, or one of `~` alone, begins anew.
+    private mutating func capabilities(_ directive: ExecutionDirective, _ assignment: Assignment) {
+        let isBounding = directive == .capabilityBoundingSet
+        let initial = isBounding ? UInt64.max : 0
+        let current = isBounding ? execution.capabilityBoundingSet?.bits ?? initial : execution.ambientCapabilities.bits
+        let inverts = assignment.value.hasPrefix("~")
+        var sum: UInt64 = 0
+        for word in words(assignment, escapes: .interpreted, .fatal) {
+            let name = inverts && word.text.hasPrefix("~") ? String(word.text.dropFirst()) : word.text
+            if name.isEmpty { continue }
+            do {
+                sum |= try CapabilitySet.bit(of: name)
+            } catch {
+                reject(assignment, ValueError(error.message, at: word.offset, suggestion: error.suggestion), .fatal)
+            }
+        }
+        let bits: UInt64
+        if sum == 0 || current == initial {
+            bits = inverts ? ~sum : sum
+        } else {
+            bits = inverts ? current & ~sum : current | sum
+        }
+        if isBounding {
+            execution.capabilityBoundingSet = bits == .max ? nil : CapabilitySet(bits: bits)
+        } else {
+            execution.ambientCapabilities = CapabilitySet(bits: bits)
+        }
+    }
+
+    private mutating func secureBits(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.secureBits = [] }
+        for word in words(assignment, escapes: .interpreted, .fatal) {
+            if let bit = SecureBits.names[word.text] {
+                execution.secureBits.insert(bit)
+            } else {
+                let names = SecureBits.names.keys.sorted()
+                let near = EditDistance.closest(to: word.text, in: names)
+                let message = "expected some of \(names.joined(separator: ", ")), not \"\(word.text)\""
+                reject(assignment, ValueError(message, at: word.offset, suggestion: near), .fatal)
+            }
+        }
+    }
+
+    // MARK: Paths
+
+    private mutating func workingDirectory(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.workingDirectory = nil
+            return
+        }
+        let directory = expanded(assignment, .fatal) { (text) throws(ValueError) in
+            let optional = text.hasPrefix("-")
+            let path = optional ? String(text.dropFirst()) : text
+            if path == "~" { return WorkingDirectory(.home, mayBeMissing: optional) }
+            return WorkingDirectory(.path(try Value.absolutePath(path)), mayBeMissing: optional)
+        }
+        if let directory { execution.workingDirectory = directory }
+    }
+
+    private mutating func rootDirectory(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.rootDirectory = nil
+            return
+        }
+        let root = expanded(assignment, .fatal) { (text) throws(ValueError) in
+            let optional = text.hasPrefix("-")
+            return RootDirectory(
+                try Value.absolutePath(optional ? String(text.dropFirst()) : text), mayBeMissing: optional)
+        }
+        guard let root else { return }
+        execution.rootDirectory = root.path == "/" ? nil : root
+    }
+
+    private mutating func execSearchPath(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.execSearchPath = [] }
+        let text = expanded(assignment, .ignored) { $0 } ?? ""
+        for part in text.utf8.split(separator: UInt8(ascii: ":")).compactMap({ String($0) }) {
+            do {
+                execution.execSearchPath.append(try Value.absolutePath(part))
+            } catch {
+                reject(assignment, error, .ignored)
+            }
+        }
+    }
+
+    private mutating func directories(_ kind: DirectoryKind, _ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.directories[kind]?.entries = [] }
+        for word in words(assignment, escapes: .interpreted, .fatal) {
+            do {
+                let entry = try Self.directory(word.text, kind)
+                execution.directories[kind, default: .init()].entries.append(entry)
+            } catch {
+                reject(assignment, ValueError(error.message, at: word.offset), .fatal)
+            }
+        }
+    }
+
+    private static func directory(
+        _ text: String, _ kind: DirectoryKind
+    ) throws(ValueError) -> ManagedDirectories.Entry {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 1 || parts.count == 2 && kind != .configuration else {
+            throw ValueError("expected a directory, or directory:link, not \"\(text)\"")
+        }
+        let path = try Value.relativePath(parts[0])
+        return ManagedDirectories.Entry(path, link: parts.count == 2 ? try Value.relativePath(parts[1]) : nil)
+    }
+
+    private mutating func directoryMode(_ kind: DirectoryKind, _ assignment: Assignment) {
+        if let mode = value(assignment, .fatal, Value.mode) {
+            execution.directories[kind, default: .init()].mode = mode
+        }
+    }
+
+    private mutating func runtimeDirectoryPreserve(_ assignment: Assignment) {
+        let preserve = value(assignment, .ignored) { (text) throws(ValueError) -> RuntimeDirectoryPreserve in
+            if text == "restart" { return .restart }
+            guard let on = try? Value.boolean(text) else {
+                throw ValueError("expected \"yes\", \"no\" or \"restart\", not \"\(text)\"")
+            }
+            return on ? .yes : .no
+        }
+        if let preserve { execution.runtimeDirectoryPreserve = preserve }
+    }
+
+    // MARK: Environment
+
+    private mutating func environment(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.environment = [] }
+        for word in words(assignment, escapes: .interpreted) {
+            do {
+                execution.environment.append(try EnvironmentAssignment.parse(word.text))
+            } catch {
+                reject(assignment, ValueError(error.message, at: word.offset), .ignored)
+            }
+        }
+    }
+
+    private mutating func environmentFile(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.environmentFiles = []
+            return
+        }
+        let location = assignment.valueLocation
+        let file = expanded(assignment, .fatal) { (text) throws(ValueError) in
+            let optional = text.hasPrefix("-")
+            let path = try Value.absolutePath(optional ? String(text.dropFirst()) : text)
+            return EnvironmentFileReference(path: path, mayBeMissing: optional, location: location)
+        }
+        if let file { execution.environmentFiles.append(file) }
+    }
+
+    private mutating func passEnvironment(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.passEnvironment = [] }
+        for word in words(assignment, escapes: .interpreted) {
+            if EnvironmentAssignment.isValidName(word.text) {
+                execution.passEnvironment.append(word.text)
+            } else {
+                reject(
+                    assignment, ValueError("\"\(word.text)\" is not the name of a variable", at: word.offset), .ignored)
+            }
+        }
+    }
+
+    private mutating func unsetEnvironment(_ assignment: Assignment) {
+        if assignment.value.isEmpty { execution.unsetEnvironment = [] }
+        for word in words(assignment, escapes: .interpreted) {
+            do throws(ValueError) {
+                if EnvironmentAssignment.isValidName(word.text) {
+                    execution.unsetEnvironment.append(.name(word.text))
+                } else {
+                    execution.unsetEnvironment.append(.assignment(try EnvironmentAssignment.parse(word.text)))
+                }
+            } catch {
+                reject(assignment, ValueError(error.message, at: word.offset), .ignored)
+            }
+        }
+    }
+
+    // MARK: Standard input
+
+    private mutating func standardInput(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.explicitStandardInput = nil
+            return
+        }
+        let input = expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardInput in
+            switch text {
+            case "null": return .null
+            case "data": return .data
+            case "socket": return .socket
+            case "fd": return .descriptor("stdin")
+            case "tty", "tty-force", "tty-fail":
+                throw ValueError("\"\(text)\" is not supported yet", code: .unsupportedValue)
+            default: break
+            }
+            if text.hasPrefix("file:") { return .file(try Value.absolutePath(String(text.dropFirst(5)))) }
+            if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
+            throw ValueError("expected null, data, file:PATH, socket or fd:NAME, not \"\(text)\"")
+        }
+        if let input { execution.explicitStandardInput = input }
+    }
+
+    private mutating func standardInputText(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.inputData = []
+            return
+        }
+        let expander = expander
+        let text = value(assignment, .fatal) { (text) throws(ValueError) in
+            try expander.expand(try WordReader.unescaped(text))
+        }
+        if let text { append(Array(text.utf8) + [Ascii.newline], assignment) }
+    }
+
+    private mutating func standardInputData(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.inputData = []
+            return
+        }
+        if let bytes = value(assignment, .fatal, Base64.decode) { append(bytes, assignment) }
+    }
+
+    private mutating func append(_ bytes: [UInt8], _ assignment: Assignment) {
+        guard execution.inputData.count + bytes.count <= UnitFileLimits.inputData else {
+            let message = "the data has more than \(UnitFileLimits.inputData) bytes"
+            return reject(assignment, ValueError(message), .fatal)
+        }
+        execution.inputData += bytes
+    }
+}

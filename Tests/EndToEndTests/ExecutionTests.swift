@@ -1,0 +1,183 @@
+import ControlProtocol
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What a service finds when it starts (systemd.exec(5)).
+    @Suite struct Execution {
+        /// A service that writes its environment to `out/env` and stays.
+        private func dump(_ lines: String) -> (World.Layout) throws -> Void {
+            { layout in
+                try layout.unit(
+                    "app.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    ExecStart=/bin/sh -c 'env >\(layout.path)/out/env; systemd-notify --ready; exec sleep infinity'
+                    TimeoutStopSec=1s
+                    \(lines.replacing("@", with: layout.path))
+                    """)
+            }
+        }
+
+        private func start(_ world: World) throws {
+            let start = try world.run("start", "app")
+            #expect(start.outcome == .started, "\(start.output)\(start.errors)")
+        }
+
+        private func stop(_ world: World) throws { #expect(try world.run("stop", "app").status == 0) }
+
+        private func environment(_ world: World) -> [String: String] {
+            let lines = (world.contents("out/env") ?? "").split(separator: "\n")
+            return Dictionary(
+                lines.map { line in
+                    let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                    return (String(parts[0]), parts.count > 1 ? String(parts[1]) : "")
+                }, uniquingKeysWith: { _, last in last })
+        }
+
+        @Test(
+            "Variables: ours, then passed, then Environment=, then files by wildcard, and at the end those unset are gone"
+        )
+        func variables() throws {
+            try withWorld { layout in
+                try layout.write("env.d/1.env", "C=file\nD=first\n")
+                try layout.write("env.d/2.env", "D=second\n")
+                try dump(
+                    """
+                    PassEnvironment=NOTHING HOME
+                    Environment=A=a B=b C=c INVOCATION_ID=mine
+                    EnvironmentFile=@/env.d/*.env
+                    EnvironmentFile=-@/nothing/*.env
+                    UnsetEnvironment=B A=other GENERATION
+                    """)(layout)
+            } then: { world in
+                try start(world)
+                let found = environment(world)
+                #expect(found["A"] == "a" && found["B"] == nil && found["C"] == "file" && found["D"] == "second")
+                #expect(found["HOME"] == world.path && found["NOTHING"] == nil)
+                #expect(found["INVOCATION_ID"] == "mine" && found["GENERATION"] == nil)
+                let pid = try world.mainPid("app.service")
+                #expect(found["SYSTEMD_EXEC_PID"] == "\(pid)")
+                #expect(found["LISTEN_PID"] == nil)
+            }
+        }
+
+        @Test("An environment file that is missing, and a wildcard that matches nothing, are named")
+        func missingFile() throws {
+            try withWorld(dump("EnvironmentFile=@/none/*.env")) { world in
+                let start = try world.run("start", "app")
+                #expect(
+                    start.reason?.message
+                        == "cannot start app.service: reading EnvironmentFile=\(world.path)/none/*.env: no file matches"
+                )
+            }
+        }
+
+        @Test("Data of the unit is on standard input")
+        func inputData() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "app.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    StandardInputText=one
+                    StandardInputText=two
+                    ExecStart=/bin/sh -c 'cat >\(layout.path)/out/input; systemd-notify --ready; exec sleep infinity'
+                    """)
+            } then: { world in
+                try start(world)
+                #expect(world.contents("out/input") == "one\ntwo\n")
+            }
+        }
+
+        @Test("A runtime directory has its mode, is shared by two generations, and goes with the last of them")
+        func runtimeDirectory() throws {
+            try withWorld { layout in
+                try layout.web(service: "RuntimeDirectory=web/data:web-link\nRuntimeDirectoryMode=0700")
+            } then: { world in
+                let directory = "\(world.path)/run/web/data"
+                func mode() -> Any? {
+                    (try? FileManager.default.attributesOfItem(atPath: directory))?[.posixPermissions]
+                }
+                #expect(try world.run("swap", "web@v1").outcome == .started)
+                #expect(mode() as? Int == 0o700)
+                try world.layout().write("run/web-link/file", "kept")
+                #expect(try world.run("swap", "web@v2").outcome == .completed)
+                try eventually("the old generation to be gone") { try world.generations("web").count == 1 }
+                #expect(world.contents("run/web/data/file") == "kept", "the new generation has the same directory")
+                #expect(try world.run("stop", "web").status == 0)
+                #expect(!FileManager.default.fileExists(atPath: directory))
+                #expect(FileManager.default.fileExists(atPath: "\(world.path)/run/web"), "only the innermost goes")
+                #expect(
+                    (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(world.path)/run/web-link")) == nil)
+            }
+        }
+
+        @Test("RuntimeDirectoryPreserve=yes keeps it")
+        func preserved() throws {
+            try withWorld(dump("RuntimeDirectory=kept\nRuntimeDirectoryPreserve=yes")) { world in
+                try start(world)
+                #expect(environment(world)["RUNTIME_DIRECTORY"] == "\(world.path)/run/kept")
+                try stop(world)
+                #expect(FileManager.default.fileExists(atPath: "\(world.path)/run/kept"))
+            }
+        }
+
+        @Test("An attribute that the kernel refuses is named as the directive, with the reason")
+        func refusedAttribute() throws {
+            try withWorld(dump("CPUAffinity=8000")) { world in
+                let start = try world.run("start", "app")
+                #expect(
+                    start.reason?.message == "cannot start app.service: setting CPUAffinity= 8000: Invalid argument")
+            }
+        }
+
+        @Test("A service that asks for confinement is refused with each directive's place, and starts when it says so")
+        func protection() throws {
+            try withWorld(dump("PrivateTmp=yes\nMemoryMax=1G")) { world in
+                let start = try world.run("start", "app")
+                #expect(start.status != 0 && start.result == nil, "\(start.output)")
+                for (line, directive) in [(6, "PrivateTmp"), (7, "MemoryMax")] {
+                    let text = "\(world.units)/app.service:\(line):1: error: \(directive)= is not supported yet"
+                    #expect(start.errors.contains(text), "\(start.errors)")
+                }
+                try dump("PrivateTmp=yes\nX-AllowUnsupported=yes")(world.layout())
+                try self.start(world)
+            }
+        }
+
+        @Test(
+            "Commands with +, and all but ExecStart= with PermissionsStartOnly=, run as root",
+            .enabled(if: supervisorIsRoot))
+        func privilegedCommands() throws {
+            try withWorld { layout in
+                try dump(
+                    """
+                    User=nobody
+                    NoNewPrivileges=yes
+                    ExecStartPre=+/bin/sh -c 'id -u >@/out/plus; grep NoNewPrivs /proc/self/status >>@/out/plus; chmod 777 @/out'
+                    ExecStartPre=!/bin/sh -c 'id -u >@/out/bang; grep NoNewPrivs /proc/self/status >>@/out/bang'
+                    ExecStartPre=!!/bin/sh -c 'id -u >@/out/bangs; echo $USER $HOME $SHELL >>@/out/bangs'
+                    """)(layout)
+            } then: { world in
+                try start(world)
+                #expect(world.contents("out/plus") == "0\nNoNewPrivs:\t0\n")
+                #expect(world.contents("out/bang") == "0\nNoNewPrivs:\t1\n")
+                #expect(world.contents("out/bangs") == "65534\nnobody /nonexistent\n")
+            }
+            try withWorld { layout in
+                try layout.makeDirectory("out/shared")
+                chmod("\(layout.path)/out", 0o777)
+                try dump("User=nobody\nPermissionsStartOnly=yes\nExecStartPre=/bin/sh -c 'id -u >@/out/pre'")(layout)
+            } then: { world in
+                try start(world)
+                #expect(world.contents("out/pre") == "0\n")
+                #expect(environment(world)["USER"] == "nobody")
+            }
+        }
+    }
+}
