@@ -6,6 +6,7 @@ import PackageDescription
 //   Engine, UnitFiles (pure: standard library and swift-collections only)
 //   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
+//   StateCoding       (Codable values as bytes, for what the supervisor keeps about itself)
 //   Supervisor        (the one actor: effects -> calls, calls -> events)
 //   holdfastd, holdfastctl; holdfast-static and holdfast-probe stand alone.
 
@@ -50,10 +51,11 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "UnitStore", dependencies: ["UnitFiles", "Linux"], swiftSettings: strict),
         .target(name: "ControlProtocol", swiftSettings: strict),
+        .target(name: "StateCoding", swiftSettings: strict),
         .target(
             name: "Supervisor",
             dependencies: [
-                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol",
+                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol", "StateCoding",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -94,7 +96,8 @@ let package = Package(
             name: "holdfast-probe",
             dependencies: ["ProbeCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
-        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: strict),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "StateCoding"], swiftSettings: strict),
+        .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "UnitFilesTests", dependencies: ["UnitFiles"], swiftSettings: strict),
         .testTarget(
             name: "LinuxTests",

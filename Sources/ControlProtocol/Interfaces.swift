@@ -389,6 +389,10 @@ extension Interface {
         # Read the unit directories again. What runs keeps the definition it was started with until its next start or swap.
         method Update() -> (changed: []string, added: []string, removed: []string, diagnostics: []UnitDiagnostic)
 
+        # Let the program that is installed now go on in the place of the running one, with every service, socket and connection.
+        # Answered when it has taken over. If it cannot, Failed says why, and the running one goes on.
+        method Reexec() -> (version: string, previousVersion: string)
+
         # Drain and stop everything, then end the supervisor. With "more", progress; the last reply names what was stopped.
         method Shutdown() -> (progress: ?Progress, stopped: ?[]string)
 

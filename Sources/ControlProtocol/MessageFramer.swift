@@ -23,6 +23,9 @@ public struct MessageFramer: Sendable {
     /// How many bytes wait to be taken, complete messages included.
     public var bufferedBytes: Int { buffer.count - start }
 
+    /// Bytes that wait to be taken, for a successor that goes on with the stream.
+    public var untaken: [UInt8] { Array(buffer[start...]) }
+
     /// Takes in bytes as they were read.
     public mutating func append(_ bytes: some Sequence<UInt8>) {
         if start > 0 && start == buffer.count {

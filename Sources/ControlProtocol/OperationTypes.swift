@@ -178,6 +178,19 @@ public struct OperationReply: Codable, Equatable, Sendable {
     }
 }
 
+/// The reply of `Reexec`.
+public struct ReexecReply: Codable, Equatable, Sendable {
+    /// Of the program that runs now.
+    public var version: String
+    /// Of the one that ran before.
+    public var previousVersion: String
+
+    public init(version: String, previousVersion: String) {
+        self.version = version
+        self.previousVersion = previousVersion
+    }
+}
+
 /// One reply of `Shutdown`: `progress` while services drain, `stopped` in the last one.
 public struct ShutdownReply: Codable, Equatable, Sendable {
     public var progress: Progress?

@@ -40,6 +40,8 @@ public enum Request: Equatable, Sendable {
     case cat(name: String)
     /// Answer with ``UpdateReply``.
     case update
+    /// Answer with ``ReexecReply``, when the installed program has taken over.
+    case reexec
     /// Answer with ``ShutdownReply``s.
     case shutdown
 
@@ -103,6 +105,7 @@ public enum Request: Equatable, Sendable {
         case .cat: return .cat(name: try name())
         case .sockets: return try call.withoutParameters(.sockets)
         case .update: return try call.withoutParameters(.update)
+        case .reexec: return try call.withoutParameters(.reexec)
         case .shutdown: return try call.withoutParameters(.shutdown)
         case .describe: return try call.withoutParameters(.describe)
         }
@@ -130,6 +133,7 @@ public enum Request: Equatable, Sendable {
         case .sockets: ManagerMethod.sockets.rawValue
         case .cat: ManagerMethod.cat.rawValue
         case .update: ManagerMethod.update.rawValue
+        case .reexec: ManagerMethod.reexec.rawValue
         case .shutdown: ManagerMethod.shutdown.rawValue
         }
     }
@@ -138,7 +142,8 @@ public enum Request: Equatable, Sendable {
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .update, .shutdown:
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .update, .reexec,
+            .shutdown:
             true
         }
     }
@@ -148,7 +153,7 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
-            .update:
+            .update, .reexec:
             false
         }
     }
@@ -161,7 +166,7 @@ public enum Request: Equatable, Sendable {
 
     private var parameters: JSONObject {
         switch self {
-        case .getInfo, .describe, .sockets, .update, .shutdown: .empty
+        case .getInfo, .describe, .sockets, .update, .reexec, .shutdown: .empty
         case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
         case .status(let names): .of(Parameters.Names(names: names))
         case .start(let name, let hold), .swap(let name, let hold):
@@ -204,6 +209,7 @@ enum ManagerMethod: String, CaseIterable {
     case sockets = "io.holdfast.Manager.Sockets"
     case cat = "io.holdfast.Manager.Cat"
     case update = "io.holdfast.Manager.Update"
+    case reexec = "io.holdfast.Manager.Reexec"
     case shutdown = "io.holdfast.Manager.Shutdown"
 }
 

@@ -1,5 +1,5 @@
 /// What happened.
-public enum Event: Sendable {
+public enum Event: Sendable, Codable {
     case command(Command, RequestID)
     /// The generation's sockets are open and its directory is there.
     case prepared(GenerationID)
@@ -21,7 +21,7 @@ public enum Event: Sendable {
     case restored(GroupID, GroupMemory)
 
     /// Who sent a notify message.
-    public enum Sender: Sendable, Equatable {
+    public enum Sender: Sendable, Equatable, Codable {
         /// A process that the engine asked for: the main process or one of the other commands.
         case process(Token)
         /// Some other process of the service's tree.
@@ -30,19 +30,19 @@ public enum Event: Sendable {
 }
 
 /// What outlives the supervisor process in the state directory.
-public struct GroupMemory: Sendable, Equatable {
+public struct GroupMemory: Sendable, Equatable, Codable {
     public var lastNumber: Int
     public init(lastNumber: Int) { self.lastNumber = lastNumber }
 }
 
 /// What a probe was told.
-public enum ProbeAnswer: Sendable, Equatable {
+public enum ProbeAnswer: Sendable, Equatable, Codable {
     case ready
     case notReady(String)
 }
 
 /// Fields of sd_notify(3) that matter to decisions.
-public struct NotifyMessage: Sendable, Equatable {
+public struct NotifyMessage: Sendable, Equatable, Codable {
     public var ready = false
     public var reloading = false
     public var stopping = false
@@ -54,7 +54,7 @@ public struct NotifyMessage: Sendable, Equatable {
 }
 
 /// What an operator asks for.
-public enum Command: Sendable {
+public enum Command: Sendable, Codable {
     case start(Plan)
     case stop(GroupID)
     case swap(Plan, SwapOptions)
@@ -70,7 +70,7 @@ public enum Command: Sendable {
 }
 
 /// How a swap differs from what the unit says.
-public struct SwapOptions: Sendable, Equatable {
+public struct SwapOptions: Sendable, Equatable, Codable {
     public var kind: OperationKind
     /// Pause before cutover until `promote` or `abort`.
     public var hold: Bool

@@ -19,6 +19,9 @@ extension Engine {
         return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
     }
 
+    /// Everything is being stopped, or has been.
+    public var isEnding: Bool { isShuttingDown }
+
     /// No operation is under way anywhere.
     public var isQuiet: Bool { groups.values.allSatisfy { $0.operation == nil } }
 

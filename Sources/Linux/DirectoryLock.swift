@@ -16,4 +16,10 @@ public struct DirectoryLock: ~Copyable, Sendable {
         try opened.writeAll("\(getpid())\n".utf8, subject: path)
         descriptor = opened
     }
+
+    /// Goes on with the lock of the same process before its execve(2): flock(2) belongs to the open file.
+    public init(inherited: consuming OwnedDescriptor) { descriptor = inherited }
+
+    /// The locked file, to be handed to a successor.
+    public var raw: Int32 { descriptor.raw }
 }

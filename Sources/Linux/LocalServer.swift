@@ -12,7 +12,7 @@ public struct Peer: Equatable, Sendable {
     public var groups: [UInt32]
 
     /// Of a connected Unix stream socket.
-    init(of descriptor: Int32) throws(SystemError) {
+    public init(of descriptor: Int32) throws(SystemError) {
         var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)
         try check(holdfast_peer_credentials(descriptor, &pid, &uid, &gid), "read peer credentials")
         (self.pid, self.uid, self.gid) = (pid, uid, gid)
@@ -40,6 +40,25 @@ public final class LocalServer {
     ) throws(SystemError) {
         self.path = path
         descriptor = try Self.listen(path, mode, group)
+        try accept(loop, accepted)
+    }
+
+    /// Goes on with a socket that listens at `path` already: what waits in its queue is accepted next.
+    public init(
+        loop: EventLoop, path: String, inherited: consuming OwnedDescriptor,
+        _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
+    ) throws(SystemError) {
+        self.path = path
+        descriptor = inherited
+        try accept(loop, accepted)
+    }
+
+    /// The listening socket, to be handed to a successor.
+    public var raw: Int32 { descriptor.raw }
+
+    private func accept(
+        _ loop: EventLoop, _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
+    ) throws(SystemError) {
         // Unowned: the sources live and die with the server.
         timer = try loop.addTimer { [unowned self] in source?.setEnabled(true) }
         source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] _ in
@@ -101,7 +120,7 @@ public final class LocalServer {
 /// A descriptor that a closure can hand over: closures cannot take noncopyable parameters through generic storage yet.
 public final class OwnedDescriptorBox {
     private var descriptor: OwnedDescriptor?
-    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = consume descriptor }
+    public init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = consume descriptor }
 
     /// The descriptor, once.
     public func take() -> OwnedDescriptor? { descriptor.take() }

@@ -42,6 +42,9 @@ public final class LogPipe {
         }
     }
 
+    /// Our end. Whoever keeps it open keeps what the service has written and nobody has read.
+    public var descriptor: Int32 { fifo.raw }
+
     /// The service's end, for `SpawnPlan`: blocking, an open file description of its own, so that the O_NONBLOCK of ours does
     /// not reach it. Close it after the spawn.
     public func openForService() throws(SystemError) -> OwnedDescriptor {

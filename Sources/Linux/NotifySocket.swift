@@ -57,6 +57,24 @@ public final class NotifySocket {
         let raw = descriptor.raw
         try checkErrno(try SocketAddress.unix(path: path).withSockaddr { bind(raw, $0, $1) }, "bind", path)
         try checkErrno(chmod(path, 0o777), "set mode of", path)
+        try listen(loop)
+    }
+
+    /// Goes on with a socket that is bound to `path` already: messages that wait in it are taken next.
+    public init(
+        path: String, inherited: consuming OwnedDescriptor, loop: EventLoop, _ handler: @escaping (Datagram) -> Void
+    ) throws(SystemError) {
+        self.path = path
+        self.handler = handler
+        descriptor = inherited
+        try listen(loop)
+    }
+
+    /// The socket, to be handed to a successor.
+    public var raw: Int32 { descriptor.raw }
+
+    private func listen(_ loop: EventLoop) throws(SystemError) {
+        let raw = raw
         source = try loop.addIO(raw, .readable, priority: .notifyMessages) { [unowned self] _ in receive() }
     }
 

@@ -17,6 +17,12 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         _ = close(raw)
     }
 
+    /// Takes a descriptor that came through execve(2) open, and makes it close-on-exec again. EBADF: there is none.
+    public static func inherited(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {
+        try check(holdfast_set_cloexec(raw, 1), "inherit descriptor", "\(raw)")
+        return OwnedDescriptor(owning: raw)
+    }
+
     /// Gives ownership away; the caller closes.
     public consuming func release() -> Int32 {
         let number = raw

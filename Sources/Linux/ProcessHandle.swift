@@ -12,6 +12,12 @@ public struct ProcessHandle: ~Copyable {
         descriptor = OwnedDescriptor(owning: raw)
     }
 
+    /// Goes on with the pidfd of a process that was opened before an execve(2) of ours.
+    public init(pid: Int32, inherited: consuming OwnedDescriptor) {
+        self.pid = pid
+        descriptor = inherited
+    }
+
     /// Opens a process that runs now (pidfd_open(2)); ESRCH when there is none. The pid may have been reused since the
     /// caller learned it: compare start times when that matters (`startTime`).
     public init(pid: Int32) throws(SystemError) {

@@ -44,6 +44,21 @@ public final class ProcessTree {
         }
     }
 
+    /// What a successor must be told about a tree that is no cgroup.
+    public var session: SessionTree.State? {
+        switch kind {
+        case .group: nil
+        case .session(let session): session.state
+        }
+    }
+
+    fileprivate func restore(_ state: SessionTree.State) {
+        switch kind {
+        case .group: break
+        case .session(let session): session.state = state
+        }
+    }
+
     /// The living members, zombies not counted. Asks the kernel now.
     public func members() -> [Int32] {
         switch kind {
@@ -143,10 +158,10 @@ public final class ProcessTrees {
     /// Nothing where trees are not cgroups.
     public func leftovers() -> [(name: String, members: [Int32])] { root?.populatedChildren() ?? [] }
 
-    /// The tree that an earlier supervisor process made under this name.
-    public func adopt(name: String, cookie: String, main: Int32) throws(SystemError) -> ProcessTree {
+    /// The tree that an earlier supervisor process made under this name. `session` is what its tree said of itself.
+    public func adopt(name: String, cookie: String, session: SessionTree.State?) throws(SystemError) -> ProcessTree {
         let tree = try make(name: name, cookie: cookie)
-        tree.started(main: main)
+        if let session { tree.restore(session) }
         return tree
     }
 

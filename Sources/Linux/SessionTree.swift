@@ -57,6 +57,28 @@ public final class SessionTree {
         self.table = table
     }
 
+    /// What a successor must know to recognise the same processes.
+    public struct State: Codable, Equatable, Sendable {
+        /// Start times by pid.
+        public var leaders: [Int32: UInt64] = [:]
+        public var known: [Int32: UInt64] = [:]
+        public init() {}
+    }
+
+    var state: State {
+        get {
+            var state = State()
+            state.leaders = leaders
+            state.known = known
+            return state
+        }
+        set {
+            leaders = newValue.leaders
+            known = newValue.known
+            firstStart = (leaders.values.min() ?? .max)
+        }
+    }
+
     func started(main pid: Int32) {
         guard let start = ProcessFacts.startTime(of: pid) else { return }
         // A command that runs beside the main process is no successor of it: what was a member stays one.

@@ -53,6 +53,9 @@ public final class StreamConnection {
     /// Bytes that wait for the peer to read.
     public var queued: Int { queue.count - sent }
 
+    /// What a successor needs to go on with the connection: the socket, and the bytes that the peer has not taken yet.
+    public var handover: (raw: Int32, unsent: [UInt8]) { (descriptor.raw, Array(queue[sent...])) }
+
     /// Sends now what the kernel takes and queues the rest.
     public func send(_ bytes: some Collection<UInt8>) {
         guard source != nil, !closing else { return }

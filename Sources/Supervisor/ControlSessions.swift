@@ -8,7 +8,7 @@ import Linux
 /// at most one request, one unread reply buffer and one read of 16 KiB, whatever it does.
 final class ControlSessions {
     /// Names one call; never used twice.
-    struct CallID: Hashable { let number: UInt64 }
+    struct CallID: Hashable, Codable { let number: UInt64 }
 
     private final class Session {
         let connection: StreamConnection
@@ -35,7 +35,7 @@ final class ControlSessions {
     private var sessions: [UInt64: Session] = [:]
     private var sessionOfCall: [CallID: UInt64] = [:]
     private var lastSession: UInt64 = 0
-    private var lastCall: UInt64 = 0
+    private(set) var lastCall: UInt64 = 0
     /// What to do with a call that was understood as Varlink.
     private let called: (CallID, Call, Peer) -> Void
     /// The client of a call has left before its last reply.
@@ -55,15 +55,59 @@ final class ControlSessions {
         }
     }
 
+    // MARK: - Through an execve(2) of ours
+
+    /// Goes on with the socket and the connections of the program that this process executed before.
+    func resume(at path: String, listening: consuming OwnedDescriptor, _ saved: SavedPeople) throws(SystemError) {
+        lastCall = saved.lastCall
+        server = try LocalServer(loop: loop, path: path, inherited: listening) { [unowned self] box, peer in
+            accept(box, peer)
+        }
+        for record in saved.sessions {
+            // A connection that cannot be gone on with ends; its client notices.
+            guard let descriptor = try? OwnedDescriptor.inherited(record.descriptor),
+                let peer = try? Peer(of: descriptor.raw), let (id, session) = open(descriptor, peer)
+            else { continue }
+            session.framer.append(record.untaken)
+            if let call = record.call {
+                session.call = (call.id, call.oneway, call.more)
+                sessionOfCall[call.id] = id
+                session.connection.setReading(false)
+            } else if session.framer.hasPartialMessage {
+                session.connection.setReading(false)
+                resumeLater(id)
+            }
+            session.connection.send(record.unsent)
+        }
+    }
+
+    var listening: Int32? { server?.raw }
+
+    /// The connections. One with a call that nobody else would answer is left out, and so ends.
+    func saved(_ awaited: Set<CallID>) -> [SavedSession] {
+        sessions.sorted { $0.key < $1.key }.compactMap { _, session in
+            if let call = session.call, !awaited.contains(call.id) { return nil }
+            let (raw, unsent) = session.connection.handover
+            let call = session.call.map { SavedSession.Call(id: $0.id, oneway: $0.oneway, more: $0.more) }
+            return SavedSession(descriptor: raw, untaken: session.framer.untaken, unsent: unsent, call: call)
+        }
+    }
+
     private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
-        guard sessions.count < Self.connectionLimit, mayConnect(peer) else { return }
+        guard sessions.count < Self.connectionLimit, mayConnect(peer), let descriptor = box.take() else { return }
+        _ = open(descriptor, peer)
+    }
+
+    private func open(_ descriptor: consuming OwnedDescriptor, _ peer: Peer) -> (UInt64, Session)? {
         lastSession += 1
         let id = lastSession
-        guard let descriptor = box.take() else { return }
         let connection = try? StreamConnection(
             descriptor, loop: loop, maximumQueue: MessageLimit.reply,
             onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
-        if let connection { sessions[id] = Session(connection, peer) }
+        guard let connection else { return nil }
+        let session = Session(connection, peer)
+        sessions[id] = session
+        return (id, session)
     }
 
     private func mayConnect(_ peer: Peer) -> Bool {

@@ -138,6 +138,30 @@ final class HeldSockets {
             .filter { $0.unit.name.identity == unit.name.identity }
     }
 
+    /// Takes what another process of the supervisor opened, or what lay in store for it.
+    func adopt(
+        _ descriptor: consuming OwnedDescriptor, _ unit: SocketUnit, _ target: HeldEndpoint.Target,
+        owner: GenerationID?
+    ) throws(SystemError) -> HeldSocket {
+        // An account that has gone meanwhile changes nothing about a file that is there.
+        let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
+        let endpoint: HeldEndpoint
+        switch target {
+        case .socket(let address, let kind):
+            endpoint = .socket(
+                try ListeningSocket(
+                    adopting: descriptor, requested: address, kind: kind, backlog: Int32(clamping: unit.backlog),
+                    options: file, settings: Linux.SocketOptions(unit.options)))
+        case .file(let target): endpoint = .file(HeldFile(adopting: descriptor, target, file: file))
+        }
+        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner)
+        try watch(held)
+        return held
+    }
+
+    /// The sockets of a shared unit, as another process of the supervisor had them.
+    func restore(_ sockets: [HeldSocket], for name: String) { shared[name] = sockets }
+
     /// Lets go of a unit's sockets; they close when no generation uses them any more.
     func release(_ name: String) { shared[name] = nil }
 

@@ -2,7 +2,7 @@ import ControlProtocol
 import Engine
 
 /// A call that waits for the engine, or a request that nobody waits for (a dependency, a signal).
-struct PendingRequest {
+struct PendingRequest: Codable {
     var call: ControlSessions.CallID?
     var group: GroupID?
     var kind: OperationKind?
@@ -18,7 +18,7 @@ struct PendingRequest {
 
 /// All of them, found by group without looking at the others: a target may start a thousand units at once.
 struct PendingRequests {
-    private var all: [RequestID: PendingRequest] = [:]
+    private(set) var all: [RequestID: PendingRequest] = [:]
     private var ofGroup: [GroupID: Set<RequestID>] = [:]
     /// Those that somebody may be watching: few, as each has a connection.
     private var called: Set<RequestID> = []

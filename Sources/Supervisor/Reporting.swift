@@ -4,7 +4,7 @@ import Linux
 import UnitFiles
 
 /// One call that means several units: answered when all have.
-struct Batch {
+struct Batch: Codable {
     var call: ControlSessions.CallID
     var name: String
     var left: Int

@@ -20,7 +20,6 @@ final class RunningInstance {
     var errorOutput: LogPipe?
     /// nil when no main process is alive.
     var mainProcess: Token?
-    /// Those that are alive, or whose end has not been told yet.
 
     init(id: InstanceID, generation: GenerationID, definition: Definition) {
         self.id = id
@@ -29,6 +28,9 @@ final class RunningInstance {
     }
 
     var name: String { definition.unit.name.description }
+
+    /// Names its process tree, the same for every supervisor process that has it.
+    var treeName: String { "\(name)#\(generation.number).\(id.number)" }
 
     /// What it printed last, for a failure report. Reads what is there now, so that the last words of a process that has
     /// just died are among it.
@@ -73,6 +75,9 @@ final class RunningProcess {
             return error
         }
     }
+
+    /// A pidfd.
+    var descriptor: Int32 { handle.descriptor.raw }
 
     func send(_ signal: Int32) throws(SystemError) { try handle.send(Linux.Signal(rawValue: signal)) }
 }

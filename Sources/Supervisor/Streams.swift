@@ -58,7 +58,12 @@ extension Supervisor {
     }
 
     private func openLog(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> OwnedDescriptor {
-        if let pipe = stream == 2 ? instance.errorOutput : instance.output { return try pipe.openForService() }
+        try logPipe(instance, stream).openForService()
+    }
+
+    /// The captured stream, opened if it is not; a FIFO that an earlier supervisor process made is taken.
+    func logPipe(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> LogPipe {
+        if let pipe = stream == 2 ? instance.errorOutput : instance.output { return pipe }
         let directory = configuration.runtimeDirectory + "/output"
         let label = "\(instance.name)#\(instance.generation.number)"
         // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
@@ -66,7 +71,7 @@ extension Supervisor {
         let pipe = try LogPipe(
             path: path, label: label, stream: stream == 2 ? .err : .out, file: logFile(instance.name), loop: loop)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
-        return try pipe.openForService()
+        return pipe
     }
 
     /// One file for all generations of a unit, so that one of them rotates it.

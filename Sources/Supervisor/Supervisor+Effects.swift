@@ -180,9 +180,7 @@ extension Supervisor {
     private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
         if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
         do throws(SystemError) {
-            instance.tree = try trees.make(
-                name: "\(instance.name)#\(instance.generation.number).\(instance.id.number)",
-                cookie: instance.invocation)
+            instance.tree = try trees.make(name: instance.treeName, cookie: instance.invocation)
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
             instanceOfMark[instance.mark] = instance.id
         } catch {

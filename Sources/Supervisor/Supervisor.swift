@@ -75,19 +75,47 @@ public actor Supervisor {
     private var runtimeLock: DirectoryLock?
     private var stateLock: DirectoryLock?
 
-    /// - Parameter fileLimit: RLIMIT_NOFILE of services that name none.
+    // The next process.
+    /// The file that this program was started from, and how.
+    let program: String
+    let arguments: [String]
+    /// What an earlier process has handed over; nil from `start` on.
+    private var inheritance: SavedState?
+    /// The installed program is being asked whether it could go on from here.
+    var reexecution: Rehearsal?
+    var reexecCalls: [ControlSessions.CallID] = []
+
+    /// - Parameters:
+    ///   - fileLimit: RLIMIT_NOFILE of services that name none.
+    ///   - program: the file that this program was started from, absolute; what is there when it is to be executed anew counts.
+    ///   - arguments: of this program, its name included.
+    ///   - inherited: the descriptor of what an earlier program of this process has handed over (`StateFile`).
     public init(
         loop: EventLoop, configuration: Configuration, environment: [String: String], fileLimit: SpawnPlan.Limit,
-        logger: Logger
-    ) {
+        program: String, arguments: [String], inherited: Int32?, logger: Logger
+    ) throws {
         self.loop = loop
         self.configuration = configuration
         self.environment = environment
         self.logger = logger
-        startedAt = WallClock.seconds
+        self.program = program
+        self.arguments = arguments
+        inheritance = try inherited.map { try StateFile.read(OwnedDescriptor.inherited($0)) }
+        let head = inheritance?.head
+        startedAt = head?.startedAt ?? WallClock.seconds
+        var fileLimit = fileLimit
+        if let head { (fileLimit.soft, fileLimit.hard) = (head.fileLimitSoft, head.fileLimitHard) }
         children = Children(loop: loop)
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
+        if let inheritance {
+            engine = inheritance.engine
+            lastRequest = inheritance.people.lastRequest
+            for (id, request) in inheritance.people.requests { requests[id] = request }
+            batches = inheritance.people.batches
+            evidence = inheritance.people.evidence
+            reexecCalls = inheritance.people.reexecCalls
+        }
         fingerprint = UnitFingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(configuration, environment)
         launcher = Launcher(
@@ -106,12 +134,11 @@ public actor Supervisor {
 
     /// Opens everything that the supervisor itself needs. After this it answers on its control socket.
     public func start() throws(SystemError) {
-        try makeDirectories()
-        for left in trees.leftovers() {
-            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
-            logger.warning(
-                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
-        }
+        let saved = inheritance
+        inheritance = nil
+        if let own = saved?.own { try inheritLocks(own) }
+        try makeDirectories(anew: saved == nil)
+        if saved == nil { tellLeftovers() }
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
@@ -119,21 +146,21 @@ public actor Supervisor {
             logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
         }
         try children.adoptOrphans()
-        notifySocket = try NotifySocket(path: configuration.notifySocket, loop: loop) { [unowned self] datagram in
-            received(datagram)
-        }
+        try openNotifySocket(saved?.own)
         signals = [
             try loop.addSignal(.terminate) { [unowned self] in shutDown(for: nil) },
             try loop.addSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
             try loop.addSignal(.hangUp) { [unowned self] in updateOnSignal() },
+            try loop.addSignal(.reexecute) { [unowned self] in reexecOnSignal() },
         ]
+        if let saved { try restore(saved) }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
             loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },
             left: { [unowned self] call in callerLeft(call) })
-        let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
-        try sessions.listen(at: configuration.controlSocket, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+        try open(sessions, saved)
         control = sessions
+        if let saved { resume(saved) }
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
@@ -147,16 +174,62 @@ public actor Supervisor {
         MemoryTrim.release()
     }
 
-    private func makeDirectories() throws(SystemError) {
+    /// Processes of an earlier supervisor of which nothing is known but their control groups.
+    private func tellLeftovers() {
+        for left in trees.leftovers() {
+            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
+            logger.warning(
+                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
+        }
+    }
+
+    private func openNotifySocket(_ own: SavedOwn?) throws(SystemError) {
+        let path = configuration.notifySocket
+        if let raw = own?.notifySocket {
+            let inherited = try OwnedDescriptor.inherited(raw)
+            notifySocket = try NotifySocket(path: path, inherited: inherited, loop: loop) { [unowned self] datagram in
+                received(datagram)
+            }
+            return
+        }
+        notifySocket = try NotifySocket(path: path, loop: loop) { [unowned self] datagram in received(datagram) }
+    }
+
+    private func open(_ sessions: ControlSessions, _ saved: SavedState?) throws(SystemError) {
+        let path = configuration.controlSocket
+        if let saved, let raw = saved.own.controlSocket {
+            return try sessions.resume(at: path, listening: try OwnedDescriptor.inherited(raw), saved.people)
+        }
+        let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
+        try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+    }
+
+    private func inheritLocks(_ own: SavedOwn) throws(SystemError) {
+        if let raw = own.runtimeLock { runtimeLock = DirectoryLock(inherited: try OwnedDescriptor.inherited(raw)) }
+        if let raw = own.stateLock { stateLock = DirectoryLock(inherited: try OwnedDescriptor.inherited(raw)) }
+    }
+
+    var runtimeLockDescriptor: Int32? { descriptor(of: runtimeLock) }
+    var stateLockDescriptor: Int32? { descriptor(of: stateLock) }
+
+    private func descriptor(of lock: borrowing DirectoryLock?) -> Int32? {
+        switch lock {
+        case .some(let lock): lock.raw
+        case .none: nil
+        }
+    }
+
+    /// - Parameter anew: nothing of an earlier process is gone on with.
+    private func makeDirectories(anew: Bool) throws(SystemError) {
         // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
-        runtimeLock = try lock(configuration.runtimeDirectory)
+        if runtimeLockDescriptor == nil { runtimeLock = try lock(configuration.runtimeDirectory) }
         // Holds copies of unit files, whoever may read the originals.
         try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
-        stateLock = try lock(configuration.stateDirectory)
+        if stateLockDescriptor == nil { stateLock = try lock(configuration.stateDirectory) }
         for name in ["output", "generations"] {
             // What an earlier process left there belongs to nobody any more.
-            try FileTree.remove(configuration.runtimeDirectory + "/" + name)
+            if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
         // What services print may be secret.
@@ -182,6 +255,15 @@ public actor Supervisor {
 
     /// Whether events wait for the loop's next round.
     var hasBacklog: Bool { !backlog.isEmpty }
+
+    /// Them, for a successor.
+    var waitingEvents: [Event] { backlog }
+
+    /// Goes on where an earlier process stopped; also what time has brought meanwhile.
+    func resume(_ events: [Event]) {
+        backlog += events
+        handle(.deadlineReached)
+    }
 
     private func handleBacklog() {
         isHandling = true
@@ -227,6 +309,14 @@ public actor Supervisor {
         loop.exit(0)
     }
 
+    private func reexecOnSignal() {
+        do {
+            try reexec(for: nil)
+        } catch {
+            logger.error("\(error.localizedMessage)")
+        }
+    }
+
     private func updateOnSignal() {
         notifyParent("RELOADING=1")
         let reply = update()
@@ -234,6 +324,11 @@ public actor Supervisor {
             "update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
         notifyParent("READY=1")
     }
+}
+
+extension Linux.Signal {
+    /// SIGRTMIN+25, with which systemd's manager executes itself anew, too (systemd(1)). glibc's SIGRTMIN is 34.
+    public static let reexecute = Linux.Signal(rawValue: 34 + 25)
 }
 
 /// Seconds since 1970 (CLOCK_REALTIME), for what people read; nothing is decided by it.

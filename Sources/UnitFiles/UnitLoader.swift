@@ -178,6 +178,31 @@ public struct UnitLoader: Sendable {
             hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft.map { .target($0) } : nil)
     }
 
+    /// Makes a unit of texts that were read earlier: what an earlier version of Holdfast made of them is made of them anew.
+    ///
+    /// - Parameters:
+    ///   - sources: the unit file first, then its drop-ins in the order in which they apply.
+    ///   - wants: units of which only links told that they are wanted.
+    public static func restore(
+        _ name: UnitName, sources: [UnitSource], wants: [String], specifiers: SpecifierEnvironment
+    ) -> LoadedUnit {
+        guard let fragment = sources.first else { return LoadedUnit(name: name, outcome: .missing, diagnostics: []) }
+        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: fragment.path)
+        var origin = UnitOrigin()
+        origin.fragmentPath = fragment.path
+        origin.sources = sources
+        origin.dropInPaths = sources.dropFirst().map(\.path)
+        for source in sources { builder.apply(UnitFileParser.parse(source.text, path: source.path)) }
+        let known = Set((builder.unit.wants + builder.unit.requires).map(\.name))
+        for unit in wants.compactMap({ try? UnitName($0) }) where !known.contains(unit) {
+            builder.unit.wants.append(UnitReference(unit, at: SourceLocation(file: fragment.path)))
+        }
+        let unit = builder.finish(origin: origin)
+        return LoadedUnit(
+            name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
+            hasSwapSection: builder.swap != nil)
+    }
+
     /// The unit that an operator means by a name with or without suffix.
     ///
     /// Full names stay as they are. Without suffix: the service or the target that exists, a template where only that exists

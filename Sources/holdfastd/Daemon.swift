@@ -38,8 +38,11 @@ struct Daemon: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Log every state of every service.")
     var verbose = false
 
+    @Option(name: .long, help: .hidden)
+    var checkState: Int32?
+
     func run() throws {
-        let environment = Self.environment()
+        var environment = Self.environment()
         var configuration = user ? Configuration.user(environment: environment) : Configuration.system
         if !units.isEmpty { configuration.unitDirectories = units.map(Self.absolute) }
         if let runtimeDir { configuration.runtimeDirectory = Self.absolute(runtimeDir) }
@@ -49,13 +52,22 @@ struct Daemon: ParsableCommand {
             throw ValidationError(
                 "the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
         }
+        if let checkState {
+            if let problem = StateFile.problem(checkState, configuration, environment) {
+                throw ValidationFailure(description: problem)
+            }
+            return
+        }
+        // For nobody else: neither services nor a successor are to find a number there that means something else by then.
+        unsetenv(StateFile.variable)
+        let inherited = environment.removeValue(forKey: StateFile.variable).flatMap(Int32.init)
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.
         let limit = FileLimit.raise()
         var logger = Logger(label: "holdfastd") { _ in StandardErrorLog() }
         logger.logLevel = verbose ? .debug : .info
         let code: Int32
         do {
-            code = try Self.supervise(configuration, environment, limit, logger)
+            code = try Self.supervise(configuration, environment, limit, inherited, logger)
         } catch {
             logger.critical("cannot start: \(error)")
             throw ExitCode(1)
@@ -64,11 +76,13 @@ struct Daemon: ParsableCommand {
     }
 
     private static func supervise(
-        _ configuration: Configuration, _ environment: [String: String], _ limit: SpawnPlan.Limit, _ logger: Logger
-    ) throws(SystemError) -> Int32 {
+        _ configuration: Configuration, _ environment: [String: String], _ limit: SpawnPlan.Limit,
+        _ inherited: Int32?, _ logger: Logger
+    ) throws -> Int32 {
         let loop = try EventLoop()
-        let supervisor = Supervisor(
-            loop: loop, configuration: configuration, environment: environment, fileLimit: limit, logger: logger)
+        let supervisor = try Supervisor(
+            loop: loop, configuration: configuration, environment: environment, fileLimit: limit,
+            program: Reexecution.ownProgram(), arguments: CommandLine.arguments, inherited: inherited, logger: logger)
         let started = supervisor.assumeIsolated { supervisor in
             Result { () throws(SystemError) in try supervisor.start() }
         }
@@ -98,6 +112,11 @@ struct Daemon: ParsableCommand {
         }
         return result
     }
+}
+
+/// A sentence that goes to standard error as it is.
+struct ValidationFailure: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// RLIMIT_NOFILE: raised to its hard limit for ourselves.

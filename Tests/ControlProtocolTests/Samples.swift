@@ -112,6 +112,7 @@ enum Samples {
         (.sockets, "{}"),
         (.cat(name: "a"), #"{"name":"a"}"#),
         (.update, "{}"),
+        (.reexec, "{}"),
         (.shutdown, "{}"),
     ]
 

@@ -29,7 +29,8 @@ final class World {
     let port: Int
     var url: String { "http://127.0.0.1:\(port)/" }
 
-    fileprivate init(_ layOut: (World.Layout) throws -> Void, arguments: [String]) throws {
+    /// - Parameter privateProgram: the supervisor is a copy of its own, `bin/holdfastd`, that a test may replace.
+    fileprivate init(_ layOut: (World.Layout) throws -> Void, arguments: [String], privateProgram: Bool) throws {
         // Short: a Unix socket's name has 107 bytes.
         var template = Array("/tmp/hf-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw WaitedInVain(what: "a scratch directory") }
@@ -42,15 +43,22 @@ final class World {
         try layOut(layout)
         notifications = try NotificationSocket(path + "/notify")
         if let otherUser { _ = try Program.run("chown", ["-R", otherUser, path]) }
-        daemon = try Self.spawn(path, arguments, isUser: isUser)
+        var program = "\(Self.binaries)/holdfastd"
+        if privateProgram {
+            try layout.makeDirectory("bin")
+            try FileManager.default.copyItem(atPath: program, toPath: path + "/bin/holdfastd")
+            program = path + "/bin/holdfastd"
+        }
+        daemon = try Self.spawn(program, path, arguments, isUser: isUser)
         try ready()
     }
 
-    private static func spawn(_ path: String, _ arguments: [String], isUser: Bool) throws -> Program {
+    private static func spawn(_ program: String, _ path: String, _ arguments: [String], isUser: Bool) throws -> Program
+    {
         // A test run that is killed takes its supervisors along, and they their services.
         var command = ["--pdeathsig", "TERM"]
         if let otherUser { command += ["--reuid", otherUser, "--regid", "nogroup", "--clear-groups"] }
-        command += ["\(binaries)/holdfastd", "--verbose"] + (isUser ? ["--user"] : [])
+        command += [program, "--verbose"] + (isUser ? ["--user"] : [])
         command += ["--units", path + "/units", "--runtime-dir", path + "/run/holdfast"]
         command += ["--state-dir", path + "/state", "--log-dir", path + "/log"] + arguments
         let environment = [
@@ -64,6 +72,9 @@ final class World {
         World.current.withLock { [daemon] in $0 = (daemon, 0) }
         try notifications.awaitLine("READY=1", from: daemon)
     }
+
+    /// Waits until the supervisor says once more that it is ready.
+    func awaitReady() throws { try notifications.awaitLine("READY=1", from: daemon) }
 
     // MARK: - The log, told with failures
 
@@ -206,9 +217,10 @@ final class World {
 
 /// A world for one test. When `body` returns, the supervisor is shut down and nothing of it may be left.
 func withWorld(
-    arguments: [String] = [], _ layOut: (World.Layout) throws -> Void, then body: (World) throws -> Void
+    arguments: [String] = [], privateProgram: Bool = false, _ layOut: (World.Layout) throws -> Void,
+    then body: (World) throws -> Void
 ) throws {
-    let world = try World(layOut, arguments: arguments)
+    let world = try World(layOut, arguments: arguments, privateProgram: privateProgram)
     defer { world.destroy() }
     do {
         try body(world)

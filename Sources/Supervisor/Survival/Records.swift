@@ -1,0 +1,146 @@
+import ControlProtocol
+import Engine
+import Linux
+
+/// Everything that a successor must know to go on where this process stops. Written as bytes by `StateCoding`; what is added
+/// later is Optional, so that a newer version reads what an older one wrote.
+///
+/// A descriptor is a number here: it is open in the successor under the same number (re-exec), or found again (crash).
+struct SavedState: Codable {
+    /// Raised when an older version could not make sense of what is written. Older formats are always read.
+    static let format = 1
+
+    var head: SavedHead
+    var engine: Engine
+    /// Events that nobody has told the engine yet.
+    var backlog: [Event]
+    var lastDefinition: UInt64
+    var units: [SavedUnit]
+    var definitions: [SavedDefinition]
+    var sockets: [SavedSocket]
+    /// Units with scope `shared`, and their sockets by index.
+    var shared: [String: [Int]]
+    var generations: [SavedGeneration]
+    var instances: [SavedInstance]
+    var processes: [SavedProcess]
+    var own: SavedOwn
+    var people: SavedPeople
+
+    /// Every descriptor that must stay open.
+    var descriptors: [Int32] {
+        sockets.compactMap(\.descriptor) + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
+            + processes.compactMap(\.descriptor) + own.descriptors + people.sessions.map(\.descriptor)
+    }
+}
+
+/// Read first and by itself, to find out whether the rest can be read.
+struct SavedHead: Codable {
+    var format: Int
+    /// The version of Holdfast that wrote it.
+    var version: String
+    /// Seconds since 1970.
+    var startedAt: Int64
+    /// RLIMIT_NOFILE for services that name none; ours has been raised.
+    var fileLimitSoft: UInt64
+    var fileLimitHard: UInt64
+}
+
+/// A unit by the texts of its files; they are parsed again by whoever reads this.
+struct SavedUnit: Codable, Hashable {
+    var name: String
+    /// The unit file first, then the drop-ins in the order in which they apply.
+    var sources: [Source]
+    /// Links in `.wants/` and `.requires/` directories, which are not text.
+    var wants: [String]
+
+    struct Source: Codable, Hashable {
+        var path: String
+        var text: String
+    }
+}
+
+/// A `Definition`, its units by index.
+struct SavedDefinition: Codable {
+    var id: UInt64
+    var group: GroupID
+    var unit: Int
+    var sockets: [Int]
+    var upstreams: [Int]
+    var probed: Int?
+    var target: Int?
+}
+
+struct SavedSocket: Codable {
+    var unit: Int
+    /// What was asked for.
+    var target: HeldEndpoint.Target
+    /// nil for scope `shared`.
+    var owner: GenerationID?
+    var descriptor: Int32?
+}
+
+struct SavedGeneration: Codable {
+    var id: GenerationID
+    var release: String?
+    var directory: String
+    /// By unit, in the order of its addresses.
+    var sockets: [String: [Int]]
+}
+
+struct SavedInstance: Codable {
+    var id: InstanceID
+    var generation: GenerationID
+    var definition: UInt64
+    var invocation: String
+    var hasTree: Bool
+    var session: SessionTree.State?
+    var mainProcess: Token?
+    /// Our ends of its FIFOs.
+    var output: Int32?
+    var errorOutput: Int32?
+}
+
+struct SavedProcess: Codable {
+    var token: Token
+    var instance: InstanceID
+    var pid: Int32
+    /// A pidfd.
+    var descriptor: Int32?
+}
+
+/// What the supervisor has open for itself.
+struct SavedOwn: Codable {
+    var runtimeLock: Int32?
+    var stateLock: Int32?
+    var notifySocket: Int32?
+    var controlSocket: Int32?
+
+    var descriptors: [Int32] { [runtimeLock, stateLock, notifySocket, controlSocket].compactMap(\.self) }
+}
+
+/// Connections and what they wait for.
+struct SavedPeople: Codable {
+    var sessions: [SavedSession]
+    var lastCall: UInt64
+    var lastRequest: UInt64
+    var requests: [RequestID: PendingRequest]
+    var batches: [UInt64: Batch]
+    var evidence: [GroupID: [String: [String]]]
+    /// Calls that are answered when the successor is up.
+    var reexecCalls: [ControlSessions.CallID]
+}
+
+struct SavedSession: Codable {
+    var descriptor: Int32
+    /// Bytes of the client that are no complete message yet, or wait for their turn.
+    var untaken: [UInt8]
+    /// Bytes that the client has not taken yet.
+    var unsent: [UInt8]
+    var call: Call?
+
+    struct Call: Codable {
+        var id: ControlSessions.CallID
+        var oneway: Bool
+        var more: Bool
+    }
+}

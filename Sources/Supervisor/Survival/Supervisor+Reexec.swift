@@ -1,0 +1,155 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+
+/// `holdfastctl daemon-reexec`: the program of this process is replaced by the one that is installed now.
+///
+/// First the installed program, as a child, reads a state like the one that it would get, and says whether it could go on from
+/// there; meanwhile everything goes on here. Only then the state is taken, and nothing happens any more between that and
+/// execve(2): what services, children and clients do meanwhile waits in the kernel (in the notify socket, as zombies and pending
+/// signals, in the backlog of sockets, in FIFOs), and the successor finds it there. If any of it fails, nothing has changed.
+extension Supervisor {
+    func reexec(for call: ControlSessions.CallID?) throws(ControlError) {
+        guard !engine.isEnding else { throw .shuttingDown }
+        if let call { reexecCalls.append(call) }
+        guard reexecution == nil else { return }
+        let rehearsal = rehearsal()
+        do {
+            let state = try StateFile.write(savedState())
+            try rehearsal.begin(program, arguments, environment, state, children)
+            reexecution = rehearsal
+        } catch {
+            reexecCalls.removeAll { $0 == call }
+            throw .failed(message: "cannot execute \(program): \(error)")
+        }
+    }
+
+    private func rehearsal() -> Rehearsal {
+        Rehearsal(loop: loop) { [unowned self] problem in
+            reexecution = nil
+            if let problem { reexecFailed(problem) } else { execute() }
+        }
+    }
+
+    private func execute() {
+        // What the answer to the other program's verdict led to comes first.
+        guard !engine.isEnding else { return reexecFailed("it is shutting down") }
+        let file: OwnedDescriptor
+        let kept: [Int32]
+        do {
+            let state = savedState()
+            kept = state.descriptors
+            file = try StateFile.write(state)
+        } catch {
+            return reexecFailed("\(error)")
+        }
+        logger.info("executing \(program)")
+        notifyParent("RELOADING=1\nMONOTONIC_USEC=\(EventLoop.now / 1000)\nWATCHDOG=1")
+        for probe in probes.values { probe.cancel() }
+        var environment = environment
+        environment[StateFile.variable] = "\(file.raw)"
+        let error = Reexecution.execute(
+            program, arguments: arguments, environment: environment, keeping: kept + [file.raw])
+        notifyParent("READY=1")
+        probes = [:]
+        for effect in engine.outstanding { if case .probe = effect { perform(effect) } }
+        reexecFailed("\(error)")
+    }
+
+    private func reexecFailed(_ problem: String) {
+        let message = "holdfastd \(Holdfast.version) goes on: \(program) cannot take over: \(problem)"
+        logger.error("\(message)")
+        for call in reexecCalls { control?.reply(call, Reply(ControlError.failed(message: message))) }
+        reexecCalls = []
+    }
+
+    func answerReexec(_ call: ControlSessions.CallID, from version: String) {
+        control?.reply(call, Reply(ReexecReply(version: Holdfast.version, previousVersion: version)))
+    }
+}
+
+/// The installed program reads a state and says whether it could go on from there.
+final class Rehearsal {
+    /// Longer than any program needs that works.
+    private static let patience: Int64 = 60_000_000_000
+    private let loop: EventLoop
+    private var process: ProcessHandle?
+    private var complaint: OwnedDescriptor?
+    private var source: ChildExitSource?
+    private var timer: TimerSource?
+    private var deferred: DeferredSource?
+    private var isLate = false
+    private let done: (String?) -> Void
+
+    /// `done` is told the reason why not, nil if it could; once, in a later round of the loop.
+    init(loop: EventLoop, _ done: @escaping (String?) -> Void) {
+        self.loop = loop
+        self.done = done
+    }
+
+    func begin(
+        _ program: String, _ arguments: [String], _ environment: [String: String],
+        _ state: borrowing OwnedDescriptor, _ children: Children
+    ) throws {
+        let null = try OwnedDescriptor.null()
+        let pipe = try Pipe(nonBlockingReader: true)
+        let reading = pipe.reading
+        let writing = pipe.writing
+        var plan = SpawnPlan(
+            program: program, arguments: arguments + ["--check-state", "3"], environment: environment,
+            standardInput: null.raw, standardOutput: null.raw, standardError: writing.raw)
+        plan.descriptors = [state.raw]
+        let timer = try loop.addTimer { [unowned self] in expire() }
+        let child = try children.spawn(plan)
+        let pid = child.pid
+        let handle = child.takeHandle()
+        do {
+            source = try children.watch(handle) { [unowned self] status in ended(status) }
+        } catch {
+            try? handle.send(.kill)
+            children.abandon(pid: pid)
+            throw error
+        }
+        process = consume handle
+        complaint = consume reading
+        self.timer = timer
+        timer.arm(after: Self.patience)
+    }
+
+    private func expire() {
+        isLate = true
+        switch process {
+        case .some(let process): try? process.send(.kill)
+        case .none: break
+        }
+    }
+
+    private func ended(_ status: Linux.ExitStatus) {
+        timer?.cancel()
+        let problem = status.isSuccess ? nil : reason(status)
+        // Later, when this child has been reaped and everything that is ready now has been told.
+        deferred = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in done(problem) }
+        if deferred == nil { done(problem ?? "out of memory") }
+    }
+
+    private func reason(_ status: Linux.ExitStatus) -> String {
+        if isLate { return "it did not answer within \(Self.patience / 1_000_000_000) s" }
+        let text = String(decoding: words(), as: UTF8.self)
+        let line = text.split(separator: "\n").first.map(String.init) ?? ""
+        let prefix = "Error: "
+        let reason = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
+        return reason.isEmpty ? "it \(Wording.end(status.engine))" : reason
+    }
+
+    /// What it said on standard error. It has ended, so nothing more comes; a pipe holds more than is read here.
+    private func words() -> [UInt8] {
+        switch complaint {
+        case .some(let complaint):
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let count = max(0, read(complaint.raw, &buffer, buffer.count))
+            return Array(buffer[..<count])
+        case .none: return []
+        }
+    }
+}

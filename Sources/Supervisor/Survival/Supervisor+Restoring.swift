@@ -1,0 +1,96 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+import UnitStore
+
+/// Going on from the state of another process. What cannot be taken over is told in the log and left out; the rest goes on.
+extension Supervisor {
+    /// Takes over what exists in the kernel. Nothing is acted on before `resume`.
+    func restore(_ saved: SavedState) throws(SystemError) {
+        let units = RestoredUnits(
+            saved.units, SpecifierEnvironment(configuration, environment: environment))
+        for problem in units.problems { logger.error("\(problem)") }
+        lastDefinition = saved.lastDefinition
+        for record in saved.definitions {
+            if let definition = units.definition(record) { definitions[record.id] = definition }
+        }
+        let held = saved.sockets.map { restore($0, units) }
+        for (name, indices) in saved.shared {
+            sockets?.restore(indices.compactMap { held[$0] }, for: name)
+        }
+        for record in saved.generations {
+            let list = record.sockets.mapValues { $0.compactMap { held[$0] } }
+            generations[record.id] = GenerationResources(
+                id: record.id, release: record.release, directory: record.directory, sockets: list)
+        }
+        for record in saved.instances { restore(record) }
+        for record in saved.processes { restore(record) }
+    }
+
+    private func restore(_ record: SavedSocket, _ units: RestoredUnits) -> HeldSocket? {
+        guard let unit = units.socket(record.unit), let sockets else { return nil }
+        do {
+            guard let raw = record.descriptor else {
+                throw SystemError("adopt socket", "\(record.target)", .badFileDescriptor)
+            }
+            let descriptor = try OwnedDescriptor.inherited(raw)
+            return try sockets.adopt(descriptor, unit, record.target, owner: record.owner)
+        } catch {
+            logger.error("\(unit.name): \(error)")
+            return nil
+        }
+    }
+
+    private func restore(_ record: SavedInstance) {
+        guard let definition = definitions[record.definition] else { return }
+        let instance = RunningInstance(id: record.id, generation: record.generation, definition: definition)
+        instance.invocation = record.invocation
+        instance.mainProcess = record.mainProcess
+        instances[record.id] = instance
+        do throws(SystemError) {
+            if record.hasTree {
+                let tree = try trees.adopt(
+                    name: instance.treeName, cookie: record.invocation, session: record.session)
+                instance.tree = tree
+                instance.mark = tree.cgroupName ?? record.invocation
+                instanceOfMark[instance.mark] = record.id
+            }
+            // The kept descriptor ends with this function: until then the FIFO keeps what is in it.
+            if let raw = record.output {
+                let kept = try OwnedDescriptor.inherited(raw)
+                _ = try logPipe(instance, 1)
+                _ = consume kept
+            }
+            if let raw = record.errorOutput {
+                let kept = try OwnedDescriptor.inherited(raw)
+                _ = try logPipe(instance, 2)
+                _ = consume kept
+            }
+        } catch {
+            logger.error("\(instance.name): \(error)")
+        }
+    }
+
+    private func restore(_ record: SavedProcess) {
+        do throws(SystemError) {
+            guard let raw = record.descriptor else { return }
+            let handle = ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+            let process = RunningProcess(token: record.token, instance: record.instance, handle: handle)
+            try watch(process)
+            processes[record.token] = process
+            tokenOfPid[record.pid] = record.token
+        } catch {
+            logger.error("process \(record.pid): \(error)")
+        }
+    }
+
+    /// Does again what was under way, and goes on.
+    func resume(_ saved: SavedState) {
+        for effect in engine.outstanding { perform(effect) }
+        resume(saved.backlog)
+        armProgressTimer()
+        for call in reexecCalls { answerReexec(call, from: saved.head.version) }
+        reexecCalls = []
+    }
+}
