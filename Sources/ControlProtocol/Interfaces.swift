@@ -279,7 +279,18 @@ extension Interface {
         # A service that has a duplicate of a held socket.
         type SocketHolder (unit: string, generation: ?int)
 
-        # One held socket.
+        # What a socket unit holds.
+        type SocketKind (stream, datagram, sequential_packet, fifo, special, netlink, message_queue)
+
+        # held: its unit was not started, services that get it take what comes. starting, stopping: its commands run. listening:
+        # what comes starts its service. cooling: its poll limit is reached, what comes waits. running: its service takes what
+        # comes. failed: closed, until its unit is started again.
+        type SocketState (held, starting, listening, cooling, running, stopping, failed)
+
+        # At most so often in so many seconds.
+        type SocketLimit (burst: int, interval: float)
+
+        # One held socket, FIFO or so, or a socket unit that failed.
         type SocketStatus (
           # The socket unit: http.socket.
           unit: string,
@@ -296,7 +307,25 @@ extension Interface {
           backlog: int,
           # How many wait now.
           queued: ?int,
-          holders: []SocketHolder
+          holders: []SocketHolder,
+          kind: SocketKind,
+          state: SocketState,
+          # New connections wait and start nothing, until it is resumed.
+          paused: bool,
+          # What its traffic starts.
+          service: ?string,
+          # Why it failed.
+          reason: ?string,
+          # How often its traffic started its service.
+          triggered: ?int,
+          # With Accept=yes: connections that have an instance now, that ever had one, that may have one at once.
+          connections: ?int,
+          accepted: ?int,
+          maxConnections: ?int,
+          # More is a failure.
+          triggerLimit: ?SocketLimit,
+          # More makes it wait.
+          pollLimit: ?SocketLimit
         )
 
         # A file that describes a unit.

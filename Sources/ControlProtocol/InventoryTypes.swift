@@ -115,41 +115,6 @@ public struct SocketHolder: Codable, Equatable, Sendable {
     }
 }
 
-/// One held socket.
-public struct SocketStatus: Codable, Equatable, Sendable {
-    /// The socket unit, `http.socket`.
-    public var unit: String
-    /// The address it is bound to, `0.0.0.0:80`, `[::]:80`, `/run/site/app-v2.sock.7`, `@name`.
-    public var address: String
-    public var scope: SocketScope
-    /// The number of the generation that owns it; nil if it is shared.
-    public var generation: Int?
-    /// The name it is passed on under (`FileDescriptorName=`).
-    public var descriptorName: String
-    /// It listens; false if it is only bound (`X-Pass=address`).
-    public var listening: Bool
-    /// How many connections may wait to be accepted.
-    public var backlog: Int
-    /// How many wait now; nil if the kernel does not tell.
-    public var queued: Int?
-    public var holders: [SocketHolder]
-
-    public init(
-        unit: String, address: String, scope: SocketScope, generation: Int? = nil, descriptorName: String,
-        listening: Bool = true, backlog: Int, queued: Int? = nil, holders: [SocketHolder] = []
-    ) {
-        self.unit = unit
-        self.address = address
-        self.scope = scope
-        self.generation = generation
-        self.descriptorName = descriptorName
-        self.listening = listening
-        self.backlog = backlog
-        self.queued = queued
-        self.holders = holders
-    }
-}
-
 /// The reply of `Sockets`.
 public struct SocketsReply: Codable, Equatable, Sendable {
     /// Sorted by unit, then generation.

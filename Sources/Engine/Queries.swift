@@ -22,6 +22,13 @@ extension Engine {
     /// Everything is being stopped, or has been.
     public var isEnding: Bool { isShuttingDown }
 
+    /// Forgets a group of which nothing is left and that nobody will ask about: the instance of a connection that has ended.
+    public mutating func discard(_ id: GroupID) {
+        guard groups[id]?.isActive == false else { return }
+        groups[id] = nil
+        deadlines.set(.group(id), nil)
+    }
+
     /// No operation is under way anywhere.
     public var isQuiet: Bool { groups.values.allSatisfy { $0.operation == nil } }
 

@@ -229,6 +229,9 @@ extension SocketActivation {
 
     public func isPaused(_ id: SocketID) -> Bool { paused[id] != nil }
 
+    /// New connections wait at their clients.
+    public func isHeldBack(_ id: SocketID) -> Bool { paused[id]?.holdsBack == true }
+
     /// It is started and not yet stopped.
     public func isActive(_ id: SocketID) -> Bool {
         switch sockets[id]?.state {

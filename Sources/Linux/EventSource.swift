@@ -36,6 +36,8 @@ public struct IOEvents: OptionSet, Sendable {
     /// Always reported, also when not asked for.
     public static let hangUp = IOEvents(rawValue: EPOLLHUP.rawValue)
     public static let peerClosed = IOEvents(rawValue: EPOLLRDHUP.rawValue)
+    /// Only when something changes, not as long as it is so.
+    public static let edge = IOEvents(rawValue: 1 << 31)
 }
 
 /// Something the loop waits for. Ends with `cancel()` or with its last reference; cancelling inside its own handler is safe.

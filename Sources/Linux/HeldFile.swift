@@ -171,6 +171,7 @@ public final class HeldFile {
 
     /// Throws away what waits to be read.
     public func flush() {
+        guard (try? setNonBlocking(true)) != nil else { return }
         switch target {
         // Bounded: somebody may write as fast as this reads.
         case .fifo, .netlink: for _ in 0..<4096 where holdfast_discard(raw) <= 0 { return }

@@ -57,13 +57,31 @@ extension ListeningSocket {
     /// Calls `handler` when a connection or a datagram waits, again and again until it is taken or the watch cancelled.
     public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
         reading = nil
-        reading = try ReadableWatch(of: descriptor, loop, handler)
+        reading = try ReadableWatch(of: descriptor, loop, once: false, handler)
     }
 
     public func cancelReadable() { reading = nil }
 
+    /// Calls `handler` once, when something comes from now on or waits already. Often enough, not always: a process that
+    /// accepts at once may leave nothing to be seen.
+    public func watchArrival(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+        reading = nil
+        reading = try ReadableWatch(of: descriptor, loop, once: true, handler)
+    }
+
+    /// A connection or a datagram waits.
+    public var hasWaiting: Bool {
+        var wait = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
+        return poll(&wait, 1, 0) > 0 && wait.revents & Int16(POLLIN) != 0
+    }
+
+    /// The kernel can make new connections wait at their clients.
+    public var canHoldBack: Bool { address.port != nil && kind == .stream && settings.ipProtocol == 0 }
+
     /// Throws away what waits: connections are closed, datagrams lost.
     public func flush() {
+        // It may have been made blocking for a service, and what waits may be gone before it is taken.
+        guard (try? setNonBlocking(true)) != nil else { return }
         // Bounded: others may connect as fast as this closes.
         for _ in 0..<4096 {
             if kind.isConnected {
@@ -86,7 +104,7 @@ extension ListeningSocket {
     /// Lets new connections wait at their clients (which send their SYN again), whoever accepts; what is open or queued is not
     /// touched. Only TCP knows this: EOPNOTSUPP for other kinds.
     public func holdBack(_ on: Bool) throws(SystemError) {
-        guard address.port != nil, kind == .stream else {
+        guard canHoldBack else {
             throw SystemError("hold connections back", "\(address)", .notSupportedOnSocket)
         }
         let result = holdfast_hold_back(raw, on ? 1 : 0)
@@ -100,14 +118,27 @@ extension ListeningSocket {
 /// connections must not be dispatched before what is more urgent.
 final class ReadableWatch {
     let loop: EventLoop
+    let once: Bool
     let handler: () -> Void
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
 
-    init(of socket: borrowing OwnedDescriptor, _ loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+    init(
+        of socket: borrowing OwnedDescriptor, _ loop: EventLoop, once: Bool, _ handler: @escaping () -> Void
+    ) throws(SystemError) {
         self.loop = loop
+        self.once = once
         self.handler = handler
         descriptor = try socket.duplicate()
+        if once {
+            // Edge-triggered, or it would fire as long as something waits.
+            source = try loop.addIO(descriptor.raw, [.readable, .edge], priority: .controlRequests) {
+                [unowned self] _ in
+                source?.cancel()
+                handler()
+            }
+            return
+        }
         // With control requests, not before them: whoever is flooded wants to say "stop".
         source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { events in
             // Shut down by a sharer: the other watch sees to that.

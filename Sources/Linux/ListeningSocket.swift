@@ -88,7 +88,8 @@ public final class ListeningSocket {
         descriptor = opened
     }
 
-    /// Takes a socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none.
+    /// Takes a socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none. Whether it
+    /// blocks stays as it is: a service that has it may count on that.
     public init(
         adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
         backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions()
@@ -96,7 +97,6 @@ public final class ListeningSocket {
         guard let local = SocketAddress.local(of: opened.raw) else {
             throw SystemError("adopt socket", requested.map { "\($0)" }, .invalidArgument)
         }
-        try opened.setNonBlocking(true)
         self.kind = kind
         self.requested = requested ?? local
         address = local
@@ -256,7 +256,9 @@ public final class ListeningSocket {
         file = fresh.file
         fresh.file = nil
         descriptor = try fresh.descriptor.duplicate()
-        if let reading { self.reading = try ReadableWatch(of: descriptor, reading.loop, reading.handler) }
+        if let reading {
+            self.reading = try ReadableWatch(of: descriptor, reading.loop, once: reading.once, reading.handler)
+        }
     }
 
     /// Removes a Unix socket's path, but only if it is still ours: a successor's is not.

@@ -84,7 +84,7 @@ extension CommandCounts {
 }
 
 extension ExecCommand {
-    fileprivate var mayFail: CommandCounts.MayFail { prefixes.ignoreFailure ? .yes : .no }
+    var mayFail: CommandCounts.MayFail { prefixes.ignoreFailure ? .yes : .no }
 }
 
 extension RestartRules {

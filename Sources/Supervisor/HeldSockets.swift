@@ -31,6 +31,26 @@ final class HeldSocket {
         if case .socket(let socket) = endpoint { socket.address } else { nil }
     }
 
+    /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with its
+    /// actor when it is passed to something that throws.)
+    func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Void) -> SystemError? {
+        do throws(SystemError) {
+            try endpoint.watchReadable(loop: loop, handler)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func watchArrival(_ loop: EventLoop, _ handler: @escaping () -> Void) -> SystemError? {
+        do throws(SystemError) {
+            try endpoint.connected?.watchArrival(loop: loop, handler)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// What `Symlinks=` lead to.
     private var linkTarget: String? {
         switch endpoint.target {
@@ -96,7 +116,7 @@ final class HeldSockets {
     private let loop: EventLoop
     private(set) var shared: [String: [HeldSocket]] = [:]
     /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
-    private let noticed: (HeldSocket, String) -> Void
+    let noticed: (HeldSocket, String) -> Void
 
     init(loop: EventLoop, noticed: @escaping (HeldSocket, String) -> Void) {
         self.loop = loop
@@ -175,7 +195,7 @@ final class HeldSockets {
         return sockets
     }
 
-    private func target(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> HeldEndpoint.Target {
+    func target(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> HeldEndpoint.Target {
         do throws(PreparationText) {
             return try HeldEndpoint.Target(entry.target, unit.options)
         } catch {
@@ -183,7 +203,7 @@ final class HeldSockets {
         }
     }
 
-    private func open(
+    func open(
         _ unit: SocketUnit, _ entry: ListenEntry, _ target: HeldEndpoint.Target, owner: GenerationID?
     ) throws(PreparationError) -> HeldSocket {
         let name = unit.name.description
@@ -216,7 +236,7 @@ final class HeldSockets {
         }
     }
 
-    private func fileOptions(_ unit: SocketUnit) throws(PreparationError) -> ListeningSocket.FileOptions {
+    func fileOptions(_ unit: SocketUnit) throws(PreparationError) -> ListeningSocket.FileOptions {
         do throws(UnknownAccount) {
             return try ListeningSocket.FileOptions(unit)
         } catch {

@@ -49,6 +49,7 @@ extension Launcher {
     func addSockets(
         to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
     ) -> [Int32] {
+        if let connection = instance.connection { return pass(connection, to: &environment) }
         // Named as the unit says now: a shared socket may be older than its present name.
         let sockets = instance.definition.sockets.flatMap { unit in
             (generation.sockets[unit.name.description] ?? []).map { (name: unit.fileDescriptorName, held: $0) }

@@ -113,7 +113,7 @@ struct Launcher {
         return plan
     }
 
-    private func find(
+    func find(
         _ path: String, _ execution: ExecutionSettings, _ root: RootDirectory?
     ) throws(LaunchError) -> String {
         do throws(SystemError) {
@@ -124,7 +124,7 @@ struct Launcher {
         }
     }
 
-    private func workingDirectory(
+    func workingDirectory(
         _ execution: ExecutionSettings, _ account: User?, _ root: RootDirectory?
     ) -> SpawnPlan.WorkingDirectory {
         guard let wanted = execution.workingDirectory else {
@@ -139,7 +139,7 @@ struct Launcher {
         }
     }
 
-    private static func bytes(ofHexadecimal text: String) -> [UInt8]? {
+    static func bytes(ofHexadecimal text: String) -> [UInt8]? {
         let digits = text.utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
         guard digits.count == text.utf8.count, digits.count % 2 == 0 else { return nil }
         return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }

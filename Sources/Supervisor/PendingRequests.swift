@@ -10,6 +10,8 @@ struct PendingRequest: Codable {
     var startedAt: Instant
     /// Said with the result: what moved along, what else was started.
     var notes: [String] = []
+    /// The socket whose traffic asked for it.
+    var socket: SocketID?
     /// Part of a request that means several units.
     var batch: UInt64?
     /// Waits for the end of whatever is under way, whoever asked for it.

@@ -18,10 +18,16 @@ struct Batch: Codable {
 extension Supervisor {
     func tell(_ report: Report) {
         switch report {
-        case .phase(let group, let generation, let phase): told(group, generation, phase)
-        case .service(let instance, let phase): told(instance, phase)
+        case .phase(let group, let generation, let phase):
+            noteService(group)
+            told(group, generation, phase)
+        case .service(let instance, let phase):
+            if let group = instances[instance]?.generation.group { noteService(group) }
+            told(instance, phase)
         case .failure(let group, let failure): told(group, failure)
-        case .finished(let group, let result, let requests): finished(group, result, requests)
+        case .finished(let group, let result, let requests):
+            noteService(group)
+            finished(group, result, requests)
         case .refused(let request, let refusal): refused(request, Wording.error(refusal))
         case .unchanged(let group, let request): unchanged(group, request)
         case .shutDownComplete(let requests): shutDownEnded(requests)
@@ -100,7 +106,8 @@ extension Supervisor {
         let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
         let all = ids + waiting.filter { !ids.contains($0) }
         let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
-        record(group, result, report, who)
+        // A connection is no deploy.
+        if connections[group] == nil { record(group, result, report, who) }
         logEnd(group, result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
@@ -157,6 +164,7 @@ extension Supervisor {
 
     func refused(_ request: RequestID, _ error: ControlError) {
         guard let pending = requests.remove(request) else { return }
+        if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
         if let batch = pending.batch, let group = pending.group {
             let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
             return endPart(batch, ShownResult(outcome: .failed, unit: group.name, reason: report))
@@ -174,7 +182,16 @@ extension Supervisor {
                 release: engine.servingRelease(of: group), notes: pending.notes))
     }
 
+    /// Every service is gone; then sockets are closed, with their commands.
     private func shutDownEnded(_ ids: [RequestID]) {
+        shutdownRequests = ids
+        for id in activation.socketIDs { handleSocket(.stop(id, nil)) }
+        finishShutdown()
+    }
+
+    func finishShutdown() {
+        guard let ids = shutdownRequests, !activation.socketIDs.contains(where: activation.isActive) else { return }
+        shutdownRequests = nil
         for id in ids {
             guard let call = requests.remove(id)?.call else { continue }
             control?.reply(call, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))

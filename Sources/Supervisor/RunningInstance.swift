@@ -8,6 +8,8 @@ final class RunningInstance {
     /// The generation that it was started in: its sockets and directory are that one's.
     let generation: GenerationID
     let definition: Definition
+    /// The connection that it was started for (`Accept=yes`).
+    let connection: AcceptedConnection?
     /// nil between runs.
     var tree: ProcessTree?
     /// While the tree cannot be watched.
@@ -21,16 +23,20 @@ final class RunningInstance {
     /// nil when no main process is alive.
     var mainProcess: Token?
 
-    init(id: InstanceID, generation: GenerationID, definition: Definition) {
+    init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
         self.id = id
         self.generation = generation
         self.definition = definition
+        self.connection = connection
     }
 
     var name: String { definition.unit.name.description }
 
     /// Names its process tree, the same for every supervisor process that has it.
     var treeName: String { "\(name)#\(generation.number).\(id.number)" }
+
+    /// Whose log it writes to: connections have one in common.
+    var logName: String { (connection == nil ? definition.unit.name : definition.unit.name.identity).description }
 
     /// What it printed last, for a failure report. Reads what is there now, so that the last words of a process that has
     /// just died are among it.

@@ -50,6 +50,9 @@ extension Supervisor {
     private func socket(
         named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
     ) throws(SystemError) -> OwnedDescriptor {
+        if let connection = instance.connection, name == nil || name == AcceptedConnection.descriptorName {
+            return try connection.descriptor.duplicate()
+        }
         let units = instance.definition.sockets.filter { name == nil || $0.fileDescriptorName == name }
         guard let held = units.lazy.flatMap({ generation.sockets[$0.name.description] ?? [] }).first else {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
@@ -69,13 +72,13 @@ extension Supervisor {
         // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
         let path = "\(directory)/\(instance.id.number)-\(label.prefix(200)).\(stream == 2 ? "err" : "out")"
         let pipe = try LogPipe(
-            path: path, label: label, stream: stream == 2 ? .err : .out, file: logFile(instance.name), loop: loop)
+            path: path, label: label, stream: stream == 2 ? .err : .out, file: logFile(instance.logName), loop: loop)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
         return pipe
     }
 
     /// One file for all generations of a unit, so that one of them rotates it.
-    private func logFile(_ unit: String) -> LogFile {
+    func logFile(_ unit: String) -> LogFile {
         if let file = logFiles[unit] { return file }
         let file = LogFile(path: "\(configuration.logDirectory)/\(unit).log")
         file.failed = { [unowned self] error in logger.warning("\(unit): its output is lost: \(error)") }

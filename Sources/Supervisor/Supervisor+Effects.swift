@@ -65,10 +65,26 @@ extension Supervisor {
                 if owned.contains(unit.name) || found[name] == nil { found[name] = try held.open(unit, for: id) }
             }
         }
+        let taken = try pausedSockets(opened)
         let directory = try makeDirectory(id, parts)
         for (unit, list) in opened { held.keep(list, for: unit) }
+        for socket in taken { handleSocket(.taken(socket)) }
         held.restorePaths([])
         return GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
+    }
+
+    /// Those that are paused: a process that gets one accepts from it, unless the kernel holds new connections back.
+    private func pausedSockets(_ opened: [(SocketUnit, [HeldSocket])]) throws(PreparationError) -> [SocketID] {
+        var taken: [SocketID] = []
+        for (unit, list) in opened {
+            let id = SocketID(unit.name.description)
+            guard activation.isPaused(id) else { continue }
+            guard list.allSatisfy({ $0.endpoint.connected?.canHoldBack == true }) else {
+                throw PreparationError(unit: id.name, text: "it is paused; holdfastctl resume \(id) first")
+            }
+            taken.append(id)
+        }
+        return taken
     }
 
     /// `$GENERATION_DIRECTORY`: writable by the user of the services if they all have the same one, else by root only.
@@ -120,7 +136,8 @@ extension Supervisor {
 
     private func createInstance(_ id: InstanceID, _ generation: GenerationID, _ spec: ServiceSpec) {
         guard let definition = definitions[spec.definition] else { return }
-        instances[id] = RunningInstance(id: id, generation: generation, definition: definition)
+        instances[id] = RunningInstance(
+            id: id, generation: generation, definition: definition, connection: connections[generation.group])
     }
 
     private func forget(_ id: InstanceID) {
@@ -131,7 +148,7 @@ extension Supervisor {
         }
         instance.close()
         removeRuntimeDirectories(of: instance)
-        if !instances.values.contains(where: { $0.name == instance.name }) { logFiles[instance.name] = nil }
+        if !instances.values.contains(where: { $0.logName == instance.logName }) { logFiles[instance.logName] = nil }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
     }
 
@@ -169,11 +186,29 @@ extension Supervisor {
             if case .stop = kind { instance.tree?.noteMembers() }
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation, .init(mainPid: main, result: result))
+            if kind == .start { setNonBlocking(instance, generation) }
             try run(plan, token, instance, generation)
             if kind == .start { instance.mainProcess = token }
             handle(.spawned(token))
         } catch {
             handle(.spawnFailed(token, error.text))
+        }
+    }
+
+    /// `NonBlocking=`. Sockets that generations share never block: processes race for each connection, and accept(2) would hang
+    /// in the one that lost.
+    private func setNonBlocking(_ instance: RunningInstance, _ generation: GenerationResources) {
+        let isSwapped = engine.isSwapUnit(instance.definition.group)
+        let wanted = instance.definition.unit.nonBlocking
+        do throws(SystemError) {
+            try instance.connection?.descriptor.setNonBlocking(wanted)
+            for unit in instance.definition.sockets {
+                for held in generation.sockets[unit.name.description] ?? [] {
+                    try held.endpoint.setNonBlocking(wanted || isSwapped)
+                }
+            }
+        } catch {
+            logger.warning("\(instance.name): NonBlocking=: \(error)")
         }
     }
 
@@ -189,7 +224,7 @@ extension Supervisor {
     }
 
     /// 128 random bits in hexadecimal.
-    private static func randomID() -> String {
+    static func randomID() -> String {
         var generator = SystemRandomNumberGenerator()
         return (0..<2).map { _ in
             let digits = String(UInt64.random(in: 0 ... .max, using: &generator), radix: 16)

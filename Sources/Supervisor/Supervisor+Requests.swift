@@ -103,15 +103,7 @@ extension Supervisor {
             let request = newRequest(
                 call: call, group: planned.plan.group, kind: .start, peer: peer, notes: planned.notes)
             handle(.command(.start(planned.plan), request))
-        case .socket(let socket):
-            try openShared(socket)
-            let address = socket.listen.map { "\($0.target)" }.joined(separator: ", ")
-            control?.reply(
-                call,
-                Reply(
-                    OperationReply(
-                        result: ShownResult(
-                            outcome: .started, unit: socket.name.description, notes: ["listening on \(address)"]))))
+        case .socket(let socket): try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
         case .list(let units): try startAll(units, name: unit, call, peer)
         }
     }
@@ -121,18 +113,23 @@ extension Supervisor {
         _ units: [UnitReference], name: UnitName, _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
         var plans: [Planning.Planned] = []
+        var sockets: [SocketUnit] = []
         for reference in units where resolver.loader.exists(reference.name) {
             switch try target(try unitName(reference.name.description)) {
             case .services(let planned): plans.append(planned)
-            case .socket(let socket): try openShared(socket)
+            case .socket(let socket): sockets.append(socket)
             case .list: break
             }
         }
-        guard !plans.isEmpty else { throw .failed(message: "\(name) has no services to start: it wants none") }
+        guard !plans.isEmpty || !sockets.isEmpty else {
+            throw .failed(message: "\(name) has no services to start: it wants none")
+        }
         lastRequest += 1
         let batch = lastRequest
         batches[batch] = Batch(
-            call: call, name: name.description, left: plans.count, startedAt: now, outcome: .started)
+            call: call, name: name.description, left: plans.count + sockets.count, startedAt: now, outcome: .started)
+        // First, so that no service finds a socket missing.
+        for socket in sockets { try startSocket(socket, newRequest(kind: .start, peer: peer, batch: batch)) }
         for planned in plans {
             startDependencies(planned.dependencies)
             let request = newRequest(
@@ -143,7 +140,7 @@ extension Supervisor {
 
     /// What a unit wants beside its members: started if it does not run; that it cannot be is its own failure, told in
     /// the log and by those that `Requires=` it.
-    private func startDependencies(_ references: [UnitReference]) {
+    func startDependencies(_ references: [UnitReference]) {
         var seen: Set<UnitName> = []
         startDependencies(references, 0, &seen)
     }
@@ -160,24 +157,12 @@ extension Supervisor {
                     startDependencies(planned.dependencies, depth + 1, &seen)
                     let request = newRequest(group: planned.plan.group, kind: .start)
                     handle(.command(.start(planned.plan), request))
-                case .socket(let socket): try openShared(socket)
+                case .socket(let socket): try startSocket(socket, nil)
                 case .list(_): continue
                 }
             } catch {
                 logger.warning("\(reference.location): \(reference.name): \(error.localizedMessage)")
             }
-        }
-    }
-
-    /// Opens a shared socket before anybody uses it: connections wait.
-    private func openShared(_ socket: SocketUnit) throws(ControlError) {
-        guard socket.scope == .shared else {
-            throw .failed(message: "\(socket.name) belongs to a generation: it is opened when its service starts")
-        }
-        do throws(PreparationError) {
-            if let list = try sockets?.opened(socket) { sockets?.keep(list, for: socket) }
-        } catch {
-            throw .failed(message: "cannot start \(error.unit): \(error.text)")
         }
     }
 
@@ -239,7 +224,11 @@ extension Supervisor {
     private func heldSocketNotes(_ group: GroupID) -> [String] {
         let used = instances.values.filter { $0.definition.group == group }
             .flatMap(\.definition.sockets).filter { $0.scope == .shared }.map(\.name.description)
-        return Set(used).sorted().map { "\($0) is still held: connections wait; holdfastctl stop \($0) closes it" }
+        return Set(used).sorted().map { name in
+            activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
+                ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
+                : "\(name) is still held: connections wait; holdfastctl stop \(name) closes it"
+        }
     }
 
     private func stopSocket(_ name: UnitName, _ call: ControlSessions.CallID) throws(ControlError) {
@@ -247,6 +236,8 @@ extension Supervisor {
         guard users.isEmpty else {
             throw .failed(message: "cannot stop \(name): \(Set(users).sorted().joined(separator: ", ")) uses it")
         }
+        let id = SocketID(name.description)
+        if activation.isActive(id) { return handleSocket(.stop(id, newRequest(call: call, kind: .stop))) }
         let wasHeld = sockets?.shared[name.description] != nil
         sockets?.release(name.description)
         let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)

@@ -157,14 +157,7 @@ extension Supervisor {
                 }
             }
         }
-        let all = list.map { held, holders in
-            SocketStatus(
-                unit: held.unit.name.description, address: held.endpoint.text,
-                scope: held.owner == nil ? .shared : .generation, generation: held.owner?.number,
-                descriptorName: held.unit.fileDescriptorName, listening: held.endpoint.isListening,
-                backlog: held.endpoint.backlog,
-                queued: held.endpoint.acceptQueue?.waiting, holders: holders)
-        }
+        let all = list.map { status(of: $0, holders: $1) } + closedSockets()
         return SocketsReply(
             sockets: all.sorted {
                 ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address)

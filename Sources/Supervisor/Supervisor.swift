@@ -58,6 +58,24 @@ public actor Supervisor {
     var logFiles: [String: LogFile] = [:]
     var notifySocket: NotifySocket?
 
+    // Socket units that were started.
+    var activation = SocketActivation()
+    var socketUnits: [SocketID: StartedSocket] = [:]
+    var socketEvents: [SocketEvent] = []
+    var isHandlingSockets = false
+    var socketTimer: TimerSource?
+    var socketCommands: [SocketToken: RunningSocketCommand] = [:]
+    /// Said once every socket unit has stopped, too.
+    var shutdownRequests: [RequestID]?
+    /// Groups that came or went while events were handled.
+    var touchedServices: Set<GroupID> = []
+    /// While `readable` is told: the one of the unit's sockets that is.
+    var readableSocket: HeldSocket?
+    /// Accepted, and not yet given to an instance or refused.
+    var takenConnection: AcceptedConnection?
+    /// By the group of their instance.
+    var connections: [GroupID: AcceptedConnection] = [:]
+
     // People.
     var control: ControlSessions?
     var requests = PendingRequests()
@@ -140,6 +158,7 @@ public actor Supervisor {
         try makeDirectories(anew: saved == nil)
         if saved == nil { tellLeftovers() }
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
+        socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
         sockets = HeldSockets(loop: loop) { [unowned self] held, text in
@@ -276,6 +295,7 @@ public actor Supervisor {
         }
         backlog.removeSubrange(..<next)
         isHandling = false
+        tellSockets()
         if !backlog.isEmpty {
             // Of the lowest priority that still takes turns with people: they may want to stop it.
             continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
@@ -295,6 +315,8 @@ public actor Supervisor {
 
     /// Stops everything, drained, and ends the loop. `SIGTERM` twice: no more patience.
     func shutDown(for request: RequestID?) {
+        // What comes now starts nothing any more.
+        for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
         notifyParent("STOPPING=1")
         handle(.command(.shutDown, request ?? newRequest()))
     }

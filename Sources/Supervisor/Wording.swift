@@ -42,6 +42,27 @@ enum Wording {
         }
     }
 
+    /// Why a socket unit failed.
+    static func sentence(_ failure: SocketFailure) -> String {
+        switch failure {
+        case .command(let command, let end): "\(name(command)) \(end)"
+        case .timedOut(let command): "\(name(command)) not done within TimeoutSec="
+        case .open(let text), .service(let text): text
+        case .serviceStartLimit: "its service failed too often (StartLimitBurst=)"
+        case .triggerLimit(let burst, let interval):
+            "activated \(burst) times within \(span(interval)), which is the limit (TriggerLimitBurst=)"
+        }
+    }
+
+    private static func name(_ command: SocketCommand) -> String {
+        switch command {
+        case .startPre: "ExecStartPre="
+        case .startPost: "ExecStartPost="
+        case .stopPre: "ExecStopPre="
+        case .stopPost: "ExecStopPost="
+        }
+    }
+
     private static func command(_ step: Failure.Step) -> String? {
         switch step {
         case .condition: "ExecCondition="

@@ -84,20 +84,30 @@ public struct ServiceUnit: UnitDefinition {
     public var permissionsStartOnly = false
     /// `RootDirectoryStartOnly=`: the root directory applies to `ExecStart=` only.
     public var rootDirectoryStartOnly = false
+
     /// `NonBlocking=`: passed sockets get O_NONBLOCK.
     public var nonBlocking = false
-
     /// `Sockets=`: sockets beside the one of the same name.
     public var sockets: [UnitReference] = []
     /// `X-Upstreams=`: sockets whose addresses it is told.
     public var upstreams: [UnitReference] = []
     /// `NotifyAccess=`, which is at least `main` with `Type=notify`.
     public var notifyAccess = NotifyAccess.none
-    public var standardOutput = StandardOutput.journal
+    /// `StandardOutput=`; nil if unset.
+    public var explicitStandardOutput: StandardOutput?
     public var standardError = StandardOutput.inherit
     public var syslogIdentifier: String?
 
     public init(name: UnitName) { self.name = name }
+
+    /// Where output goes that was not told where: to a connection that input comes from, else to the log.
+    public var standardOutput: StandardOutput {
+        if let explicitStandardOutput { return explicitStandardOutput }
+        switch execution.standardInput {
+        case .socket, .descriptor: return .inherit
+        case .null, .file, .data: return .journal
+        }
+    }
 
     /// What tells it to drain: `DrainSignal=`, else `KillSignal=`.
     public var drainSignal: Signal { swap?.drainSignal ?? killSignal }

@@ -317,6 +317,20 @@ public final class SwapUnitResolver {
         return nil
     }
 
+    /// Services that take a socket by `Sockets=`, by name; of a template with files of its own only the template.
+    public func services(taking socket: UnitName) -> [UnitName] {
+        loader.allNames().filter { name in
+            guard name.kind == .service, let service = load(name).service else { return false }
+            return service.sockets.contains { $0.name == socket }
+        }
+    }
+
+    /// Lets go of what was read of a unit that nobody will ask for again.
+    public func forget(_ name: UnitName) {
+        loaded[name] = nil
+        walks[name] = nil
+    }
+
     private func indexSockets() -> [UnitName: [UnitName]] {
         var index: [UnitName: [UnitName]] = [:]
         for name in loader.allNames() where name.kind == .socket {

@@ -56,7 +56,9 @@ extension UnitBuilder {
         case .notifyAccess:
             if let access = choice(assignment, .ignored, of: NotifyAccess.self) { service.notifyAccess = access }
         case .standardOutput:
-            if let output = standardOutput(assignment, descriptor: "stdout") { service.standardOutput = output }
+            if let output = standardOutput(assignment, descriptor: "stdout") {
+                service.explicitStandardOutput = output
+            }
         case .standardError:
             if let output = standardOutput(assignment, descriptor: "stderr") { service.standardError = output }
         case .successExitStatus: service.successExitStatus = exitStatuses(assignment, service.successExitStatus)

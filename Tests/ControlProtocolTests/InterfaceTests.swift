@@ -65,7 +65,8 @@ struct InterfaceTests {
         try check("HistoryEntry", Samples.entry)
         try check("Actor", Actor(uid: 1, user: "a"))
         try check("GenerationReference", GenerationReference(generation: 1, release: "v1"))
-        try check("SocketStatus", Samples.socket)
+        try check("SocketStatus", Samples.startedSocket)
+        try check("SocketLimit", SocketLimit(burst: 1, interval: 1))
         try check("SocketHolder", SocketHolder(unit: "a", generation: 1))
         try check("UnitGenerations", UnitGenerations(unit: "a", generations: []))
         try check("UnitText", UnitText(path: "a", text: "b"))
@@ -84,6 +85,8 @@ struct InterfaceTests {
         check("OperationOutcome", OperationOutcome.self)
         check("HistoryKind", HistoryKind.self)
         check("SocketScope", SocketScope.self)
+        check("SocketKind", SocketKind.self)
+        check("SocketState", SocketState.self)
         check("DiagnosticSeverity", DiagnosticSeverity.self)
         check("SignalTarget", Request.SignalTarget.self)
     }

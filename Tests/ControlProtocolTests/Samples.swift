@@ -66,8 +66,18 @@ enum Samples {
         holders: [SocketHolder(unit: "app@v3.service", generation: 4)])
     static let socketJSON =
         #"{"address":"/run/site/app-v3.sock.4","backlog":4096,"descriptorName":"app","generation":4,"#
-        + #""holders":[{"generation":4,"unit":"app@v3.service"}],"listening":true,"queued":1,"scope":"generation","#
-        + #""unit":"app@.socket"}"#
+        + #""holders":[{"generation":4,"unit":"app@v3.service"}],"kind":"stream","listening":true,"paused":false,"#
+        + #""queued":1,"scope":"generation","state":"held","unit":"app@.socket"}"#
+
+    /// One with everything that a started socket unit has.
+    static let startedSocket: SocketStatus = {
+        var socket = Self.socket
+        (socket.state, socket.paused, socket.service, socket.reason) = (.failed, true, "app.service", "too often")
+        (socket.triggered, socket.connections, socket.accepted, socket.maxConnections) = (7, 1, 9, 64)
+        socket.triggerLimit = SocketLimit(burst: 20, interval: 2)
+        socket.pollLimit = SocketLimit(burst: 15, interval: 2)
+        return socket
+    }()
 
     static let diagnostic = UnitDiagnostic(
         file: "/etc/x.service", line: 3, column: 1, severity: .error, code: "unknown-directive", directive: "ExecStrt=",

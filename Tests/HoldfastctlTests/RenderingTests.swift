@@ -192,6 +192,15 @@ struct InventoryTextTests {
                 "site@.target           2  v1       draining  0/1 ready  drain, 0:00:03, 3 connections left, "
                     + "waits for edge@v1.service, killed in 57 s",
             ])
+        var activated = SocketStatus(
+            unit: "pipe.socket", address: "/run/p", scope: .shared, descriptorName: "p", backlog: 0,
+            kind: .messageQueue,
+            state: .listening, paused: true)
+        (activated.service, activated.triggered) = ("pipe.service", 3)
+        var failed = SocketStatus(
+            unit: "x.socket", address: "80", scope: .shared, descriptorName: "x", listening: false, backlog: 0,
+            state: .failed)
+        failed.reason = "too often"
         let sockets = [
             SocketStatus(
                 unit: "app@.socket", address: "/run/app.sock.3", scope: .generation, generation: 3,
@@ -199,12 +208,20 @@ struct InventoryTextTests {
             SocketStatus(
                 unit: "http.socket", address: "[::]:80", scope: .shared, descriptorName: "http", backlog: 4096,
                 queued: 2),
+            activated, failed,
         ]
         #expect(
             InventoryText.sockets(sockets, .plain) == [
-                "SOCKET       ADDRESS          NAME  SCOPE          QUEUE  HELD BY",
-                "app@.socket  /run/app.sock.3  app   generation 3   -/128  app@v2.service (3)",
-                "http.socket  [::]:80          http  shared        2/4096  -",
+                "SOCKET       ADDRESS          KIND           NAME  SCOPE         STATE"
+                    + "                                       QUEUE  HELD BY",
+                "app@.socket  /run/app.sock.3  stream         app   generation 3  held "
+                    + "                                       -/128  app@v2.service (3)",
+                "http.socket  [::]:80          stream         http  shared        held "
+                    + "                                      2/4096  -",
+                "pipe.socket  /run/p           message queue  p     shared        liste"
+                    + "ning (paused; pipe.service, 3 times)     -/-  -",
+                "x.socket     80               stream         x     shared        faile"
+                    + "d: too often                               -  -",
             ])
     }
 

@@ -25,11 +25,13 @@ struct SavedState: Codable {
     var processes: [SavedProcess]
     var own: SavedOwn
     var people: SavedPeople
+    var activation: SavedActivation?
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {
         sockets.compactMap(\.descriptor) + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
             + processes.compactMap(\.descriptor) + own.descriptors + people.sessions.map(\.descriptor)
+            + (activation?.descriptors ?? [])
     }
 }
 

@@ -24,6 +24,7 @@ extension Supervisor {
             generations[record.id] = GenerationResources(
                 id: record.id, release: record.release, directory: record.directory, sockets: list)
         }
+        if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
     }
@@ -44,7 +45,9 @@ extension Supervisor {
 
     private func restore(_ record: SavedInstance) {
         guard let definition = definitions[record.definition] else { return }
-        let instance = RunningInstance(id: record.id, generation: record.generation, definition: definition)
+        let instance = RunningInstance(
+            id: record.id, generation: record.generation, definition: definition,
+            connection: connections[record.generation.group])
         instance.invocation = record.invocation
         instance.mainProcess = record.mainProcess
         instances[record.id] = instance
@@ -89,6 +92,7 @@ extension Supervisor {
     func resume(_ saved: SavedState) {
         for effect in engine.outstanding { perform(effect) }
         resume(saved.backlog)
+        resumeSockets()
         armProgressTimer()
         for call in reexecCalls { answerReexec(call, from: saved.head.version) }
         reexecCalls = []

@@ -14,11 +14,13 @@ extension Supervisor {
                 id: $0.id, release: $0.release, directory: $0.directory,
                 sockets: $0.sockets.mapValues { sockets.add($0, &units) })
         }
+        let activation = savedActivation(&units)
         return SavedState(
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: lastDefinition,
             units: units.list, definitions: definitions, sockets: sockets.list, shared: shared,
             generations: generations, instances: instances.values.sorted { $0.id < $1.id }.map(SavedInstance.init),
-            processes: savedProcesses(), own: savedOwn(), people: savedPeople())
+            processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
+            activation: activation)
     }
 
     private func savedHead() -> SavedHead {

@@ -63,21 +63,49 @@ enum InventoryText {
     static func sockets(_ sockets: [SocketStatus], _ screen: Screen) -> [String] {
         guard !sockets.isEmpty else { return ["No sockets"] }
         var table = Table([
-            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "NAME"), .init(title: "SCOPE"),
-            .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
+            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "KIND"), .init(title: "NAME"),
+            .init(title: "SCOPE"), .init(title: "STATE"), .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
         ])
         for socket in sockets {
-            let queue = socket.queued.map { "\($0)/\(socket.backlog)" } ?? "-/\(socket.backlog)"
+            let limit = socket.backlog > 0 ? "\(socket.backlog)" : "-"
+            let queue = socket.queued.map { "\($0)/\(limit)" } ?? "-/\(limit)"
             let holders = socket.holders.map { holder in
                 holder.unit + (holder.generation.map { " (\($0))" } ?? "")
             }
+            let isClosed = socket.state == .failed || socket.state == .starting
             table.add([
-                socket.unit, socket.address, socket.descriptorName,
-                socket.generation.map { "generation \($0)" } ?? socket.scope.rawValue,
-                socket.listening ? queue : "bound", holders.isEmpty ? "-" : holders.joined(separator: ", "),
+                .init(text: socket.unit), .init(text: socket.address),
+                .init(text: socket.kind.rawValue.replacing("_", with: " ")), .init(text: socket.descriptorName),
+                .init(text: socket.generation.map { "generation \($0)" } ?? socket.scope.rawValue),
+                .init(text: state(socket), paint: paint(socket)),
+                .init(text: socket.listening ? queue : isClosed ? "-" : "bound"),
+                .init(text: holders.isEmpty ? "-" : holders.joined(separator: ", ")),
             ])
         }
         return table.lines(screen)
+    }
+
+    /// `listening (app.service, 3 times)`, `running (paused)`, `listening (7 of 64 connections)`, `failed: why`.
+    private static func state(_ socket: SocketStatus) -> String {
+        if let reason = socket.reason { return "failed: \(reason)" }
+        var notes: [String] = socket.paused ? ["paused"] : []
+        if let connections = socket.connections, let limit = socket.maxConnections {
+            notes.append("\(connections) of \(limit) connections")
+        } else if let service = socket.service {
+            notes.append(service + (socket.triggered.map { $0 == 1 ? ", once" : ", \($0) times" } ?? ""))
+        }
+        let name = socket.state == .cooling ? "waiting for its poll limit" : socket.state.rawValue
+        return name + (notes.isEmpty ? "" : " (\(notes.joined(separator: "; ")))")
+    }
+
+    private static func paint(_ socket: SocketStatus) -> Screen.Paint? {
+        if socket.paused { return .yellow }
+        return switch socket.state {
+        case .failed: .red
+        case .cooling: .yellow
+        case .listening, .running: .green
+        case .held, .starting, .stopping: nil
+        }
     }
 
     /// A header and the text for each file, as `systemctl cat` prints them.

@@ -1,0 +1,28 @@
+import Engine
+import Glibc
+import Linux
+
+/// A connection that was accepted for an instance of its own (`Accept=yes`), and what the instance is told about it. Closed
+/// when the instance is gone.
+final class AcceptedConnection {
+    /// Its name in `LISTEN_FDNAMES`.
+    static let descriptorName = "connection"
+
+    let socket: SocketID
+    /// Which one of that socket's; -1 until it has an instance.
+    var number = -1
+    let descriptor: OwnedDescriptor
+    let peer: ConnectionPeer
+
+    init(socket: SocketID, descriptor: consuming OwnedDescriptor) {
+        self.socket = socket
+        peer = ConnectionPeer(of: descriptor.raw)
+        self.descriptor = descriptor
+    }
+
+    /// `REMOTE_ADDR` and `REMOTE_PORT` of systemd.socket(5); nothing for Unix sockets.
+    var environment: [String: String] {
+        guard case .network(let host, let port) = peer.remote else { return [:] }
+        return ["REMOTE_ADDR": host, "REMOTE_PORT": "\(port)"]
+    }
+}

@@ -1,0 +1,140 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// A command of a socket unit that runs: its process, and whatever that has started.
+final class RunningSocketCommand {
+    let unit: String
+    let invocation: String
+    private let handle: ProcessHandle
+    private let tree: ProcessTree
+    private let output: LogPipe
+    private var source: ChildExitSource?
+
+    init(unit: String, invocation: String, handle: consuming ProcessHandle, tree: ProcessTree, output: LogPipe) {
+        self.unit = unit
+        self.invocation = invocation
+        self.handle = handle
+        self.tree = tree
+        self.output = output
+    }
+
+    /// The same for every supervisor process that has it.
+    static func treeName(_ unit: String, _ token: SocketToken) -> String { "\(unit)#\(token.number)" }
+
+    var pid: Int32 { handle.pid }
+    /// A pidfd.
+    var descriptor: Int32 { handle.descriptor.raw }
+
+    /// The error if it cannot be watched.
+    func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
+        do throws(SystemError) {
+            source = try children.watch(handle, exited)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func signal(_ signal: Int32) {
+        if signal == SIGKILL { return tree.killAll() }
+        tree.signalAll(Linux.Signal(rawValue: signal))
+        // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+        if signal == SIGTERM { tree.signalAll(.continue) }
+    }
+
+    /// Nothing that a command has started outlives it.
+    func end() {
+        tree.killAll()
+        try? tree.remove()
+        output.close()
+    }
+}
+
+/// `ExecStartPre=`, `ExecStartPost=`, `ExecStopPre=`, `ExecStopPost=` of socket units.
+extension Supervisor {
+    func runSocketCommand(_ token: SocketToken, _ id: SocketID, _ kind: SocketCommand) {
+        guard let unit = socketUnits[id]?.unit, let command = unit.activation.command(kind) else {
+            return handleSocket(.commandEnded(token, "its definition is gone"))
+        }
+        do throws(Launcher.LaunchError) {
+            let running = try start(command, of: unit, token)
+            socketCommands[token] = running
+        } catch {
+            handleSocket(.commandEnded(token, error.text))
+        }
+    }
+
+    private func start(
+        _ command: ExecCommand, of unit: SocketUnit, _ token: SocketToken
+    ) throws(Launcher.LaunchError) -> RunningSocketCommand {
+        let invocation = Self.randomID()
+        var plan = try launcher.plan(command, of: unit, invocation: invocation)
+        do throws(SystemError) {
+            let name = unit.name.description
+            let tree = try trees.make(name: RunningSocketCommand.treeName(name, token), cookie: invocation)
+            let input = try OwnedDescriptor.null()
+            let log = try socketLog(name, token)
+            let output = try log.openForService()
+            plan.standardInput = input.raw
+            plan.standardOutput = output.raw
+            plan.standardError = output.raw
+            plan.cgroup = tree.spawnCgroup
+            return try spawn(plan, name, invocation, tree, log, token)
+        } catch {
+            throw Launcher.LaunchError(text: "\(error)")
+        }
+    }
+
+    private func spawn(
+        _ plan: SpawnPlan, _ unit: String, _ invocation: String, _ tree: ProcessTree, _ output: LogPipe,
+        _ token: SocketToken
+    ) throws(SystemError) -> RunningSocketCommand {
+        let child: Child
+        do throws(SpawnError) {
+            child = try children.spawn(plan)
+        } catch {
+            try? tree.remove()
+            output.close()
+            throw error.cause
+        }
+        let pid = child.pid
+        tree.started(main: pid)
+        let running = RunningSocketCommand(
+            unit: unit, invocation: invocation, handle: child.takeHandle(), tree: tree, output: output)
+        if let failure = running.watch(children, socketCommandEnded(token)) {
+            running.end()
+            children.abandon(pid: pid)
+            throw failure
+        }
+        return running
+    }
+
+    func socketLog(_ unit: String, _ token: SocketToken) throws(SystemError) -> LogPipe {
+        try LogPipe(
+            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out", label: unit, stream: .out,
+            file: logFile(unit), loop: loop)
+    }
+
+    func socketCommandEnded(_ token: SocketToken) -> (Linux.ExitStatus) -> Void {
+        { [unowned self] status in
+            socketCommands.removeValue(forKey: token)?.end()
+            handleSocket(.commandEnded(token, status.isSuccess ? nil : "\(status)"))
+        }
+    }
+}
+
+extension SocketActivationSettings {
+    fileprivate func command(_ kind: SocketCommand) -> ExecCommand? {
+        func at(_ list: [ExecCommand], _ index: Int) -> ExecCommand? {
+            list.indices.contains(index) ? list[index] : nil
+        }
+        return switch kind {
+        case .startPre(let index): at(execStartPre, index)
+        case .startPost(let index): at(execStartPost, index)
+        case .stopPre(let index): at(execStopPre, index)
+        case .stopPost(let index): at(execStopPost, index)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// What `Sockets` says of each socket.
+extension Supervisor {
+    func status(of held: HeldSocket, holders: [SocketHolder]) -> SocketStatus {
+        let name = held.unit.name.description
+        var status = SocketStatus(
+            unit: name, address: held.endpoint.text, scope: held.owner == nil ? .shared : .generation,
+            generation: held.owner?.number, descriptorName: held.unit.fileDescriptorName,
+            listening: held.endpoint.isListening, backlog: held.endpoint.backlog,
+            queued: held.endpoint.acceptQueue?.waiting, holders: holders, kind: SocketKind(held.endpoint.target))
+        if held.owner == nil { describe(SocketID(name), in: &status) }
+        return status
+    }
+
+    /// Units that are started and have nothing open: failed ones, and those whose commands run.
+    func closedSockets() -> [SocketStatus] {
+        activation.socketIDs.compactMap { id in
+            guard heldSockets(id).isEmpty, let unit = socketUnits[id]?.unit, let phase = activation.view(of: id)?.phase,
+                phase != .dead
+            else { return nil }
+            let address = unit.listen.map(\.target.description).joined(separator: " ")
+            var status = SocketStatus(
+                unit: id.name, address: address, scope: .shared, descriptorName: unit.fileDescriptorName,
+                listening: false, backlog: 0, kind: SocketKind(unit.listen.first?.target))
+            describe(id, in: &status)
+            return status
+        }
+    }
+
+    private func describe(_ id: SocketID, in status: inout SocketStatus) {
+        status.paused = activation.isPaused(id)
+        guard let view = activation.view(of: id), let state = SocketState(view.phase) else { return }
+        status.state = state
+        status.service = view.spec.service?.name
+        status.reason = view.failure.map(Wording.sentence)
+        status.triggered = view.triggered
+        status.triggerLimit = SocketLimit(view.spec.triggerLimit)
+        status.pollLimit = SocketLimit(view.spec.pollLimit)
+        guard view.spec.accepts else { return }
+        status.connections = view.connections
+        status.accepted = view.accepted
+        status.maxConnections = view.spec.maxConnections
+    }
+}
+
+extension SocketState {
+    /// nil for one that is stopped: then it is at most held.
+    init?(_ phase: SocketPhase) {
+        switch phase {
+        case .startPre, .opening, .startPost: self = .starting
+        case .listening: self = .listening
+        case .cooling: self = .cooling
+        case .running: self = .running
+        case .stopPre, .stopPost: self = .stopping
+        case .failed: self = .failed
+        case .dead: return nil
+        }
+    }
+}
+
+extension SocketLimit {
+    /// nil: no limit.
+    init?(_ limit: SocketSpec.Limit) {
+        guard limit.burst > 0, limit.interval > .zero else { return nil }
+        self.init(burst: limit.burst, interval: limit.interval.seconds)
+    }
+}
+
+extension ControlProtocol.SocketKind {
+    init(_ target: HeldEndpoint.Target) {
+        self =
+            switch target {
+            case .socket(_, .stream): .stream
+            case .socket(_, .datagram): .datagram
+            case .socket(_, .sequentialPacket): .sequentialPacket
+            case .file(.fifo): .fifo
+            case .file(.special): .special
+            case .file(.messageQueue): .messageQueue
+            case .file(.netlink): .netlink
+            }
+    }
+
+    init(_ target: ListenTarget?) {
+        self =
+            switch target {
+            case .stream, nil: .stream
+            case .datagram: .datagram
+            case .sequentialPacket: .sequentialPacket
+            case .fifo: .fifo
+            case .special: .special
+            case .messageQueue: .messageQueue
+            case .netlink: .netlink
+            }
+    }
+}

@@ -1,0 +1,76 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// `Accept=yes`: each connection is taken here and given to an instance of its own (systemd.socket(5)).
+extension Supervisor {
+    /// Takes one connection; the next is told by another round of the loop, so that a flood does not stop everything else.
+    func acceptConnection(_ id: SocketID) {
+        guard let socket = readableSocket?.endpoint.connected else { return }
+        do throws(SystemError) {
+            guard let descriptor = try socket.accept() else { return }
+            let connection = AcceptedConnection(socket: id, descriptor: descriptor)
+            takenConnection = connection
+            handleSocket(.accepted(id, source: connection.peer.source))
+        } catch {
+            // Out of descriptors, most likely: what waits is told again.
+            logger.error("\(id): \(error)")
+        }
+    }
+
+    func startConnection(_ id: SocketID, _ number: Int) {
+        guard let connection = takenConnection, let template = socketUnits[id]?.unit.serviceName else { return }
+        takenConnection = nil
+        connection.number = number
+        do throws(ControlError) {
+            let planned = try plan(of: connection, template)
+            let group = planned.plan.group
+            connections[group] = connection
+            startDependencies(planned.dependencies)
+            let request = newRequest(group: group, kind: .start)
+            requests[request]?.socket = id
+            handle(.command(.start(planned.plan), request))
+        } catch {
+            logger.error("\(id): connection \(number) from \(connection.peer.source): \(error.localizedMessage)")
+            handleSocket(.connectionEnded(id, number))
+        }
+    }
+
+    private func plan(of connection: AcceptedConnection, _ template: UnitName) throws(ControlError) -> Planning.Planned
+    {
+        let name: UnitName
+        do throws(UnitNameError) {
+            name = try template.instantiated("\(connection.number)-\(connection.peer.name)")
+        } catch {
+            throw .failed(message: "\(error)")
+        }
+        // What is read for one connection is of no use to the next, which has another name.
+        defer { resolver.forget(name) }
+        guard case .services(let planned) = try target(name), !planned.plan.isSwapUnit else {
+            throw .failed(
+                message: "\(template) is swapped as one, and Accept=yes starts an instance for each connection")
+        }
+        return planned
+    }
+
+    func refuseConnection(_ id: SocketID, _ refusal: SocketRefusal) {
+        guard let connection = takenConnection else { return }
+        takenConnection = nil
+        let source = connection.peer.source
+        switch refusal {
+        case .tooMany(let limit): logger.warning("\(id): a connection from \(source) is refused: \(limit) are open")
+        case .tooManyFromSource(let limit, _):
+            logger.warning("\(id): a connection from \(source) is refused: \(limit) from there are open")
+        }
+    }
+
+    /// The instance of a connection is gone, and with it all that was kept about it.
+    func connectionEnded(_ group: GroupID) {
+        guard let connection = connections.removeValue(forKey: group) else { return }
+        engine.discard(group)
+        evidence[group] = nil
+        handleSocket(.connectionEnded(connection.socket, connection.number))
+    }
+}

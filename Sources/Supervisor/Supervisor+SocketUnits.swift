@@ -1,0 +1,255 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// A socket unit that was started, as it was written then or at the last `update`.
+struct StartedSocket {
+    var unit: SocketUnit
+    /// What its traffic starts; nil with `Accept=yes`, or if nothing takes it.
+    var service: UnitName?
+}
+
+/// Socket units: from what `SocketActivation` decides to calls, and from what happens to its events.
+extension Supervisor {
+    func handleSocket(_ event: SocketEvent) {
+        socketEvents.append(event)
+        guard !isHandlingSockets else { return }
+        isHandlingSockets = true
+        var next = 0
+        while next < socketEvents.count {
+            let event = socketEvents[next]
+            next += 1
+            for effect in activation.handle(event, at: now) { perform(effect) }
+        }
+        socketEvents.removeAll(keepingCapacity: true)
+        isHandlingSockets = false
+        if shutdownRequests != nil { finishShutdown() }
+        if let deadline = activation.nextDeadline {
+            socketTimer?.arm(at: deadline.nanoseconds)
+        } else {
+            socketTimer?.disarm()
+        }
+    }
+
+    private func perform(_ effect: SocketEffect) {
+        switch effect {
+        case .run(let token, let id, let command): runSocketCommand(token, id, command)
+        case .signal(let token, let signal): socketCommands[token]?.signal(signal)
+        case .open(let id): openSocket(id)
+        case .close(let id): closeSocket(id)
+        case .watch(let id): watchSocket(id)
+        case .unwatch(let id): for held in heldSockets(id) { held.endpoint.cancelReadable() }
+        case .watchOnce(let id): watchSocketOnce(id)
+        case .flush(let id): for held in heldSockets(id) { held.endpoint.flush() }
+        case .holdBack(let id, let on): holdBack(id, on)
+        case .accept(let id): acceptConnection(id)
+        case .trigger(let id, let group): trigger(id, group)
+        case .startConnection(let id, let number): startConnection(id, number)
+        case .refuseConnection(let id, let refusal): refuseConnection(id, refusal)
+        case .measure(let group, let ids): handleSocket(.measured(group, connections(of: group, on: ids)))
+        case .stopIdle(let group):
+            logger.info("\(group): no connections, it is stopped until the next one")
+            handle(.command(.stop(group), newRequest(group: group, kind: .stop)))
+        case .state(let id, let phase): socketState(id, phase)
+        case .answer(let request, let id, let answer): answerSocketRequest(request, id, answer)
+        }
+    }
+
+    func heldSockets(_ id: SocketID) -> [HeldSocket] { sockets?.shared[id.name] ?? [] }
+
+    // MARK: - Opening and closing
+
+    /// Starts a socket unit: opens it, and from then on its traffic starts its service.
+    func startSocket(_ unit: SocketUnit, _ request: RequestID?) throws(ControlError) {
+        guard unit.scope == .shared else {
+            throw .failed(message: "\(unit.name) belongs to a generation: it is opened when its service starts")
+        }
+        let id = SocketID(unit.name.description)
+        let service = try serviceStarted(by: unit)
+        if !activation.isActive(id) { socketUnits[id] = StartedSocket(unit: unit, service: service) }
+        let spec = spec(of: unit, service)
+        handleSocket(.start(id, spec, request))
+        if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
+    }
+
+    func spec(of unit: SocketUnit, _ service: UnitName?) -> SocketSpec {
+        SocketSpec(unit, group: service.map { group(of: $0) }, service: service.flatMap { resolver.load($0).service })
+    }
+
+    private func openSocket(_ id: SocketID) {
+        guard let unit = socketUnits[id]?.unit, let sockets else {
+            return handleSocket(.openFailed(id, "shutting down"))
+        }
+        do throws(PreparationError) {
+            sockets.keep(try sockets.opened(unit), for: unit)
+            handleSocket(.opened(id))
+        } catch {
+            handleSocket(.openFailed(id, error.text))
+        }
+    }
+
+    private func closeSocket(_ id: SocketID) {
+        for held in heldSockets(id) { held.endpoint.cancelReadable() }
+        sockets?.release(id.name)
+    }
+
+    /// What its traffic starts: `Service=`, else the service of its name, else the only one that takes it by `Sockets=`.
+    func serviceStarted(by unit: SocketUnit) throws(ControlError) -> UnitName? {
+        if unit.acceptsItself {
+            guard let template = unit.serviceName, resolver.loader.exists(template) else {
+                let name = unit.serviceName?.description ?? "its template"
+                throw .failed(message: "cannot start \(unit.name): Accept=yes needs \(name), which has no unit file")
+            }
+            return nil
+        }
+        if let service = unit.service { return service.name }
+        if let sibling = unit.serviceName, resolver.loader.exists(sibling) { return sibling }
+        let takers = resolver.services(taking: unit.name)
+        return takers.count == 1 ? takers.first : nil
+    }
+
+    // MARK: - Watching
+
+    func watchSocket(_ id: SocketID) {
+        guard !engine.isEnding else { return }
+        for held in heldSockets(id) {
+            let target = held.endpoint.target
+            let error = held.watchReadable(loop) { [unowned self] in readable(id, target) }
+            if let error { logger.error("\(id): watching \(held.endpoint.text): \(error)") }
+        }
+    }
+
+    private func readable(_ id: SocketID, _ target: HeldEndpoint.Target) {
+        readableSocket = heldSockets(id).first { $0.endpoint.target == target }
+        handleSocket(.readable(id))
+        readableSocket = nil
+    }
+
+    private func watchSocketOnce(_ id: SocketID) {
+        for held in heldSockets(id) {
+            let error = held.watchArrival(loop) { [unowned self] in handleSocket(.arrived(id)) }
+            if let error { logger.error("\(id): watching \(held.endpoint.text): \(error)") }
+        }
+    }
+
+    func holdBack(_ id: SocketID, _ on: Bool) {
+        for held in heldSockets(id) {
+            guard case .socket(let socket) = held.endpoint, socket.canHoldBack else { continue }
+            do throws(SystemError) {
+                try socket.holdBack(on)
+            } catch {
+                logger.error("\(id): \(error)")
+            }
+        }
+    }
+
+    // MARK: - Services
+
+    /// Starts the service as an operator would.
+    private func trigger(_ id: SocketID, _ group: GroupID) {
+        guard let service = socketUnits[id]?.service else { return }
+        logger.info("\(id): starts \(group)")
+        do throws(ControlError) {
+            // A member is started with the whole that it belongs to.
+            let name = try unitName((resolver.owner(of: service) ?? service).description)
+            guard case .services(let planned) = try target(name) else {
+                throw .failed(message: "\(name) is no service")
+            }
+            startDependencies(planned.dependencies)
+            let request = newRequest(group: planned.plan.group, kind: .start, notes: planned.notes)
+            requests[request]?.socket = id
+            handle(.command(.start(planned.plan), request))
+        } catch {
+            handleSocket(.triggerFailed(id, error.localizedMessage))
+        }
+    }
+
+    /// The start that its traffic asked for was not even begun.
+    func startRefused(_ id: SocketID, _ group: GroupID, _ error: ControlError) {
+        logger.warning("\(id): cannot start \(group): \(error.localizedMessage)")
+        // Another operation of the same service is under way: its end says how it goes on.
+        guard !engine.isActive(group) else { return }
+        if connections[group] != nil { return connectionEnded(group) }
+        handleSocket(.triggerFailed(id, error.localizedMessage))
+    }
+
+    func activity(of group: GroupID) -> ServiceActivity {
+        if engine.isActive(group) { return .active }
+        guard let failure = engine.view(of: group)?.lastFailure else { return .inactive }
+        if case .startLimit = failure.cause { return .startLimitHit }
+        return .failed
+    }
+
+    /// Its coming and going is told to sockets and connections, when all that followed from an event is done.
+    func noteService(_ group: GroupID) {
+        if activation.watches(group) || connections[group] != nil { touchedServices.insert(group) }
+    }
+
+    func tellSockets() {
+        while let group = touchedServices.min() {
+            touchedServices.remove(group)
+            let activity = activity(of: group)
+            if activity != .active { connectionEnded(group) }
+            if activation.watches(group) { handleSocket(.service(group, activity)) }
+        }
+    }
+
+    /// Connections that its processes have accepted on these sockets, and those that wait there.
+    private func connections(of group: GroupID, on ids: [SocketID]) -> Int {
+        let held = ids.flatMap(heldSockets)
+        let waiting = held.count { $0.endpoint.connected?.hasWaiting == true }
+        let pids = instances.values.filter { $0.definition.group == group }.flatMap { $0.tree?.members() ?? [] }
+        do throws(SystemError) {
+            return try waiting + Connections.held(by: pids, on: held.compactMap(\.address)).count
+        } catch {
+            // Not known is not none.
+            logger.warning("\(group): \(error)")
+            return 1
+        }
+    }
+
+    // MARK: - Telling
+
+    private func socketState(_ id: SocketID, _ phase: SocketPhase) {
+        guard let view = activation.view(of: id) else { return }
+        switch phase {
+        case .failed: logger.error("\(id): failed: \(view.failure.map(Wording.sentence) ?? "")")
+        case .cooling: logger.warning("\(id): its poll limit is reached; what comes waits until the interval is over")
+        case .listening, .dead: logger.info("\(id): \(phase.rawValue)")
+        case .startPre, .opening, .startPost, .running, .stopPre, .stopPost: logger.debug("\(id): \(phase.rawValue)")
+        }
+    }
+
+    private func answerSocketRequest(_ request: RequestID, _ id: SocketID, _ answer: SocketAnswer) {
+        guard let pending = requests.remove(request) else { return }
+        func done(_ outcome: OperationOutcome, _ notes: [String] = []) {
+            end(pending, ShownResult(outcome: outcome, unit: id.name, notes: notes + pending.notes))
+        }
+        switch answer {
+        case .started:
+            done(.started, ["listening on \(heldSockets(id).map(\.endpoint.text).joined(separator: ", "))"])
+        case .stopped: done(.stopped)
+        case .unchanged: done(.unchanged)
+        case .paused, .resumed: done(.completed)
+        case .failed(let failure): failed(pending, "cannot start \(id): \(Wording.sentence(failure))", id)
+        case .notOpen: failed(pending, "cannot pause \(id): it is not open", id)
+        case .notPaused: failed(pending, "\(id) is not paused", id)
+        case .cannotPause(let users):
+            let text = """
+                cannot pause \(id): \(users.joined(separator: ", ")) accepts from it, and only new TCP connections can be held \
+                back from a process that does; stop it first, then connections queue
+                """
+            failed(pending, text, id)
+        }
+    }
+
+    private func failed(_ pending: PendingRequest, _ text: String, _ id: SocketID) {
+        guard pending.batch == nil else {
+            let report = FailureReport(unit: id.name, phase: .prepare, message: text)
+            return end(pending, ShownResult(outcome: .failed, unit: id.name, reason: report))
+        }
+        if let call = pending.call { control?.reply(call, Reply(.failed(message: text))) }
+    }
+}

@@ -1,0 +1,105 @@
+import Engine
+import Linux
+import UnitFiles
+
+/// Socket units as they were started, with what belongs to them in the kernel beside the held sockets.
+struct SavedActivation: Codable {
+    var machine: SocketActivation
+    var started: [Started]
+    var commands: [Command]
+    var connections: [Connection]
+
+    struct Started: Codable {
+        /// By index.
+        var unit: Int
+        var service: String?
+    }
+
+    /// One of a unit's commands that runs.
+    struct Command: Codable {
+        var token: SocketToken
+        var unit: String
+        var invocation: String
+        var pid: Int32
+        var descriptor: Int32?
+    }
+
+    /// One that has an instance.
+    struct Connection: Codable {
+        var group: GroupID
+        var socket: SocketID
+        var number: Int
+        var descriptor: Int32?
+    }
+
+    var descriptors: [Int32] { commands.compactMap(\.descriptor) + connections.compactMap(\.descriptor) }
+}
+
+extension Supervisor {
+    func savedActivation(_ units: inout SavedUnits) -> SavedActivation {
+        SavedActivation(
+            machine: activation,
+            started: socketUnits.sorted { $0.key < $1.key }.map { _, started in
+                .init(unit: units.add(started.unit), service: started.service?.description)
+            },
+            commands: socketCommands.sorted { $0.key.number < $1.key.number }.map { token, command in
+                .init(
+                    token: token, unit: command.unit, invocation: command.invocation, pid: command.pid,
+                    descriptor: command.descriptor)
+            },
+            connections: connections.sorted { $0.key < $1.key }.map { group, connection in
+                .init(
+                    group: group, socket: connection.socket, number: connection.number,
+                    descriptor: connection.descriptor.raw)
+            })
+    }
+
+    /// Before the instances, which have the connections.
+    func restore(_ saved: SavedActivation, _ units: RestoredUnits) {
+        activation = saved.machine
+        for record in saved.started {
+            guard let unit = units.socket(record.unit) else { continue }
+            let service = record.service.flatMap { try? UnitName($0) }
+            socketUnits[SocketID(unit.name.description)] = StartedSocket(unit: unit, service: service)
+        }
+        for record in saved.connections {
+            do throws(SystemError) {
+                guard let raw = record.descriptor else { continue }
+                let connection = AcceptedConnection(
+                    socket: record.socket, descriptor: try OwnedDescriptor.inherited(raw))
+                connection.number = record.number
+                connections[record.group] = connection
+            } catch {
+                logger.error("\(record.socket): connection \(record.number): \(error)")
+            }
+        }
+        for record in saved.commands { restore(record) }
+    }
+
+    private func restore(_ record: SavedActivation.Command) {
+        do throws(SystemError) {
+            guard let raw = record.descriptor else { return }
+            let handle = ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+            let tree = try trees.adopt(
+                name: RunningSocketCommand.treeName(record.unit, record.token), cookie: record.invocation, session: nil)
+            let running = RunningSocketCommand(
+                unit: record.unit, invocation: record.invocation, handle: handle, tree: tree,
+                output: try socketLog(record.unit, record.token))
+            if let failure = running.watch(children, socketCommandEnded(record.token)) { throw failure }
+            socketCommands[record.token] = running
+        } catch {
+            logger.error("\(record.unit): its command \(record.pid): \(error)")
+        }
+    }
+
+    /// What the machine waits for and nobody would tell any more.
+    func resumeSockets() {
+        for token in activation.runningCommands where socketCommands[token] == nil {
+            handleSocket(.commandEnded(token, "its end was missed"))
+        }
+        handleSocket(.reopened)
+        for group in activation.watchedServices { noteService(group) }
+        for group in connections.keys.sorted() { noteService(group) }
+        tellSockets()
+    }
+}
