@@ -104,7 +104,9 @@ let package = Package(
             dependencies: ["Linux", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
         .testTarget(name: "ControlProtocolTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
-        .testTarget(name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol"], swiftSettings: strict),
+        .testTarget(
+            name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol", "UnitFiles"],
+            swiftSettings: strict),
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
         .testTarget(name: "StaticCoreTests", dependencies: ["StaticCore"], swiftSettings: strict),
         .testTarget(name: "ProbeCoreTests", dependencies: ["ProbeCore"], swiftSettings: strict),

@@ -30,7 +30,8 @@ struct Holdfastctl: ParsableCommand {
             StatusCommand.self, StartCommand.self, StopCommand.self, RestartCommand.self, ReloadCommand.self,
             SignalCommand.self, SwapCommand.self, PromoteCommand.self, AbortCommand.self, RollbackCommand.self,
             DrainCommand.self, HistoryCommand.self, GenerationsCommand.self, SocketsCommand.self, VerifyCommand.self,
-            CatCommand.self, UpdateCommand.self, ReexecCommand.self, ShutdownCommand.self, VersionCommand.self,
+            CatCommand.self, ImportCommand.self, UpdateCommand.self, ReexecCommand.self, ShutdownCommand.self,
+            VersionCommand.self,
         ])
 
     @OptionGroup var global: GlobalOptions

@@ -1,0 +1,102 @@
+/// From a Procfile (`web: bundle exec puma -p $PORT`, a line for each kind of process) to units of Holdfast.
+enum ProcfileImport {
+    /// - Parameters:
+    ///   - directory: where it lies, an absolute path: the processes' working directory.
+    ///   - application: what the units' names begin with.
+    static func translate(_ text: String, path: String, directory: String, application: String) throws(ImportError)
+        -> ImportResult
+    {
+        var result = ImportResult()
+        var names: [String] = []
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let origin = "\(path):\(index + 1)"
+            guard let (type, command) = entry(line) else {
+                let stripped = line.drop(while: \.isWhitespace)
+                guard !stripped.isEmpty, !stripped.hasPrefix("#") else { continue }
+                result.general.append(
+                    ImportOmission(
+                        setting: .init(key: "", value: String(stripped), origin: origin),
+                        reason: "not \"NAME: COMMAND\""))
+                continue
+            }
+            let name = UnitSyntax.unitName("\(application)-\(type)")
+            guard !names.contains(name) else {
+                result.general.append(
+                    ImportOmission(
+                        setting: .init(key: type, value: command, origin: origin),
+                        reason: "there is a \(type) before it"))
+                continue
+            }
+            result.units.append(
+                service(name, type: type, command, number: names.count, origin: origin, directory: directory))
+            names.append(name)
+        }
+        guard !names.isEmpty else { throw ImportError(text: "\(path): no line is \"NAME: COMMAND\"") }
+        result.units.append(target(application, names, path))
+        result.leaveOutUnsupported()
+        return result
+    }
+
+    private static func entry(_ line: Substring) -> (type: String, command: String)? {
+        guard let colon = line.firstIndex(of: ":") else { return nil }
+        let type = line[..<colon]
+        guard !type.isEmpty, type.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
+            return nil
+        }
+        let command = trimmed(line[line.index(after: colon)...])
+        return command.isEmpty ? nil : (String(type), command)
+    }
+
+    private static func service(
+        _ name: String, type: String, _ command: String, number: Int, origin: String, directory: String
+    ) -> ImportedUnit {
+        var unit = ImportedUnit(name: "\(name).service", about: "Made from \(origin) (\(type)) by holdfastctl import.")
+        unit.section("Service")
+        unit.set("WorkingDirectory", UnitSyntax.value(directory), from: origin)
+        unit.set(
+            "EnvironmentFile", "-" + UnitSyntax.value(directory) + "/.env", from: origin,
+            because: "As foreman and its like read it.")
+        if command.contains("PORT") {
+            unit.set(
+                "Environment", "PORT=\(5000 + 100 * number)", from: origin,
+                because:
+                    "Foreman counts ports like this. The service opens the port itself, so it cannot be swapped; see "
+                    + "\"X-Pass=address\" in holdfast.unit(5), or let the program take a socket (LISTEN_FDS) and make a .socket "
+                    + "unit with [X-Swap].")
+        }
+        if ShellWords.needsShell(command) {
+            // `exec` makes the shell become the program, so that signals and READY=1 are the program's; only one command can.
+            let isOneCommand = !command.contains { "|&;<>()\n".contains($0) }
+            unit.set(
+                "ExecStart", UnitSyntax.commandLine(["/bin/sh", "-c", (isOneCommand ? "exec " : "") + command]),
+                from: origin,
+                because: "A line of a Procfile is for a shell.")
+        } else {
+            var words = ShellWords.split(command) ?? [command]
+            // A shell would look for `bin/web` from the working directory; a unit wants the whole path.
+            if let program = words.first, program.contains("/"), !program.hasPrefix("/") {
+                words[0] = directory + "/" + (program.hasPrefix("./") ? String(program.dropFirst(2)) : program)
+            }
+            unit.set("ExecStart", UnitSyntax.commandLine(words), from: origin)
+        }
+        unit.set("Restart", "always", from: origin)
+        unit.section("Install")
+        unit.set("WantedBy", "multi-user.target", from: origin)
+        return unit
+    }
+
+    private static func target(_ application: String, _ names: [String], _ path: String) -> ImportedUnit {
+        var target = ImportedUnit(
+            name: UnitSyntax.unitName(application) + ".target",
+            about: "Made from \(path) by holdfastctl import: all of it.")
+        target.section("Unit")
+        target.set("Wants", names.map { $0 + ".service" }.joined(separator: " "))
+        return target
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        let start = text.drop(while: \.isWhitespace)
+        guard let last = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+        return String(start[...last])
+    }
+}

@@ -1,0 +1,101 @@
+import UnitFiles
+
+/// A unit of systemd: its file, and its drop-ins in the order in which they apply.
+struct InstalledUnit {
+    var name: UnitName
+    var texts: [(path: String, text: String)]
+}
+
+/// From an installed service of systemd, and its sockets, to units of Holdfast: mostly the same text.
+enum SystemdImport {
+    /// - Parameter units: a service and what belongs to it. Units that others name and that are not among them are left out.
+    static func translate(_ units: [InstalledUnit]) -> ImportResult {
+        let names = Set(units.map(\.name.description))
+        let hasSocket = units.contains { $0.name.kind == .socket }
+        var result = ImportResult()
+        for unit in units { result.units.append(translate(unit, together: names, hasSocket: hasSocket)) }
+        result.leaveOutUnsupported()
+        return result
+    }
+
+    private static func translate(_ unit: InstalledUnit, together names: Set<String>, hasSocket: Bool) -> ImportedUnit {
+        let paths = unit.texts.map(\.path).joined(separator: ", ")
+        var imported = ImportedUnit(name: unit.name.description, about: "Made from \(paths) by holdfastctl import.")
+        let assignments = unit.texts.flatMap { UnitFileParser.parse($0.text, path: $0.path).assignments }
+        var sections: [String] = []
+        for assignment in assignments where !sections.contains(assignment.section) {
+            sections.append(assignment.section)
+        }
+        if unit.name.kind == .service, !hasSocket, !sections.contains("X-Swap") {
+            imported.comment(
+                "It has no [X-Swap] section: the service opens its own port, so two of it could not run at once. To deploy it "
+                    + "without a lost request, move the address into a .socket unit, if the program takes sockets "
+                    + "(LISTEN_FDS).")
+        }
+        for section in sections where !isForeign(section) {
+            imported.section(section)
+            for assignment in assignments where assignment.section == section {
+                add(assignment, to: &imported, together: names)
+            }
+            if section == "Service", hasSocket, !sections.contains("X-Swap") { addSwap(to: &imported) }
+        }
+        return imported
+    }
+
+    /// Sections that other programs have put there, which systemd does not read either.
+    private static func isForeign(_ section: String) -> Bool { section.hasPrefix("X-") && section != "X-Swap" }
+
+    private static func add(_ assignment: Assignment, to unit: inout ImportedUnit, together names: Set<String>) {
+        let origin = "\(assignment.keyLocation.file):\(assignment.keyLocation.line)"
+        guard assignment.section == "Unit", namesUnits.contains(assignment.key) else {
+            unit.set(assignment.key, assignment.value, from: origin)
+            return
+        }
+        // Only what comes along exists here. `%` is a name that is known when the unit runs: the template's own.
+        let all = assignment.value.split(separator: " ").map(String.init)
+        let kept = all.filter { names.contains($0) || $0.contains("%") }
+        let before = all.filter { !kept.contains($0) && isOfTheSystem($0) }
+        let others = all.filter { !kept.contains($0) && !isOfTheSystem($0) }
+        if !before.isEmpty {
+            unit.comment(
+                "\(assignment.key)=\(before.joined(separator: " ")) is not needed: systemd starts Holdfast itself when the basic "
+                    + "system is there.")
+        }
+        if !others.isEmpty {
+            unit.leaveOut(
+                .init(key: assignment.key, value: others.joined(separator: " "), origin: origin),
+                because:
+                    "Holdfast has no such unit. If it is imported, too, name it here; if it stays systemd's, order "
+                    + "holdfast.service after it (systemctl edit holdfast).")
+        }
+        if !kept.isEmpty || all.isEmpty { unit.set(assignment.key, kept.joined(separator: " "), from: origin) }
+    }
+
+    private static let namesUnits: Set<String> = [
+        "After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds", "Conflicts",
+        "OnFailure", "OnSuccess", "PropagatesReloadTo", "ReloadPropagatedFrom", "PropagatesStopTo",
+        "StopPropagatedFrom",
+        "JoinsNamespaceOf",
+    ]
+
+    /// Targets that are reached before systemd starts holdfast.service, or that are no more than names for shutting down.
+    private static func isOfTheSystem(_ name: String) -> Bool {
+        [
+            "network.target", "network-pre.target", "sysinit.target", "basic.target", "local-fs.target",
+            "remote-fs.target",
+            "nss-lookup.target", "nss-user-lookup.target", "time-sync.target", "syslog.target", "syslog.service",
+            "syslog.socket", "sockets.target", "paths.target", "timers.target", "systemd-tmpfiles-setup.service",
+            "systemd-sysusers.service", "systemd-journald.socket", "system.slice", "-.mount", "shutdown.target",
+            "umount.target", "dbus.service", "dbus.socket", "tmp.mount", "local-fs-pre.target", "rsyslog.service",
+            "auditd.service", "systemd-user-sessions.service", "systemd-logind.service",
+        ].contains(name)
+    }
+
+    private static func addSwap(to unit: inout ImportedUnit) {
+        unit.section("X-Swap")
+        unit.comment(
+            "New: `holdfastctl swap` and `restart` start the next generation beside this one, on the same sockets. See "
+                + "holdfast.unit(5) for ReadyProbe=, SoakSec= and DrainTimeoutSec=. If it must never run twice, add "
+                + "Strategy=queue.")
+    }
+}
