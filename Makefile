@@ -11,13 +11,15 @@ DEMO ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-unit test-e2e demo bench lint clean
+.PHONY: help setup build test test-unit test-e2e test-package demo bench deb lint clean
 
 help:
 	@echo 'make demo     build, then swap HAProxy and its backend under load before your eyes (no root, half a minute)'
 	@echo 'make build    holdfastd, holdfastctl, holdfast-static and holdfast-probe into $(BIN)'
 	@echo 'make test     all tests'
 	@echo 'make bench    measure, as ratios (BENCH=--quick: a first impression)'
+	@echo 'make deb      the Debian packages, into .build/deb/packages'
+	@echo 'make test-package   those, installed, used, upgraded and purged in a Debian 12 of their own (root)'
 	@echo 'make lint     formatting of the sources, shell scripts, manual pages'
 	@echo 'make setup    install from apt what is missing (called by the others)'
 	@echo 'make clean    remove what was built'
@@ -54,6 +56,12 @@ bench:
 	@packaging/setup build demo bench
 	$(SWIFT) build $(RELEASE)
 	@Tests/Benchmarks/run $(BENCH)
+
+deb:
+	@packaging/deb
+
+test-package:
+	@packaging/test/run-package
 
 lint:
 	@packaging/setup lint
