@@ -7,6 +7,7 @@
 #include <linux/tcp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -139,6 +140,39 @@ int holdfast_is_dev_null(uint32_t mode, uint64_t rdev) {
 const char *holdfast_error_text(int error) { return strerrordesc_np(error); }
 
 int holdfast_pipe(int ends[2]) { return result(pipe2(ends, O_CLOEXEC)); }
+
+int holdfast_peek_pipe(int fifo, const int scratch[2], void *buffer, size_t size) {
+    ssize_t there = tee(fifo, scratch[1], size, SPLICE_F_NONBLOCK);
+    if (there < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    ssize_t got = 0;
+    while (got < there) {
+        ssize_t count = read(scratch[0], (char *)buffer + got, (size_t)(there - got));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count < 0 ? -errno : -EIO;
+        got += count;
+    }
+    return (int)got;
+}
+
+int holdfast_skip_pipe(int fifo, int null, size_t count) {
+    while (count > 0) {
+        ssize_t gone = splice(fifo, NULL, null, NULL, count, SPLICE_F_NONBLOCK);
+        if (gone < 0 && errno == EINTR)
+            continue;
+        if (gone <= 0)
+            return gone < 0 ? -errno : -EIO;
+        count -= (size_t)gone;
+    }
+    return 0;
+}
+
+int holdfast_pipe_length(int fifo) {
+    int length = 0;
+    return ioctl(fifo, FIONREAD, &length) < 0 ? -errno : length;
+}
 
 int holdfast_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)); }
 

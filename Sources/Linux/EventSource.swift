@@ -13,14 +13,18 @@ public enum DispatchPriority: Int64, CaseIterable, Sendable {
     case signals = -30
     /// After what happened, so that a deadline loses against the event that it waits for.
     case timers = -20
-    /// Probe answers and captured output; neither may delay the above.
-    case probesAndLogs = -10
+    /// Answers of probes; they may not delay the above.
+    case probes = -10
     /// Jobs of the daemon's actor: continuations of what the cases above began.
     case jobs = -5
     /// What people ask sees everything that has happened before.
     case controlRequests = 0
     /// Cleaning up, when nothing else is ready.
     case idle = 100
+
+    /// Captured output has the rank of requests, and takes turns with them: a service that prints without end is always ready,
+    /// and would otherwise keep everybody below it waiting for ever; a client that asks without end likewise.
+    public static let logs = DispatchPriority.controlRequests
 }
 
 /// What a descriptor is waited for; values of epoll_ctl(2).
@@ -36,8 +40,9 @@ public struct IOEvents: OptionSet, Sendable {
     /// Always reported, also when not asked for.
     public static let hangUp = IOEvents(rawValue: EPOLLHUP.rawValue)
     public static let peerClosed = IOEvents(rawValue: EPOLLRDHUP.rawValue)
-    /// Only when something changes, not as long as it is so.
-    public static let edge = IOEvents(rawValue: 1 << 31)
+    /// Reported once for each time that it becomes so, not as long as it is so; for descriptors that are not read empty.
+    /// `setEvents` asks anew.
+    public static let edge = IOEvents(rawValue: EPOLLET.rawValue)
 }
 
 /// Something the loop waits for. Ends with `cancel()` or with its last reference; cancelling inside its own handler is safe.

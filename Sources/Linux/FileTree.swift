@@ -18,7 +18,9 @@ public enum FileTree {
         case .noSuchFileOrDirectory:
             guard let parent = parent(of: path) else { throw SystemError("make directory", path, cause) }
             try makeDirectory(parent, mode: parentMode, parentMode: parentMode)
-            try makeDirectory(path, mode: mode, parentMode: parentMode)
+            // Once more and not again and again: below /proc there is "no such directory" however its parents are.
+            if mkdir(path, mode) < 0 && Glibc.errno != EEXIST { throw SystemError("make directory", path) }
+            if chmod(path, mode) < 0 { throw SystemError("set mode of", path) }
         case .fileExists:
             var status = stat()
             guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {

@@ -1,64 +1,80 @@
+import Glibc
+
 /// Cuts a stream into lines, whatever the sizes in which it arrives. A line longer than the bound is cut with a mark.
+///
+/// It copies nothing and keeps nothing: an unfinished line stays where the bytes come from, unless `carry` takes it.
 struct LineSplitter {
     static let mark: StaticString = " [cut]"
     let maximumLine: Int
-    private var partial: [UInt8] = []
+    /// The beginning of a line whose rest has yet to come, where it could not stay in the pipe.
+    private var carried: [UInt8] = []
     /// The rest of a line that was cut is passed over up to its end.
     private var skipping = false
 
     init(maximumLine: Int = 16 << 10) { self.maximumLine = maximumLine }
 
-    /// Whether a line has begun and not ended.
-    var isInLine: Bool { !partial.isEmpty || skipping }
-
-    /// Calls `line` for each line that is complete now, without its newline.
-    mutating func feed(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Void) {
+    /// Calls `line` for each line that is complete, without its newline, until it answers false ("not now").
+    /// - Returns: how many bytes are done with. What follows them belongs in front of what comes next.
+    mutating func feed(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int {
         var start = 0
         while start < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            guard let newline = rest.firstIndex(of: UInt8(ascii: "\n")) else {
-                keep(rest, line)
-                return
+            guard let newline = Self.newline(in: rest) else {
+                return start + passOver(rest, line)
             }
-            end(UnsafeRawBufferPointer(rebasing: rest[..<newline]), line)
+            guard end(UnsafeRawBufferPointer(rebasing: rest[..<newline]), line) else { return start }
             start += newline + 1
         }
+        return start
     }
 
-    /// The last line of a stream that ended without a newline.
-    mutating func finish(_ line: (UnsafeRawBufferPointer) -> Void) {
-        if !partial.isEmpty { end(UnsafeRawBufferPointer(start: nil, count: 0), line) }
+    /// Keeps the beginning of a line itself; `bytes` are then done with.
+    mutating func carry(_ bytes: UnsafeRawBufferPointer) { carried.append(contentsOf: bytes) }
+
+    /// The last line of a stream that ended without a newline: what was carried, and these.
+    mutating func finish(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) {
+        if !skipping, carried.count + bytes.count > 0 { _ = end(bytes, line) }
+        carried = []
         skipping = false
     }
 
-    private mutating func keep(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Void) {
-        if skipping { return }
-        let room = maximumLine - partial.count
-        partial.append(contentsOf: piece.prefix(room))
-        if piece.count > room { cut(line) }
+    /// What is there of a line whose rest has yet to come: what was carried, and these.
+    func unfinished(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { skipping ? [] : carried + bytes }
+
+    private static func newline(in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let base = bytes.baseAddress, let found = memchr(base, Int32(UInt8(ascii: "\n")), bytes.count) else {
+            return nil
+        }
+        return UnsafeRawPointer(found) - base
     }
 
-    private mutating func end(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Void) {
+    /// An unfinished line, of which only what is too long is done with.
+    private mutating func passOver(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int {
+        if skipping { return piece.count }
+        guard carried.count + piece.count > maximumLine, cut(piece, line) else { return 0 }
+        skipping = true
+        return piece.count
+    }
+
+    private mutating func end(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
         if skipping {
             skipping = false
-        } else if partial.isEmpty && piece.count <= maximumLine {
-            // The common case copies nothing.
-            line(piece)
-        } else {
-            keep(piece, line)
-            if !skipping { flush(line) }
-            skipping = false
+            return true
         }
+        if carried.count + piece.count > maximumLine { return cut(piece, line) }
+        if carried.isEmpty { return line(piece) }
+        let whole = carried + piece
+        guard whole.withUnsafeBytes(line) else { return false }
+        carried = []
+        return true
     }
 
-    private mutating func cut(_ line: (UnsafeRawBufferPointer) -> Void) {
-        Self.mark.withUTF8Buffer { partial.append(contentsOf: $0) }
-        flush(line)
-        skipping = true
-    }
-
-    private mutating func flush(_ line: (UnsafeRawBufferPointer) -> Void) {
-        partial.withUnsafeBytes(line)
-        partial.removeAll(keepingCapacity: true)
+    private mutating func cut(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
+        var whole = carried
+        whole.append(contentsOf: piece.prefix(max(0, maximumLine - carried.count)))
+        Self.mark.withUTF8Buffer { whole.append(contentsOf: $0) }
+        guard whole.withUnsafeBytes(line) else { return false }
+        carried = []
+        return true
     }
 }

@@ -213,7 +213,7 @@ public final class ListeningSocket {
         guard kind.isConnected else { return }
         // Not readability, so pending connections wake nobody. shutdown(2) shows as EPOLLHUP on TCP, which is always
         // reported, and as EPOLLRDHUP on a Unix socket.
-        watch = try loop.addIO(raw, .peerClosed, priority: .probesAndLogs) { [unowned self] _ in
+        watch = try loop.addIO(raw, .peerClosed, priority: .probes) { [unowned self] _ in
             let before = watch
             handler()
             // A new socket has taken its place, and maybe a watch of its own; the old one ended with the old socket.

@@ -2,62 +2,146 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The file with a unit's captured output, rotated by size: `UNIT.log`, `UNIT.log.1` (newest) to `UNIT.log.N`.
+/// The file with a unit's captured output, and the older ones beside it (`LogArchive`).
 ///
-/// Nothing that happens to the disk reaches the service or the daemon: what could not be written is counted.
+/// It looks before each batch whether its path is still its file: one that was removed, or moved by logrotate, gets a successor
+/// with the next line, so that neither a signal nor a copy is needed.
 public final class LogFile {
+    public struct Limits: Equatable, Sendable {
+        /// Bytes; nil: none.
+        public var size: Int?
+        /// How many rotated files are kept.
+        public var keep: Int
+        /// Seconds since its first line after which a file is rotated, with the next line; nil: none.
+        public var age: Int?
+
+        public init(size: Int? = 50 << 20, keep: Int = 10, age: Int? = nil) {
+            self.size = size
+            self.keep = keep
+            self.age = age
+        }
+    }
+
     public let path: String
-    public let maximumSize: Int
-    public let keep: Int
-    /// Writes that failed, and the last reason.
-    public private(set) var failures = 0
-    public private(set) var lastFailure: SystemError?
+    public var limits: Limits
+    /// Who may read it beside its owner: the group of its files; nil: ours.
+    private let group: UInt32?
+    /// A file was rotated: its path.
+    var compress: ((String) -> Void)?
+
     private var file: OwnedDescriptor?
+    private var device: dev_t = 0
+    private var inode: ino_t = 0
     private var size = 0
+    /// Seconds since 1970 of the first line.
+    private var begin: Int64 = 0
+    /// nil: not looked yet.
+    private var segments: [LogArchive.Segment]?
 
     /// Opens nothing yet: a unit that prints nothing has no file.
-    public init(path: String, maximumSize: Int = 50 << 20, keep: Int = 10) {
+    public init(path: String, limits: Limits = Limits(), group: UInt32? = nil) {
         self.path = path
-        self.maximumSize = maximumSize
-        self.keep = max(1, keep)
+        self.limits = limits
+        self.group = group
     }
 
-    /// Told of the first of a row of failures, so that lost output is not lost in silence.
-    public var failed: ((SystemError) -> Void)?
-    private var isFailing = false
+    private var name: String { FileTree.name(of: path) }
+    private var directory: String { FileTree.parent(of: path) ?? "." }
 
-    /// Appends whole lines with one write(2), so that readers of a growing file and other writers see no half batch.
-    public func append(_ bytes: UnsafeRawBufferPointer) {
-        do throws(SystemError) {
-            if size + bytes.count > maximumSize && size > 0 { try rotate() }
-            let count = try write(bytes)
-            size += count
-            // A full disk takes a part: the rest is lost and counted, the next batch begins on a line of its own.
-            if count < bytes.count { throw SystemError("write", path, .noSpace) }
-        } catch {
-            failures += 1
-            lastFailure = error
-            if !isFailing { failed?(error) }
-            isFailing = true
-            return
+    /// Appends whole lines with one write(2), so that readers of a growing file and other writers see no half batch. All or
+    /// nothing: what a full disk takes of it is taken back.
+    /// - Parameter second: CLOCK_REALTIME.
+    public func append(_ bytes: [UInt8], at second: Int64) throws(SystemError) {
+        if file != nil, !isStillThere() { file = nil }
+        if file == nil { try open(at: second) }
+        if isFull(with: bytes.count, at: second) {
+            try rotate()
+            try open(at: second)
         }
-        isFailing = false
+        let count = try write(bytes)
+        if count < bytes.count {
+            ftruncate(rawDescriptor, off_t(size))
+            throw SystemError("write", path, .noSpace)
+        }
+        size += count
     }
 
-    /// Opens the file anew with the next batch, after somebody else moved it (logrotate).
+    /// Opens the file anew with the next batch.
     public func reopen() { file = nil }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
-        if file == nil {
-            let opened = try OwnedDescriptor.open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
-            var status = stat()
-            try checkErrno(fstat(opened.raw, &status), "stat", path)
-            size = Int(status.st_size)
-            file = consume opened
+    /// Empties it and removes the older ones.
+    public func clear() throws(SystemError) {
+        for segment in try known() { remove(segment) }
+        segments = []
+        if truncate(path, 0) < 0 && errno != ENOENT { throw SystemError("empty", path) }
+        size = 0
+        file = nil
+    }
+
+    /// The compressed form of a rotated file is there now. If the file was removed meanwhile, so is this.
+    func compressed(_ segmentPath: String) {
+        guard let known = segments else { return }
+        guard let index = known.firstIndex(where: { fullPath($0) == segmentPath }) else {
+            unlink(segmentPath + ".gz")
+            return
         }
+        segments?[index].isCompressed = access(segmentPath, F_OK) != 0
+    }
+
+    // MARK: - The file
+
+    private func isStillThere() -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_ino == inode && status.st_dev == device
+    }
+
+    private func open(at second: Int64) throws(SystemError) {
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK
+        var opened: OwnedDescriptor
+        do throws(SystemError) {
+            opened = try OwnedDescriptor.open(path, flags, mode: 0o640)
+        } catch {
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            // Somebody removed the directory.
+            try LogFile.makeDirectory(directory, group: group)
+            opened = try OwnedDescriptor.open(path, flags, mode: 0o640)
+        }
+        var status = stat()
+        try checkErrno(fstat(opened.raw, &status), "stat", path)
+        if let group, status.st_gid != group { _ = fchown(opened.raw, .max, group) }
+        (device, inode, size) = (status.st_dev, status.st_ino, Int(status.st_size))
+        begin = second
+        if size > 0 {
+            begin = Self.firstSecond(opened.raw) ?? second
+            try endLastLine(opened.raw)
+        }
+        file = consume opened
+    }
+
+    /// A directory for captured output: what services print may be secret.
+    public static func makeDirectory(_ path: String, group: UInt32?) throws(SystemError) {
+        try FileTree.makeDirectory(path, mode: 0o750)
+        if let group { _ = chown(path, .max, group) }
+    }
+
+    private static func firstSecond(_ raw: Int32) -> Int64? {
+        var start = [UInt8](repeating: 0, count: LogTime.length)
+        guard pread(raw, &start, start.count, 0) == start.count else { return nil }
+        return LogTime.parse(start).map { $0 / 1_000_000 }
+    }
+
+    /// A process that was killed in the middle of a write may have left half a line.
+    private func endLastLine(_ raw: Int32) throws(SystemError) {
+        var last: UInt8 = 0
+        guard pread(raw, &last, 1, off_t(size - 1)) == 1, last != UInt8(ascii: "\n") else { return }
+        var newline = UInt8(ascii: "\n")
+        size += try checkErrno(Glibc.write(raw, &newline, 1), "write", path)
+    }
+
+    private func write(_ bytes: [UInt8]) throws(SystemError) -> Int {
         let raw = rawDescriptor
         while true {
-            let count = Glibc.write(raw, bytes.baseAddress, bytes.count)
+            let count = bytes.withUnsafeBytes { Glibc.write(raw, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }
             return try checkErrno(count, "write", path)
         }
@@ -70,39 +154,42 @@ public final class LogFile {
         }
     }
 
+    // MARK: - Rotation
+
+    private func isFull(with more: Int, at second: Int64) -> Bool {
+        guard size > 0 else { return false }
+        if let limit = limits.size, size + more > limit { return true }
+        if let age = limits.age, second - begin >= age { return true }
+        return false
+    }
+
     private func rotate() throws(SystemError) {
-        for number in stride(from: keep - 1, to: 0, by: -1) { rename("\(path).\(number)", "\(path).\(number + 1)") }
-        // ENOENT: somebody moved or removed it (logrotate). Then a new one is begun all the same.
-        if rename(path, "\(path).1") < 0 && errno != ENOENT { throw SystemError("rotate", path) }
+        var segments = try known()
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        // Later than the last, also when the clock was put back or two come in one millisecond.
+        let time = max(Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000, (segments.last?.time ?? 0) + 1)
+        let segment = LogArchive.Segment(
+            name: LogArchive.segmentName(name, time), time: time, isCompressed: false)
+        try checkErrno(rename(path, fullPath(segment)), "rotate", path)
         file = nil
-        size = 0
-    }
-}
-
-/// RFC 3339 time in UTC with milliseconds; the part that changes once a second is kept.
-struct TimestampText {
-    private var second = Int.min
-    private var text: [UInt8] = []
-
-    mutating func append(to bytes: inout [UInt8]) {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        if time.tv_sec != second { renew(time.tv_sec) }
-        bytes += text
-        let milliseconds = time.tv_nsec / 1_000_000
-        for divisor in [100, 10, 1] { bytes.append(UInt8(ascii: "0") + UInt8(milliseconds / divisor % 10)) }
-        bytes.append(UInt8(ascii: "Z"))
+        segments.append(segment)
+        while segments.count > max(0, limits.keep) { remove(segments.removeFirst()) }
+        self.segments = segments
+        if limits.keep > 0 { compress?(fullPath(segment)) }
     }
 
-    private mutating func renew(_ seconds: Int) {
-        second = seconds
-        var moment = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&moment, &parts)
-        var buffer = [UInt8](repeating: 0, count: 32)
-        let count = buffer.withUnsafeMutableBytes { raw in
-            strftime(raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count, "%Y-%m-%dT%H:%M:%S.", &parts)
-        }
-        text = Array(buffer[..<count])
+    private func fullPath(_ segment: LogArchive.Segment) -> String { directory + "/" + segment.name }
+
+    private func remove(_ segment: LogArchive.Segment) {
+        unlink(fullPath(segment))
+        unlink(fullPath(segment) + ".gz")
+    }
+
+    private func known() throws(SystemError) -> [LogArchive.Segment] {
+        if let segments { return segments }
+        let found = LogArchive.segments(of: name, among: try UnitDirectory.list(directory) ?? [])
+        segments = found
+        return found
     }
 }

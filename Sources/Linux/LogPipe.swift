@@ -2,43 +2,48 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// One output stream of a service, captured through a named FIFO into its unit's `LogFile`.
+/// One output stream of a service, captured through a named FIFO into its unit's log.
 ///
 /// A FIFO with a name, and open for reading and writing at both ends: so a dead supervisor means neither SIGPIPE nor the end of
-/// the file for the service, and its successor opens the same FIFO and goes on where the old one stopped.
+/// the file for the service, and its successor opens the same FIFO and goes on where the old one stopped. What is in it is
+/// taken out only after it was written to the log, by whole lines: a supervisor that is killed at any moment loses nothing, and at
+/// most what it was just writing (64 KiB) is there twice.
 public final class LogPipe {
-    public enum Stream: String, Sendable { case out, err }
+    /// One of the last lines; `order` tells which of two streams came first.
+    public struct LastLine {
+        public var order: UInt64
+        public var text: String
+    }
 
-    /// What one wake-up may read: a service that prints without end does not starve others.
-    static let bytesPerWakeUp = 256 << 10
-    static let ringLines = 20
+    public static let ringLines = 20
     static let ringLineBytes = 400
-    static let bufferSize = 64 << 10
 
     public let path: String
-    private let file: LogFile
-    private let prefix: [UInt8]
+    private let origin: LogOrigin
+    private let log: UnitLog
+    private let capture: LogCapture
     private let fifo: OwnedDescriptor
     private var source: IOSource?
     private var splitter = LineSplitter()
-    private var stamp = TimestampText()
-    private var batch: [UInt8] = []
-    private var ring: [[UInt8]] = []
+    private var ring: [(order: UInt64, bytes: [UInt8])] = []
     private var oldest = 0
 
-    /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process. `label` names the origin in each line:
-    /// `2026-01-02T03:04:05.678Z LABEL out: text`; unit and generation, as `app@v2.service#7`.
-    public init(path: String, label: String, stream: Stream, file: LogFile, loop: EventLoop) throws(SystemError) {
+    /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process.
+    public init(
+        path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture
+    ) throws(SystemError) {
         self.path = path
-        self.file = file
-        prefix = Array(" \(label) \(stream.rawValue): ".utf8)
+        self.origin = origin
+        self.log = log
+        self.capture = capture
         if mkfifo(path, 0o600) < 0 && errno != EEXIST { throw SystemError("make FIFO", path) }
         fifo = try OwnedDescriptor.open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW)
         var status = stat()
         try checkErrno(fstat(fifo.raw, &status), "stat", path)
         guard status.st_mode & S_IFMT == S_IFIFO else { throw SystemError("make FIFO", path, .fileExists) }
-        source = try loop.addIO(fifo.raw, .readable, priority: .probesAndLogs) { [unowned self] _ in
-            read(limit: Self.bytesPerWakeUp)
+        // Edge-triggered: an unfinished line stays in the FIFO, which is then readable all the time.
+        source = try capture.loop.addIO(fifo.raw, [.readable, .edge], priority: .logs) { [unowned self] _ in
+            if readOnce() { askAgain() }
         }
     }
 
@@ -51,94 +56,110 @@ public final class LogPipe {
         try OwnedDescriptor.open(path, O_RDWR)
     }
 
-    /// The last lines, oldest first, for a failure report; at most 20 with 400 bytes each.
-    public var lastLines: [String] { (ring[oldest...] + ring[..<oldest]).map { String(decoding: $0, as: UTF8.self) } }
+    /// The last lines, oldest first, for a failure report; at most 20 with 400 bytes each. An unfinished one is among them.
+    public var lastLines: [LastLine] {
+        var lines = ring[oldest...] + ring[..<oldest]
+        withBuffer { buffer in
+            let rest = splitter.unfinished(
+                UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)]))
+            if !rest.isEmpty { lines.append((capture.order, Array(rest.prefix(Self.ringLineBytes)))) }
+        }
+        return lines.suffix(Self.ringLines).map {
+            LastLine(order: $0.order, text: String(decoding: $0.bytes, as: UTF8.self))
+        }
+    }
 
     /// Reads what is there now, at most 1 MiB; then `lastLines` is up to date for a process that has just died.
-    public func drain() { read(limit: 1 << 20) }
+    public func drain() {
+        var rounds = (1 << 20) / PipePeeker.size
+        while rounds > 0, readOnce() { rounds -= 1 }
+        if rounds == 0 { askAgain() }
+    }
 
     /// Reads what is left, writes an unfinished last line, stops and removes the FIFO. When no process of the service lives.
     public func close() {
+        guard source != nil else { return }
         drain()
-        splitter.finish { line in add(line) }
-        writeBatch()
+        withBuffer { buffer in
+            let rest = UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)])
+            log.begin()
+            splitter.finish(rest) { add($0) }
+            log.finish(origin)
+            capture.peeker.skip(fifo, rest.count)
+        }
         source?.cancel()
         source = nil
+        capture.journal.forget(self)
         unlink(path)
     }
 
-    private func read(limit: Int) {
+    // MARK: - Reading
+
+    private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
         // A buffer for the time of the call: with a thousand services a buffer each would be most of our memory.
-        withUnsafeTemporaryAllocation(byteCount: Self.bufferSize, alignment: 16) { buffer in
-            var total = 0
-            while total < limit {
-                let count = Glibc.read(fifo.raw, buffer.baseAddress, buffer.count)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { break }
-                total += count
-                splitter.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count])) { add($0) }
-                writeBatch()
-                // Less than asked for: empty, which the next call would only say once more.
-                if count < buffer.count { break }
-            }
-        }
-        batch = []
+        withUnsafeTemporaryAllocation(byteCount: PipePeeker.size, alignment: 16, body)
     }
 
-    private func add(_ line: UnsafeRawBufferPointer) {
-        stamp.append(to: &batch)
-        batch += prefix
-        batch.append(contentsOf: line)
-        batch.append(UInt8(ascii: "\n"))
+    /// Lets the loop come back in its next round, when the others have had their turn.
+    private func askAgain() { try? source?.setEvents([.readable, .edge]) }
+
+    /// Takes what a pipe holds, once: what a service prints without end is its own trouble and not that of others.
+    /// - Returns: whether there is more that can be taken now.
+    private func readOnce() -> Bool {
+        var isMore = false
+        withBuffer { buffer in
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)])
+            guard !bytes.isEmpty else { return }
+            var isBusy = false
+            log.begin()
+            let used = splitter.feed(bytes) { line in
+                isBusy = !add(line)
+                return !isBusy
+            }
+            log.end()
+            capture.peeker.skip(fifo, used)
+            if isBusy {
+                capture.journal.whenWritable(self) { [unowned self] in askAgain() }
+            } else {
+                isMore = leave(UnsafeRawBufferPointer(rebasing: bytes[used...]), used)
+            }
+        }
+        return isMore
+    }
+
+    /// Leaves an unfinished line in the FIFO, unless its end could then not come: a pipe may be full with few bytes.
+    private func leave(_ rest: UnsafeRawBufferPointer, _ used: Int) -> Bool {
+        let isMore = Int(holdfast_pipe_length(fifo.raw)) > rest.count
+        guard !rest.isEmpty else { return isMore }
+        if isMore ? used == 0 : isFull {
+            splitter.carry(rest)
+            capture.peeker.skip(fifo, rest.count)
+        }
+        return isMore
+    }
+
+    private var isFull: Bool {
+        var state = pollfd(fd: fifo.raw, events: Int16(POLLOUT), revents: 0)
+        return poll(&state, 1, 0) == 0
+    }
+
+    private func add(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard log.add(line, from: origin) else { return false }
         remember(line)
+        return true
     }
 
     private func remember(_ line: UnsafeRawBufferPointer) {
         let kept = line.prefix(Self.ringLineBytes)
+        capture.order += 1
         if ring.count < Self.ringLines {
-            ring.append(Array(kept))
+            ring.append((capture.order, Array(kept)))
             return
         }
         // In place of the oldest, in its memory: this runs for every line that a service prints.
-        ring[oldest].removeAll(keepingCapacity: true)
-        ring[oldest].append(contentsOf: kept)
+        ring[oldest].order = capture.order
+        ring[oldest].bytes.removeAll(keepingCapacity: true)
+        ring[oldest].bytes.append(contentsOf: kept)
         oldest = (oldest + 1) % Self.ringLines
-    }
-
-    private func writeBatch() {
-        guard !batch.isEmpty else { return }
-        batch.withUnsafeBytes { file.append($0) }
-        batch.removeAll(keepingCapacity: true)
-    }
-}
-
-/// Targets of `StandardInput=`, `StandardOutput=` and `StandardError=` that are plain opens (systemd.exec(5)).
-public enum OutputTarget: Equatable, Sendable {
-    case null
-    /// Ours.
-    case inherit
-    /// Overwritten from the start, not shortened.
-    case file(String)
-    case append(String)
-    case truncate(String)
-
-    /// The descriptor for `SpawnPlan`; `stream` (0, 1, 2) is which of ours `inherit` means.
-    public func open(stream: Int32) throws(SystemError) -> OwnedDescriptor {
-        let writing = stream == 0 ? O_RDONLY : O_WRONLY | O_CREAT
-        switch self {
-        case .null: return try OwnedDescriptor.null()
-        case .inherit: return OwnedDescriptor(owning: try check(holdfast_duplicate(stream, 3), "duplicate descriptor"))
-        case .file(let path): return try Self.open(path, writing)
-        case .append(let path): return try Self.open(path, writing | O_APPEND)
-        case .truncate(let path): return try Self.open(path, writing | O_TRUNC)
-        }
-    }
-
-    /// O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK: a FIFO without a reader would stop us until
-    /// it has one (it is ENXIO now); taken back, because the service would inherit it.
-    private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
-        let opened = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
-        try opened.setNonBlocking(false)
-        return opened
     }
 }

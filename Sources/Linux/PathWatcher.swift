@@ -14,7 +14,7 @@ public final class PathWatcher {
     public init(loop: EventLoop) throws(SystemError) {
         descriptor = OwnedDescriptor(
             owning: try checkErrno(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)), "watch directories"))
-        source = try loop.addIO(descriptor.raw, .readable, priority: .probesAndLogs) { [unowned self] _ in receive() }
+        source = try loop.addIO(descriptor.raw, .readable, priority: .probes) { [unowned self] _ in receive() }
     }
 
     /// Calls `handler` whenever `path` was removed, renamed away or replaced; the caller looks what is there now.

@@ -116,7 +116,7 @@ public final class Probe {
         } catch {
             let text = error.description
             // Also a failure at once comes through the loop: the caller has its probe in hand before it is called back.
-            deferred = try? loop.addDeferred(priority: .probesAndLogs) { [unowned self] in finish(.failed(text)) }
+            deferred = try? loop.addDeferred(priority: .probes) { [unowned self] in finish(.failed(text)) }
         }
     }
 
@@ -127,7 +127,7 @@ public final class Probe {
         // EAGAIN is a Unix socket whose queue is full: nobody accepts there.
         if result < 0 && errno != EINPROGRESS { throw SystemError("connect", "\(address)") }
         socket = consume opened
-        source = try loop.addIO(raw, .writable, priority: .probesAndLogs) { [unowned self] _ in advance(raw) }
+        source = try loop.addIO(raw, .writable, priority: .probes) { [unowned self] _ in advance(raw) }
     }
 
     private func advance(_ raw: Int32) {

@@ -43,7 +43,8 @@ final class RunningInstance {
     func lastLines() -> [String] {
         output?.drain()
         errorOutput?.drain()
-        return Array(((output?.lastLines ?? []) + (errorOutput?.lastLines ?? [])).suffix(20))
+        let lines = (output?.lastLines ?? []) + (errorOutput?.lastLines ?? [])
+        return lines.sorted { $0.order < $1.order }.suffix(LogPipe.ringLines).map(\.text)
     }
 
     func close() {

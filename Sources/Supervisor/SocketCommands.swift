@@ -112,9 +112,11 @@ extension Supervisor {
     }
 
     func socketLog(_ unit: String, _ token: SocketToken) throws(SystemError) -> LogPipe {
-        try LogPipe(
-            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out", label: unit, stream: .out,
-            file: logFile(unit), loop: loop)
+        guard let logs else { throw SystemError("capture output of", unit, .badFileDescriptor) }
+        return try LogPipe(
+            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out",
+            origin: LogOrigin(unit: unit, generation: nil, stream: .out),
+            log: logs.log(of: unit, policy: LogPolicy(), told: troubleTeller(unit)), capture: logs)
     }
 
     func socketCommandEnded(_ token: SocketToken) -> (Linux.ExitStatus) -> Void {

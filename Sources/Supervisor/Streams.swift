@@ -10,8 +10,9 @@ extension Supervisor {
     ) throws(SystemError) -> Launcher.Streams {
         let unit = instance.definition.unit
         let input = try openInput(unit, instance, generation)
-        let output = try openOutput(unit.standardOutput, 1, instance, generation, inherited: input)
-        let error = try openOutput(unit.standardError, 2, instance, generation, inherited: output)
+        let targets = Self.outputTargets(of: unit)
+        let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
+        let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
         return Launcher.Streams(input: input, output: output, error: error)
     }
 
@@ -38,13 +39,18 @@ extension Supervisor {
         case .truncate(let path): try OutputTarget.truncate(path).open(stream: stream)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
-        case .journal: try openLog(instance, stream)
-        // Standard output without a target of its own goes where input does only if that is a socket or file; else to
-        // the log. Standard error goes where output goes.
-        case .inherit:
-            stream == 2 || instance.definition.unit.execution.standardInput != .null
-                ? try inherited.duplicate() : try openLog(instance, stream)
+        case .log, .journal: try logPipe(instance, stream).openForService()
+        case .inherit: try inherited.duplicate()
         }
+    }
+
+    /// Standard error goes where output goes, in the log as a stream of its own: so its lines can be told apart.
+    static func outputTargets(of unit: ServiceUnit) -> (output: StandardOutput, error: StandardOutput) {
+        var output = unit.standardOutput
+        // What is read from memory is not to be written to.
+        if output == .inherit, case .data = unit.execution.standardInput { output = .null }
+        let isCaptured = output == .log || output == .journal
+        return (output, isCaptured && unit.standardError == .inherit ? output : unit.standardError)
     }
 
     private func socket(
@@ -58,31 +64,5 @@ extension Supervisor {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
         }
         return try held.endpoint.duplicate()
-    }
-
-    private func openLog(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> OwnedDescriptor {
-        try logPipe(instance, stream).openForService()
-    }
-
-    /// The captured stream, opened if it is not; a FIFO that an earlier supervisor process made is taken.
-    func logPipe(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> LogPipe {
-        if let pipe = stream == 2 ? instance.errorOutput : instance.output { return pipe }
-        let directory = configuration.runtimeDirectory + "/output"
-        let label = "\(instance.name)#\(instance.generation.number)"
-        // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
-        let path = "\(directory)/\(instance.id.number)-\(label.prefix(200)).\(stream == 2 ? "err" : "out")"
-        let pipe = try LogPipe(
-            path: path, label: label, stream: stream == 2 ? .err : .out, file: logFile(instance.logName), loop: loop)
-        if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
-        return pipe
-    }
-
-    /// One file for all generations of a unit, so that one of them rotates it.
-    func logFile(_ unit: String) -> LogFile {
-        if let file = logFiles[unit] { return file }
-        let file = LogFile(path: "\(configuration.logDirectory)/\(unit).log")
-        file.failed = { [unowned self] error in logger.warning("\(unit): its output is lost: \(error)") }
-        logFiles[unit] = file
-        return file
     }
 }

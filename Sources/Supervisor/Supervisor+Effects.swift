@@ -148,7 +148,7 @@ extension Supervisor {
         }
         instance.close()
         removeRuntimeDirectories(of: instance)
-        if !instances.values.contains(where: { $0.logName == instance.logName }) { logFiles[instance.logName] = nil }
+        if !instances.values.contains(where: { $0.logName == instance.logName }) { logs?.forget(instance.logName) }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
     }
 

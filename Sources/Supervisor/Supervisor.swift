@@ -55,7 +55,7 @@ public actor Supervisor {
     var instanceOfMark: [String: InstanceID] = [:]
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
-    var logFiles: [String: LogFile] = [:]
+    var logs: LogCapture?
     var notifySocket: NotifySocket?
 
     // Socket units that were started.
@@ -165,12 +165,14 @@ public actor Supervisor {
             logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
         }
         try children.adoptOrphans()
+        logs = try makeLogs()
         try openNotifySocket(saved?.own)
         signals = [
             try loop.addSignal(.terminate) { [unowned self] in shutDown(for: nil) },
             try loop.addSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
             try loop.addSignal(.hangUp) { [unowned self] in updateOnSignal() },
             try loop.addSignal(.reexecute) { [unowned self] in reexecOnSignal() },
+            try loop.addSignal(.user2) { [unowned self] in reopenLogs() },
         ]
         if let saved { try restore(saved) }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
@@ -251,8 +253,7 @@ public actor Supervisor {
             if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
-        // What services print may be secret.
-        try FileTree.makeDirectory(configuration.logDirectory, mode: 0o750)
+        try LogFile.makeDirectory(configuration.logDirectory, group: readers)
     }
 
     private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {

@@ -37,12 +37,9 @@ enum ServiceDirective: String, CaseIterable {
     case finalKillSignal = "FinalKillSignal"
     case sockets = "Sockets"
     case notifyAccess = "NotifyAccess"
-    case standardOutput = "StandardOutput"
-    case standardError = "StandardError"
     case successExitStatus = "SuccessExitStatus"
     case restartPreventExitStatus = "RestartPreventExitStatus"
     case restartForceExitStatus = "RestartForceExitStatus"
-    case syslogIdentifier = "SyslogIdentifier"
     // Their old place, "for backwards compatibility" (systemd.unit(5) has them in [Unit]).
     case startLimitIntervalSec = "StartLimitIntervalSec"
     case startLimitInterval = "StartLimitInterval"
@@ -52,6 +49,22 @@ enum ServiceDirective: String, CaseIterable {
     case rootDirectoryStartOnly = "RootDirectoryStartOnly"
     case nonBlocking = "NonBlocking"
     case allowUnsupported = "X-AllowUnsupported"
+}
+
+/// Honoured directives of `[Service]` about captured output.
+enum LogDirective: String, CaseIterable {
+    case standardOutput = "StandardOutput"
+    case standardError = "StandardError"
+    case syslogIdentifier = "SyslogIdentifier"
+    case syslogLevel = "SyslogLevel"
+    case syslogFacility = "SyslogFacility"
+    case syslogLevelPrefix = "SyslogLevelPrefix"
+    case logLevelMax = "LogLevelMax"
+    case logRateLimitIntervalSec = "LogRateLimitIntervalSec"
+    case logRateLimitBurst = "LogRateLimitBurst"
+    case logMaxBytes = "X-LogMaxBytes"
+    case logKeep = "X-LogKeep"
+    case logMaxAgeSec = "X-LogMaxAgeSec"
 }
 
 /// Honoured directives of `[Socket]`.
@@ -164,7 +177,9 @@ enum UnitSectionName: String, CaseIterable {
     var honoured: [String] {
         switch self {
         case .unit: UnitDirective.allCases.map(\.rawValue)
-        case .service: ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
+        case .service:
+            ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
+                + LogDirective.allCases.map(\.rawValue)
         case .socket: SocketDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
         case .install: InstallDirective.allCases.map(\.rawValue)
         case .swap: SwapDirective.allCases.map(\.rawValue)

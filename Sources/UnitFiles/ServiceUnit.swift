@@ -37,7 +37,9 @@ public enum StandardOutput: Sendable, Hashable {
     /// Output: what input is; error: what output is.
     case inherit
     case null
-    /// Captured by the supervisor.
+    /// Captured by the supervisor into the unit's log file.
+    case log
+    /// Captured by the supervisor and passed on to systemd's journal where that runs, else as `log`.
     case journal
     case file(String)
     case append(String)
@@ -96,7 +98,7 @@ public struct ServiceUnit: UnitDefinition {
     /// `StandardOutput=`; nil if unset.
     public var explicitStandardOutput: StandardOutput?
     public var standardError = StandardOutput.inherit
-    public var syslogIdentifier: String?
+    public var logging = LogSettings()
 
     public init(name: UnitName) { self.name = name }
 
@@ -105,7 +107,7 @@ public struct ServiceUnit: UnitDefinition {
         if let explicitStandardOutput { return explicitStandardOutput }
         switch execution.standardInput {
         case .socket, .descriptor: return .inherit
-        case .null, .file, .data: return .journal
+        case .null, .file, .data: return .log
         }
     }
 

@@ -55,18 +55,11 @@ extension UnitBuilder {
             service.upstreams += names(assignment, kinds: [.socket], instantiate: true, .fatal)
         case .notifyAccess:
             if let access = choice(assignment, .ignored, of: NotifyAccess.self) { service.notifyAccess = access }
-        case .standardOutput:
-            if let output = standardOutput(assignment, descriptor: "stdout") {
-                service.explicitStandardOutput = output
-            }
-        case .standardError:
-            if let output = standardOutput(assignment, descriptor: "stderr") { service.standardError = output }
         case .successExitStatus: service.successExitStatus = exitStatuses(assignment, service.successExitStatus)
         case .restartPreventExitStatus:
             service.restartPreventExitStatus = exitStatuses(assignment, service.restartPreventExitStatus)
         case .restartForceExitStatus:
             service.restartForceExitStatus = exitStatuses(assignment, service.restartForceExitStatus)
-        case .syslogIdentifier: service.syslogIdentifier = text(assignment)
         case .startLimitIntervalSec, .startLimitInterval:
             if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
         case .startLimitBurst: startLimitBurst(assignment)
@@ -136,31 +129,6 @@ extension UnitBuilder {
             }
         }
         return set
-    }
-
-    private mutating func standardOutput(_ assignment: Assignment, descriptor: String) -> StandardOutput? {
-        expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardOutput in
-            switch text {
-            case "inherit": return .inherit
-            case "null": return .null
-            case "journal": return .journal
-            case "socket": return .socket
-            case "fd": return .descriptor(descriptor)
-            case "tty", "kmsg", "journal+console", "kmsg+console", "syslog", "syslog+console":
-                throw ValueError("\"\(text)\" is not supported yet", code: .unsupportedValue)
-            default: break
-            }
-            for (prefix, make) in [
-                ("file:", StandardOutput.file), ("append:", StandardOutput.append),
-                ("truncate:", StandardOutput.truncate),
-            ] where text.hasPrefix(prefix) {
-                return make(try Value.absolutePath(String(text.dropFirst(prefix.count))))
-            }
-            if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
-            throw ValueError(
-                "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket or fd:NAME, not \"\(text)\""
-            )
-        }
     }
 
     /// systemd.socket(5): ASCII without control characters and ":", at most 255 characters.

@@ -167,6 +167,7 @@ struct UnitBuilder {
         case .service:
             if let directive = DirectiveIndex.service[assignment.key] { return apply(directive, assignment) }
             if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
+            if let directive = DirectiveIndex.log[assignment.key] { return apply(directive, assignment) }
             if Protection.names.contains(assignment.key) { return noteProtection(assignment) }
         case .socket:
             if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }
@@ -281,6 +282,7 @@ enum DirectiveIndex {
     static let unit = index(UnitDirective.self)
     static let service = index(ServiceDirective.self)
     static let execution = index(ExecutionDirective.self)
+    static let log = index(LogDirective.self)
     static let socket = index(SocketDirective.self)
     static let install = index(InstallDirective.self)
     static let swap = index(SwapDirective.self)

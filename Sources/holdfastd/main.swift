@@ -7,6 +7,6 @@ import Logging
 import Supervisor
 
 // Before anything may start a thread: what is not blocked here would kill the process instead of waking the loop.
-EventLoop.blockSignals([.terminate, .interrupt, .hangUp, .child, .reexecute])
+EventLoop.blockSignals([.terminate, .interrupt, .hangUp, .user2, .child, .reexecute])
 signal(SIGPIPE, SIG_IGN)
 Daemon.main()

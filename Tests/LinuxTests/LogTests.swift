@@ -1,196 +1,319 @@
+import CSpawn
 import Glibc
 import SystemPackage
 import Testing
 
 @testable import Linux
 
+/// What captures output, with files in a scratch directory.
+struct Logging {
+    let scratch: Scratch
+    let loop: EventLoop
+    let children: Children
+    let capture: LogCapture
+    let log: UnitLog
+
+    init(_ policy: LogPolicy = LogPolicy(), file: String = "app.service", journal: String = "/nosuch") throws {
+        scratch = try Scratch()
+        loop = try EventLoop()
+        children = Children(loop: loop)
+        capture = try LogCapture(loop: loop, children: children, directory: scratch.path, journal: journal)
+        log = capture.log(of: file, policy: policy) { _ in }
+    }
+
+    func pipe(
+        _ stream: LogOrigin.Stream = .out, generation: Int = 3, toJournal: Bool = false
+    ) throws -> LogPipe {
+        try LogPipe(
+            path: scratch("\(stream.rawValue)-\(generation)"),
+            origin: LogOrigin(unit: log.unit, generation: generation, stream: stream, toJournal: toJournal), log: log,
+            capture: capture)
+    }
+
+    /// A FIFO as the pipe itself makes it.
+    func makeFIFO(_ path: String) throws -> String {
+        try #require(mkfifo(path, 0o600) == 0)
+        return path
+    }
+
+    /// Runs a shell with its output in the pipes, to its end.
+    func run(_ script: String, _ out: LogPipe, _ err: LogPipe? = nil) throws {
+        let outEnd = try out.openForService()
+        let errEnd = try (err ?? out).openForService()
+        let child = try shell(script, children: children) {
+            $0.standardOutput = outEnd.raw
+            $0.standardError = errEnd.raw
+        }
+        var done = false
+        let watch = try children.watch(child.handle) { _ in done = true }
+        try loop.run(until: { done })
+        withExtendedLifetime(watch) {}
+    }
+
+    /// What was captured in lines, the time of each checked and taken off; files that were rotated first.
+    func lines(_ location: SourceLocation = #_sourceLocation) throws -> [String] {
+        let file = LogArchive.fileName(log.unit)
+        var text = ""
+        for segment in LogArchive.segments(of: file, among: try UnitDirectory.list(scratch.path) ?? []) {
+            let path = scratch(segment.fileName)
+            text +=
+                segment.isCompressed
+                ? try output(of: ["/bin/gzip", "-dc", path]).text : scratch.read(segment.fileName) ?? ""
+        }
+        text += scratch.read(file) ?? ""
+        #expect(text.isEmpty || text.hasSuffix("\n"), sourceLocation: location)
+        return text.split(separator: "\n").map { line in
+            #expect(LogTime.parse(line.utf8) != nil, "\(line)", sourceLocation: location)
+            return String(line.dropFirst(LogTime.length + 1))
+        }
+    }
+}
+
 extension LinuxTests {
-    @Suite struct LogTests {
-        @Test("lines are the same however the stream is cut into pieces")
-        func splitting() {
+    @Suite struct LineTests {
+        /// As a pipe does it: what is not done with comes again, in front of more.
+        private func split(_ bytes: [UInt8], pieces size: Int, limit: Int, carries: Bool = false) -> [String] {
+            var splitter = LineSplitter(maximumLine: limit)
+            var found: [String] = []
+            var waiting: [UInt8] = []
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                waiting += bytes[start..<min(start + size, bytes.count)]
+                let used = waiting.withUnsafeBytes { piece in
+                    splitter.feed(piece) {
+                        found.append(String(decoding: $0, as: UTF8.self))
+                        return true
+                    }
+                }
+                waiting.removeFirst(used)
+                if carries {
+                    waiting.withUnsafeBytes { splitter.carry($0) }
+                    waiting = []
+                }
+            }
+            waiting.withUnsafeBytes { rest in
+                splitter.finish(rest) {
+                    found.append(String(decoding: $0, as: UTF8.self))
+                    return true
+                }
+            }
+            return found
+        }
+
+        @Test("lines are the same however the stream is cut into pieces", arguments: [false, true])
+        func splitting(carries: Bool) {
             var generator = SplitMix(state: 7)
             let lines = (0..<60).map { String(repeating: "ab\($0)", count: Int.random(in: 0...9, using: &generator)) }
             let bytes = Array((lines.joined(separator: "\n") + "\n").utf8)
             for size in [1, 2, 3, 7, 64, bytes.count] {
-                var splitter = LineSplitter(maximumLine: 64)
-                var found: [String] = []
-                for start in stride(from: 0, to: bytes.count, by: size) {
-                    bytes[start..<min(start + size, bytes.count)].withUnsafeBytes { piece in
-                        splitter.feed(piece) { found.append(String(decoding: $0, as: UTF8.self)) }
-                    }
-                }
-                #expect(found == lines, "pieces of \(size)")
-                #expect(!splitter.isInLine)
+                #expect(split(bytes, pieces: size, limit: 64, carries: carries) == lines, "pieces of \(size)")
             }
-        }
-
-        @Test("a line over the bound is cut with a mark, the next one is whole", arguments: [1, 5, 1000])
-        func cutting(size: Int) {
-            let bytes = Array(("x" + String(repeating: "y", count: 100) + "\nshort\n12345678\nlast").utf8)
-            var splitter = LineSplitter(maximumLine: 8)
-            var found: [String] = []
-            for start in stride(from: 0, to: bytes.count, by: size) {
-                bytes[start..<min(start + size, bytes.count)].withUnsafeBytes { piece in
-                    splitter.feed(piece) { found.append(String(decoding: $0, as: UTF8.self)) }
-                }
-            }
-            splitter.finish { found.append(String(decoding: $0, as: UTF8.self)) }
-            #expect(found == ["xyyyyyyy [cut]", "short", "12345678", "last"])
         }
 
         @Test(
-            "what a service prints is in the file by lines, with time, origin and stream, and the last lines are kept")
-        func capture() throws {
-            let scratch = try Scratch()
-            let loop = try EventLoop()
-            let children = Children(loop: loop)
-            let file = LogFile(path: scratch("app.log"))
-            let out = try LogPipe(path: scratch("out"), label: "app.service#3", stream: .out, file: file, loop: loop)
-            let err = try LogPipe(path: scratch("err"), label: "app.service#3", stream: .err, file: file, loop: loop)
-            do {
-                let (outEnd, errEnd) = (try out.openForService().release(), try err.openForService().release())
-                defer {
-                    close(outEnd)
-                    close(errEnd)
-                }
-                let child = try shell("seq 1 5000; echo oops >&2; printf unfinished", children: children) {
-                    $0.standardOutput = outEnd
-                    $0.standardError = errEnd
-                }
-                var done = false
-                let watch = try children.watch(child.handle) { _ in done = true }
-                try loop.run(until: { done })
-                withExtendedLifetime(watch) {}
-            }
-            out.close()
-            err.close()
-            let lines = try #require(scratch.read("app.log")).split(separator: "\n").map(String.init)
-            let pattern = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z app\.service#3 (out|err): (.*)/
-            let parsed = lines.compactMap { try? pattern.wholeMatch(in: $0) }
-            #expect(parsed.count == lines.count)
+            "a line over the bound is cut with a mark, the next one is whole", arguments: [1, 5, 1000], [false, true])
+        func cutting(size: Int, carries: Bool) {
+            let bytes = Array(("x" + String(repeating: "y", count: 100) + "\nshort\n12345678\nlast").utf8)
             #expect(
-                parsed.filter { $0.1 == "out" }.map { String($0.2) } == (1...5000).map(String.init) + ["unfinished"])
-            #expect(parsed.filter { $0.1 == "err" }.map { String($0.2) } == ["oops"])
-            #expect(out.lastLines == (4982...5000).map(String.init) + ["unfinished"])
-            #expect(access(scratch("out"), F_OK) != 0)
+                split(bytes, pieces: size, limit: 8, carries: carries) == [
+                    "xyyyyyyy [cut]", "short", "12345678", "last",
+                ])
         }
 
-        @Test("a service outlives the reader of its output, and the next reader goes on where the last stopped")
-        func readerDies() throws {
-            let scratch = try Scratch()
-            let loop = try EventLoop()
-            let children = Children(loop: loop)
-            let file = LogFile(path: scratch("app.log"))
-            var pipe: LogPipe? = try LogPipe(path: scratch("out"), label: "a", stream: .out, file: file, loop: loop)
-            let end = try #require(try pipe?.openForService().release())
-            let child = try shell(
-                "echo one; while [ ! -e \(scratch("go")) ]; do sleep 0.01; done; echo two", children: children
-            ) {
-                $0.standardOutput = end
+        @Test("a line that cannot be taken now comes again")
+        func refusal() {
+            var splitter = LineSplitter()
+            var found: [String] = []
+            var isBusy = true
+            func feed(_ text: String) -> Int {
+                Array(text.utf8).withUnsafeBytes { bytes in
+                    splitter.feed(bytes) {
+                        if isBusy { return false }
+                        found.append(String(decoding: $0, as: UTF8.self))
+                        return true
+                    }
+                }
             }
-            close(end)
-            try loop.run(until: { scratch.read("app.log")?.contains("one") == true })
-            pipe = nil
-            _ = try scratch.write("go", "")
-            #expect(waitBlocking(child.pid) == .exited(0), "no SIGPIPE")
-            // While anybody has it open the FIFO keeps its content; here the test stands for another process of the service.
-            let next = try LogPipe(path: scratch("out"), label: "a", stream: .out, file: file, loop: loop)
-            next.close()
-            withExtendedLifetime(pipe) {}
+            #expect(feed("one\ntwo\n") == 0)
+            isBusy = false
+            #expect(feed("one\ntwo\n") == 8 && found == ["one", "two"])
         }
 
-        @Test("a file over its size is rotated, the oldest goes")
-        func rotation() throws {
-            let scratch = try Scratch()
-            let file = LogFile(path: scratch("x.log"), maximumSize: 10, keep: 2)
-            for text in ["aaaaaaa\n", "bbbbbbb\n", "ccccccc\n", "ddddddd\n"] {
-                var text = text
-                text.withUTF8 { file.append(UnsafeRawBufferPointer($0)) }
-            }
-            #expect(scratch.read("x.log") == "ddddddd\n" && scratch.read("x.log.1") == "ccccccc\n")
-            #expect(scratch.read("x.log.2") == "bbbbbbb\n" && scratch.read("x.log.3") == nil)
-            #expect(file.failures == 0)
+        @Test("times have one length, sort as text, and are read back")
+        func times() {
+            var stamp = TimestampText()
+            stamp.refresh()
+            let first = stamp.bytes
+            #expect(first.count == LogTime.length)
+            #expect(LogTime.parse(first).map { $0 / 1_000_000 } == Int64(stamp.second))
+            stamp.refresh()
+            #expect(!stamp.bytes.lexicographicallyPrecedes(first))
+            #expect(LogTime.parse("2026-01-02T03:04:05.678901Z x".utf8) == 1_767_323_045_678_901)
+            #expect(LogTime.parse("2026-01-02 03:04:05.678901Z x".utf8) == nil)
         }
 
-        @Test("a disk that refuses is counted and named, never fatal")
-        func diskError() throws {
-            let file = LogFile(path: "/nosuch/x.log")
-            [1, 2, 10].withUnsafeBytes { file.append($0) }
+        @Test("rotated files are found, in order, whatever else lies about")
+        func archive() {
+            let names = [
+                "a.service.log", "a.service.log.20260102T030405.679Z", "a.service.log.20260102T030405.678Z.gz",
+                "a.service.log.20260102T030405.679Z.gz", "a.service.log.1", "a.service.log.old.20260102T030405.678Z",
+                "b.service.log.20260102T030405.678Z", "a.service.log.20260102T030405.678Z.tmp",
+            ]
+            let found = LogArchive.segments(of: "a.service.log", among: names)
             #expect(
-                file.failures == 1 && file.lastFailure?.description == "open /nosuch/x.log: No such file or directory")
-            let full = LogFile(path: "/dev/full")
-            [1, 2, 10].withUnsafeBytes { full.append($0) }
-            #expect(full.lastFailure?.errno == .noSpace)
-        }
-
-        @Test("plain output targets open as systemd says")
-        func targets() throws {
-            let scratch = try Scratch()
-            let path = try scratch.write("f", "12345")
-            try OutputTarget.file(path).open(stream: 1).writeAll("ab".utf8, subject: path)
-            #expect(scratch.read("f") == "ab345")
-            try OutputTarget.append(path).open(stream: 1).writeAll("cd".utf8, subject: path)
-            #expect(scratch.read("f") == "ab345cd")
-            _ = try OutputTarget.truncate(path).open(stream: 1)
-            #expect(scratch.read("f") == "")
-            #expect(throws: SystemError.self) { _ = try OutputTarget.file("/nosuch/x").open(stream: 0) }
-            _ = try OutputTarget.null.open(stream: 1)
-            _ = try OutputTarget.inherit.open(stream: 2)
+                found.map(\.fileName) == [
+                    "a.service.log.20260102T030405.678Z.gz", "a.service.log.20260102T030405.679Z",
+                ])
+            #expect(found.first?.time == 1_767_323_045_678)
+            #expect(LogArchive.segmentName("a.service.log", 1_767_323_045_678) == "a.service.log.20260102T030405.678Z")
+            #expect(
+                LogArchive.file(ofSegment: names[2]) == "a.service.log" && LogArchive.file(ofSegment: names[4]) == nil)
+            let long = LogArchive.fileName(String(repeating: "x", count: 247) + ".service")
+            #expect(LogArchive.segmentName(long, 0).utf8.count + 3 <= 255)
+            #expect(long != LogArchive.fileName(String(repeating: "x", count: 246) + ".service"))
         }
     }
 
-    @Suite struct FileTests {
-        @Test("state is replaced whole, and nothing temporary stays")
-        func atomic() throws {
-            let scratch = try Scratch()
-            try FileTree.writeAtomically(scratch("state"), "one".utf8, mode: 0o600)
-            try FileTree.writeAtomically(scratch("state"), "two".utf8, mode: 0o600)
-            #expect(scratch.read("state") == "two")
-            #expect(try UnitDirectory.list(scratch.path) == ["state"])
-            #expect(throws: SystemError.self) { try FileTree.writeAtomically("/nosuch/x", "x".utf8) }
-            try FileTree.append(scratch("log"), "a\n".utf8)
-            try FileTree.append(scratch("log"), "b\n".utf8)
-            #expect(scratch.read("log") == "a\nb\n")
+    @Suite struct LogTests {
+        @Test(
+            "what a service prints is in the file by lines, with time, origin and stream, and the last lines are kept")
+        func capture() throws {
+            let logging = try Logging()
+            let (out, err) = (try logging.pipe(), try logging.pipe(.err))
+            try logging.run("seq 1 5000; echo oops >&2; printf unfinished", out, err)
+            out.drain()
+            let last = (4982...5000).map(String.init) + ["unfinished"]
+            #expect(out.lastLines.map(\.text) == last)
+            out.close()
+            err.close()
+            let lines = try logging.lines()
+            let printed = (1...5000).map(String.init) + ["unfinished"]
+            #expect(lines.filter { $0.hasPrefix("app.service#3 out: ") }.map { String($0.dropFirst(19)) } == printed)
+            #expect(lines.filter { !$0.hasPrefix("app.service#3 out: ") } == ["app.service#3 err: oops"])
+            #expect(out.lastLines.map(\.text) == last)
+            #expect(access(out.path, F_OK) != 0)
         }
 
-        @Test("directories are made with their parents and removed without following links")
-        func trees() throws {
-            let scratch = try Scratch()
-            try FileTree.makeDirectory(scratch("a/b/c"), mode: 0o700)
-            try FileTree.makeDirectory(scratch("a/b/c"), mode: 0o700)
-            _ = try scratch.write("keep", "precious")
-            symlink(scratch.path, scratch("a/b/link"))
-            symlink(scratch("keep"), scratch("a/b/c/link"))
-            try FileTree.remove(scratch("a"))
-            #expect(scratch.read("keep") == "precious" && access(scratch("a"), F_OK) != 0)
-            try FileTree.remove(scratch("a"))
-            #expect(throws: SystemError.self) { try FileTree.makeDirectory(scratch("keep/x")) }
-            #expect(
-                FileTree.parent(of: "/a/b/") == "/a" && FileTree.parent(of: "/a") == "/"
-                    && FileTree.parent(of: "/") == nil)
-        }
-
-        @Test("a unit file that others may change is refused, a masked one is told from an empty one")
-        func units() throws {
-            let scratch = try Scratch()
-            #expect(try UnitDirectory.read(scratch.write("a.service", "[Unit]")) == .text(Array("[Unit]".utf8)))
-            #expect(try UnitDirectory.read(scratch.write("empty", "")) == .text([]))
-            symlink("/dev/null", scratch("masked"))
-            #expect(try UnitDirectory.read(scratch("masked")) == .masked)
-            let open = try scratch.write("open", "x", mode: 0o666)
-            let error = #expect(throws: UnitDirectory.ReadError.self) { try UnitDirectory.read(open) }
-            #expect(error?.description == "\(open) is insecure: everybody may write to it")
-            #expect(try UnitDirectory.read(open, checkOwner: false) == .text(Array("x".utf8)))
-            chmod(scratch.path, 0o777)
-            #expect(throws: UnitDirectory.ReadError.self) { try UnitDirectory.read(scratch("a.service")) }
-            chmod(scratch.path, 0o755)
-            let big = try scratch.write("big", String(repeating: "x", count: (1 << 20) + 1))
-            #expect(throws: UnitDirectory.ReadError.tooLarge(path: big, limit: 1 << 20)) { try UnitDirectory.read(big) }
-            mkfifo(scratch("fifo"), 0o600)
-            #expect(throws: UnitDirectory.ReadError.notAFile(path: scratch("fifo"))) {
-                try UnitDirectory.read(scratch("fifo"))
+        @Test(
+            "a line that comes in many writes is one line, also when the pipe is full of pieces",
+            arguments: [false, true])
+        func pieces(isSmall: Bool) throws {
+            let logging = try Logging()
+            let out = try logging.pipe()
+            let end = try out.openForService()
+            // F_SETPIPE_SZ: one page, which any byte fills as far as the kernel's "writable" goes.
+            if isSmall { try #require(fcntl(end.raw, 1031, 4096) >= 0) }
+            let text = String((0..<300).map { Character(UnicodeScalar(UInt8(97 + $0 % 26))) })
+            for byte in text.utf8 {
+                var byte = byte
+                #expect(write(end.raw, &byte, 1) == 1)
+                while try logging.loop.runOnce(timeout: 0) {}
             }
-            #expect(try UnitDirectory.list("/nosuch") == nil)
+            #expect(try logging.lines() == [])
+            #expect(out.lastLines.map(\.text) == [text])
+            try end.writeAll("\nnext\n".utf8, subject: "pipe")
+            while try logging.loop.runOnce(timeout: 0) {}
+            #expect(try logging.lines() == ["app.service#3 out: \(text)", "app.service#3 out: next"])
+        }
+
+        @Test("a killed supervisor means no SIGPIPE, and its successor has every line whole, begun lines too")
+        func readerDies() throws {
+            let logging = try Logging()
+            let scratch = logging.scratch
+            let end = try OwnedDescriptor.open(try logging.makeFIFO(scratch("out-3")), O_RDWR)
+            var pipe: LogPipe? = try logging.pipe()
+            let child = try shell(
+                "echo one; printf 'be'; while [ ! -e \(scratch("go")) ]; do sleep 0.01; done; echo gun; seq 1000 | sed 's/$/ of many/'",
+                children: logging.children
+            ) {
+                $0.standardOutput = end.raw
+            }
+            try logging.loop.run(until: { scratch.read("app.service.log")?.contains("one") == true })
+            // As a kill does it: nothing is written or closed in order, only the descriptors are gone.
+            pipe = nil
+            _ = try scratch.write("go", "")
+            #expect(waitBlocking(child.pid) == .exited(0), "no SIGPIPE")
+            // The test's end stands for another process of the service.
+            let next = try logging.pipe()
+            next.close()
+            #expect(end.raw >= 0 && pipe == nil)
+            let expected = (["one", "begun"] + (1...1000).map { "\($0) of many" }).map { "app.service#3 out: \($0)" }
+            #expect(try logging.lines() == expected)
+        }
+
+        @Test("two generations write into one file, whole lines each, and both in their order")
+        func generations() throws {
+            var policy = LogPolicy()
+            policy.limits = LogFile.Limits(size: 200_000, keep: 100)
+            let logging = try Logging(policy)
+            let (old, new) = (try logging.pipe(generation: 1), try logging.pipe(generation: 2))
+            let ends = [try old.openForService().release(), try new.openForService().release()]
+            var running = 2
+            let watches: [(ProcessHandleBox, ChildExitSource)] = try ends.map { end in
+                let child = try shell("seq 20000", children: logging.children) { $0.standardOutput = end }
+                let box = ProcessHandleBox(child.takeHandle())
+                return (box, try logging.children.watch(box.handle) { _ in running -= 1 })
+            }
+            try logging.loop.run(until: { running == 0 })
+            withExtendedLifetime(watches) {}
+            old.close()
+            new.close()
+            for end in ends { close(end) }
+            let lines = try logging.lines()
+            for generation in 1...2 {
+                let own = lines.filter { $0.hasPrefix("app.service#\(generation) out: ") }
+                let isInOrder = own.compactMap { Int($0.dropFirst(19)) } == Array(1...20000)
+                #expect(isInOrder, "generation \(generation)")
+            }
+            #expect(lines.count == 40000)
+        }
+
+        @Test("over the rate limit lines are counted and not kept, the service is not held up, and the number is told")
+        func rateLimit() throws {
+            var policy = LogPolicy()
+            policy.rateInterval = 3_600_000_000_000
+            policy.rateBurst = 5
+            let logging = try Logging(policy)
+            let out = try logging.pipe()
+            try logging.run("seq 100000", out)
+            out.close()
+            let lines = try logging.lines()
+            let kept = (1...5).map { "app.service#3 out: \($0)" }
+            #expect(lines == kept + ["app.service#3 log: 99995 lines were suppressed: more than 5 in an interval"])
+            #expect(logging.log.suppressed == 99995 && logging.log.lost == 0)
+            #expect(out.lastLines.last?.text == "100000", "a failure report still has them")
+        }
+
+        @Test("lines above LogLevelMax are not kept; a line without a level has the service's")
+        func levels() throws {
+            var policy = LogPolicy()
+            policy.maximumLevel = 4
+            let logging = try Logging(policy)
+            let out = try logging.pipe()
+            try logging.run("echo '<3>bad'; echo '<7>chatter'; echo plain; echo '<4>hm'", out)
+            out.close()
+            #expect(try logging.lines() == ["app.service#3 out: <3>bad", "app.service#3 out: <4>hm"])
+        }
+
+        @Test("a service that prints without end leaves the loop to others")
+        func flood() throws {
+            var policy = LogPolicy()
+            policy.limits = LogFile.Limits(size: 1 << 20, keep: 0)
+            let logging = try Logging(policy)
+            let out = try logging.pipe()
+            let end = try out.openForService()
+            let child = try shell("exec yes", children: logging.children) { $0.standardOutput = end.raw }
+            try logging.loop.run(until: { out.lastLines.count == LogPipe.ringLines })
+            // Requests have their turn after at most one of each log, however much there is to read.
+            for _ in 0..<20 {
+                var asked = false
+                let request = try logging.loop.addDeferred(priority: .controlRequests) { asked = true }
+                for _ in 0..<3 where !asked { try logging.loop.runOnce() }
+                #expect(asked)
+                withExtendedLifetime(request) {}
+            }
+            kill(child.pid, SIGKILL)
+            #expect(waitBlocking(child.pid) == .signalled(.kill, coreDumped: false))
+            out.close()
         }
     }
 }

@@ -179,10 +179,10 @@ extension LinuxTests {
             var offset = 0
             let bytes = Array((answer ?? "").utf8)
             var readable: IOSource?
-            let listening = try loop.addIO(socket.raw, .readable, priority: .probesAndLogs) { _ in
+            let listening = try loop.addIO(socket.raw, .readable, priority: .probes) { _ in
                 guard let opened = try? socket.accept() else { return }
                 connection = opened.release()
-                readable = try? loop.addIO(connection, [.readable, .writable], priority: .probesAndLogs) { ready in
+                readable = try? loop.addIO(connection, [.readable, .writable], priority: .probes) { ready in
                     if ready.contains(.readable) {
                         var buffer = [UInt8](repeating: 0, count: 4096)
                         let count = recv(connection, &buffer, 4096, 0)

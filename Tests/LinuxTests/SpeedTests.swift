@@ -19,11 +19,8 @@ extension LinuxTests {
                 "start: \((EventLoop.now - begin) / 1_000_000_000).\((EventLoop.now - begin) / 1_000_000 % 1000) ms each"
             )
 
-            let scratch = try Scratch()
-            let loop = try EventLoop()
-            let children = Children(loop: loop)
-            let file = LogFile(path: scratch("x.log"))
-            let pipe = try LogPipe(path: scratch("out"), label: "x", stream: .out, file: file, loop: loop)
+            let logging = try Logging()
+            let (loop, children, pipe) = (logging.loop, logging.children, try logging.pipe())
             let end = try pipe.openForService()
             let start = EventLoop.now
             let child = try shell(

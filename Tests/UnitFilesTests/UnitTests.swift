@@ -46,8 +46,7 @@ struct UnitTests {
         #expect(unit.timeoutStart == .after(.seconds(90)) && unit.timeoutStop == .after(.seconds(90)))
         #expect(unit.killSignal == .terminate && unit.finalKillSignal == .kill && unit.killMode == .controlGroup)
         #expect(unit.sendSIGKILL && unit.execution.umask == 0o022 && unit.notifyAccess == .none)
-        #expect(
-            unit.execution.standardInput == .null && unit.standardOutput == .journal && unit.standardError == .inherit)
+        #expect(unit.execution.standardInput == .null && unit.standardOutput == .log && unit.standardError == .inherit)
         #expect(unit.unit.startLimitInterval == .after(.seconds(10)) && unit.unit.startLimitBurst == 5)
         #expect(unit.swap == nil && unit.drainSignal == .terminate)
         let socket = try #require(try load("x.socket", "[Socket]\nListenStream=80").socket)
@@ -142,7 +141,7 @@ struct UnitTests {
         #expect(unit.standardError == .descriptor("err"))
         #expect(unit.successExitStatus == ExitStatusSet(statuses: [75], signals: [.kill]))
         #expect(unit.restartPreventExitStatus.statuses == [1] && unit.restartForceExitStatus.statuses == [2, 3])
-        #expect(unit.syslogIdentifier == "app-x" && unit.upstreams.map(\.name.description) == ["db.socket"])
+        #expect(unit.logging.syslogIdentifier == "app-x" && unit.upstreams.map(\.name.description) == ["db.socket"])
         #expect(unit.install.wantedBy.map(\.name.description) == ["multi-user.target"])
     }
 

@@ -182,6 +182,14 @@ int holdfast_is_dev_null(uint32_t mode, uint64_t rdev);
 int holdfast_pipe(int ends[2]);
 int holdfast_accept(int fd);
 
+/* (nocall) tee and splice are hidden behind _GNU_SOURCE. Copies what is in a FIFO, at most `size` bytes, to `buffer` and leaves
+ * it there; `scratch` is an empty pipe of ours, and is so afterwards. 0: the FIFO is empty. Never blocks. */
+int holdfast_peek_pipe(int fifo, const int scratch[2], void *buffer, size_t size);
+/* (nocall) The same. Takes `count` bytes, which are there, out of a FIFO; `null` is /dev/null, open for writing. */
+int holdfast_skip_pipe(int fifo, int null, size_t count);
+/* (nocall) ioctl has `...`. How many bytes are in a FIFO (FIONREAD). */
+int holdfast_pipe_length(int fifo);
+
 /* (macro) struct ucred is hidden behind _GNU_SOURCE. Who is at the other end of a connected Unix socket (SO_PEERCRED). */
 int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 

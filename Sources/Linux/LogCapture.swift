@@ -1,0 +1,88 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// What the logs of all units share: the loop, one scratch pipe, the journal and the compressor.
+public final class LogCapture {
+    let loop: EventLoop
+    let peeker: PipePeeker
+    let journal: JournalSocket
+    public let compressor: LogCompressor
+    /// Counts lines, over all units.
+    var order: UInt64 = 0
+    private let directory: String
+    private let group: UInt32?
+    private var logs: [String: UnitLog] = [:]
+
+    /// - Parameters:
+    ///   - directory: where the files are.
+    ///   - group: who may read them beside their owner.
+    public init(
+        loop: EventLoop, children: Children, directory: String, group: UInt32? = nil,
+        journal: String = JournalSocket.path
+    ) throws(SystemError) {
+        self.loop = loop
+        self.directory = directory
+        self.group = group
+        self.journal = JournalSocket(loop: loop, path: journal)
+        peeker = try PipePeeker()
+        compressor = LogCompressor(children: children)
+    }
+
+    /// The log of a unit, one for all its generations, so that one of them rotates it. `policy` holds from now on.
+    public func log(of unit: String, policy: LogPolicy, told: @escaping (UnitLog.Trouble) -> Void) -> UnitLog {
+        if let log = logs[unit] {
+            if log.policy != policy { log.policy = policy }
+            return log
+        }
+        let log = UnitLog(unit: unit, file: file(of: unit), journal: journal, policy: policy)
+        log.told = told
+        logs[unit] = log
+        return log
+    }
+
+    /// The log of a unit that has been asked for before.
+    public func existing(_ unit: String) -> UnitLog? { logs[unit] }
+
+    /// Nothing of the unit runs any more.
+    public func forget(_ unit: String) { logs[unit] = nil }
+
+    /// Opens all files anew with their next lines.
+    public func reopen() { for log in logs.values { log.file.reopen() } }
+
+    /// Empties the file of a unit, and removes its older ones.
+    public func clear(_ unit: String) throws(SystemError) { try (logs[unit]?.file ?? file(of: unit)).clear() }
+
+    private func file(of unit: String) -> LogFile {
+        let file = LogFile(path: "\(directory)/\(LogArchive.fileName(unit))", group: group)
+        file.compress = { [unowned self, unowned file] path in
+            compressor.add(path) { [weak file] in file?.compressed(path) }
+        }
+        return file
+    }
+}
+
+/// Looks into FIFOs without taking anything out, through a pipe of its own (tee(2)).
+final class PipePeeker {
+    /// What a pipe holds unless somebody asked for more.
+    static let size = 64 << 10
+    private let pipe: Pipe
+    private let null: OwnedDescriptor
+
+    init() throws(SystemError) {
+        pipe = try Pipe(nonBlockingReader: true)
+        null = try OwnedDescriptor.open("/dev/null", O_WRONLY)
+    }
+
+    /// What is in the FIFO now, as far as `buffer` takes it; the bytes stay there.
+    func peek(_ fifo: borrowing OwnedDescriptor, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let ends = [pipe.reading.raw, pipe.writing.raw]
+        // Nothing can go wrong that a later look would not show again.
+        return max(0, Int(holdfast_peek_pipe(fifo.raw, ends, buffer.baseAddress, buffer.count)))
+    }
+
+    /// Takes bytes out that were seen.
+    func skip(_ fifo: borrowing OwnedDescriptor, _ count: Int) {
+        if count > 0 { _ = holdfast_skip_pipe(fifo.raw, null.raw, count) }
+    }
+}

@@ -1,0 +1,34 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Targets of `StandardInput=`, `StandardOutput=` and `StandardError=` that are plain opens (systemd.exec(5)).
+public enum OutputTarget: Equatable, Sendable {
+    case null
+    /// Ours.
+    case inherit
+    /// Overwritten from the start, not shortened.
+    case file(String)
+    case append(String)
+    case truncate(String)
+
+    /// The descriptor for `SpawnPlan`; `stream` (0, 1, 2) is which of ours `inherit` means.
+    public func open(stream: Int32) throws(SystemError) -> OwnedDescriptor {
+        let writing = stream == 0 ? O_RDONLY : O_WRONLY | O_CREAT
+        switch self {
+        case .null: return try OwnedDescriptor.null()
+        case .inherit: return OwnedDescriptor(owning: try check(holdfast_duplicate(stream, 3), "duplicate descriptor"))
+        case .file(let path): return try Self.open(path, writing)
+        case .append(let path): return try Self.open(path, writing | O_APPEND)
+        case .truncate(let path): return try Self.open(path, writing | O_TRUNC)
+        }
+    }
+
+    /// O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK: a FIFO without a reader would stop us until
+    /// it has one (it is ENXIO now); taken back, because the service would inherit it.
+    private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
+        let opened = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
+        try opened.setNonBlocking(false)
+        return opened
+    }
+}

@@ -1,0 +1,78 @@
+import Glibc
+import Linux
+import UnitFiles
+
+/// Captured output: from the settings of units to logs, and what is told about them.
+extension Supervisor {
+    /// Who may read captured output beside root; nil without such a group.
+    var readers: UInt32? { configuration.isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read") }
+
+    func makeLogs() throws(SystemError) -> LogCapture {
+        let logs = try LogCapture(
+            loop: loop, children: children, directory: configuration.logDirectory, group: readers)
+        logs.compressor.failed = { [unowned self] text in logger.warning("\(text)") }
+        logs.compressor.addLeftovers(in: configuration.logDirectory)
+        return logs
+    }
+
+    /// The captured stream, standard output (1) or error (2), opened if it is not; a FIFO that an earlier supervisor process
+    /// made is taken.
+    func logPipe(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> LogPipe {
+        if let pipe = stream == 2 ? instance.errorOutput : instance.output { return pipe }
+        guard let logs else { throw SystemError("capture output of", instance.name, .badFileDescriptor) }
+        let targets = Self.outputTargets(of: instance.definition.unit)
+        let origin = LogOrigin(
+            unit: instance.name, generation: instance.generation.number, stream: stream == 2 ? .err : .out,
+            toJournal: (stream == 2 ? targets.error : targets.output) == .journal)
+        // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
+        let label = "\(instance.id.number)-\("\(instance.name)#\(instance.generation.number)".prefix(200))"
+        let path = "\(configuration.runtimeDirectory)/output/\(label).\(origin.stream.rawValue)"
+        let pipe = try LogPipe(path: path, origin: origin, log: log(of: instance, logs), capture: logs)
+        if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
+        return pipe
+    }
+
+    private func log(of instance: RunningInstance, _ logs: LogCapture) -> UnitLog {
+        let name = instance.logName
+        return logs.log(of: name, policy: LogPolicy(instance.definition.unit), told: troubleTeller(name))
+    }
+
+    func troubleTeller(_ unit: String) -> (UnitLog.Trouble) -> Void {
+        { [unowned self] trouble in logger.warning("\(unit): \(Self.wording(trouble))") }
+    }
+
+    private static func wording(_ trouble: UnitLog.Trouble) -> String {
+        switch trouble {
+        case .lost(let error): "its output is lost: \(error)"
+        case .keptAgain(let lost): "its output is kept again; \(lost) lines were lost"
+        case .noJournal(let error): "its output goes to its log file, because the journal is not there: \(error)"
+        }
+    }
+
+    /// After logrotate(8) has moved the files (SIGUSR2, as supervisord has it); without it they notice with the next line.
+    func reopenLogs() {
+        logs?.reopen()
+        logger.info("log files are opened anew")
+    }
+}
+
+extension LogPolicy {
+    init(_ unit: ServiceUnit) {
+        self.init()
+        let settings = unit.logging
+        limits = LogFile.Limits(
+            size: settings.maxBytes.map { Int(clamping: $0) }, keep: settings.keep,
+            age: settings.maxAge.map { Int($0.components.seconds) })
+        if let rate = settings.rateLimit {
+            let parts = rate.interval.components
+            rateInterval = Int64(clamping: parts.seconds) * 1_000_000_000 + parts.attoseconds / 1_000_000_000
+            rateBurst = rate.burst
+        }
+        level = settings.syslogLevel
+        facility = settings.syslogFacility
+        hasLevelPrefix = settings.syslogLevelPrefix
+        maximumLevel = settings.levelMax
+        let program = unit.execStart.first?.path ?? ""
+        identifier = settings.syslogIdentifier ?? FileTree.name(of: program)
+    }
+}
