@@ -123,7 +123,11 @@ extension Interface {
           # Established connections on its sockets.
           connections: ?int,
           # Memory of its processes in bytes.
-          memory: ?int
+          memory: ?int,
+          # Lines of its output that could not be written; absent if there are none.
+          linesLost: ?int,
+          # Lines of its output over LogRateLimitBurst=; absent if there are none.
+          linesSuppressed: ?int
         )
 
         # One generation of a unit.
@@ -414,6 +418,9 @@ extension Interface {
 
         # The files that describe a unit: the unit file, then its drop-ins in the order they apply.
         method Cat(name: string) -> (files: []UnitText)
+
+        # Empty the log of a unit, its rotated files included. What is printed from then on is kept.
+        method ClearLogs(name: string) -> ()
 
         # Read the unit directories again. What runs keeps the definition it was started with until its next start or swap.
         method Update() -> (changed: []string, added: []string, removed: []string, diagnostics: []UnitDiagnostic)

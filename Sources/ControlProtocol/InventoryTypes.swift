@@ -1,5 +1,10 @@
 // What the methods that only look, or act at once, answer.
 
+/// The log is empty.
+public struct ClearLogsReply: Codable, Equatable, Sendable {
+    public init() {}
+}
+
 /// What was done to a unit.
 public enum HistoryKind: String, Codable, Sendable, CaseIterable {
     case start, swap, rollback, stop, restart

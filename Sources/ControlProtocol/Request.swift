@@ -42,6 +42,8 @@ public enum Request: Equatable, Sendable {
     case update
     /// Answer with ``ReexecReply``, when the installed program has taken over.
     case reexec
+    /// Empties a unit's log. Answer with ``ClearLogsReply``.
+    case clearLogs(name: String)
     /// Answer with ``ShutdownReply``s.
     case shutdown
 
@@ -103,6 +105,7 @@ public enum Request: Equatable, Sendable {
             return .history(name: parameters.name, limit: parameters.limit)
         case .generations: return .generations(name: try call.read(Parameters.OptionalName.self).name)
         case .cat: return .cat(name: try name())
+        case .clearLogs: return .clearLogs(name: try name())
         case .sockets: return try call.withoutParameters(.sockets)
         case .update: return try call.withoutParameters(.update)
         case .reexec: return try call.withoutParameters(.reexec)
@@ -134,6 +137,7 @@ public enum Request: Equatable, Sendable {
         case .cat: ManagerMethod.cat.rawValue
         case .update: ManagerMethod.update.rawValue
         case .reexec: ManagerMethod.reexec.rawValue
+        case .clearLogs: ManagerMethod.clearLogs.rawValue
         case .shutdown: ManagerMethod.shutdown.rawValue
         }
     }
@@ -142,8 +146,8 @@ public enum Request: Equatable, Sendable {
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .update, .reexec,
-            .shutdown:
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .clearLogs, .update,
+            .reexec, .shutdown:
             true
         }
     }
@@ -153,7 +157,7 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
-            .update, .reexec:
+            .clearLogs, .update, .reexec:
             false
         }
     }
@@ -173,7 +177,7 @@ public enum Request: Equatable, Sendable {
             .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
         case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
         case .stop(let name), .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
-            .cat(let name):
+            .cat(let name), .clearLogs(let name):
             .of(Parameters.Name(name: name))
         case .drain(let name, let now): .of(Parameters.NameNow(name: name, now: now ? true : nil))
         case .signal(let name, let signal, let who):
@@ -210,6 +214,7 @@ enum ManagerMethod: String, CaseIterable {
     case cat = "io.holdfast.Manager.Cat"
     case update = "io.holdfast.Manager.Update"
     case reexec = "io.holdfast.Manager.Reexec"
+    case clearLogs = "io.holdfast.Manager.ClearLogs"
     case shutdown = "io.holdfast.Manager.Shutdown"
 }
 

@@ -84,10 +84,14 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
     public var connections: Int?
     /// Memory of its processes in bytes; nil if not measured.
     public var memory: Int?
+    /// Lines of its output that could not be written, and those over `LogRateLimitBurst=`; nil for none.
+    public var linesLost: Int?
+    public var linesSuppressed: Int?
 
     public init(
         unit: String, state: ServiceState, mainPid: Int? = nil, statusText: String? = nil, age: Double? = nil,
-        restarts: Int = 0, result: String? = nil, ready: Bool = false, connections: Int? = nil, memory: Int? = nil
+        restarts: Int = 0, result: String? = nil, ready: Bool = false, connections: Int? = nil, memory: Int? = nil,
+        linesLost: Int? = nil, linesSuppressed: Int? = nil
     ) {
         self.unit = unit
         self.state = state
@@ -99,6 +103,8 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
         self.ready = ready
         self.connections = connections
         self.memory = memory
+        self.linesLost = linesLost
+        self.linesSuppressed = linesSuppressed
     }
 }
 

@@ -50,6 +50,11 @@ public final class LogCapture {
     /// Opens all files anew with their next lines.
     public func reopen() { for log in logs.values { log.file.reopen() } }
 
+    /// Whether the unit has a log.
+    public func hasFiles(_ unit: String) -> Bool {
+        logs[unit] != nil || access("\(directory)/\(LogArchive.fileName(unit))", F_OK) == 0
+    }
+
     /// Empties the file of a unit, and removes its older ones.
     public func clear(_ unit: String) throws(SystemError) { try (logs[unit]?.file ?? file(of: unit)).clear() }
 

@@ -66,6 +66,13 @@ public final class LogFile {
         size += count
     }
 
+    /// Appends a line with the time of now in front.
+    public func append(text: String) throws(SystemError) {
+        var stamp = TimestampText()
+        stamp.refresh()
+        try append(stamp.bytes + Array(" \(text)\n".utf8), at: Int64(stamp.second))
+    }
+
     /// Opens the file anew with the next batch.
     public func reopen() { file = nil }
 

@@ -95,6 +95,9 @@ enum SocketType {
         reading = reader
         writing = writer
     }
+
+    /// Closes the end for writing: when who has a duplicate of it ends, the other end is at its end.
+    public consuming func keepReading() -> OwnedDescriptor { reading }
 }
 
 extension OwnedDescriptor {

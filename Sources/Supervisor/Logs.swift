@@ -1,11 +1,17 @@
+import ControlProtocol
 import Glibc
 import Linux
 import UnitFiles
+import UnitStore
 
 /// Captured output: from the settings of units to logs, and what is told about them.
 extension Supervisor {
     /// Who may read captured output beside root; nil without such a group.
-    var readers: UInt32? { configuration.isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read") }
+    public static func readers(of configuration: Configuration) -> UInt32? {
+        configuration.isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read")
+    }
+
+    var readers: UInt32? { Self.readers(of: configuration) }
 
     func makeLogs() throws(SystemError) -> LogCapture {
         let logs = try LogCapture(
@@ -47,6 +53,19 @@ extension Supervisor {
         case .keptAgain(let lost): "its output is kept again; \(lost) lines were lost"
         case .noJournal(let error): "its output goes to its log file, because the journal is not there: \(error)"
         }
+    }
+
+    func clearLogs(_ name: String) throws(ControlError) -> ClearLogsReply {
+        let candidates = [name, name + ".service"].compactMap { try? UnitName($0) }.map(\.description)
+        guard let unit = candidates.first(where: { logs?.hasFiles($0) == true }) else {
+            throw .noSuchUnit(name: name, suggestion: nil)
+        }
+        do throws(SystemError) {
+            try logs?.clear(unit)
+        } catch {
+            throw .failed(message: "cannot clear the log of \(unit): \(error)")
+        }
+        return ClearLogsReply()
     }
 
     /// After logrotate(8) has moved the files (SIGUSR2, as supervisord has it); without it they notice with the next line.

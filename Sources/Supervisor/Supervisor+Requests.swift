@@ -64,6 +64,7 @@ extension Supervisor {
         case .generations(let name): return Reply(try generations(name))
         case .sockets: return Reply(socketStatus())
         case .cat(let name): return Reply(try cat(name, for: peer))
+        case .clearLogs(let name): return Reply(try clearLogs(name))
         case .update: return Reply(update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)

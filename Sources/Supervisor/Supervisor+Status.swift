@@ -125,12 +125,15 @@ extension Supervisor {
         let running = instances[service.instance]
         let pid = running?.mainProcess.flatMap { processes[$0]?.pid }
         let isLeaving = service.phase == .draining || service.phase == .stopping
+        let log = logs?.existing(service.spec.unit)
+        func some(_ count: Int?) -> Int? { count == 0 ? nil : count }
         return ServiceStatus(
             unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
             statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
             result: service.failure.map(Wording.sentence), ready: service.isReady,
             connections: detailed || isLeaving ? connections(of: service) : nil,
-            memory: detailed ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil)
+            memory: detailed ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
+            linesSuppressed: some(log?.suppressed))
     }
 
     // MARK: - Sockets

@@ -34,6 +34,13 @@ enum Interrupts {
     /// Proof for `nonisolated(unsafe)`: as above.
     private(set) nonisolated(unsafe) static var readEnd: CInt?
 
+    /// The ^C that was seen is dealt with; a later one is another.
+    static func take() {
+        guard let readEnd else { return }
+        var byte: UInt8 = 0
+        _ = read(readEnd, &byte, 1)
+    }
+
     /// From now on ^C is an event of ``Connection/next(tick:)`` instead of the end of the process.
     static func catchThem() {
         guard readEnd == nil else { return }

@@ -30,8 +30,8 @@ struct Holdfastctl: ParsableCommand {
             StatusCommand.self, StartCommand.self, StopCommand.self, RestartCommand.self, ReloadCommand.self,
             SignalCommand.self, SwapCommand.self, PromoteCommand.self, AbortCommand.self, RollbackCommand.self,
             DrainCommand.self, HistoryCommand.self, GenerationsCommand.self, SocketsCommand.self, VerifyCommand.self,
-            CatCommand.self, ImportCommand.self, UpdateCommand.self, ReexecCommand.self, ShutdownCommand.self,
-            VersionCommand.self,
+            CatCommand.self, LogsCommand.self, TailCommand.self, MaintailCommand.self, ClearCommand.self,
+            ImportCommand.self, UpdateCommand.self, ReexecCommand.self, ShutdownCommand.self, VersionCommand.self,
         ])
 
     @OptionGroup var global: GlobalOptions
@@ -39,7 +39,7 @@ struct Holdfastctl: ParsableCommand {
     /// Runs one command.
     /// - Parameter arguments: the command line without the program's name.
     static func start(_ arguments: [String]) -> ExitStatus {
-        let ordered = globalOptionsLast(arguments)
+        let ordered = numericOption(globalOptionsLast(arguments))
         if let command = ordered.first, !command.hasPrefix("-"), command != "help", !commandNames.contains(command) {
             let nearest = nearestName(to: command, in: commandNames)
             complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
@@ -64,6 +64,16 @@ struct Holdfastctl: ParsableCommand {
     }
 
     static let commandNames = configuration.subcommands.compactMap { $0.configuration.commandName }
+
+    /// `tail -100` becomes `tail --bytes 100`, which is what the parser knows.
+    static func numericOption(_ arguments: [String]) -> [String] {
+        guard let command = arguments.first, command == "tail" || command == "maintail" else { return arguments }
+        return arguments.flatMap { argument in
+            let number = argument.dropFirst()
+            return argument.hasPrefix("-") && !number.isEmpty && number.allSatisfy(\.isNumber)
+                ? ["--bytes", String(number)] : [argument]
+        }
+    }
 
     /// `--socket X status` becomes `status --socket X`, where the parser wants the options of a command.
     static func globalOptionsLast(_ arguments: [String]) -> [String] {

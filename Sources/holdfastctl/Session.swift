@@ -6,6 +6,8 @@ enum CommandFailure: Error {
     case connection(ConnectionError)
     /// The daemon answered with an error.
     case refused(ControlError)
+    /// Something here went wrong; a sentence.
+    case failed(String)
     /// The daemon answered, but not what the method promises.
     case unexpected(String)
 }
@@ -16,6 +18,9 @@ struct Session {
     let json: Bool
     let output: Screen
     let errors: Screen
+
+    /// The same, which prints nothing of what it is answered.
+    var quiet: Session { Session(path: path, json: false, output: output, errors: errors) }
 
     /// Calls a method that answers once. With `--json` the answer is printed as it came.
     func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
@@ -104,6 +109,9 @@ struct Session {
         case .connection(let error):
             complain(error.message)
             return .unreachable
+        case .failed(let what):
+            complain(Text.harmless(what))
+            return .failure
         case .unexpected(let what):
             complain("the daemon answered unexpectedly: \(what)")
             return .failure

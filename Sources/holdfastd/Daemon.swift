@@ -63,7 +63,9 @@ struct Daemon: ParsableCommand {
         let inherited = environment.removeValue(forKey: StateFile.variable).flatMap(Int32.init)
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.
         let limit = FileLimit.raise()
-        var logger = Logger(label: "holdfastd") { _ in StandardErrorLog() }
+        let file = MainLogFile(
+            configuration.logDirectory + "/holdfastd.log", group: Supervisor.readers(of: configuration))
+        var logger = Logger(label: "holdfastd") { _ in MainLog(file: file) }
         logger.logLevel = verbose ? .debug : .info
         let code: Int32
         do {
@@ -129,57 +131,5 @@ enum FileLimit {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(UInt32(7)), &limit)
         return before
-    }
-}
-
-/// One line a message on standard error; with the priority prefix of sd-daemon(3) if the journal reads it.
-struct StandardErrorLog: LogHandler {
-    var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level = .info
-    private let isJournal = getenv("JOURNAL_STREAM") != nil
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        let prefix = isJournal ? "<\(priority(event.level))>" : level(event.level)
-        var text = prefix
-        // One line, whatever is in it: neither a second one with a priority of its own nor a terminal's commands.
-        for scalar in "\(event.message)".unicodeScalars.prefix(Self.maximumLine) {
-            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-            text.unicodeScalars.append(isControl ? " " : scalar)
-        }
-        text += "\n"
-        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line. Asked
-        // first and not made non-blocking, which would reach everybody who shares it: a shell, our parent.
-        var ready = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
-        guard poll(&ready, 1, 0) > 0 else { return }
-        text.withUTF8 { _ = write(2, $0.baseAddress, min($0.count, Int(PIPE_BUF))) }
-    }
-
-    /// With four bytes a scalar what a pipe takes without waiting, once poll(2) says so.
-    private static let maximumLine = Int(PIPE_BUF) / 4 - 8
-
-    private func priority(_ level: Logger.Level) -> Int {
-        switch level {
-        case .trace, .debug: 7
-        case .info: 6
-        case .notice: 5
-        case .warning: 4
-        case .error: 3
-        case .critical: 2
-        }
-    }
-
-    private func level(_ level: Logger.Level) -> String {
-        switch level {
-        case .trace, .debug: "debug: "
-        case .info, .notice: ""
-        case .warning: "warning: "
-        case .error: "error: "
-        case .critical: "fatal: "
-        }
     }
 }

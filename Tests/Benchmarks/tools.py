@@ -1,4 +1,5 @@
 """Unit files in great number, captured output, notify messages."""
+import datetime
 import os
 import shutil
 import subprocess
@@ -73,27 +74,33 @@ def read_all(directory):
 
 
 def logs(setup):
-    """Throughput of captured output per core ÷ s6-log: what a service prints, through to the rotated file."""
+    """Throughput of captured output per core ÷ s6-log and svlogd; how long a line of a quiet service waits beside a flood."""
     size = setup.choose(20, 200, 1000) * 1_000_000
     rounds = setup.choose(1, 3)
-    ours, wall, theirs = [], [], []
+    peers = {"s6-log": print_through_s6, "svlogd": print_through_svlogd}
+    ours, wall, theirs = [], [], {name: [] for name in peers if shutil.which(name)}
     for _ in range(rounds):
         cpu, seconds = print_through_daemon(setup, size)
         ours.append(size / 1e6 / cpu)
         wall.append(size / 1e6 / seconds)
-        if shutil.which("s6-log"):
-            theirs.append(size / 1e6 / print_through_s6(setup, size))
+        for name, figures in theirs.items():
+            figures.append(size / 1e6 / peers[name](setup, size))
     say(f"holdfastd {quartiles(ours, ' MB per CPU second', 0)}, {quartiles(wall, ' MB/s', 0)}")
-    if not theirs:
-        return [Row("captured output per core", quartiles(ours, " MB/s", 0), "", None, "s6-log is not installed")]
-    ratio = median(ours) / median(theirs)
-    return [Row("captured output per core ÷ s6-log", f"{ratio:.2f}", "≥ 1", ratio >= 1,
-                f"{median(ours):.0f} against {median(theirs):.0f} MB per CPU second; {median(wall):.0f} MB/s in all")]
+    rows = []
+    for name in peers:
+        if name not in theirs:
+            rows.append(Row(f"captured output per core ÷ {name}", "", "", None, f"{name} is not installed"))
+            continue
+        ratio = median(ours) / median(theirs[name])
+        rows.append(Row(f"captured output per core ÷ {name}", f"{ratio:.2f}", "≥ 1", ratio >= 1,
+                        f"{median(ours):.0f} against {median(theirs[name]):.0f} MB per CPU second; "
+                        f"{median(wall):.0f} MB/s in all"))
+    return rows + [quiet_beside_flood(setup)]
 
 
 def print_through_daemon(setup, size):
     daemon = Daemon(setup)
-    daemon.unit("print.service", f"[Service]\nType=simple\nExecStart={setup.helper} print {size}\nStandardOutput=journal\n")
+    daemon.unit("print.service", f"[Service]\nType=simple\nExecStart={setup.helper} print {size}\nX-LogKeep=1000\n")
     with daemon:
         time.sleep(0.3)
         before, begin = cpu_seconds(daemon.pid), time.monotonic()
@@ -109,22 +116,18 @@ def print_through_daemon(setup, size):
             time.sleep(0.2)
         seconds = time.monotonic() - begin
         cpu = cpu_seconds(daemon.pid) - before
-        written = 0
-        for parent, _, files in os.walk(daemon.log):
-            for name in files:
-                with open(f"{parent}/{name}", "rb") as file:
-                    written += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-        # Rotation keeps 10 × 50 MB, enough for 200 MB and its time stamps.
-        if size <= 200_000_000 and written != lines:
-            raise RuntimeError(f"{lines} lines were printed, {written} are in the log")
+        reader = subprocess.run(f"{setup.program('holdfastctl')} logs --log-dir {daemon.log} -n all -o cat print | wc -l",
+                                shell=True, capture_output=True, text=True, check=True)
+        if int(reader.stdout) != lines:
+            raise RuntimeError(f"{lines} lines were printed, {reader.stdout} are in the log")
     return cpu, seconds
 
 
-def print_through_s6(setup, size):
-    """CPU seconds of s6-log with ISO 8601 time stamps and the same rotation."""
-    directory = setup.directory("s6-log")
+def print_through_peer(setup, size, name, command):
+    """CPU seconds of a logger with time stamps and the same rotation, without compression."""
+    directory = setup.directory(name)
     reading, writing = os.pipe()
-    logger = subprocess.Popen(["s6-log", "T", "s50000000", "n10", directory], stdin=reading)
+    logger = subprocess.Popen([*command, directory], stdin=reading, stderr=subprocess.DEVNULL)
     os.close(reading)
     source = subprocess.Popen([setup.helper, "print", str(size)], stdout=writing)
     os.close(writing)
@@ -133,6 +136,66 @@ def print_through_s6(setup, size):
     logger.returncode = status
     shutil.rmtree(directory)
     return usage.ru_utime + usage.ru_stime
+
+
+def print_through_s6(setup, size):
+    return print_through_peer(setup, size, "s6-log", ["s6-log", "T", "s50000000", "n10"])
+
+
+def print_through_svlogd(setup, size):
+    # Its files are of 1 MB unless a file says otherwise; ours is not there to be written into a directory of its own making.
+    return print_through_peer(setup, size, "svlogd", ["svlogd", "-ttt"])
+
+
+def quiet_beside_flood(setup):
+    """From write(2) in a service that prints once in 5 ms until holdfastd has taken the line, alone and beside `yes`."""
+    daemon = Daemon(setup)
+    script = f"{setup.directory('quiet')}/quiet.py"
+    write(script, "import time\nwhile True:\n    print(time.time(), flush=True)\n    time.sleep(0.005)\n")
+    daemon.unit("quiet.service", f"[Service]\nType=simple\nExecStart=/usr/bin/python3 {script}\n")
+    daemon.unit("flood.service", "[Service]\nType=simple\nExecStart=/usr/bin/yes a line of an ordinary length, as programs print\n"
+                "X-LogKeep=1\n")
+    seconds = setup.choose(2, 10)
+    with daemon:
+        daemon.control.operate("Start", "quiet.service", "started")
+        time.sleep(seconds)
+        daemon.control.operate("Start", "flood.service", "started")
+        middle = time.time()
+        time.sleep(seconds)
+        daemon.control.operate("Stop", "flood.service", "stopped")
+        end = time.time()
+        waits = [], []
+        with open(f"{daemon.log}/quiet.service.log") as file:
+            for line in file:
+                taken, _, _, written = line.split()
+                if float(written) < end:
+                    waits[float(written) >= middle].append(stamp(taken) - float(written))
+    alone, beside = (sorted(part) for part in waits)
+    far = [part[int(len(part) * 0.99)] * 1000 for part in (alone, beside)]
+    return Row("a quiet service's lines wait beside a flood: 99th percentile ÷ without", f"{far[1] / far[0]:.1f}", "", None,
+               f"{far[1]:.1f} against {far[0]:.1f} ms; median {median(beside) * 1000:.2f} against {median(alone) * 1000:.2f} ms; "
+               f"{len(beside)} lines, none lost")
+
+
+def stamp(text):
+    """Seconds since 1970 of an RFC 3339 time in UTC."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def startup(setup):
+    """Start-up of the command line, `holdfastctl --version` ÷ `systemctl --version` and `supervisorctl version`."""
+    rounds = setup.choose(5, 50)
+    ours = [run_time([setup.program("holdfastctl"), "--version"])[0] for _ in range(rounds)]
+    rows = []
+    for argv in (["systemctl", "--version"], ["supervisorctl", "--help"]):
+        name = " ".join(argv)
+        if not shutil.which(argv[0]):
+            rows.append(Row(f"holdfastctl --version ÷ {name}", "", "", None, f"{argv[0]} is not installed"))
+            continue
+        theirs = [run_time(argv)[0] for _ in range(rounds)]
+        rows.append(Row(f"holdfastctl --version ÷ {name}", f"{median(ours) / median(theirs):.2f}", "", None,
+                        f"{median(ours) * 1000:.1f} against {median(theirs) * 1000:.1f} ms"))
+    return rows
 
 
 def notify(setup):

@@ -5,9 +5,10 @@ import ControlProtocol
 enum Samples {
     static let service = ServiceStatus(
         unit: "app@v3.service", state: .startPre, mainPid: 4711, statusText: "warming up", age: 1.5, restarts: 2,
-        result: "exit status 1 (FAILURE)", ready: true, connections: 12, memory: 1024)
+        result: "exit status 1 (FAILURE)", ready: true, connections: 12, memory: 1024, linesLost: 3,
+        linesSuppressed: 4)
     static let serviceJSON =
-        #"{"age":1.5,"connections":12,"mainPid":4711,"memory":1024,"ready":true,"restarts":2,"#
+        #"{"age":1.5,"connections":12,"linesLost":3,"linesSuppressed":4,"mainPid":4711,"memory":1024,"ready":true,"restarts":2,"#
         + #""result":"exit status 1 (FAILURE)","state":"start_pre","statusText":"warming up","unit":"app@v3.service"}"#
 
     static let generation = GenerationStatus(
@@ -121,6 +122,7 @@ enum Samples {
         (.generations(name: nil), "{}"),
         (.sockets, "{}"),
         (.cat(name: "a"), #"{"name":"a"}"#),
+        (.clearLogs(name: "a"), #"{"name":"a"}"#),
         (.update, "{}"),
         (.reexec, "{}"),
         (.shutdown, "{}"),

@@ -148,6 +148,8 @@ enum StatusText {
         if service.restarts > 0 { parts.append(Text.counted(service.restarts, "restart")) }
         if let connections = service.connections { parts.append(Text.counted(connections, "connection")) }
         if let memory = service.memory { parts.append(Text.bytes(memory)) }
+        if let lost = service.linesLost, lost > 0 { parts.append("\(lost) lines of its output were lost") }
+        if let count = service.linesSuppressed, count > 0 { parts.append("\(count) lines of its output suppressed") }
         if let status = service.statusText, !status.isEmpty { parts.append("\"\(status)\"") }
         return joined(parts)
     }

@@ -1,0 +1,191 @@
+import Glibc
+import Linux
+
+/// One unit's log, read on and on, over rotations.
+final class LogCursor {
+    let source: LogSource
+    private let filter: LogFilter
+    private var input: LogInput?
+    private let older: [LogArchive.Segment]
+    /// Of the newest rotated file that has been read or was there before.
+    private var lastRotation: Int64
+
+    /// - Parameter fromStart: the unit is new, so that its first lines are news, too.
+    init(_ source: LogSource, _ filter: LogFilter, fromStart: Bool = false) throws(SystemError) {
+        self.source = source
+        self.filter = filter
+        if fromStart {
+            (input, older, lastRotation) = (nil, [], .min)
+        } else {
+            (input, older) = try source.opened()
+            lastRotation = older.last?.time ?? .min
+        }
+    }
+
+    /// What is there now and will not be told by `advance`: the last `count` lines.
+    func last(_ count: Int) throws(SystemError) -> [LogLine] {
+        try source.last(count, filter, in: (input, older))
+    }
+
+    /// The same: all lines.
+    func all() -> LogStream { LogStream(source, filter, in: (input, older)) }
+
+    /// What is new.
+    func advance() throws(SystemError) -> [LogLine] {
+        var found: [LogLine] = []
+        while true {
+            try readInput(&found)
+            guard try !isCurrent() else { return found }
+            // Once more: what was written between the look and the rotation.
+            try readInput(&found)
+            try readRotated(&found)
+            input = try LogSource.open(source.path)
+            if input == nil { return found }
+        }
+    }
+
+    private func readInput(_ found: inout [LogLine]) throws(SystemError) {
+        while let lines = try input?.next(filter) { found += lines }
+    }
+
+    private func isCurrent() throws(SystemError) -> Bool {
+        var status = stat()
+        guard stat(source.path, &status) == 0 else { return input == nil && errno == ENOENT }
+        guard let identity = input?.identity else { return false }
+        return identity == (status.st_dev, status.st_ino)
+    }
+
+    /// Files that came and went as the current one since the last look: the first is the one that we have read.
+    private func readRotated(_ found: inout [LogLine]) throws(SystemError) {
+        var newer = try source.segments().filter { $0.time > lastRotation }
+        lastRotation = newer.last?.time ?? lastRotation
+        if input != nil, !newer.isEmpty { newer.removeFirst() }
+        for segment in newer {
+            let input = try source.open(segment)
+            while let lines = try input?.next(filter) { found += lines }
+        }
+    }
+}
+
+/// All lines of one unit, from the oldest file to the one that is written to.
+final class LogStream {
+    private let source: LogSource
+    private let filter: LogFilter
+    private var segments: ArraySlice<LogArchive.Segment>
+    private var current: LogInput?
+    private var input: LogInput?
+    private var lines: ArraySlice<LogLine> = []
+
+    init(
+        _ source: LogSource, _ filter: LogFilter, in files: (current: LogInput?, segments: [LogArchive.Segment])
+    ) {
+        self.source = source
+        self.filter = filter
+        // All lines of a rotated file are older than its rotation.
+        segments = files.segments.drop { segment in filter.since.map { segment.time * 1000 < $0 } ?? false }
+        current = files.current
+    }
+
+    /// The next line, which `pop` takes.
+    func peek() throws(SystemError) -> LogLine? {
+        while lines.isEmpty {
+            if input == nil {
+                if let segment = segments.popFirst() {
+                    input = try source.open(segment)
+                    continue
+                }
+                guard let last = current else { return nil }
+                (input, current) = (last, nil)
+            }
+            if let next = try input?.next(filter) { lines = next[...] } else { input = nil }
+        }
+        return lines.first
+    }
+
+    func pop() { lines.removeFirst() }
+
+    /// Calls `body` with the lines of all streams, merged by time; of one time in the order of the streams.
+    static func merge(_ streams: [LogStream], _ body: (LogLine) -> Void) throws(SystemError) {
+        while true {
+            var first: (stream: LogStream, line: LogLine)?
+            // Until here the first stream goes on to be it.
+            var limit: String?
+            for stream in streams {
+                guard let line = try stream.peek() else { continue }
+                if let earlier = first, earlier.line.time <= line.time {
+                    limit = limit.map { min($0, line.time) } ?? line.time
+                } else {
+                    limit = first?.line.time ?? limit
+                    first = (stream, line)
+                }
+            }
+            guard let (stream, _) = first else { return }
+            repeat {
+                guard let line = try stream.peek(),
+                    limit.map({ line.time < $0 }) ?? true || line.time == first?.line.time
+                else { break }
+                body(line)
+                stream.pop()
+            } while true
+        }
+    }
+}
+
+/// Waits for changes in the directory of logs (inotify(7)): no polling.
+final class LogWatcher {
+    enum Event {
+        /// Files were written to or renamed; their names.
+        case changed(Set<String>)
+        case interrupted
+        /// Nobody reads what we print.
+        case readerLeft
+    }
+
+    private let descriptor: OwnedDescriptor
+
+    init(_ directory: String) throws(SystemError) {
+        let number = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
+        guard number >= 0 else { throw SystemError("watch", directory, .init(rawValue: errno)) }
+        descriptor = OwnedDescriptor(owning: number)
+        let mask = UInt32(IN_MODIFY | IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR)
+        guard inotify_add_watch(descriptor.raw, directory, mask) >= 0 else {
+            throw SystemError("watch", directory, .init(rawValue: errno))
+        }
+    }
+
+    func next() -> Event {
+        while true {
+            var waiting = [
+                pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: Interrupts.readEnd ?? -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: STDOUT_FILENO, events: 0, revents: 0),
+            ]
+            let count = poll(&waiting, nfds_t(waiting.count), -1)
+            if count < 0 { continue }
+            if waiting[1].revents != 0 {
+                Interrupts.take()
+                return .interrupted
+            }
+            if waiting[2].revents & Int16(POLLERR | POLLHUP) != 0 { return .readerLeft }
+            let names = read()
+            if !names.isEmpty { return .changed(names) }
+        }
+    }
+
+    private func read() -> Set<String> {
+        var names: Set<String> = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        let count = Glibc.read(descriptor.raw, &buffer, buffer.count)
+        var offset = 0
+        let header = MemoryLayout<inotify_event>.size
+        while offset + header <= count {
+            let event = buffer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: inotify_event.self) }
+            let end = min(offset + header + Int(event.len), count)
+            names.insert(String(decoding: buffer[(offset + header)..<end].prefix { $0 != 0 }, as: UTF8.self))
+            // Some were lost: look at all.
+            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { names.insert("*") }
+            offset = end
+        }
+        return names
+    }
+}

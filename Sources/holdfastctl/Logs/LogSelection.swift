@@ -1,0 +1,91 @@
+import ControlProtocol
+import Glibc
+import Linux
+
+/// Whose logs are meant: what names on the command line stand for.
+struct LogSelection {
+    /// Names of units, or patterns of glob(7) for them.
+    private(set) var patterns: [String] = []
+    /// Units that are known although they may have no file.
+    private(set) var units: [String] = []
+
+    /// The daemon's own log counts only when it is named.
+    static let daemon = "holdfastd"
+
+    /// - Parameters:
+    ///   - names: as typed: units, with or without suffix, `GROUP`, `GROUP:*`, `RELEASE` of a group, patterns, `all`.
+    ///   - status: what the daemon says that there is; empty if it cannot be asked.
+    ///   - files: units that have a log file.
+    /// - Throws: the name that means nothing.
+    init(_ names: [String], status: [UnitStatus], files: [String]) throws(CommandFailure) {
+        if names.isEmpty || names.contains("all") {
+            patterns = ["*"]
+            units = files.filter { $0 != Self.daemon }
+            return
+        }
+        for name in names { try add(name, status, files) }
+    }
+
+    func contains(_ unit: String) -> Bool {
+        patterns.contains { $0 == unit || unit != Self.daemon && fnmatch($0, unit, 0) == 0 }
+    }
+
+    private mutating func add(_ name: String, _ status: [UnitStatus], _ files: [String]) throws(CommandFailure) {
+        let bare = name.hasSuffix(":*") ? String(name.dropLast(2)) : name
+        if !bare.allSatisfy({ !"*?[".contains($0) }) { return add(patterns: [bare, bare + ".service"], files) }
+        for candidate in [bare, bare + ".service"] where files.contains(candidate) {
+            return add(patterns: [candidate], files)
+        }
+        let services = status.filter { Self.isMeant($0, by: bare) }.flatMap { group in
+            group.generations.flatMap { generation in generation.services.map { ($0.unit, generation.release) } }
+        }
+        let release = bare.contains("@") ? bare.drop { $0 != "@" }.dropFirst().prefix { $0 != "." } : ""
+        var wanted: [String] = []
+        for (unit, itsRelease) in services where release.isEmpty || itsRelease ?? String(release) == release {
+            // Without a release: also what comes after a swap.
+            let instance = itsRelease.map { "@\($0)." } ?? "@."
+            let general = release.isEmpty ? unit.split(separator: instance, maxSplits: 1) : []
+            wanted.append(general.count == 2 ? "\(general[0])@*.\(general[1])" : unit)
+            units.append(unit)
+        }
+        if wanted.isEmpty {
+            // A template, of which instances have printed something.
+            let template = bare.hasSuffix("@") || bare.contains("@.") ? bare : bare + "@"
+            let pattern = template.prefix { $0 != "@" } + "@*"
+            guard files.contains(where: { fnmatch(String(pattern), $0, 0) == 0 }) else {
+                let known = status.first { Self.isMeant($0, by: bare) }
+                if let known {
+                    patterns.append(known.unit)
+                    return
+                }
+                throw .refused(.noSuchUnit(name: name, suggestion: Holdfastctl.nearestName(to: name, in: files)))
+            }
+            wanted = [String(pattern)]
+        }
+        add(patterns: wanted, files)
+    }
+
+    private mutating func add(patterns wanted: [String], _ files: [String]) {
+        patterns += wanted.filter { !patterns.contains($0) }
+        units = Set(units + files.filter(contains)).sorted()
+    }
+
+    /// `site`, `site@v2`, `site@v2.target`, `site@.target` for the group `site@.target`.
+    private static func isMeant(_ status: UnitStatus, by name: String) -> Bool {
+        let prefix = name.prefix { $0 != "@" }
+        let bare = prefix.hasSuffix(".target") || prefix.hasSuffix(".service") ? prefix.prefix { $0 != "." } : prefix
+        return [".target", ".service", "@.target", "@.service"].contains { status.unit == bare + $0 }
+    }
+}
+
+/// The directory with the logs.
+struct LogDirectory {
+    let path: String
+
+    /// Units that have a file there, sorted; rotated files count.
+    func units() throws(SystemError) -> [String] {
+        let names = try UnitDirectory.list(path) ?? []
+        let files = Set(names.compactMap { $0.hasSuffix(LogArchive.suffix) ? $0 : LogArchive.file(ofSegment: $0) })
+        return files.map { String($0.dropLast(LogArchive.suffix.count)) }.sorted()
+    }
+}

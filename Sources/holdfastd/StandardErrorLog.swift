@@ -1,0 +1,59 @@
+import Glibc
+import Logging
+
+/// One line a message on standard error; with the priority prefix of sd-daemon(3) if the journal reads it.
+struct StandardErrorLog: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .info
+    private let isJournal = getenv("JOURNAL_STREAM") != nil
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let prefix = isJournal ? "<\(priority(event.level))>" : level(event.level)
+        var text = prefix + Self.oneLine("\(event.message)")
+        text += "\n"
+        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line. Asked
+        // first and not made non-blocking, which would reach everybody who shares it: a shell, our parent.
+        var ready = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+        guard poll(&ready, 1, 0) > 0 else { return }
+        text.withUTF8 { _ = write(2, $0.baseAddress, min($0.count, Int(PIPE_BUF))) }
+    }
+
+    /// One line, whatever is in it: neither a second one with a priority of its own nor a terminal's commands.
+    static func oneLine(_ message: String) -> String {
+        var text = ""
+        for scalar in message.unicodeScalars.prefix(maximumLine) {
+            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+            text.unicodeScalars.append(isControl ? " " : scalar)
+        }
+        return text
+    }
+
+    /// With four bytes a scalar what a pipe takes without waiting, once poll(2) says so.
+    private static let maximumLine = Int(PIPE_BUF) / 4 - 8
+
+    private func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    private func level(_ level: Logger.Level) -> String {
+        switch level {
+        case .trace, .debug: "debug: "
+        case .info, .notice: ""
+        case .warning: "warning: "
+        case .error: "error: "
+        case .critical: "fatal: "
+        }
+    }
+}

@@ -1,0 +1,221 @@
+import ControlProtocol
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What services print: nothing of it is lost, and it can be found again.
+    @Suite struct Logs {
+        /// Prints numbered lines until it is told to end; `site@v2` prints as `v2`.
+        private static let counter = """
+            trap 'exit 0' TERM
+            i=0
+            while :; do i=$((i + 1)); echo "$1 line $i"; sleep 0.005; done
+            """
+
+        private func service(_ layout: World.Layout, _ name: String, _ script: String, _ more: String = "") throws {
+            try layout.write("\(name).sh", script)
+            try layout.unit(
+                "\(name).service",
+                """
+                [Service]
+                Type=exec
+                ExecStart=/bin/sh \(layout.path)/\(name).sh %i
+                TimeoutStopSec=1s
+                \(more)
+                """)
+        }
+
+        /// `logs` with these arguments.
+        private func logs(_ world: World, _ arguments: String..., location: SourceLocation = #_sourceLocation) throws
+            -> [String]
+        {
+            let program = try Program.run(
+                "\(World.binaries)/holdfastctl", ["logs"] + arguments, environment: world.environment)
+            #expect(try program.end() == 0, "\(program.errorText)", sourceLocation: location)
+            return program.outputLines
+        }
+
+        /// The numbers at the ends of lines of one origin, which are to be 1, 2, 3, …
+        private func isWhole(_ lines: [String], _ origin: String) -> Bool {
+            let numbers = lines.filter { $0.hasPrefix(origin) }.compactMap {
+                $0.split(separator: " ").last.flatMap { Int($0) }
+            }
+            return !numbers.isEmpty && numbers == Array(1...numbers.count)
+        }
+
+        @Test(
+            "logs shows lines of several units by time, with unit, generation and stream, and finds what is asked for")
+        func reading() throws {
+            try withWorld { layout in
+                try service(layout, "one", "echo first\necho oops >&2\nexec sleep 1000")
+                try service(layout, "two", "echo 'second 502'\nexec sleep 1000")
+            } then: { world in
+                for name in ["one", "two"] {
+                    #expect(try world.run("start", name).outcome == .started)
+                    try eventually("the output of \(name)") { try !logs(world, "-n", "all", name).isEmpty }
+                }
+                try eventually("standard error") { try logs(world, "-n", "all", "one").count == 2 }
+                #expect(try logs(world, "--output", "cat", "--stream", "out") == ["first", "second 502"])
+                #expect(try logs(world, "-o", "cat", "one.service", "--stream", "err") == ["oops"])
+                #expect(try logs(world, "-o", "cat", "--grep", "[0-9]{3}$", "all") == ["second 502"])
+                #expect(try logs(world, "-o", "cat", "-n", "1", "tw*") == ["second 502"])
+                #expect(try logs(world, "-o", "cat", "--since", "-1h", "--until", "-30min") == [])
+                #expect(try logs(world, "--generation", "7") == [])
+                let short = try logs(world, "two").first ?? ""
+                #expect(
+                    try /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \| second 502/.wholeMatch(in: short) != nil, "\(short)")
+                #expect(try logs(world).first { $0.contains("oops") }?.contains(" one#1 ! oops") == true)
+                struct Line: Decodable, Equatable {
+                    var unit: String
+                    var generation: Int
+                    var stream: String
+                    var text: String
+                }
+                let json = try logs(world, "--json", "two").first ?? ""
+                #expect(
+                    try JSONDecoder().decode(Line.self, from: Data(json.utf8))
+                        == Line(unit: "two.service", generation: 1, stream: "out", text: "second 502"))
+                let unknown = try world.control("logs", "tree")
+                #expect(try unknown.end() == 1)
+                #expect(unknown.errorText.contains("tree"))
+                let bad = try world.control("logs", "--since", "soon")
+                #expect(try bad.end() == 2)
+                #expect(bad.errorText.contains("--since takes a time"))
+                // As Supervisor's users know it.
+                #expect(try world.control("tail", "one", "stderr").outputText == "oops\n")
+                #expect(try world.control("tail", "-4", "one", "stdout").outputText == "rst\n")
+                #expect(try world.control("maintail").outputText.contains("is ready"))
+                #expect(
+                    try world.control("clear", "one", "two").outputText
+                        == "one.service: cleared\ntwo.service: cleared\n")
+                #expect(try logs(world, "-n", "all") == [])
+            }
+        }
+
+        @Test("logs -f goes on over rotations and over a swap, and loses no line; ^C ends it with 130")
+        func following() throws {
+            try withWorld { layout in
+                try service(
+                    layout, "count@", Self.counter,
+                    "X-LogMaxBytes=4K\nX-LogKeep=1000\n[X-Swap]\nSoakSec=100ms\nDrainTimeoutSec=5s")
+            } then: { world in
+                let follow = try Program(
+                    "\(World.binaries)/holdfastctl", ["logs", "-f", "-n", "all", "-o", "cat", "count@*"],
+                    environment: world.environment)
+                #expect(try world.run("start", "count@v1").outcome == .started)
+                func awaitLine(_ text: String) throws {
+                    _ = try follow.waitFor(text) { output, _ in
+                        String(decoding: output, as: UTF8.self).contains(text + "\n") ? true : nil
+                    }
+                }
+                try awaitLine("v1 line 300")
+                #expect(try world.run("swap", "count@v2").outcome == .completed)
+                try awaitLine("v2 line 300")
+                let names = world.filesBelow(world.logs)
+                #expect(names.filter { $0.hasPrefix("count@v1.service.log.") }.count > 1, "it was rotated: \(names)")
+                follow.send(SIGINT)
+                #expect(try follow.end() == 130)
+                #expect(follow.errorText == "")
+                for release in ["v1", "v2"] {
+                    #expect(isWhole(follow.outputLines, "\(release) line "), "\(release)")
+                    let read = try logs(world, "-n", "all", "-o", "cat", "count@\(release)")
+                    #expect(isWhole(read, "\(release) line "), "\(release), read later")
+                }
+            }
+        }
+
+        @Test(
+            "100 MB through one service: nothing is lost, the order is kept, and a quiet one and status are heard meanwhile"
+        )
+        func flood() throws {
+            try withWorld { layout in
+                try service(
+                    layout, "flood",
+                    """
+                    awk 'BEGIN { s = sprintf("%1000s", ""); for (i = 1; i <= 100000; i++) print s, i }'
+                    echo done
+                    exec sleep 1000
+                    """, "X-LogMaxBytes=20M")
+                try service(layout, "quiet", Self.counter)
+            } then: { world in
+                #expect(try world.run("start", "quiet").outcome == .started)
+                #expect(try world.run("start", "flood").outcome == .started)
+                let follow = try Program(
+                    "\(World.binaries)/holdfastctl", ["logs", "-f", "-n", "0", "-o", "cat", "quiet"],
+                    environment: world.environment)
+                _ = try follow.waitFor("the quiet one") { output, _ in output.isEmpty ? nil : true }
+                follow.send(SIGINT)
+                #expect(try follow.end() == 130)
+                #expect(try world.status("flood").first?.state == .running)
+                try eventually("the end of the flood") { try logs(world, "-n", "1", "-o", "cat", "flood") == ["done"] }
+                let program = try Program.run(
+                    "/bin/sh",
+                    [
+                        "-c",
+                        "\(World.binaries)/holdfastctl logs -n all -o cat flood | awk '$1 != ++n { print \"line\", n, \"is\", $1; exit }'",
+                    ], environment: world.environment)
+                #expect(program.outputText == "line 100001 is done\n")
+                #expect(
+                    isWhole(try logs(world, "-n", "all", "-o", "cat", "quiet").map { String($0.dropFirst()) }, "line "))
+                #expect(try world.run("stop", "flood").status == 0)
+            }
+        }
+
+        @Test(
+            "a full disk: the services go on, the loss is counted, told and shown, and ends when there is room",
+            .enabled(if: supervisorIsRoot))
+        func fullDisk() throws {
+            var directory = ""
+            defer { _ = try? Program.run("umount", ["--lazy", directory]) }
+            try withWorld { layout in
+                directory = layout.path + "/log"
+                #expect(try Program.run("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", directory]).end() == 0)
+                try service(layout, "count", Self.counter)
+            } then: { world in
+                try world.layout().write("log/filler", String(repeating: "x", count: 1))
+                #expect(try Program.run("dd", ["if=/dev/zero", "of=\(directory)/filler", "bs=4k"]).end() == 1)
+                #expect(try world.run("start", "count").outcome == .started)
+                func lost() throws -> Int {
+                    try world.status("count").first?.generations.first?.services.first?.linesLost ?? 0
+                }
+                try eventually("lines to be lost") { try lost() > 10 }
+                #expect(try world.status("count").first?.state == .running)
+                #expect(try world.control("status", "count").outputText.contains("lines of its output were lost"))
+                try world.layout().remove("log/filler")
+                try eventually("the word about it in the file") {
+                    try logs(world, "-n", "all", "--stream", "log").contains { $0.contains("No space left on device") }
+                }
+                #expect(world.daemon.errorText.contains("count.service: its output is lost: write"))
+                #expect(world.daemon.errorText.contains("count.service: its output is kept again"))
+                let kept = try logs(world, "-n", "1", "-o", "cat", "--stream", "out", "count")
+                #expect(kept.first?.hasPrefix(" line ") == true)
+            }
+        }
+
+        @Test("logrotate's move, with SIGUSR2 or without, and a removed file: the next line is in a new one")
+        func movedAway() throws {
+            try withWorld { layout in
+                try service(layout, "count", Self.counter)
+            } then: { world in
+                let file = "log/count.service.log"
+                #expect(try world.run("start", "count").outcome == .started)
+                for signals in [true, false] {
+                    try eventually("its file") { world.contents(file)?.isEmpty == false }
+                    try FileManager.default.moveItem(
+                        atPath: "\(world.path)/\(file)", toPath: "\(world.path)/\(file)-old")
+                    if signals { world.daemon.send(SIGUSR2) }
+                    try eventually("a new file") { world.contents(file)?.isEmpty == false }
+                    let (old, new) = (world.contents("\(file)-old") ?? "", world.contents(file) ?? "")
+                    func number(_ line: Substring?) -> Int? { line?.split(separator: " ").last.flatMap { Int($0) } }
+                    let (last, next) = (
+                        number(old.split(separator: "\n").last), number(new.split(separator: "\n").first)
+                    )
+                    #expect(last.map { $0 + 1 } == next, "no line is missing in between")
+                    try world.layout().remove("\(file)-old")
+                }
+                try world.layout().remove(file)
+                try eventually("a new file") { world.contents(file)?.isEmpty == false }
+            }
+        }
+    }
+}
