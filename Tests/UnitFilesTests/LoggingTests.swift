@@ -4,19 +4,17 @@ import Testing
 
 /// Directives about captured output.
 @Suite struct LoggingTests {
-    private func load(_ text: String) throws -> (unit: ServiceUnit, diagnostics: [Diagnostic]) {
-        let files = FakeFiles(["/etc/app.service": "[Service]\nExecStart=/bin/true\n" + text])
-        var loader = UnitLoader(source: files, searchPath: ["/etc"])
-        let loaded = loader.load(try UnitName("app.service"))
-        return (try #require(loaded.unit?.service), loaded.diagnostics)
+    private func read(_ lines: String) throws -> (unit: ServiceUnit, diagnostics: [Diagnostic]) {
+        let loaded = try service(lines)
+        return (try #require(loaded.service), loaded.diagnostics)
     }
 
     @Test("limits, rates and levels are read; nothing set means the documented defaults and no limit of rate")
     func values() throws {
-        let plain = try load("").unit.logging
+        let plain = try read("").unit.logging
         #expect(plain == LogSettings() && plain.maxBytes == 50 << 20 && plain.keep == 10 && plain.maxAge == nil)
         #expect(plain.rateLimit == nil)
-        let (unit, diagnostics) = try load(
+        let (unit, diagnostics) = try read(
             """
             X-LogMaxBytes=1.5M
             X-LogKeep=3
@@ -34,32 +32,36 @@ import Testing
         #expect(settings.rateLimit?.interval == .seconds(30) && settings.rateLimit?.burst == 5)
         #expect(settings.syslogIdentifier == "app" && settings.syslogLevel == 5 && settings.syslogFacility == 19)
         #expect(!settings.syslogLevelPrefix && settings.levelMax == 4)
-        let open = try load("X-LogMaxBytes=0\nX-LogMaxAgeSec=infinity\nLogRateLimitIntervalSec=0\n").unit.logging
+        let open = try read("X-LogMaxBytes=0\nX-LogMaxAgeSec=infinity\nLogRateLimitIntervalSec=0\n").unit.logging
         #expect(open.maxBytes == nil && open.maxAge == nil && open.rateLimit == nil)
     }
 
-    @Test("what cannot be read is named and leaves the default", arguments: [
-        "SyslogLevel=loud", "SyslogFacility=13x", "X-LogMaxBytes=big", "X-LogKeep=-1", "LogRateLimitBurst=many",
-    ])
+    @Test(
+        "what cannot be read is named and leaves the default",
+        arguments: [
+            "SyslogLevel=loud", "SyslogFacility=13x", "X-LogMaxBytes=big", "X-LogKeep=-1", "LogRateLimitBurst=many",
+        ])
     func refused(line: String) throws {
-        let (unit, diagnostics) = try load(line)
+        let (unit, diagnostics) = try read(line)
         #expect(unit.logging == LogSettings())
         #expect(diagnostics.map(\.code) == [.invalidValue])
         #expect(diagnostics.first?.directive == line.split(separator: "=").first.map(String.init))
     }
 
-    @Test("targets that only systemd has count as the journal, and are named", arguments: [
-        "syslog", "kmsg", "journal+console", "syslog+console", "kmsg+console",
-    ])
+    @Test(
+        "targets that only systemd has count as the journal, and are named",
+        arguments: [
+            "syslog", "kmsg", "journal+console", "syslog+console", "kmsg+console",
+        ])
     func likeJournal(target: String) throws {
-        let (unit, diagnostics) = try load("StandardOutput=\(target)")
+        let (unit, diagnostics) = try read("StandardOutput=\(target)")
         #expect(unit.standardOutput == .journal)
         #expect(diagnostics.map(\.severity) == [.warning])
     }
 
     @Test("output goes to the log unless a unit says otherwise")
     func targets() throws {
-        #expect(try load("").unit.standardOutput == .log)
-        #expect(try load("StandardOutput=journal").unit.standardOutput == .journal)
+        #expect(try read("").unit.standardOutput == .log)
+        #expect(try read("StandardOutput=journal").unit.standardOutput == .journal)
     }
 }
