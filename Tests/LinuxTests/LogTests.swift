@@ -55,10 +55,10 @@ struct Logging {
         let file = LogArchive.fileName(log.unit)
         var text = ""
         for segment in LogArchive.segments(of: file, among: try UnitDirectory.list(scratch.path) ?? []) {
-            let path = scratch(segment.fileName)
+            // It may be compressed between the look and now.
             text +=
-                segment.isCompressed
-                ? try output(of: ["/bin/gzip", "-dc", path]).text : scratch.read(segment.fileName) ?? ""
+                try scratch.read(segment.name)
+                ?? output(of: ["/bin/gzip", "-dc", scratch(segment.name) + ".gz"]).text
         }
         text += scratch.read(file) ?? ""
         #expect(text.isEmpty || text.hasSuffix("\n"), sourceLocation: location)
