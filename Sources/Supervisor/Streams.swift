@@ -47,8 +47,15 @@ extension Supervisor {
     /// Standard error goes where output goes, in the log as a stream of its own: so its lines can be told apart.
     static func outputTargets(of unit: ServiceUnit) -> (output: StandardOutput, error: StandardOutput) {
         var output = unit.standardOutput
-        // What is read from memory is not to be written to.
-        if output == .inherit, case .data = unit.execution.standardInput { output = .null }
+        if output == .inherit {
+            switch unit.execution.standardInput {
+            // As systemd 252 does it, whatever its page says.
+            case .null: output = .log
+            // What is read from memory is not to be written to.
+            case .data: output = .null
+            case .file, .socket, .descriptor: break
+            }
+        }
         let isCaptured = output == .log || output == .journal
         return (output, isCaptured && unit.standardError == .inherit ? output : unit.standardError)
     }

@@ -92,7 +92,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("logs -f goes on over rotations and over a swap, and loses no line; ^C ends it with 130")
+        @Test("logs -f goes on over rotations, a swap and a re-exec, and loses no line; ^C ends it with 130")
         func following() throws {
             try withWorld { layout in
                 try service(
@@ -111,6 +111,8 @@ extension EndToEnd {
                 try awaitLine("v1 line 300")
                 #expect(try world.run("swap", "count@v2").outcome == .completed)
                 try awaitLine("v2 line 300")
+                #expect(try world.control("daemon-reexec").end() == 0)
+                try awaitLine("v2 line 600")
                 let names = world.filesBelow(world.logs)
                 #expect(names.filter { $0.hasPrefix("count@v1.service.log.") }.count > 1, "it was rotated: \(names)")
                 follow.send(SIGINT)
