@@ -7,8 +7,9 @@ import PackageDescription
 //   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
 //   StateCoding       (Codable values as bytes, for what the supervisor keeps about itself)
+//   Multibinder       (multibinder's wire protocol)
 //   Supervisor        (the one actor: effects -> calls, calls -> events)
-//   holdfastd, holdfastctl; holdfast-static and holdfast-probe stand alone.
+//   holdfastd, holdfastctl; holdfast-render, holdfast-multibinder, holdfast-static and holdfast-probe stand alone.
 
 let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
@@ -20,6 +21,8 @@ let package = Package(
     products: [
         .executable(name: "holdfastd", targets: ["holdfastd"]),
         .executable(name: "holdfastctl", targets: ["holdfastctl"]),
+        .executable(name: "holdfast-render", targets: ["holdfast-render"]),
+        .executable(name: "holdfast-multibinder", targets: ["holdfast-multibinder"]),
         .executable(name: "holdfast-static", targets: ["holdfast-static"]),
         .executable(name: "holdfast-probe", targets: ["holdfast-probe"]),
     ],
@@ -30,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
@@ -55,7 +59,7 @@ let package = Package(
         .target(
             name: "Supervisor",
             dependencies: [
-                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol", "StateCoding",
+                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol", "StateCoding", "Multibinder",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -75,6 +79,16 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        // Programs of their own, because the daemon links no Foundation, and because a rendered file is work that may block.
+        .target(
+            name: "RenderCore", dependencies: [.product(name: "Mustache", package: "swift-mustache")],
+            swiftSettings: strict),
+        .executableTarget(name: "holdfast-render", dependencies: ["RenderCore"], swiftSettings: strict),
+        // multibinder's protocol, for the daemon and for the drop-in program.
+        .target(
+            name: "Multibinder", dependencies: ["Linux", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .executableTarget(name: "holdfast-multibinder", dependencies: ["Multibinder", "Linux"], swiftSettings: strict),
         .target(
             name: "StaticCore",
             dependencies: [
@@ -108,6 +122,8 @@ let package = Package(
             name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol", "UnitFiles"],
             swiftSettings: strict),
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
+        .testTarget(name: "RenderCoreTests", dependencies: ["RenderCore"], swiftSettings: strict),
+        .testTarget(name: "MultibinderTests", dependencies: ["Multibinder"], swiftSettings: strict),
         .testTarget(name: "StaticCoreTests", dependencies: ["StaticCore"], swiftSettings: strict),
         .testTarget(name: "ProbeCoreTests", dependencies: ["ProbeCore"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["ControlProtocol"], swiftSettings: strict),

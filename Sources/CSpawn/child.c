@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -123,6 +124,9 @@ int holdfast_child(void *argument) {
         return holdfast_child_fail(order, HOLDFAST_STEP_CGROUP, 0);
     if (plan->new_session && syscall(SYS_setsid) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_SESSION, 0);
+    /* While it is still privileged, and before descriptors are placed, which closes this one. */
+    if (plan->network >= 0 && syscall(SYS_setns, plan->network, CLONE_NEWNET) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_NETWORK, 0);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         int status = steps[i](order);
         if (status != 0)

@@ -53,6 +53,8 @@ public final class ListeningSocket {
     private(set) var file: SocketFile?
     private var watch: IOSource?
     var reading: ReadableWatch?
+    /// Where it was opened; nil: in our own network.
+    public var network: NetworkNamespace?
 
     /// The number to put into a `SpawnPlan`.
     public var raw: Int32 { descriptor.raw }
@@ -63,16 +65,18 @@ public final class ListeningSocket {
     /// one that lost. A Unix path left by a dead process is replaced; one where somebody listens is EADDRINUSE.
     public init(
         _ address: SocketAddress, kind: SocketKind = .stream, backlog: Int32 = 4096,
-        options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions()
+        options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
+        network: NetworkNamespace? = nil
     ) throws(SystemError) {
         self.kind = kind
+        self.network = network
         requested = address
         self.backlog = backlog
         self.options = options
         self.settings = settings
         let opened: OwnedDescriptor
         do throws(SystemError) {
-            opened = try Self.bound(to: address, kind, options, settings)
+            opened = try Self.bound(to: address, kind, options, settings, network)
         } catch {
             throw SystemError("listening on", "\(address)", error)
         }
@@ -92,12 +96,14 @@ public final class ListeningSocket {
     /// blocks stays as it is: a service that has it may count on that.
     public init(
         adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
-        backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions()
+        backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
+        network: NetworkNamespace? = nil
     ) throws(SystemError) {
         guard let local = SocketAddress.local(of: opened.raw) else {
             throw SystemError("adopt socket", requested.map { "\($0)" }, .invalidArgument)
         }
         self.kind = kind
+        self.network = network
         self.requested = requested ?? local
         address = local
         self.backlog = backlog
@@ -108,10 +114,10 @@ public final class ListeningSocket {
     }
 
     private static func make(
-        _ address: SocketAddress, _ kind: SocketKind, _ settings: SocketOptions
+        _ address: SocketAddress, _ kind: SocketKind, _ settings: SocketOptions, _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
         let opened = try OwnedDescriptor.socket(
-            address.family, kind.type | SocketType.nonBlocking, settings.ipProtocol)
+            address.family, kind.type | SocketType.nonBlocking, settings.ipProtocol, in: network)
         switch address {
         case .inet, .inet6, .vsock:
             // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)). For datagrams the same option would
@@ -126,9 +132,10 @@ public final class ListeningSocket {
     }
 
     private static func bound(
-        to address: SocketAddress, _ kind: SocketKind, _ options: FileOptions, _ settings: SocketOptions
+        to address: SocketAddress, _ kind: SocketKind, _ options: FileOptions, _ settings: SocketOptions,
+        _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
-        let opened = try make(address, kind, settings)
+        let opened = try make(address, kind, settings, network)
         if case .unix(let path) = address {
             if let parent = FileTree.parent(of: path) {
                 try FileTree.makeDirectory(parent, mode: options.directoryMode, parentMode: options.directoryMode)
@@ -136,23 +143,23 @@ public final class ListeningSocket {
             try removeStale(path, kind, address)
         }
         try checkErrno(try address.withSockaddr { bind(opened.raw, $0, $1) }, "bind")
-        return address.port == 0 && kind == .stream ? try lockPort(of: opened, settings) : opened
+        return address.port == 0 && kind == .stream ? try lockPort(of: opened, settings, network) : opened
     }
 
     /// Binds a second socket to the port that the kernel chose for the first. A port that was chosen is given up by
     /// shutdown(2), one that was bound explicitly is kept, and only that one can be healed. With SO_REUSEADDR on both and
     /// neither listening the two may share it for this moment, so it is never free for others.
     private static func lockPort(
-        of first: borrowing OwnedDescriptor, _ settings: SocketOptions
+        of first: borrowing OwnedDescriptor, _ settings: SocketOptions, _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
         guard let chosen = SocketAddress.local(of: first.raw) else { throw SystemError("bind", nil, .invalidArgument) }
-        let second = try make(chosen, .stream, settings)
+        let second = try make(chosen, .stream, settings, network)
         try checkErrno(try chosen.withSockaddr { bind(second.raw, $0, $1) }, "bind")
         return second
     }
 
     /// Removes a socket file at which nobody listens; anything else in the way is EADDRINUSE.
-    private static func removeStale(
+    static func removeStale(
         _ path: String, _ kind: SocketKind, _ address: SocketAddress
     ) throws(SystemError) {
         var status = stat()
@@ -252,7 +259,7 @@ public final class ListeningSocket {
         if let file, file.isIntact { unlink(file.path) }
         file?.forget()
         let fresh = try ListeningSocket(
-            address, kind: kind, backlog: backlog, options: options, settings: settings)
+            address, kind: kind, backlog: backlog, options: options, settings: settings, network: network)
         file = fresh.file
         fresh.file = nil
         descriptor = try fresh.descriptor.duplicate()

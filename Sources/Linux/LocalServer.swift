@@ -120,7 +120,13 @@ public final class LocalServer {
 /// A descriptor that a closure can hand over: closures cannot take noncopyable parameters through generic storage yet.
 public final class OwnedDescriptorBox {
     private var descriptor: OwnedDescriptor?
-    public init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = consume descriptor }
+    /// The number, of use until it is taken.
+    let raw: Int32
+
+    public init(_ descriptor: consuming OwnedDescriptor) {
+        raw = descriptor.raw
+        self.descriptor = consume descriptor
+    }
 
     /// The descriptor, once.
     public func take() -> OwnedDescriptor? { descriptor.take() }

@@ -34,6 +34,8 @@ public final class Probe {
     }
 
     private let address: SocketAddress
+    /// Where it asks; nil: in our own network.
+    private let network: NetworkNamespace?
     private let request: [UInt8]
     private let judge: ([UInt8]) -> ProbeResult?
     private let judgeAtEnd: ([UInt8]) -> ProbeResult
@@ -52,11 +54,11 @@ public final class Probe {
     /// Passes when a connection is accepted by the kernel. Note: a held socket always accepts, so this proves something only
     /// on an address that the service bound itself.
     public static func tcp(
-        _ address: SocketAddress, timeout nanoseconds: Int64, loop: EventLoop,
+        _ address: SocketAddress, in network: NetworkNamespace? = nil, timeout nanoseconds: Int64, loop: EventLoop,
         _ handler: @escaping (ProbeResult) -> Void
     ) -> Probe {
         let probe = Probe(
-            address, request: [], judge: { _ in .passed("connected") }, atEnd: { _ in .passed("connected") },
+            address, network, request: [], judge: { _ in .passed("connected") }, atEnd: { _ in .passed("connected") },
             nanoseconds,
             handler)
         probe.start(loop, nanoseconds)
@@ -65,7 +67,8 @@ public final class Probe {
 
     /// Passes on a status of 200 to 399. `path` begins with `/`; `host` is the Host header.
     public static func http(
-        _ address: SocketAddress, path: String, host: String = "localhost", timeout nanoseconds: Int64, loop: EventLoop,
+        _ address: SocketAddress, in network: NetworkNamespace? = nil, path: String, host: String = "localhost",
+        timeout nanoseconds: Int64, loop: EventLoop,
         _ handler: @escaping (ProbeResult) -> Void
     ) -> Probe {
         // Whoever writes unit files may not smuggle a second header in.
@@ -74,17 +77,20 @@ public final class Probe {
             "GET \(clean(path)) HTTP/1.1\r\nHost: \(clean(host))\r\nUser-Agent: holdfast\r\nAccept: */*\r\n"
             + "Connection: close\r\n\r\n"
         let probe = Probe(
-            address, request: Array(request.utf8), judge: HTTPAnswer.judgeEarly, atEnd: HTTPAnswer.judge, nanoseconds,
+            address, network, request: Array(request.utf8), judge: HTTPAnswer.judgeEarly, atEnd: HTTPAnswer.judge,
+            nanoseconds,
             handler)
         probe.start(loop, nanoseconds)
         return probe
     }
 
     private init(
-        _ address: SocketAddress, request: [UInt8], judge: @escaping ([UInt8]) -> ProbeResult?,
+        _ address: SocketAddress, _ network: NetworkNamespace?, request: [UInt8],
+        judge: @escaping ([UInt8]) -> ProbeResult?,
         atEnd: @escaping ([UInt8]) -> ProbeResult, _ timeout: Int64, _ handler: @escaping (ProbeResult) -> Void
     ) {
         self.address = address
+        self.network = network
         self.request = request
         self.judge = judge
         judgeAtEnd = atEnd
@@ -121,7 +127,8 @@ public final class Probe {
     }
 
     private func connect(_ loop: EventLoop) throws(SystemError) {
-        let opened = try OwnedDescriptor.socket(address.family, SocketType.stream | SocketType.nonBlocking)
+        let opened = try OwnedDescriptor.socket(
+            address.family, SocketType.stream | SocketType.nonBlocking, in: network)
         let raw = opened.raw
         let result = try address.withSockaddr { Glibc.connect(raw, $0, $1) }
         // EAGAIN is a Unix socket whose queue is full: nobody accepts there.

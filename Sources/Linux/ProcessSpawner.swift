@@ -41,7 +41,7 @@ public enum ProcessSpawner {
 
     private static func subject(of step: SpawnError.Step, _ plan: SpawnPlan, _ index: Int) -> String? {
         switch step {
-        case .forking, .cgroup, .session, .signals, .keyring, .noNewPrivileges: nil
+        case .forking, .cgroup, .session, .network, .signals, .keyring, .noNewPrivileges: nil
         case .coredumpFilter: plan.coredumpFilter.map { "0x" + String($0, radix: 16) }
         case .cpuScheduling: plan.cpuScheduling.map { "\($0.policy), priority \($0.priority)" }
         case .cpuAffinity: plan.cpuAffinity.sorted().map { "\($0)" }.joined(separator: " ")
@@ -155,6 +155,7 @@ private final class PlanMemory {
         c.root = plan.rootDirectory.map { UnsafePointer(copy($0.path)) }
         c.root_optional = plan.rootDirectory?.optional == true ? 1 : 0
         c.cgroup = plan.cgroup
+        c.network = plan.network
         c.use_clone3 = useClone3 ? 1 : 0
         if let credentials = plan.credentials {
             c.uid = credentials.uid

@@ -56,6 +56,14 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         }
     }
 
+    /// The address of TCP or UDP without brackets.
+    public var host: String? {
+        switch self {
+        case .inet(let host, _), .inet6(let host, _): host
+        case .vsock, .unix, .abstract: nil
+        }
+    }
+
     /// The port of TCP or UDP.
     public var port: UInt16? {
         switch self {

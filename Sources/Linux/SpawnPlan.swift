@@ -102,6 +102,8 @@ public struct SpawnPlan {
     public var newSession = true
     /// The descriptor of a cgroup v2 directory in which the program starts, -1 for ours (`ProcessTree.spawnCgroup`).
     public var cgroup: Int32 = -1
+    /// The network namespace that the program lives in (`NetworkNamespace.raw`), -1 for ours.
+    public var network: Int32 = -1
 
     public init(
         program: String, arguments: [String], environment: [String: String] = [:],
@@ -123,7 +125,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
     /// In the order in which they are taken.
     public enum Step: Int32, CaseIterable, Sendable {
         case forking = 1
-        case cgroup, session, descriptors
+        case cgroup, session, network, descriptors
         case oomScore, coredumpFilter, nice, cpuScheduling, cpuAffinity, ioScheduling, timerSlack, personality, keyring
         case limits, group, capabilities, ambientCapabilities, rootDirectory, user, workingDirectory, secureBits
         case noNewPrivileges, signals, executing
@@ -133,6 +135,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             case .forking: "creating a process"
             case .cgroup: "entering its control group"
             case .session: "creating a session"
+            case .network: "entering its network namespace"
             case .descriptors: "passing descriptors"
             case .oomScore: "setting OOMScoreAdjust="
             case .coredumpFilter: "setting CoredumpFilter="

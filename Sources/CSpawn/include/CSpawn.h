@@ -25,6 +25,7 @@ enum holdfast_step {
     HOLDFAST_STEP_FORK,
     HOLDFAST_STEP_CGROUP,
     HOLDFAST_STEP_SESSION,
+    HOLDFAST_STEP_NETWORK,
     HOLDFAST_STEP_DESCRIPTORS,
     HOLDFAST_STEP_OOM_SCORE,
     HOLDFAST_STEP_COREDUMP_FILTER,
@@ -104,6 +105,7 @@ struct holdfast_spawn {
     int root_optional;
     int new_session;
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
+    int network; /* descriptor of a network namespace, or -1 for ours */
     int use_clone3; /* 0 only in tests of the fallback */
 };
 
@@ -116,6 +118,11 @@ struct holdfast_spawn_result {
 
 /* (vm) Starts the program. On failure nothing is left: the child has been reaped. */
 int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result);
+
+/* (vm) A new network namespace with its loopback interface up; answers its descriptor. */
+int holdfast_make_network(void);
+/* (vm) A socket that belongs to a network namespace, made without going there. */
+int holdfast_socket_in_network(int network, int family, int type, int protocol);
 
 /* (nocall) */
 int holdfast_pidfd_open(pid_t pid);

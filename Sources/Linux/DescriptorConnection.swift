@@ -1,0 +1,98 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// A connected Unix stream socket on the loop whose answers may carry a descriptor (SCM_RIGHTS of unix(7)).
+///
+/// One answer at a time: while one waits for the peer to read, nothing more is read from it. So a peer that only asks costs one
+/// request and one descriptor.
+public final class DescriptorConnection {
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
+    private var waiting: (bytes: [UInt8], passed: OwnedDescriptorBox?)?
+    private let onBytes: (UnsafeRawBufferPointer) -> Void
+    private let onSent: () -> Void
+    private let onEnd: () -> Void
+
+    /// Takes a connected socket. `onSent` is called when an answer that had to wait is gone; `onEnd` once, when the peer has
+    /// left, and not after `close`.
+    public init(
+        _ socket: consuming OwnedDescriptor, loop: EventLoop, onBytes: @escaping (UnsafeRawBufferPointer) -> Void,
+        onSent: @escaping () -> Void, onEnd: @escaping () -> Void
+    ) throws(SystemError) {
+        try socket.setNonBlocking(true)
+        descriptor = socket
+        self.onBytes = onBytes
+        self.onSent = onSent
+        self.onEnd = onEnd
+        source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] ready in
+            withExtendedLifetime(self) { advance(ready) }
+        }
+    }
+
+    deinit { source?.cancel() }
+
+    /// To be kept over a re-execution.
+    public var raw: Int32 { descriptor.raw }
+
+    /// An answer waits for the peer; no other can be sent.
+    public var isBusy: Bool { waiting != nil }
+
+    public func close() {
+        source?.cancel()
+        source = nil
+        waiting = nil
+        shutdown(descriptor.raw, Int32(SHUT_RDWR))
+    }
+
+    /// Sends an answer of a few hundred bytes, with a duplicate of a descriptor. Only when it is not busy.
+    public func send(_ bytes: [UInt8], passing passed: consuming OwnedDescriptor?) {
+        guard source != nil else { return }
+        let box: OwnedDescriptorBox? = if let passed { OwnedDescriptorBox(passed) } else { nil }
+        waiting = (bytes, box)
+        flush()
+    }
+
+    private func advance(_ ready: IOEvents) {
+        if waiting != nil {
+            if ready.contains(.writable), flush() { onSent() }
+            if !ready.intersection([.hangUp, .error]).isEmpty, source != nil { end() }
+            return
+        }
+        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
+            let count = recv(descriptor.raw, buffer.baseAddress, buffer.count, 0)
+            if count > 0 {
+                onBytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+                end()
+            }
+        }
+    }
+
+    /// True when the answer is gone.
+    @discardableResult
+    private func flush() -> Bool {
+        guard let (bytes, passed) = waiting else { return true }
+        let descriptors = passed.map { [$0.raw] } ?? []
+        let sent = Int(
+            holdfast_send_with_descriptors(descriptor.raw, bytes, bytes.count, descriptors, descriptors.count))
+        if sent == bytes.count {
+            waiting = nil
+            try? source?.setEvents(.readable)
+            return true
+        }
+        // ETOOMANYREFS: as many descriptors are on their way as we may have open; they arrive when peers read.
+        if sent == -Int(EAGAIN) || sent == -Int(EINTR) || sent == -Int(ETOOMANYREFS) {
+            try? source?.setEvents(.writable)
+            return false
+        }
+        // An answer is far smaller than a socket's buffer, so a part of it means a fault.
+        end()
+        return false
+    }
+
+    private func end() {
+        close()
+        onEnd()
+    }
+}

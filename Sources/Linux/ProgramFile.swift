@@ -1,0 +1,45 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// The file that this process executes.
+public enum ProgramFile {
+    /// Its path. After an upgrade, which unlinks the old file, the path where the new one is; nil without /proc.
+    public static func current() -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard length > 0 else { return nil }
+        let path = String(decoding: buffer[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let gone = " (deleted)"
+        return path.hasSuffix(gone) ? String(path.dropLast(gone.count)) : path
+    }
+
+    /// A program that is installed beside this one, or in the directory of programs that people do not call.
+    public static func companion(_ name: String) -> String? {
+        let own = current().flatMap(FileTree.parent(of:))
+        return ([own].compactMap { $0 } + ["/usr/lib/holdfast", "/usr/libexec/holdfast"])
+            .map { $0 + "/" + name }.first { access($0, X_OK) == 0 }
+    }
+}
+
+/// RLIMIT_NOFILE of this process.
+public enum FileLimit {
+    /// Raises it to its hard limit; answers what it was before, for programs that are started.
+    @discardableResult
+    public static func raise() -> SpawnPlan.Limit {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(UInt32(7)), &limit)
+        let before = SpawnPlan.Limit(resource: 7, soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(UInt32(7)), &limit)
+        return before
+    }
+}
+
+/// What belongs to a descriptor and not to what it refers to.
+public enum DescriptorFlags {
+    /// Whether an executed program has it no more. For descriptors that cross an execution of ourselves.
+    public static func setCloseOnExec(_ descriptor: Int32, _ on: Bool) throws(SystemError) {
+        try check(holdfast_set_cloexec(descriptor, on ? 1 : 0), "set close-on-exec of", "\(descriptor)")
+    }
+}

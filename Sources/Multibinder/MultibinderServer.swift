@@ -1,0 +1,133 @@
+import Linux
+
+/// Answers multibinder's protocol on a Unix socket. Which sockets there are, is its user's business.
+public final class MultibinderServer {
+    /// What `bind` and `unbind` do. `bind` answers a duplicate of the listening socket.
+    public struct Actions {
+        public var mayAsk: (Peer) -> Bool
+        public var bind: (SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError>
+        /// False if there is no such socket.
+        public var unbind: (SocketAddress) -> Bool
+
+        public init(
+            mayAsk: @escaping (Peer) -> Bool,
+            bind: @escaping (SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError>,
+            unbind: @escaping (SocketAddress) -> Bool
+        ) {
+            self.mayAsk = mayAsk
+            self.bind = bind
+            self.unbind = unbind
+        }
+    }
+
+    private final class Session {
+        var connection: DescriptorConnection?
+        var framer = MultibinderFramer()
+    }
+
+    /// A connection that another program in this process had: its socket, and what had come in of a request.
+    public struct Inherited {
+        public var socket: Int32
+        public var pending: [UInt8]
+        public init(socket: Int32, pending: [UInt8]) {
+            self.socket = socket
+            self.pending = pending
+        }
+    }
+
+    /// More at once wait until others have left.
+    private static let connectionLimit = 256
+    private let loop: EventLoop
+    private let actions: Actions
+    private var server: LocalServer?
+    private var sessions: [UInt64: Session] = [:]
+    private var lastSession: UInt64 = 0
+
+    public init(loop: EventLoop, actions: Actions) {
+        self.loop = loop
+        self.actions = actions
+    }
+
+    public func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
+        server = try LocalServer(loop: loop, path: path, mode: mode, group: group) { [unowned self] box, peer in
+            accept(box, peer)
+        }
+    }
+
+    /// Goes on where an earlier program in this process was.
+    public func adopt(
+        _ listening: consuming OwnedDescriptor, at path: String, _ connections: [Inherited]
+    ) throws(SystemError) {
+        server = try LocalServer(loop: loop, path: path, inherited: listening) { [unowned self] box, peer in
+            accept(box, peer)
+        }
+        for inherited in connections { begin(OwnedDescriptor(owning: inherited.socket), inherited.pending) }
+    }
+
+    /// The listening socket, and connections with what has come in; for `adopt`.
+    public var inheritance: (listening: Int32?, connections: [Inherited]) {
+        // An answer that still waits for its reader cannot be passed on: its descriptor is under way.
+        let open = sessions.values.compactMap { session -> Inherited? in
+            guard let connection = session.connection, !connection.isBusy else { return nil }
+            return Inherited(socket: connection.raw, pending: session.framer.pending)
+        }
+        return (server?.raw, open)
+    }
+
+    private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
+        guard sessions.count < Self.connectionLimit, actions.mayAsk(peer), let socket = box.take() else { return }
+        begin(socket, [])
+    }
+
+    private func begin(_ socket: consuming OwnedDescriptor, _ pending: [UInt8]) {
+        lastSession += 1
+        let id = lastSession
+        let session = Session()
+        session.framer.append(pending)
+        session.connection = try? DescriptorConnection(
+            socket, loop: loop,
+            onBytes: { [unowned self] bytes in
+                sessions[id]?.framer.append(bytes)
+                takeAll(id)
+            }, onSent: { [unowned self] in takeAll(id) }, onEnd: { [unowned self] in sessions[id] = nil })
+        guard session.connection != nil else { return }
+        sessions[id] = session
+        if !pending.isEmpty { takeAll(id) }
+    }
+
+    /// Answers what is complete, as long as the client takes the answers. One packet holds a few hundred requests at most.
+    private func takeAll(_ id: UInt64) {
+        while let session = sessions[id], let connection = session.connection, !connection.isBusy {
+            do throws(MultibinderFramer.Failure) {
+                guard let message = try session.framer.next() else { return }
+                answer(message, connection)
+            } catch {
+                let failure = MultibinderFailure(.none, .parseError, "Parse error")
+                connection.send(MultibinderReply.failed(failure).encoded, passing: nil)
+                connection.close()
+                sessions[id] = nil
+            }
+        }
+    }
+
+    private func answer(_ message: [UInt8], _ connection: DescriptorConnection) {
+        do throws(MultibinderFailure) {
+            let request = try MultibinderRequest.parse(message)
+            switch request.method {
+            case .bind(let address, let backlog):
+                switch actions.bind(address, backlog) {
+                case .success(let box): connection.send(MultibinderReply.done(request.id).encoded, passing: box.take())
+                case .failure(let error):
+                    throw MultibinderFailure(request.id, .cannotBind, "Could not bind: \(error)")
+                }
+            case .unbind(let address):
+                guard actions.unbind(address) else {
+                    throw MultibinderFailure(request.id, .cannotBind, "Not bound: \(address)")
+                }
+                connection.send(MultibinderReply.done(request.id).encoded, passing: nil)
+            }
+        } catch {
+            connection.send(MultibinderReply.failed(error).encoded, passing: nil)
+        }
+    }
+}

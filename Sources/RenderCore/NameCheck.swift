@@ -1,0 +1,114 @@
+/// Looks whether every name that a template uses exists where it is used.
+///
+/// Sections that would not be rendered are left out. Within a section over a list, plain names mean the members of an item,
+/// and are not looked at; names with dots, and plain names elsewhere, must lead to something.
+struct NameCheck {
+    private let file: String
+    private let context: [String: Any]
+    /// Whether what is inside is rendered, and whether plain names there may be an item's.
+    private var sections: [(isRendered: Bool, hasItem: Bool)] = []
+
+    static func check(_ text: String, _ context: [String: Any], file: String) throws(RenderError) {
+        var check = NameCheck(file: file, context: context)
+        try check.walk(text)
+    }
+
+    private init(file: String, context: [String: Any]) {
+        self.file = file
+        self.context = context
+    }
+
+    private mutating func walk(_ text: String) throws(RenderError) {
+        var rest = text[...]
+        var line = 1
+        var column = 1
+        func advance(over part: Substring) {
+            for character in part {
+                if character.isNewline {
+                    line += 1
+                    column = 1
+                } else {
+                    column += 1
+                }
+            }
+        }
+        while let open = rest.firstRange(of: "{{") {
+            advance(over: rest[..<open.lowerBound])
+            let after = rest[open.upperBound...]
+            guard let close = after.firstRange(of: "}}") else { return }
+            let tag = after[..<close.lowerBound]
+            // With other delimiters, which is rare in configuration files, nothing more is looked at.
+            guard try look(tag, line, column) else { return }
+            advance(over: rest[open.lowerBound..<close.upperBound])
+            rest = after[close.upperBound...]
+            if tag.hasPrefix("{"), rest.hasPrefix("}") {
+                rest = rest.dropFirst()
+                column += 1
+            }
+        }
+    }
+
+    /// False if the delimiters change.
+    private mutating func look(_ tag: Substring, _ line: Int, _ column: Int) throws(RenderError) -> Bool {
+        let kind = tag.first
+        let name = trimmed(tag.dropFirst(kind.map { "#^/!>&{=<$%".contains($0) } == true ? 1 : 0))
+        switch kind {
+        case "#", "^":
+            let value = find(name)
+            let isTrue = isTruthy(value) == (kind == "#")
+            sections.append((isTrue, kind == "#" && (value is [Any] || value is [String: Any])))
+        case "/": _ = sections.popLast()
+        case "=": return false
+        case "!", "%", "$": break
+        case ">", "<":
+            throw RenderError(file, line: line, column: column, "a template cannot include another: \(name)")
+        default:
+            guard sections.allSatisfy(\.isRendered), !name.contains("("), name != "." else { return true }
+            if !name.contains("."), sections.contains(where: \.hasItem) { return true }
+            // Of an item: its dictionaries are not known here.
+            if context[first(of: name)] == nil, sections.contains(where: \.hasItem) { return true }
+            guard find(name) == nil else { return true }
+            throw RenderError(file, line: line, column: column, "there is no \(name)\(hint(name))")
+        }
+        return true
+    }
+
+    private func first(of name: String) -> String { name.split(separator: ".").first.map(String.init) ?? name }
+
+    private func trimmed(_ text: Substring) -> String {
+        var text = text
+        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
+        while let last = text.last, last.isWhitespace || last == "}" { text = text.dropLast() }
+        return String(text)
+    }
+
+    private func find(_ name: String) -> Any? {
+        var value: Any? = context
+        for part in name.split(separator: ".") { value = (value as? [String: Any])?[String(part)] }
+        return value
+    }
+
+    private func isTruthy(_ value: Any?) -> Bool {
+        switch value {
+        case nil: false
+        case let list as [Any]: !list.isEmpty
+        default: true
+        }
+    }
+
+    /// What there is instead, at the place where the name goes wrong.
+    private func hint(_ name: String) -> String {
+        var value: Any? = context
+        for part in name.split(separator: ".") {
+            guard let dictionary = value as? [String: Any] else { return "" }
+            if let next = dictionary[String(part)] {
+                value = next
+            } else {
+                // An environment has dozens, and some of them are secret.
+                let names = dictionary.keys.sorted()
+                return names.isEmpty || names.count > 12 ? "" : " (there is: \(names.joined(separator: ", ")))"
+            }
+        }
+        return ""
+    }
+}
