@@ -15,10 +15,12 @@ final class Definition {
     let probed: SocketUnit?
     /// The target that it is a member of.
     let target: TargetUnit?
+    /// Where it lives, as its swap unit says.
+    let network: GenerationNetwork
 
     init(
         id: UInt64, unit: ServiceUnit, group: GroupID, sockets: [SocketUnit], upstreams: [SocketUnit],
-        probed: SocketUnit?, target: TargetUnit?
+        probed: SocketUnit?, target: TargetUnit?, network: GenerationNetwork
     ) {
         self.id = id
         self.unit = unit
@@ -27,6 +29,7 @@ final class Definition {
         self.upstreams = upstreams
         self.probed = probed
         self.target = target
+        self.network = network
     }
 
     /// Every unit that it was made of.

@@ -51,6 +51,11 @@ final class HeldSocket {
         }
     }
 
+    /// Where a new socket is opened if this one breaks: said again when a generation has been taken over.
+    func moves(into network: NetworkNamespace?) {
+        if case .socket(let socket) = endpoint { socket.network = network }
+    }
+
     /// What `Symlinks=` lead to.
     private var linkTarget: String? {
         switch endpoint.target {
@@ -105,6 +110,8 @@ final class HeldSocket {
     }
 }
 
+struct WeakSocket { weak var held: HeldSocket? }
+
 /// A socket, a directory or a user that could not be had for a generation: `unit` and a sentence.
 struct PreparationError: Error {
     let unit: String
@@ -115,6 +122,10 @@ struct PreparationError: Error {
 final class HeldSockets {
     private let loop: EventLoop
     private(set) var shared: [String: [HeldSocket]] = [:]
+    /// Those of multibinder's clients by what they asked for: a thousand binds are not a thousand walks over all sockets.
+    var bound: [SocketAddress: WeakSocket] = [:]
+    /// Addresses with scope `shared` that programs bind themselves, for as long as a generation has them.
+    var reserved: [SocketAddress: WeakReservation] = [:]
     /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
     let noticed: (HeldSocket, String) -> Void
 
@@ -180,17 +191,32 @@ final class HeldSockets {
     }
 
     /// The sockets of a shared unit, as another process of the supervisor had them.
-    func restore(_ sockets: [HeldSocket], for name: String) { shared[name] = sockets }
+    func restore(_ sockets: [HeldSocket], for name: String) {
+        shared[name] = sockets
+        if name == Self.multibinderUnit { noteBound(sockets) }
+    }
+
+    /// One socket more of a unit that no file describes.
+    func add(_ held: HeldSocket, to name: String) throws(SystemError) {
+        try watch(held)
+        shared[name, default: []].append(held)
+    }
+
+    /// One less.
+    func remove(_ held: HeldSocket, from name: String) { shared[name]?.removeAll { $0 === held } }
 
     /// Lets go of a unit's sockets; they close when no generation uses them any more.
     func release(_ name: String) { shared[name] = nil }
 
     /// Opens the sockets of a generation, each at an address of its own.
-    func open(_ unit: SocketUnit, for generation: GenerationID) throws(PreparationError) -> [HeldSocket] {
+    /// - Parameter network: where; nil for our own.
+    func open(
+        _ unit: SocketUnit, for generation: GenerationID, in network: NetworkNamespace?
+    ) throws(PreparationError) -> [HeldSocket] {
         var sockets: [HeldSocket] = []
         for entry in unit.listen {
             let target = try target(of: entry, in: unit).unique(generation.number)
-            sockets.append(try open(unit, entry, target, owner: generation))
+            sockets.append(try open(unit, entry, target, owner: generation, network))
         }
         return sockets
     }
@@ -204,12 +230,13 @@ final class HeldSockets {
     }
 
     func open(
-        _ unit: SocketUnit, _ entry: ListenEntry, _ target: HeldEndpoint.Target, owner: GenerationID?
+        _ unit: SocketUnit, _ entry: ListenEntry, _ target: HeldEndpoint.Target, owner: GenerationID?,
+        _ network: NetworkNamespace? = nil
     ) throws(PreparationError) -> HeldSocket {
         let name = unit.name.description
         let file = try fileOptions(unit)
         do throws(SystemError) {
-            let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file), owner: owner)
+            let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file, network), owner: owner)
             try watch(held)
             for problem in held.endpoint.problems + held.link() { noticed(held, "\(problem); goes on without") }
             return held
@@ -223,14 +250,16 @@ final class HeldSockets {
     }
 
     private static func open(
-        _ target: HeldEndpoint.Target, _ unit: SocketUnit, _ file: ListeningSocket.FileOptions
+        _ target: HeldEndpoint.Target, _ unit: SocketUnit, _ file: ListeningSocket.FileOptions,
+        _ network: NetworkNamespace?
     ) throws(SystemError) -> HeldEndpoint {
         let settings = Linux.SocketOptions(unit.options)
         switch target {
         case .socket(let address, let kind):
             return .socket(
                 try ListeningSocket(
-                    address, kind: kind, backlog: Int32(clamping: unit.backlog), options: file, settings: settings))
+                    address, kind: kind, backlog: Int32(clamping: unit.backlog), options: file, settings: settings,
+                    network: network))
         case .file(let target):
             return .file(try HeldFile(target, file: file, options: settings, sizes: .init(unit.options)))
         }
@@ -295,12 +324,22 @@ final class GenerationResources {
     let directory: String
     /// Every socket that its services get or connect to, by unit, in the order of its addresses.
     var sockets: [String: [HeldSocket]]
+    /// The same for units with `X-Pass=address`.
+    var reservations: [String: [Reservation]] = [:]
+    /// With `X-GenerationNetwork=private`: where its processes live.
+    var network: NetworkNamespace?
 
     init(id: GenerationID, release: String?, directory: String, sockets: [String: [HeldSocket]]) {
         self.id = id
         self.release = release
         self.directory = directory
         self.sockets = sockets
+    }
+
+    /// Where a socket unit's first address is, whoever listens there.
+    func address(of unit: UnitName) -> SocketAddress? {
+        let name = unit.description
+        return sockets[name]?.first?.address ?? reservations[name]?.first?.address.address
     }
 
     /// Those that no other generation has.

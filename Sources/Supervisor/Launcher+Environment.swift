@@ -33,39 +33,15 @@ extension Launcher {
     }
 
     func addHoldfastVariables(
-        to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
+        to environment: inout [String: String], _ definition: Definition, _ generation: GenerationResources
     ) {
-        environment["INVOCATION_ID"] = instance.invocation
         environment["GENERATION"] = "\(generation.id.number)"
         environment["GENERATION_DIRECTORY"] = generation.directory
-        if let release = instance.definition.unit.name.instance { environment["RELEASE"] = release }
-        for unit in instance.definition.upstreams {
-            guard let address = generation.sockets[unit.name.description]?.first?.address else { continue }
+        if let release = definition.unit.name.instance { environment["RELEASE"] = release }
+        for unit in definition.upstreams {
+            guard let address = generation.address(of: unit.name) else { continue }
             environment["UPSTREAM_" + HeldSocket.variable(unit.name.description)] = "\(address.loopback)"
         }
-    }
-
-    /// `LISTEN_FDS`, `LISTEN_FDNAMES` as systemd has them, and `LISTEN_FD_NAME` for programs that read only numbers.
-    func addSockets(
-        to environment: inout [String: String], _ instance: RunningInstance, _ generation: GenerationResources
-    ) -> [Int32] {
-        if let connection = instance.connection { return pass(connection, to: &environment) }
-        // Named as the unit says now: a shared socket may be older than its present name.
-        let sockets = instance.definition.sockets.flatMap { unit in
-            (generation.sockets[unit.name.description] ?? []).map { (name: unit.fileDescriptorName, held: $0) }
-        }
-        guard !sockets.isEmpty else { return [] }
-        environment["LISTEN_FDS"] = "\(sockets.count)"
-        environment["LISTEN_FDNAMES"] = sockets.map(\.name).joined(separator: ":")
-        var seen: [String: Int] = [:]
-        for (index, entry) in sockets.enumerated() {
-            let name = "LISTEN_FD_" + HeldSocket.variable(entry.name)
-            seen[name, default: 0] += 1
-            // A unit with several addresses: the first has the plain name, the others are counted from 2.
-            let count = seen[name] ?? 1
-            environment[count == 1 ? name : "\(name)_\(count)"] = "\(3 + index)"
-        }
-        return sockets.map(\.held.endpoint.raw)
     }
 
     /// What the unit says.

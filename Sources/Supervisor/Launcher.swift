@@ -72,7 +72,7 @@ struct Launcher {
         }
     }
 
-    /// The plan, without standard streams. Directories that the service is given exist afterwards.
+    /// The plan, without the standard streams that are not sockets. Directories that the service is given exist afterwards.
     func plan(
         _ command: ExecCommand, as kind: ServiceCommand, for instance: RunningInstance,
         in generation: GenerationResources, _ facts: Facts
@@ -89,13 +89,15 @@ struct Launcher {
         try makeDirectories(of: execution, for: credentials)
 
         var variables = baseEnvironment(execution, account)
-        addHoldfastVariables(to: &variables, instance, generation)
+        variables["INVOCATION_ID"] = instance.invocation
+        addHoldfastVariables(to: &variables, instance.definition, generation)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
         if kind.isAfterTheEnd, let result = facts.result { addResult(result, to: &variables) }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
-        var descriptors: [Int32] = []
-        if kind.getsSockets { descriptors = addSockets(to: &variables, instance, generation) }
-        let pidVariables = descriptors.isEmpty ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]
+        let handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
+        variables.merge(handoff.environment) { $1 }
+        let pidVariables =
+            handoff.environment["LISTEN_FDS"] == nil ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]
         for name in pidVariables { variables[name] = Self.pidPlaceholder }
         try addOwnVariables(of: execution, to: &variables)
 
@@ -103,9 +105,10 @@ struct Launcher {
         let known = variables.filter { $0.value != Self.pidPlaceholder }
         var plan = SpawnPlan(
             program: try find(command.path, execution, root), arguments: command.expanded(with: known),
-            environment: variables, standardInput: -1, standardOutput: -1, standardError: -1)
+            environment: variables, standardInput: handoff.standardInput ?? -1, standardOutput: -1, standardError: -1)
         plan.pidVariables = pidVariables.filter { variables[$0] == Self.pidPlaceholder }
-        plan.descriptors = descriptors
+        plan.descriptors = handoff.descriptors
+        plan.network = generation.network?.raw ?? -1
         plan.invocation = Self.bytes(ofHexadecimal: instance.invocation)
         plan.rootDirectory = root.map { .init(path: $0.path, optional: $0.mayBeMissing) }
         plan.workingDirectory = workingDirectory(execution, account, root)

@@ -50,8 +50,8 @@ extension Supervisor {
         let limit = section.effectiveReadyProbeTimeout
         switch probe.method {
         case .http(let endpoint, let path):
-            ask(token, endpoint, generation, "http \(endpoint) \(path)") { [loop] address, handler in
-                Probe.http(address, path: path, timeout: limit.wholeNanoseconds, loop: loop, handler)
+            ask(token, endpoint, generation, "http \(endpoint) \(path)") { [loop] address, network, handler in
+                Probe.http(address, in: network, path: path, timeout: limit.wholeNanoseconds, loop: loop, handler)
             }
         case .tcp(let endpoint):
             let id = generation.id
@@ -60,8 +60,9 @@ extension Supervisor {
             guard hasAcceptedAll(endpoint, id) else {
                 return handle(.probeAnswered(token, .notReady("tcp \(endpoint): \(Self.unaccepted)")))
             }
-            ask(token, endpoint, generation, "tcp \(endpoint)", mustBeAccepted: true) { [loop] address, handler in
-                Probe.tcp(address, timeout: limit.wholeNanoseconds, loop: loop, handler)
+            ask(token, endpoint, generation, "tcp \(endpoint)", mustBeAccepted: true) {
+                [loop] address, network, handler in
+                Probe.tcp(address, in: network, timeout: limit.wholeNanoseconds, loop: loop, handler)
             }
         case .exec(let command): execute(command, token, instance, generation, limit)
         }
@@ -74,7 +75,8 @@ extension Supervisor {
 
     private func ask(
         _ token: Token, _ endpoint: ProbeEndpoint, _ generation: GenerationResources, _ text: String,
-        mustBeAccepted: Bool = false, _ begin: (SocketAddress, @escaping (ProbeResult) -> Void) -> Probe
+        mustBeAccepted: Bool = false,
+        _ begin: (SocketAddress, NetworkNamespace?, @escaping (ProbeResult) -> Void) -> Probe
     ) {
         guard let address = address(of: endpoint, generation) else {
             return handle(.probeAnswered(token, .notReady("\(text): \(endpoint) has no address")))
@@ -83,7 +85,7 @@ extension Supervisor {
         probes[token] = running
         let id = generation.id
         running.asks(
-            begin(address) { [unowned self] result in
+            begin(address, network(of: endpoint, generation)) { [unowned self] result in
                 switch result {
                 case .passed where mustBeAccepted: lookAtQueue(token, endpoint, id, text)
                 case .passed: answered(token, .ready)
@@ -118,9 +120,15 @@ extension Supervisor {
         return generation.sockets[name.description]?.first
     }
 
+    /// Sockets that all generations share are outside of a generation's own network, everything else is inside.
+    private func network(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> NetworkNamespace? {
+        if let held = heldSocket(endpoint, generation), held.owner == nil { return nil }
+        return generation.network
+    }
+
     private func address(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> SocketAddress? {
         switch endpoint {
-        case .socket: heldSocket(endpoint, generation)?.address?.loopback
+        case .socket(let name): generation.address(of: name)?.loopback
         case .unix(let path): .unix(path: path)
         case .tcp("localhost", let port): .inet(host: "127.0.0.1", port: port)
         case .tcp(let host, let port): SocketAddress(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")

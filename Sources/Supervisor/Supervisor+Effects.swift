@@ -36,11 +36,19 @@ extension Supervisor {
             }
         }
         do throws(PreparationError) {
-            generations[id] = try resources(for: id, plan)
-            handle(.prepared(id))
+            let resources = try resources(for: id, plan)
+            generations[id] = resources
+            render(plan.services.compactMap { definitions[$0.definition] }, resources)
         } catch {
             handle(.prepareFailed(id, Failure(unit: error.unit, step: .prepare, cause: .text(error.text))))
         }
+    }
+
+    /// The templates of a generation are rendered, or cannot be.
+    func rendered(_ id: GenerationID, _ failure: PreparationError?) {
+        guard let failure else { return handle(.prepared(id)) }
+        release(id)
+        handle(.prepareFailed(id, Failure(unit: failure.unit, step: .prepare, cause: .text(failure.text))))
     }
 
     private func resources(for id: GenerationID, _ plan: Plan) throws(PreparationError) -> GenerationResources {
@@ -52,17 +60,25 @@ extension Supervisor {
             generations[GenerationID(group: id.group, number: $0)]
         }
         var found = plan.isWhole ? [:] : serving?.sockets ?? [:]
+        let network = try makeNetwork(parts, plan, serving)
+        var reserved = plan.isWhole ? [:] : serving?.reservations ?? [:]
         var opened: [(SocketUnit, [HeldSocket])] = []
         var seen: Set<UnitName> = []
         for unit in parts.flatMap(\.needed) where seen.insert(unit.name).inserted {
             let name = unit.name.description
-            switch unit.scope {
-            case .shared:
+            switch (unit.pass, unit.scope) {
+            case (.address, _):
+                if owned.contains(unit.name) || reserved[name] == nil {
+                    reserved[name] = try held.reserve(unit, for: id, in: network)
+                }
+            case (.descriptor, .shared):
                 let list = try held.opened(unit)
                 opened.append((unit, list))
                 found[name] = list
-            case .generation:
-                if owned.contains(unit.name) || found[name] == nil { found[name] = try held.open(unit, for: id) }
+            case (.descriptor, .generation):
+                if owned.contains(unit.name) || found[name] == nil {
+                    found[name] = try held.open(unit, for: id, in: network)
+                }
             }
         }
         let taken = try pausedSockets(opened)
@@ -70,7 +86,23 @@ extension Supervisor {
         for (unit, list) in opened { held.keep(list, for: unit) }
         for socket in taken { handleSocket(.taken(socket)) }
         held.restorePaths([])
-        return GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
+        let resources = GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
+        resources.reservations = reserved
+        resources.network = network
+        return resources
+    }
+
+    /// With `X-GenerationNetwork=private` the generation's own; who replaces only some of a generation joins the others.
+    private func makeNetwork(
+        _ parts: [Definition], _ plan: Plan, _ serving: GenerationResources?
+    ) throws(PreparationError) -> NetworkNamespace? {
+        guard parts.contains(where: { $0.network == .private }) else { return nil }
+        if !plan.isWhole, let present = serving?.network { return present }
+        do throws(SystemError) {
+            return try NetworkNamespace()
+        } catch {
+            throw PreparationError(unit: plan.group.name, text: "X-GenerationNetwork=private: \(error)")
+        }
     }
 
     /// Those that are paused: a process that gets one accepts from it, unless the kernel holds new connections back.
@@ -251,7 +283,8 @@ extension Supervisor {
         _ plan: SpawnPlan, _ streams: consuming Launcher.Streams, _ token: Token, _ instance: RunningInstance
     ) throws(SystemError) -> RunningProcess {
         var plan = plan
-        plan.standardInput = streams.input.raw
+        // A socket that is handed over as standard input is in the plan already.
+        if plan.standardInput < 0 { plan.standardInput = streams.input.raw }
         plan.standardOutput = streams.output.raw
         plan.standardError = streams.error.raw
         plan.cgroup = instance.tree?.spawnCgroup ?? -1

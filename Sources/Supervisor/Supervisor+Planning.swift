@@ -95,7 +95,10 @@ extension Supervisor {
             let moving = whole.moving(with: [name])
             services = services.filter { moving.contains($0.name.identity) }
             for service in services where service.name != name {
-                notes.append("\(service.name) moves with \(name): it uses its generation socket")
+                let reason =
+                    whole.settings.network == .private
+                    ? "they have a network of their own" : "it uses its generation socket"
+                notes.append("\(service.name) moves with \(name): \(reason)")
             }
         }
         let group = GroupID(whole.identity.description)
@@ -123,7 +126,7 @@ extension Supervisor {
         lastDefinition += 1
         let definition = Definition(
             id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
-            target: whole.target)
+            target: whole.target, network: whole.settings.network)
         definitions[lastDefinition] = definition
         return definition
     }

@@ -49,7 +49,11 @@ extension Supervisor {
             let generation = generations[running.generation]
         else { return nil }
         let addresses = running.definition.sockets
-            .flatMap { generation.sockets[$0.name.description] ?? [] }.compactMap(\.address)
+            .flatMap { unit -> [SocketAddress] in
+                let name = unit.name.description
+                return (generation.sockets[name] ?? []).compactMap(\.address)
+                    + (generation.reservations[name] ?? []).map(\.address.address)
+            }
         guard !addresses.isEmpty else { return nil }
         return try? Connections.held(by: tree.members(), on: addresses).count
     }
@@ -162,7 +166,7 @@ extension Supervisor {
         }
         let all = list.map { status(of: $0, holders: $1) } + closedSockets()
         return SocketsReply(
-            sockets: all.sorted {
+            sockets: (all + reservationStatus()).sorted {
                 ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address)
             })
     }

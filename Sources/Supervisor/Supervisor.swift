@@ -3,6 +3,7 @@ import Engine
 import Glibc
 import Linux
 import Logging
+import Multibinder
 import UnitFiles
 import UnitStore
 
@@ -13,7 +14,7 @@ import UnitStore
 /// belongs into `Engine`.
 ///
 /// - `Supervisor+Planning` and `Definition`: from unit files to plans.
-/// - `Supervisor+Effects`, `Launcher`, `Streams`, `HeldSockets`, `Prober`: effects.
+/// - `Supervisor+Effects`, `Launcher`, `Streams`, `HeldSockets`, `Reservations`, `Templates`, `Prober`: effects.
 /// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: people.
 /// - `History`, `ReleaseMemory`: what outlives the process.
 public actor Supervisor {
@@ -50,6 +51,8 @@ public actor Supervisor {
     let launcher: Launcher
     var sockets: HeldSockets?
     var generations: [GenerationID: GenerationResources] = [:]
+    /// Generations whose templates are being rendered.
+    var renderings: [GenerationID: TemplateRun] = [:]
     var instances: [InstanceID: RunningInstance] = [:]
     var processes: [Token: RunningProcess] = [:]
     var instanceOfMark: [String: InstanceID] = [:]
@@ -78,6 +81,7 @@ public actor Supervisor {
 
     // People.
     var control: ControlSessions?
+    var multibinder: MultibinderServer?
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
@@ -181,6 +185,7 @@ public actor Supervisor {
             left: { [unowned self] call in callerLeft(call) })
         try open(sessions, saved)
         control = sessions
+        try listenForBinds(saved?.own.multibinder)
         if let saved { resume(saved) }
         logger.info(
             """
@@ -324,6 +329,7 @@ public actor Supervisor {
 
     func shutDownComplete() {
         control?.stopListening()
+        multibinder = nil
         notifySocket?.remove()
         sockets = nil
         generations = [:]

@@ -45,6 +45,8 @@ enum ServiceDirective: String, CaseIterable {
     case startLimitInterval = "StartLimitInterval"
     case startLimitBurst = "StartLimitBurst"
     case upstreams = "X-Upstreams"
+    case handoff = "X-Handoff"
+    case template = "X-Template"
     case permissionsStartOnly = "PermissionsStartOnly"
     case rootDirectoryStartOnly = "RootDirectoryStartOnly"
     case nonBlocking = "NonBlocking"
@@ -83,6 +85,7 @@ enum SocketDirective: String, CaseIterable {
     case socketGroup = "SocketGroup"
     case removeOnStop = "RemoveOnStop"
     case scope = "X-Scope"
+    case pass = "X-Pass"
     // How it is opened.
     case socketProtocol = "SocketProtocol"
     case bindIPv6Only = "BindIPv6Only"
@@ -152,6 +155,7 @@ enum SwapDirective: String, CaseIterable {
     case readyProbeIntervalSec = "ReadyProbeIntervalSec"
     case readyProbeTimeoutSec = "ReadyProbeTimeoutSec"
     case drainSignal = "DrainSignal"
+    case generationNetwork = "X-GenerationNetwork"
 }
 
 /// The sections that units may have here.
@@ -193,9 +197,6 @@ enum DirectiveTable {
     static let foreignSections: Set<String> = [
         "Mount", "Automount", "Swap", "Timer", "Path", "Slice", "Scope", "Device", "BusName",
     ]
-
-    /// Names that the design gives a meaning to and that are not built yet; ignoring them silently would be half-done.
-    static let planned: Set<String> = ["X-Handoff", "X-Pass"]
 
     /// Whether systemd documents the directive in this section.
     static func isSystemd(_ key: String, in section: UnitSectionName) -> Bool {

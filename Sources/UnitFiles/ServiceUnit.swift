@@ -93,6 +93,7 @@ public struct ServiceUnit: UnitDefinition {
     public var sockets: [UnitReference] = []
     /// `X-Upstreams=`: sockets whose addresses it is told.
     public var upstreams: [UnitReference] = []
+    public var handoff = HandoffSettings()
     /// `NotifyAccess=`, which is at least `main` with `Type=notify`.
     public var notifyAccess = NotifyAccess.none
     /// `StandardOutput=`; nil if unset.

@@ -6,6 +6,14 @@ public enum SwapStrategy: String, Sendable, CaseIterable {
     case queue
 }
 
+/// In which network the services of a generation live (`X-GenerationNetwork=`).
+public enum GenerationNetwork: String, Sendable, CaseIterable {
+    /// In the supervisor's.
+    case host
+    /// In a network namespace of the generation's own, with nothing in it but a loopback interface.
+    case `private`
+}
+
 /// Where a probe asks.
 public enum ProbeEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// A socket unit: the address that this generation has there.
@@ -65,6 +73,7 @@ public struct SwapSection: Sendable, Hashable {
     public var readyProbeTimeout: Duration?
     /// nil: `KillSignal=` of the service.
     public var drainSignal: Signal?
+    public var generationNetwork: GenerationNetwork?
 
     public init() {}
 

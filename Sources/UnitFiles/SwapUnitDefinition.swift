@@ -4,12 +4,14 @@ public struct SwapSettings: Sendable, Hashable {
     public var soak: Duration
     public var drainTimeout: TimeLimit
     public var strategy: SwapStrategy
+    public var network: GenerationNetwork
 
     public init(_ section: SwapSection = SwapSection()) {
         readyTimeout = section.effectiveReadyTimeout
         soak = section.effectiveSoak
         drainTimeout = section.effectiveDrainTimeout
         strategy = section.effectiveStrategy
+        network = section.generationNetwork ?? .host
     }
 }
 
@@ -53,9 +55,12 @@ public struct SwapUnitDefinition: Sendable {
 
     /// Members that must move when the given ones do: those, and whoever has a moving member's generation socket as upstream.
     ///
+    /// In a network of the generation's own all members move: one that stayed could not be reached any more.
+    ///
     /// Takes names or templates of members (others are ignored) and returns identities: `app@.service`, `worker.service`.
     public func moving(with names: Set<UnitName>) -> Set<UnitName> {
         var moving = Set(services.map(\.name).filter { names.contains($0) || names.contains($0.identity) })
+        if settings.network == .private, !moving.isEmpty { return Set(services.map(\.name.identity)) }
         var changed = true
         while changed {
             changed = false

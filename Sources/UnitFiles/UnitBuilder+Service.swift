@@ -53,6 +53,8 @@ extension UnitBuilder {
         case .upstreams:
             if assignment.value.isEmpty { service.upstreams = [] }
             service.upstreams += names(assignment, kinds: [.socket], instantiate: true, .fatal)
+        case .handoff: handoff(assignment)
+        case .template: template(assignment)
         case .notifyAccess:
             if let access = choice(assignment, .ignored, of: NotifyAccess.self) { service.notifyAccess = access }
         case .successExitStatus: service.successExitStatus = exitStatuses(assignment, service.successExitStatus)
@@ -79,6 +81,7 @@ extension UnitBuilder {
         finishProtection()
         service.sockets = Self.unique(service.sockets)
         service.upstreams = Self.unique(service.upstreams)
+        finishHandoff()
         if service.execStart.isEmpty, !isOneshot {
             missing("ExecStart", "the service has no ExecStart=, it could do nothing")
         } else if service.execStart.count > 1, !isOneshot {

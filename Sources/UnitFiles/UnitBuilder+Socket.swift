@@ -25,6 +25,12 @@ extension UnitBuilder {
             } else if let scope = choice(assignment, .fatal, of: SocketScope.self) {
                 socket.explicitScope = scope
             }
+        case .pass:
+            if assignment.value.isEmpty {
+                socket.pass = .descriptor
+            } else if let pass = choice(assignment, .fatal, of: SocketPass.self) {
+                socket.pass = pass
+            }
         case .bindIPv6Only, .bindToDevice, .freeBind, .transparent, .broadcast, .reusePort, .mark, .priority,
             .timestamping, .passCredentials, .passSecurity, .passPacketInfo, .receiveBuffer, .sendBuffer, .ipTOS,
             .ipTTL, .socketProtocol:
@@ -97,6 +103,14 @@ extension UnitBuilder {
         }
         if socket.activation.accept, socket.service != nil, socket.acceptsItself {
             refuse("Service", "has no place with Accept=yes: each connection gets an instance of \(acceptTemplate)")
+        }
+        if socket.pass == .address {
+            let isStream = socket.listen.allSatisfy { if case .stream = $0.target { true } else { false } }
+            if !isStream { refuse("X-Pass", "\"address\" can keep addresses of ListenStream= only") }
+            if socket.acceptsItself || socket.activation.idleStop != nil {
+                refuse(
+                    "X-Pass", "\"address\" leaves listening to the program: nothing can be accepted or counted for it")
+            }
         }
         if socket.activation.idleStop != nil, !socket.listen.contains(where: { $0.target.isConnected }) {
             refuse("X-IdleStopSec", "needs connections to count, and this socket has none")

@@ -17,6 +17,9 @@ extension UnitBuilder {
             section.readyProbeInterval = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
         case .readyProbeTimeoutSec:
             section.readyProbeTimeout = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
+        case .generationNetwork:
+            section.generationNetwork =
+                isReset ? nil : choice(assignment, .fatal, of: GenerationNetwork.self, unsupported: ["nat"])
         case .drainSignal: section.drainSignal = isReset ? nil : value(assignment, .fatal, Signal.parse)
         }
     }

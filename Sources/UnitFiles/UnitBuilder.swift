@@ -182,8 +182,7 @@ struct UnitBuilder {
 
     private mutating func notHonoured(_ assignment: Assignment, in section: UnitSectionName) {
         let key = assignment.key
-        let isOurs = DirectiveTable.planned.contains(key)
-        if isOurs || DirectiveTable.isSystemd(key, in: section) {
+        if DirectiveTable.isSystemd(key, in: section) {
             // A socket that listens on half of what it names is not that socket.
             let fatal = section == .socket && key.hasPrefix("Listen")
             if fatal {

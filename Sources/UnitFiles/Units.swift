@@ -117,6 +117,8 @@ public struct SocketUnit: UnitDefinition {
     public var removeOnStop = false
     /// `X-Scope=`; nil if unset.
     public var explicitScope: SocketScope?
+    /// `X-Pass=`
+    public var pass = SocketPass.descriptor
     /// For its own commands (systemd.exec(5)); the sockets themselves do not depend on it.
     public var execution = ExecutionSettings()
 

@@ -16,6 +16,8 @@ public struct Configuration: Sendable {
     public var logDirectory: String
     /// Runs for one user, without privileges.
     public var isUser: Bool
+    /// Where multibinder's protocol is spoken; nil: nowhere.
+    public var multibinderSocket: String?
 
     public init(
         unitDirectories: [String], runtimeDirectory: String, stateDirectory: String, logDirectory: String, isUser: Bool

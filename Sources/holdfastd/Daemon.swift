@@ -32,6 +32,11 @@ struct Daemon: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Captured output of services.", valueName: "directory"))
     var logDir: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Speak multibinder's protocol on a Unix socket at this path.", valueName: "path"))
+    var multibinder: String?
+
     @Flag(name: .long, help: "Run for one user, with the XDG directories as defaults.")
     var user = false
 
@@ -48,6 +53,7 @@ struct Daemon: ParsableCommand {
         if let runtimeDir { configuration.runtimeDirectory = Self.absolute(runtimeDir) }
         if let stateDir { configuration.stateDirectory = Self.absolute(stateDir) }
         if let logDir { configuration.logDirectory = Self.absolute(logDir) }
+        configuration.multibinderSocket = multibinder.map(Self.absolute)
         guard configuration.controlSocket.utf8.count < 108 else {
             throw ValidationError(
                 "the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
@@ -119,17 +125,4 @@ struct Daemon: ParsableCommand {
 /// A sentence that goes to standard error as it is.
 struct ValidationFailure: Error, CustomStringConvertible {
     let description: String
-}
-
-/// RLIMIT_NOFILE: raised to its hard limit for ourselves.
-enum FileLimit {
-    /// Answers what it was before, for services.
-    static func raise() -> SpawnPlan.Limit {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(UInt32(7)), &limit)
-        let before = SpawnPlan.Limit(resource: 7, soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(UInt32(7)), &limit)
-        return before
-    }
 }

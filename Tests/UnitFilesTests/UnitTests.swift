@@ -272,7 +272,6 @@ struct UnitTests {
             ("ListenStream=80", .unknownDirective, .error, "ListenStream= in [Socket]"),
             ("X-Upstrems=a.socket", .unknownDirective, .warning, "X-Upstreams="),
             ("X-Scope=shared", .unknownDirective, .warning, "X-Scope= in [Socket]"),
-            ("X-Handoff=nginx", .unsupportedDirective, .warning, nil),
             ("[X-Swp]\nA=b", .unknownSection, .warning, "[X-Swap]"),
             ("[Swap]\nA=b", .unknownSection, .error, "[X-Swap]"),
             ("[Servcie]\nA=b", .unknownSection, .error, "[Service]"), ("[Socket]\nA=b", .unknownSection, .error, nil),

@@ -29,7 +29,8 @@ struct SavedState: Codable {
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {
-        sockets.compactMap(\.descriptor) + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
+        sockets.compactMap(\.descriptor) + generations.flatMap(\.descriptors)
+            + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
             + processes.compactMap(\.descriptor) + own.descriptors + people.sessions.map(\.descriptor)
             + (activation?.descriptors ?? [])
     }
@@ -70,6 +71,8 @@ struct SavedDefinition: Codable {
     var upstreams: [Int]
     var probed: Int?
     var target: Int?
+    /// `X-GenerationNetwork=private`; nil stands for false.
+    var isPrivate: Bool?
 }
 
 struct SavedSocket: Codable {
@@ -87,6 +90,26 @@ struct SavedGeneration: Codable {
     var directory: String
     /// By unit, in the order of its addresses.
     var sockets: [String: [Int]]
+    /// The same for units with `X-Pass=address`; nil stands for none.
+    var reservations: [String: [SavedReservation]]?
+    /// A network namespace.
+    var network: Int32?
+}
+
+extension SavedGeneration {
+    var descriptors: [Int32] {
+        (reservations ?? [:]).values.joined().compactMap(\.descriptor) + [network].compactMap(\.self)
+    }
+}
+
+/// An address that is kept for a program. One that generations share has one descriptor.
+struct SavedReservation: Codable {
+    var unit: Int
+    var requested: SocketAddress
+    var address: SocketAddress
+    var owner: GenerationID?
+    /// nil for Unix addresses, of which nothing is open.
+    var descriptor: Int32?
 }
 
 struct SavedInstance: Codable {
@@ -116,8 +139,23 @@ struct SavedOwn: Codable {
     var stateLock: Int32?
     var notifySocket: Int32?
     var controlSocket: Int32?
+    var multibinder: SavedMultibinder?
 
-    var descriptors: [Int32] { [runtimeLock, stateLock, notifySocket, controlSocket].compactMap(\.self) }
+    var descriptors: [Int32] {
+        [runtimeLock, stateLock, notifySocket, controlSocket, multibinder?.listening].compactMap(\.self)
+            + (multibinder?.connections.map(\.descriptor) ?? [])
+    }
+}
+
+/// The socket of `--multibinder` and its clients.
+struct SavedMultibinder: Codable {
+    struct Connection: Codable {
+        var descriptor: Int32
+        /// What has come in of a request.
+        var pending: [UInt8]
+    }
+    var listening: Int32
+    var connections: [Connection]
 }
 
 /// Connections and what they wait for.

@@ -22,7 +22,8 @@ struct SavedUnits {
         SavedDefinition(
             id: definition.id, group: definition.group, unit: add(definition.unit),
             sockets: definition.sockets.map { add($0) }, upstreams: definition.upstreams.map { add($0) },
-            probed: definition.probed.map { add($0) }, target: definition.target.map { add($0) })
+            probed: definition.probed.map { add($0) }, target: definition.target.map { add($0) },
+            isPrivate: definition.network == .private ? true : nil)
     }
 }
 
@@ -78,6 +79,6 @@ struct RestoredUnits {
         return Definition(
             id: saved.id, unit: unit, group: saved.group, sockets: saved.sockets.compactMap(socket),
             upstreams: saved.upstreams.compactMap(socket), probed: saved.probed.flatMap(socket),
-            target: saved.target.flatMap(target))
+            target: saved.target.flatMap(target), network: saved.isPrivate == true ? .private : .host)
     }
 }

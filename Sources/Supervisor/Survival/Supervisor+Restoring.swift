@@ -19,10 +19,20 @@ extension Supervisor {
         for (name, indices) in saved.shared {
             sockets?.restore(indices.compactMap { held[$0] }, for: name)
         }
+        var once = RestoredOnce()
         for record in saved.generations {
             let list = record.sockets.mapValues { $0.compactMap { held[$0] } }
-            generations[record.id] = GenerationResources(
+            let resources = GenerationResources(
                 id: record.id, release: record.release, directory: record.directory, sockets: list)
+            for (name, list) in record.reservations ?? [:] {
+                for entry in list {
+                    guard let reservation = restore(entry, units, &once) else { continue }
+                    resources.reservations[name, default: []].append(reservation)
+                }
+            }
+            if let raw = record.network { resources.network = restoreNetwork(raw, &once) }
+            for held in resources.own { held.moves(into: resources.network) }
+            generations[record.id] = resources
         }
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
@@ -39,6 +49,43 @@ extension Supervisor {
             return try sockets.adopt(descriptor, unit, record.target, owner: record.owner)
         } catch {
             logger.error("\(unit.name): \(error)")
+            return nil
+        }
+    }
+
+    private func restore(
+        _ record: SavedReservation, _ units: RestoredUnits, _ once: inout RestoredOnce
+    ) -> Reservation? {
+        if let raw = record.descriptor, let present = once.reservations[raw] { return present }
+        guard let unit = units.socket(record.unit), let sockets else { return nil }
+        do throws(SystemError) {
+            let address: ReservedAddress
+            if let raw = record.descriptor {
+                address = try ReservedAddress(
+                    adopting: OwnedDescriptor.inherited(raw), requested: record.requested)
+            } else {
+                address = ReservedAddress(known: record.address, requested: record.requested)
+            }
+            let reservation = Reservation(unit: unit, address: address, owner: record.owner)
+            if record.owner == nil {
+                sockets.reserved[record.requested] = WeakReservation(reservation: reservation)
+            }
+            if let raw = record.descriptor { once.reservations[raw] = reservation }
+            return reservation
+        } catch {
+            logger.error("\(unit.name): \(error)")
+            return nil
+        }
+    }
+
+    private func restoreNetwork(_ raw: Int32, _ once: inout RestoredOnce) -> NetworkNamespace? {
+        if let present = once.networks[raw] { return present }
+        do throws(SystemError) {
+            let network = NetworkNamespace(adopting: try OwnedDescriptor.inherited(raw))
+            once.networks[raw] = network
+            return network
+        } catch {
+            logger.error("network of a generation: \(error)")
             return nil
         }
     }
@@ -97,4 +144,10 @@ extension Supervisor {
         for call in reexecCalls { answerReexec(call, from: saved.head.version) }
         reexecCalls = []
     }
+}
+
+/// What several generations have together is taken over once.
+private struct RestoredOnce {
+    var reservations: [Int32: Reservation] = [:]
+    var networks: [Int32: NetworkNamespace] = [:]
 }

@@ -1,6 +1,7 @@
 import ControlProtocol
 import Engine
 import Linux
+import Multibinder
 
 /// The state of this process as a value, for a successor.
 extension Supervisor {
@@ -9,11 +10,15 @@ extension Supervisor {
         var sockets = SavedSockets()
         let definitions = definitions.values.sorted { $0.id < $1.id }.map { units.add($0) }
         let shared = (self.sockets?.shared ?? [:]).mapValues { sockets.add($0, &units) }
-        let generations = generations.values.sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }.map {
-            SavedGeneration(
-                id: $0.id, release: $0.release, directory: $0.directory,
-                sockets: $0.sockets.mapValues { sockets.add($0, &units) })
-        }
+        // Those whose templates are still being rendered are prepared again: nobody here waits for that any more then.
+        let generations = generations.values.filter { renderings[$0.id] == nil }
+            .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }.map { generation in
+                SavedGeneration(
+                    id: generation.id, release: generation.release, directory: generation.directory,
+                    sockets: generation.sockets.mapValues { sockets.add($0, &units) },
+                    reservations: generation.reservations.mapValues { $0.map { SavedReservation($0, &units) } },
+                    network: generation.network?.raw)
+            }
         let activation = savedActivation(&units)
         return SavedState(
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: lastDefinition,
@@ -39,7 +44,7 @@ extension Supervisor {
     private func savedOwn() -> SavedOwn {
         SavedOwn(
             runtimeLock: runtimeLockDescriptor, stateLock: stateLockDescriptor, notifySocket: notifySocket?.raw,
-            controlSocket: control?.listening)
+            controlSocket: control?.listening, multibinder: multibinder?.saved)
     }
 
     private func savedPeople() -> SavedPeople {
@@ -64,6 +69,26 @@ private struct SavedSockets {
                     unit: units.add(held.unit), target: held.endpoint.target, owner: held.owner,
                     descriptor: held.endpoint.raw))
             return list.count - 1
+        }
+    }
+}
+
+extension SavedReservation {
+    fileprivate init(_ reservation: Reservation, _ units: inout SavedUnits) {
+        let address = reservation.address
+        self.init(
+            unit: units.add(reservation.unit), requested: address.requested, address: address.address,
+            owner: reservation.owner, descriptor: address.raw)
+    }
+}
+
+extension MultibinderServer {
+    fileprivate var saved: SavedMultibinder? {
+        let (listening, connections) = inheritance
+        return listening.map { listening in
+            SavedMultibinder(
+                listening: listening,
+                connections: connections.map { .init(descriptor: $0.socket, pending: $0.pending) })
         }
     }
 }

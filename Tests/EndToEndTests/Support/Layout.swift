@@ -141,7 +141,7 @@ extension World {
         }
 
         /// HAProxy as units/demo has it (there each setting says what it is for), with short times.
-        private static let haproxy = """
+        static let haproxy = """
             global
                 hard-stop-after 6s
                 log stderr format raw local0 err

@@ -1,0 +1,99 @@
+import ControlProtocol
+import Linux
+import Multibinder
+import UnitFiles
+
+/// `--multibinder PATH`: sockets for proxies that ask for them as they asked GitHub's multibinder.
+extension Supervisor {
+    /// Opens the socket, if there shall be one, or goes on with that of an earlier process. Who may act on the control socket
+    /// may bind here.
+    func listenForBinds(_ saved: SavedMultibinder?) throws(SystemError) {
+        guard let path = configuration.multibinderSocket else { return }
+        let server = MultibinderServer(
+            loop: loop,
+            actions: .init(
+                mayAsk: { [unowned self] peer in
+                    do throws(ControlError) {
+                        try mayAct(peer)
+                        return true
+                    } catch {
+                        return false
+                    }
+                }, bind: { [unowned self] in bind($0, $1) },
+                unbind: { [unowned self] in sockets?.unbind($0) ?? false }))
+        if let saved {
+            var connections: [MultibinderServer.Inherited] = []
+            for connection in saved.connections {
+                try DescriptorFlags.setCloseOnExec(connection.descriptor, true)
+                connections.append(.init(socket: connection.descriptor, pending: connection.pending))
+            }
+            try server.adopt(try OwnedDescriptor.inherited(saved.listening), at: path, connections)
+        } else {
+            let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
+            try server.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+            logger.info("listening for binds on \(path)")
+        }
+        multibinder = server
+    }
+
+    private func bind(_ address: SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError> {
+        Result { () throws(SystemError) in
+            guard let sockets else { throw SystemError("listening on", "\(address)", .canceled) }
+            return OwnedDescriptorBox(try sockets.bind(address, backlog: backlog).endpoint.duplicate())
+        }
+    }
+}
+
+extension HeldSockets {
+    /// The unit that sockets of multibinder's clients belong to.
+    static let multibinderUnit = "io.holdfast.multibinder.socket"
+
+    /// No file describes it; this text does, so that it crosses a re-execution as every unit does. Its address is never opened.
+    private static let multibinderText = """
+        [Unit]
+        Description=Sockets of clients of multibinder's protocol
+        [Socket]
+        ListenStream=@io.holdfast.multibinder
+        RemoveOnStop=yes
+
+        """
+
+    /// More sockets than this is a client that binds in a loop.
+    private static let multibinderLimit = 16384
+
+    /// The socket at an address that a client asks for: one that is held already, whoever opened it, or a new one.
+    func bind(_ address: SocketAddress, backlog: Int32) throws(SystemError) -> HeldSocket {
+        if let present = bound[address]?.held { return present }
+        if let present = shared.values.joined().first(where: { $0.endpoint.target == .socket(address, .stream) }) {
+            return present
+        }
+        guard bound.count < Self.multibinderLimit, let unit = Self.unit else {
+            throw SystemError("listening on", "\(address)", .tooManyOpenFiles)
+        }
+        let socket = try ListeningSocket(address, backlog: backlog)
+        let held = HeldSocket(unit: unit, endpoint: .socket(socket), owner: nil)
+        try add(held, to: Self.multibinderUnit)
+        bound[address] = WeakSocket(held: held)
+        return held
+    }
+
+    /// Lets go of a socket that `bind` opened; false if there is none.
+    func unbind(_ address: SocketAddress) -> Bool {
+        guard let held = bound.removeValue(forKey: address)?.held else { return false }
+        remove(held, from: Self.multibinderUnit)
+        return true
+    }
+
+    /// Sockets that an earlier process has opened so.
+    func noteBound(_ sockets: [HeldSocket]) {
+        for held in sockets {
+            if case .socket(let address, .stream) = held.endpoint.target { bound[address] = WeakSocket(held: held) }
+        }
+    }
+
+    private static var unit: SocketUnit? {
+        guard let name = try? UnitName(multibinderUnit) else { return nil }
+        let source = UnitSource(path: multibinderUnit, text: multibinderText)
+        return UnitLoader.restore(name, sources: [source], wants: [], specifiers: SpecifierEnvironment()).socket
+    }
+}
