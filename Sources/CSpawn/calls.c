@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/tcp.h>
 #include <signal.h>
 #include <string.h>
@@ -44,6 +45,11 @@ int holdfast_openat(int dir, const char *path, int flags, mode_t mode) {
     return result(openat(dir, path, flags | O_CLOEXEC, mode));
 }
 
+int holdfast_is_same_file(int left, int right) {
+    pid_t own = getpid();
+    return syscall(SYS_kcmp, own, own, KCMP_FILE, left, right) == 0;
+}
+
 int holdfast_memory_file(const char *name) { return result(memfd_create(name, MFD_CLOEXEC)); }
 
 int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out) {
@@ -63,12 +69,14 @@ int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out) {
 int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out) {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 16)];
+        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * HOLDFAST_MOST_DESCRIPTORS)];
     } control;
+    int *descriptors = out->descriptors;
     struct iovec vector = {.iov_base = buffer, .iov_len = size};
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     memset(out, 0, sizeof *out);
+    out->descriptors = descriptors;
     ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0)
         return -errno;
@@ -89,7 +97,7 @@ int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram
             for (int i = 0; i < count; i++) {
                 int received;
                 memcpy(&received, CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof received);
-                if (out->descriptor_count < 16)
+                if (out->descriptor_count < HOLDFAST_MOST_DESCRIPTORS)
                     out->descriptors[out->descriptor_count++] = received;
                 else
                     close(received);

@@ -50,9 +50,11 @@ public enum Accounts {
                 ?? getpwnam_r(name, &entry, buffer, size, &result)
             return (status, result != nil)
         } read: { (entry: passwd) in
+            // Nobody has no home, whatever the database says: as in systemd.
             User(
                 name: String(cString: entry.pw_name), uid: entry.pw_uid, gid: entry.pw_gid,
-                home: String(cString: entry.pw_dir), shell: String(cString: entry.pw_shell))
+                home: entry.pw_uid == 65534 ? "/" : String(cString: entry.pw_dir),
+                shell: String(cString: entry.pw_shell))
         }
         if let found { return found }
         // 65535 and -1 mean "no change" to the kernel's calls.

@@ -14,6 +14,21 @@ public enum NotifyMessage: Equatable, Sendable {
     case watchdog
     /// `WATCHDOG=trigger`
     case watchdogTrigger
+    /// `WATCHDOG_USEC=`: from now on keep-alives are due in this time.
+    case watchdogInterval(microseconds: UInt64)
+    /// When what the message says happened, on CLOCK_MONOTONIC; notify-reload services send it with `RELOADING=1`.
+    case monotonic(microseconds: UInt64)
+    /// The restarts counted so far no longer count.
+    case restartReset
+    /// Keep the descriptors of this datagram, under the name that `descriptorName` gives.
+    case storeDescriptors
+    /// Drop the stored descriptors of that name.
+    case removeDescriptors
+    case descriptorName(String)
+    /// `FDPOLL=0`: keep the descriptor also when its other end is gone.
+    case keepHungUp
+    /// `MAINPIDFDID=`: the inode of the pidfd of `MAINPID=`.
+    case mainPidInode(UInt64)
     case barrier
     /// A well-formed line with a name that we do not know.
     case unknown(name: String, value: String)
@@ -38,11 +53,10 @@ public enum NotifyMessage: Equatable, Sendable {
         let value = line[line.index(after: equals)...]
         guard name.utf8.allSatisfy(Self.isNameByte) else { return nil }
         switch name {
-        case "READY", "RELOADING", "STOPPING", "BARRIER":
-            // Only "1" is defined for these four.
-            guard value == "1" else { return nil }
-            self =
-                name == "READY" ? .ready : name == "RELOADING" ? .reloading : name == "STOPPING" ? .stopping : .barrier
+        case "READY", "RELOADING", "STOPPING", "BARRIER", "RESTART_RESET", "FDSTORE", "FDSTOREREMOVE":
+            // Only "1" is defined for these.
+            guard value == "1", let flag = Self.flags[String(name)] else { return nil }
+            self = flag
         case "STATUS":
             self = .status(Self.printable(value))
         case "MAINPID":
@@ -60,8 +74,32 @@ public enum NotifyMessage: Equatable, Sendable {
             guard value == "1" || value == "trigger" else { return nil }
             self = value == "1" ? .watchdog : .watchdogTrigger
         default:
-            self = .unknown(name: String(name), value: String(value))
+            guard let other = Self.other(name, value) else { return nil }
+            self = other
         }
+    }
+
+    private static let flags: [String: NotifyMessage] = [
+        "READY": .ready, "RELOADING": .reloading, "STOPPING": .stopping, "BARRIER": .barrier,
+        "RESTART_RESET": .restartReset, "FDSTORE": .storeDescriptors, "FDSTOREREMOVE": .removeDescriptors,
+    ]
+
+    /// What is about the watchdog, the descriptor store and the like; nil if the value is none for the name.
+    private static func other(_ name: Substring, _ value: Substring) -> NotifyMessage? {
+        switch name {
+        case "WATCHDOG_USEC": UInt64(value).map { .watchdogInterval(microseconds: $0) }
+        case "MONOTONIC_USEC": UInt64(value).map { .monotonic(microseconds: $0) }
+        case "MAINPIDFDID": UInt64(value).map { .mainPidInode($0) }
+        case "FDNAME": isDescriptorName(value) ? .descriptorName(String(value)) : nil
+        case "FDPOLL": value == "0" ? .keepHungUp : value == "1" ? .unknown(name: "FDPOLL", value: "1") : nil
+        default: .unknown(name: String(name), value: String(value))
+        }
+    }
+
+    /// sd_notify(3): ASCII without control characters and ":", at most 255 characters.
+    private static func isDescriptorName(_ name: Substring) -> Bool {
+        !name.isEmpty && name.utf8.count <= 255
+            && name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {

@@ -1,5 +1,6 @@
 import CSpawn
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// The socket at which services report (`NOTIFY_SOCKET`): datagrams with the sender's credentials as the kernel knows them.
@@ -11,11 +12,18 @@ public final class NotifySocket {
         public var uid: UInt32
         public var gid: UInt32
         public var messages: [NotifyMessage]
+        /// What came along with it; what nobody takes is closed when the handler has returned.
+        public var descriptors = ReceivedDescriptors([])
+
+        /// Descriptors are not compared: each is another one.
+        public static func == (left: Datagram, right: Datagram) -> Bool {
+            (left.pid, left.uid, left.gid) == (right.pid, right.uid, right.gid) && left.messages == right.messages
+        }
     }
 
     /// What was thrown away since the start.
     public struct Dropped: Equatable, Sendable {
-        /// Longer than 4096 bytes, or with more descriptors than fit.
+        /// Longer than 4096 bytes, or the kernel had no room for its descriptors.
         public var tooLong = 0
         /// No sender.
         public var anonymous = 0
@@ -33,6 +41,7 @@ public final class NotifySocket {
     private var source: IOSource?
     private let handler: (Datagram) -> Void
     private var buffer = [UInt8](repeating: 0, count: maximumLength)
+    private var numbers = [Int32](repeating: -1, count: HOLDFAST_MOST_DESCRIPTORS)
 
     /// Binds `path`, replacing what is there: the runtime directory is ours. Anybody may send: services run as other users,
     /// and who counts is decided by `NotifyAccess=`.
@@ -83,8 +92,12 @@ public final class NotifySocket {
     public func receive() {
         for _ in 0..<Self.datagramsPerWakeUp {
             var info = holdfast_datagram()
-            let result = buffer.withUnsafeMutableBytes {
-                holdfast_receive(descriptor.raw, $0.baseAddress, $0.count, &info)
+            let result = buffer.withUnsafeMutableBytes { buffer in
+                numbers.withUnsafeMutableBufferPointer { numbers in
+                    info.descriptors = numbers.baseAddress
+                    defer { info.descriptors = nil }
+                    return holdfast_receive(descriptor.raw, buffer.baseAddress, buffer.count, &info)
+                }
             }
             // EAGAIN: all read. Anything else (no descriptors left, say) has dropped that datagram.
             if result == -EAGAIN { return }
@@ -94,7 +107,8 @@ public final class NotifySocket {
     }
 
     private func take(_ info: holdfast_datagram) {
-        defer { closeDescriptors(info) }
+        let descriptors = ReceivedDescriptors(Array(numbers.prefix(Int(info.descriptor_count))))
+        defer { descriptors.closeAll() }
         if info.truncated != 0 {
             dropped.tooLong += 1
             return
@@ -105,18 +119,37 @@ public final class NotifySocket {
         }
         let (messages, garbage) = NotifyMessage.parse(buffer[..<min(info.length, buffer.count)])
         dropped.garbageLines += garbage
-        if !messages.isEmpty { handler(Datagram(pid: info.pid, uid: info.uid, gid: info.gid, messages: messages)) }
-    }
-
-    private func closeDescriptors(_ info: holdfast_datagram) {
-        withUnsafeBytes(of: info.descriptors) { raw in
-            for number in raw.bindMemory(to: Int32.self).prefix(Int(info.descriptor_count)) { close(number) }
-        }
+        guard !messages.isEmpty else { return }
+        handler(
+            Datagram(pid: info.pid, uid: info.uid, gid: info.gid, messages: messages, descriptors: descriptors))
     }
 
     /// Stops receiving and removes the path.
     public func remove() {
         source?.cancel()
         unlink(path)
+    }
+}
+
+/// Descriptors that came with a datagram. Each is taken by somebody or closed.
+public final class ReceivedDescriptors: Sendable {
+    private let numbers: Mutex<[Int32]>
+
+    init(_ numbers: [Int32]) { self.numbers = Mutex(numbers) }
+
+    deinit { closeAll() }
+
+    /// The first that is left; nil when none is.
+    public func takeFirst() -> OwnedDescriptor? {
+        let number = numbers.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        return number.map { OwnedDescriptor(owning: $0) }
+    }
+
+    func closeAll() {
+        let left = numbers.withLock { numbers in
+            defer { numbers = [] }
+            return numbers
+        }
+        for number in left { close(number) }
     }
 }

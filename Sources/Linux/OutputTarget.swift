@@ -24,6 +24,11 @@ public enum OutputTarget: Equatable, Sendable {
         }
     }
 
+    /// One description for input and output.
+    public static func openBothWays(_ path: String) throws(SystemError) -> OwnedDescriptor {
+        try open(path, O_RDWR | O_CREAT)
+    }
+
     /// O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK: a FIFO without a reader would stop us until
     /// it has one (it is ENXIO now); taken back, because the service would inherit it.
     private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {

@@ -54,8 +54,13 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         OwnedDescriptor(owning: try check(holdfast_openat(raw, name, flags, mode), "open", name))
     }
 
-    /// /dev/null, open for reading and writing.
-    public static func null() throws(SystemError) -> OwnedDescriptor { try open("/dev/null", O_RDWR) }
+    /// /dev/null, open for reading and writing, or as `flags` say.
+    public static func null(_ flags: Int32 = O_RDWR) throws(SystemError) -> OwnedDescriptor {
+        try open("/dev/null", flags)
+    }
+
+    /// Whether another descriptor is of the same open file description (kcmp(2)); false where the kernel does not tell.
+    public borrowing func isSameFile(as other: Int32) -> Bool { holdfast_is_same_file(raw, other) == 1 }
 
     /// A file without a name that holds these bytes, open for reading from its start (memfd_create(2), then opened anew: what
     /// memfd_create returns could be written to).

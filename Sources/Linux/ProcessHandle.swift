@@ -35,6 +35,12 @@ public struct ProcessHandle: ~Copyable {
         self.init(pid: pid, owning: opened.release())
     }
 
+    /// The number of the descriptor's inode, which names the process for ever from kernel 6.9 on.
+    public borrowing func inode() -> UInt64 {
+        var status = stat()
+        return fstat(descriptor.raw, &status) == 0 ? UInt64(status.st_ino) : 0
+    }
+
     /// Sends a signal (pidfd_send_signal(2)); ESRCH when it is gone and reaped.
     public borrowing func send(_ signal: Signal) throws(SystemError) {
         try check(

@@ -8,8 +8,13 @@ public enum ServiceDirectory {
     ///
     /// Its parents belong to root. Files below it change their owner along with it, and are left alone if the directory
     /// itself has the right one, as in systemd.
-    /// - Parameter owner: nil: whoever owns it, which is root for a new one (`ConfigurationDirectory=`).
-    public static func make(_ path: String, mode: UInt16, owner: (uid: UInt32, gid: UInt32)?) throws(SystemError) {
+    /// - Parameters:
+    ///   - owner: nil: whoever owns it.
+    ///   - keepsExisting: one that is there stays as it is (`ConfigurationDirectory=`, which is not the service's to write).
+    public static func make(
+        _ path: String, mode: UInt16, owner: (uid: UInt32, gid: UInt32)?, keepsExisting: Bool = false
+    ) throws(SystemError) {
+        if keepsExisting, access(path, F_OK) == 0 { return }
         try FileTree.makeDirectory(path, mode: mode_t(mode))
         let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
         var status = stat()
@@ -43,15 +48,27 @@ public enum ServiceDirectory {
 
     /// Makes a symbolic link at `path`, and its parents, unless it is there with this target. Something else that is there
     /// stays, and is an error.
-    public static func link(_ path: String, to target: String) throws(SystemError) {
+    ///
+    /// Both are paths below `root`; the link's text is relative, as systemd makes it.
+    public static func link(_ path: String, to target: String, in root: String) throws(SystemError) {
+        let target = relative(target, from: path)
+        let path = root + "/" + path
         if let parent = FileTree.parent(of: path) { try FileTree.makeDirectory(parent) }
         if symlink(target, path) == 0 { return }
         guard errno == EEXIST, linkTarget(of: path) == target else { throw SystemError("make link", path) }
     }
 
     /// Removes the link if it points there; what somebody put in its place stays.
-    public static func unlink(_ path: String, to target: String) {
-        if linkTarget(of: path) == target { Glibc.unlink(path) }
+    public static func unlink(_ path: String, to target: String, in root: String) {
+        let path = (link: root + "/" + path, target: relative(target, from: path))
+        if linkTarget(of: path.link) == path.target { Glibc.unlink(path.link) }
+    }
+
+    private static func relative(_ target: String, from path: String) -> String {
+        let from = path.split(separator: "/").dropLast()
+        let to = target.split(separator: "/")
+        let common = zip(from, to).prefix { $0 == $1 }.count
+        return (Array(repeating: "..", count: from.count - common) + to.dropFirst(common)).joined(separator: "/")
     }
 
     private static func linkTarget(of path: String) -> String? {

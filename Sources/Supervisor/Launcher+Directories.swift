@@ -4,16 +4,16 @@ import UnitFiles
 /// `RuntimeDirectory=` and its siblings.
 extension Launcher {
     /// The absolute path of one of them.
-    func path(_ relative: String, _ kind: DirectoryKind) -> String {
-        let root =
-            switch kind {
-            case .runtime: specifiers.runtimeDirectory
-            case .state: specifiers.stateDirectory
-            case .cache: specifiers.cacheDirectory
-            case .logs: specifiers.logsDirectory
-            case .configuration: specifiers.configurationDirectory
-            }
-        return root + "/" + relative
+    func path(_ relative: String, _ kind: DirectoryKind) -> String { root(kind) + "/" + relative }
+
+    private func root(_ kind: DirectoryKind) -> String {
+        switch kind {
+        case .runtime: specifiers.runtimeDirectory
+        case .state: specifiers.stateDirectory
+        case .cache: specifiers.cacheDirectory
+        case .logs: specifiers.logsDirectory
+        case .configuration: specifiers.configurationDirectory
+        }
     }
 
     /// Makes them all, with mode and owner, and the links to them.
@@ -23,11 +23,12 @@ extension Launcher {
             do throws(SystemError) {
                 for relative in directories.paths {
                     try ServiceDirectory.make(
-                        path(relative, kind), mode: directories.mode, owner: owner(kind, credentials))
+                        path(relative, kind), mode: directories.mode, owner: owner(credentials),
+                        keepsExisting: kind == .configuration)
                 }
                 for entry in directories.entries {
                     guard let link = entry.link else { continue }
-                    try ServiceDirectory.link(path(link, kind), to: path(entry.path, kind))
+                    try ServiceDirectory.link(link, to: entry.path, in: root(kind))
                 }
             } catch {
                 throw LaunchError(text: "setting \(kind.rawValue)=: \(error)")
@@ -35,10 +36,9 @@ extension Launcher {
         }
     }
 
-    /// A configuration is for root to write. A `--user` supervisor cannot change owners.
-    private func owner(_ kind: DirectoryKind, _ credentials: Credentials?) -> (uid: UInt32, gid: UInt32)? {
-        if kind == .configuration || configuration.isUser { return nil }
-        return (credentials?.uid ?? 0, credentials?.gid ?? 0)
+    /// A `--user` supervisor cannot change owners.
+    private func owner(_ credentials: Credentials?) -> (uid: UInt32, gid: UInt32)? {
+        configuration.isUser ? nil : (credentials?.uid ?? 0, credentials?.gid ?? 0)
     }
 
     /// The runtime directories that go when the service stops.
@@ -53,7 +53,7 @@ extension Launcher {
         for entry in execution.directories[.runtime]?.entries ?? [] {
             let directory = path(entry.path, .runtime)
             if used.contains(directory) { continue }
-            if let link = entry.link { ServiceDirectory.unlink(path(link, .runtime), to: directory) }
+            if let link = entry.link { ServiceDirectory.unlink(link, to: entry.path, in: root(.runtime)) }
             try FileTree.remove(directory)
         }
     }

@@ -44,6 +44,17 @@ extension Launcher {
         }
     }
 
+    /// Descriptors that the service gave us to keep come after its sockets, under the names that it gave them.
+    func addStored(_ store: DescriptorStore?, to handoff: inout Handoff) {
+        guard let stored = store?.descriptors, !stored.isEmpty else { return }
+        // Sockets that are passed in another way than systemd's have places all the same.
+        let names =
+            handoff.environment["LISTEN_FDNAMES"].map { [$0] } ?? handoff.descriptors.map { _ in "unknown" }
+        handoff.descriptors += stored.map(\.raw)
+        handoff.environment["LISTEN_FDS"] = "\(handoff.descriptors.count)"
+        handoff.environment["LISTEN_FDNAMES"] = (names + stored.map(\.name)).joined(separator: ":")
+    }
+
     /// What the unit says.
     func addOwnVariables(of execution: ExecutionSettings, to variables: inout [String: String]) throws(LaunchError) {
         for name in execution.passEnvironment {
@@ -92,26 +103,23 @@ extension Launcher {
         }
     }
 
-    func addResult(_ result: ServiceResult, to environment: inout [String: String]) {
-        let status: EngineExitStatus?
-        switch result {
-        case .clean(let end):
-            environment["SERVICE_RESULT"] = "success"
-            status = end
-        case .skipped:
-            environment["SERVICE_RESULT"] = "exec-condition"
-            status = nil
-        case .failed(let failure):
-            environment["SERVICE_RESULT"] = failure.cause.serviceResult
-            status = if case .exited(let end) = failure.cause { end } else { nil }
-        }
-        switch status {
+    /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: of the run, and of its main process if that has ended.
+    func addResult(
+        _ result: ServiceResult, _ main: Linux.ExitStatus?, to environment: inout [String: String]
+    ) {
+        environment["SERVICE_RESULT"] =
+            switch result {
+            case .clean: "success"
+            case .skipped: "exec-condition"
+            case .failed(let failure): failure.cause.serviceResult
+            }
+        switch main {
         case .exited(let code):
             environment["EXIT_CODE"] = "exited"
             environment["EXIT_STATUS"] = "\(code)"
         case .signalled(let signal, let core):
             environment["EXIT_CODE"] = core ? "dumped" : "killed"
-            environment["EXIT_STATUS"] = String(Linux.Signal(rawValue: signal).name.dropFirst(3))
+            environment["EXIT_STATUS"] = String(signal.name.dropFirst(3))
         case .unknown, nil: break
         }
     }

@@ -52,7 +52,9 @@ struct Launcher {
     struct Facts {
         /// The main process, for commands beside it.
         var mainPid: Int32?
-        /// How the main process ended, for commands after it.
+        /// How the main process ended, if it has.
+        var mainStatus: Linux.ExitStatus?
+        /// How the run ended, for commands after it.
         var result: ServiceResult?
     }
 
@@ -92,9 +94,10 @@ struct Launcher {
         variables["INVOCATION_ID"] = instance.invocation
         addHoldfastVariables(to: &variables, instance.definition, generation)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
-        if kind.isAfterTheEnd, let result = facts.result { addResult(result, to: &variables) }
+        if kind.isAfterTheEnd, let result = facts.result { addResult(result, facts.mainStatus, to: &variables) }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
-        let handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
+        var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
+        if kind == .start { addStored(instance.store, to: &handoff) }
         variables.merge(handoff.environment) { $1 }
         let pidVariables =
             handoff.environment["LISTEN_FDS"] == nil ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]

@@ -10,6 +10,8 @@ extension Supervisor {
         }
         var message = EngineNotify()
         var main: Int32?
+        var mainInode: UInt64?
+        var store = StoreRequest()
         for part in datagram.messages {
             switch part {
             case .ready: message.ready = true
@@ -20,14 +22,23 @@ extension Supervisor {
             case .extendTimeout(let microseconds):
                 message.extendTimeout = .microseconds(Int64(clamping: microseconds))
             case .mainPid(let pid): main = pid
-            // BARRIER is answered by the socket when this returns; the others have no meaning here yet.
-            case .barrier, .busError, .watchdog, .watchdogTrigger, .unknown: break
+            case .mainPidInode(let inode): mainInode = inode
+            case .storeDescriptors: store.stores = true
+            case .removeDescriptors: store.removes = true
+            case .descriptorName(let name): store.name = name
+            case .keepHungUp: store.isWatched = false
+            case .watchdog, .watchdogTrigger, .watchdogInterval, .restartReset, .monotonic: break
+            // BARRIER is answered by the socket when this returns; the others have no meaning here.
+            case .barrier, .busError, .unknown: break
             }
         }
         // Who may speak is decided by who the main process was when this was sent: a launcher hands over and says READY=1
         // in one datagram. The other way round the process that it names may be the sender itself.
+        if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
+            changeStore(instance, store, datagram.descriptors)
+        }
         let wasMain = if case .process(let token) = sender { instances[id]?.mainProcess == token } else { false }
-        if let main { mainProcessChanged(id, main, sender) }
+        if let main { mainProcessChanged(id, main, inode: mainInode, sender) }
         if wasMain, let token = instances[id]?.mainProcess {
             handle(.notified(id, .process(token), message))
         } else {
@@ -65,18 +76,24 @@ extension Supervisor {
         return nil
     }
 
-    /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).
-    private func mainProcessChanged(_ id: InstanceID, _ pid: Int32, _ sender: Event.Sender) {
-        guard let instance = instances[id] else { return }
-        if let token = instance.mainProcess, processes[token]?.pid == pid { return }
+    /// `NotifyAccess=`, for what is acted upon here.
+    private func mayTell(_ instance: RunningInstance, _ sender: Event.Sender) -> Bool {
         switch (instance.definition.unit.notifyAccess, sender) {
-        case (.all, _): break
-        case (.exec, .process): break
-        case (.none, .process(let token)), (.main, .process(let token)):
-            guard token == instance.mainProcess else { return }
-        case (.none, .other), (.main, .other), (.exec, .other): return
+        case (.all, _), (.exec, .process): true
+        case (.none, .process(let token)), (.main, .process(let token)): token == instance.mainProcess
+        case (.none, .other), (.main, .other), (.exec, .other): false
         }
-        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid) else {
+    }
+
+    /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).
+    ///
+    /// - Parameter inode: of its pidfd, where the service knows it: then the pid cannot be another process by now.
+    private func mainProcessChanged(_ id: InstanceID, _ pid: Int32, inode: UInt64?, _ sender: Event.Sender) {
+        guard let instance = instances[id], mayTell(instance, sender) else { return }
+        if let token = instance.mainProcess, processes[token]?.pid == pid { return }
+        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid),
+            inode == nil || handle.inode() == inode
+        else {
             return logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
         }
         let token = engine.newToken(for: id)

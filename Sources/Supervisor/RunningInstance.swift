@@ -12,6 +12,8 @@ final class RunningInstance {
     let connection: AcceptedConnection?
     /// nil between runs.
     var tree: ProcessTree?
+    /// The watch whose tree is empty, while the end of one of its processes has not been told yet.
+    var emptyTree: Token?
     /// While the tree cannot be watched.
     var treeTimer: TimerSource?
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
@@ -20,8 +22,12 @@ final class RunningInstance {
     var mark = ""
     var output: LogPipe?
     var errorOutput: LogPipe?
+    /// What it gave us to keep.
+    var store: DescriptorStore?
     /// nil when no main process is alive.
     var mainProcess: Token?
+    /// How the main process of this run ended, once it has.
+    var mainStatus: Linux.ExitStatus?
 
     init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
         self.id = id

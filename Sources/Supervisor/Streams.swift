@@ -1,4 +1,5 @@
 import Engine
+import Glibc
 import Linux
 import UnitFiles
 
@@ -20,8 +21,11 @@ extension Supervisor {
         _ unit: ServiceUnit, _ instance: RunningInstance, _ generation: GenerationResources
     ) throws(SystemError) -> OwnedDescriptor {
         switch unit.execution.standardInput {
-        case .null: try OwnedDescriptor.null()
+        case .null: try OwnedDescriptor.null(O_RDONLY)
         case .data: try OwnedDescriptor.inMemory(unit.execution.inputData, name: "input")
+        // One description for both directions, also because a socket that is named here is connected to once.
+        case .file(let path) where unit.standardOutput == .file(path):
+            try OutputTarget.openBothWays(path)
         case .file(let path): try OutputTarget.file(path).open(stream: 0)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
@@ -33,7 +37,9 @@ extension Supervisor {
         inherited: borrowing OwnedDescriptor
     ) throws(SystemError) -> OwnedDescriptor {
         switch target {
-        case .null: try OwnedDescriptor.null()
+        case .null: try OwnedDescriptor.null(O_WRONLY)
+        case .file(let path) where instance.definition.unit.sharesFile(path):
+            try inherited.duplicate()
         case .file(let path): try OutputTarget.file(path).open(stream: stream)
         case .append(let path): try OutputTarget.append(path).open(stream: stream)
         case .truncate(let path): try OutputTarget.truncate(path).open(stream: stream)
@@ -71,5 +77,12 @@ extension Supervisor {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
         }
         return try held.endpoint.duplicate()
+    }
+}
+
+extension ServiceUnit {
+    /// Standard input and output are both this file.
+    fileprivate func sharesFile(_ path: String) -> Bool {
+        execution.standardInput == .file(path) && standardOutput == .file(path)
     }
 }

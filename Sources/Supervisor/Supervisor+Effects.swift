@@ -20,7 +20,9 @@ extension Supervisor {
         case .forgetInstance(let instance): forget(instance)
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, let release): recordServing(generation, release)
-        case .report(let report): tell(report)
+        case .report(let report):
+            if case .finished(let group, _, _) = report { dropStores(of: group) }
+            tell(report)
         }
     }
 
@@ -175,6 +177,7 @@ extension Supervisor {
     private func forget(_ id: InstanceID) {
         guard let instance = instances.removeValue(forKey: id) else { return }
         instanceOfMark[instance.mark] = nil
+        keepStore(of: instance)
         if requests.has(instance.definition.group) {
             evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
         }
@@ -213,11 +216,16 @@ extension Supervisor {
                 if kind.beginsRun, instance.definition.unit.execution.runtimeDirectoryPreserve == .no {
                     removeRuntimeDirectories(of: instance)
                 }
+                if kind.beginsRun {
+                    instance.mainStatus = nil
+                    prepareStore(instance)
+                }
                 try makeTree(instance, renew: kind.beginsRun)
             }
             if case .stop = kind { instance.tree?.noteMembers() }
             let plan = try launcher.plan(
-                command, as: kind, for: instance, in: generation, .init(mainPid: main, result: result))
+                command, as: kind, for: instance, in: generation,
+                .init(mainPid: main, mainStatus: instance.mainStatus, result: result))
             if kind == .start { setNonBlocking(instance, generation) }
             try run(plan, token, instance, generation)
             if kind == .start { instance.mainProcess = token }
@@ -319,17 +327,26 @@ extension Supervisor {
     }
 
     private func exited(_ token: Token, _ status: Linux.ExitStatus) {
+        let owner = processes[token]?.instance
         if let process = processes.removeValue(forKey: token) {
             tokenOfPid[process.pid] = nil
             if let instance = instances[process.instance] {
                 if instance.mainProcess == token {
                     instance.mainProcess = nil
+                    instance.mainStatus = status
                     keepEvidence(instance)
                 }
             }
         }
-        if let probe = probes.removeValue(forKey: token) { return probe.exited(status) }
-        handle(.exited(token, status.engine))
+        if let probe = probes.removeValue(forKey: token) {
+            probe.exited(status)
+        } else {
+            handle(.exited(token, status.engine))
+        }
+        if let owner, let empty = instances[owner]?.emptyTree {
+            instances[owner]?.emptyTree = nil
+            treeIsEmpty(empty, owner)
+        }
     }
 
     func keepEvidence(_ instance: RunningInstance) {
@@ -372,8 +389,11 @@ extension Supervisor {
         // A tree that could not be watched on says so by this, too.
         if let tree = instance.tree, !tree.isEmpty { return lookLater(token, instance) }
         instance.treeTimer = nil
-        // The exits of our own children may not have been dispatched yet; they keep their tokens and arrive later, as
-        // events of a run that is over.
+        // A zombie is in no tree: how it ended is told first, because `ExecStopPost=` is told that.
+        if processes.values.contains(where: { $0.instance == id }) {
+            instance.emptyTree = token
+            return
+        }
         do throws(SystemError) {
             try instance.tree?.remove()
         } catch {

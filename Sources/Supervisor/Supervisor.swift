@@ -54,6 +54,8 @@ public actor Supervisor {
     /// Generations whose templates are being rendered.
     var renderings: [GenerationID: TemplateRun] = [:]
     var instances: [InstanceID: RunningInstance] = [:]
+    /// Descriptors of services that are to come back.
+    var keptStores: [DescriptorStoreKey: DescriptorStore] = [:]
     var processes: [Token: RunningProcess] = [:]
     var instanceOfMark: [String: InstanceID] = [:]
     var tokenOfPid: [Int32: Token] = [:]

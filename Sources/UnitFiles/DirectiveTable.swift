@@ -50,6 +50,8 @@ enum ServiceDirective: String, CaseIterable {
     case permissionsStartOnly = "PermissionsStartOnly"
     case rootDirectoryStartOnly = "RootDirectoryStartOnly"
     case nonBlocking = "NonBlocking"
+    case fileDescriptorStoreMax = "FileDescriptorStoreMax"
+    case fileDescriptorStorePreserve = "FileDescriptorStorePreserve"
     case allowUnsupported = "X-AllowUnsupported"
 }
 

@@ -48,6 +48,16 @@ public enum StandardOutput: Sendable, Hashable {
     case descriptor(String)
 }
 
+/// `FileDescriptorStorePreserve=`: how long descriptors are kept that a service gave us.
+public enum DescriptorStorePreserve: Sendable, Hashable {
+    /// Until its process ends.
+    case no
+    /// Over restarts, until it is stopped.
+    case restart
+    /// As long as it is known.
+    case yes
+}
+
 /// A `.service` (systemd.service(5), systemd.exec(5), systemd.kill(5)), with systemd's documented defaults.
 public struct ServiceUnit: UnitDefinition {
     public var name: UnitName
@@ -89,6 +99,10 @@ public struct ServiceUnit: UnitDefinition {
 
     /// `NonBlocking=`: passed sockets get O_NONBLOCK.
     public var nonBlocking = false
+    /// `FileDescriptorStoreMax=`: how many descriptors it may give us to keep.
+    public var descriptorStoreLimit = 0
+    public var descriptorStorePreserve = DescriptorStorePreserve.restart
+
     /// `Sockets=`: sockets beside the one of the same name.
     public var sockets: [UnitReference] = []
     /// `X-Upstreams=`: sockets whose addresses it is told.

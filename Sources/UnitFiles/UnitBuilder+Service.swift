@@ -71,6 +71,9 @@ extension UnitBuilder {
             if let only = value(assignment, .fatal, Value.boolean) { service.rootDirectoryStartOnly = only }
         case .nonBlocking:
             if let nonBlocking = value(assignment, .ignored, Value.boolean) { service.nonBlocking = nonBlocking }
+        case .fileDescriptorStoreMax:
+            if let limit = number(assignment, .ignored, in: 0...4096) { service.descriptorStoreLimit = limit }
+        case .fileDescriptorStorePreserve: descriptorStorePreserve(assignment)
         case .allowUnsupported:
             if let allow = value(assignment, .fatal, Value.boolean) { allowsUnsupported = allow }
         }
@@ -93,7 +96,19 @@ extension UnitBuilder {
                     "ExecStart=: a second command is only allowed with Type=oneshot"))
         }
         // "If those options are used but NotifyAccess= is not configured, it will be implicitly set to main."
-        if service.type == .notify, service.notifyAccess == .none { service.notifyAccess = .main }
+        let expectsWords = service.type == .notify || service.descriptorStoreLimit > 0
+        if expectsWords, service.notifyAccess == .none { service.notifyAccess = .main }
+    }
+
+    private mutating func descriptorStorePreserve(_ assignment: Assignment) {
+        let preserve = value(assignment, .ignored) { (text) throws(ValueError) -> DescriptorStorePreserve in
+            if text == "restart" { return .restart }
+            guard let on = try? Value.boolean(text) else {
+                throw ValueError("expected \"yes\", \"no\" or \"restart\", not \"\(text)\"")
+            }
+            return on ? .yes : .no
+        }
+        if let preserve { service.descriptorStorePreserve = preserve }
     }
 
     mutating func commands(_ assignment: Assignment) -> [ExecCommand] {

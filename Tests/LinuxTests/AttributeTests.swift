@@ -175,12 +175,14 @@ extension LinuxTests {
                 owner("a/b") == [9, 9, 0o700] && owner("a/b/file")[..<2] == [9, 9] && owner("a/b/link")[..<2] == [9, 9])
             var passwd = stat()
             #expect(stat("/etc/passwd", &passwd) == 0 && passwd.st_uid == 0, "a link's target is nobody's business")
-            try ServiceDirectory.link(scratch("l/x"), to: scratch("a/b"))
-            try ServiceDirectory.link(scratch("l/x"), to: scratch("a/b"))
-            #expect(throws: SystemError.self) { try ServiceDirectory.link(scratch("l/x"), to: "/elsewhere") }
-            ServiceDirectory.unlink(scratch("l/x"), to: "/elsewhere")
+            let root = scratch("")
+            try ServiceDirectory.link("l/x", to: "a/b", in: root)
+            try ServiceDirectory.link("l/x", to: "a/b", in: root)
+            #expect(owner("l/x/file")[..<2] == [9, 9], "the link leads there")
+            #expect(throws: SystemError.self) { try ServiceDirectory.link("l/x", to: "elsewhere", in: root) }
+            ServiceDirectory.unlink("l/x", to: "elsewhere", in: root)
             #expect(owner("l/x") != [])
-            ServiceDirectory.unlink(scratch("l/x"), to: scratch("a/b"))
+            ServiceDirectory.unlink("l/x", to: "a/b", in: root)
             #expect(owner("l/x") == [])
         }
     }

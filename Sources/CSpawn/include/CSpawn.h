@@ -138,6 +138,8 @@ int holdfast_set_cloexec(int fd, int on);
 int holdfast_open(const char *path, int flags, mode_t mode);
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
 
+/* (nocall) kcmp has no function. 1 if both are of one open file description, else 0. */
+int holdfast_is_same_file(int left, int right);
 /* (nocall) memfd_create is hidden behind _GNU_SOURCE. */
 int holdfast_memory_file(const char *name);
 
@@ -150,6 +152,9 @@ struct holdfast_exit {
 /* (macro) siginfo_t is a union behind macros. Never blocks; `reap` = 0 leaves the zombie. */
 int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out);
 
+/* As many as the kernel lets one message carry (SCM_MAX_FD). */
+enum { HOLDFAST_MOST_DESCRIPTORS = 253 };
+
 struct holdfast_datagram {
     size_t length;
     int truncated;
@@ -157,7 +162,7 @@ struct holdfast_datagram {
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    int descriptors[16];
+    int *descriptors; /* the caller's, with room for HOLDFAST_MOST_DESCRIPTORS */
     int descriptor_count;
 };
 /* (macro) CMSG_* are macros. Descriptors received are close-on-exec and belong to the caller; when the kernel had to drop

@@ -26,11 +26,14 @@ struct SavedState: Codable {
     var own: SavedOwn
     var people: SavedPeople
     var activation: SavedActivation?
+    var stores: [SavedStore]?
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {
         sockets.compactMap(\.descriptor) + generations.flatMap(\.descriptors)
             + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
+            + instances.flatMap { $0.store ?? [] }.map(\.descriptor)
+            + (stores ?? []).flatMap(\.entries).map(\.descriptor)
             + processes.compactMap(\.descriptor) + own.descriptors + people.sessions.map(\.descriptor)
             + (activation?.descriptors ?? [])
     }
@@ -123,6 +126,26 @@ struct SavedInstance: Codable {
     /// Our ends of its FIFOs.
     var output: Int32?
     var errorOutput: Int32?
+    /// What it gave us to keep.
+    var store: [SavedDescriptor]?
+}
+
+/// One of a service's descriptor store.
+struct SavedDescriptor: Codable {
+    var name: String
+    var descriptor: Int32
+    /// Dropped when its other end is gone.
+    var isWatched: Bool
+}
+
+/// A descriptor store whose service is to come back.
+struct SavedStore: Codable {
+    var group: GroupID
+    var member: String
+    var limit: Int
+    /// `FileDescriptorStorePreserve=yes`
+    var isKeptForGood: Bool
+    var entries: [SavedDescriptor]
 }
 
 struct SavedProcess: Codable {

@@ -37,6 +37,27 @@ extension Supervisor {
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
+        for record in saved.stores ?? [] {
+            guard let member = try? UnitName(record.member) else { continue }
+            let key = DescriptorStoreKey(group: record.group, member: member)
+            let preserve = record.isKeptForGood ? DescriptorStorePreserve.yes : .restart
+            keptStores[key] = restore(record.entries, limit: record.limit, preserve, "\(member)")
+        }
+    }
+
+    private func restore(
+        _ entries: [SavedDescriptor], limit: Int, _ preserve: DescriptorStorePreserve, _ name: String
+    ) -> DescriptorStore {
+        let store = DescriptorStore(limit: limit, preserve: preserve, loop: loop)
+        for entry in entries {
+            do throws(SystemError) {
+                let descriptor = try OwnedDescriptor.inherited(entry.descriptor)
+                _ = store.add(descriptor, name: entry.name, isWatched: entry.isWatched)
+            } catch {
+                logger.error("\(name): stored descriptor \(entry.name): \(error)")
+            }
+        }
+        return store
     }
 
     private func restore(_ record: SavedSocket, _ units: RestoredUnits) -> HeldSocket? {
@@ -97,6 +118,11 @@ extension Supervisor {
             connection: connections[record.generation.group])
         instance.invocation = record.invocation
         instance.mainProcess = record.mainProcess
+        if let entries = record.store {
+            let unit = definition.unit
+            instance.store = restore(
+                entries, limit: unit.descriptorStoreLimit, unit.descriptorStorePreserve, instance.name)
+        }
         instances[record.id] = instance
         do throws(SystemError) {
             if record.hasTree {

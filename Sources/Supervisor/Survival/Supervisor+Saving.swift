@@ -25,7 +25,15 @@ extension Supervisor {
             units: units.list, definitions: definitions, sockets: sockets.list, shared: shared,
             generations: generations, instances: instances.values.sorted { $0.id < $1.id }.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
-            activation: activation)
+            activation: activation, stores: savedStores())
+    }
+
+    private func savedStores() -> [SavedStore] {
+        keptStores.map { key, store in
+            SavedStore(
+                group: key.group, member: key.member.description, limit: store.limit,
+                isKeptForGood: store.preserve == .yes, entries: store.saved)
+        }.sorted { ($0.group, $0.member) < ($1.group, $1.member) }
     }
 
     private func savedHead() -> SavedHead {
@@ -99,6 +107,6 @@ extension SavedInstance {
             id: instance.id, generation: instance.generation, definition: instance.definition.id,
             invocation: instance.invocation, hasTree: instance.tree != nil, session: instance.tree?.session,
             mainProcess: instance.mainProcess, output: instance.output?.descriptor,
-            errorOutput: instance.errorOutput?.descriptor)
+            errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved)
     }
 }
