@@ -54,6 +54,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case probeOnSharedSocket = "probe-on-shared-socket"
     case probeProvesNothing = "probe-proves-nothing"
     case upstreamNotGenerationSocket = "upstream-not-generation-socket"
+    case bindsHeldAddress = "binds-held-address"
     case drainSignalIsKillSignal = "drain-signal-is-kill-signal"
 }
 

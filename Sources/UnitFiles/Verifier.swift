@@ -2,20 +2,20 @@
 ///
 /// Templates are looked at as an instance named `RELEASE`, so that what depends on the release is checked as far as it can be.
 public struct Verifier {
-    private let resolver: SwapUnitResolver
-    private let programExists: ((String) -> Bool)?
+    let resolver: SwapUnitResolver
+    /// nil leaves out what needs it.
+    let host: VerifierHost?
 
-    /// - Parameter programExists: whether a program (an absolute path, or a name to be looked up) can be executed; nil
-    ///   leaves that check out.
-    public init(loader: UnitLoader, programExists: ((String) -> Bool)? = nil) {
+    public init(loader: UnitLoader, host: VerifierHost? = nil) {
         resolver = SwapUnitResolver(loader: loader)
-        self.programExists = programExists
+        self.host = host
     }
 
     /// Everything in the search path.
     public func verifyAll() -> [Diagnostic] {
         Diagnostic.inFileOrder(
-            resolver.loader.nameDiagnostics + check(resolver.loader.allNames()) + duplicateAddresses())
+            resolver.loader.nameDiagnostics + check(resolver.loader.allNames()) + duplicateAddresses()
+                + orderingCycles())
     }
 
     /// Some units, and what is started together with them.
@@ -24,6 +24,7 @@ public struct Verifier {
     private func check(_ names: [UnitName]) -> [Diagnostic] {
         var diagnostics: [Diagnostic] = []
         var definitions: Set<UnitName> = []
+        let held = heldAddresses()
         for name in names {
             let named = name.isTemplate ? (try? name.instantiated(SwapUnitResolver.placeholder)) ?? name : name
             let unit = resolver.load(named)
@@ -34,7 +35,7 @@ public struct Verifier {
             }
             let owners = resolver.owners(of: named)
             if let service = unit.service {
-                diagnostics += programs(service) + signals(service)
+                diagnostics += programs(service) + signals(service) + proxies(service, held)
                 if owners.count > 1 {
                     let list = owners.map(\.description).joined(separator: " and ")
                     let message = "\(named) belongs to \(list), which would both swap it"
@@ -53,13 +54,15 @@ public struct Verifier {
     // MARK: One service
 
     private func programs(_ service: ServiceUnit) -> [Diagnostic] {
-        guard let programExists else { return [] }
+        guard let host else { return [] }
         var commands = service.execCondition + service.execStartPre + service.execStart + service.execStartPost
         commands += service.execReload + service.execStop + service.execStopPost
         if case .exec(let command)? = service.swap?.readyProbe?.method { commands.append(command) }
         return commands.compactMap { command in
             // What depends on the release is not there before a release is.
-            guard !command.path.contains(SwapUnitResolver.placeholder), !programExists(command.path) else { return nil }
+            guard !command.path.contains(SwapUnitResolver.placeholder), !host.programExists(command.path) else {
+                return nil
+            }
             return Diagnostic(
                 command.prefixes.ignoreFailure ? .warning : .error, .missingProgram, at: command.location,
                 "\(command.path) is missing or cannot be executed")

@@ -3,10 +3,48 @@ import UnitFiles
 
 @Suite("verify")
 struct VerifierTests {
-    private func verify(_ changes: [String: String?], programs: ((String) -> Bool)? = nil) -> [Diagnostic] {
+    private func verify(
+        _ changes: [String: String?], programs: (@Sendable (String) -> Bool)? = nil, texts: [String: String] = [:]
+    ) -> [Diagnostic] {
         var files = Site.files
         for (path, text) in changes { files[path] = text }
-        return Verifier(loader: loader(files), programExists: programs).verifyAll()
+        let host = programs.map { VerifierHost(programExists: $0, read: { texts[$0] }) }
+        return Verifier(loader: loader(files), host: host).verifyAll()
+    }
+
+    @Test(
+        "a configuration of HAProxy or nginx that binds what is held is named with its line; one that takes it is not")
+    func heldAddresses() {
+        func found(_ program: String, _ text: String) -> [String] {
+            let arguments = program == "haproxy" ? "-Ws -f /etc/p.cfg" : "-c /etc/p.cfg"
+            let unit = "[Service]\nExecStart=/usr/sbin/\(program) \(arguments)"
+            let texts = ["/etc/p.cfg": text, "/etc/more.cfg": "server { listen 0.0.0.0:80; }\nlisten 80;"]
+            let all = verify(["proxy.service": unit], programs: { _ in true }, texts: texts)
+            return all.filter { $0.code == .bindsHeldAddress }.map { "\($0.location) \($0.severity)" }
+        }
+        for address in ["*:80", ":80", "127.0.0.1:80", "ipv4@0.0.0.0:80", "[::]:80", "127.0.0.1:81,127.0.0.1:80"] {
+            #expect(found("haproxy", "frontend x\n  bind \(address) ssl\n") == ["/etc/p.cfg:2:8 error"], "\(address)")
+        }
+        for address in ["\"fd@${LISTEN_FD_HTTP}\"", "*:81", "/run/x", "${ADDRESS}", "127.0.0.1:8000-8080", "[::1]:80"] {
+            #expect(found("haproxy", "frontend x\n  bind \(address)\n # bind :80\n") == [], "\(address)")
+        }
+        for address in ["80", "*:80 default_server", "127.0.0.1", "[::]:80", "0.0.0.0:80 ssl"] {
+            #expect(found("nginx", "server {\n listen \(address);\n}") == ["/etc/p.cfg:2:9 error"], "\(address)")
+        }
+        #expect(found("nginx", "server { listen unix:/run/x; listen 443; }") == [])
+        #expect(found("nginx", "include more.cfg;\ninclude /etc/p.cfg;") == ["/etc/more.cfg:2:8 error"])
+    }
+
+    @Test("an ordering cycle among plain units is named whole, where it was asked for")
+    func cycles() {
+        let found = verify([
+            "a.service": "[Unit]\nAfter=b.service\n[Service]\nExecStart=/x",
+            "b.service": "[Unit]\nAfter=c.service\n[Service]\nExecStart=/x",
+            "c.service": "[Unit]\nBefore=b.service\nAfter=a.service\n[Service]\nExecStart=/x",
+        ])
+        #expect(codes(found) == [.orderingCycle])
+        #expect(found.first?.message == "ordering cycle: a.service after b.service after c.service after a.service")
+        #expect(found.first?.location.description == "/etc/holdfast/units/a.service:2:7")
     }
 
     @Test("DESIGN.md's example is silent")

@@ -54,10 +54,7 @@ struct VerifyCommand: ControlCommand {
         let loader = UnitLoader(
             source: UnitsOnDisk(), searchPath: directories,
             specifiers: SpecifierEnvironment(configuration, environment: Self.environment()))
-        let verifier = Verifier(loader: loader) { program in
-            guard let path = try? ProgramSearch.find(program) else { return false }
-            return access(path, X_OK) == 0
-        }
+        let verifier = Verifier(loader: loader, host: Self.host)
         guard !targets.isEmpty else { return verifier.verifyAll().map(UnitDiagnostic.init) }
         var names: [UnitName] = []
         var problems: [UnitDiagnostic] = []
@@ -72,6 +69,14 @@ struct VerifyCommand: ControlCommand {
         }
         return problems + verifier.verify(names).map(UnitDiagnostic.init)
     }
+
+    private static let host = VerifierHost(
+        programExists: { program in
+            guard let path = try? ProgramSearch.find(program) else { return false }
+            return access(path, X_OK) == 0
+        },
+        read: { try? UnitsOnDisk().readNamed($0) },
+        matches: { PathPattern.isPattern($0) ? PathPattern.matches($0) : [$0] })
 
     /// A path, rather than the name of a unit: with a slash, or of a file that is there.
     private static func isPath(_ target: String) -> Bool { target.contains("/") || access(target, F_OK) == 0 }

@@ -1,0 +1,83 @@
+/// What `verify` may ask of the host beside unit files. Without it the checks are left out.
+public struct VerifierHost: Sendable {
+    /// Whether a program (an absolute path, or a name to be looked up) can be executed.
+    public var programExists: @Sendable (String) -> Bool
+    /// The text of a file; nil if it cannot be read.
+    public var read: @Sendable (String) -> String?
+    /// The paths that a wildcard matches.
+    public var matches: @Sendable (String) -> [String]
+
+    public init(
+        programExists: @escaping @Sendable (String) -> Bool,
+        read: @escaping @Sendable (String) -> String? = { _ in nil },
+        matches: @escaping @Sendable (String) -> [String] = { [$0] }
+    ) {
+        self.programExists = programExists
+        self.read = read
+        self.matches = matches
+    }
+}
+
+extension Verifier {
+    /// Configuration files of HAProxy and nginx that bind an address which Holdfast holds: the program would find it taken.
+    func proxies(_ service: ServiceUnit, _ held: [(address: ListenAddress, socket: UnitName)]) -> [Diagnostic] {
+        guard let host, !held.isEmpty else { return [] }
+        var diagnostics: [Diagnostic] = []
+        for command in service.execStart {
+            guard let language = ProxyConfiguration.Language(program: command.path) else { continue }
+            // nginx recognises a socket that it is handed by its address, which its configuration must name.
+            if language == .nginx, service.handoff.conventions.contains(.nginx) { continue }
+            var files = language.files(command.arguments)
+            var seen: Set<String> = []
+            // A file that includes itself, or very many: enough is enough.
+            while let file = files.popLast(), seen.count < 100 {
+                guard seen.insert(file).inserted, let text = host.read(file) else { continue }
+                let configuration = ProxyConfiguration(text, language)
+                let directory = file.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(file[..<$0]) } ?? ""
+                files += configuration.includes.flatMap { host.matches($0.hasPrefix("/") ? $0 : "\(directory)/\($0)") }
+                for bind in configuration.binds {
+                    guard let owner = held.first(where: { $0.address.overlaps(bind.address) }) else { continue }
+                    diagnostics.append(
+                        Diagnostic(
+                            .error, .bindsHeldAddress,
+                            at: SourceLocation(file: file, line: bind.line, column: bind.column),
+                            "\(service.name) would bind \(bind.text), which \(owner.socket) holds; "
+                                + language.remedy))
+                }
+            }
+        }
+        return diagnostics
+    }
+
+    /// Addresses that stay the same for all generations.
+    func heldAddresses() -> [(address: ListenAddress, socket: UnitName)] {
+        guard host != nil else { return [] }
+        return resolver.loader.allNames().filter { $0.kind == .socket && !$0.isTemplate }.flatMap { name in
+            guard let socket = resolver.load(name).socket, socket.scope == .shared else {
+                return [(address: ListenAddress, socket: UnitName)]()
+            }
+            return socket.listen.compactMap { entry in
+                if case .stream(let address) = entry.target { (address, name) } else { nil }
+            }
+        }
+    }
+
+    /// Cycles of `After=` and `Before=` over all units. Those among the members of one swap unit are found when that is
+    /// resolved.
+    func orderingCycles() -> [Diagnostic] {
+        let names = resolver.loader.allNames().filter { !$0.isTemplate }
+        var graph = OrderingGraph(names)
+        for name in names {
+            guard let unit = resolver.load(name).unit?.definition.unit else { continue }
+            for reference in unit.after { graph.add(name, after: reference.name, because: reference.location) }
+            for reference in unit.before { graph.add(reference.name, after: name, because: reference.location) }
+        }
+        return graph.sorted().cycles.compactMap { cycle in
+            let owners = Set(cycle.map { resolver.owners(of: $0).first })
+            if owners.count == 1, owners.first != .some(nil) { return nil }
+            let path = cycle.map(\.description).joined(separator: " after ")
+            let location = graph.reason(cycle[0], after: cycle[1]) ?? SourceLocation(file: cycle[0].description)
+            return Diagnostic(.error, .orderingCycle, at: location, "ordering cycle: \(path)")
+        }
+    }
+}
