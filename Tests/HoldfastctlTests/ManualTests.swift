@@ -24,7 +24,9 @@ struct ManualTests {
 
     @Test(
         "They are formatted without a warning", .enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/man")),
-        arguments: ["holdfastctl.1", "holdfastd.8", "holdfast-probe.1", "holdfast-static.1"])
+        arguments: [
+            "holdfastctl.1", "holdfastd.8", "holdfast-probe.1", "holdfast-static.1", "holdfast.unit.5", "holdfast.swap.7",
+        ])
     func warnings(page: String) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/man")
