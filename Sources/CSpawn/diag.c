@@ -7,6 +7,8 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@ static int ask(int fd, int family, uint16_t port) {
     message.request.sdiag_family = (uint8_t)family;
     message.request.sdiag_protocol = IPPROTO_TCP;
     message.request.idiag_states = (uint32_t)~CLOSED_OR_GONE;
+    message.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     message.attribute.nla_type = INET_DIAG_REQ_BYTECODE;
     message.attribute.nla_len = (uint16_t)(sizeof message.attribute + sizeof message.filter);
     message.filter = (struct port_filter){
@@ -39,7 +42,33 @@ static int ask(int fd, int family, uint16_t port) {
     return sent < 0 ? -errno : 0;
 }
 
-static void copy(struct holdfast_tcp_connection *out, const struct inet_diag_msg *in) {
+/* How long nothing has been received or sent, from the attributes behind an answer of `size` bytes. */
+static uint32_t idle(const struct inet_diag_msg *in, size_t size) {
+    const char *next = (const char *)(in + 1);
+    size_t left = size - sizeof *in;
+    struct nlattr attribute;
+    while (left >= sizeof attribute) {
+        memcpy(&attribute, next, sizeof attribute);
+        if (attribute.nla_len < sizeof attribute || attribute.nla_len > left)
+            return 0;
+        struct tcp_info info;
+        /* Kernels append to tcp_info; these members are older than any that we meet. */
+        size_t needed = offsetof(struct tcp_info, tcpi_last_data_recv) + sizeof info.tcpi_last_data_recv;
+        if (attribute.nla_type == INET_DIAG_INFO && attribute.nla_len - sizeof attribute >= needed) {
+            memcpy(&info, next + sizeof attribute, needed);
+            return info.tcpi_last_data_sent < info.tcpi_last_data_recv ? info.tcpi_last_data_sent : info.tcpi_last_data_recv;
+        }
+        size_t step = NLA_ALIGN(attribute.nla_len);
+        if (step > left)
+            return 0;
+        next += step;
+        left -= step;
+    }
+    return 0;
+}
+
+static void copy(struct holdfast_tcp_connection *out, const struct inet_diag_msg *in, size_t size) {
+    out->idle = idle(in, size);
     out->inode = in->idiag_inode;
     out->state = in->idiag_state;
     out->family = in->idiag_family;
@@ -62,7 +91,7 @@ static int take(const char *buffer, size_t size, struct holdfast_tcp_connection 
         if (header->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
             return -EIO;
         if (*count < capacity)
-            copy(&out[*count], NLMSG_DATA(header));
+            copy(&out[*count], NLMSG_DATA(header), header->nlmsg_len - NLMSG_LENGTH(0));
         *count += 1;
     }
     return 0;

@@ -64,8 +64,11 @@ extension Interface {
         # proves that it is ready, and only then is the old one told to drain.
         #
         # Served on the control socket of holdfastd: /run/holdfast/io.holdfast, with --user $XDG_RUNTIME_DIR/holdfast/io.holdfast.
-        # Methods that only look are open to everybody who can connect; root and the group holdfast (or, with --user, the user)
-        # may call the others too, everybody else gets PermissionDenied.
+        # Root and the group holdfast may call every method, the group holdfast-read those that only look (with --user: root and
+        # the user, everything); everybody else gets PermissionDenied, but for org.varlink.service.
+        #
+        # Version 1. Later versions add methods, optional parameters, fields of replies and values of enumerations; a client
+        # takes what it does not know as absent. What is here keeps its name, type and meaning.
         #
         # Names of units may be given without their suffix where that is unambiguous: "site@v3" for "site@v3.target".
         # Times: fields called "at", "since" and "startedAt" are RFC 3339 in UTC; all others are seconds, from a clock that does
@@ -148,7 +151,10 @@ extension Interface {
           # Seconds until it is rolled back (starting) or killed (draining).
           deadline: ?float,
           # Established connections on its sockets.
-          connections: ?int
+          connections: ?int,
+          # The other end of the one that has been there for longest, and seconds since that one has sent anything.
+          oldestPeer: ?string,
+          oldestPeerIdle: ?float
         )
 
         # One swap unit or plain service; a plain service is one generation with one service.
@@ -167,7 +173,9 @@ extension Interface {
           # Why it is failed or stopped, as a sentence.
           reason: ?string,
           # When it got into this state.
-          since: ?string
+          since: ?string,
+          # Its files say something else than when it was started.
+          outdated: ?bool
         )
 
         # Something happened in a running operation, or something to wait for changed.
@@ -354,6 +362,62 @@ extension Interface {
           suggestion: ?string
         )
 
+        # One unit that a name or a pattern means.
+        type ListedUnit (
+          # As Status names it, or a member of a target (app@v2.service), or a socket.
+          unit: string,
+          # What to name to start, stop or restart it: the swap unit if it belongs to one. Several may have the same.
+          operand: string,
+          description: string,
+          state: UnitState,
+          # The main processes of what serves.
+          mainPids: []int,
+          # Its files say something else than when it was started.
+          outdated: ?bool
+        )
+
+        # One thing worth knowing about the state of a unit.
+        type Finding (
+          # The service that it is about; absent if it is about the whole.
+          unit: ?string,
+          # What it waits for, what failed, what holds it, as a sentence.
+          text: string,
+          # What to do about it, as a command.
+          hint: ?string,
+          # The evidence, if something failed.
+          failure: ?FailureReport
+        )
+
+        # One property of a unit. A name may occur several times: lists are one value each.
+        type Property (name: string, value: string)
+
+        # What an event tells. begin: the stream is open, always the first. unit, service: it is in another state. phase: an
+        # operation has entered it. failure: something failed. finished: an operation has ended. files: the unit files were read
+        # again. lost: this client did not read fast enough, so many events were left out for it.
+        type EventKind (begin, unit, service, phase, failure, finished, files, lost)
+
+        # Something that happened.
+        type UnitEvent (
+          kind: EventKind,
+          at: string,
+          # Without a release: site@.target, app.service.
+          unit: ?string,
+          generation: ?int,
+          release: ?string,
+          # The service that it is about.
+          service: ?string,
+          # Of a unit.
+          state: ?UnitState,
+          # Of a service.
+          serviceState: ?ServiceState,
+          phase: ?SwapPhase,
+          outcome: ?OperationOutcome,
+          # In words.
+          message: ?string,
+          # With lost: how many.
+          count: ?int
+        )
+
         # main: the main process. all: every process of the unit.
         type SignalTarget (main, all)
 
@@ -369,7 +433,7 @@ extension Interface {
           startedAt: string
         )
 
-        # The units named, in that order; without names all of them, sorted.
+        # The units named, in that order; without names all of them, sorted. Patterns are those of List.
         method Status(names: ?[]string) -> (units: []UnitStatus)
 
         # The methods from here to Drain take time. Called with "more" they answer with progress while they run and with the
@@ -422,8 +486,32 @@ extension Interface {
         # Empty the log of a unit, its rotated files included. What is printed from then on is kept.
         method ClearLogs(name: string) -> ()
 
-        # Read the unit directories again. What runs keeps the definition it was started with until its next start or swap.
-        method Update() -> (changed: []string, added: []string, removed: []string, diagnostics: []UnitDiagnostic)
+        # The units that names and patterns mean, in that order, each once; without names all that Status shows. app* is a pattern
+        # (* and ?), site:* are the services of a target, site:app one of them, all is everything. sockets: socket units, too.
+        method List(names: ?[]string, sockets: ?bool) -> (units: []ListedUnit)
+
+        # Why a unit is in the state that it is in, the most important first.
+        method Why(name: string) -> (unit: string, state: UnitState, findings: []Finding)
+
+        # Everything that is known of a unit: at run time, then what its files say.
+        method Show(name: string) -> (unit: string, properties: []Property)
+
+        # What happens, from now on and without an end: only with "more". names: of these units only.
+        method Events(names: ?[]string) -> (event: UnitEvent)
+
+        # Forget that a unit failed, and close held sockets that only it used. Refused while it runs. Answers with what was
+        # forgotten.
+        method Forget(name: string) -> (units: []ListedUnit)
+
+        # Read the unit directories again. What runs keeps the definition it was started with until its next start or swap;
+        # outdated: what runs with an older one.
+        method Update() -> (
+          changed: []string,
+          added: []string,
+          removed: []string,
+          outdated: []string,
+          diagnostics: []UnitDiagnostic
+        )
 
         # Let the program that is installed now go on in the place of the running one, with every service, socket and connection.
         # Answered when it has taken over. If it cannot, Failed says why, and the running one goes on.

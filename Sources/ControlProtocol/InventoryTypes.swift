@@ -210,14 +210,18 @@ public struct UpdateReply: Codable, Equatable, Sendable {
     public var added: [String]
     /// Units without a file now. What runs goes on until it is stopped.
     public var removed: [String]
+    /// Units that run with an older definition than their files have now.
+    public var outdated: [String]
     public var diagnostics: [UnitDiagnostic]
 
     public init(
-        changed: [String] = [], added: [String] = [], removed: [String] = [], diagnostics: [UnitDiagnostic] = []
+        changed: [String] = [], added: [String] = [], removed: [String] = [], outdated: [String] = [],
+        diagnostics: [UnitDiagnostic] = []
     ) {
         self.changed = changed
         self.added = added
         self.removed = removed
+        self.outdated = outdated
         self.diagnostics = diagnostics
     }
 }

@@ -95,7 +95,7 @@ public struct Call: Equatable, Sendable {
 
     /// The message with its NUL.
     public func encoded() -> [UInt8] {
-        var writer = MessageWriter()
+        var writer = MessageWriter(capacity: parameters.bytes.count)
         writer.member("method", string: method)
         if parameters != .empty { writer.member("parameters", raw: parameters.bytes) }
         if oneway { writer.member("oneway", raw: Array("true".utf8)) }
@@ -152,7 +152,7 @@ public struct Reply: Equatable, Sendable {
 
     /// The message with its NUL.
     public func encoded() -> [UInt8] {
-        var writer = MessageWriter()
+        var writer = MessageWriter(capacity: parameters.bytes.count)
         if let error { writer.member("error", string: error) }
         if parameters != .empty || error == nil { writer.member("parameters", raw: parameters.bytes) }
         if continues { writer.member("continues", raw: Array("true".utf8)) }
@@ -183,8 +183,9 @@ private struct Members {
 
     func string(_ name: String) throws(MessageError) -> String? {
         guard let value = value(name) else { return nil }
-        guard value.first == UInt8(ascii: "\""), let text = try? JSONDecoder().decode(String.self, from: Data(value))
-        else { throw .badMember(name) }
+        guard value.first == UInt8(ascii: "\""), let text = JSONText.unescaped(value.dropFirst().dropLast()) else {
+            throw .badMember(name)
+        }
         return text
     }
 
@@ -206,6 +207,8 @@ private struct Members {
 private struct MessageWriter {
     private var bytes: [UInt8] = [UInt8(ascii: "{")]
 
+    init(capacity: Int) { bytes.reserveCapacity(capacity + 64) }
+
     mutating func member(_ name: String, raw: [UInt8]) {
         if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
         bytes += "\"\(name)\":".utf8
@@ -220,26 +223,5 @@ private struct MessageWriter {
         bytes.append(UInt8(ascii: "}"))
         bytes.append(0)
         return bytes
-    }
-}
-
-/// Writing JSON by hand, where a whole encoder would be too much.
-public enum JSONText {
-    /// `text` as a JSON string with its quotes.
-    public static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\t": result += "\\t"
-            case "\0"..<" ":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

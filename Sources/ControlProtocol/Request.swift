@@ -38,6 +38,16 @@ public enum Request: Equatable, Sendable {
     case sockets
     /// Answer with ``CatReply``.
     case cat(name: String)
+    /// The units that names and patterns mean: `app`, `app*`, `site:*`, `all`. Answer with ``ListReply``.
+    case list(names: [String]?, sockets: Bool)
+    /// Why a unit is in the state that it is in. Answer with ``WhyReply``.
+    case why(name: String)
+    /// Everything that is known of a unit. Answer with ``ShowReply``.
+    case show(name: String)
+    /// What happens, from now on; of all units if `names` is nil or empty. Answer with ``EventsReply``s, without an end.
+    case events(names: [String]?)
+    /// Forget that a unit failed, and close sockets that only it used. Answer with ``ListReply``.
+    case forget(name: String)
     /// Answer with ``UpdateReply``.
     case update
     /// Answer with ``ReexecReply``, when the installed program has taken over.
@@ -106,6 +116,15 @@ public enum Request: Equatable, Sendable {
         case .generations: return .generations(name: try call.read(Parameters.OptionalName.self).name)
         case .cat: return .cat(name: try name())
         case .clearLogs: return .clearLogs(name: try name())
+        case .list:
+            let parameters = try call.read(Parameters.List.self)
+            return .list(names: parameters.names, sockets: parameters.sockets ?? false)
+        case .why: return .why(name: try name())
+        case .show: return .show(name: try name())
+        case .events:
+            guard call.more else { throw .expectedMore }
+            return .events(names: try call.read(Parameters.Names.self).names)
+        case .forget: return .forget(name: try name())
         case .sockets: return try call.withoutParameters(.sockets)
         case .update: return try call.withoutParameters(.update)
         case .reexec: return try call.withoutParameters(.reexec)
@@ -135,6 +154,11 @@ public enum Request: Equatable, Sendable {
         case .generations: ManagerMethod.generations.rawValue
         case .sockets: ManagerMethod.sockets.rawValue
         case .cat: ManagerMethod.cat.rawValue
+        case .list: ManagerMethod.list.rawValue
+        case .why: ManagerMethod.why.rawValue
+        case .show: ManagerMethod.show.rawValue
+        case .events: ManagerMethod.events.rawValue
+        case .forget: ManagerMethod.forget.rawValue
         case .update: ManagerMethod.update.rawValue
         case .reexec: ManagerMethod.reexec.rawValue
         case .clearLogs: ManagerMethod.clearLogs.rawValue
@@ -146,16 +170,21 @@ public enum Request: Equatable, Sendable {
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
+        case .list, .why, .show, .events: false
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .clearLogs, .update,
             .reexec, .shutdown:
             true
+        case .forget: true
         }
     }
 
-    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not.
+    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not; `Events` has no
+    /// end and wants `more`.
     public var streams: Bool {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
+        case .events: true
+        case .list, .why, .show, .forget: false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
             .clearLogs, .update, .reexec:
             false
@@ -172,7 +201,11 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .getInfo, .describe, .sockets, .update, .reexec, .shutdown: .empty
         case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
-        case .status(let names): .of(Parameters.Names(names: names))
+        // Without names, which is how `status` is mostly asked, nothing need be written.
+        case .status(nil), .events(nil), .list(nil, false): .empty
+        case .status(let names), .events(let names): .of(Parameters.Names(names: names))
+        case .list(let names, let sockets): .of(Parameters.List(names: names, sockets: sockets ? true : nil))
+        case .why(let name), .show(let name), .forget(let name): .of(Parameters.Name(name: name))
         case .start(let name, let hold), .swap(let name, let hold):
             .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
         case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
@@ -212,6 +245,11 @@ enum ManagerMethod: String, CaseIterable {
     case generations = "io.holdfast.Manager.Generations"
     case sockets = "io.holdfast.Manager.Sockets"
     case cat = "io.holdfast.Manager.Cat"
+    case list = "io.holdfast.Manager.List"
+    case why = "io.holdfast.Manager.Why"
+    case show = "io.holdfast.Manager.Show"
+    case events = "io.holdfast.Manager.Events"
+    case forget = "io.holdfast.Manager.Forget"
     case update = "io.holdfast.Manager.Update"
     case reexec = "io.holdfast.Manager.Reexec"
     case clearLogs = "io.holdfast.Manager.ClearLogs"
@@ -222,10 +260,19 @@ enum ManagerMethod: String, CaseIterable {
 /// parameter must not be taken for an absent one.
 private protocol CallParameters: Codable {
     static var names: [String] { get }
+    /// What no parameters mean; nil if one is required.
+    static var empty: Self? { get }
+}
+
+extension CallParameters {
+    static var empty: Self? { nil }
 }
 
 private enum Parameters {
-    struct None: CallParameters { static let names: [String] = [] }
+    struct None: CallParameters {
+        static let names: [String] = []
+        static var empty: None? { None() }
+    }
     struct Name: CallParameters {
         static let names = ["name"]
         var name: String
@@ -236,7 +283,14 @@ private enum Parameters {
     }
     struct Names: CallParameters {
         static let names = ["names"]
+        static var empty: Names? { Names() }
         var names: [String]?
+    }
+    struct List: CallParameters {
+        static let names = ["names", "sockets"]
+        static var empty: List? { List() }
+        var names: [String]?
+        var sockets: Bool?
     }
     struct NameHold: CallParameters {
         static let names = ["name", "hold"]
@@ -295,6 +349,8 @@ extension Call {
         if let unknown = parameters.names.first(where: { !P.names.contains($0) }) {
             throw .invalidParameter(parameter: unknown)
         }
+        // No parameters, and none needed: nothing to start a decoder for.
+        if parameters == .empty, let nothing = P.empty { return nothing }
         do {
             return try parameters.decode(P.self)
         } catch {

@@ -127,10 +127,16 @@ public struct GenerationStatus: Codable, Equatable, Sendable {
     public var deadline: Double?
     /// Established connections on its sockets; nil if not counted.
     public var connections: Int?
+    /// The other end of the one that has been there for longest, `192.0.2.7:51234`; nil if there is none, if it has no
+    /// address (Unix sockets), or if nobody looked.
+    public var oldestPeer: String?
+    /// Seconds since that one has sent anything.
+    public var oldestPeerIdle: Double?
 
     public init(
         number: Int, release: String? = nil, role: GenerationRole, services: [ServiceStatus] = [], age: Double? = nil,
-        phase: SwapPhase? = nil, waitingFor: String? = nil, deadline: Double? = nil, connections: Int? = nil
+        phase: SwapPhase? = nil, waitingFor: String? = nil, deadline: Double? = nil, connections: Int? = nil,
+        oldestPeer: String? = nil, oldestPeerIdle: Double? = nil
     ) {
         self.number = number
         self.release = release
@@ -141,6 +147,8 @@ public struct GenerationStatus: Codable, Equatable, Sendable {
         self.waitingFor = waitingFor
         self.deadline = deadline
         self.connections = connections
+        self.oldestPeer = oldestPeer
+        self.oldestPeerIdle = oldestPeerIdle
     }
 }
 
@@ -163,11 +171,13 @@ public struct UnitStatus: Codable, Equatable, Sendable {
     public var reason: String?
     /// When it got into this state, RFC 3339; nil if it never ran.
     public var since: String?
+    /// Its files say something else than when it was started; nil if it does not run, or if they do not.
+    public var outdated: Bool?
 
     public init(
         unit: String, description: String, state: UnitState, swappable: Bool, release: String? = nil,
         servingGeneration: Int? = nil, generations: [GenerationStatus] = [], reason: String? = nil,
-        since: String? = nil
+        since: String? = nil, outdated: Bool? = nil
     ) {
         self.unit = unit
         self.description = description
@@ -178,6 +188,7 @@ public struct UnitStatus: Codable, Equatable, Sendable {
         self.generations = generations
         self.reason = reason
         self.since = since
+        self.outdated = outdated
     }
 }
 

@@ -11,6 +11,7 @@ extension Engine {
         case .abort(let id): abort(id, request)
         case .reload(let id): reload(id, request)
         case .drainNow(let id): drainNow(id, request)
+        case .forget(let id): forget(id, request)
         case .shutDown: shutDown(request)
         }
     }
@@ -149,6 +150,11 @@ extension Engine {
         context.emit(.report(.phase(id, generation: serving, .reload)))
     }
 
+    private mutating func forget(_ id: GroupID, _ request: RequestID) {
+        if let group = groups[id], !group.isActive { groups[id]?.lastFailure = nil }
+        context.emit(.report(.unchanged(id, request)))
+    }
+
     // MARK: - Stop
 
     /// Stops the group and what cannot be without it, dependents first. A stop ends whatever else is under way: an
@@ -224,7 +230,7 @@ extension Command {
     fileprivate var endsThings: Bool {
         switch self {
         case .stop, .shutDown, .drainNow, .abort: true
-        case .start, .swap, .rollback, .promote, .reload: false
+        case .start, .swap, .rollback, .promote, .reload, .forget: false
         }
     }
 }

@@ -65,6 +65,8 @@ public enum Command: Sendable, Codable {
     case reload(GroupID)
     /// What still drains is told to end now: the kill signal at once, and after the usual time SIGKILL.
     case drainNow(GroupID)
+    /// That something of the group failed is no longer told; nothing while it runs.
+    case forget(GroupID)
     /// Stop everything, drained and in order; nothing is started any more.
     case shutDown
 }

@@ -5,16 +5,22 @@ import SystemPackage
 /// How many connections processes still hold on local addresses: what a drain waits for.
 public struct Connections: Equatable, Sendable {
     public var count: Int
-    /// The other end of one of them, `1.2.3.4:5678`; nil for Unix sockets.
-    public var anyPeer: String?
+    /// The other end of the one that was made first, `1.2.3.4:5678`; nil for Unix sockets. The kernel does not say when a
+    /// connection was made, but numbers sockets as they are made (each processor takes its numbers in blocks of 1024, so
+    /// of two that are about as old either may be named).
+    public var oldestPeer: String?
+    /// How long nothing has been received or sent on that one.
+    public var oldestIdle: Duration?
 
     /// A question looks at no more than this many connections and descriptors.
     public static let bound = 65536
 
+    init(count: Int) { self.count = count }
+
     /// Counts accepted connections of `pids` at `addresses`. Reads /proc/PID/fd of each: needs to be root or their user;
     /// what cannot be read is not counted. Connections that nobody has accepted yet belong to nobody.
     public static func held(by pids: [Int32], on addresses: [SocketAddress]) throws(SystemError) -> Connections {
-        var peers: [UInt64: String] = [:]
+        var peers: [UInt64: PeerEnd] = [:]
         for address in addresses {
             switch address {
             case .inet(_, let port): try tcp(AF_INET, port, address, &peers)
@@ -27,22 +33,32 @@ public struct Connections: Equatable, Sendable {
             case .vsock: break
             }
         }
-        if peers.isEmpty { return Connections(count: 0, anyPeer: nil) }
-        var result = Connections(count: 0, anyPeer: nil)
+        var result = Connections(count: 0)
+        if peers.isEmpty { return result }
+        var oldest = UInt64.max
         var budget = bound
         for pid in pids {
             for inode in socketInodes(of: pid, &budget) {
                 // Removed when found: a connection that two processes of the tree hold is one.
                 guard let peer = peers.removeValue(forKey: inode) else { continue }
                 result.count += 1
-                if result.anyPeer == nil && !peer.isEmpty { result.anyPeer = peer }
+                guard inode < oldest, !peer.name.isEmpty else { continue }
+                oldest = inode
+                result.oldestPeer = peer.name
+                result.oldestIdle = peer.idle
             }
         }
         return result
     }
 
+    /// The other end of a connection.
+    private struct PeerEnd {
+        var name = ""
+        var idle: Duration?
+    }
+
     private static func tcp(
-        _ family: Int32, _ port: UInt16, _ address: SocketAddress, _ peers: inout [UInt64: String]
+        _ family: Int32, _ port: UInt16, _ address: SocketAddress, _ peers: inout [UInt64: PeerEnd]
     ) throws(SystemError) {
         // Most answers are small; the second round has room for what the first one counted.
         var capacity = 512
@@ -56,7 +72,7 @@ public struct Connections: Equatable, Sendable {
                 continue
             }
             for entry in table.prefix(found) where entry.inode != 0 && matches(entry, family, address) {
-                peers[UInt64(entry.inode)] = text(entry, family)
+                peers[UInt64(entry.inode)] = PeerEnd(name: text(entry, family), idle: .milliseconds(entry.idle))
             }
             return
         }
@@ -77,7 +93,7 @@ public struct Connections: Equatable, Sendable {
     }
 
     /// Accepted Unix connections carry their listener's path in /proc/net/unix (state 03, connected).
-    private static func unix(_ path: String, _ peers: inout [UInt64: String]) {
+    private static func unix(_ path: String, _ peers: inout [UInt64: PeerEnd]) {
         guard let table = ProcFile.read("/proc/net/unix", limit: 8 << 20) else { return }
         let wanted = Array(path.utf8)
         for line in table.split(separator: UInt8(ascii: "\n")).dropFirst() {
@@ -86,7 +102,7 @@ public struct Connections: Equatable, Sendable {
             guard fields.count == 8, fields[7].elementsEqual(wanted), fields[5].elementsEqual("03".utf8),
                 let inode = UInt64(ascii: fields[6])
             else { continue }
-            peers[inode] = ""
+            peers[inode] = PeerEnd()
             if peers.count >= bound { return }
         }
     }

@@ -11,6 +11,13 @@ public struct Peer: Equatable, Sendable {
     /// Supplementary groups.
     public var groups: [UInt32]
 
+    public init(pid: Int32, uid: UInt32, gid: UInt32, groups: [UInt32]) {
+        self.pid = pid
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+    }
+
     /// Of a connected Unix stream socket.
     public init(of descriptor: Int32) throws(SystemError) {
         var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)

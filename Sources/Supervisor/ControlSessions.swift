@@ -195,6 +195,12 @@ final class ControlSessions {
         return sessions[id]?.call?.more ?? false
     }
 
+    /// Bytes that the caller has not read yet.
+    func unread(_ callID: CallID) -> Int {
+        guard let id = sessionOfCall[callID] else { return 0 }
+        return sessions[id]?.connection.queued ?? 0
+    }
+
     /// No new connections; what is being answered still is.
     func stopListening() { server = nil }
 }

@@ -17,6 +17,7 @@ struct Batch: Codable {
 /// Reports of the engine, put into words and sent to those who wait.
 extension Supervisor {
     func tell(_ report: Report) {
+        defer { publish(report) }
         switch report {
         case .phase(let group, let generation, let phase):
             noteService(group)

@@ -42,22 +42,20 @@ extension Supervisor {
 
     func status(_ names: [String]) throws(ControlError) -> StatusReply {
         guard !names.isEmpty else { return StatusReply(units: allStatus()) }
-        guard names.count <= 1000 else { throw .invalidParameter(parameter: "names") }
-        var units: [UnitStatus] = []
-        var seen: Set<GroupID> = []
         // A thousand times the same name is a thousand walks over /proc.
-        for name in names {
-            let group = try groupID(name)
-            if seen.insert(group).inserted { units.append(status(of: group, detailed: true)) }
-        }
+        var seen: Set<GroupID> = []
+        let groups = try named(names).map(\.group).filter { seen.insert($0).inserted }
+        let look = CloseLook()
+        let units = groups.map { status(of: $0, look) }
         return StatusReply(units: units)
     }
 
     func generations(_ name: String?) throws(ControlError) -> GenerationsReply {
         let groups = try name.map { name throws(ControlError) in [try groupID(name)] } ?? engine.groupIDs
+        let look = CloseLook()
         return GenerationsReply(
             units: groups.compactMap { engine.view(of: $0) }.map { view in
-                UnitGenerations(unit: view.id.name, generations: generationStatus(view, detailed: name != nil))
+                UnitGenerations(unit: view.id.name, generations: generationStatus(view, name == nil ? nil : look))
             }.filter { name != nil || !$0.generations.isEmpty })
     }
 
@@ -114,10 +112,12 @@ extension Supervisor {
                 changed.append(name.description)
             }
         }
-        return UpdateReply(
+        let reply = UpdateReply(
             changed: changed, added: after.subtracting(before).sorted().map(\.description),
-            removed: before.subtracting(after).sorted().map(\.description),
+            removed: before.subtracting(after).sorted().map(\.description), outdated: outdatedGroups().map(\.name),
             diagnostics: Diagnostic.inFileOrder(diagnostics).map(UnitDiagnostic.init))
+        publishFiles(reply)
+        return reply
     }
 
     /// A template is looked at through the release that serves, if there is one.

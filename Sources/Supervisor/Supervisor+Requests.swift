@@ -11,8 +11,8 @@ extension Supervisor {
         dropUnusedDefinitions()
         do throws(ControlError) {
             let request = try Request(call)
+            try mayAsk(request, peer)
             if request.changesSomething {
-                try mayAct(peer)
                 if request != .update { lookAtDisk() }
             }
             if let reply = try answer(request, id, peer) { control?.reply(id, reply) }
@@ -30,20 +30,8 @@ extension Supervisor {
         definitions = definitions.filter { used.contains($0.key) }
     }
 
-    /// Root, ourselves, and the group `holdfast`.
-    func mayAct(_ peer: Peer) throws(ControlError) {
-        if peer.uid == 0 || peer.uid == geteuid() { return }
-        if !configuration.isUser, let group = try? Accounts.group("holdfast"),
-            peer.gid == group || peer.groups.contains(group)
-        {
-            return
-        }
-        logger.warning("uid \(peer.uid) (process \(peer.pid)) was refused: it may only look")
-        throw .permissionDenied(
-            required: configuration.isUser ? "the user who runs the supervisor" : "root or group holdfast")
-    }
-
     func callerLeft(_ call: ControlSessions.CallID) {
+        unsubscribe(call)
         // What was asked for goes on; only nobody listens any more.
         for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
         armProgressTimer()
@@ -57,7 +45,12 @@ extension Supervisor {
         case .getInfo: return Reply(ServiceInfo.holdfast)
         case .getInterfaceDescription(let interface): return Reply(try Interfaces.description(of: interface))
         case .describe: return Reply(describe())
-        case .status(let names): return Reply(try status(names ?? []))
+        case .status(let names): return Reply(parameters: JSONObject(try status(names ?? [])))
+        case .list(let names, let sockets): return Reply(try list(names ?? [], sockets: sockets))
+        case .why(let name): return Reply(try why(name))
+        case .show(let name): return Reply(try show(name, for: peer))
+        case .events(let names): try subscribe(names ?? [], id)
+        case .forget(let name): return Reply(try forget(name))
         case .history(let name, let limit):
             let group = try name.map { name throws(ControlError) in try groupID(name).name }
             return Reply(HistoryReply(entries: history.entries(of: group, limit: min(limit ?? 1000, 1000))))

@@ -39,12 +39,13 @@ extension Supervisor {
         let deadline = told.compactMap(\.deadline).max()
         return Waiting(
             text: "\(slowest.spec.unit) generation \(slowest.birth): \(ServiceState(slowest.phase).sentence)",
-            connections: told.map { connections(of: $0) ?? 0 }.reduce(0, +),
+            connections: told.map { connections(of: $0)?.count ?? 0 }.reduce(0, +),
             secondsLeft: deadline.map { max(0, ($0 - now).seconds) })
     }
 
-    /// Established connections that a service has accepted on its held sockets.
-    private func connections(of service: ServiceView) -> Int? {
+    /// Established connections that a service has accepted on its held sockets. Asks the kernel for all connections at these
+    /// addresses and looks through the descriptors of all processes of the service.
+    private func connections(of service: ServiceView) -> Connections? {
         guard let running = instances[service.instance], let tree = running.tree,
             let generation = generations[running.generation]
         else { return nil }
@@ -55,22 +56,30 @@ extension Supervisor {
                     + (generation.reservations[name] ?? []).map(\.address.address)
             }
         guard !addresses.isEmpty else { return nil }
-        return try? Connections.held(by: tree.members(), on: addresses).count
+        return try? Connections.held(by: tree.members(), on: addresses)
     }
 
     // MARK: - Status
 
-    /// Every group that the engine knows, and every unit on disk that could be started.
-    func allStatus() -> [UnitStatus] {
-        var known = Set(engine.groupIDs)
-        for name in resolver.loader.allNames() where name.kind != .socket {
-            if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
-            known.insert(group(of: name))
-        }
-        return known.sorted().map { status(of: $0, detailed: false) }
+    /// What is looked up for a status beside what the supervisor knows anyway: connections and memory. It stops when it has
+    /// taken its time, so that a question about a thousand units does not keep everybody waiting; the rest is "not known".
+    final class CloseLook {
+        /// In nanoseconds.
+        private static let patience: Int64 = 30_000_000
+        private let end = EventLoop.now + patience
+
+        var goesOn: Bool { EventLoop.now < end }
     }
 
-    func status(of group: GroupID, detailed: Bool) -> UnitStatus {
+    func allStatus() -> [UnitStatus] {
+        let look = CloseLook()
+        return knownGroups().map { status(of: $0, nil, leaving: look) }
+    }
+
+    /// - Parameters:
+    ///   - look: for connections and memory of everything; nil to leave them out.
+    ///   - leaving: for connections of what drains.
+    func status(of group: GroupID, _ look: CloseLook?, leaving: CloseLook? = nil) -> UnitStatus {
         let name = try? UnitName(group.name)
         let loaded = name.map { resolver.load($0) }
         let description = loaded?.unit?.definition.unit.description ?? ""
@@ -83,9 +92,10 @@ extension Supervisor {
         return UnitStatus(
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
-            servingGeneration: view.serving, generations: generationStatus(view, detailed: detailed),
+            servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
             reason: reason(view).map(Wording.sentence),
-            since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)))
+            since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
+            outdated: isOutdated(view) ? true : nil)
     }
 
     /// Why it is failed: of the group, or of a service that is down while its group should serve.
@@ -95,7 +105,7 @@ extension Supervisor {
         return view.generations.first { $0.number == view.serving }?.services.lazy.compactMap(\.failure).first
     }
 
-    private func state(_ view: GroupView) -> UnitState {
+    func state(_ view: GroupView) -> UnitState {
         switch view.operation?.kind {
         case .start: return view.serving == nil ? .starting : .swapping
         case .swap, .rollback, .restart: return .swapping
@@ -109,35 +119,47 @@ extension Supervisor {
             ? .failed : .running
     }
 
-    func generationStatus(_ view: GroupView, detailed: Bool) -> [GenerationStatus] {
+    func generationStatus(_ view: GroupView, _ look: CloseLook?, leaving: CloseLook? = nil) -> [GenerationStatus] {
         // Those of which only sockets are left, for services that were carried over, are of no interest.
         view.generations.filter { !$0.services.isEmpty || $0.role == .starting }.reversed().map { generation in
-            let services = generation.services.map { status(of: $0, detailed: detailed) }
             let isNew = generation.number == view.operation?.new
             let isLeaving = [.draining, .rollingBack, .stopping].contains(generation.role)
             let waiting = isNew || isLeaving ? waiting(view) : nil
-            return GenerationStatus(
+            var status = GenerationStatus(
                 number: generation.number, release: generation.release, role: GenerationRole(generation.role),
-                services: services, age: (now - generation.startedAt).seconds,
+                age: (now - generation.startedAt).seconds,
                 phase: isNew || isLeaving ? view.operation.flatMap { SwapPhase($0.phase) } : nil,
-                waitingFor: waiting?.text, deadline: waiting?.secondsLeft,
-                connections: detailed || isLeaving ? services.compactMap(\.connections).reduce(0, +) : nil)
+                waitingFor: waiting?.text, deadline: waiting?.secondsLeft)
+            var oldest: Connections?
+            for service in generation.services {
+                let (shown, held) = self.status(of: service, look ?? (isLeaving ? leaving : nil), memory: look != nil)
+                status.services.append(shown)
+                guard let held else { continue }
+                status.connections = (status.connections ?? 0) + held.count
+                if oldest?.oldestPeer == nil { oldest = held }
+            }
+            status.oldestPeer = oldest?.oldestPeer
+            status.oldestPeerIdle = oldest?.oldestIdle?.seconds
+            return status
         }
     }
 
-    private func status(of service: ServiceView, detailed: Bool) -> ServiceStatus {
+    private func status(
+        of service: ServiceView, _ look: CloseLook?, memory: Bool
+    ) -> (ServiceStatus, Connections?) {
         let running = instances[service.instance]
         let pid = running?.mainProcess.flatMap { processes[$0]?.pid }
-        let isLeaving = service.phase == .draining || service.phase == .stopping
+        let looks = look?.goesOn ?? false
+        let held = looks ? connections(of: service) : nil
         let log = logs?.existing(service.spec.unit)
         func some(_ count: Int?) -> Int? { count == 0 ? nil : count }
-        return ServiceStatus(
+        let status = ServiceStatus(
             unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
             statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
-            result: service.failure.map(Wording.sentence), ready: service.isReady,
-            connections: detailed || isLeaving ? connections(of: service) : nil,
-            memory: detailed ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
+            result: service.failure.map(Wording.sentence), ready: service.isReady, connections: held?.count,
+            memory: looks && memory ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
             linesSuppressed: some(log?.suppressed))
+        return (status, held)
     }
 
     // MARK: - Sockets

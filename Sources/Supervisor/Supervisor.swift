@@ -39,7 +39,9 @@ public actor Supervisor {
     private var timer: TimerSource?
 
     // Units.
-    var resolver: SwapUnitResolver
+    var resolver: SwapUnitResolver { didSet { outdated = [:] } }
+    /// Whether a definition that runs differs from what `resolver` reads; looked up once for each.
+    var outdated: [UInt64: Bool] = [:]
     /// Of the files that `resolver` has read.
     var fingerprint: UnitFingerprint
     var definitions: [UInt64: Definition] = [:]
@@ -84,6 +86,12 @@ public actor Supervisor {
     // People.
     var control: ControlSessions?
     var multibinder: MultibinderServer?
+    /// Calls of `Events`.
+    var subscribers: [ControlSessions.CallID: Subscriber] = [:]
+    /// What subscribers know of units; empty without any.
+    var toldStates: [GroupID: UnitState] = [:]
+    /// Users who were refused a look, for the log.
+    var refusedPeers: Set<UInt32> = []
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]

@@ -34,11 +34,11 @@ enum Interrupts {
     /// Proof for `nonisolated(unsafe)`: as above.
     private(set) nonisolated(unsafe) static var readEnd: CInt?
 
-    /// The ^C that was seen is dealt with; a later one is another.
+    /// Takes what ^C has put into the pipe, so that the next wait waits.
     static func take() {
         guard let readEnd else { return }
-        var byte: UInt8 = 0
-        _ = read(readEnd, &byte, 1)
+        var bytes = [UInt8](repeating: 0, count: 64)
+        _ = read(readEnd, &bytes, bytes.count)
     }
 
     /// From now on ^C is an event of ``Connection/next(tick:)`` instead of the end of the process.
@@ -48,6 +48,9 @@ enum Interrupts {
         guard pipe(&ends) == 0 else { return }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
         _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+        // Neither the handler nor ``take()`` may wait.
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
         readEnd = ends[0]
         interruptWriteEnd = ends[1]
         signal(SIGINT) { _ in
@@ -64,7 +67,8 @@ enum Interrupts {
 
 /// A connection to the daemon, closed when it goes out of scope.
 struct Connection: ~Copyable {
-    private let descriptor: CInt
+    /// For `poll`.
+    let descriptor: CInt
     private var framer = MessageFramer(limit: MessageLimit.reply)
 
     /// What ``next(tick:)`` came back with.
@@ -135,9 +139,31 @@ struct Connection: ~Copyable {
             let ready = poll(&entries, 2, CInt(tick ?? -1))
             if ready == 0 { return .tick }
             if ready < 0 { continue }  // EINTR; the byte in the pipe is there the next time
-            if entries[1].revents != 0 { return .interrupted }
+            if entries[1].revents != 0 {
+                Interrupts.take()
+                return .interrupted
+            }
             try receive()
         }
+    }
+
+    /// The next reply among those that were received already.
+    mutating func takenReply() throws(ConnectionError) -> Reply? {
+        do throws(MessageError) {
+            return try framer.next().map { message throws(MessageError) in try Reply(message: message) }
+        } catch {
+            throw .garbled(error)
+        }
+    }
+
+    /// Bytes that were received and are not taken yet: another reply may be complete.
+    var waiting: Int { framer.bufferedBytes }
+
+    /// Reads once from a connection that has something to read.
+    /// - Returns: a reply if one is complete.
+    mutating func takeReply() throws(ConnectionError) -> Reply? {
+        try receive()
+        return try takenReply()
     }
 
     private mutating func receive() throws(ConnectionError) {

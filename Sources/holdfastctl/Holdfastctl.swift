@@ -8,6 +8,8 @@ struct Holdfastctl: ParsableCommand {
         commandName: "holdfastctl",
         abstract: "Control Holdfast: start, stop and swap services without losing a request.",
         discussion: """
+            Without a command it is an interactive shell.
+
             Examples:
               holdfastctl status                 what runs
               holdfastctl swap site@v3           make release v3 of site the serving one
@@ -26,12 +28,46 @@ struct Holdfastctl: ParsableCommand {
               130  ^C; what was begun goes on
             """,
         version: "holdfastctl \(Holdfast.version)",
+        // One a line: several add to it at once.
         subcommands: [
-            StatusCommand.self, StartCommand.self, StopCommand.self, RestartCommand.self, ReloadCommand.self,
-            SignalCommand.self, SwapCommand.self, PromoteCommand.self, AbortCommand.self, RollbackCommand.self,
-            DrainCommand.self, HistoryCommand.self, GenerationsCommand.self, SocketsCommand.self, VerifyCommand.self,
-            CatCommand.self, LogsCommand.self, TailCommand.self, MaintailCommand.self, ClearCommand.self,
-            ImportCommand.self, UpdateCommand.self, ReexecCommand.self, ShutdownCommand.self, VersionCommand.self,
+            StatusCommand.self,
+            StartCommand.self,
+            StopCommand.self,
+            RestartCommand.self,
+            ReloadCommand.self,
+            SignalCommand.self,
+            PidCommand.self,
+            SwapCommand.self,
+            PromoteCommand.self,
+            AbortCommand.self,
+            RollbackCommand.self,
+            DrainCommand.self,
+            HistoryCommand.self,
+            GenerationsCommand.self,
+            SocketsCommand.self,
+            VerifyCommand.self,
+            CatCommand.self,
+            RereadCommand.self,
+            UpdateCommand.self,
+            AddCommand.self,
+            RemoveCommand.self,
+            AvailCommand.self,
+            EditCommand.self,
+            DependenciesCommand.self,
+            TopCommand.self,
+            WhyCommand.self,
+            ShowCommand.self,
+            EventsCommand.self,
+            WaitCommand.self,
+            ShutdownCommand.self,
+            VersionCommand.self,
+            ReexecCommand.self,
+            ReloadDaemonCommand.self,
+            ImportCommand.self,
+            LogsCommand.self,
+            TailCommand.self,
+            MaintailCommand.self,
+            ClearCommand.self,
         ])
 
     @OptionGroup var global: GlobalOptions
@@ -40,6 +76,11 @@ struct Holdfastctl: ParsableCommand {
     /// - Parameter arguments: the command line without the program's name.
     static func start(_ arguments: [String]) -> ExitStatus {
         let ordered = numericOption(globalOptionsLast(arguments))
+        // Nothing but options that every command has: no command, so the shell.
+        if ordered.isEmpty || isGlobalOptions(ordered) {
+            var shell = Shell(options: ordered)
+            return shell.run()
+        }
         if let command = ordered.first, !command.hasPrefix("-"), command != "help", !commandNames.contains(command) {
             let nearest = nearestName(to: command, in: commandNames)
             complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
@@ -90,6 +131,18 @@ struct Holdfastctl: ParsableCommand {
         return [arguments[index]] + arguments[..<index] + arguments[(index + 1)...]
     }
 
+    private static func isGlobalOptions(_ arguments: [String]) -> Bool {
+        var rest = ArraySlice(arguments)
+        while let option = rest.popFirst() {
+            switch option {
+            case "--user": continue
+            case "--socket": guard rest.popFirst() != nil else { return false }
+            default: guard option.hasPrefix("--socket=") else { return false }
+            }
+        }
+        return true
+    }
+
     /// The name that differs in the fewest letters, if that is few enough to have been meant.
     static func nearestName(to name: String, in names: [String]) -> String? {
         func distance(_ a: [Character], _ b: [Character]) -> Int {
@@ -123,9 +176,11 @@ struct GlobalOptions: ParsableArguments {
     var json = false
 
     /// Where the daemon listens, as far as one can know.
-    func socketPath() -> String {
+    func socketPath() -> String { Self.socketPath(option: socket, user: user) }
+
+    static func socketPath(option: String?, user: Bool) -> String {
         SocketPath.choose(
-            option: socket, user: user, environment: environment, isRoot: geteuid() == 0,
+            option: option, user: user, environment: environment, isRoot: geteuid() == 0,
             exists: { access($0, F_OK) == 0 })
     }
 }
@@ -153,8 +208,10 @@ extension ControlCommand {
 
     /// Does something with each name in turn, and goes on after a failure: the units are independent.
     /// - Returns: the first exit code that is not 0.
+    /// - Parameter untilFailure: end at the first failure.
     func forEach(
-        _ names: [String], _ session: Session, _ body: (String) throws(CommandFailure) -> ExitStatus
+        _ names: [String], _ session: Session, untilFailure: Bool = false,
+        _ body: (String) throws(CommandFailure) -> ExitStatus
     ) throws(CommandFailure) -> ExitStatus {
         var status = ExitStatus.ok
         for name in names {
@@ -166,6 +223,7 @@ extension ControlCommand {
                 one = session.report(error, refusal: Self.exitStatus(for:))
             }
             if status == .ok { status = one }
+            if untilFailure, status != .ok { break }
         }
         return status
     }

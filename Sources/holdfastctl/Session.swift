@@ -10,6 +10,8 @@ enum CommandFailure: Error {
     case failed(String)
     /// The daemon answered, but not what the method promises.
     case unexpected(String)
+    /// ^C while an answer was awaited.
+    case interrupted
 }
 
 /// One run of holdfastctl: where the daemon is and where text goes.
@@ -24,16 +26,31 @@ struct Session {
 
     /// Calls a method that answers once. With `--json` the answer is printed as it came.
     func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
+        try decode(try answer(to: request))
+    }
+
+    private func answer(to request: Request) throws(CommandFailure) -> Reply {
         var connection = try connect()
         try send(request.call(), on: connection)
         while true {
             switch try receive(&connection, tick: nil) {
-            case .tick, .interrupted: continue
+            case .tick: continue
+            case .interrupted: throw .interrupted
             case .reply(let reply):
                 if let refusal = reply.failure { throw .refused(refusal) }
                 if json { printJSON(reply) }
-                return try decode(reply)
+                return reply
             }
+        }
+    }
+
+    /// As ``ask(_:_:)``, for the one answer that is large: read without `Codable`.
+    func askStatus(_ names: [String]) throws(CommandFailure) -> StatusReply {
+        let reply = try answer(to: .status(names: names.isEmpty ? nil : names))
+        do {
+            return try reply.parameters.decodeStatus()
+        } catch {
+            throw Self.unreadable(error)
         }
     }
 
@@ -112,6 +129,7 @@ struct Session {
         case .failed(let what):
             complain(Text.harmless(what))
             return .failure
+        case .interrupted: return .interrupted
         case .unexpected(let what):
             complain("the daemon answered unexpectedly: \(what)")
             return .failure
@@ -135,7 +153,7 @@ struct Session {
         emit(lines.joined(separator: "\n") + "\n")
     }
 
-    private func show(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
+    func show(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
         show(ResultText.success(result, verb, output))
         // Also with --json: standard error is for people, whatever reads standard output.
         let bad = ResultText.failure(result, verb, errors)
@@ -143,14 +161,14 @@ struct Session {
         return ResultText.exitStatus(result, verb)
     }
 
-    private func printJSON(_ reply: Reply) {
+    func printJSON(_ reply: Reply) {
         // JSON text may be spread over lines; one object per line is what readers of a stream rely on. Line ends occur
         // only between its tokens: inside strings they are escaped.
         let line = reply.parameters.bytes.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
         emit(String(decoding: line, as: UTF8.self) + "\n")
     }
 
-    private func connect() throws(CommandFailure) -> Connection {
+    func connect() throws(CommandFailure) -> Connection {
         do {
             return try Connection(path: path)
         } catch {
@@ -158,7 +176,7 @@ struct Session {
         }
     }
 
-    private func send(_ call: Call, on connection: borrowing Connection) throws(CommandFailure) {
+    func send(_ call: Call, on connection: borrowing Connection) throws(CommandFailure) {
         do {
             try connection.send(call)
         } catch {
@@ -166,7 +184,7 @@ struct Session {
         }
     }
 
-    private func receive(_ connection: inout Connection, tick: Int?) throws(CommandFailure) -> Connection.Event {
+    func receive(_ connection: inout Connection, tick: Int?) throws(CommandFailure) -> Connection.Event {
         do {
             return try connection.next(tick: tick)
         } catch {
@@ -174,12 +192,16 @@ struct Session {
         }
     }
 
-    private func decode<R: Decodable>(_ reply: Reply) throws(CommandFailure) -> R {
+    func decode<R: Decodable>(_ reply: Reply) throws(CommandFailure) -> R {
         do {
             return try reply.parameters.decode(R.self)
         } catch {
-            throw .unexpected("\(error); are holdfastctl and holdfastd of one version?")
+            throw Self.unreadable(error)
         }
+    }
+
+    private static func unreadable(_ error: MessageError) -> CommandFailure {
+        .unexpected("\(error); are holdfastctl and holdfastd of one version?")
     }
 }
 
@@ -188,7 +210,7 @@ struct LiveProgress {
     private let silent: Bool
     private let redraws: Bool
     private var text: ProgressText
-    private var lastEvent = Self.now()
+    private var lastEvent = Clock.now()
     private var drawn = false
 
     init(_ screen: Screen, silent: Bool) {
@@ -204,7 +226,7 @@ struct LiveProgress {
 
     mutating func show(_ event: Progress) {
         guard !silent else { return }
-        lastEvent = Self.now()
+        lastEvent = Clock.now()
         print(text.handle(event))
         redraw()
     }
@@ -215,7 +237,7 @@ struct LiveProgress {
     }
 
     mutating func redraw() {
-        guard redraws, let line = text.liveLine(sinceEvent: Self.now() - lastEvent) else { return }
+        guard redraws, let line = text.liveLine(sinceEvent: Clock.now() - lastEvent) else { return }
         emit("\r\u{1b}[K" + line)
         drawn = true
     }
@@ -231,11 +253,5 @@ struct LiveProgress {
         guard !lines.isEmpty else { return }
         erase()
         emit(lines.joined(separator: "\n") + "\n")
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

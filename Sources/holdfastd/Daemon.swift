@@ -13,7 +13,7 @@ struct Daemon: ParsableCommand {
         discussion: """
             Reads systemd-style unit files, holds their listening sockets, and starts, watches and swaps their services. \
             Stays in the foreground and logs to standard error. SIGTERM drains everything and ends; a second one ends \
-            what still drains. SIGHUP reads the unit files again, like "holdfastctl update".
+            what still drains. SIGHUP reads the unit files again, like "holdfastctl reread".
             """,
         version: Holdfast.version)
 

@@ -71,6 +71,10 @@ struct InterfaceTests {
         try check("UnitGenerations", UnitGenerations(unit: "a", generations: []))
         try check("UnitText", UnitText(path: "a", text: "b"))
         try check("UnitDiagnostic", Samples.diagnostic)
+        try check("ListedUnit", Samples.listed)
+        try check("Finding", Samples.finding)
+        try check("Property", Property("a", "b"))
+        try check("UnitEvent", Samples.event)
     }
 
     @Test("Its enumerations have exactly the values that are sent")
@@ -89,6 +93,7 @@ struct InterfaceTests {
         check("SocketState", SocketState.self)
         check("DiagnosticSeverity", DiagnosticSeverity.self)
         check("SignalTarget", Request.SignalTarget.self)
+        check("EventKind", EventKind.self)
     }
 
     @Test("An interface that is not ours is not found")

@@ -2,8 +2,9 @@ import Testing
 
 @testable import ControlProtocol
 
-private func request(_ method: String, _ parameters: String = "{}") throws -> Request {
-    try Request(Call(message: Array(#"{"method":"\#(method)","parameters":\#(parameters)}"#.utf8)))
+private func request(_ method: String, _ parameters: String = "{}", more: Bool = false) throws -> Request {
+    try Request(
+        Call(message: Array(#"{"method":"\#(method)","parameters":\#(parameters),"more":\#(more)}"#.utf8)))
 }
 
 private let manager = "io.holdfast.Manager."
@@ -16,6 +17,8 @@ struct RequestTests {
             let call = original.call(more: original.streams)
             #expect(call.parameters.description == parameters)
             #expect(try Request(Call(message: Array(call.encoded().dropLast()))) == original)
+            // What needs nothing may be asked with an empty object or with none.
+            if parameters == "{}" { #expect(try request(original.method, "{}", more: original.streams) == original) }
         }
         let methods = Set(Samples.requests.map(\.request.method))
         #expect(methods == Set(ManagerMethod.allCases.map(\.rawValue) + ServiceMethod.allCases.map(\.rawValue)))
@@ -49,13 +52,21 @@ struct RequestTests {
         #expect(throws: ControlError.invalidParameter(parameter: named)) { try request(manager + method, parameters) }
     }
 
+    @Test("A stream without an end is only for those who take more than one reply")
+    func expectsMore() {
+        #expect(throws: ControlError.expectedMore) { try request(manager + "Events") }
+    }
+
     @Test("Only what changes something needs authority, and nothing that changes something goes without")
     func authority() {
         let looking = Set(Samples.requests.map(\.request).filter { !$0.changesSomething }.map(\.method))
         #expect(
             looking
                 == Set(
-                    ["Describe", "Status", "History", "Generations", "Sockets", "Cat"].map { manager + $0 }
+                    ["Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events"]
+                        .map {
+                            manager + $0
+                        }
                         + ServiceMethod.allCases.map(\.rawValue)))
     }
 }

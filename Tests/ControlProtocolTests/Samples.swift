@@ -13,16 +13,19 @@ enum Samples {
 
     static let generation = GenerationStatus(
         number: 4, release: "v3", role: .draining, services: [service], age: 60, phase: .cutOver,
-        waitingFor: "edge@v3.service", deadline: 12.5, connections: 3)
+        waitingFor: "edge@v3.service", deadline: 12.5, connections: 3, oldestPeer: "192.0.2.7:51234", oldestPeerIdle: 8)
     static let generationJSON =
-        #"{"age":60,"connections":3,"deadline":12.5,"number":4,"phase":"cut_over","release":"v3","role":"draining","#
+        #"{"age":60,"connections":3,"deadline":12.5,"number":4,"oldestPeer":"192.0.2.7:51234","oldestPeerIdle":8,"#
+        + #""phase":"cut_over","release":"v3","role":"draining","#
         + #""services":[\#(serviceJSON)],"waitingFor":"edge@v3.service"}"#
 
     static let unit = UnitStatus(
         unit: "site@.target", description: "The site", state: .swapping, swappable: true, release: "v3",
-        servingGeneration: 4, generations: [generation], reason: "because", since: "2026-11-23T05:02:57Z")
+        servingGeneration: 4, generations: [generation], reason: "because", since: "2026-11-23T05:02:57Z",
+        outdated: true)
     static let unitJSON =
-        #"{"description":"The site","generations":[\#(generationJSON)],"reason":"because","release":"v3","#
+        #"{"description":"The site","generations":[\#(generationJSON)],"outdated":true,"reason":"because","#
+        + #""release":"v3","#
         + #""servingGeneration":4,"since":"2026-11-23T05:02:57Z","state":"swapping","swappable":true,"#
         + #""unit":"site@.target"}"#
 
@@ -96,7 +99,28 @@ enum Samples {
         + #""startedAt":"2026-11-23T05:02:57Z","stateDirectory":"/var/lib/holdfast","#
         + #""unitDirectories":["/etc/holdfast/units"],"userMode":false,"version":"1"}"#
 
-    static let update = UpdateReply(changed: ["a"], added: ["b"], removed: ["c"], diagnostics: [diagnostic])
+    static let update = UpdateReply(
+        changed: ["a"], added: ["b"], removed: ["c"], outdated: ["d"], diagnostics: [diagnostic])
+
+    static let listed = ListedUnit(
+        unit: "site@.target", operand: "site@v3.target", description: "The site", state: .running, mainPids: [4711],
+        outdated: true)
+    static let listedJSON =
+        #"{"description":"The site","mainPids":[4711],"operand":"site@v3.target","outdated":true,"state":"running","#
+        + #""unit":"site@.target"}"#
+
+    static let finding = Finding(unit: "app@v3.service", text: "not ready", hint: "wait", failure: failure)
+    static let findingJSON =
+        #"{"failure":\#(failureJSON),"hint":"wait","text":"not ready","unit":"app@v3.service"}"#
+
+    static let event = UnitEvent(
+        .service, at: "2026-11-23T05:02:57Z", unit: "site@.target", generation: 4, release: "v3",
+        service: "app@v3.service", state: .running, serviceState: .running, phase: .soak, outcome: .completed,
+        message: "ready", count: 3)
+    static let eventJSON =
+        #"{"at":"2026-11-23T05:02:57Z","count":3,"generation":4,"kind":"service","message":"ready","#
+        + #""outcome":"completed","phase":"soak","release":"v3","service":"app@v3.service","serviceState":"running","#
+        + #""state":"running","unit":"site@.target"}"#
 
     /// Every request there is, with its parameters as they are sent.
     static let requests: [(request: Request, parameters: String)] = [
@@ -121,6 +145,13 @@ enum Samples {
         (.history(name: nil, limit: nil), "{}"),
         (.generations(name: nil), "{}"),
         (.sockets, "{}"),
+        (.list(names: nil, sockets: false), "{}"),
+        (.list(names: ["app*"], sockets: true), #"{"names":["app*"],"sockets":true}"#),
+        (.why(name: "a"), #"{"name":"a"}"#),
+        (.show(name: "a"), #"{"name":"a"}"#),
+        (.events(names: nil), "{}"),
+        (.events(names: ["a"]), #"{"names":["a"]}"#),
+        (.forget(name: "a"), #"{"name":"a"}"#),
         (.cat(name: "a"), #"{"name":"a"}"#),
         (.clearLogs(name: "a"), #"{"name":"a"}"#),
         (.update, "{}"),

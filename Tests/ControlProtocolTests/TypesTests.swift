@@ -24,7 +24,16 @@ struct TypesTests {
         try check(Samples.describe, Samples.describeJSON)
         try check(
             Samples.update,
-            #"{"added":["b"],"changed":["a"],"diagnostics":[\#(Samples.diagnosticJSON)],"removed":["c"]}"#)
+            #"{"added":["b"],"changed":["a"],"diagnostics":[\#(Samples.diagnosticJSON)],"outdated":["d"],"#
+                + #""removed":["c"]}"#)
+        try check(ListReply(units: [Samples.listed]), #"{"units":[\#(Samples.listedJSON)]}"#)
+        try check(
+            WhyReply(unit: "a", state: .failed, findings: [Samples.finding]),
+            #"{"findings":[\#(Samples.findingJSON)],"state":"failed","unit":"a"}"#)
+        try check(
+            ShowReply(unit: "a", properties: [Property("Id", "a")]),
+            #"{"properties":[{"name":"Id","value":"a"}],"unit":"a"}"#)
+        try check(EventsReply(event: Samples.event), #"{"event":\#(Samples.eventJSON)}"#)
         try check(OperationReply(progress: Samples.progress), #"{"progress":\#(Samples.progressJSON)}"#)
         try check(OperationReply(result: Samples.result), #"{"result":\#(Samples.resultJSON)}"#)
         try check(ShutdownReply(stopped: ["a"]), #"{"stopped":["a"]}"#)

@@ -32,7 +32,7 @@ extension EndToEnd {
                 #expect(swap.status != 0)
                 #expect(swap.output.contains("InvalidUnit"), "\(swap.output)")
                 #expect(swap.errors.contains("\(file):3:"), "\(swap.errors)")
-                let update = try world.control("update")
+                let update = try world.control("reread")
                 #expect(try update.end() == 1)
                 #expect(update.errorText.contains("\(file):3:"), "\(update.errorText)")
                 // What is not text at all, or not a file.
@@ -52,7 +52,7 @@ extension EndToEnd {
                     "other.socket", "# first line\n[Socket]\nListenStream=127.0.0.1:\(world.port)\n")
                 try world.layout().unit(
                     "other.service", "[Service]\nExecStart=/bin/sleep infinity\nSockets=other.socket\n[X-Swap]\n")
-                #expect(try world.control("update").end() == 0)
+                #expect(try world.control("reread").end() == 0)
                 let start = try world.run("start", "other")
                 #expect(start.outcome == .failed, "\(start.output)")
                 #expect(start.status == 7)
@@ -68,7 +68,7 @@ extension EndToEnd {
             try undisturbed { world in
                 try world.layout().unit(
                     "who.service", "[Service]\nUser=nobody-by-that-name\nExecStart=/bin/sleep infinity\n")
-                #expect(try world.control("update").end() == 0)
+                #expect(try world.control("reread").end() == 0)
                 let start = try world.run("start", "who")
                 #expect(start.outcome == .failed)
                 #expect(start.reason?.message.hasPrefix("cannot start who.service: ") == true)

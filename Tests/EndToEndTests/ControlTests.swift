@@ -1,5 +1,6 @@
 import ControlProtocol
 import Foundation
+import Glibc
 import Testing
 
 extension EndToEnd {
@@ -130,35 +131,70 @@ extension EndToEnd {
             }
         }
 
-        @Test("Who is neither root nor of the group may look, not act", .enabled(if: supervisorIsRoot))
+        /// holdfastctl as `nobody` with these groups.
+        private func stranger(_ world: World, _ groups: [String], _ arguments: [String]) throws -> Program {
+            let rights = groups.isEmpty ? ["--clear-groups"] : ["--groups", groups.joined(separator: ",")]
+            return try Program.run(
+                "setpriv",
+                ["--reuid", "nobody", "--regid", "nogroup"] + rights + ["\(World.binaries)/holdfastctl"] + arguments,
+                environment: world.environment)
+        }
+
+        private static let looking = [
+            ["status"], ["history"], ["generations"], ["sockets"], ["cat", "web@"], ["why", "web"], ["show", "web"],
+            ["avail"], ["pid"], ["version"],
+        ]
+        private static let acting = [
+            ["swap", "web@v2"], ["stop", "web"], ["restart", "web"], ["abort", "web"], ["signal", "KILL", "web"],
+            ["update"], ["remove", "web"], ["shutdown"],
+        ]
+
+        @Test("A stranger may neither look nor act, and is told by name who may", .enabled(if: supervisorIsRoot))
         func unprivilegedPeer() throws {
             try withWorld {
                 try $0.web()
             } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
-                func stranger(_ arguments: String...) throws -> Program {
-                    try Program.run(
-                        "setpriv",
-                        ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "\(World.binaries)/holdfastctl"]
-                            + arguments, environment: world.environment)
+                for command in Self.looking {
+                    let refused = try stranger(world, [], command + ["--json"])
+                    #expect(try refused.end() == 1, "\(command)")
+                    #expect(refused.outputText.contains("PermissionDenied"), "\(command): \(refused.outputText)")
+                    #expect(refused.errorText.contains("holdfast-read"), "\(command): \(refused.errorText)")
                 }
-                let status = try stranger("status", "--json")
-                #expect(try status.end() == 0, "\(status.errorText)")
-                #expect(status.outputText.contains("web@"))
-                for command in [
-                    ["swap", "web@v2"], ["stop", "web"], ["restart", "web"], ["abort", "web"],
-                    ["signal", "KILL", "web"],
-                    ["update"], ["shutdown"],
-                ] {
-                    let refused = try Program.run(
-                        "setpriv",
-                        ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "\(World.binaries)/holdfastctl"]
-                            + command + ["--json"], environment: world.environment)
+                for command in Self.acting {
+                    let refused = try stranger(world, [], command + ["--json"])
+                    #expect(try refused.end() == 1, "\(command)")
+                    #expect(
+                        refused.outputText.contains("root or group holdfast\""), "\(command): \(refused.outputText)")
+                }
+                #expect(try world.generations("web").map(\.number) == [1])
+                #expect(try world.history().count == 1)
+            }
+        }
+
+        @Test(
+            "Of the group holdfast-read one may look and not act, of the group holdfast both",
+            .enabled(if: supervisorIsRoot))
+        func groups() throws {
+            try withWorld {
+                try $0.web()
+                // Read by the supervisor alone: this host need not have the groups.
+                try "holdfast:x:64001:\nholdfast-read:x:64002:\n".write(
+                    toFile: "\($0.path)/group", atomically: false, encoding: .utf8)
+            } then: { world in
+                #expect(try world.run("swap", "web@v1").outcome == .started)
+                for command in Self.looking {
+                    #expect(try stranger(world, ["64002"], command).end() == 0, "\(command)")
+                }
+                for command in Self.acting {
+                    let refused = try stranger(world, ["64002"], command + ["--json"])
                     #expect(try refused.end() == 1, "\(command)")
                     #expect(refused.outputText.contains("PermissionDenied"), "\(command): \(refused.outputText)")
                 }
                 #expect(try world.generations("web").map(\.number) == [1])
-                #expect(try world.history().count == 1)
+                let swap = try stranger(world, ["64001"], ["swap", "web@v2"])
+                #expect(try swap.end() == 0, "\(swap.errorText)")
+                #expect(try world.history().first?.who?.user == "nobody")
             }
         }
 

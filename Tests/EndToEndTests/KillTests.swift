@@ -23,7 +23,7 @@ extension EndToEnd {
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 if moment == .hold || moment == .proxyStarts {
                     try world.layout().write("units/site@.target.d/soak.conf", "[X-Swap]\nSoakSec=100ms\n")
-                    #expect(try world.control("update").end() == 0)
+                    #expect(try world.control("reread").end() == 0)
                 }
                 // What a killed process had accepted dies with it, one request of a client at most. Before the new proxy
                 // has the public socket nobody can have asked it anything.

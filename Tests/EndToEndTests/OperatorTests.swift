@@ -110,7 +110,7 @@ extension EndToEnd {
                 let file = "\(world.units)/app.service"
                 let text = try String(contentsOfFile: file, encoding: .utf8)
                 try world.layout().unit("app.service", text.replacingOccurrences(of: "--body old", with: "--body new"))
-                #expect(try world.control("update").end() == 0)
+                #expect(try world.control("reread").end() == 0)
                 try underLoad(world, until: "old") { loads in
                     for load in loads { try load.waitForAnswer("old") }
                     #expect(try world.run("swap", "app").outcome == .completed)

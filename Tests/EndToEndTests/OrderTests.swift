@@ -63,7 +63,7 @@ extension EndToEnd {
                 let sleeper = try #require(world.processes(generation: 1).first { $0.name == "sleep" })
                 let watched = try Watched(sleeper.pid)
                 try world.layout().write("units/site@.target.d/ready.conf", "[X-Swap]\nReadyTimeoutSec=1s\n")
-                #expect(try world.control("update").end() == 0)
+                #expect(try world.control("reread").end() == 0)
                 #expect(try world.run("swap", "site@v2").outcome == .rolledBack)
                 #expect(world.processes(generation: 2).map(\.description) == [])
                 #expect(!watched.hasEnded, "that of the serving generation stays")

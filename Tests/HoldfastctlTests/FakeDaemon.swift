@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 
 /// A daemon that knows its lines: it answers each call with the replies that the test wrote for the method.
-/// One thread, one connection at a time, as holdfastctl needs it.
+/// A thread for each connection.
 final class FakeDaemon: Sendable {
     /// What to do with a call.
     enum Script: Sendable {
@@ -56,8 +56,13 @@ final class FakeDaemon: Sendable {
         while true {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { break }
-            answer(connection)
-            close(connection)
+            // A program that another test starts would keep it open.
+            _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+            // A stream stays open while other questions are asked.
+            Thread.detachNewThread { [self] in
+                answer(connection)
+                close(connection)
+            }
         }
         close(listener)
     }

@@ -22,10 +22,53 @@ struct ManualTests {
         }
     }
 
+    /// The part of the page about one command.
+    private func section(_ name: String, of page: String) -> Substring? {
+        guard let start = page.firstRange(of: "\n.It Cm \(name)")?.lowerBound else { return nil }
+        let rest = page[page.index(after: start)...]
+        let ends = ["\n.It Cm ", "\n.El"].compactMap { rest.dropFirst(4).firstRange(of: $0)?.lowerBound }
+        return rest[..<(ends.min() ?? rest.endIndex)]
+    }
+
+    @Test("It has every option of every command, as the parser knows them")
+    func options() throws {
+        let page = try String(contentsOfFile: Self.directory + "holdfastctl.1", encoding: .utf8)
+        let dump = try JSONDecoder().decode(Dump.self, from: Data(Holdfastctl._dumpHelp().utf8))
+        let global: Set<String> = ["socket", "user", "json", "help", "version"]
+        for command in dump.command.subcommands ?? [] where Holdfastctl.commandNames.contains(command.commandName) {
+            let text = try #require(section(command.commandName, of: page), "command \(command.commandName)")
+            for argument in command.arguments ?? [] {
+                for name in argument.names ?? [] where !global.contains(name.name) && name.kind == "long" {
+                    #expect(
+                        text.contains("Fl -\(name.name)") || text.contains("| -\(name.name)"),
+                        "\(command.commandName) --\(name.name)")
+                }
+            }
+        }
+    }
+
+    /// What ArgumentParser says of itself.
+    private struct Dump: Decodable {
+        struct Command: Decodable {
+            var commandName: String
+            var subcommands: [Command]?
+            var arguments: [Argument]?
+        }
+        struct Argument: Decodable {
+            struct Name: Decodable {
+                var kind: String
+                var name: String
+            }
+            var names: [Name]?
+        }
+        var command: Command
+    }
+
     @Test(
         "They are formatted without a warning", .enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/man")),
         arguments: [
-            "holdfastctl.1", "holdfastd.8", "holdfast-probe.1", "holdfast-static.1", "holdfast.unit.5", "holdfast.swap.7",
+            "holdfastctl.1", "holdfastd.8", "holdfast-probe.1", "holdfast-static.1", "holdfast.unit.5",
+            "holdfast.swap.7",
         ])
     func warnings(page: String) throws {
         let process = Process()

@@ -45,6 +45,14 @@ struct ProgramTests {
 
     static func status(_ units: UnitStatus...) -> FakeDaemon.Script { .replies([Reply(StatusReply(units: units))]) }
 
+    static func list(_ units: ListedUnit...) -> FakeDaemon.Script { .replies([Reply(ListReply(units: units))]) }
+    static let stopped = ListedUnit(unit: "cron.service", operand: "cron.service", state: .stopped)
+    static let begin = UnitEvent(.begin, at: "2026-11-23T05:02:57Z")
+
+    static func why(_ state: UnitState) -> FakeDaemon.Script {
+        .replies([Reply(WhyReply(unit: "a.service", state: state, findings: [Finding(text: "because")]))])
+    }
+
     static let cases: [Case] = [
         Case("status", "Status", status(Site.running, Site.stopped), 0),
         Case("status --strict", "Status", status(Site.running, Site.stopped), 3),
@@ -85,12 +93,27 @@ struct ProgramTests {
         Case("generations site", "Generations", .replies([Reply(GenerationsReply(units: []))]), 0),
         Case("sockets", "Sockets", .replies([Reply(SocketsReply(sockets: []))]), 0),
         Case("cat worker", "Cat", .replies([Reply(CatReply(files: []))]), 0),
-        Case("update", "Update", .replies([Reply(UpdateReply(changed: ["a.service"]))]), 0),
+        Case("reread", "Update", .replies([Reply(UpdateReply(changed: ["a.service"]))]), 0),
         Case(
-            "update", "Update",
+            "reread", "Update",
             .replies([
                 Reply(UpdateReply(diagnostics: [UnitDiagnostic(file: "a", severity: .error, code: "x", message: "y")]))
             ]), 1),
+        Case("avail", "List", list(stopped), 0),
+        Case("pid worker", "List", list(ListedUnit(unit: "a", operand: "a", state: .running, mainPids: [7])), 0),
+        Case("pid cron", "List", list(stopped), 3),
+        Case("pid nope", "List", .noSuchUnit(name: "nope", suggestion: nil), 1),
+        Case("start nope*", "List", .noSuchUnit(name: "nope*", suggestion: nil), 1),
+        Case("stop cron*", "List", list(stopped), 0),
+        Case("remove cron", "Forget", list(stopped), 0),
+        Case("remove worker", "Forget", .failed(message: "cannot remove worker.service: it runs"), 1),
+        Case("why worker", "Why", why(.running), 0),
+        Case("why bad", "Why", why(.failed), 3),
+        Case("why nope", "Why", .noSuchUnit(name: "nope", suggestion: nil), 4),
+        Case("show worker", "Show", .replies([Reply(ShowReply(unit: "a", properties: [Property("Id", "a")]))]), 0),
+        Case("show nope", "Show", .noSuchUnit(name: "nope", suggestion: nil), 1),
+        Case("events", "Events", .hangUpAfter([Reply(EventsReply(event: begin), continues: true)]), 4),
+        Case("wait nope", "Events", .noSuchUnit(name: "nope", suggestion: nil), 4),
         Case("shutdown", "Shutdown", .replies([Reply(ShutdownReply(stopped: ["a.service"]))]), 0),
         Case("swap site@v3", "Swap", .hangUpAfter([]), 4),
         Case("swap site@v3", "Swap", .hangUpAfter([Reply(OperationReply(progress: Site.swap[0]), continues: true)]), 4),
@@ -124,7 +147,10 @@ struct ProgramTests {
     @Test("Without a daemon every command ends with 4, except version, which still has a version to print")
     func unreachable() throws {
         let nowhere = ["--socket", "/nonexistent/io.holdfast"]
-        for line in ["status", "start a", "swap a", "history", "update", "shutdown", "signal HUP a", "status --json"] {
+        for line in [
+            "status", "start a", "start a b", "start all", "swap a", "history", "update", "reread", "shutdown",
+            "signal HUP a", "status --json", "pid", "avail", "why a", "show a", "events", "wait a", "remove a",
+        ] {
             let run = try Program.run(nowhere + line.split(separator: " ").map(String.init))
             #expect(run.status == 4, "\(line)")
             #expect(
@@ -148,7 +174,14 @@ struct ProgramTests {
         #expect(try calls("status") == ["Status {}"])
         #expect(try calls("status a b") == [#"Status {"names":["a","b"]}"#])
         #expect(try calls("swap --hold site@v3") == [#"Swap {"hold":true,"name":"site@v3"} more"#])
-        #expect(try calls("start a b") == [#"Start {"name":"a"} more"#, #"Start {"name":"b"} more"#])
+        #expect(try calls("start a") == [#"Start {"name":"a"} more"#])
+        // Several are asked for at once and shown when they are done: nobody looks at progress.
+        #expect(Set(try calls("start a b")) == [#"Start {"name":"a"}"#, #"Start {"name":"b"}"#])
+        #expect(try calls("restart a b") == [#"Restart {"name":"a"} more"#, #"Restart {"name":"b"} more"#])
+        #expect(try calls("restart --rolling a b") == [#"Restart {"name":"a"} more"#])
+        #expect(try calls("stop app*") == [#"List {"names":["app*"]}"#])
+        #expect(try calls("status app* all") == [#"Status {"names":["app*","all"]}"#])
+        #expect(try calls("events a") == [#"Events {"names":["a"]} more"#])
         #expect(try calls("signal --all HUP a") == [#"Signal {"name":"a","signal":"HUP","who":"all"}"#])
         #expect(try calls("history") == [#"History {"limit":20}"#])
         #expect(try calls("history -n 0 a") == [#"History {"name":"a"}"#])

@@ -181,6 +181,7 @@ struct holdfast_tcp_connection {
     uint16_t local_port, remote_port;
     int family;
     uint8_t local[16], remote[16];
+    uint32_t idle; /* milliseconds since data last went either way */
 };
 /* (macro) Netlink attributes and the byte code of inet_diag are macros and packed unions.
  * Lists TCP connections (no listeners, no TIME_WAIT) with this local port; fills at most `capacity`, returns how many there

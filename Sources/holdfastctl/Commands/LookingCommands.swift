@@ -10,8 +10,9 @@ struct StatusCommand: ControlCommand {
             cannot be reached. What was stopped on purpose is fine, unless --strict.
             """)
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watching: WatchOption
     @Flag(help: "End with 3 also if something listed is stopped.") var strict = false
-    @Argument(help: "Units; all if none is named.") var names: [String] = []
+    @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
     static func exitStatus(for refusal: ControlError) -> ExitStatus {
         if case .noSuchUnit = refusal { return .unreachable }
@@ -19,9 +20,11 @@ struct StatusCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let reply = try session.ask(.status(names: names.isEmpty ? nil : names), StatusReply.self)
-        session.show(StatusText.lines(reply.units, session.output, localTime: LocalTime.string))
-        return StatusText.exitStatus(reply.units, strict: strict)
+        try session.list(watch: watching, names) { session throws(CommandFailure) in
+            let units = try session.askStatus(names).units
+            let lines = StatusText.lines(units, session.output, localTime: LocalTime.string)
+            return (lines, StatusText.exitStatus(units, strict: strict))
+        }
     }
 }
 
@@ -29,17 +32,19 @@ struct HistoryCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "history", abstract: "Show who changed what serves, when, and how it ended; the newest first.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watching: WatchOption
     @Option(name: [.customShort("n"), .long], help: "How many entries at most; 0 for all.") var lines = 20
-    @Argument(help: "A unit; all if none is named.") var name: String?
+    @Argument(help: "A unit; all if none is named.", completion: .units) var name: String?
 
     func validate() throws {
         if lines < 0 { throw ValidationError("--lines must not be negative.") }
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let reply = try session.ask(.history(name: name, limit: lines == 0 ? nil : lines), HistoryReply.self)
-        session.show(InventoryText.history(reply.entries, session.output, localTime: LocalTime.string))
-        return .ok
+        try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
+            let reply = try session.ask(.history(name: name, limit: lines == 0 ? nil : lines), HistoryReply.self)
+            return (InventoryText.history(reply.entries, session.output, localTime: LocalTime.string), .ok)
+        }
     }
 }
 
@@ -47,12 +52,14 @@ struct GenerationsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "generations", abstract: "Show the generations that exist.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: "A swap unit; all if none is named.") var name: String?
+    @OptionGroup var watching: WatchOption
+    @Argument(help: "A swap unit; all if none is named.", completion: .units) var name: String?
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let reply = try session.ask(.generations(name: name), GenerationsReply.self)
-        session.show(InventoryText.generations(reply.units, session.output))
-        return .ok
+        try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
+            let reply = try session.ask(.generations(name: name), GenerationsReply.self)
+            return (InventoryText.generations(reply.units, session.output), .ok)
+        }
     }
 }
 
@@ -60,11 +67,13 @@ struct SocketsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "sockets", abstract: "Show the held sockets, how many connections wait on them, and who has them.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watching: WatchOption
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let reply = try session.ask(.sockets, SocketsReply.self)
-        session.show(InventoryText.sockets(reply.sockets, session.output))
-        return .ok
+        try session.list(watch: watching) { session throws(CommandFailure) in
+            let reply = try session.ask(.sockets, SocketsReply.self)
+            return (InventoryText.sockets(reply.sockets, session.output), .ok)
+        }
     }
 }
 
@@ -72,7 +81,7 @@ struct CatCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat", abstract: "Print the files that describe units, drop-ins included.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: "Units; the suffix may be left out.") var names: [String]
+    @Argument(help: "Units; the suffix may be left out.", completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try forEach(names, session) { name throws(CommandFailure) in

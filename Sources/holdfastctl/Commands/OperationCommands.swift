@@ -1,8 +1,8 @@
 import ArgumentParser
 import ControlProtocol
 
-private let oneName: ArgumentHelp = "A unit; the suffix may be left out."
-private let severalNames: ArgumentHelp = "Units; the suffix may be left out."
+let oneName: ArgumentHelp = "A unit; the suffix may be left out."
+let severalNames: ArgumentHelp = "Units; the suffix may be left out. app*, target:* and all mean several."
 
 struct StartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
@@ -10,11 +10,13 @@ struct StartCommand: ControlCommand {
         discussion: "A swap unit that runs with another release is swapped to the one named.")
     @OptionGroup var global: GlobalOptions
     @Flag(help: "If it turns out to be a swap: wait for promote or abort before the cutover.") var hold = false
-    @Argument(help: severalNames) var names: [String]
+    @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try forEach(names, session) { name throws(CommandFailure) in
-            try session.operate(.start(name: name, hold: hold), .start, name, untilHold: hold)
+        let operands = try session.operands(names, .starting)
+        guard hold else { return try session.operateAll(operands, .start) { .start(name: $0, hold: false) } }
+        return try forEach(operands, session) { name throws(CommandFailure) in
+            try session.operate(.start(name: name, hold: true), .start, name, untilHold: true)
         }
     }
 }
@@ -23,25 +25,29 @@ struct StopCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop", abstract: "Stop units: what they have accepted is finished first.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: severalNames) var names: [String]
+    @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try forEach(names, session) { name throws(CommandFailure) in
-            try session.operate(.stop(name: name), .stop, name)
-        }
+        try session.operateAll(session.operands(names, .runningOnly), .stop) { .stop(name: $0) }
     }
 }
 
 struct RestartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "restart", abstract: "Restart units, one after the other.",
-        discussion: "A swap unit is swapped to the release that it runs, so nothing is lost.")
+        discussion: """
+            A swap unit is swapped to the release that it runs, so nothing is lost. The next one is begun when the one \
+            before is ready again; a failure does not keep the others from their turn, unless --rolling.
+            """)
     @OptionGroup var global: GlobalOptions
+    @Flag(help: "End at the first failure, so that a bad configuration takes one down and not all.") var rolling = false
     @Flag(help: "Stop first, then start; connections wait meanwhile.") var hard = false
-    @Argument(help: severalNames) var names: [String]
+    @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try forEach(names, session) { name throws(CommandFailure) in
+        let operands = try session.operands(names, .runningOnly)
+        if operands.isEmpty { session.show(["Nothing to restart"]) }
+        return try forEach(operands, session, untilFailure: rolling) { name throws(CommandFailure) in
             try session.operate(.restart(name: name, hard: hard), .restart, name)
         }
     }
@@ -51,10 +57,10 @@ struct ReloadCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload-or-restart", abstract: "Run ExecReload= of units, or restart those that have none.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: severalNames) var names: [String]
+    @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try forEach(names, session) { name throws(CommandFailure) in
+        try forEach(session.operands(names, .runningOnly), session) { name throws(CommandFailure) in
             try session.operate(.reload(name: name), .reload, name)
         }
     }
@@ -75,7 +81,7 @@ struct SwapCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Wait for promote or abort before the cutover; this command ends when it is ready.") var hold = false
     @Flag(help: "Come back as soon as the daemon has begun.") var noWait = false
-    @Argument(help: "A swap unit, with the release if it is a template.") var name: String
+    @Argument(help: "A swap unit, with the release if it is a template.", completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.swap(name: name, hold: hold), .swap, name, wait: !noWait, untilHold: hold)
@@ -86,7 +92,7 @@ struct PromoteCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "promote", abstract: "Let a held generation cut over.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: oneName) var name: String
+    @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.promote(name: name), .promote, name)
@@ -97,7 +103,7 @@ struct AbortCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "abort", abstract: "End a swap before its cutover; the old generation stays.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: oneName) var name: String
+    @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.abort(name: name), .abort, name)
@@ -108,7 +114,7 @@ struct RollbackCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Swap back to the previous release, with the unit files that it had.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: oneName) var name: String
+    @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.rollback(name: name), .rollback, name)
@@ -120,7 +126,7 @@ struct DrainCommand: ControlCommand {
         commandName: "drain", abstract: "Wait until nothing of a unit drains any more, or end what drains.")
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Do not wait for connections: end draining generations at once.") var now = false
-    @Argument(help: oneName) var name: String
+    @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.operate(.drain(name: name, now: now), .drain, name)

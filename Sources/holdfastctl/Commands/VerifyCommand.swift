@@ -89,7 +89,7 @@ struct VerifyCommand: ControlCommand {
         return String(cString: directory) + "/" + trimmed
     }
 
-    private static func environment() -> [String: String] {
+    static func environment() -> [String: String] {
         var result: [String: String] = [:]
         for name in [
             "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME",

@@ -122,11 +122,27 @@ enum InventoryText {
         return lines
     }
 
-    static func update(_ reply: UpdateReply) -> [String] {
+    /// As supervisorctl says it.
+    static func reread(_ reply: UpdateReply) -> [String] {
+        let old = reply.outdated.filter { !reply.changed.contains($0) }
         let lines =
-            reply.added.map { "\($0): added" } + reply.changed.map { "\($0): changed" }
-            + reply.removed.map { "\($0): removed" }
+            reply.added.map { "\($0): available" } + reply.changed.map { "\($0): changed" }
+            + old.map { "\($0): runs with an older definition" } + reply.removed.map { "\($0): disappeared" }
         return lines.isEmpty ? ["No changes"] : lines.map { Text.harmless($0) }
+    }
+
+    static func avail(_ units: [ListedUnit], _ screen: Screen) -> [String] {
+        guard !units.isEmpty else { return ["No units"] }
+        var table = Table([.init(title: "UNIT"), .init(title: "USE"), .init(title: "DESCRIPTION")])
+        for unit in units {
+            let isUsed = unit.state != .stopped && unit.state != .failed
+            let description = unit.description == unit.unit ? "" : unit.description
+            table.add([
+                .init(text: unit.unit), .init(text: isUsed ? "in use" : "avail", paint: isUsed ? .green : .dim),
+                .init(text: description),
+            ])
+        }
+        return table.lines(screen)
     }
 
     /// `site@.target:7:1: error: unknown directive …`: the shape that editors jump to.

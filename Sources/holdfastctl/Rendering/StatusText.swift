@@ -55,6 +55,7 @@ enum StatusText {
             var text = serviceText(service)
             if text.isEmpty { text = unit.reason ?? "" }
             if unit.swappable { text = joined(["generation \(only.number)", text]) }
+            if unit.outdated == true { text = joined([text, outdated]) }
             return [Line(name: unit.unit, state: fine, paint: finePaint, text: Text.harmless(text))]
         }
         var lines = [
@@ -108,9 +109,12 @@ enum StatusText {
                 if coming.role == .held { parts.append("held: promote or abort") }
             }
             if let reason = unit.reason { parts.append(reason) }
+            if unit.outdated == true { parts.append(outdated) }
             return joined(parts)
         }
     }
+
+    private static let outdated = "unit files changed since"
 
     private static func name(_ generation: GenerationStatus) -> String {
         joined([generation.release ?? "", "generation \(generation.number)"])
@@ -122,7 +126,8 @@ enum StatusText {
         if let age = generation.age { parts.append(Text.uptime(age)) }
         if let connections = generation.connections {
             let left = generation.role == .draining ? " left" : ""
-            parts.append(Text.counted(connections, "connection") + left)
+            let peer = left.isEmpty ? "" : oldestPeer(generation)
+            parts.append(Text.counted(connections, "connection") + left + peer)
         }
         if let waitingFor = generation.waitingFor { parts.append("waits for \(waitingFor)") }
         if let deadline = generation.deadline {
@@ -130,6 +135,12 @@ enum StatusText {
             parts.append("\(what) in \(Text.coarse(deadline))")
         }
         return joined(parts)
+    }
+
+    /// What pins a draining generation: ` (oldest 192.0.2.7:51234, idle 4 min)`.
+    private static func oldestPeer(_ generation: GenerationStatus) -> String {
+        guard let peer = generation.oldestPeer else { return "" }
+        return " (oldest \(peer)" + (generation.oldestPeerIdle.map { ", idle \(Text.coarse($0))" } ?? "") + ")"
     }
 
     static func serviceText(_ service: ServiceStatus) -> String {

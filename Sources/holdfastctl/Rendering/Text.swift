@@ -22,6 +22,32 @@ enum Text {
             || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }
 
+    /// How many columns of a terminal a text takes: East Asian wide characters and emoji take two.
+    static func columns(_ text: String) -> Int {
+        text.utf8.allSatisfy { $0 < 0x80 } ? text.utf8.count : text.reduce(0) { $0 + columns($1) }
+    }
+
+    static func columns(_ character: Character) -> Int {
+        guard let scalar = character.unicodeScalars.first else { return 0 }
+        switch scalar.value {
+        case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,
+            0x1F300...0x1FAFF, 0x20000...0x3FFFD:
+            return 2
+        default: return 1
+        }
+    }
+
+    /// Words in columns, read downwards as ls(1) lists files, two blanks apart.
+    static func inColumns(_ words: [String], _ width: Int) -> [String] {
+        guard let longest = words.map({ columns($0) }).max() else { return [] }
+        let across = max(1, (width + 1) / (longest + 2))
+        let down = (words.count + across - 1) / across
+        return (0..<down).map { row in
+            let line = stride(from: row, to: words.count, by: down).map { words[$0] }
+            return line.dropLast().map { padded($0, longest + 2) }.joined() + (line.last ?? "")
+        }
+    }
+
     static func padded(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))
     }

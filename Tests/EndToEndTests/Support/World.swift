@@ -57,6 +57,11 @@ final class World {
     {
         // A test run that is killed takes its supervisors along, and they their services.
         var command = ["--pdeathsig", "TERM"]
+        // Its own /etc/group, in a mount namespace of its own.
+        if FileManager.default.fileExists(atPath: path + "/group") {
+            let script = "mount --bind \"$0\" /etc/group && exec \"$@\""
+            command += ["unshare", "--mount", "sh", "-c", script, path + "/group"]
+        }
         if let otherUser { command += ["--reuid", otherUser, "--regid", "nogroup", "--clear-groups"] }
         command += [program, "--verbose"] + (isUser ? ["--user"] : [])
         command += ["--units", path + "/units", "--runtime-dir", path + "/run/holdfast"]

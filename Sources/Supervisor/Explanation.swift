@@ -1,0 +1,135 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// `Why`: what explains the state of a unit. Everything is looked up at this moment; nothing is kept for it.
+extension Supervisor {
+    func why(_ name: String) throws(ControlError) -> WhyReply {
+        let group = try groupID(name)
+        var findings: [Finding] = []
+        let view = engine.view(of: group)
+        if let view {
+            findings += operationFindings(view)
+            findings += serviceFindings(view)
+            findings += drainFindings(view)
+        }
+        findings += failureFindings(group, view)
+        if findings.isEmpty { findings.append(Finding(text: quiet(group, view))) }
+        findings += historyFindings(group, view)
+        findings += fileFindings(group, view)
+        return WhyReply(unit: group.name, state: view.map(state) ?? .stopped, findings: findings)
+    }
+
+    private func operationFindings(_ view: GroupView) -> [Finding] {
+        guard let operation = view.operation else { return [] }
+        let name = operation.new.map { " to generation \($0)" } ?? ""
+        let since = Wording.span(now - operation.phaseSince)
+        var text =
+            "a \(Wording.name(operation.kind))\(name) is under way: \(Wording.name(operation.phase)) for \(since)"
+        let waiting = waiting(view)
+        if let waiting { text += ", waits for \(waiting.text)" }
+        if let left = waiting?.secondsLeft { text += "; \(Wording.span(.seconds(left))) left" }
+        let hint = operation.phase == .hold ? "holdfastctl promote \(view.id.name), or abort" : nil
+        return [Finding(text: text, hint: hint)]
+    }
+
+    /// Services that are not simply ready.
+    private func serviceFindings(_ view: GroupView) -> [Finding] {
+        view.generations.flatMap { generation in
+            generation.services.compactMap { service in
+                let shown = ServiceState(service.phase)
+                if service.isReady && service.failure == nil || [.draining, .stopping].contains(shown) { return nil }
+                var text = "\(shown.sentence) for \(Wording.span(now - service.since))"
+                if let answer = service.lastProbeAnswer, !service.isReady {
+                    text += "; its probe's last answer: \(answer)"
+                }
+                if service.restarts > 0 { text += "; restarted \(service.restarts) times in this generation" }
+                if let deadline = service.deadline {
+                    let left = Wording.span(max(.zero, deadline - now))
+                    text += service.phase == .autoRestart ? "; next start in \(left)" : "; patience ends in \(left)"
+                }
+                let report = service.failure.map { failureReport($0, view.id, nil) }
+                return Finding(unit: service.spec.unit, text: text, failure: report)
+            }
+        }
+    }
+
+    /// What pins generations that should leave.
+    private func drainFindings(_ view: GroupView) -> [Finding] {
+        let look = CloseLook()
+        return generationStatus(view, look).filter { $0.role == .draining || $0.role == .stopping }.flatMap {
+            generation in
+            generation.services.filter { [.draining, .stopping].contains($0.state) }.map { service in
+                let count = service.connections ?? 0
+                var text = "\(service.state == .draining ? "drains" : "is being stopped")"
+                if let age = service.age { text += " for \(Wording.span(.seconds(age)))" }
+                text += count == 0 ? ", no connections on its sockets: its processes have not ended by themselves" : ""
+                if count > 0 { text += ", \(count) connection\(count == 1 ? "" : "s") left" }
+                if count > 0, let peer = generation.oldestPeer {
+                    text += ", the oldest from \(peer)"
+                    if let idle = generation.oldestPeerIdle { text += ", idle for \(Wording.span(.seconds(idle)))" }
+                }
+                if let deadline = generation.deadline { text += "; killed in \(Wording.span(.seconds(deadline)))" }
+                return Finding(unit: service.unit, text: text, hint: "holdfastctl drain --now \(view.id.name)")
+            }
+        }
+    }
+
+    private func failureFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
+        guard let view, view.serving == nil, view.operation == nil, let failure = view.lastFailure else { return [] }
+        let report = failureReport(failure, group, nil)
+        var hint = "holdfastctl start \(group.name)"
+        if case .startLimit = failure.cause { hint += ", when its cause is mended: it is not tried again by itself" }
+        return [Finding(unit: failure.unit, text: Wording.sentence(failure), hint: hint, failure: report)]
+    }
+
+    private func quiet(_ group: GroupID, _ view: GroupView?) -> String {
+        guard let view else { return "it has not been started since the supervisor began" }
+        let since = Wording.span(now - view.since)
+        guard let serving = view.serving else { return "it was stopped \(since) ago" }
+        return "it runs: generation \(serving) serves, for \(since), and nothing is wrong"
+    }
+
+    /// The last thing that was done to it, if that did not work or explains why it does not run.
+    private func historyFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
+        guard let last = history.entries(of: group.name, limit: 1).first else { return [] }
+        let who = last.who.map { $0.user ?? "uid \($0.uid)" }.map { " by \($0)" } ?? ""
+        var text = "the last \(last.kind.rawValue), at \(last.at)\(who): "
+        switch last.outcome {
+        case .rolledBack, .aborted, .failed:
+            text += last.outcome.rawValue.map { $0 == "_" ? " " : $0 }.map(String.init).joined()
+            if let reason = last.reason { text += ": \(reason)" }
+            return [Finding(text: text)]
+        case .stopped where view?.serving == nil: return [Finding(text: text + "stopped")]
+        case .completed, .started, .stopped, .unchanged: return []
+        }
+    }
+
+    private func fileFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
+        var findings: [Finding] = []
+        if let view, isOutdated(view) {
+            findings.append(
+                Finding(
+                    text: "its unit files have changed since it was started",
+                    hint: engine.isSwapUnit(group)
+                        ? "holdfastctl swap \(group.name)" : "holdfastctl restart \(group.name)"))
+        }
+        guard let name = try? UnitName(group.name), !name.isTemplate else { return findings }
+        switch resolver.resolve(name) {
+        case .unusable(let unit):
+            findings += unit.diagnostics.filter { $0.severity == .error }.prefix(8).map {
+                Finding(text: UnitDiagnostic($0).sentence, hint: "holdfastctl verify \(name)")
+            }
+            if case .masked(let path) = unit.outcome { findings.append(Finding(text: "it is masked by \(path)")) }
+            if unit.isMissing { findings.append(Finding(text: "it has no unit file any more")) }
+        case .swapUnit(let whole), .plain(let whole):
+            guard !whole.isUsable else { break }
+            findings += whole.diagnostics.filter { $0.severity == .error }.prefix(8).map {
+                Finding(text: UnitDiagnostic($0).sentence, hint: "holdfastctl verify \(name)")
+            }
+        case .list, .socket, .needsRelease: break
+        }
+        return findings
+    }
+}

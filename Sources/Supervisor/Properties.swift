@@ -1,0 +1,89 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// `Show`: everything that is known of a unit. Names are systemd's where it has the same property.
+extension Supervisor {
+    func show(_ name: String, for peer: Peer) throws(ControlError) -> ShowReply {
+        // A member or a socket has files of its own; what has none is still a group.
+        let unit = try? unitName(name)
+        let isSocket = unit?.kind == .socket
+        let group = isSocket ? nil : try groupID(name)
+        let id = unit?.description ?? group?.name ?? name
+        var list = PropertyList()
+        list.add("Id", id)
+        if let group { addState(of: group, member: unit, to: &list) }
+        if let unit { try addFiles(of: unit, for: peer, to: &list) }
+        return ShowReply(unit: id, properties: list.properties)
+    }
+
+    /// Collects properties; what is not known is left out.
+    private struct PropertyList {
+        var properties: [Property] = []
+
+        mutating func add(_ name: String, _ value: String?) {
+            guard let value else { return }
+            properties.append(Property(name, value))
+        }
+
+        mutating func add(_ name: String, _ value: Int?) { add(name, value.map(String.init)) }
+        mutating func add(_ name: String, _ value: Bool) { add(name, value ? "yes" : "no") }
+    }
+
+    private func addState(of group: GroupID, member: UnitName?, to list: inout PropertyList) {
+        let status = status(of: group, CloseLook())
+        list.add("SwapUnit", group.name)
+        list.add("State", status.state.rawValue)
+        list.add("CanSwap", status.swappable)
+        list.add("Release", status.release)
+        list.add("ServingGeneration", status.servingGeneration)
+        list.add("StateChangeTimestamp", status.since)
+        list.add("Reason", status.reason)
+        list.add("NeedDaemonReload", status.outdated ?? false)
+        for generation in status.generations {
+            let prefix = "Generation\(generation.number)"
+            list.add(prefix + "Role", generation.role.rawValue)
+            list.add(prefix + "Release", generation.release)
+            list.add(prefix + "WaitingFor", generation.waitingFor)
+            list.add(prefix + "Connections", generation.connections)
+            list.add(prefix + "OldestPeer", generation.oldestPeer)
+        }
+        let serving = status.generations.first { $0.number == status.servingGeneration }
+        let services = serving?.services ?? status.generations.first?.services ?? []
+        let chosen = services.filter { services.count == 1 || $0.unit == member?.description }
+        for service in chosen {
+            list.add("SubState", service.state.rawValue)
+            list.add("MainPID", service.mainPid ?? 0)
+            list.add("NRestarts", service.restarts)
+            list.add("Result", service.result)
+            list.add("StatusText", service.statusText)
+            list.add("MemoryCurrent", service.memory)
+            list.add("Connections", service.connections)
+            list.add("Ready", service.ready)
+        }
+    }
+
+    /// What the files say, drop-ins applied: an assignment of nothing takes back what was said before, as in the units.
+    private func addFiles(of unit: UnitName, for peer: Peer, to list: inout PropertyList) throws(ControlError) {
+        guard let definition = resolver.load(unit).unit?.definition else { return }
+        list.add("Description", definition.unit.description)
+        list.add("FragmentPath", definition.fragmentPath)
+        for path in definition.dropInPaths { list.add("DropInPaths", path) }
+        // A file that is closed to others (it may hold a password) is not opened to them by us.
+        if !definition.sources.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) { try mayAct(peer) }
+        var assignments: [Assignment] = []
+        for source in definition.sources {
+            for assignment in UnitFileParser.parse(source.text, path: source.path).assignments {
+                if assignment.value.isEmpty {
+                    assignments.removeAll { $0.section == assignment.section && $0.key == assignment.key }
+                } else {
+                    assignments.append(assignment)
+                }
+            }
+        }
+        for assignment in assignments where assignment.key != "Description" {
+            list.add(assignment.key, assignment.value)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import ControlProtocol
+import Engine
+
+/// A call of `Events`: what it wants to know, and how much was left out for it.
+struct Subscriber {
+    /// Empty for all units.
+    var groups: Set<GroupID>
+    var lost = 0
+}
+
+/// The stream of what happens. Costs nothing without subscribers; with them, an event is written once for all of them.
+extension Supervisor {
+    /// Who has more than this unread gets no more until it has read; what it misses is counted and told. In bytes.
+    private static let unreadLimit = 256 * 1024
+    /// Streams that never end, at once.
+    private static let subscriberLimit = 128
+
+    func subscribe(_ names: [String], _ call: ControlSessions.CallID) throws(ControlError) {
+        guard subscribers.count < Self.subscriberLimit else {
+            throw .failed(message: "\(Self.subscriberLimit) clients watch events already")
+        }
+        let groups = names.isEmpty ? [] : Set(try named(names).map(\.group))
+        if subscribers.isEmpty {
+            toldStates = Dictionary(uniqueKeysWithValues: engine.groupIDs.map { ($0, state(of: $0)) })
+        }
+        subscribers[call] = Subscriber(groups: groups)
+        control?.reply(call, Reply(EventsReply(event: UnitEvent(.begin, at: rightNow)), continues: true))
+    }
+
+    func unsubscribe(_ call: ControlSessions.CallID) {
+        guard subscribers.removeValue(forKey: call) != nil else { return }
+        if subscribers.isEmpty { toldStates = [:] }
+    }
+
+    /// A report of the engine, as events.
+    func publish(_ report: Report) {
+        guard !subscribers.isEmpty else { return }
+        switch report {
+        case .phase(let group, let generation, let phase):
+            guard let shown = SwapPhase(phase) else { return }
+            publish(
+                UnitEvent(
+                    .phase, at: rightNow, unit: group.name, generation: generation,
+                    release: release(group, generation), phase: shown, message: Wording.name(phase)), group)
+        case .service(let instance, let phase):
+            guard let running = instances[instance] else { return }
+            let group = running.generation.group
+            publish(
+                UnitEvent(
+                    .service, at: rightNow, unit: group.name, generation: running.generation.number,
+                    release: release(group, running.generation.number), service: running.name,
+                    serviceState: ServiceState(phase), message: ServiceState(phase).sentence), group)
+        case .failure(let group, let failure):
+            publish(
+                UnitEvent(
+                    .failure, at: rightNow, unit: group.name, service: failure.unit, message: Wording.sentence(failure)),
+                group)
+        case .finished(let group, let result, _):
+            let to = result.to ?? result.serving
+            publish(
+                UnitEvent(
+                    .finished, at: rightNow, unit: group.name, generation: to?.number, release: to?.release,
+                    outcome: OperationOutcome(result), message: result.failure.map(Wording.sentence)), group)
+        case .refused, .unchanged, .shutDownComplete: break
+        }
+        if let group = self.group(of: report) { publishState(of: group) }
+    }
+
+    /// The unit files were read again.
+    func publishFiles(_ reply: UpdateReply) {
+        guard !subscribers.isEmpty else { return }
+        let text = "\(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed"
+        publish(UnitEvent(.files, at: rightNow, message: text), nil)
+    }
+
+    private func publishState(of group: GroupID) {
+        let state = state(of: group)
+        guard toldStates[group] != state else { return }
+        toldStates[group] = state
+        publish(UnitEvent(.unit, at: rightNow, unit: group.name, state: state), group)
+    }
+
+    private func group(of report: Report) -> GroupID? {
+        switch report {
+        case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _):
+            group
+        case .service(let instance, _): instances[instance]?.generation.group
+        case .refused, .shutDownComplete: nil
+        }
+    }
+
+    private func release(_ group: GroupID, _ generation: Int?) -> String? {
+        generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
+    }
+
+    private func state(of group: GroupID) -> UnitState { engine.view(of: group).map(state) ?? .stopped }
+
+    private var rightNow: String { Timestamp.string(unixSeconds: WallClock.seconds) }
+
+    private func publish(_ event: UnitEvent, _ group: GroupID?) {
+        let reply = Reply(EventsReply(event: event), continues: true)
+        for (call, subscriber) in subscribers {
+            if let group, !subscriber.groups.isEmpty, !subscriber.groups.contains(group) { continue }
+            guard control?.unread(call) ?? 0 <= Self.unreadLimit else {
+                subscribers[call]?.lost += 1
+                continue
+            }
+            if subscriber.lost > 0 {
+                subscribers[call]?.lost = 0
+                let lost = UnitEvent(.lost, at: event.at, count: subscriber.lost)
+                control?.reply(call, Reply(EventsReply(event: lost), continues: true))
+            }
+            control?.reply(call, reply)
+        }
+    }
+}

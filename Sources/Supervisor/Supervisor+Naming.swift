@@ -1,0 +1,187 @@
+import ControlProtocol
+import Engine
+import UnitFiles
+
+/// What names and patterns mean: the answer of `List`, and what `Status` is asked about.
+extension Supervisor {
+    /// More names in one request are a mistake.
+    private static let nameLimit = 1000
+
+    /// Something that a name means.
+    struct Named: Hashable {
+        var group: GroupID
+        /// A service of the group, if only that one is meant.
+        var service: String?
+    }
+
+    /// Every group that the engine knows, and every unit on disk that could be started; sorted.
+    func knownGroups() -> [GroupID] {
+        var known = Set(engine.groupIDs)
+        for name in resolver.loader.allNames() where name.kind != .socket {
+            if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
+            known.insert(group(of: name))
+        }
+        return known.sorted()
+    }
+
+    /// What the names mean, in their order, each once.
+    /// - Throws: for a name that means nothing; a pattern that matches nothing is one, too.
+    func named(_ names: [String]) throws(ControlError) -> [Named] {
+        guard names.count <= Self.nameLimit else { throw .invalidParameter(parameter: "names") }
+        var found: [Named] = []
+        var seen: Set<Named> = []
+        var known: [GroupID]?
+        func groups() -> [GroupID] {
+            if let known { return known }
+            let all = knownGroups()
+            known = all
+            return all
+        }
+        for name in names {
+            let matching: [Named]
+            switch NamePattern(name) {
+            case .all: matching = groups().map { Named(group: $0) }
+            case .glob(let pattern): matching = groups().filter { matches(pattern, $0) }.map { Named(group: $0) }
+            case .members(let target, let pattern): matching = try members(of: target, matching: pattern)
+            case .name(let name): matching = [try single(name)]
+            }
+            guard !matching.isEmpty else { throw .noSuchUnit(name: name, suggestion: nil) }
+            for one in matching where seen.insert(one).inserted { found.append(one) }
+        }
+        return found
+    }
+
+    private func matches(_ pattern: String, _ group: GroupID) -> Bool {
+        let release = engine.servingRelease(of: group) ?? memory.release(of: group)
+        return NamePattern.forms(group.name, release: release).contains { NamePattern.matches(pattern, $0) }
+    }
+
+    /// A member by name is meant alone: `app@v2.service` of `site@.target`.
+    private func single(_ name: String) throws(ControlError) -> Named {
+        let group = try groupID(name)
+        let unit = (try? UnitName(name)) ?? (try? unitName(name, kinds: [.service, .target]))
+        guard let unit, unit.kind == .service, unit.identity.description != group.name, unit.description != group.name
+        else { return Named(group: group) }
+        return Named(group: group, service: unit.description)
+    }
+
+    private func members(of target: String, matching pattern: String) throws(ControlError) -> [Named] {
+        let forms = { (service: String) in
+            // `site:app` means app@v2.service, whatever the release.
+            let identity = (try? UnitName(service))?.identity.description
+            return NamePattern.forms(service, release: nil)
+                + (identity.map { NamePattern.forms($0, release: nil) } ?? [])
+        }
+        return try members(of: target).filter { member in
+            forms(member.service ?? member.group.name).contains { NamePattern.matches(pattern, $0) }
+        }
+    }
+
+    private func members(of text: String) throws(ControlError) -> [Named] {
+        let group = try groupID(text)
+        // What runs, whatever the files say now.
+        if let view = engine.view(of: group), let serving = view.generations.first(where: { $0.number == view.serving })
+        {
+            return serving.services.map { Named(group: group, service: $0.spec.unit) }
+        }
+        let name = try unitName(text, kinds: [.service, .target])
+        switch resolver.resolve(name) {
+        case .swapUnit(let whole), .plain(let whole):
+            return whole.services.map { Named(group: group, service: $0.name.description) }
+        case .list(_, let units):
+            let services = units.map(\.name).filter { $0.kind == .service && resolver.loader.exists($0) }
+            return services.map { Named(group: self.group(of: $0)) }
+        case .needsRelease(let identity): throw .noRelease(name: identity.description)
+        case .socket, .unusable: return []
+        }
+    }
+
+    // MARK: - List
+
+    func list(_ names: [String], sockets wantsSockets: Bool) throws(ControlError) -> ListReply {
+        let meant = names.isEmpty ? knownGroups().map { Named(group: $0) } : try named(names)
+        var units = meant.map(listed)
+        guard wantsSockets else { return ListReply(units: units) }
+        for name in resolver.loader.allNames() where name.kind == .socket {
+            let isHeld = sockets?.shared[name.description] != nil
+            units.append(
+                ListedUnit(
+                    unit: name.description, operand: name.description,
+                    description: resolver.load(name).unit?.definition.unit.description ?? "",
+                    state: isHeld ? .running : .stopped))
+        }
+        return ListReply(units: units)
+    }
+
+    func listed(_ named: Named) -> ListedUnit {
+        let group = named.group
+        let unit = named.service ?? group.name
+        let name = try? UnitName(unit)
+        let description = name.map { resolver.load($0) }?.unit?.definition.unit.description ?? ""
+        guard let view = engine.view(of: group) else {
+            return ListedUnit(
+                unit: unit, operand: operand(group, memory.release(of: group)), description: description,
+                state: .stopped)
+        }
+        let release = engine.servingRelease(of: group) ?? memory.release(of: group)
+        var services = view.generations.first { $0.number == view.serving }?.services ?? []
+        if let service = named.service { services = services.filter { $0.spec.unit == service } }
+        let pids = services.compactMap { instances[$0.instance]?.mainProcess.flatMap { processes[$0]?.pid } }
+        return ListedUnit(
+            unit: unit, operand: operand(group, release), description: description, state: state(view),
+            mainPids: pids.map(Int.init), outdated: isOutdated(view) ? true : nil)
+    }
+
+    /// `site@v2.target` for `site@.target`; without a release the group's name, which says what is missing.
+    private func operand(_ group: GroupID, _ release: String?) -> String {
+        guard let release, let name = try? UnitName(group.name), name.isTemplate,
+            let instance = try? name.instantiated(release)
+        else { return group.name }
+        return instance.description
+    }
+
+    // MARK: - Old and new definitions
+
+    /// Its files say something else than when what serves was started. Costs a comparison of texts, once after each look at
+    /// the disk.
+    func isOutdated(_ view: GroupView) -> Bool {
+        guard let serving = view.generations.first(where: { $0.number == view.serving }) else { return false }
+        return serving.services.contains { service in
+            guard let running = instances[service.instance]?.definition else { return false }
+            if let known = outdated[running.id] { return known }
+            let differs = running.units.contains { unit in
+                // A file that is gone is no newer definition.
+                guard let now = resolver.load(unit.name).unit?.definition else { return false }
+                return now.sources != unit.sources
+            }
+            outdated[running.id] = differs
+            return differs
+        }
+    }
+
+    /// Of all groups, sorted.
+    func outdatedGroups() -> [GroupID] {
+        engine.groupIDs.filter { group in engine.view(of: group).map(isOutdated) ?? false }
+    }
+
+    // MARK: - Forgetting
+
+    /// What `remove` asks for: that it failed is forgotten, and sockets that only it used are closed.
+    func forget(_ name: String) throws(ControlError) -> ListReply {
+        let group = try groupID(name)
+        guard !engine.isActive(group) else { throw .failed(message: "cannot remove \(group): it runs; stop it first") }
+        let before = listed(Named(group: group))
+        handle(.command(.forget(group), newRequest(group: group)))
+        var units = [before]
+        if let name = try? unitName(group.name), let whole = resolver.resolve(name).definition {
+            let inUse = Set(instances.values.flatMap(\.definition.sockets).map(\.name))
+            for socket in whole.sockets where socket.scope == .shared && !inUse.contains(socket.name) {
+                guard sockets?.shared[socket.name.description] != nil else { continue }
+                sockets?.release(socket.name.description)
+                units.append(
+                    ListedUnit(unit: socket.name.description, operand: socket.name.description, state: .stopped))
+            }
+        }
+        return ListReply(units: units)
+    }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import ControlProtocol
+import UnitFiles
+import UnitStore
+
+struct DependenciesCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list-dependencies", abstract: "Show what a unit needs and wants, and what these do.",
+        discussion: "From the unit files as they are now; the states are the daemon's, if one runs.")
+    @OptionGroup var global: GlobalOptions
+    @Flag(help: "Show who needs what, as a tree.") var tree = false
+    @Argument(help: oneName, completion: .units) var name: String
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let place = UnitPlace(session, global)
+        let loader = place.loader(with: nil)
+        let unit: UnitName
+        switch loader.resolve(shortName: name) {
+        case .success(let found): unit = found
+        case .failure(let error):
+            complain("\(error)")
+            return .failure
+        }
+        let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)
+        var states: [String: UnitState] = [:]
+        for unit in listed?.units ?? [] { states[unit.unit] = unit.state }
+        let root = DependencyTree(unit, in: SwapUnitResolver(loader: loader))
+        if session.json {
+            emit(((try? JSONObject(encoding: root))?.description ?? "{}") + "\n")
+        } else {
+            session.show(root.lines(states, asTree: tree, session.output))
+        }
+        return .ok
+    }
+}
+
+/// A unit with what it needs.
+struct DependencyTree: Encodable {
+    let unit: String
+    /// Why it is here: `Wants`, `Requires`, `Sockets`; nil for the root.
+    let because: String?
+    /// Empty where the unit was shown before.
+    private(set) var needs: [DependencyTree] = []
+
+    init(_ unit: UnitName, in resolver: SwapUnitResolver) {
+        var seen: Set<UnitName> = []
+        self.init(unit, nil, in: resolver, &seen, depth: 0)
+    }
+
+    private init(
+        _ unit: UnitName, _ because: String?, in resolver: SwapUnitResolver, _ seen: inout Set<UnitName>, depth: Int
+    ) {
+        self.unit = unit.description
+        self.because = because
+        // Wants= may lead in a circle, and nobody reads a tree that is deeper than this.
+        guard seen.insert(unit).inserted, depth < 32 else { return }
+        guard let definition = resolver.load(unit).unit?.definition else { return }
+        var edges = definition.unit.requires.map { ($0.name, "Requires") }
+        edges += definition.unit.wants.map { ($0.name, "Wants") }
+        let sockets = resolver.resolve(unit).definition?.socketsOf[unit] ?? []
+        edges += sockets.map { ($0, "Sockets") }
+        var own: Set<UnitName> = []
+        for (name, why) in edges where own.insert(name).inserted {
+            needs.append(DependencyTree(name, why, in: resolver, &seen, depth: depth + 1))
+        }
+    }
+
+    func lines(_ states: [String: UnitState], asTree: Bool, _ screen: Screen) -> [String] {
+        guard asTree else {
+            var names: [String] = []
+            collect(&names)
+            return names.sorted().map { marked($0, states, screen) }
+        }
+        return [marked(unit, states, screen)] + branches("", states, screen)
+    }
+
+    private func collect(_ names: inout [String]) {
+        for need in needs {
+            if !names.contains(need.unit) { names.append(need.unit) }
+            need.collect(&names)
+        }
+    }
+
+    private func branches(_ indent: String, _ states: [String: UnitState], _ screen: Screen) -> [String] {
+        needs.enumerated().flatMap { index, need in
+            let isLast = index == needs.count - 1
+            let why = need.because.map { screen.paint("  (\($0))", .dim) } ?? ""
+            return [indent + (isLast ? "└─" : "├─") + need.marked(need.unit, states, screen) + why]
+                + need.branches(indent + (isLast ? "  " : "│ "), states, screen)
+        }
+    }
+
+    /// With a mark for its state, where the daemon knows one.
+    private func marked(_ name: String, _ states: [String: UnitState], _ screen: Screen) -> String {
+        let state = states[name] ?? (try? UnitName(name)).flatMap { states[$0.identity.description] }
+        let mark =
+            switch state {
+            case .running?, .swapping?: screen.paint("●", .green)
+            case .starting?, .stopping?: screen.paint("●", .yellow)
+            case .failed?: screen.paint("×", .red)
+            case .stopped?: "○"
+            case nil: " "
+            }
+        return "\(mark) \(Text.harmless(name))"
+    }
+}

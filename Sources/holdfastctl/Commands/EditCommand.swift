@@ -1,0 +1,199 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+import Linux
+import UnitFiles
+import UnitStore
+
+struct EditCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "edit", abstract: "Edit a drop-in of a unit; it counts only if it verifies.",
+        discussion: """
+            $VISUAL, else $EDITOR, else editor, nano or vi opens the drop-in. What does not verify is not installed and \
+            not lost: the command says where it is. Afterwards, holdfastctl update makes running units use it.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @Option(help: "The name of the drop-in.") var dropIn = "override.conf"
+    @Argument(help: oneName, completion: .units) var name: String
+
+    func validate() throws {
+        guard dropIn.hasSuffix(".conf"), !dropIn.contains("/"), !dropIn.hasPrefix(".") else {
+            throw ValidationError("--drop-in is a file name that ends with .conf.")
+        }
+    }
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        let place = UnitPlace(session, global)
+        let unit: UnitName
+        switch place.loader(with: nil).resolve(shortName: name) {
+        case .success(let found): unit = found
+        case .failure(let error):
+            complain("\(error)")
+            return .failure
+        }
+        guard let directory = place.directories.first else {
+            complain("there is no unit directory to write to")
+            return .failure
+        }
+        let path = "\(directory)/\(unit).d/\(dropIn)"
+        let source = UnitsOnDisk()
+        let old = try? source.read(path)
+        let draft: String
+        do throws(EditingError) {
+            draft = try Editing.draftFile(Editing.draft(of: unit, path: path, old: old, place.texts(of: unit)))
+            try Editing.run(on: draft)
+        } catch {
+            complain(error.message)
+            return .failure
+        }
+        guard let edited = try? Editing.result(of: source.read(draft)) else {
+            complain("the edited text cannot be read: \(draft)")
+            return .failure
+        }
+        if edited == Editing.result(of: old ?? "") {
+            Editing.discard(draft)
+            session.show(["\(unit): nothing changed"])
+            return .ok
+        }
+        let loader = place.loader(with: OverlaidFile(path: path, text: edited))
+        let problems = loader.load(unit).diagnostics.filter { $0.location.file == path }
+        session.report(problems.map(UnitDiagnostic.init))
+        if problems.contains(where: { $0.severity == .error }) || loader.load(unit).unit == nil && !unit.isTemplate {
+            complain("\(unit) would not be usable with it, so it is not installed; the text is kept in \(draft)")
+            return .failure
+        }
+        do throws(SystemError) {
+            try Editing.install(edited, at: path)
+        } catch {
+            complain("\(error); the text is kept in \(draft)")
+            return .failure
+        }
+        Editing.discard(draft)
+        // Without a daemon it counts when there is one.
+        _ = try? session.quietly.ask(.update, UpdateReply.self)
+        session.show(["\(path): written; holdfastctl update \(name) makes it count for what runs"])
+        return .ok
+    }
+}
+
+/// A file that is taken to be there, before it is.
+struct OverlaidFile: UnitFileSource {
+    let path: String
+    let text: String
+    private let disk = UnitsOnDisk()
+
+    init(path: String, text: String) {
+        self.path = path
+        self.text = text
+    }
+
+    func entries(of directory: String) -> [String] {
+        var names = Set(disk.entries(of: directory))
+        guard let parent = FileTree.parent(of: path) else { return names.sorted() }
+        if directory == parent { names.insert(FileTree.name(of: path)) }
+        if directory == FileTree.parent(of: parent) { names.insert(FileTree.name(of: parent)) }
+        return names.sorted()
+    }
+
+    func read(_ path: String) throws(UnitFileReadError) -> String {
+        path == self.path ? text : try disk.read(path)
+    }
+}
+
+/// Where unit files are: as the daemon has it, if one runs.
+struct UnitPlace {
+    let directories: [String]
+    private let configuration: UnitStore.Configuration
+
+    init(_ session: Session, _ global: GlobalOptions) {
+        configuration = global.user ? .user(environment: VerifyCommand.environment()) : .system
+        let running = try? session.quietly.ask(.describe, DescribeReply.self)
+        directories = running?.unitDirectories ?? configuration.unitDirectories
+    }
+
+    func loader(with overlay: OverlaidFile?) -> UnitLoader {
+        let specifiers = SpecifierEnvironment(configuration, environment: VerifyCommand.environment())
+        if let overlay { return UnitLoader(source: overlay, searchPath: directories, specifiers: specifiers) }
+        return UnitLoader(source: UnitsOnDisk(), searchPath: directories, specifiers: specifiers)
+    }
+
+    /// The files of a unit as they are now; of one that cannot be used, the unit file alone.
+    func texts(of unit: UnitName) -> [UnitSource] {
+        let loader = loader(with: nil)
+        if let found = loader.load(unit).unit { return found.definition.sources }
+        guard let path = loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else { return [] }
+        return [UnitSource(path: path, text: text)]
+    }
+}
+
+/// Why a text could not be edited.
+struct EditingError: Error { var message: String }
+
+/// A text in an editor, from its draft to the file that counts.
+enum Editing {
+    static let mark = "### Below is what the files say now; it is not part of the drop-in."
+
+    static func draft(of unit: UnitName, path: String, old: String?, _ sources: [UnitSource]) -> String {
+        var text = old ?? "# Drop-in for \(unit)\n\n"
+        if !text.hasSuffix("\n") { text += "\n" }
+        text += "\n\(mark)\n"
+        for source in sources where source.path != path {
+            text += "\n# \(source.path)\n"
+            for line in source.text.split(separator: "\n", omittingEmptySubsequences: false) { text += "# \(line)\n" }
+        }
+        return text
+    }
+
+    /// What was edited, without what was only to be read.
+    static func result(of text: String) -> String {
+        let own = text.firstRange(of: mark).map { String(text[..<$0.lowerBound]) } ?? text
+        let trimmed = own.reversed().drop { $0 == "\n" || $0 == " " }
+        return String(trimmed.reversed()) + "\n"
+    }
+
+    static func draftFile(_ text: String) throws(EditingError) -> String {
+        let directory = (environment("TMPDIR") ?? "/tmp") + "/holdfast-edit-XXXXXX"
+        var template = Array(directory.utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw EditingError(message: "making a directory \(directory): \(String(cString: strerror(errno)))")
+        }
+        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/drop-in.conf"
+        do throws(SystemError) {
+            try FileTree.writeAtomically(path, Array(text.utf8), durable: false)
+        } catch {
+            throw EditingError(message: "\(error)")
+        }
+        return path
+    }
+
+    static func discard(_ draft: String) {
+        if let directory = FileTree.parent(of: draft) { try? FileTree.remove(directory) }
+    }
+
+    /// $VISUAL and $EDITOR may be commands with arguments, so a shell runs them, as everybody does it.
+    static func run(on path: String) throws(EditingError) {
+        let named = environment("VISUAL") ?? environment("EDITOR")
+        let script =
+            named.map { "exec \($0) \"$1\"" }
+            ?? "for e in editor nano vi; do command -v $e >/dev/null && exec $e \"$1\"; done; exit 127"
+        let words: [String] = ["sh", "-c", script, "sh", path]
+        var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for text in argv { free(text) } }
+        var pid = pid_t()
+        let failure = posix_spawn(&pid, "/bin/sh", nil, nil, &argv, environ)
+        guard failure == 0 else {
+            throw EditingError(message: "starting an editor: \(String(cString: strerror(failure)))")
+        }
+        var status: CInt = 0
+        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+        guard status == 0 else {
+            throw EditingError(message: "the editor \(named ?? "") did not end well; the text is kept in \(path)")
+        }
+    }
+
+    static func install(_ text: String, at path: String) throws(SystemError) {
+        if let directory = FileTree.parent(of: path) { try FileTree.makeDirectory(directory, mode: 0o755) }
+        try FileTree.writeAtomically(path, Array(text.utf8), durable: true)
+        chmod(path, 0o644)
+    }
+}

@@ -1,0 +1,21 @@
+import ArgumentParser
+import ControlProtocol
+
+struct PidCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pid", abstract: "Print the process id of the daemon, or of units.",
+        discussion: "A line for each main process of what serves; 0, and exit status 3, for a unit that has none.")
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: severalNames, completion: .units) var names: [String] = []
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        guard !names.isEmpty else {
+            let daemon = try session.ask(.describe, DescribeReply.self)
+            session.show(["\(daemon.pid)"])
+            return .ok
+        }
+        let reply = try session.ask(.list(names: names, sockets: false), ListReply.self)
+        session.show(reply.units.flatMap { $0.mainPids.isEmpty ? ["0"] : $0.mainPids.map(String.init) })
+        return reply.units.contains { $0.mainPids.isEmpty } ? .notRunning : .ok
+    }
+}

@@ -1,0 +1,49 @@
+import ControlProtocol
+import Glibc
+
+extension Session {
+    /// Follows events until `body` has an exit status.
+    ///
+    /// `body` gets each event, and how many more have been received already: who only wants to look again may wait for the
+    /// last of them. The first event is `begin`, after which nothing is missed.
+    /// - Parameter timeout: in seconds.
+    /// - Returns: what `body` returned, nil if the time was over; on ^C that of an interrupt.
+    func follow(
+        _ names: [String], timeout: Double? = nil,
+        _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
+    ) throws(CommandFailure) -> ExitStatus? {
+        Interrupts.catchThem()
+        var connection = try connect()
+        try send(Request.events(names: names.isEmpty ? nil : names).call(more: true), on: connection)
+        let end = timeout.map { Clock.now() + $0 }
+        while true {
+            let tick = end.map { max(0, Int((($0 - Clock.now()) * 1000).rounded(.up))) }
+            switch try receive(&connection, tick: tick) {
+            case .tick: return nil
+            case .interrupted: return .interrupted
+            case .reply(let reply):
+                if let refusal = reply.failure { throw .refused(refusal) }
+                let answer: EventsReply = try decode(reply)
+                if json { printJSON(reply) }
+                if let status = try body(answer.event, connection.waiting) { return status }
+            }
+        }
+    }
+
+    /// Follows events without a limit of time; ^C is how it is meant to end.
+    func follow(
+        _ names: [String], _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
+    ) throws(CommandFailure) -> ExitStatus {
+        let status: ExitStatus? = try follow(names, timeout: nil, body)
+        return status == .interrupted ? .ok : status ?? .ok
+    }
+}
+
+enum Clock {
+    /// Seconds on a clock that does not jump (CLOCK_MONOTONIC).
+    static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+
+/// `--watch` of the commands that print a list.
+struct WatchOption: ParsableArguments {
+    @Flag(help: "Show it again whenever something happens, until q or ^C.") var watch = false
+}
+
+extension Session {
+    /// What sends no event (uptimes, connections, queues) is looked at as often as this, in seconds.
+    private static let watchInterval = 2.0
+    /// What comes at once is shown at once: so long after an event others are waited for, in seconds.
+    private static let watchPause = 0.05
+
+    /// Shows a list once, or again with every event.
+    /// - Parameter look: asks and renders.
+    func list(
+        watch: WatchOption, _ names: [String] = [],
+        _ look: (Session) throws(CommandFailure) -> (lines: [String], status: ExitStatus)
+    ) throws(CommandFailure) -> ExitStatus {
+        guard watch.watch else {
+            let (lines, status) = try look(self)
+            show(lines)
+            return status
+        }
+        Interrupts.catchThem()
+        var connection = try connect()
+        try send(Request.events(names: names.isEmpty ? nil : names).call(more: true), on: connection)
+        let live = LiveScreen(self)
+        var shown: [String] = []
+        while true {
+            // With its width of now: windows change.
+            let session = Session(path: path, json: json, output: Screen(descriptor: STDOUT_FILENO), errors: errors)
+            let (lines, status) = try look(session)
+            if let live {
+                live.draw(lines)
+            } else if lines != shown {
+                // Into a pipe: each state is a paragraph.
+                show((shown.isEmpty ? [] : [""]) + lines)
+            }
+            shown = lines
+            switch LiveScreen.pause(Self.watchInterval, keys: live != nil, or: connection.descriptor) {
+            case .ended: return status
+            case .over, .resized: break
+            case .readable:
+                try discard(&connection)
+                if LiveScreen.pause(Self.watchPause, keys: live != nil) == .ended { return status }
+            }
+        }
+    }
+
+    /// Takes events that are there: that there were some is all that matters.
+    private func discard(_ connection: inout Connection) throws(CommandFailure) {
+        do throws(ConnectionError) {
+            var reply = try connection.takeReply()
+            while let event = reply {
+                if event.error != nil { throw ConnectionError.closed }
+                reply = try connection.takenReply()
+            }
+        } catch {
+            throw .connection(error)
+        }
+    }
+}

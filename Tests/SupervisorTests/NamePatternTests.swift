@@ -1,0 +1,41 @@
+import Testing
+
+@testable import Supervisor
+
+@Suite("Names as operators type them")
+struct NamePatternTests {
+    @Test("all, patterns, members of a target and names are told apart")
+    func kinds() {
+        #expect(NamePattern("all") == .all)
+        #expect(NamePattern("app*") == .glob("app*"))
+        #expect(NamePattern("site:*") == .members(of: "site", matching: "*"))
+        #expect(NamePattern("site:app") == .members(of: "site", matching: "app"))
+        #expect(NamePattern("app@v1.service") == .name("app@v1.service"))
+    }
+
+    @Test(
+        "* is any text, ? any character",
+        arguments: [
+            ("*", "", true), ("*", "x", true), ("app*", "app.service", true), ("app*", "my-app", false),
+            ("*app", "my-app", true), ("a?p", "app", true), ("a?p", "ap", false), ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false), ("", "", true), ("", "x", false), ("a**", "a", true),
+            ("*.service", "x.service", true),
+        ])
+    func globs(pattern: String, text: String, matches: Bool) {
+        #expect(NamePattern.matches(pattern, text) == matches)
+    }
+
+    @Test("A pattern made to take for ever takes no longer than others")
+    func hostile() {
+        let pattern = String(repeating: "a*", count: 10_000) + "b"
+        #expect(!NamePattern.matches(pattern, String(repeating: "a", count: 250)))
+    }
+
+    @Test("A template is meant by its stem and by the release that it runs")
+    func forms() {
+        #expect(
+            NamePattern.forms("site@.target", release: "v2")
+                == ["site@.target", "site@", "site", "site@v2.target", "site@v2"])
+        #expect(NamePattern.forms("app.service", release: nil) == ["app.service", "app"])
+    }
+}
