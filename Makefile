@@ -7,16 +7,19 @@ RELEASE := -c release --static-swift-stdlib -Xlinker --compress-debug-sections=z
 BIN := .build/release
 # For `make demo`: --port 9000, --no-proxy, --keep.
 DEMO ?=
+# For `make recipes`: --markdown, --swaps 20, and names of recipes.
+RECIPES ?=
 # For `make bench`: --quick, and names of benchmarks.
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-unit test-e2e test-package demo bench deb lint clean
+.PHONY: help setup build test test-unit test-e2e test-package demo recipes bench deb lint clean
 
 help:
 	@echo 'make demo     build, then swap HAProxy and its backend under load before your eyes (no root, half a minute)'
 	@echo 'make build    holdfastd, holdfastctl, holdfast-static and holdfast-probe into $(BIN)'
 	@echo 'make test     all tests'
+	@echo 'make recipes  swap HAProxy, nginx, gunicorn, Node and others under load, and count what was lost'
 	@echo 'make bench    measure, as ratios (BENCH=--quick: a first impression)'
 	@echo 'make deb      the Debian packages, into .build/deb/packages'
 	@echo 'make test-package   those, installed, used, upgraded and purged in a Debian 12 of their own (root)'
@@ -51,6 +54,11 @@ test-e2e:
 	@packaging/setup build test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --no-parallel --filter EndToEndTests
+
+recipes:
+	@packaging/setup build recipes
+	$(SWIFT) build $(RELEASE)
+	@units/recipes/run $(RECIPES)
 
 bench:
 	@packaging/setup build demo bench

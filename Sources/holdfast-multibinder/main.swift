@@ -13,8 +13,13 @@ func complain(_ text: String) -> Never {
     exit(1)
 }
 
+let usage = "Usage: holdfast-multibinder PATH\nHolds listening sockets for clients of multibinder's protocol at PATH."
+if CommandLine.arguments.dropFirst() == ["--help"] {
+    print(usage)
+    exit(0)
+}
 guard CommandLine.arguments.count == 2, let path = CommandLine.arguments.last, !path.hasPrefix("-") else {
-    complain("Usage: holdfast-multibinder PATH\nHolds listening sockets for clients of multibinder's protocol at PATH.")
+    complain(usage)
 }
 guard let file = ProgramFile.current() else { complain("cannot find my own program file: is /proc mounted?") }
 FileLimit.raise()

@@ -4,6 +4,12 @@
 import Foundation
 import RenderCore
 
+if CommandLine.arguments.dropFirst() == ["--help"] {
+    print(
+        "Renders the templates of a generation (X-Template=). Only called by holdfastd, with its job on standard input."
+    )
+    exit(0)
+}
 do {
     try Job.run(FileHandle.standardInput.readDataToEndOfFile())
 } catch {
