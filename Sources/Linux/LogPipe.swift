@@ -27,6 +27,7 @@ public final class LogPipe {
     private var splitter = LineSplitter()
     private var ring: [(order: UInt64, bytes: [UInt8])] = []
     private var oldest = 0
+    private var isClosing = false
 
     /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process.
     public init(
@@ -79,6 +80,7 @@ public final class LogPipe {
     /// Reads what is left, writes an unfinished last line, stops and removes the FIFO. When no process of the service lives.
     public func close() {
         guard source != nil else { return }
+        isClosing = true
         drain()
         withBuffer { buffer in
             let rest = UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)])
@@ -144,7 +146,7 @@ public final class LogPipe {
     }
 
     private func add(_ line: UnsafeRawBufferPointer) -> Bool {
-        guard log.add(line, from: origin) else { return false }
+        guard log.add(line, from: origin, mayWait: !isClosing) else { return false }
         remember(line)
         return true
     }

@@ -31,18 +31,23 @@ public struct LogOrigin: Sendable {
     /// To systemd's journal instead of the file.
     public var toJournal: Bool
     /// ` app@v2.service#7 out: `
-    let prefix: [UInt8]
-    let notePrefix: [UInt8]
+    private(set) var prefix: [UInt8]
 
     public init(unit: String, generation: Int?, stream: Stream, toJournal: Bool = false) {
         self.unit = unit
         self.generation = generation
         self.stream = stream
         self.toJournal = toJournal
-        let label = generation.map { "\(unit)#\($0)" } ?? unit
-        prefix = Array(" \(label) \(stream.rawValue): ".utf8)
-        notePrefix = Array(" \(label) log: ".utf8)
+        prefix = []
+        prefix = Self.prefix(label, stream.rawValue)
     }
+
+    private var label: String { generation.map { "\(unit)#\($0)" } ?? unit }
+
+    /// In front of what Holdfast says itself.
+    var notePrefix: [UInt8] { Self.prefix(label, "log") }
+
+    private static func prefix(_ label: String, _ word: String) -> [UInt8] { Array(" \(label) \(word): ".utf8) }
 }
 
 /// The captured output of one unit: what all its generations print comes together here, by whole lines, and goes on to its
@@ -93,8 +98,9 @@ public final class UnitLog {
     func begin() { stamp.refresh() }
 
     /// Takes a line.
+    /// - Parameter mayWait: what the journal has no room for comes again later; else it goes to the file.
     /// - Returns: false if it cannot be taken now; `journal.whenWritable` tells when.
-    func add(_ line: UnsafeRawBufferPointer, from origin: LogOrigin) -> Bool {
+    func add(_ line: UnsafeRawBufferPointer, from origin: LogOrigin, mayWait: Bool = true) -> Bool {
         let level = level(of: line)
         if level > policy.maximumLevel { return true }
         guard admits(from: origin) else { return true }
@@ -102,8 +108,10 @@ public final class UnitLog {
             switch sendToJournal(line, level, origin) {
             case .done: return true
             case .later:
-                window.count -= 1
-                return false
+                if mayWait {
+                    window.count -= 1
+                    return false
+                }
             case .failed(let error): missing(error)
             }
         }

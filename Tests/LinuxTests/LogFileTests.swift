@@ -226,6 +226,20 @@ extension LinuxTests {
             #expect(try logging.lines().count == 1)
         }
 
+        @Test("what a slow journal has no room for when the service ends is in the file, by lines")
+        func slowAtTheEnd() throws {
+            let scratch = try Scratch()
+            let journal = try DatagramReader(path: scratch("journal"))
+            let logging = try Logging(journal: scratch("journal"))
+            let out = try logging.pipe(toJournal: true)
+            try logging.run("seq 3000; printf unfinished", out)
+            out.close()
+            var found = try journal.all().compactMap { $0.split(separator: "\n").first?.dropFirst(8) }
+            found += try logging.lines().compactMap { $0.split(separator: " ").last }
+            let isWhole = found.map(String.init) == (1...3000).map(String.init) + ["unfinished"]
+            #expect(isWhole && found.count == 3001)
+        }
+
         @Test("a slow journal holds up only who writes to it, and nothing is lost")
         func slow() throws {
             let scratch = try Scratch()

@@ -82,6 +82,11 @@ struct LogsCommand: ControlCommand {
         var view = LogView(
             directory: directory, selection: selection, filter: filter,
             text: LogText(format, session.output, showsUnit: !isOne))
+        for unit in selection.units where isOne && !files.contains(unit) {
+            complain(
+                "\(Text.harmless(unit)): no log file; if it prints to the journal: journalctl HOLDFAST_UNIT=\(Text.harmless(unit))"
+            )
+        }
         return try reading { () throws(SystemError) in
             if follow { return try view.follow(count(10)) }
             try view.show(count(100))
