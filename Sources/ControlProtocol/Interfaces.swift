@@ -514,8 +514,8 @@ extension Interface {
         )
 
         # Let the program that is installed now go on in the place of the running one, with every service, socket and connection.
-        # Answered when it has taken over. If it cannot, Failed says why, and the running one goes on.
-        method Reexec() -> (version: string, previousVersion: string)
+        # Answered when it has taken over, after a pause in seconds. If it cannot, Failed says why, and the running one goes on.
+        method Reexec() -> (version: string, previousVersion: string, pause: float)
 
         # Drain and stop everything, then end the supervisor. With "more", progress; the last reply names what was stopped.
         method Shutdown() -> (progress: ?Progress, stopped: ?[]string)

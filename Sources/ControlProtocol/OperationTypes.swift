@@ -184,10 +184,13 @@ public struct ReexecReply: Codable, Equatable, Sendable {
     public var version: String
     /// Of the one that ran before.
     public var previousVersion: String
+    /// Seconds in between, in which nothing was handled.
+    public var pause: Double
 
-    public init(version: String, previousVersion: String) {
+    public init(version: String, previousVersion: String, pause: Double) {
         self.version = version
         self.previousVersion = previousVersion
+        self.pause = pause
     }
 }
 

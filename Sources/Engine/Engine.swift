@@ -13,8 +13,8 @@
 /// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until
 ///   nothing moves any more. No transition calls another group's directly, so there is no recursion to reason about.
 public struct Engine: Sendable, Codable {
-    var groups: [GroupID: Group] = [:]
-    var instances: [InstanceID: Instance] = [:]
+    var groups = Tracked<GroupID, Group>()
+    var instances = Tracked<InstanceID, Instance>()
     /// Which instance a live process, probe or tree watch belongs to. A token that is not here belongs to an earlier
     /// life and changes nothing (I6).
     var owners: [Token: InstanceID] = [:]
@@ -34,7 +34,10 @@ public struct Engine: Sendable, Codable {
     public init() {}
 
     /// Tells the engine what happened; answers with what is to be done, in this order.
-    public mutating func handle(_ event: Event, at now: Instant) -> [Effect] {
+    ///
+    /// - Parameter catchingUp: what is told happened while nobody looked; more of it follows, and all of it counts before the
+    ///   time that has passed.
+    public mutating func handle(_ event: Event, at now: Instant, catchingUp: Bool = false) -> [Effect] {
         context.now = now
         switch event {
         case .command(let command, let request):
@@ -65,8 +68,10 @@ public struct Engine: Sendable, Codable {
         }
         // What has happened counts before what time does: a service that died before the end of its soak was not soaked.
         settle()
-        fireDeadlines()
-        settle()
+        if !catchingUp {
+            fireDeadlines()
+            settle()
+        }
         finishShutdown()
         return context.takeEffects()
     }

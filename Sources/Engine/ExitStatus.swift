@@ -58,7 +58,8 @@ public struct RestartRules: Sendable, Equatable, Codable {
         switch status {
         case .exited(let code): code == 0 || success.contains(status)
         case .signalled(let signal, _): [1, 2, 15, 13].contains(signal) || success.contains(status)
-        case .unknown: true
+        // Its end was seen by nobody who could tell (the supervisor was killed meanwhile): rather once more than never.
+        case .unknown: false
         }
     }
 

@@ -189,9 +189,11 @@ extension Instance {
     /// (`ExecCondition=` in systemd.service(5)).
     mutating func conditionEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
         switch status {
+        // Nobody saw how it ended (the supervisor was killed meanwhile): asked once more.
+        case .unknown: condition(index, &context)
         case .exited(0): condition(index + 1, &context)
         case .exited(1...254): windDown(Ending(main: nil, result: .skipped), &context)
-        case .exited, .signalled, .unknown:
+        case .exited, .signalled:
             if spec.commands.condition[safely: index] == .yes {
                 condition(index + 1, &context)
             } else {
@@ -201,7 +203,9 @@ extension Instance {
     }
 
     mutating func startPreEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
-        if spec.restart.isClean(status) || spec.commands.startPre[safely: index] == .yes {
+        if status == .unknown {
+            startPre(index, &context)
+        } else if spec.restart.isClean(status) || spec.commands.startPre[safely: index] == .yes {
             startPre(index + 1, &context)
         } else {
             fail(failed(.startPre, .exited(status)), main: nil, &context)
@@ -209,7 +213,9 @@ extension Instance {
     }
 
     mutating func startPostEnded(_ index: Int, _ status: ExitStatus, main: Token, _ context: inout Context) {
-        if spec.restart.isClean(status) || spec.commands.startPost[safely: index] == .yes {
+        if status == .unknown {
+            startPost(index, main, &context)
+        } else if spec.restart.isClean(status) || spec.commands.startPost[safely: index] == .yes {
             startPost(index + 1, main, &context)
         } else {
             fail(failed(.startPost, .exited(status)), main: main, &context)
@@ -230,8 +236,9 @@ extension Instance {
 
     /// A reload that fails leaves the service running as it was; the failure is told.
     mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token, _ context: inout Context) {
-        let next = index + 1
-        if !spec.restart.isClean(status), spec.commands.reload[safely: index] != .yes {
+        // Once more, if nobody saw how it ended.
+        let next = status == .unknown ? index : index + 1
+        if status != .unknown, !spec.restart.isClean(status), spec.commands.reload[safely: index] != .yes {
             failure = failed(.reload, .exited(status))
         } else if next < spec.commands.reload.count {
             let token = spawn(.reload(next), &context)

@@ -19,6 +19,17 @@ extension Engine {
         return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
     }
 
+    public var instanceIDs: [InstanceID] { instances.keys.sorted() }
+
+    /// The main process, as far as the instance has one.
+    public func mainProcess(of id: InstanceID) -> Token? { instances[id]?.mainProcess }
+
+    /// The newest request that an operation is to be answered to.
+    public var lastRequest: UInt64 {
+        let waiting = groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests
+        return waiting.map(\.number).max() ?? 0
+    }
+
     /// Everything is being stopped, or has been.
     public var isEnding: Bool { isShuttingDown }
 

@@ -59,7 +59,7 @@ public final class ControlGroup {
     }
 
     /// A name that is one path component and never one of the kernel's own files ("cgroup.procs", "cpu.stat").
-    private static func directoryName(_ name: String) -> String {
+    static func directoryName(_ name: String) -> String {
         let flat = String(name.map { $0 == "/" ? "-" : $0 })
         let reserved = ["cgroup.", "cpu.", "cpuset.", "memory.", "io.", "pids.", "hugetlb.", "misc.", "rdma.", "."]
         let bounded = flat.utf8.count > 240 ? String(flat.prefix(120)) + "-" + String(flat.suffix(60)) : flat

@@ -62,6 +62,8 @@ public final class SessionTree {
         /// Start times by pid.
         public var leaders: [Int32: UInt64] = [:]
         public var known: [Int32: UInt64] = [:]
+        /// Nothing older is a member; nil: nothing older than the leaders.
+        public var firstStart: UInt64?
         public init() {}
     }
 
@@ -70,12 +72,13 @@ public final class SessionTree {
             var state = State()
             state.leaders = leaders
             state.known = known
+            state.firstStart = firstStart == .max ? nil : firstStart
             return state
         }
         set {
             leaders = newValue.leaders
             known = newValue.known
-            firstStart = (leaders.values.min() ?? .max)
+            firstStart = newValue.firstStart ?? leaders.values.min() ?? .max
         }
     }
 

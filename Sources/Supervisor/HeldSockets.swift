@@ -11,14 +11,20 @@ final class HeldSocket {
     let endpoint: HeldEndpoint
     /// nil for scope `shared`.
     let owner: GenerationID?
+    /// Names it, also in the next supervisor process.
+    let number: Int
+    /// Told when it closes.
+    var closed: ((Int) -> Void)?
 
-    init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?) {
+    init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?, number: Int = .random(in: 1...(.max))) {
         self.unit = unit
         self.endpoint = endpoint
         self.owner = owner
+        self.number = number
     }
 
     deinit {
+        closed?(number)
         // A generation's own path goes with it; a shared one stays unless the unit says otherwise, as under systemd.
         if owner != nil || unit.removeOnStop {
             if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
@@ -126,11 +132,17 @@ final class HeldSockets {
     var bound: [SocketAddress: WeakSocket] = [:]
     /// Addresses with scope `shared` that programs bind themselves, for as long as a generation has them.
     var reserved: [SocketAddress: WeakReservation] = [:]
+    /// A shared unit has other sockets from now on, or none.
+    private let changed: (String) -> Void
     /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
     let noticed: (HeldSocket, String) -> Void
 
-    init(loop: EventLoop, noticed: @escaping (HeldSocket, String) -> Void) {
+    init(
+        loop: EventLoop, noticed: @escaping (HeldSocket, String) -> Void,
+        changed: @escaping (String) -> Void
+    ) {
         self.loop = loop
+        self.changed = changed
         self.noticed = noticed
     }
 
@@ -156,10 +168,15 @@ final class HeldSockets {
         for held in siblings(of: unit) where sockets.contains(where: { $0 === held }) {
             for (name, list) in shared {
                 let left = list.filter { $0 !== held }
-                if left.count < list.count { shared[name] = left.isEmpty ? nil : left }
+                if left.count < list.count { set(name, left.isEmpty ? nil : left) }
             }
         }
-        shared[unit.name.description] = sockets
+        set(unit.name.description, sockets)
+    }
+
+    private func set(_ name: String, _ sockets: [HeldSocket]?) {
+        shared[name] = sockets
+        changed(name)
     }
 
     /// Shared sockets of other instances of the same template.
@@ -172,7 +189,7 @@ final class HeldSockets {
     /// Takes what another process of the supervisor opened, or what lay in store for it.
     func adopt(
         _ descriptor: consuming OwnedDescriptor, _ unit: SocketUnit, _ target: HeldEndpoint.Target,
-        owner: GenerationID?
+        owner: GenerationID?, number: Int
     ) throws(SystemError) -> HeldSocket {
         // An account that has gone meanwhile changes nothing about a file that is there.
         let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
@@ -185,9 +202,24 @@ final class HeldSockets {
                     options: file, settings: Linux.SocketOptions(unit.options)))
         case .file(let target): endpoint = .file(HeldFile(adopting: descriptor, target, file: file))
         }
-        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner)
+        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, number: number)
         try watch(held)
         return held
+    }
+
+    /// Opens anew what nobody has any more.
+    func reopen(
+        _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int
+    ) throws(PreparationError) -> HeldSocket {
+        let file = try fileOptions(unit)
+        do throws(SystemError) {
+            let held = HeldSocket(
+                unit: unit, endpoint: try Self.open(target, unit, file), owner: owner, number: number)
+            try watch(held)
+            return held
+        } catch {
+            throw PreparationError(unit: unit.name.description, text: "\(error)")
+        }
     }
 
     /// The sockets of a shared unit, as another process of the supervisor had them.
@@ -199,14 +231,16 @@ final class HeldSockets {
     /// One socket more of a unit that no file describes.
     func add(_ held: HeldSocket, to name: String) throws(SystemError) {
         try watch(held)
-        shared[name, default: []].append(held)
+        set(name, (shared[name] ?? []) + [held])
     }
 
     /// One less.
-    func remove(_ held: HeldSocket, from name: String) { shared[name]?.removeAll { $0 === held } }
+    func remove(_ held: HeldSocket, from name: String) {
+        if let list = shared[name] { set(name, list.filter { $0 !== held }) }
+    }
 
     /// Lets go of a unit's sockets; they close when no generation uses them any more.
-    func release(_ name: String) { shared[name] = nil }
+    func release(_ name: String) { set(name, nil) }
 
     /// Opens the sockets of a generation, each at an address of its own.
     /// - Parameter network: where; nil for our own.

@@ -30,12 +30,16 @@ extension Supervisor {
         let origin = LogOrigin(
             unit: instance.name, generation: instance.generation.number, stream: stream == 2 ? .err : .out,
             toJournal: (stream == 2 ? targets.error : targets.output) == .journal)
-        // Unique by its number; the rest is for people, and a unit's name may be as long as a file's.
-        let label = "\(instance.id.number)-\("\(instance.name)#\(instance.generation.number)".prefix(200))"
-        let path = "\(configuration.runtimeDirectory)/output/\(label).\(origin.stream.rawValue)"
-        let pipe = try LogPipe(path: path, origin: origin, log: log(of: instance, logs), capture: logs)
+        let pipe = try LogPipe(path: logPath(instance, stream), origin: origin, log: log(of: instance, logs), capture: logs)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
         return pipe
+    }
+
+    /// Unique by the instance's number, and the same in every supervisor process. The rest is for people, and a unit's name may
+    /// be as long as a file's.
+    func logPath(_ instance: RunningInstance, _ stream: Int32) -> String {
+        let label = "\(instance.id.number)-\("\(instance.name)#\(instance.generation.number)".prefix(200))"
+        return "\(configuration.runtimeDirectory)/output/\(label).\(stream == 2 ? "err" : "out")"
     }
 
     private func log(of instance: RunningInstance, _ logs: LogCapture) -> UnitLog {

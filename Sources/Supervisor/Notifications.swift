@@ -105,6 +105,7 @@ extension Supervisor {
             return
         }
         processes[token] = process
+        journal(process)
         tokenOfPid[pid] = token
         instance.mainProcess = token
         self.handle(.mainProcessChanged(id, token))

@@ -68,6 +68,8 @@ final class RunningProcess {
     let token: Token
     let instance: InstanceID
     let pid: Int32
+    /// With the pid it names the process also for another supervisor process.
+    let startTime: UInt64
     private let handle: ProcessHandle
     private var source: ChildExitSource?
 
@@ -75,6 +77,7 @@ final class RunningProcess {
         self.token = token
         self.instance = instance
         self.pid = handle.pid
+        startTime = ProcessFacts.startTime(of: handle.pid) ?? 0
         self.handle = handle
     }
 

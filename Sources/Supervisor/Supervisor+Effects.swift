@@ -48,7 +48,10 @@ extension Supervisor {
 
     /// The templates of a generation are rendered, or cannot be.
     func rendered(_ id: GenerationID, _ failure: PreparationError?) {
-        guard let failure else { return handle(.prepared(id)) }
+        guard let failure else {
+            if let resources = generations[id] { journal(resources) }
+            return handle(.prepared(id))
+        }
         release(id)
         handle(.prepareFailed(id, Failure(unit: failure.unit, step: .prepare, cause: .text(failure.text))))
     }
@@ -139,6 +142,7 @@ extension Supervisor {
 
     private func release(_ id: GenerationID) {
         guard let resources = generations.removeValue(forKey: id) else { return }
+        journal.end(.generation(id))
         do throws(SystemError) {
             try FileTree.remove(resources.directory)
         } catch {
@@ -170,12 +174,15 @@ extension Supervisor {
 
     private func createInstance(_ id: InstanceID, _ generation: GenerationID, _ spec: ServiceSpec) {
         guard let definition = definitions[spec.definition] else { return }
-        instances[id] = RunningInstance(
+        let instance = RunningInstance(
             id: id, generation: generation, definition: definition, connection: connections[generation.group])
+        instances[id] = instance
+        journal.put(.running(id), SavedInstance(instance))
     }
 
     private func forget(_ id: InstanceID) {
         guard let instance = instances.removeValue(forKey: id) else { return }
+        journal.end(.running(id))
         instanceOfMark[instance.mark] = nil
         keepStore(of: instance)
         if requests.has(instance.definition.group) {
@@ -258,6 +265,7 @@ extension Supervisor {
             instance.tree = try trees.make(name: instance.treeName, cookie: instance.invocation)
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
             instanceOfMark[instance.mark] = instance.id
+            journal(instance)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }
@@ -285,6 +293,7 @@ extension Supervisor {
         }
         processes[token] = process
         tokenOfPid[process.pid] = token
+        journal(process)
     }
 
     private func launch(
@@ -329,6 +338,7 @@ extension Supervisor {
     private func exited(_ token: Token, _ status: Linux.ExitStatus) {
         let owner = processes[token]?.instance
         if let process = processes.removeValue(forKey: token) {
+            journal.end(.process(token))
             tokenOfPid[process.pid] = nil
             if let instance = instances[process.instance] {
                 if instance.mainProcess == token {
@@ -401,6 +411,7 @@ extension Supervisor {
         }
         instance.tree = nil
         instanceOfMark[instance.mark] = nil
+        journal.put(.running(id), SavedInstance(instance))
         handle(.treeEmpty(token))
     }
 }

@@ -128,6 +128,7 @@ extension Supervisor {
             id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
             target: whole.target, network: whole.settings.network)
         definitions[lastDefinition] = definition
+        journal(definition)
         return definition
     }
 

@@ -27,7 +27,11 @@ extension Supervisor {
         // Looking at all of them costs something with a thousand services: only when half may be stale.
         guard !hasBacklog, definitions.count > 2 * engine.groupCount + 16 else { return }
         let used = engine.definitionsInUse
-        definitions = definitions.filter { used.contains($0.key) }
+        for id in definitions.keys where !used.contains(id) {
+            definitions[id] = nil
+            journal.end(.definition(id))
+        }
+        forgetUnits()
     }
 
     func callerLeft(_ call: ControlSessions.CallID) {

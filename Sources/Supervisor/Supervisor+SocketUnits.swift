@@ -26,6 +26,7 @@ extension Supervisor {
         socketEvents.removeAll(keepingCapacity: true)
         isHandlingSockets = false
         if shutdownRequests != nil { finishShutdown() }
+        journalActivation()
         if let deadline = activation.nextDeadline {
             socketTimer?.arm(at: deadline.nanoseconds)
         } else {

@@ -111,6 +111,16 @@ public actor Supervisor {
     /// The file that this program was started from, and how.
     let program: String
     let arguments: [String]
+    /// What a successor must know if this process is killed.
+    let journal: Journal
+    let unitTable: UnitTable
+    /// systemd keeps descriptors for us, if it is our parent; what it kept for this process.
+    let store: DescriptorStore
+    var stored: [String: Int32]
+    /// That of the socket units is written in the next round.
+    var activationRecord: DeferredSource?
+    /// What is told happened while no supervisor looked.
+    var isCatchingUp = false
     /// What an earlier process has handed over; nil from `start` on.
     private var inheritance: SavedState?
     /// The installed program is being asked whether it could go on from here.
@@ -133,6 +143,13 @@ public actor Supervisor {
         self.program = program
         self.arguments = arguments
         inheritance = try inherited.map { try StateFile.read(OwnedDescriptor.inherited($0)) }
+        let failed: (SystemError) -> Void = { error in
+            logger.error("the journal cannot be written, so a crash now could not be survived: \(error)")
+        }
+        journal = Journal(path: configuration.runtimeDirectory + "/journal", failed)
+        unitTable = UnitTable(journal)
+        store = DescriptorStore(environment: environment)
+        stored = DescriptorStore.take()
         let head = inheritance?.head
         startedAt = head?.startedAt ?? WallClock.seconds
         var fileLimit = fileLimit
@@ -141,7 +158,6 @@ public actor Supervisor {
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
         if let inheritance {
-            engine = inheritance.engine
             lastRequest = inheritance.people.lastRequest
             for (id, request) in inheritance.people.requests { requests[id] = request }
             batches = inheritance.people.batches
@@ -166,18 +182,28 @@ public actor Supervisor {
 
     /// Opens everything that the supervisor itself needs. After this it answers on its control socket.
     public func start() throws(SystemError) {
-        let saved = inheritance
+        if let own = inheritance?.own { try inheritLocks(own) }
+        try takeDirectories()
+        let isSuccessor = inheritance != nil
+        let saved = inheritance ?? stateOfKilled()
+        if let saved { unitTable.fill(saved.units) }
         inheritance = nil
-        if let own = saved?.own { try inheritLocks(own) }
+        dropStored()
+        if let saved {
+            engine = saved.engine
+            lastRequest = max(lastRequest, engine.lastRequest)
+        }
         try makeDirectories(anew: saved == nil)
         if saved == nil { tellLeftovers() }
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
-        sockets = HeldSockets(loop: loop) { [unowned self] held, text in
-            logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
-        }
+        sockets = HeldSockets(
+            loop: loop,
+            noticed: { [unowned self] held, text in
+                logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
+            }, changed: { [unowned self] name in journalShared(name) })
         try children.adoptOrphans()
         logs = try makeLogs()
         try openNotifySocket(saved?.own)
@@ -188,7 +214,9 @@ public actor Supervisor {
             try loop.addSignal(.reexecute) { [unowned self] in reexecOnSignal() },
             try loop.addSignal(.user2) { [unowned self] in reopenLogs() },
         ]
-        if let saved { try restore(saved) }
+        isCatchingUp = true
+        if let saved { restore(saved) }
+        if isSuccessor { continueJournal() } else { rewriteJournal() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
             loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },
@@ -196,7 +224,13 @@ public actor Supervisor {
         try open(sessions, saved)
         control = sessions
         try listenForBinds(saved?.own.multibinder)
-        if let saved { resume(saved) }
+        if let saved {
+            if !isSuccessor { sweepStrangers() }
+            resume(saved)
+            if !isSuccessor { tellEnds(saved) }
+        }
+        isCatchingUp = false
+        armTimer()
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
@@ -229,6 +263,7 @@ public actor Supervisor {
             return
         }
         notifySocket = try NotifySocket(path: path, loop: loop) { [unowned self] datagram in received(datagram) }
+        if let raw = notifySocket?.raw { store.put(raw, name: StoredName.notify) }
     }
 
     private func open(_ sessions: ControlSessions, _ saved: SavedState?) throws(SystemError) {
@@ -238,6 +273,7 @@ public actor Supervisor {
         }
         let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
         try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+        if let raw = sessions.listening { store.put(raw, name: StoredName.control) }
     }
 
     private func inheritLocks(_ own: SavedOwn) throws(SystemError) {
@@ -255,14 +291,17 @@ public actor Supervisor {
         }
     }
 
-    /// - Parameter anew: nothing of an earlier process is gone on with.
-    private func makeDirectories(anew: Bool) throws(SystemError) {
+    private func takeDirectories() throws(SystemError) {
         // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
         if runtimeLockDescriptor == nil { runtimeLock = try lock(configuration.runtimeDirectory) }
         // Holds copies of unit files, whoever may read the originals.
         try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
         if stateLockDescriptor == nil { stateLock = try lock(configuration.stateDirectory) }
+    }
+
+    /// - Parameter anew: nothing of an earlier process is gone on with.
+    private func makeDirectories(anew: Bool) throws(SystemError) {
         for name in ["output", "generations"] {
             // What an earlier process left there belongs to nobody any more.
             if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
@@ -294,11 +333,8 @@ public actor Supervisor {
     /// Them, for a successor.
     var waitingEvents: [Event] { backlog }
 
-    /// Goes on where an earlier process stopped; also what time has brought meanwhile.
-    func resume(_ events: [Event]) {
-        backlog += events
-        handle(.deadlineReached)
-    }
+    /// Goes on where an earlier process stopped.
+    func resume(_ events: [Event]) { for event in events { handle(event) } }
 
     private func handleBacklog() {
         isHandling = true
@@ -307,7 +343,10 @@ public actor Supervisor {
         while next < backlog.count, next == 0 || EventLoop.now < end {
             let event = backlog[next]
             next += 1
-            for effect in engine.handle(event, at: now) { perform(effect) }
+            let effects = engine.handle(event, at: now, catchingUp: isCatchingUp)
+            let sendsSignals = journal(before: effects)
+            for effect in effects { perform(effect) }
+            if sendsSignals { journalSent() }
         }
         backlog.removeSubrange(..<next)
         isHandling = false
@@ -320,7 +359,11 @@ public actor Supervisor {
             }
             if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
         }
-        if let deadline = engine.nextDeadline {
+        armTimer()
+    }
+
+    private func armTimer() {
+        if let deadline = engine.nextDeadline, !isCatchingUp {
             timer?.arm(at: deadline.nanoseconds)
         } else {
             timer?.disarm()
@@ -344,6 +387,7 @@ public actor Supervisor {
         sockets = nil
         generations = [:]
         trees.remove()
+        journal.remove()
         logger.info("everything is stopped")
         loop.exit(0)
     }

@@ -174,3 +174,19 @@ def status(setup):
         Row("  holdfastctl version, the same way", quartiles(empty, " ms", 1)),
     ]
 
+
+def reexec(setup):
+    """Re-exec with 1,000 services: for how long no event is handled."""
+    count, rounds = setup.choose(300, 1000), setup.choose(3, 20)
+    daemon = Daemon(setup)
+    target = daemon.services(count, f"{setup.helper} wait")
+    with daemon:
+        daemon.control.operate("Start", target, "started")
+        pauses, whole = [], []
+        for _ in range(rounds):
+            begin = time.monotonic_ns()
+            reply = daemon.control.call("Reexec")
+            whole.append((time.monotonic_ns() - begin) / 1e6)
+            pauses.append(1000 * reply["pause"])
+    return [Row(f"re-exec with {count} services: no event handled for", quartiles(pauses, " ms", 1), "≤ 50 ms",
+                at_most(pauses, 50), f"{median(whole):.0f} ms with the rehearsal, during which everything goes on")]

@@ -47,7 +47,10 @@ extension EndToEnd {
                 try reexec(world)
                 let before = (descriptors(world), world.filesBelow(world.path + "/run").sorted(), pids(world))
                 for _ in 1...50 { try reexec(world) }
-                #expect(descriptors(world) == before.0)
+                // A client's connection may have been among them.
+                try eventually("no descriptor more") {
+                    descriptors(world).allSatisfy { kind, count in count <= before.0[kind, default: 0] }
+                }
                 #expect(world.filesBelow(world.path + "/run").sorted() == before.1)
                 #expect(pids(world) == before.2)
                 #expect(try world.run("swap", "site@v2").outcome == .completed)

@@ -25,6 +25,12 @@ struct Simulation {
     let length: Int
     /// After every event the engine is replaced by what becomes of it through a re-exec of the supervisor.
     var reexecsAfterEvents = false
+    /// In so many of a hundred events the supervisor is killed before it has done what follows from the event.
+    var crashes = 0
+    var written = Written()
+    var isRecovering = false
+    /// Answers may have been lost, or given to nobody.
+    var hasCrashed = false
 
     struct Violation: Error, CustomStringConvertible {
         let rule: String
@@ -107,13 +113,15 @@ struct Simulation {
         events += 1
         log?.append("\(now.nanoseconds / 1_000_000) > \(Short.text(event))")
         kernel.noteDelivery(event, at: now)
-        let effects = engine.handle(event, at: now)
+        let effects = engine.handle(event, at: now, catchingUp: isRecovering)
         remember(event)
-        for effect in effects {
+        let done = write(before: effects)
+        for effect in effects.prefix(done ?? effects.count) {
             log?.append("        \(Short.text(effect))")
             carryOut(effect)
             if violation != nil { return }
         }
+        if let done { crash(undone: Array(effects.dropFirst(done))) }
         if reexecsAfterEvents { reexecute() }
         check()
     }
@@ -296,7 +304,7 @@ struct Simulation {
             command(random.chance(50) ? .promote(group.id) : .abort(group.id))
         }
         calm("operations") { $0.engine.groups.values.allSatisfy { $0.operation == nil } && $0.kernel.pending.isEmpty }
-        if violation == nil, let open = answers.firstIndex(where: { $0 != 1 }),
+        if violation == nil, !hasCrashed, let open = answers.firstIndex(where: { $0 != 1 }),
             !engine.isShuttingDown || answers[open] > 1
         {
             let count = answers[open]
@@ -306,7 +314,10 @@ struct Simulation {
 
     private mutating func shutDown() {
         command(.shutDown)
-        calm("shutdown") { $0.answers.allSatisfy { $0 > 0 } && $0.kernel.pending.isEmpty }
+        calm("shutdown") { simulation in
+            let isOver = simulation.hasCrashed ? simulation.kernel.instances.isEmpty : true
+            return isOver && simulation.answers.allSatisfy { $0 > 0 } && simulation.kernel.pending.isEmpty
+        }
         checkNothingIsLeft()
     }
 

@@ -9,10 +9,10 @@ import Testing
 @Suite("Random schedules against a fake kernel")
 struct SimulationTests {
     /// `HOLDFAST_SEEDS=a..b` runs another range.
-    private static func seeds() -> Range<UInt64> {
-        guard let text = getenv("HOLDFAST_SEEDS").map({ String(cString: $0) }) else { return 0..<20_000 }
+    static func seeds(default usual: Range<UInt64> = 0..<20_000) -> Range<UInt64> {
+        guard let text = getenv("HOLDFAST_SEEDS").map({ String(cString: $0) }) else { return usual }
         let ends = text.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt64($0) }
-        guard ends.count == 2, ends[0] < ends[1] else { return 0..<20_000 }
+        guard ends.count == 2, ends[0] < ends[1] else { return usual }
         return ends[0]..<ends[1]
     }
 

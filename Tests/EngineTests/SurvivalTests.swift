@@ -38,6 +38,36 @@ struct SurvivalTests {
         }
     }
 
+    /// `HOLDFAST_SEEDS=a..b` runs another range.
+    @Test(
+        "killed between any two effects, and taken over from what was written: the invariants hold, and everything ends (I7)"
+    )
+    func crashes() async {
+        let seeds = SimulationTests.seeds(default: 0..<3000)
+        var kinds: [String: UInt64] = [:]
+        var ends: [String: Int] = [:]
+        for seed in seeds {
+            var simulation = Simulation(seed: seed)
+            simulation.crashes = 4
+            simulation.run()
+            ends.merge(simulation.coverage.ends) { $0 + $1 }
+            guard let violation = simulation.violation, kinds[violation.kind] == nil else { continue }
+            kinds[violation.kind] = seed
+            var again = Simulation(seed: seed, logging: true)
+            again.crashes = 4
+            again.run()
+            let lines = (again.log ?? []).suffix(150).joined(separator: "\n")
+            Issue.record("seed \(seed): \(violation)\n\(lines)")
+            if kinds.count > 3 { break }
+        }
+        if seeds.count >= 1000 {
+            #expect(ends["crash", default: 0] > seeds.count)
+            for end in ["start completed", "swap completed", "swap rolledBack", "stop completed"] {
+                #expect(ends[end, default: 0] > 0, "never seen: \(end)")
+            }
+        }
+    }
+
     @Test("what an older version did not write has its default")
     func addedPropertiesHaveDefaults() throws {
         struct Newer: Codable, Equatable {

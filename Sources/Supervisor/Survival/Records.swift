@@ -15,10 +15,11 @@ struct SavedState: Codable {
     /// Events that nobody has told the engine yet.
     var backlog: [Event]
     var lastDefinition: UInt64
-    var units: [SavedUnit]
+    /// By number, as in everything that refers to one.
+    var units: [Int: SavedUnit]
     var definitions: [SavedDefinition]
-    var sockets: [SavedSocket]
-    /// Units with scope `shared`, and their sockets by index.
+    var sockets: [Int: SavedSocket]
+    /// Units with scope `shared`, and the numbers of their sockets.
     var shared: [String: [Int]]
     var generations: [SavedGeneration]
     var instances: [SavedInstance]
@@ -27,10 +28,12 @@ struct SavedState: Codable {
     var people: SavedPeople
     var activation: SavedActivation?
     var stores: [SavedStore]?
+    /// Of a process that was killed: maybe sent, maybe not.
+    var signals: [SavedSignal]?
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {
-        sockets.compactMap(\.descriptor) + generations.flatMap(\.descriptors)
+        sockets.values.compactMap(\.descriptor) + generations.flatMap(\.descriptors)
             + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
             + instances.flatMap { $0.store ?? [] }.map(\.descriptor)
             + (stores ?? []).flatMap(\.entries).map(\.descriptor)
@@ -49,6 +52,8 @@ struct SavedHead: Codable {
     /// RLIMIT_NOFILE for services that name none; ours has been raised.
     var fileLimitSoft: UInt64
     var fileLimitHard: UInt64
+    /// CLOCK_MONOTONIC in nanoseconds: since then nothing has been handled.
+    var takenAt: Int64?
 }
 
 /// A unit by the texts of its files; they are parsed again by whoever reads this.
@@ -65,7 +70,7 @@ struct SavedUnit: Codable, Hashable {
     }
 }
 
-/// A `Definition`, its units by index.
+/// A `Definition`, its units by number.
 struct SavedDefinition: Codable {
     var id: UInt64
     var group: GroupID
@@ -85,6 +90,8 @@ struct SavedSocket: Codable {
     /// nil for scope `shared`.
     var owner: GenerationID?
     var descriptor: Int32?
+    /// The same in all processes that have it.
+    var inode: UInt64?
 }
 
 struct SavedGeneration: Codable {
@@ -100,6 +107,9 @@ struct SavedGeneration: Codable {
 }
 
 extension SavedGeneration {
+    /// In place of a descriptor: there was one, and the process that had it was killed.
+    static let lostNetwork: Int32 = -1
+
     var descriptors: [Int32] {
         (reservations ?? [:]).values.joined().compactMap(\.descriptor) + [network].compactMap(\.self)
     }
@@ -154,6 +164,8 @@ struct SavedProcess: Codable {
     var pid: Int32
     /// A pidfd.
     var descriptor: Int32?
+    /// As in /proc/PID/stat: whether the pid still means the same process.
+    var startTime: UInt64?
 }
 
 /// What the supervisor has open for itself.
@@ -183,14 +195,14 @@ struct SavedMultibinder: Codable {
 
 /// Connections and what they wait for.
 struct SavedPeople: Codable {
-    var sessions: [SavedSession]
-    var lastCall: UInt64
-    var lastRequest: UInt64
-    var requests: [RequestID: PendingRequest]
-    var batches: [UInt64: Batch]
-    var evidence: [GroupID: [String: [String]]]
+    var sessions: [SavedSession] = []
+    var lastCall: UInt64 = 0
+    var lastRequest: UInt64 = 0
+    var requests: [RequestID: PendingRequest] = [:]
+    var batches: [UInt64: Batch] = [:]
+    var evidence: [GroupID: [String: [String]]] = [:]
     /// Calls that are answered when the successor is up.
-    var reexecCalls: [ControlSessions.CallID]
+    var reexecCalls: [ControlSessions.CallID] = []
 }
 
 struct SavedSession: Codable {

@@ -10,7 +10,7 @@ struct SavedActivation: Codable {
     var connections: [Connection]
 
     struct Started: Codable {
-        /// By index.
+        /// By number.
         var unit: Int
         var service: String?
     }
@@ -36,11 +36,11 @@ struct SavedActivation: Codable {
 }
 
 extension Supervisor {
-    func savedActivation(_ units: inout SavedUnits) -> SavedActivation {
+    func savedActivation() -> SavedActivation {
         SavedActivation(
             machine: activation,
             started: socketUnits.sorted { $0.key < $1.key }.map { _, started in
-                .init(unit: units.add(started.unit), service: started.service?.description)
+                .init(unit: unitTable.number(of: started.unit), service: started.service?.description)
             },
             commands: socketCommands.sorted { $0.key.number < $1.key.number }.map { token, command in
                 .init(

@@ -64,8 +64,10 @@ extension Supervisor {
         reexecCalls = []
     }
 
-    func answerReexec(_ call: ControlSessions.CallID, from version: String) {
-        control?.reply(call, Reply(ReexecReply(version: Holdfast.version, previousVersion: version)))
+    func answerReexec(_ call: ControlSessions.CallID, _ head: SavedHead) {
+        let pause = head.takenAt.map { Double(EventLoop.now - $0) / 1e9 } ?? 0
+        control?.reply(
+            call, Reply(ReexecReply(version: Holdfast.version, previousVersion: head.version, pause: pause)))
     }
 }
 

@@ -4,21 +4,28 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Going on from the state of another process. What cannot be taken over is told in the log and left out; the rest goes on.
+/// Going on from the state of another process: one that executed this program in its place and has left every descriptor open, or
+/// one that was killed. What cannot be taken over is told in the log and left out; the rest goes on.
 extension Supervisor {
     /// Takes over what exists in the kernel. Nothing is acted on before `resume`.
-    func restore(_ saved: SavedState) throws(SystemError) {
-        let units = RestoredUnits(
-            saved.units, SpecifierEnvironment(configuration, environment: environment))
+    func restore(_ saved: SavedState) {
+        let units = RestoredUnits(saved.units, SpecifierEnvironment(configuration, environment: environment))
         for problem in units.problems { logger.error("\(problem)") }
-        lastDefinition = saved.lastDefinition
         for record in saved.definitions {
             if let definition = units.definition(record) { definitions[record.id] = definition }
         }
-        let held = saved.sockets.map { restore($0, units) }
-        for (name, indices) in saved.shared {
-            sockets?.restore(indices.compactMap { held[$0] }, for: name)
+        let used = max(engine.definitionsInUse.max() ?? 0, definitions.keys.max() ?? 0)
+        lastDefinition = max(saved.lastDefinition, used)
+        // Before the instances, which have the connections.
+        if let activation = saved.activation { restore(activation, units) }
+        for record in saved.instances { restore(record) }
+        for record in saved.processes { restore(record) }
+        let finder = SocketFinder(saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
+        var held: [Int: HeldSocket] = [:]
+        for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
+            held[number] = restore(record, number, units, finder)
         }
+        for (name, numbers) in saved.shared { sockets?.restore(numbers.compactMap { held[$0] }, for: name) }
         var once = RestoredOnce()
         for record in saved.generations {
             let list = record.sockets.mapValues { $0.compactMap { held[$0] } }
@@ -30,13 +37,10 @@ extension Supervisor {
                     resources.reservations[name, default: []].append(reservation)
                 }
             }
-            if let raw = record.network { resources.network = restoreNetwork(raw, &once) }
+            if let raw = record.network { resources.network = restoreNetwork(raw, record.id, &once) }
             for held in resources.own { held.moves(into: resources.network) }
             generations[record.id] = resources
         }
-        if let activation = saved.activation { restore(activation, units) }
-        for record in saved.instances { restore(record) }
-        for record in saved.processes { restore(record) }
         for record in saved.stores ?? [] {
             guard let member = try? UnitName(record.member) else { continue }
             let key = DescriptorStoreKey(group: record.group, member: member)
@@ -60,16 +64,32 @@ extension Supervisor {
         return store
     }
 
-    private func restore(_ record: SavedSocket, _ units: RestoredUnits) -> HeldSocket? {
+    private func livingMembers() -> [Int32] {
+        var pids = Set(processes.values.map(\.pid))
+        for instance in instances.values { pids.formUnion(instance.tree?.members() ?? []) }
+        return pids.sorted()
+    }
+
+    private func restore(
+        _ record: SavedSocket, _ number: Int, _ units: RestoredUnits, _ finder: SocketFinder
+    ) -> HeldSocket? {
         guard let unit = units.socket(record.unit), let sockets else { return nil }
-        do {
-            guard let raw = record.descriptor else {
-                throw SystemError("adopt socket", "\(record.target)", .badFileDescriptor)
+        do throws(SystemError) {
+            if let raw = record.descriptor {
+                let descriptor = try OwnedDescriptor.inherited(raw)
+                return try sockets.adopt(descriptor, unit, record.target, owner: record.owner, number: number)
             }
-            let descriptor = try OwnedDescriptor.inherited(raw)
-            return try sockets.adopt(descriptor, unit, record.target, owner: record.owner)
+            if let inode = record.inode, let descriptor = finder.take(inode) {
+                return try sockets.adopt(descriptor, unit, record.target, owner: record.owner, number: number)
+            }
         } catch {
             logger.error("\(unit.name): \(error)")
+        }
+        do throws(PreparationError) {
+            logger.warning("\(unit.name): nobody has the socket of \(record.target) any more: a new one is opened")
+            return try sockets.reopen(unit, record.target, owner: record.owner, number: number)
+        } catch {
+            logger.error("\(unit.name): \(error.text)")
             return nil
         }
     }
@@ -99,7 +119,14 @@ extension Supervisor {
         }
     }
 
-    private func restoreNetwork(_ raw: Int32, _ once: inout RestoredOnce) -> NetworkNamespace? {
+    private func restoreNetwork(
+        _ raw: Int32, _ id: GenerationID, _ once: inout RestoredOnce
+    ) -> NetworkNamespace? {
+        if raw == SavedGeneration.lostNetwork {
+            // Its processes are in it still.
+            let pids = processes.values.filter { instances[$0.instance]?.generation == id }.map(\.pid)
+            return pids.lazy.compactMap { try? NetworkNamespace(of: $0) }.first
+        }
         if let present = once.networks[raw] { return present }
         do throws(SystemError) {
             let network = NetworkNamespace(adopting: try OwnedDescriptor.inherited(raw))
@@ -132,44 +159,78 @@ extension Supervisor {
                 instance.mark = tree.cgroupName ?? record.invocation
                 instanceOfMark[instance.mark] = record.id
             }
-            // The kept descriptor ends with this function: until then the FIFO keeps what is in it.
-            if let raw = record.output {
-                let kept = try OwnedDescriptor.inherited(raw)
-                _ = try logPipe(instance, 1)
-                _ = consume kept
-            }
-            if let raw = record.errorOutput {
-                let kept = try OwnedDescriptor.inherited(raw)
-                _ = try logPipe(instance, 2)
-                _ = consume kept
+            for (raw, stream) in [(record.output, Int32(1)), (record.errorOutput, 2)] {
+                if let raw {
+                    // The kept descriptor ends here: until then the FIFO keeps what is in it.
+                    let kept = try OwnedDescriptor.inherited(raw)
+                    _ = try logPipe(instance, stream)
+                    _ = consume kept
+                } else if access(logPath(instance, stream), F_OK) == 0 {
+                    _ = try logPipe(instance, stream)
+                }
             }
         } catch {
             logger.error("\(instance.name): \(error)")
         }
     }
 
+    /// A process that is gone is not an error: its end is told by `resume`.
     private func restore(_ record: SavedProcess) {
         do throws(SystemError) {
-            guard let raw = record.descriptor else { return }
-            let handle = ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
-            let process = RunningProcess(token: record.token, instance: record.instance, handle: handle)
+            let process = RunningProcess(token: record.token, instance: record.instance, handle: try handle(record))
             try watch(process)
             processes[record.token] = process
             tokenOfPid[record.pid] = record.token
+            if record.descriptor == nil, engine.mainProcess(of: record.instance) == record.token {
+                instances[record.instance]?.mainProcess = record.token
+            }
         } catch {
-            logger.error("process \(record.pid): \(error)")
+            if error.errno != .noSuchProcess { logger.error("process \(record.pid): \(error)") }
         }
     }
 
-    /// Does again what was under way, and goes on.
+    private func handle(_ record: SavedProcess) throws(SystemError) -> ProcessHandle {
+        if let raw = record.descriptor {
+            return ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+        }
+        return try ProcessHandle(pid: record.pid, startTime: record.startTime ?? 0)
+    }
+
+    /// Does what was under way, or was written and not done, and goes on.
     func resume(_ saved: SavedState) {
-        for effect in engine.outstanding { perform(effect) }
+        var found = Found()
+        found.generations = Set(generations.keys)
+        found.instances = Set(instances.keys)
+        found.processes = Set(saved.processes.map(\.token))
+        // What waits to be told has happened.
+        for event in saved.backlog { found.note(event) }
+        for effect in engine.recovery(found) {
+            if case .spawn(_, let id, _) = effect { endStrangers(of: id) }
+            perform(effect)
+        }
+        for signal in saved.signals ?? [] { perform(signal.effect) }
         resume(saved.backlog)
         resumeSockets()
         armProgressTimer()
-        for call in reexecCalls { answerReexec(call, from: saved.head.version) }
+        for call in reexecCalls { answerReexec(call, saved.head) }
         reexecCalls = []
     }
+
+    /// A command is started (again) of which no process is known: one that was started in the last moment of the killed
+    /// supervisor may run all the same, and must not run twice.
+    private func endStrangers(of id: InstanceID) {
+        guard let tree = instances[id]?.tree, !processes.values.contains(where: { $0.instance == id }) else { return }
+        tree.killAll()
+    }
+}
+
+/// Where held sockets are found again after a crash.
+struct SocketFinder {
+    private let foreign: ForeignSockets
+
+    init(_ pids: [Int32]) { foreign = ForeignSockets(of: pids) }
+
+    func take(_ inode: UInt64) -> OwnedDescriptor? { foreign.take(inode: inode) }
 }
 
 /// What several generations have together is taken over once.

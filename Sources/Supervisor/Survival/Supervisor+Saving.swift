@@ -6,26 +6,23 @@ import Multibinder
 /// The state of this process as a value, for a successor.
 extension Supervisor {
     func savedState() -> SavedState {
-        var units = SavedUnits()
-        var sockets = SavedSockets()
-        let definitions = definitions.values.sorted { $0.id < $1.id }.map { units.add($0) }
-        let shared = (self.sockets?.shared ?? [:]).mapValues { sockets.add($0, &units) }
+        var sockets: [Int: SavedSocket] = [:]
+        for held in (self.sockets?.shared ?? [:]).values.joined() { sockets[held.number] = unitTable.record(of: held) }
+        for held in generations.values.flatMap({ $0.sockets.values.joined() }) where sockets[held.number] == nil {
+            sockets[held.number] = unitTable.record(of: held)
+        }
+        let definitions = definitions.values.sorted { $0.id < $1.id }.map { unitTable.record(of: $0) }
         // Those whose templates are still being rendered are prepared again: nobody here waits for that any more then.
         let generations = generations.values.filter { renderings[$0.id] == nil }
-            .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }.map { generation in
-                SavedGeneration(
-                    id: generation.id, release: generation.release, directory: generation.directory,
-                    sockets: generation.sockets.mapValues { sockets.add($0, &units) },
-                    reservations: generation.reservations.mapValues { $0.map { SavedReservation($0, &units) } },
-                    network: generation.network?.raw)
-            }
-        let activation = savedActivation(&units)
+            .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }
+        let instances = instances.values.sorted { $0.id < $1.id }
         return SavedState(
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: lastDefinition,
-            units: units.list, definitions: definitions, sockets: sockets.list, shared: shared,
-            generations: generations, instances: instances.values.sorted { $0.id < $1.id }.map(SavedInstance.init),
+            units: unitTable.all, definitions: definitions, sockets: sockets,
+            shared: (self.sockets?.shared ?? [:]).mapValues { $0.map(\.number) },
+            generations: generations.map { SavedGeneration($0, unitTable) }, instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
-            activation: activation, stores: savedStores())
+            activation: savedActivation(), stores: savedStores())
     }
 
     private func savedStores() -> [SavedStore] {
@@ -39,14 +36,12 @@ extension Supervisor {
     private func savedHead() -> SavedHead {
         SavedHead(
             format: SavedState.format, version: Holdfast.version, startedAt: startedAt,
-            fileLimitSoft: launcher.fileLimit.soft, fileLimitHard: launcher.fileLimit.hard)
+            fileLimitSoft: launcher.fileLimit.soft, fileLimitHard: launcher.fileLimit.hard, takenAt: EventLoop.now)
     }
 
     /// Without the programs of probes: those are asked anew.
     private func savedProcesses() -> [SavedProcess] {
-        processes.values.filter { probes[$0.token] == nil }.sorted { $0.pid < $1.pid }.map {
-            SavedProcess(token: $0.token, instance: $0.instance, pid: $0.pid, descriptor: $0.descriptor)
-        }
+        processes.values.filter { probes[$0.token] == nil }.sorted { $0.pid < $1.pid }.map(SavedProcess.init)
     }
 
     private func savedOwn() -> SavedOwn {
@@ -63,29 +58,11 @@ extension Supervisor {
     }
 }
 
-/// Held sockets, each once, however many generations have it.
-private struct SavedSockets {
-    private(set) var list: [SavedSocket] = []
-    private var indices: [ObjectIdentifier: Int] = [:]
-
-    mutating func add(_ sockets: [HeldSocket], _ units: inout SavedUnits) -> [Int] {
-        sockets.map { held in
-            if let index = indices[ObjectIdentifier(held)] { return index }
-            indices[ObjectIdentifier(held)] = list.count
-            list.append(
-                SavedSocket(
-                    unit: units.add(held.unit), target: held.endpoint.target, owner: held.owner,
-                    descriptor: held.endpoint.raw))
-            return list.count - 1
-        }
-    }
-}
-
 extension SavedReservation {
-    fileprivate init(_ reservation: Reservation, _ units: inout SavedUnits) {
+    fileprivate init(_ reservation: Reservation, _ units: UnitTable) {
         let address = reservation.address
         self.init(
-            unit: units.add(reservation.unit), requested: address.requested, address: address.address,
+            unit: units.number(of: reservation.unit), requested: address.requested, address: address.address,
             owner: reservation.owner, descriptor: address.raw)
     }
 }
@@ -108,5 +85,23 @@ extension SavedInstance {
             invocation: instance.invocation, hasTree: instance.tree != nil, session: instance.tree?.session,
             mainProcess: instance.mainProcess, output: instance.output?.descriptor,
             errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved)
+    }
+}
+
+extension SavedProcess {
+    init(_ process: RunningProcess) {
+        self.init(
+            token: process.token, instance: process.instance, pid: process.pid, descriptor: process.descriptor,
+            startTime: process.startTime)
+    }
+}
+
+extension SavedGeneration {
+    init(_ resources: GenerationResources, _ units: UnitTable) {
+        self.init(
+            id: resources.id, release: resources.release, directory: resources.directory,
+            sockets: resources.sockets.mapValues { $0.map(\.number) },
+            reservations: resources.reservations.mapValues { $0.map { SavedReservation($0, units) } },
+            network: resources.network?.raw)
     }
 }

@@ -10,6 +10,8 @@ final class World {
     private(set) var daemon: Program
     private let notifications: NotificationSocket
     let isUser: Bool
+    private let program: String
+    private let arguments: [String]
 
     static let binaries: String = {
         let environment = ProcessInfo.processInfo.environment
@@ -43,11 +45,12 @@ final class World {
         try layOut(layout)
         notifications = try NotificationSocket(path + "/notify")
         if let otherUser { _ = try Program.run("chown", ["-R", otherUser, path]) }
-        var program = "\(Self.binaries)/holdfastd"
+        self.arguments = arguments
+        let installed = "\(Self.binaries)/holdfastd"
+        program = privateProgram ? path + "/bin/holdfastd" : installed
         if privateProgram {
             try layout.makeDirectory("bin")
-            try FileManager.default.copyItem(atPath: program, toPath: path + "/bin/holdfastd")
-            program = path + "/bin/holdfastd"
+            try FileManager.default.copyItem(atPath: installed, toPath: program)
         }
         daemon = try Self.spawn(program, path, arguments, isUser: isUser)
         try ready()
@@ -76,6 +79,18 @@ final class World {
     private func ready() throws {
         World.current.withLock { [daemon] in $0 = (daemon, 0) }
         try notifications.awaitLine("READY=1", from: daemon)
+    }
+
+    /// SIGKILL for the supervisor, and nothing else; returns when it is gone.
+    func crash() throws {
+        daemon.watched.kill()
+        try daemon.watched.awaitEnd()
+    }
+
+    /// Another supervisor process, with the same arguments.
+    func startAgain() throws {
+        daemon = try Self.spawn(program, path, arguments, isUser: isUser)
+        try ready()
     }
 
     /// Waits until the supervisor says once more that it is ready.

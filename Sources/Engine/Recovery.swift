@@ -1,0 +1,91 @@
+/// What a process finds that takes over the state of one that was killed: less than is written may have been done, because what
+/// is decided is written first and done then.
+public struct Found: Sendable {
+    /// Generations whose sockets and directory are there.
+    public var generations: Set<GenerationID> = []
+    /// Instances of which something is there.
+    public var instances: Set<InstanceID> = []
+    /// Processes that were executed; whether they live still is told by the event `exited`.
+    public var processes: Set<Token> = []
+    public init() {}
+
+    /// An answer that waits to be told: what it answers has been done, also if nothing of it is left.
+    public mutating func note(_ event: Event) {
+        switch event {
+        case .prepared(let generation), .prepareFailed(let generation, _): generations.insert(generation)
+        case .spawned(let token), .spawnFailed(let token, _), .exited(let token, _): processes.insert(token)
+        default: break
+        }
+    }
+}
+
+extension Engine {
+    /// What happened of which nobody was told: to be told after the effects of `recovery`. What became of processes is for the
+    /// caller to find out.
+    public func missedEvents(_ found: Found) -> [Event] {
+        preparing.sorted { ($0.group, $0.number) < ($1.group, $1.number) }.compactMap { id in
+            if found.generations.contains(id) { return .prepared(id) }
+            guard groups[id.group]?.generations[id.number] == nil else { return nil }
+            // Nobody wants it any more, and nothing of it is left; the answer is waited for all the same.
+            let cause = Failure.Cause.text("the supervisor was killed")
+            return .prepareFailed(id, Failure(unit: id.group.name, step: .prepare, cause: cause))
+        }
+    }
+
+    /// Processes whose end somebody waits for.
+    public var awaitedProcesses: [Token] {
+        instances.values.sorted { $0.id < $1.id }.flatMap { instance in
+            [instance.mainProcess, instance.controlProcess].compactMap(\.self).filter(instance.openTokens.contains)
+        }
+    }
+
+    /// What must be done, or done again, so that everything that this engine waits for will be answered.
+    public func recovery(_ found: Found) -> [Effect] {
+        var effects: [Effect] = []
+        for id in preparing.sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) })
+        where !found.generations.contains(id) {
+            if let plan = groups[id.group]?.generations[id.number]?.plan { effects.append(.prepare(id, plan)) }
+        }
+        let instances = instances.values.sorted { $0.id < $1.id }
+        for instance in instances where !found.instances.contains(instance.id) {
+            effects.append(.createInstance(instance.id, instance.birth, instance.spec))
+        }
+        for instance in instances {
+            // A command whose process nobody has written down: it was not started, or only just.
+            for (token, command) in instance.commands where instance.openTokens.contains(token) {
+                guard !found.processes.contains(token) else { continue }
+                effects.append(.spawn(token, instance.id, command))
+            }
+        }
+        for id in found.instances.subtracting(self.instances.keys).sorted() { effects.append(.forgetInstance(id)) }
+        let known = Set(
+            groups.values.flatMap { group in group.generations.keys.map { GenerationID(group: group.id, number: $0) } })
+        for id in found.generations.subtracting(known).sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) }) {
+            effects.append(.releaseGeneration(id))
+        }
+        // Signals are written down by themselves; that SIGKILL is sent twice does no harm.
+        for instance in instances {
+            switch instance.state {
+            case .killing, .sweeping: effects.append(.killTree(instance.id))
+            default: break
+            }
+        }
+        return effects + outstanding
+    }
+}
+
+extension Instance {
+    /// The commands whose start its state waits for. (A main process that is up has been written down.)
+    fileprivate var commands: [(Token, ServiceCommand)] {
+        switch state {
+        case .waiting, .probing, .running, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive: []
+        case .condition(let index, let token): [(token, .condition(index))]
+        case .startPre(let index, let token): [(token, .startPre(index))]
+        case .starting(let main): [(main, .start)]
+        case .startPost(let index, let control, _): [(control, .startPost(index))]
+        case .reloading(let index, let control, _): [(control, .reload(index))]
+        case .stopping(let index, let control, _): [(control, .stop(index))]
+        case .stopPost(let index, let control, _): [(control, .stopPost(index))]
+        }
+    }
+}

@@ -1,0 +1,153 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// A file of records, each with a key, appended; of several with one key the last counts.
+///
+/// What a crash cuts short is recognised by its checksum and left out, and so is everything behind it, which was never told to
+/// anybody. For a file system in memory: nothing is synced.
+///
+/// A record: 4 bytes length of the rest, 4 bytes checksum of the rest, 1 byte "there is a value", 2 bytes length of the key,
+/// key, value. Numbers are little-endian.
+public final class RecordFile {
+    public let path: String
+    /// Bytes in the file.
+    public private(set) var size = 0
+    private var descriptor: OwnedDescriptor?
+    private var pending: [UInt8] = []
+
+    /// Nothing is opened before something is to be written.
+    public init(path: String) { self.path = path }
+
+    /// What is in the file, by key. Empty if there is none.
+    public static func read(_ path: String) throws(SystemError) -> [String: [UInt8]] {
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW).readAll(limit: 1 << 30, subject: path)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return [:] }
+            throw error
+        }
+        return parse(bytes).records
+    }
+
+    /// The records, and how many bytes they take.
+    static func parse(_ bytes: [UInt8]) -> (records: [String: [UInt8]], size: Int) {
+        var records: [String: [UInt8]] = [:]
+        var offset = 0
+        while bytes.count - offset >= 8 {
+            let length = Int(number(bytes, offset))
+            guard length >= 3, length <= bytes.count - offset - 8 else { break }
+            let body = bytes[offset + 8..<offset + 8 + length]
+            guard checksum(body) == number(bytes, offset + 4) else { break }
+            let keyStart = body.startIndex + 3
+            let keyEnd = keyStart + Int(body[keyStart - 2]) + Int(body[keyStart - 1]) << 8
+            guard keyEnd <= body.endIndex else { break }
+            let key = String(decoding: body[keyStart..<keyEnd], as: UTF8.self)
+            records[key] = body[body.startIndex] == 1 ? Array(body[keyEnd...]) : nil
+            offset += 8 + length
+        }
+        return (records, offset)
+    }
+
+    private static func number(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
+        (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << (8 * UInt32($1)) }
+    }
+
+    /// FNV-1a: to recognise what was cut short, not what was forged.
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.withUnsafeBufferPointer { buffer in
+            var hash: UInt32 = 0x811c_9dc5
+            for byte in buffer { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
+            return hash
+        }
+    }
+
+    /// Collects a record for the next `flush`; nil ends what was there under the key. Keys have at most 65,535 bytes.
+    public func put(_ key: String, _ value: [UInt8]?) {
+        let key = Array(key.utf8.prefix(65535))
+        let start = pending.count
+        pending += [0, 0, 0, 0, 0, 0, 0, 0, value == nil ? 0 : 1]
+        pending += [UInt8(truncatingIfNeeded: key.count), UInt8(truncatingIfNeeded: key.count >> 8)]
+        pending += key
+        if let value { pending += value }
+        let sum = Self.checksum(pending[(start + 8)...])
+        for index in 0..<4 {
+            pending[start + index] = UInt8(truncatingIfNeeded: (pending.count - start - 8) >> (8 * index))
+            pending[start + 4 + index] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(index)))
+        }
+    }
+
+    /// Forgets what was collected and not written.
+    public func discard() { pending = [] }
+
+    /// Writes what was collected, with one write(2). If that fails nothing of it is in the file, and the next call tries again.
+    public func flush() throws(SystemError) {
+        guard !pending.isEmpty else { return }
+        if descriptor == nil { try open() }
+        try write(to: rawDescriptor)
+    }
+
+    /// Replaces the file by one with what is collected now, at once or not at all.
+    public func replace() throws(SystemError) {
+        let fresh = path + ".new"
+        let opened = try OwnedDescriptor.open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, mode: 0o600)
+        let before = size
+        size = 0
+        do throws(SystemError) {
+            try write(to: opened.raw)
+            try checkErrno(rename(fresh, path), "rename", fresh)
+        } catch {
+            size = before
+            unlink(fresh)
+            throw error
+        }
+        descriptor = consume opened
+    }
+
+    /// Bytes in the file now, also if it has not been opened here.
+    public var existingSize: Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    public func remove() {
+        descriptor = nil
+        pending = []
+        unlink(path)
+    }
+
+    private func open() throws(SystemError) {
+        let opened = try OwnedDescriptor.open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o600)
+        var status = stat()
+        try checkErrno(fstat(opened.raw, &status), "stat", path)
+        size = Int(status.st_size)
+        descriptor = consume opened
+    }
+
+    private var rawDescriptor: Int32 {
+        switch descriptor {
+        case .some(let descriptor): descriptor.raw
+        case .none: -1
+        }
+    }
+
+    private func write(to raw: Int32) throws(SystemError) {
+        var written = 0
+        while written < pending.count {
+            let count = pending.withUnsafeBytes {
+                Glibc.write(raw, $0.baseAddress.map { $0 + written }, $0.count - written)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                let error = SystemError("write", path, Errno(rawValue: count < 0 ? errno : ENOSPC))
+                // Half a record would hide all that is written behind it.
+                ftruncate(raw, off_t(size))
+                throw error
+            }
+            written += count
+        }
+        size += written
+        pending.removeAll(keepingCapacity: pending.count < 1 << 16)
+    }
+}

@@ -1,0 +1,117 @@
+import Engine
+import Linux
+import StateCoding
+
+/// What a successor must know if this process is killed this very moment: one record for each thing that changed, written before
+/// anything is done that follows from the change. In the runtime directory, so in memory, and gone with the host.
+final class Journal {
+    enum Key {
+        case head, core, signals, activation
+        case group(GroupID)
+        case instance(InstanceID)
+        case running(InstanceID)
+        case generation(GenerationID)
+        case process(Token)
+        case socket(Int)
+        case shared(String)
+        case definition(UInt64)
+        case unit(Int)
+
+        var text: String {
+            switch self {
+            case .head: "a"
+            case .core: "c"
+            case .signals: "t"
+            case .activation: "x"
+            case .group(let id): "g\(id.name)"
+            case .instance(let id): "i\(id.number)"
+            case .running(let id): "r\(id.number)"
+            case .generation(let id): "n\(id.number)#\(id.group.name)"
+            case .process(let token): "p\(token.number)"
+            case .socket(let number): "s\(number)"
+            case .shared(let name): "h\(name)"
+            case .definition(let number): "d\(number)"
+            case .unit(let number): "u\(number)"
+            }
+        }
+    }
+
+    private let file: RecordFile
+    private var lastCore: [UInt8] = []
+    /// Bytes in the file when it was last written anew.
+    private var liveSize = 0
+    private var isFailing = false
+    /// Told of the first of a row of failures.
+    private let failed: (SystemError) -> Void
+
+    init(path: String, _ failed: @escaping (SystemError) -> Void) {
+        file = RecordFile(path: path)
+        self.failed = failed
+    }
+
+    func put(_ key: Key, _ value: some Encodable) {
+        // Only a bug in `Encodable` fails here; a record that is not there is better than no supervisor.
+        guard let bytes = try? StateEncoder.encode(value) else { return }
+        file.put(key.text, bytes)
+    }
+
+    func end(_ key: Key) { file.put(key.text, nil) }
+
+    /// The rest of the engine, which most events leave as it was.
+    func putCore(_ core: Engine.CoreRecord) {
+        guard let bytes = try? StateEncoder.encode(core), bytes != lastCore else { return }
+        lastCore = bytes
+        file.put(Key.core.text, bytes)
+    }
+
+    func flush() { attempt { () throws(SystemError) in try file.flush() } }
+
+    /// Goes on with the file of the program that this process executed before.
+    func continues() { liveSize = file.existingSize }
+
+    /// It holds more of the past than of the present.
+    var isOvergrown: Bool { file.size > 2 * liveSize + (1 << 20) }
+
+    /// Replaces the file by one with what `body` puts.
+    func rewrite(_ body: () -> Void) {
+        // What waits is in memory still, and so among what is put now.
+        file.discard()
+        lastCore = []
+        body()
+        attempt { () throws(SystemError) in try file.replace() }
+        liveSize = file.size
+    }
+
+    func remove() { file.remove() }
+
+    private func attempt(_ body: () throws(SystemError) -> Void) {
+        do throws(SystemError) {
+            try body()
+            isFailing = false
+        } catch {
+            if !isFailing { failed(error) }
+            isFailing = true
+        }
+    }
+}
+
+/// A signal that was decided and maybe not sent.
+enum SavedSignal: Codable {
+    case process(Token, Int32)
+    case tree(InstanceID, Int32)
+
+    init?(_ effect: Effect) {
+        switch effect {
+        case .signal(let token, let signal): self = .process(token, signal)
+        case .signalTree(let instance, let signal): self = .tree(instance, signal)
+        default: return nil
+        }
+    }
+
+    var effect: Effect {
+        switch self {
+        case .process(let token, let signal): .signal(token, signal)
+        case .tree(let instance, let signal): .signalTree(instance, signal)
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import StateCoding
+
+/// The journal: what is written in it, when, and how it is read.
+///
+/// The rule: after the engine has decided and before any of its effects is carried out, what it is now is in the file. So a process
+/// that is killed has done less than is written, never more, and its successor does the rest (`Engine.recovery`). Three things
+/// are written beside that, because the engine does not know them: what exists in the kernel for an instance (before its first
+/// process), a process (as soon as it has a pid), and signals (that they are to be sent, and that they have been).
+extension Supervisor {
+    var journalPath: String { configuration.runtimeDirectory + "/journal" }
+
+    /// Writes what has changed, before `effects` are carried out. Returns whether `journalSent` must follow.
+    func journal(before effects: [Effect]) -> Bool {
+        journalEngine()
+        let signals = effects.compactMap(SavedSignal.init)
+        if !signals.isEmpty { journal.put(.signals, signals) }
+        journal.flush()
+        if journal.isOvergrown { rewriteJournal() }
+        return !signals.isEmpty
+    }
+
+    /// What was to be sent has been.
+    func journalSent() {
+        journal.end(.signals)
+        journal.flush()
+    }
+
+    private func journalEngine() {
+        let changes = engine.takeChanges()
+        for id in changes.groups { put(.group(id), engine.record(of: id)) }
+        for id in changes.instances { put(.instance(id), engine.record(of: id)) }
+        journal.putCore(engine.core)
+    }
+
+    private func put(_ key: Journal.Key, _ value: (some Encodable)?) {
+        if let value { journal.put(key, value) } else { journal.end(key) }
+    }
+
+    /// Before its first process: what marks its processes must be known to whoever finds them.
+    func journal(_ instance: RunningInstance) {
+        journal.put(.running(instance.id), SavedInstance(instance))
+        journal.flush()
+    }
+
+    func journal(_ process: RunningProcess) {
+        journal.put(.process(process.token), SavedProcess(process))
+        journal.flush()
+    }
+
+    func journal(_ resources: GenerationResources) {
+        for held in resources.own { journal(held) }
+        journal.put(.generation(resources.id), SavedGeneration(resources, unitTable))
+    }
+
+    func journal(_ held: HeldSocket) {
+        journal.put(.socket(held.number), unitTable.record(of: held))
+        guard held.closed == nil else { return }
+        store.put(held.endpoint.raw, name: StoredName.socket(held.number))
+        held.closed = { [journal, store] number in
+            journal.end(.socket(number))
+            store.remove(name: StoredName.socket(number))
+        }
+    }
+
+    /// Socket units, once for everything that happens in a round of the loop: their record grows with their number. What a crash
+    /// makes of the last round is a socket that is looked at once more.
+    func journalActivation() {
+        guard activationRecord == nil else { return }
+        activationRecord = try? loop.addDeferred(priority: .jobs) { [unowned self] in
+            activationRecord = nil
+            journal.put(.activation, savedActivation())
+            journal.flush()
+        }
+    }
+
+    /// All that are held now are written, and kept in store; a successor that took them over must hear of their end, too.
+    func followSockets() {
+        for held in (sockets?.shared ?? [:]).values.joined() { journal(held) }
+        for held in generations.values.flatMap({ $0.sockets.values.joined() }) { journal(held) }
+    }
+
+    /// A shared unit has other sockets than before.
+    func journalShared(_ name: String) {
+        let list = sockets?.shared[name]
+        for held in list ?? [] { journal(held) }
+        put(.shared(name), list?.map(\.number))
+    }
+
+    func journal(_ definition: Definition) { journal.put(.definition(definition.id), unitTable.record(of: definition)) }
+
+    /// Units that neither a definition nor a socket is made of any more.
+    func forgetUnits() {
+        var used: Set<Int> = []
+        for definition in definitions.values { used.formUnion(unitTable.record(of: definition).units) }
+        let shared = (sockets?.shared ?? [:]).values.joined()
+        for held in shared { used.insert(unitTable.number(of: held.unit)) }
+        for held in generations.values.flatMap({ $0.sockets.values.joined() }) {
+            used.insert(unitTable.number(of: held.unit))
+        }
+        for number in unitTable.keep(only: used) { journal.end(.unit(number)) }
+    }
+
+    /// Goes on with the file of the program that this process executed before.
+    func continueJournal() {
+        journal.continues()
+        followSockets()
+    }
+
+    /// The file begins anew with what is.
+    func rewriteJournal() {
+        journal.rewrite {
+            let state = savedState()
+            journal.put(.head, state.head)
+            for id in engine.groupIDs { put(.group(id), engine.record(of: id)) }
+            for id in engine.instanceIDs { put(.instance(id), engine.record(of: id)) }
+            journal.putCore(engine.core)
+            if let activation = state.activation { journal.put(.activation, activation) }
+            for (number, unit) in state.units { journal.put(.unit(number), unit) }
+            for definition in state.definitions { journal.put(.definition(definition.id), definition) }
+            for (number, socket) in state.sockets { journal.put(.socket(number), socket) }
+            for (name, numbers) in state.shared { journal.put(.shared(name), numbers) }
+            for generation in state.generations { journal.put(.generation(generation.id), generation) }
+            for instance in state.instances { journal.put(.running(instance.id), instance) }
+            for process in state.processes { journal.put(.process(process.token), process) }
+        }
+        followSockets()
+        _ = engine.takeChanges()
+    }
+
+    /// What a process has left that was killed; nil if there is nothing to go on with.
+    static func journaledState(_ path: String) throws -> SavedState? {
+        let records = try RecordFile.read(path)
+        guard let head = records["a"], let core = records["c"] else { return nil }
+        let reader = JournalReader(records: records)
+        let state = SavedState(
+            head: try StateDecoder.decode(SavedHead.self, from: head),
+            engine: Engine(
+                try StateDecoder.decode(Engine.CoreRecord.self, from: core), try reader.all("g"), try reader.all("i")),
+            backlog: [], lastDefinition: 0, units: try reader.numbered("u"), definitions: try reader.all("d"),
+            sockets: try reader.numbered("s"), shared: try reader.named("h"), generations: try reader.all("n"),
+            instances: try reader.all("r"), processes: try reader.all("p"), own: SavedOwn(), people: SavedPeople(),
+            activation: try reader.value("x"), signals: try reader.value("t"))
+        return state
+    }
+}
+
+/// Records by the first letter of their keys.
+private struct JournalReader {
+    let records: [String: [UInt8]]
+
+    private func keys(_ letter: String) -> [String] { records.keys.filter { $0.hasPrefix(letter) }.sorted() }
+
+    private func read<T: Decodable>(_ key: String) throws -> T {
+        try StateDecoder.decode(T.self, from: records[key] ?? [])
+    }
+
+    func value<T: Decodable>(_ key: String) throws -> T? {
+        records[key] == nil ? nil : try read(key)
+    }
+
+    func all<T: Decodable>(_ letter: String) throws -> [T] { try keys(letter).map { try read($0) } }
+
+    func named<T: Decodable>(_ letter: String) throws -> [String: T] {
+        var found: [String: T] = [:]
+        for key in keys(letter) { found[String(key.dropFirst())] = try read(key) as T }
+        return found
+    }
+
+    func numbered<T: Decodable>(_ letter: String) throws -> [Int: T] {
+        var found: [Int: T] = [:]
+        for key in keys(letter) {
+            if let number = Int(key.dropFirst()) { found[number] = try read(key) as T }
+        }
+        return found
+    }
+}
