@@ -95,9 +95,9 @@ public final class ControlGroup {
     }
 
     /// The groups right below with living members; those without are removed.
-    func populatedChildren() -> [(name: String, members: [Int32])] {
+    func populatedChildren(except kept: Set<String>) -> [(name: String, members: [Int32])] {
         var found: [(name: String, members: [Int32])] = []
-        for child in Self.subdirectories(of: path).sorted() {
+        for child in Self.subdirectories(of: path).sorted() where !kept.contains(child) {
             var pids: [Int32] = []
             Self.collect(path + "/" + child, depth: 0, &pids)
             if pids.isEmpty { try? Self.remove(path + "/" + child, depth: 0) } else { found.append((child, pids)) }

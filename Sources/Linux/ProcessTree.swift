@@ -156,7 +156,11 @@ public final class ProcessTrees {
 
     /// Trees of an earlier supervisor process in which somebody lives; what it left empty is removed. Before the first `make`.
     /// Nothing where trees are not cgroups.
-    public func leftovers() -> [(name: String, members: [Int32])] { root?.populatedChildren() ?? [] }
+    ///
+    /// - Parameter kept: trees that have been taken over (`directoryName`), and are passed over.
+    public func leftovers(kept: Set<String> = []) -> [(name: String, members: [Int32])] {
+        root?.populatedChildren(except: kept) ?? []
+    }
 
     /// How `leftovers` calls the tree that `make` would make under this name.
     public func directoryName(_ name: String) -> String { ControlGroup.directoryName(name) }

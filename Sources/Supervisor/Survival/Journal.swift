@@ -41,6 +41,7 @@ final class Journal {
     /// Bytes in the file when it was last written anew.
     private var liveSize = 0
     private var isFailing = false
+    private var isOver = false
     /// Told of the first of a row of failures.
     private let failed: (SystemError) -> Void
 
@@ -64,7 +65,10 @@ final class Journal {
         file.put(Key.core.text, bytes)
     }
 
-    func flush() { attempt { () throws(SystemError) in try file.flush() } }
+    func flush() {
+        guard !isOver else { return }
+        attempt { () throws(SystemError) in try file.flush() }
+    }
 
     /// Goes on with the file of the program that this process executed before.
     func continues() { liveSize = file.existingSize }
@@ -82,7 +86,11 @@ final class Journal {
         liveSize = file.size
     }
 
-    func remove() { file.remove() }
+    /// Everything is stopped: there is nothing that a successor could take over.
+    func remove() {
+        isOver = true
+        file.remove()
+    }
 
     private func attempt(_ body: () throws(SystemError) -> Void) {
         do throws(SystemError) {

@@ -47,7 +47,7 @@ extension Supervisor {
     /// Before `resume`: what is there and belongs to nobody is ended and removed.
     func sweepStrangers() {
         let known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
-        for left in trees.leftovers() where !known.contains(left.name) {
+        for left in trees.leftovers(kept: known) {
             logger.warning("\(left.name): processes of a service that is over are killed")
             trees.killLeftover(left.name)
         }

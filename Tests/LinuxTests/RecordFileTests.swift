@@ -1,0 +1,96 @@
+import Foundation
+import Testing
+
+@testable import Linux
+
+extension LinuxTests {
+    @Suite("Files of records")
+    struct RecordFiles {
+        private func withPath(_ body: (String) throws -> Void) throws {
+            let scratch = try Scratch()
+            try body(scratch("journal"))
+        }
+
+        @Test("of several records with one key the last counts, and what was ended is gone")
+        func lastCounts() throws {
+            try withPath { path in
+                #expect(try RecordFile.read(path).isEmpty)
+                let file = RecordFile(path: path)
+                file.put("a", [1, 2, 3])
+                file.put("b", [])
+                try file.flush()
+                file.put("a", [4])
+                file.put("c", [5])
+                file.put("c", nil)
+                file.put(String(repeating: "k", count: 300), [6])
+                try file.flush()
+                let read = try RecordFile.read(path)
+                #expect(read == ["a": [4], "b": [], String(repeating: "k", count: 300): [6]])
+                #expect(file.size == file.existingSize)
+            }
+        }
+
+        @Test("what a crash cut short, anywhere, costs that record and no other")
+        func cutShort() throws {
+            try withPath { path in
+                let file = RecordFile(path: path)
+                var ends = [0]
+                for number in UInt8(0)..<5 {
+                    file.put("key \(number)", [number, number])
+                    try file.flush()
+                    ends.append(file.size)
+                }
+                let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+                for length in 0...whole.count {
+                    try whole.prefix(length).write(to: URL(fileURLWithPath: path))
+                    #expect(try RecordFile.read(path).count == ends.filter { $0 <= length }.count - 1)
+                }
+                // A byte that is wrong ends what is believed.
+                for index in whole.indices {
+                    var bad = whole
+                    bad[index] ^= 0xff
+                    try bad.write(to: URL(fileURLWithPath: path))
+                    #expect(try RecordFile.read(path).count == ends.filter { $0 <= index }.count - 1)
+                }
+            }
+        }
+
+        @Test("a file that is replaced has what was collected for it, and goes on being appended to")
+        func replacing() throws {
+            try withPath { path in
+                let file = RecordFile(path: path)
+                for number in 0..<100 { file.put("a", [UInt8(number)]) }
+                try file.flush()
+                let before = file.size
+                file.put("never written", [1])
+                file.discard()
+                file.put("b", [2])
+                try file.replace()
+                #expect(file.size < before)
+                file.put("c", [3])
+                try file.flush()
+                #expect(try RecordFile.read(path) == ["b": [2], "c": [3]])
+                let other = RecordFile(path: path)
+                other.put("b", nil)
+                try other.flush()
+                #expect(try RecordFile.read(path) == ["c": [3]])
+                other.remove()
+                #expect(try RecordFile.read(path).isEmpty)
+            }
+        }
+
+        @Test("a socket is found again by its inode in a process that has it, and nothing else is taken for it")
+        func foreignSockets() throws {
+            let socket = try ListeningSocket(.inet(host: "127.0.0.1", port: 0))
+            let inode = try #require(OwnedDescriptor.inode(of: socket.raw))
+            let sockets = ForeignSockets(of: [getpid(), 999_999_999])
+            let found = try #require(sockets.take(inode: inode))
+            #expect(found.inode == inode)
+            #expect(found.raw != socket.raw)
+            #expect(sockets.take(inode: inode ^ 0xffff_ffff) == nil)
+            let again = try ListeningSocket(adopting: found)
+            #expect(again.address == socket.address)
+            #expect(again.isListening)
+        }
+    }
+}
