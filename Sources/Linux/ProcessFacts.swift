@@ -1,6 +1,13 @@
 import Glibc
 import SystemPackage
 
+/// Names the time between two starts of the host (/proc/sys/kernel/random/boot_id); nil where it cannot be read.
+public enum BootID {
+    public static let current: String? = ProcFile.read("/proc/sys/kernel/random/boot_id", limit: 64).map {
+        String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+}
+
 /// What /proc says about a process at one moment (proc(5)).
 public struct ProcessFacts: Equatable, Sendable {
     public var pid: Int32

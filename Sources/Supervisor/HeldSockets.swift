@@ -214,7 +214,7 @@ final class HeldSockets {
         let file = try fileOptions(unit)
         do throws(SystemError) {
             let held = HeldSocket(
-                unit: unit, endpoint: try Self.open(target, unit, file), owner: owner, number: number)
+                unit: unit, endpoint: try Self.open(target, unit, file, nil), owner: owner, number: number)
             try watch(held)
             return held
         } catch {

@@ -30,7 +30,8 @@ extension Supervisor {
         let origin = LogOrigin(
             unit: instance.name, generation: instance.generation.number, stream: stream == 2 ? .err : .out,
             toJournal: (stream == 2 ? targets.error : targets.output) == .journal)
-        let pipe = try LogPipe(path: logPath(instance, stream), origin: origin, log: log(of: instance, logs), capture: logs)
+        let pipe = try LogPipe(
+            path: logPath(instance, stream), origin: origin, log: log(of: instance, logs), capture: logs)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
         return pipe
     }

@@ -52,6 +52,8 @@ struct SavedHead: Codable {
     /// RLIMIT_NOFILE for services that name none; ours has been raised.
     var fileLimitSoft: UInt64
     var fileLimitHard: UInt64
+    /// What is written before another boot means nothing.
+    var boot: String?
     /// CLOCK_MONOTONIC in nanoseconds: since then nothing has been handled.
     var takenAt: Int64?
 }

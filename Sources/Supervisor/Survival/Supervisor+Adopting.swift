@@ -13,6 +13,7 @@ extension Supervisor {
                 throw StateFile.Unreadable(
                     description: "of format \(state.head.format), by holdfastd \(state.head.version)")
             }
+            guard state.head.boot == BootID.current else { return nil }
             logger.warning(
                 "an earlier supervisor process was killed: its \(state.instances.count) services are taken over")
             return takeStored(for: state.ofKilled)
@@ -96,7 +97,9 @@ extension SavedState {
                 state.generations[index].network = SavedGeneration.lostNetwork
             }
             state.generations[index].reservations = state.generations[index].reservations?.mapValues { list in
-                list.map { SavedReservation(unit: $0.unit, requested: $0.requested, address: $0.address, owner: $0.owner) }
+                list.map {
+                    SavedReservation(unit: $0.unit, requested: $0.requested, address: $0.address, owner: $0.owner)
+                }
             }
         }
         for index in (state.activation?.commands ?? []).indices { state.activation?.commands[index].descriptor = nil }

@@ -20,7 +20,8 @@ extension Supervisor {
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: lastDefinition,
             units: unitTable.all, definitions: definitions, sockets: sockets,
             shared: (self.sockets?.shared ?? [:]).mapValues { $0.map(\.number) },
-            generations: generations.map { SavedGeneration($0, unitTable) }, instances: instances.map(SavedInstance.init),
+            generations: generations.map { SavedGeneration($0, unitTable) },
+            instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
             activation: savedActivation(), stores: savedStores())
     }
@@ -36,7 +37,8 @@ extension Supervisor {
     private func savedHead() -> SavedHead {
         SavedHead(
             format: SavedState.format, version: Holdfast.version, startedAt: startedAt,
-            fileLimitSoft: launcher.fileLimit.soft, fileLimitHard: launcher.fileLimit.hard, takenAt: EventLoop.now)
+            fileLimitSoft: launcher.fileLimit.soft, fileLimitHard: launcher.fileLimit.hard, boot: BootID.current,
+            takenAt: EventLoop.now)
     }
 
     /// Without the programs of probes: those are asked anew.
