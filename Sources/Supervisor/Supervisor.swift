@@ -115,7 +115,7 @@ public actor Supervisor {
     let journal: Journal
     let unitTable: UnitTable
     /// systemd keeps descriptors for us, if it is our parent; what it kept for this process.
-    let store: DescriptorStore
+    let store: ManagerStore
     var stored: [String: Int32]
     /// That of the socket units is written in the next round.
     var activationRecord: DeferredSource?
@@ -148,8 +148,8 @@ public actor Supervisor {
         }
         journal = Journal(path: configuration.runtimeDirectory + "/journal", failed)
         unitTable = UnitTable(journal)
-        store = DescriptorStore(environment: environment)
-        stored = DescriptorStore.take()
+        store = ManagerStore(environment: environment)
+        stored = ManagerStore.take()
         let head = inheritance?.head
         startedAt = head?.startedAt ?? WallClock.seconds
         var fileLimit = fileLimit

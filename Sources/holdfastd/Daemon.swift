@@ -67,7 +67,7 @@ struct Daemon: ParsableCommand {
         // For nobody else: neither services nor a successor are to find a number there that means something else by then.
         unsetenv(StateFile.variable)
         let inherited = environment.removeValue(forKey: StateFile.variable).flatMap(Int32.init)
-        // The numbers of descriptors that systemd kept for us (`DescriptorStore`): a successor in this process, with this pid, would
+        // The numbers of descriptors that systemd kept for us (`ManagerStore`): a successor in this process, with this pid, would
         // take whatever is open under them for its own.
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { environment[name] = nil }
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.

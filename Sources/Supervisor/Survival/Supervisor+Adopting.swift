@@ -85,6 +85,7 @@ extension SavedState {
     /// follow from the processes that were written down.
     var ofKilled: SavedState {
         var state = self
+        state.stores = nil
         for number in state.sockets.keys { state.sockets[number]?.descriptor = nil }
         var started: [InstanceID: [Int32: UInt64]] = [:]
         for index in state.processes.indices {

@@ -11,7 +11,7 @@ import Linux
 /// signals, in the backlog of sockets, in FIFOs), and the successor finds it there. If any of it fails, nothing has changed.
 extension Supervisor {
     func reexec(for call: ControlSessions.CallID?) throws(ControlError) {
-        guard !engine.isEnding else { throw .shuttingDown }
+        guard !engine.isEnding, shutdownRequests == nil else { throw .shuttingDown }
         if let call { reexecCalls.append(call) }
         guard reexecution == nil else { return }
         let rehearsal = rehearsal()

@@ -1,9 +1,9 @@
 import CSystemd
 import Glibc
 
-/// The descriptor store of systemd, if that is our parent (FDSTORE=1 in sd_notify(3), `FileDescriptorStoreMax=`): what lies there
+/// The descriptor store of systemd, if that is our parent (FDSTORE=1 in sd_notify(3), `FileManagerStoreMax=`): what lies there
 /// outlives us, and is given to the process that is started in our place.
-public struct DescriptorStore: Sendable {
+public struct ManagerStore: Sendable {
     /// systemd is our parent. Others may speak its notify protocol and have no store, and need not read what they do not expect.
     public let isThere: Bool
 
