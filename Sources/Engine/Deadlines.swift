@@ -6,6 +6,8 @@ struct Deadlines: Sendable {
     enum Owner: Hashable, Sendable, Codable {
         case instance(InstanceID)
         case probe(InstanceID)
+        case watchdog(InstanceID)
+        case runtime(InstanceID)
         case group(GroupID)
     }
     private struct Entry: Comparable, Sendable {

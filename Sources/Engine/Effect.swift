@@ -13,6 +13,11 @@ public enum Effect: Sendable, Equatable {
     /// Answer `treeEmpty` when no process of the instance is left, at once if there is none.
     case watchTree(Token, InstanceID)
     case probe(Token, InstanceID)
+    /// Look at `Condition…=` and `Assert…=` now. Answered by `conditionsChecked`.
+    case checkConditions(Token, InstanceID)
+    /// Find the main process of a forking service: by its PID file, or by guessing. Answered by `mainSought`.
+    case seekMain(Token, InstanceID)
+    case cancelSearch(Token)
     case cancelProbe(Token)
     /// A service is part of a generation from now on; its definition, cgroup and log belong to this instance.
     case createInstance(InstanceID, GenerationID, ServiceSpec)
@@ -29,7 +34,7 @@ public enum Effect: Sendable, Equatable {
 public enum ServiceCommand: Sendable, Equatable {
     case condition(Int)
     case startPre(Int)
-    case start
+    case start(Int)
     case startPost(Int)
     case reload(Int)
     case stop(Int)
@@ -41,6 +46,8 @@ public enum Report: Sendable, Equatable {
     /// The operation entered a phase.
     case phase(GroupID, generation: Int?, PhaseName)
     case service(InstanceID, ServicePhase)
+    /// A condition, as it is written in the unit, keeps the service from being started.
+    case skipped(InstanceID, String)
     /// A failure that ends a run of a service outside any operation, or makes an operation fail.
     case failure(GroupID, Failure)
     case finished(GroupID, OperationResult, [RequestID])

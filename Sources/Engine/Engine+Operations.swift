@@ -358,7 +358,7 @@ extension Engine {
     private mutating func advanceReloading(_ id: GroupID) {
         guard let generation = servingGeneration(id) else { return finish(id, .failed) }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
-        guard !members.contains(where: { if case .reloading = $0.state { true } else { false } }) else { return }
+        guard !members.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
         let reloaded = groups[id]?.operation?.reloaded ?? []
         let failure = members.filter { reloaded.contains($0.id) }.lazy.compactMap(\.failure).first
         groups[id]?.operation?.failure = failure

@@ -19,7 +19,11 @@ extension Engine {
                         generationOf[$0.id] == generationOf[instance.id] && $0.uses(instance)
                     })
                 else { continue }
-                with(instance.id) { $0.retire(&$1) }
+                let isRestarting = groups[id]?.operation?.restarts ?? false
+                with(instance.id) {
+                    $0.isRestarting = isRestarting
+                    $0.retire(&$1)
+                }
                 moved = true
             }
             // Members of different releases may name each other in a circle: then somebody has to begin.
@@ -45,6 +49,8 @@ extension Engine {
         instances[instance.id] = nil
         deadlines.set(.instance(instance.id), nil)
         deadlines.set(.probe(instance.id), nil)
+        deadlines.set(.watchdog(instance.id), nil)
+        deadlines.set(.runtime(instance.id), nil)
         for token in instance.openTokens { owners[token] = nil }
         groups[id]?.operation?.leaving.remove(instance.id)
         for number in groups[id]?.generations.keys.sorted() ?? [] {

@@ -1,12 +1,14 @@
 /// What becomes of decisions when the process that carries them out is replaced by another one (I7).
 extension Engine {
-    /// What is under way and will be answered later: probes, and waits for process trees to become empty. A process that has
-    /// taken over the state of another one carries them out again, under the same tokens. Everything else is answered before
-    /// anything else is done, so it is never under way in between.
+    /// What is under way and will be answered later: probes, searches for main processes, and waits for process trees to
+    /// become empty. A process that has taken over the state of another one carries them out again, under the same tokens.
+    /// Everything else is answered before anything else is done, so it is never under way in between.
     public var outstanding: [Effect] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance -> [Effect] in
             var effects: [Effect] = []
             if let watch = instance.treeWatch { effects.append(.watchTree(watch, instance.id)) }
+            if let watch = instance.wholeTreeWatch { effects.append(.watchTree(watch, instance.id)) }
+            if let search = instance.search { effects.append(.seekMain(search, instance.id)) }
             if let probe = instance.probe { effects.append(.probe(probe, instance.id)) }
             return effects
         }
@@ -18,8 +20,9 @@ extension Instance {
     var treeWatch: Token? {
         switch state {
         case .terminating(let watch, _), .killing(let watch, _), .sweeping(let watch, _): watch
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
-            .stopping, .stopPost, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
+            .stopPost, .restartWait, .inactive:
             nil
         }
     }

@@ -14,22 +14,34 @@ extension Engine {
     func trialFailure(_ operation: Operation) -> Failure? {
         for instance in newInstances(operation) {
             if instance.mandate == .onTrial, let failure = instance.failure { return failure }
+            if let failure = lackOfAcceptor(instance, operation) { return failure }
             switch instance.state {
             case .inactive(.failed(let failure)): return failure
+            case .inactive(.clean) where instance.spec.type == .oneshot: continue
             case .inactive(.clean(let status)):
                 return instance.failed(.readiness, status.map { .exited($0) } ?? .text("it was stopped"))
-            case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
-                .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait:
+            case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+                .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
+                .terminating, .killing, .stopPost, .sweeping, .restartWait:
                 continue
-            case .inactive(.skipped):
-                guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else {
-                    continue
-                }
-                let text = "its ExecCondition= skips it here, and it is to replace one that accepts connections"
-                return instance.failed(.condition, .text(text))
+            case .inactive(.skipped): continue
             }
         }
         return nil
+    }
+
+    /// One that is to replace an acceptor, and does not stay (I1).
+    private func lackOfAcceptor(_ instance: Instance, _ operation: Operation) -> Failure? {
+        guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else { return nil }
+        let replaces = "and it is to replace one that accepts connections"
+        if case .inactive(.skipped) = instance.state {
+            return instance.failed(.condition, .text("its conditions skip it here, \(replaces)"))
+        }
+        if case .exited = instance.state {
+            return instance.failed(.readiness, .text("it has ended (RemainAfterExit=), \(replaces)"))
+        }
+        guard instance.spec.type == .oneshot else { return nil }
+        return instance.failed(.start, .text("it ends by itself (Type=oneshot), \(replaces)"))
     }
 
     /// What to blame when `ReadyTimeoutSec=` is over.

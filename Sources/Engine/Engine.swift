@@ -56,6 +56,10 @@ public struct Engine: Sendable, Codable {
             withOwner(of: token, ending: true) { $0.treeEmpty(token, &$1) }
         case .probeAnswered(let token, let answer):
             withOwner(of: token, ending: true) { $0.probeAnswered(token, answer, &$1) }
+        case .conditionsChecked(let token, let verdict):
+            withOwner(of: token, ending: true) { $0.conditionsChecked(token, verdict, &$1) }
+        case .mainSought(let token, let answer):
+            withOwner(of: token, ending: answer != .later) { $0.mainSought(token, answer, &$1) }
         case .notified(let instance, let sender, let message):
             with(instance) { $0.notified(sender, message, &$1) }
         case .mainProcessChanged(let instance, let token):
@@ -98,6 +102,8 @@ public struct Engine: Sendable, Codable {
             body(&instance, &context)
             deadlines.set(.instance(id), instance.deadline)
             deadlines.set(.probe(id), instance.probeDeadline)
+            deadlines.set(.watchdog(id), instance.watchdogDeadline)
+            deadlines.set(.runtime(id), instance.runtimeDeadline)
             instances[id] = instance
         }
         for token in context.takeNewTokens() {
@@ -131,6 +137,8 @@ public struct Engine: Sendable, Codable {
             switch owner {
             case .instance(let id): with(id) { $0.deadlineReached(&$1) }
             case .probe(let id): with(id) { $0.probeDeadlineReached(&$1) }
+            case .watchdog(let id): with(id) { $0.watchdogBit(&$1) }
+            case .runtime(let id): with(id) { $0.runtimeIsOver(&$1) }
             case .group(let id): groupDeadlineReached(id)
             }
         }

@@ -52,6 +52,8 @@ extension Engine {
         for instance in instances.map(\.instance) {
             deadlines.set(.instance(instance.id), instance.deadline)
             deadlines.set(.probe(instance.id), instance.probeDeadline)
+            deadlines.set(.watchdog(instance.id), instance.watchdogDeadline)
+            deadlines.set(.runtime(instance.id), instance.runtimeDeadline)
             for token in instance.openTokens { owners[token] = instance.id }
         }
     }

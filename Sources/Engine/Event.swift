@@ -12,6 +12,8 @@ public enum Event: Sendable, Codable {
     /// The last process of the instance watched under this token is gone.
     case treeEmpty(Token)
     case probeAnswered(Token, ProbeAnswer)
+    case conditionsChecked(Token, ConditionVerdict)
+    case mainSought(Token, MainSearch)
     case notified(InstanceID, Sender, NotifyMessage)
     /// The process named by `MAINPID=` belongs to the instance and is watched under this token from now on.
     case mainProcessChanged(InstanceID, Token)
@@ -35,6 +37,25 @@ public struct GroupMemory: Sendable, Equatable, Codable {
     public init(lastNumber: Int) { self.lastNumber = lastNumber }
 }
 
+/// What `Condition…=` and `Assert…=` of a unit say now.
+public enum ConditionVerdict: Sendable, Equatable, Codable {
+    case met
+    /// Which condition does not hold, as it is written in the unit.
+    case unmet(String)
+    /// Which assert does not hold.
+    case assertFailed(String)
+}
+
+/// Which process a forking service has left as its main one.
+public enum MainSearch: Sendable, Equatable, Codable {
+    /// It belongs to the instance's tree, and is watched under this token from now on.
+    case found(Token)
+    /// No PID file is to be waited for, and who it is cannot be guessed; or it is who it was before.
+    case absent
+    /// Its PID file is not there, or does not name one of its processes. It is watched, and `found` follows.
+    case later
+}
+
 /// What a probe was told.
 public enum ProbeAnswer: Sendable, Equatable, Codable {
     case ready
@@ -48,6 +69,14 @@ public struct NotifyMessage: Sendable, Equatable, Codable {
     public var stopping = false
     public var status: String?
     public var errno: Int32?
+    public enum Watchdog: Sendable, Equatable, Codable { case keepAlive, trigger }
+    public var watchdog: Watchdog?
+    /// `WATCHDOG_USEC=`
+    public var watchdogInterval: Duration?
+    /// `RESTART_RESET=1`
+    @Added public var restartReset: Bool = false
+    /// `MONOTONIC_USEC=`, on the clock of `Instant`.
+    public var monotonic: Duration?
     /// `EXTEND_TIMEOUT_USEC=`
     public var extendTimeout: Duration?
     public init() {}

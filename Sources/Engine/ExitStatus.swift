@@ -38,6 +38,10 @@ public struct RestartRules: Sendable, Equatable, Codable {
     public var prevent: ExitStatusSet
     /// `RestartForceExitStatus=`
     public var force: ExitStatusSet
+    /// `RestartSteps=`: over how many restarts the pause grows to `maxDelay`; zero leaves it as it is.
+    @Added public var steps: Int = 0
+    /// `RestartMaxDelaySec=`; nil is `infinity`, with which the pause does not grow.
+    public var maxDelay: Duration?
     /// At most `startLimitBurst` starts within `startLimitInterval`; an interval of zero is no limit.
     public var startLimitInterval: Duration
     public var startLimitBurst: Int
@@ -63,6 +67,16 @@ public struct RestartRules: Sendable, Equatable, Codable {
         }
     }
 
+    /// "Clean" of the commands beside the main process and of oneshot services: only exit 0 and what
+    /// `SuccessExitStatus=` adds.
+    public func isCleanCommand(_ status: ExitStatus) -> Bool {
+        switch status {
+        case .exited(let code): code == 0 || success.contains(status)
+        case .signalled: success.contains(status)
+        case .unknown: true
+        }
+    }
+
     /// Systemd's table of `Restart=` against the reason of the end.
     public func restarts(after result: ServiceResult) -> Bool {
         if let status = result.status {
@@ -74,7 +88,7 @@ public struct RestartRules: Sendable, Equatable, Codable {
         case (.always, _): return true
         case (.onSuccess, let category): return category == .clean
         case (.onFailure, let category): return category != .clean
-        case (.onAbnormal, let category): return [.uncleanSignal, .timeout, .watchdog].contains(category)
+        case (.onAbnormal, let category): return category != .clean && category != .uncleanExit
         case (.onAbort, let category): return category == .uncleanSignal
         case (.onWatchdog, let category): return category == .watchdog
         }

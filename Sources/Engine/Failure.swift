@@ -7,7 +7,11 @@ public enum ServiceResult: Sendable, Equatable, Codable {
     case failed(Failure)
 
     /// The rows of the table under `Restart=` in systemd.service(5).
-    enum Category { case clean, uncleanExit, uncleanSignal, timeout, watchdog, skipped, neverAgain }
+    enum Category: CaseIterable {
+        case clean, uncleanExit, uncleanSignal, timeout, watchdog, skipped, neverAgain
+        /// What the table has no row for, and systemd restarts for like a time-out: no resources, a broken protocol.
+        case otherwise
+    }
 
     var category: Category {
         switch self {
@@ -39,6 +43,10 @@ public struct Failure: Sendable, Equatable, Codable, Error {
     public enum Cause: Sendable, Equatable, Codable {
         /// Setting the process up or executing it failed; the text names the step and the errno.
         case spawn(String)
+        /// It did not do what its `Type=` promises; said in full.
+        case protocolError(String)
+        /// It did not say `WATCHDOG=1` within this time.
+        case watchdog(Duration)
         case exited(ExitStatus)
         /// Not done within this time.
         case timedOut(Duration)
@@ -69,10 +77,12 @@ public struct Failure: Sendable, Equatable, Codable, Error {
 extension Failure.Cause {
     var category: ServiceResult.Category {
         switch self {
-        case .spawn, .probe, .text: .uncleanExit
+        case .spawn: .uncleanExit
+        case .text, .protocolError: .otherwise
+        case .watchdog: .watchdog
         case .exited(.exited), .exited(.unknown): .uncleanExit
         case .exited(.signalled): .uncleanSignal
-        case .timedOut: .timeout
+        case .timedOut, .probe: .timeout
         case .startLimit: .neverAgain
         }
     }

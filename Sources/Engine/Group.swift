@@ -123,6 +123,11 @@ struct Operation: Sendable, Codable {
     }
 }
 
+extension Operation {
+    /// What leaves now is started again right afterwards.
+    var restarts: Bool { kind == .restart && phase == .stoppingOld }
+}
+
 extension PhaseName {
     init(_ operation: Operation) {
         self =

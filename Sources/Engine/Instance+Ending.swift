@@ -9,7 +9,10 @@ extension Instance {
         case .startPre(let index, token):
             if spec.commands.startPre[safely: index] == .yes { return startPreEnded(index, .exited(0), &context) }
             fail(failed(.startPre, .spawn(cause)), main: nil, &context)
-        case .starting(main: token):
+        case .starting(main: token), .forking(control: token):
+            fail(failed(.start, .spawn(cause)), main: nil, &context)
+        case .oneshot(let index, main: token):
+            if spec.commands.start[safely: index] == .yes { return oneshotEnded(index, .exited(0), &context) }
             fail(failed(.start, .spawn(cause)), main: nil, &context)
         case .startPost(let index, control: token, let main):
             if spec.commands.startPost[safely: index] == .yes {
@@ -26,8 +29,9 @@ extension Instance {
         case .draining, .stopping, .terminating, .killing:
             // It was told to go before it was known that it never came.
             exited(token, .unknown, &context)
-        case .condition, .startPre, .starting, .startPost, .reloading, .stopPost, .waiting, .probing, .running,
-            .sweeping, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .stopPost, .sweeping,
+            .restartWait, .inactive:
             break
         }
     }
@@ -40,9 +44,17 @@ extension Instance {
         case .reloading(let index, control: token, let main): reloadEnded(index, status, main: main, &context)
         case .stopping(let index, control: token, let ending): stopStep(index + 1, ending, &context)
         case .stopPost(let index, control: token, let ending): stopPostStep(index + 1, ending, &context)
+        case .oneshot(let index, main: token): oneshotEnded(index, status, &context)
+        case .forking(control: token): forkingEnded(status, &context)
         case .starting(main: token), .probing(main: token), .startPost(_, control: _, main: token):
             mainEnded(.readiness, status, &context)
-        case .running(main: token), .reloading(_, control: _, main: token):
+        case .running(main: token) where spec.type == .forking && spec.lifecycle.hasPidFile && search == nil:
+            // A daemon may hand over to a successor, as long as its PID file says so before it goes.
+            state = .running(main: nil)
+            mainEnd = status
+            seekMain(&context)
+        case .running(main: token), .reloading(_, control: _, main: token), .reloadSignalled(_, main: token),
+            .reloadAnnounced(main: token):
             mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
         case .draining(main: token):
             windDown(Ending(main: nil, result: .clean(status)), &context)
@@ -57,18 +69,24 @@ extension Instance {
         case .killing(let watch, var ending) where ending.main == token:
             ending.main = nil
             state = .killing(watch: watch, ending)
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining,
-            .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
+            .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
             break
         }
     }
 
     /// The main process left by itself.
-    private mutating func mainEnded(_ step: Failure.Step, _ status: ExitStatus, _ context: inout Context) {
-        let clean = spec.restart.isClean(status) || spec.commands.start == .yes
+    mutating func mainEnded(_ step: Failure.Step, _ status: ExitStatus, _ context: inout Context) {
+        let clean = spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes
         // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify
         // service that never said READY=1 (systemd calls it a protocol error).
-        if clean, mandate != .onTrial, step == .run {
+        if clean, isUp, spec.lifecycle.endsWithTree {
+            // Its other processes count as much.
+            if case .running = state { state = .running(main: nil) } else { reloadIsOver(nil, &context) }
+            watchWholeTree(&context)
+        } else if clean, mandate != .onTrial, step == .run {
+            if spec.lifecycle.remainsAfterExit { return enter(.exited(status), &context) }
             leave(Ending(main: nil, result: .clean(status)), &context)
         } else if clean, mandate != .onTrial, spec.type == .simple {
             windDown(Ending(main: nil, result: .clean(status)), &context)
@@ -78,34 +96,50 @@ extension Instance {
     }
 
     mutating func treeEmpty(_ token: Token, _ context: inout Context) {
+        if wholeTreeWatch == token { return wholeTreeLeft(&context) }
         switch state {
         case .terminating(watch: token, let ending), .killing(watch: token, let ending):
             stopPostStep(0, ending, &context)
         case .sweeping(watch: token, let ending):
             conclude(ending.result, &context, mayRestart: true)
-        case .terminating, .killing, .sweeping, .waiting, .condition, .startPre, .starting, .probing, .startPost,
-            .running, .reloading, .draining, .stopping, .stopPost, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
+            .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
             break
         }
     }
 
     mutating func deadlineReached(_ context: inout Context) {
         deadline = nil
+        let late = spec.lifecycle.startFailureMode
         switch state {
-        case .condition: fail(timedOut(.condition), main: nil, &context)
-        case .startPre: fail(timedOut(.startPre), main: nil, &context)
-        case .starting(let main): fail(timedOut(.readiness), main: main, &context)
+        case .condition: fail(timedOut(.condition), main: nil, by: late, &context)
+        case .startPre: fail(timedOut(.startPre), main: nil, by: late, &context)
+        case .starting(let main): fail(timedOut(.readiness), main: main, by: late, &context)
+        case .oneshot(_, let main): fail(timedOut(.start), main: main, by: late, &context)
+        case .forking: fail(timedOut(.start), main: nil, by: late, &context)
+        case .awaitingMain: fail(timedOut(.readiness), main: nil, by: late, &context)
         case .probing(let main):
             let cause = lastProbeAnswer.map { Failure.Cause.probe($0) } ?? .timedOut(spec.startTimeout ?? .zero)
-            fail(failed(.readiness, cause), main: main, &context)
-        case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, &context)
+            fail(failed(.readiness, cause), main: main, by: late, &context)
+        case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, by: late, &context)
         case .reloading(_, let control, let main):
             failure = timedOut(.reload)
             context.emit(.signal(control, spec.finalKillSignal))
-            enter(.running(main: main), &context)
+            reloadIsOver(main, &context)
+        case .reloadSignalled(_, let main):
+            failure = timedOut(.reload)
+            reloadIsOver(main, &context)
+        case .reloadAnnounced(let main):
+            failure = timedOut(.reload)
+            reloadIsOver(main, &context)
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
-        case .stopping(_, _, let ending): terminate(ending, &context)
+        case .stopping(_, _, let ending): end(ending, by: spec.lifecycle.stopFailureMode, &context)
         case .terminating(let watch, let ending):
+            if spec.lifecycle.stopFailureMode == .abort, !isAborting {
+                context.drop(watch)
+                return end(ending, by: .abort, &context)
+            }
             guard spec.sendsFinalKill else { return }
             kill(watch, ending, &context)
         case .killing:
@@ -114,7 +148,7 @@ extension Instance {
         case .stopPost(_, _, let ending): sweep(ending, &context)
         case .sweeping: killAgain(&context)
         case .restartWait: begin(&context)
-        case .waiting, .running, .inactive: break
+        case .waiting, .checking, .running, .exited, .inactive: break
         }
     }
 
@@ -138,22 +172,34 @@ extension Instance {
         switch state {
         case .waiting: conclude(.clean(nil), &context, mayRestart: false)
         case .restartWait(let result): conclude(result, &context, mayRestart: false)
-        case .condition, .startPre: terminate(Ending(main: nil, result: .clean(nil)), &context)
-        case .starting(let main), .probing(let main):
-            // Sharing starts at accept(), not at "ready": one that accepts from the public socket may have taken
-            // connections already.
-            if spec.acceptsShared {
-                drain(main, &context)
-            } else {
-                terminate(Ending(main: main, result: .clean(nil)), &context)
-            }
-        case .startPost(_, _, let main), .running(let main), .reloading(_, _, let main): drain(main, &context)
+        case .checking: conclude(.clean(nil), &context, mayRestart: false)
+        case .condition, .startPre, .forking, .awaitingMain:
+            terminate(Ending(main: nil, result: .clean(nil)), &context)
+        case .oneshot(_, let main): terminate(Ending(main: main, result: .clean(nil)), &context)
+        case .starting(let main): retireEarly(main, &context)
+        case .probing(let main): retireEarly(main, &context)
+        case .reloadSignalled(_, let main): drain(main, &context)
+        case .startPost(_, _, let main), .running(let main), .reloading(_, _, let main), .reloadAnnounced(let main):
+            drain(main, &context)
+        case .exited: leave(Ending(main: nil, result: .clean(nil)), &context)
         case .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .inactive: break
         }
     }
 
-    private mutating func drain(_ main: Token, _ context: inout Context) {
-        guard let drain = spec.drain else {
+    private mutating func retireEarly(_ main: Token?, _ context: inout Context) {
+        // Sharing starts at accept(), not at "ready": one that accepts from the public socket may have taken connections
+        // already.
+        if spec.acceptsShared {
+            drain(main, &context)
+        } else {
+            terminate(Ending(main: main, result: .clean(nil)), &context)
+        }
+    }
+
+    private mutating func drain(_ main: Token?, _ context: inout Context) {
+        stopSearch(&context)
+        stopTreeWatch(&context)
+        guard let drain = spec.drain, let main else {
             return leave(Ending(main: main, result: .clean(nil)), &context)
         }
         switch drain.method {
@@ -173,29 +219,31 @@ extension Instance {
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, let ending): terminate(ending, &context)
         case .terminating(let watch, let ending): kill(watch, ending, &context)
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .killing,
-            .stopPost, .sweeping, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .killing, .stopPost,
+            .sweeping, .restartWait, .inactive:
             break
         }
     }
 
     // MARK: - The way out
 
-    mutating func fail(_ failure: Failure, main: Token?, _ context: inout Context) {
+    mutating func fail(
+        _ failure: Failure, main: Token?, by mode: TimeoutFailureMode = .terminate, _ context: inout Context
+    ) {
         self.failure = failure
         context.emit(.report(.failure(group, failure)))
         let ending = Ending(main: main, result: .failed(failure))
         // ExecStop= is for services that came up (systemd.service(5)); what failed on the way there is only killed.
-        switch state {
-        case .running, .reloading: leave(ending, &context)
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .draining, .stopping, .terminating,
-            .killing, .stopPost, .sweeping, .restartWait, .inactive:
-            windDown(ending, &context)
+        guard isUp else {
+            stopProbe(&context)
+            return end(ending, by: mode, &context)
         }
+        leave(ending, &context)
     }
 
     /// Out of a service that was up: `ExecStop=` first.
-    private mutating func leave(_ ending: Ending, _ context: inout Context) {
+    mutating func leave(_ ending: Ending, _ context: inout Context) {
         stopProbe(&context)
         deadline = spec.stopTimeout.map { context.now + $0 }
         stopStep(0, ending, &context)
@@ -213,17 +261,49 @@ extension Instance {
         terminate(ending, &context)
     }
 
-    /// The kill signal to what is left; `KillMode=` says to whom.
+    /// Ends what is left as `TimeoutStartFailureMode=` and its siblings say.
+    mutating func end(_ ending: Ending, by mode: TimeoutFailureMode, _ context: inout Context) {
+        switch mode {
+        case .terminate: terminate(ending, &context)
+        case .abort:
+            terminate(ending, signal: spec.lifecycle.watchdogSignal, &context)
+            isAborting = true
+            deadline = (spec.lifecycle.abortTimeout ?? spec.stopTimeout).map { context.now + $0 }
+        case .kill:
+            guard spec.sendsFinalKill else { return terminate(ending, &context) }
+            stopSearch(&context)
+            stopTreeWatch(&context)
+            let watch = context.newToken()
+            kill(watch, ending, &context)
+            context.emit(.watchTree(watch, id))
+        }
+    }
+
     private mutating func terminate(_ ending: Ending, _ context: inout Context) {
+        let signal = isRestarting ? spec.lifecycle.restartKillSignal ?? spec.killSignal : spec.killSignal
+        terminate(ending, signal: signal, &context)
+        guard spec.lifecycle.sendsHangup else { return }
+        switch spec.killMode {
+        case .controlGroup: context.emit(.signalTree(id, 1))
+        case .mixed, .process: if let main = ending.main { context.emit(.signal(main, 1)) }
+        case .none: break
+        }
+    }
+
+    /// The signal to what is left; `KillMode=` says to whom.
+    private mutating func terminate(_ ending: Ending, signal: Int32, _ context: inout Context) {
+        stopSearch(&context)
+        stopTreeWatch(&context)
+        isAborting = false
         let watch = context.newToken()
         deadline = spec.stopTimeout.map { context.now + $0 }
         enter(.terminating(watch: watch, ending), &context)
         switch spec.killMode {
         case .controlGroup:
-            context.emit(.signalTree(id, spec.killSignal))
+            context.emit(.signalTree(id, signal))
         case .mixed, .process:
             if let main = ending.main {
-                context.emit(.signal(main, spec.killSignal))
+                context.emit(.signal(main, signal))
             } else {
                 context.emit(.killTree(id))
             }
@@ -272,6 +352,8 @@ extension Instance {
     /// No process is left. Another run, or the end.
     mutating func conclude(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
         stopProbe(&context)
+        stopSearch(&context)
+        stopTreeWatch(&context)
         deadline = nil
         guard mayRestart, mandate == .serving, spec.restart.restarts(after: result) else {
             enter(.inactive(result), &context)
@@ -279,8 +361,9 @@ extension Instance {
         }
         restarts += 1
         enter(.restartWait(result), &context)
-        if spec.restart.delay > .zero {
-            deadline = context.now + spec.restart.delay
+        let delay = spec.restart.delay(beforeRestart: restarts)
+        if delay > .zero {
+            deadline = context.now + delay
         } else {
             begin(&context)
         }

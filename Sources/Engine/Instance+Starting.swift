@@ -5,6 +5,9 @@ extension Instance {
         errno = nil
         statusText = nil
         lastProbeAnswer = nil
+        watchdogInterval = nil
+        mainEnd = nil
+        saysReloading = false
         guard admitsStart(at: context.now) else {
             let rules = spec.restart
             let refused = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
@@ -16,7 +19,10 @@ extension Instance {
             return
         }
         deadline = spec.startTimeout.map { context.now + $0 }
-        condition(0, &context)
+        guard spec.lifecycle.hasConditions else { return condition(0, &context) }
+        let token = context.newToken()
+        enter(.checking(token), &context)
+        context.emit(.checkConditions(token, id))
     }
 
     /// `StartLimitIntervalSec=` and `StartLimitBurst=`, counted per instance.
@@ -27,6 +33,22 @@ extension Instance {
         guard recentStarts.count < rules.startLimitBurst else { return false }
         recentStarts.append(now)
         return true
+    }
+
+    /// `Condition…=` and `Assert…=`: nothing was started, so nothing has to be ended.
+    mutating func conditionsChecked(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
+        guard case .checking(token) = state else { return }
+        switch verdict {
+        case .met: condition(0, &context)
+        case .unmet(let text):
+            context.emit(.report(.skipped(id, text)))
+            conclude(.skipped, &context, mayRestart: false)
+        case .assertFailed(let text):
+            let refused = failed(.condition, .text(text))
+            failure = refused
+            context.emit(.report(.failure(group, refused)))
+            conclude(.failed(refused), &context, mayRestart: false)
+        }
     }
 
     private mutating func condition(_ index: Int, _ context: inout Context) {
@@ -42,11 +64,14 @@ extension Instance {
     }
 
     private mutating func startMain(_ context: inout Context) {
-        let token = spawn(.start, &context)
-        enter(.starting(main: token), &context)
+        switch spec.type {
+        case .simple, .notify, .notifyReload: enter(.starting(main: spawn(.start(0), &context)), &context)
+        case .oneshot: oneshot(0, &context)
+        case .forking: enter(.forking(control: spawn(.start(0), &context)), &context)
+        }
     }
 
-    private mutating func spawn(_ command: ServiceCommand, _ context: inout Context) -> Token {
+    mutating func spawn(_ command: ServiceCommand, _ context: inout Context) -> Token {
         let token = context.newToken()
         context.emit(.spawn(token, id, command))
         return token
@@ -58,22 +83,102 @@ extension Instance {
     }
 
     /// Up by its own word; now by the probe's.
-    private mutating func cameUp(_ main: Token, _ context: inout Context) {
+    mutating func cameUp(_ main: Token?, _ context: inout Context) {
+        if main == nil, spec.type != .oneshot { watchWholeTree(&context) }
         guard spec.hasProbe else { return startPost(0, main, &context) }
         enter(.probing(main: main), &context)
         startProbe(&context)
     }
 
-    private mutating func startPost(_ index: Int, _ main: Token, _ context: inout Context) {
-        guard index < spec.commands.startPost.count else {
-            deadline = nil
-            failure = nil
-            enter(.running(main: main), &context)
-            if mandate == .onTrial, spec.hasProbe { probeDeadline = context.now + spec.probeInterval }
-            return
-        }
+    private mutating func startPost(_ index: Int, _ main: Token?, _ context: inout Context) {
+        guard index < spec.commands.startPost.count else { return started(main, &context) }
         let token = spawn(.startPost(index), &context)
         enter(.startPost(index, control: token, main: main), &context)
+    }
+
+    /// All that a start consists of is done.
+    private mutating func started(_ main: Token?, _ context: inout Context) {
+        if main == nil, search != nil { return enter(.awaitingMain(afterStartPost: true), &context) }
+        deadline = nil
+        failure = nil
+        if main == nil, spec.type == .oneshot {
+            // "ExecStop= is run when the unit is stopped", which a oneshot that does not stay is at once.
+            if spec.lifecycle.remainsAfterExit { return enter(.exited(.exited(0)), &context) }
+            return leave(Ending(main: nil, result: .clean(.exited(0))), &context)
+        }
+        enter(.running(main: main), &context)
+        runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
+        feedWatchdog(context.now)
+        if mandate == .onTrial, spec.hasProbe { probeDeadline = context.now + spec.probeInterval }
+    }
+
+    // MARK: - Oneshot
+
+    private mutating func oneshot(_ index: Int, _ context: inout Context) {
+        guard index < spec.commands.start.count else { return cameUp(nil, &context) }
+        enter(.oneshot(index, main: spawn(.start(index), &context)), &context)
+    }
+
+    mutating func oneshotEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
+        if spec.isCleanMain(status) || spec.commands.start[safely: index] == .yes {
+            oneshot(index + 1, &context)
+        } else {
+            fail(failed(.start, .exited(status)), main: nil, &context)
+        }
+    }
+
+    // MARK: - Forking
+
+    /// What was executed has ended; its daemon, if all is well, goes on.
+    mutating func forkingEnded(_ status: ExitStatus, _ context: inout Context) {
+        guard spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes else {
+            return fail(failed(.start, .exited(status)), main: nil, &context)
+        }
+        enter(.awaitingMain(afterStartPost: false), &context)
+        seekMain(&context)
+    }
+
+    mutating func seekMain(_ context: inout Context) {
+        let token = context.newToken()
+        search = token
+        context.emit(.seekMain(token, id))
+    }
+
+    mutating func mainSought(_ token: Token, _ answer: MainSearch, _ context: inout Context) {
+        guard search == token else { return }
+        switch (answer, state) {
+        case (.found(let main), .awaitingMain(afterStartPost: false)):
+            search = nil
+            cameUp(main, &context)
+        case (.found(let main), .awaitingMain(afterStartPost: true)):
+            search = nil
+            started(main, &context)
+        case (.found(let main), _):
+            search = nil
+            mainEnd = nil
+            mainProcessChanged(main, &context)
+        case (.absent, .awaitingMain):
+            search = nil
+            cameUp(nil, &context)
+        case (.later, .awaitingMain(afterStartPost: true)), (.later, .startPost), (.later, .probing):
+            watchWholeTree(&context)
+        case (.later, .awaitingMain(afterStartPost: false)):
+            // Who is asked answers once more when it knows, so the search stays open.
+            if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { cameUp(nil, &context) }
+        case (.absent, _), (.later, _):
+            stopSearch(&context)
+            // The main process has ended, and no other one has taken its place.
+            guard let status = mainEnd else { return }
+            mainEnd = nil
+            mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
+        }
+    }
+
+    mutating func stopSearch(_ context: inout Context) {
+        guard let token = search else { return }
+        search = nil
+        context.drop(token)
+        context.emit(.cancelSearch(token))
     }
 
     // MARK: - Probe
@@ -98,7 +203,8 @@ extension Instance {
         switch state {
         case .probing: startProbe(&context)
         case .running where mandate == .onTrial: startProbe(&context)
-        case .running, .waiting, .condition, .startPre, .starting, .startPost, .reloading, .draining, .stopping,
+        case .running, .exited, .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking,
+            .awaitingMain, .startPost, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
             .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
             break
         }
@@ -122,63 +228,10 @@ extension Instance {
             // Not signalled here: a proxy of its generation may live, and leaves first (I4). The group rolls back.
             lastProbeAnswer = text
             failure = failed(.soak, .probe(text))
-        case (.waiting, _), (.condition, _), (.startPre, _), (.starting, _), (.startPost, _), (.reloading, _),
-            (.draining, _), (.stopping, _), (.terminating, _), (.killing, _), (.stopPost, _), (.sweeping, _),
-            (.restartWait, _), (.inactive, _):
-            break
-        }
-    }
-
-    // MARK: - Notify
-
-    mutating func notified(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
-        guard hasProcesses, accepts(sender) else { return }
-        if let text = message.status { statusText = text }
-        if let number = message.errno { errno = number }
-        // It can only be prolonged (`EXTEND_TIMEOUT_USEC=` in sd_notify(3)).
-        if let prolonged = message.extendTimeout, let limit = deadline {
-            deadline = max(limit, context.now + prolonged)
-        }
-        if message.ready, case .starting(let main) = state, spec.type == .notify { cameUp(main, &context) }
-    }
-
-    /// What is said about a run that is over, or has not begun, comes too late (I6).
-    private var hasProcesses: Bool {
-        switch state {
-        case .waiting, .restartWait, .inactive: false
-        case .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining, .stopping,
-            .terminating, .killing, .stopPost, .sweeping:
-            true
-        }
-    }
-
-    private func accepts(_ sender: Event.Sender) -> Bool {
-        switch (spec.notifyAccess, sender) {
-        case (.none, _): false
-        case (.main, .process(let token)): token == mainProcess
-        case (.exec, .process(let token)): token == mainProcess || token == controlProcess
-        case (.main, .other), (.exec, .other): false
-        case (.all, .process(let token)): token == mainProcess || token == controlProcess
-        case (.all, .other): true
-        }
-    }
-
-    /// `MAINPID=` named another process of the tree.
-    mutating func mainProcessChanged(_ token: Token, _ context: inout Context) {
-        switch state {
-        case .starting: state = .starting(main: token)
-        case .probing: state = .probing(main: token)
-        case .startPost(let index, let control, _): state = .startPost(index, control: control, main: token)
-        case .running: state = .running(main: token)
-        case .reloading(let index, let control, _): state = .reloading(index, control: control, main: token)
-        case .draining: state = .draining(main: token)
-        case .stopping(let index, let control, var ending):
-            ending.main = token
-            state = .stopping(index, control: control, ending)
-        case .terminating(let watch, var ending):
-            ending.main = token
-            state = .terminating(watch: watch, ending)
-        case .waiting, .condition, .startPre, .killing, .stopPost, .sweeping, .restartWait, .inactive:
+        case (.waiting, _), (.checking, _), (.condition, _), (.startPre, _), (.starting, _), (.oneshot, _),
+            (.forking, _), (.awaitingMain, _), (.startPost, _), (.exited, _), (.reloading, _), (.reloadSignalled, _),
+            (.reloadAnnounced, _), (.draining, _), (.stopping, _), (.terminating, _), (.killing, _), (.stopPost, _),
+            (.sweeping, _), (.restartWait, _), (.inactive, _):
             break
         }
     }
@@ -205,48 +258,21 @@ extension Instance {
     mutating func startPreEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
         if status == .unknown {
             startPre(index, &context)
-        } else if spec.restart.isClean(status) || spec.commands.startPre[safely: index] == .yes {
+        } else if spec.restart.isCleanCommand(status) || spec.commands.startPre[safely: index] == .yes {
             startPre(index + 1, &context)
         } else {
             fail(failed(.startPre, .exited(status)), main: nil, &context)
         }
     }
 
-    mutating func startPostEnded(_ index: Int, _ status: ExitStatus, main: Token, _ context: inout Context) {
+    mutating func startPostEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
         if status == .unknown {
             startPost(index, main, &context)
-        } else if spec.restart.isClean(status) || spec.commands.startPost[safely: index] == .yes {
+        } else if spec.restart.isCleanCommand(status) || spec.commands.startPost[safely: index] == .yes {
             startPost(index + 1, main, &context)
         } else {
             fail(failed(.startPost, .exited(status)), main: main, &context)
         }
-    }
-
-    // MARK: - Reload
-
-    /// Runs `ExecReload=`; false if there is none or the service is not in a state for it.
-    mutating func reload(_ context: inout Context) -> Bool {
-        guard case .running(let main) = state, !spec.commands.reload.isEmpty else { return false }
-        failure = nil
-        let token = spawn(.reload(0), &context)
-        deadline = spec.startTimeout.map { context.now + $0 }
-        enter(.reloading(0, control: token, main: main), &context)
-        return true
-    }
-
-    /// A reload that fails leaves the service running as it was; the failure is told.
-    mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token, _ context: inout Context) {
-        // Once more, if nobody saw how it ended.
-        let next = status == .unknown ? index : index + 1
-        if status != .unknown, !spec.restart.isClean(status), spec.commands.reload[safely: index] != .yes {
-            failure = failed(.reload, .exited(status))
-        } else if next < spec.commands.reload.count {
-            let token = spawn(.reload(next), &context)
-            enter(.reloading(next, control: token, main: main), &context)
-            return
-        }
-        deadline = nil
-        enter(.running(main: main), &context)
     }
 }
 

@@ -1,8 +1,9 @@
 /// One service of one generation.
 ///
 /// Its life: it *waits* for those it starts after; its conditions and `ExecStartPre=` run one by one, then the main
-/// process; it is *starting* until it says `READY=1` (notify) or at once (simple), *probing* until its probe agrees,
-/// then `ExecStartPost=`, then *running*. It ends by *draining* (asked to finish), `ExecStop=`, *terminating* (kill
+/// process; it is *starting* until it says `READY=1` (notify), or at once (simple), or until what was executed has ended
+/// (oneshot, and forking, which leaves a daemon behind); *probing* until its probe agrees, then `ExecStartPost=`, then
+/// *running*, or *exited* if it stays up without a process. It ends by *draining* (asked to finish), `ExecStop=`, *terminating* (kill
 /// signal), *killing* (SIGKILL); only when its process tree is empty do `ExecStopPost=` and the end follow. A run that
 /// ended by itself is followed by another one if `Restart=` says so, after *restartWait*.
 ///
@@ -11,15 +12,31 @@
 struct Instance: Sendable, Codable {
     enum State: Sendable, Equatable, Codable {
         case waiting
+        /// `Condition…=` and `Assert…=` are being looked at.
+        case checking(Token)
         case condition(Int, Token)
         case startPre(Int, Token)
         /// Executed; notify services have not said READY=1 yet.
         case starting(main: Token)
+        /// `ExecStart=` of a oneshot service, one after the other.
+        case oneshot(Int, main: Token)
+        /// What a forking service has executed; it is to leave a daemon behind and to end.
+        case forking(control: Token)
+        /// It has; which process the daemon is shows when its PID file is there. `ExecStartPost=` may write that, so what
+        /// is not there before is waited for again afterwards.
+        case awaitingMain(afterStartPost: Bool)
         /// Up by its own word; the probe has not agreed yet.
-        case probing(main: Token)
-        case startPost(Int, control: Token, main: Token)
-        case running(main: Token)
-        case reloading(Int, control: Token, main: Token)
+        case probing(main: Token?)
+        case startPost(Int, control: Token, main: Token?)
+        /// Without a main process that is known it is up as long as anything of its tree lives.
+        case running(main: Token?)
+        /// Up without a process: `RemainAfterExit=`.
+        case exited(ExitStatus?)
+        case reloading(Int, control: Token, main: Token?)
+        /// `ReloadSignal=` is sent, and not answered by `RELOADING=1` yet.
+        case reloadSignalled(since: Instant, main: Token)
+        /// It said `RELOADING=1`, and has not said `READY=1` since.
+        case reloadAnnounced(main: Token?)
         case draining(main: Token)
         /// `ExecStop=`; the main process may be gone already.
         case stopping(Int, control: Token, Ending)
@@ -63,6 +80,24 @@ struct Instance: Sendable, Codable {
     var since: Instant
     var deadline: Instant?
     var probeDeadline: Instant?
+    /// By then it must have said `WATCHDOG=1`.
+    var watchdogDeadline: Instant?
+    /// What `WATCHDOG_USEC=` has set in place of `WatchdogSec=`, in this run.
+    var watchdogInterval: Duration?
+    /// The end of `RuntimeMaxSec=`.
+    var runtimeDeadline: Instant?
+    /// The search for the main process under way.
+    var search: Token?
+    /// Watches the tree of a service whose main process is not known, or not what counts.
+    var wholeTreeWatch: Token?
+    /// How the main process of a service with a PID file ended, while it is asked for a successor.
+    var mainEnd: ExitStatus?
+    /// The last that it said of `RELOADING=1` and `READY=1` was the former.
+    @Added var saysReloading: Bool = false
+    /// It leaves to be started again: `RestartKillSignal=` counts.
+    @Added var isRestarting: Bool = false
+    /// Of *terminating*: by the watchdog's signal rather than the kill signal.
+    @Added var isAborting: Bool = false
     /// The probe under way.
     var probe: Token?
     var lastProbeAnswer: String?
@@ -90,6 +125,10 @@ struct Instance: Sendable, Codable {
         let before = ServicePhase(state)
         state = next
         since = context.now
+        if !isUp {
+            watchdogDeadline = nil
+            runtimeDeadline = nil
+        }
         let after = ServicePhase(next)
         if before != after { context.emit(.report(.service(id, after))) }
     }
@@ -97,10 +136,23 @@ struct Instance: Sendable, Codable {
     /// Ready for those that start after it, and for cutover.
     var isReady: Bool {
         switch state {
-        case .running, .reloading: true
+        case .running, .reloading, .reloadSignalled, .reloadAnnounced, .exited: true
         case .inactive(.skipped): true
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .draining, .stopping, .terminating,
-            .killing, .stopPost, .sweeping, .restartWait, .inactive:
+        // What it is there for is done.
+        case .inactive(.clean): spec.type == .oneshot
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait,
+            .inactive(.failed):
+            false
+        }
+    }
+
+    /// Started, and not on its way out.
+    var isUp: Bool {
+        switch state {
+        case .running, .reloading, .reloadSignalled, .reloadAnnounced, .exited: true
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
             false
         }
     }
@@ -113,13 +165,14 @@ struct Instance: Sendable, Codable {
     /// The main process, where the state has one that is alive.
     var mainProcess: Token? {
         switch state {
-        case .starting(let main), .probing(let main), .startPost(_, _, let main), .running(let main),
-            .reloading(_, _, let main), .draining(let main):
+        case .starting(let main), .oneshot(_, let main), .reloadSignalled(_, let main), .draining(let main): main
+        case .probing(let main), .startPost(_, _, let main), .running(let main), .reloading(_, _, let main),
+            .reloadAnnounced(let main):
             main
         case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
             .stopPost(_, _, let ending), .sweeping(_, let ending):
             ending.main
-        case .waiting, .condition, .startPre, .restartWait, .inactive: nil
+        case .waiting, .checking, .condition, .startPre, .forking, .awaitingMain, .exited, .restartWait, .inactive: nil
         }
     }
 
@@ -127,10 +180,10 @@ struct Instance: Sendable, Codable {
     var controlProcess: Token? {
         switch state {
         case .condition(_, let token), .startPre(_, let token), .startPost(_, let token, _),
-            .reloading(_, let token, _), .stopping(_, let token, _), .stopPost(_, let token, _):
+            .reloading(_, let token, _), .stopping(_, let token, _), .stopPost(_, let token, _), .forking(let token):
             token
-        case .waiting, .starting, .probing, .running, .draining, .terminating, .killing, .sweeping, .restartWait,
-            .inactive:
+        case .waiting, .checking, .starting, .oneshot, .awaitingMain, .probing, .running, .exited, .reloadSignalled,
+            .reloadAnnounced, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
             nil
         }
     }
@@ -158,21 +211,22 @@ extension String {
 }
 
 /// What people see of a service's state: one total table.
-public enum ServicePhase: String, Sendable, Equatable, CaseIterable {
-    case waiting, condition, startPre, starting, probing, startPost, running, reloading, draining, stopping, killing
-    case stopPost, autoRestart, stopped, skipped, failed
+public enum ServicePhase: String, Sendable, Equatable, Codable, CaseIterable {
+    case waiting, condition, startPre, starting, probing, startPost, running, exited, reloading, draining, stopping
+    case killing, stopPost, autoRestart, stopped, skipped, failed
 
     init(_ state: Instance.State) {
         self =
             switch state {
             case .waiting: .waiting
-            case .condition: .condition
+            case .checking, .condition: .condition
             case .startPre: .startPre
-            case .starting: .starting
+            case .starting, .oneshot, .forking, .awaitingMain: .starting
             case .probing: .probing
             case .startPost: .startPost
             case .running: .running
-            case .reloading: .reloading
+            case .exited: .exited
+            case .reloading, .reloadSignalled, .reloadAnnounced: .reloading
             case .draining: .draining
             case .stopping, .terminating: .stopping
             case .killing, .sweeping: .killing

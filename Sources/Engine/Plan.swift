@@ -54,9 +54,11 @@ public struct SwapSettings: Sendable, Equatable, Codable {
 
 /// What the engine must know of a service to decide about it. How it is executed stays with the supervisor.
 public struct ServiceSpec: Sendable, Equatable, Codable {
-    /// `Type=`: what counts as started. `exec` and `simple` are the same here, because a failed execve(2) is always
-    /// known at once.
-    public enum StartType: Sendable, Equatable, Codable { case simple, notify }
+    /// `Type=`: what counts as started. `exec`, `idle` and `simple` are the same here, because a failed execve(2) is
+    /// always known at once, and there is no console whose order would have to be kept.
+    public enum StartType: Sendable, Equatable, Codable, CaseIterable {
+        case simple, notify, notifyReload, forking, oneshot
+    }
 
     /// How it is asked to finish what it has and leave.
     public enum DrainMethod: Sendable, Equatable, Codable {
@@ -101,6 +103,7 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     /// nil for a plain service: it is stopped as systemd stops it.
     public var drain: Drain?
     public var notifyAccess: NotifyAccess
+    @Added public var lifecycle: Lifecycle = Lifecycle()
 
     public init(unit: String, member: String? = nil, definition: UInt64 = 0) {
         self.unit = unit
@@ -128,8 +131,8 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
 public struct CommandCounts: Sendable, Equatable, Codable {
     public var condition: [MayFail] = []
     public var startPre: [MayFail] = []
-    /// The prefix `-` of `ExecStart=`: any exit counts as clean.
-    public var start: MayFail = .no
+    /// With the prefix `-` any exit counts as clean. More or fewer than one only of oneshot services.
+    public var start: [MayFail] = [.no]
     public var startPost: [MayFail] = []
     public var reload: [MayFail] = []
     public var stop: [MayFail] = []

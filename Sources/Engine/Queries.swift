@@ -7,7 +7,8 @@ extension Engine {
             .stopPost(_, _, let ending), .sweeping(_, let ending):
             ending.result
         case .restartWait(let result), .inactive(let result): result
-        case .waiting, .condition, .startPre, .starting, .probing, .startPost, .running, .reloading, .draining, nil:
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, nil:
             nil
         }
     }

@@ -51,6 +51,9 @@ extension Engine {
             effects.append(.createInstance(instance.id, instance.birth, instance.spec))
         }
         for instance in instances {
+            if case .checking(let token) = instance.state, instance.openTokens.contains(token) {
+                effects.append(.checkConditions(token, instance.id))
+            }
             // A command whose process nobody has written down: it was not started, or only just.
             for (token, command) in instance.commands where instance.openTokens.contains(token) {
                 guard !found.processes.contains(token) else { continue }
@@ -78,10 +81,14 @@ extension Instance {
     /// The commands whose start its state waits for. (A main process that is up has been written down.)
     fileprivate var commands: [(Token, ServiceCommand)] {
         switch state {
-        case .waiting, .probing, .running, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive: []
+        case .waiting, .checking, .awaitingMain, .probing, .running, .exited, .reloadSignalled, .reloadAnnounced,
+            .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
+            []
         case .condition(let index, let token): [(token, .condition(index))]
         case .startPre(let index, let token): [(token, .startPre(index))]
-        case .starting(let main): [(main, .start)]
+        case .starting(let main): [(main, .start(0))]
+        case .oneshot(let index, let main): [(main, .start(index))]
+        case .forking(let control): [(control, .start(0))]
         case .startPost(let index, let control, _): [(control, .startPost(index))]
         case .reloading(let index, let control, _): [(control, .reload(index))]
         case .stopping(let index, let control, _): [(control, .stop(index))]

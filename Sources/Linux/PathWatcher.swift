@@ -2,28 +2,45 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Tells when a name in a directory vanishes (inotify(7)): how a held Unix socket learns that its path was removed. One
-/// inotify instance for all names, because a host allows only 128 of them per user.
+/// Tells when a name in a directory vanishes or appears (inotify(7)): how a held Unix socket learns that its path was
+/// removed, and how a PID file is awaited. One inotify instance for all names of a purpose, because a host allows only 128
+/// of them per user.
 public final class PathWatcher {
+    /// What is told.
+    public enum Purpose: Sendable {
+        /// A name was removed, renamed away or replaced.
+        case removal
+        /// A name was made, or written and closed.
+        case appearance
+
+        fileprivate var mask: UInt32 {
+            switch self {
+            case .removal: UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+            case .appearance: UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR)
+            }
+        }
+    }
+
+    private let purpose: Purpose
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
     private var directories: [Int32: String] = [:]
     private var numbers: [String: Int32] = [:]
     private var handlers: [String: () -> Void] = [:]
 
-    public init(loop: EventLoop) throws(SystemError) {
+    public init(loop: EventLoop, for purpose: Purpose = .removal) throws(SystemError) {
+        self.purpose = purpose
         descriptor = OwnedDescriptor(
             owning: try checkErrno(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)), "watch directories"))
         source = try loop.addIO(descriptor.raw, .readable, priority: .probes) { [unowned self] _ in receive() }
     }
 
-    /// Calls `handler` whenever `path` was removed, renamed away or replaced; the caller looks what is there now.
+    /// Calls `handler` whenever that happened to `path`; the caller looks what is there now.
     public func watch(_ path: String, _ handler: @escaping () -> Void) throws(SystemError) {
         let directory = FileTree.parent(of: path) ?? "."
         if numbers[directory] == nil {
-            let mask = UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
             let number = try checkErrno(
-                inotify_add_watch(descriptor.raw, directory, mask), "watch directory", directory)
+                inotify_add_watch(descriptor.raw, directory, purpose.mask), "watch directory", directory)
             numbers[directory] = number
             directories[number] = directory
         }

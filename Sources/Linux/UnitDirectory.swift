@@ -45,6 +45,33 @@ public enum UnitDirectory {
         return try FileTree.entries(of: directory, path).prefix(maximumEntries).sorted()
     }
 
+    /// The symbolic links in a directory with what they lead to, as written; empty when there is none.
+    public static func links(_ path: String) -> [String: String] {
+        guard let directory = opendir(path) else { return [:] }
+        defer { closedir(directory) }
+        var links: [String: String] = [:]
+        while let entry = readdir(directory), links.count < maximumEntries {
+            // Some file systems do not tell; then readlinkat(2) says EINVAL for what is no link.
+            let type = Int(entry.pointee.d_type)
+            guard type == Int(DT_LNK) || type == Int(DT_UNKNOWN) else { continue }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let target = target(of: name, in: dirfd(directory)) { links[name] = target }
+        }
+        return links
+    }
+
+    private static func target(of name: String, in directory: Int32) -> String? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            let length = buffer.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlinkat(directory, name, $0, text.count) } ?? -1
+            }
+            count = max(0, length)
+        }
+        return bytes.isEmpty ? nil : String(validating: bytes, as: UTF8.self)
+    }
+
     /// Reads a file, following links, and checks who may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
         let file = try open(path)

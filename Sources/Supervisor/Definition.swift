@@ -47,7 +47,8 @@ extension ServiceSpec {
         release = unit.name.instance
         startsAfter = Set((whole.startsAfter[unit.name] ?? []).map(\.description))
         acceptsShared = definition.sockets.contains { $0.scope == .shared }
-        type = unit.type == .notify ? .notify : .simple
+        type = StartType(unit.type)
+        lifecycle = Lifecycle(definition)
         commands = CommandCounts(unit)
         hasProbe = unit.swap?.readyProbe != nil
         probeInterval = unit.swap?.effectiveReadyProbeInterval ?? .milliseconds(500)
@@ -60,7 +61,8 @@ extension ServiceSpec {
         killMode = EngineKillMode(unit.killMode)
         // A notify service that forbids every sender could never get ready: systemd.service(5) makes it `main`.
         let access = EngineNotifyAccess(unit.notifyAccess)
-        notifyAccess = access == .none && unit.type == .notify ? .main : access
+        let needsNotify = unit.type == .notify || unit.type == .notifyReload
+        notifyAccess = access == .none && needsNotify ? .main : access
         drain = whole.isSwappable ? Drain(unit, whole.settings) : nil
     }
 }
@@ -78,7 +80,7 @@ extension CommandCounts {
         self.init()
         condition = unit.execCondition.map(\.mayFail)
         startPre = unit.execStartPre.map(\.mayFail)
-        start = unit.execStart.first?.mayFail ?? .no
+        start = unit.execStart.map(\.mayFail)
         startPost = unit.execStartPost.map(\.mayFail)
         reload = unit.execReload.map(\.mayFail)
         stop = unit.execStop.map(\.mayFail)
@@ -96,6 +98,8 @@ extension RestartRules {
         success = EngineExitStatusSet(unit.successExitStatus)
         prevent = EngineExitStatusSet(unit.restartPreventExitStatus)
         force = EngineExitStatusSet(unit.restartForceExitStatus)
+        steps = Int(clamping: unit.lifecycle.restartSteps)
+        maxDelay = unit.lifecycle.restartMaxDelay.duration
         startLimitInterval = unit.unit.startLimitInterval.duration ?? .seconds(Int64.max / 2)
         startLimitBurst = Int(unit.unit.startLimitBurst)
     }

@@ -98,7 +98,7 @@ extension Launcher {
         switch (unit.notifyAccess, kind) {
         case (.all, _), (.exec, _): return true
         case (.main, .start): return true
-        case (.none, .start): return unit.type == .notify
+        case (.none, .start): return unit.type == .notify || unit.type == .notifyReload
         case (.main, _), (.none, _): return false
         }
     }
@@ -135,6 +135,8 @@ extension Failure.Cause {
     fileprivate var serviceResult: String {
         switch self {
         case .spawn, .text: "resources"
+        case .protocolError: "protocol"
+        case .watchdog: "watchdog"
         case .exited(.signalled(_, coreDumped: true)): "core-dump"
         case .exited(.signalled): "signal"
         case .exited: "exit-code"

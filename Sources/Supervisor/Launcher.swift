@@ -66,7 +66,7 @@ struct Launcher {
         return switch command {
         case .condition(let index): at(unit.execCondition, index)
         case .startPre(let index): at(unit.execStartPre, index)
-        case .start: unit.execStart.first
+        case .start(let index): at(unit.execStart, index)
         case .startPost(let index): at(unit.execStartPost, index)
         case .reload(let index): at(unit.execReload, index)
         case .stop(let index): at(unit.execStop, index)
@@ -82,7 +82,7 @@ struct Launcher {
         let unit = instance.definition.unit
         let execution = unit.execution
         var scope = Scope(command.prefixes)
-        if kind != .start {
+        if !kind.isMain {
             if unit.permissionsStartOnly { (scope.user, scope.restrictions) = (false, false) }
             if unit.rootDirectoryStartOnly { scope.rootDirectory = false }
         }
@@ -97,7 +97,7 @@ struct Launcher {
         if kind.isAfterTheEnd, let result = facts.result { addResult(result, facts.mainStatus, to: &variables) }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
-        if kind == .start { addStored(instance.store, to: &handoff) }
+        if kind.isMain { addStored(instance.store, to: &handoff) }
         variables.merge(handoff.environment) { $1 }
         let pidVariables =
             handoff.environment["LISTEN_FDS"] == nil ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]

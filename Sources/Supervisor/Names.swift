@@ -11,6 +11,7 @@ import enum Engine.NotifyAccess
 import struct Engine.NotifyMessage
 import struct Engine.OperationResult
 import struct Engine.SwapSettings
+import enum Engine.TimeoutFailureMode
 
 typealias EngineResult = OperationResult
 typealias EngineExitStatus = ExitStatus
@@ -19,4 +20,5 @@ typealias EngineKillMode = KillMode
 typealias EngineNotifyAccess = NotifyAccess
 typealias EngineNotify = NotifyMessage
 typealias EngineSettings = SwapSettings
+typealias EngineFailureMode = TimeoutFailureMode
 typealias ShownResult = ControlProtocol.OperationResult

@@ -27,7 +27,12 @@ extension Supervisor {
             case .removeDescriptors: store.removes = true
             case .descriptorName(let name): store.name = name
             case .keepHungUp: store.isWatched = false
-            case .watchdog, .watchdogTrigger, .watchdogInterval, .restartReset, .monotonic: break
+            case .watchdog: message.watchdog = .keepAlive
+            case .watchdogTrigger: message.watchdog = .trigger
+            case .watchdogInterval(let microseconds):
+                message.watchdogInterval = .microseconds(Int64(clamping: microseconds))
+            case .restartReset: message.restartReset = true
+            case .monotonic(let microseconds): message.monotonic = .microseconds(Int64(clamping: microseconds))
             // BARRIER is answered by the socket when this returns; the others have no meaning here.
             case .barrier, .busError, .unknown: break
             }
@@ -96,18 +101,7 @@ extension Supervisor {
         else {
             return logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
         }
-        let token = engine.newToken(for: id)
-        let process = RunningProcess(token: token, instance: id, handle: handle)
-        do throws(SystemError) {
-            try watch(process)
-        } catch {
-            logger.error("\(instance.name): watching MAINPID=\(pid): \(error)")
-            return
-        }
-        processes[token] = process
-        journal(process)
-        tokenOfPid[pid] = token
-        instance.mainProcess = token
+        guard let token = watchMain(pid, handle, instance) else { return }
         self.handle(.mainProcessChanged(id, token))
     }
 }

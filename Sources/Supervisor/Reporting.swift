@@ -25,6 +25,7 @@ extension Supervisor {
         case .service(let instance, let phase):
             if let group = instances[instance]?.generation.group { noteService(group) }
             told(instance, phase)
+        case .skipped(let instance, let condition): wasSkipped(instance, condition)
         case .failure(let group, let failure): told(group, failure)
         case .finished(let group, let result, let requests):
             noteService(group)
@@ -53,6 +54,13 @@ extension Supervisor {
         else { return }
         progress(
             view.id, running.generation.number, shown, service: running.name, message: ServiceState(phase).sentence)
+    }
+
+    private func wasSkipped(_ instance: InstanceID, _ condition: String) {
+        guard let running = instances[instance] else { return }
+        let text = "\(running.name) is not started: \(condition) does not hold"
+        logger.info("\(text)")
+        for (id, _) in requests.of(running.generation.group) { requests[id]?.notes.append(text) }
     }
 
     private func told(_ group: GroupID, _ failure: Failure) {
@@ -208,7 +216,7 @@ extension Supervisor {
         switch failure.cause {
         case .exited(let end): status = Wording.end(end)
         case .probe(let text): answer = text
-        case .spawn, .timedOut, .startLimit, .text: break
+        case .spawn, .timedOut, .startLimit, .text, .protocolError, .watchdog: break
         }
         let lines = evidence[group]?[failure.unit] ?? liveLines(failure.unit)
         return FailureReport(

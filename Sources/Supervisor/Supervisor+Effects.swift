@@ -17,6 +17,9 @@ extension Supervisor {
         case .watchTree(let token, let instance): watchTree(token, instance)
         case .probe(let token, let instance): startProbe(token, instance)
         case .cancelProbe(let token): probes.removeValue(forKey: token)?.cancel()
+        case .checkConditions(let token, let instance): checkConditions(token, instance)
+        case .seekMain(let token, let instance): seekMain(token, instance)
+        case .cancelSearch(let token): pidFiles.forget(token)
         case .forgetInstance(let instance): forget(instance)
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, let release): recordServing(generation, release)
@@ -233,9 +236,10 @@ extension Supervisor {
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
                 .init(mainPid: main, mainStatus: instance.mainStatus, result: result))
-            if kind == .start { setNonBlocking(instance, generation) }
+            if kind.isMain { setNonBlocking(instance, generation) }
             try run(plan, token, instance, generation)
-            if kind == .start { instance.mainProcess = token }
+            // What a forking service executes is not its main process: that is what it leaves behind.
+            if kind.isMain, instance.definition.unit.type != .forking { instance.mainProcess = token }
             handle(.spawned(token))
         } catch {
             handle(.spawnFailed(token, error.text))
@@ -417,6 +421,9 @@ extension Supervisor {
 }
 
 extension ServiceCommand {
+    /// A command of `ExecStart=`.
+    var isMain: Bool { if case .start = self { true } else { false } }
+
     /// A command that may be the first of a run.
     fileprivate var beginsRun: Bool {
         switch self {

@@ -218,6 +218,7 @@ extension ServiceState {
             case .probing: .probing
             case .startPost: .startPost
             case .running: .running
+            case .exited: .exited
             case .reloading: .reloading
             case .draining: .draining
             case .stopping, .killing, .stopPost: .stopping
@@ -241,7 +242,7 @@ extension ServiceState {
         case .draining: "finishing what it has accepted"
         case .stopping: "stopping"
         case .autoRestart: "ended, will be started again"
-        case .exited: "skipped by its condition"
+        case .exited: "done"
         case .stopped: "gone"
         case .failed: "failed"
         }

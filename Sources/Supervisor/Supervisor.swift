@@ -63,6 +63,7 @@ public actor Supervisor {
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
     var logs: LogCapture?
+    let pidFiles: PidFiles
     var notifySocket: NotifySocket?
 
     // Socket units that were started.
@@ -157,6 +158,7 @@ public actor Supervisor {
         children = Children(loop: loop)
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
+        pidFiles = PidFiles(loop: loop)
         if let inheritance {
             lastRequest = inheritance.people.lastRequest
             for (id, request) in inheritance.people.requests { requests[id] = request }
@@ -231,6 +233,7 @@ public actor Supervisor {
         }
         isCatchingUp = false
         armTimer()
+        if saved == nil { startEnabled() }
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \

@@ -34,6 +34,8 @@ enum Wording {
             case .dependency, .prepare, .condition, .startPre, .start, .startPost, .soak, .run, .reload, .stop:
                 return "\(what.map { "\($0) " } ?? "")not done within \(span(limit))"
             }
+        case .protocolError(let text): return text
+        case .watchdog(let limit): return "did not say WATCHDOG=1 within \(span(limit))"
         case .probe(let answer):
             return failure.step == .soak ? "its probe failed during soak: \(answer)" : "its probe failed: \(answer)"
         case .startLimit(let burst, let interval):

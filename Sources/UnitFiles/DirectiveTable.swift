@@ -145,6 +145,7 @@ enum InstallDirective: String, CaseIterable {
     case alias = "Alias"
     case also = "Also"
     case defaultInstance = "DefaultInstance"
+    case upheldBy = "UpheldBy"
 }
 
 /// Directives of `[X-Swap]`.
@@ -182,10 +183,12 @@ enum UnitSectionName: String, CaseIterable {
     /// Directives that we honour, by name.
     var honoured: [String] {
         switch self {
-        case .unit: UnitDirective.allCases.map(\.rawValue)
+        case .unit:
+            UnitDirective.allCases.map(\.rawValue) + DependencyDirective.allCases.map(\.rawValue)
+                + ConditionSection.directives.keys.sorted()
         case .service:
             ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
-                + LogDirective.allCases.map(\.rawValue)
+                + LogDirective.allCases.map(\.rawValue) + LifecycleDirective.allCases.map(\.rawValue)
         case .socket: SocketDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
         case .install: InstallDirective.allCases.map(\.rawValue)
         case .swap: SwapDirective.allCases.map(\.rawValue)
@@ -229,26 +232,11 @@ enum DirectiveTable {
     /// [Unit], systemd.unit(5).
     static let unit = names(
         """
-        AllowIsolate AssertACPower AssertArchitecture AssertCPUFeature AssertCPUPressure AssertCPUs AssertCapability
-        AssertControlGroupController AssertCredential AssertDirectoryNotEmpty AssertEnvironment
-        AssertFileIsExecutable AssertFileNotEmpty AssertFirstBoot AssertGroup AssertHost AssertIOPressure
-        AssertKernelCommandLine AssertKernelVersion AssertMemory AssertMemoryPressure AssertNeedsUpdate
-        AssertOSRelease AssertPathExists AssertPathExistsGlob AssertPathIsDirectory AssertPathIsEncrypted
-        AssertPathIsMountPoint AssertPathIsReadWrite AssertPathIsSymbolicLink AssertSecurity AssertUser
-        AssertVersion AssertVirtualization BindTo BindsTo CollectMode ConditionACPower ConditionArchitecture
-        ConditionCPUFeature ConditionCPUPressure ConditionCPUs ConditionCapability ConditionControlGroupController
-        ConditionCredential ConditionDirectoryNotEmpty ConditionEnvironment ConditionFileIsExecutable
-        ConditionFileNotEmpty ConditionFirmware ConditionFirstBoot ConditionGroup ConditionHost ConditionIOPressure
-        ConditionKernelCommandLine ConditionKernelVersion ConditionMemory ConditionMemoryPressure
-        ConditionNeedsUpdate ConditionOSRelease ConditionPathExists ConditionPathExistsGlob ConditionPathIsDirectory
-        ConditionPathIsEncrypted ConditionPathIsMountPoint ConditionPathIsReadWrite ConditionPathIsSymbolicLink
-        ConditionSecurity ConditionUser ConditionVersion ConditionVirtualization Conflicts DefaultDependencies
-        FailureAction FailureActionExitStatus IgnoreOnIsolate JobRunningTimeoutSec JobTimeoutAction
-        JobTimeoutRebootArgument JobTimeoutSec JoinsNamespaceOf OnFailure OnFailureIsolate OnFailureJobMode
-        OnSuccess OnSuccessJobMode PartOf PropagateReloadFrom PropagateReloadTo PropagatesReloadTo PropagatesStopTo
-        RebootArgument RefuseManualStart RefuseManualStop ReloadPropagatedFrom RequiresMountsFor RequiresOverridable
-        Requisite RequisiteOverridable SourcePath StartLimitAction StopPropagatedFrom StopWhenUnneeded SuccessAction
-        SuccessActionExitStatus SurviveFinalKillSignal UpheldBy Upholds
+        AllowIsolate AssertCPUFeature AssertCPUPressure AssertCredential AssertIOPressure AssertMemoryPressure
+        AssertPathIsEncrypted AssertVersion ConditionCPUFeature ConditionCPUPressure ConditionCredential
+        ConditionFirmware ConditionIOPressure ConditionMemoryPressure ConditionPathIsEncrypted ConditionVersion
+        FailureActionExitStatus JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument JobTimeoutSec
+        JoinsNamespaceOf RebootArgument SuccessActionExitStatus SurviveFinalKillSignal UpheldBy
         """)
 
     /// [Service] only, systemd.service(5).
@@ -310,9 +298,6 @@ enum DirectiveTable {
         WatchdogSignal WorkingDirectory
         """)
 
-    /// [Install], systemd.unit(5).
-    static let install = names(
-        """
-        UpheldBy
-        """)
+    /// [Install], systemd.unit(5): all of them are honoured.
+    static let install: Set<String> = []
 }

@@ -1,4 +1,4 @@
-/// How a service says that it is started (`Type=`); the values that Holdfast supports so far.
+/// How a service says that it is started (`Type=`).
 public enum ServiceType: String, Sendable, CaseIterable {
     /// Started as soon as it is forked.
     case simple
@@ -6,6 +6,14 @@ public enum ServiceType: String, Sendable, CaseIterable {
     case exec
     /// Started when it says `READY=1`.
     case notify
+    /// As `notify`, and a reload is `ReloadSignal=`, answered by `RELOADING=1` and `READY=1`.
+    case notifyReload = "notify-reload"
+    /// Started when the program that was executed has left a daemon behind and ended.
+    case forking
+    /// Started when all of its commands have ended.
+    case oneshot
+    /// As `simple`: systemd holds it back to keep the console tidy, and there is none here.
+    case idle
 }
 
 /// `Restart=`; the table of systemd.service(5) says when each applies.
@@ -67,9 +75,10 @@ public struct ServiceUnit: UnitDefinition {
     public var origin = UnitOrigin()
 
     public var type = ServiceType.simple
+    public var lifecycle = LifecycleSettings()
     public var execCondition: [ExecCommand] = []
     public var execStartPre: [ExecCommand] = []
-    /// Exactly one in a unit that can be used.
+    /// Exactly one in a unit that can be used, unless it is `oneshot`.
     public var execStart: [ExecCommand] = []
     public var execStartPost: [ExecCommand] = []
     public var execReload: [ExecCommand] = []

@@ -172,7 +172,7 @@ public final class SwapUnitResolver {
     private func dependency(_ reference: UnitReference, _ isRequired: Bool, _ walk: inout Walk) {
         if loader.exists(reference.name) {
             walk.dependencies.append(reference)
-        } else if !SpecialUnits.names.contains(reference.name.description) {
+        } else if !SpecialUnits.isAssumed(reference.name) {
             let message = "\(reference.name) has no unit file" + (isRequired ? "" : ", it is left out")
             report(&walk, .missingUnit, reference, isRequired ? .error : .warning, message)
         }
@@ -339,19 +339,4 @@ public final class SwapUnitResolver {
         }
         return index
     }
-}
-
-/// Units of systemd's that stand for the state of the host (systemd.special(7)). Units name them out of habit; here they are
-/// always reached, and naming them is no mistake.
-enum SpecialUnits {
-    static let names: Set<String> = [
-        "basic.target", "cryptsetup.target", "cryptsetup-pre.target", "default.target", "final.target",
-        "first-boot-complete.target", "getty.target", "getty-pre.target", "graphical.target", "initrd.target",
-        "integritysetup.target", "local-fs.target", "local-fs-pre.target", "multi-user.target", "network.target",
-        "network-online.target", "network-pre.target", "nss-lookup.target", "nss-user-lookup.target", "paths.target",
-        "poweroff.target", "reboot.target", "remote-fs.target", "remote-fs-pre.target", "rescue.target",
-        "rpcbind.target", "shutdown.target", "slices.target", "sockets.target", "swap.target", "sysinit.target",
-        "system-update.target", "time-set.target", "time-sync.target", "timers.target", "umount.target",
-        "veritysetup.target", "dbus.service", "dbus.socket", "syslog.socket", "systemd-journald.socket",
-    ]
 }

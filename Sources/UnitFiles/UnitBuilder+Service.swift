@@ -1,14 +1,12 @@
 // [Service]
 
 extension UnitBuilder {
-    /// Values of `Type=` that systemd has and we do not run yet.
-    private static let unsupportedTypes: Set<String> = ["forking", "oneshot", "dbus", "idle", "notify-reload"]
-
     mutating func apply(_ directive: ServiceDirective, _ assignment: Assignment) {
         switch directive {
         case .type:
-            isOneshot = assignment.value == "oneshot"
-            if let type = choice(assignment, .fatal, of: ServiceType.self, unsupported: Self.unsupportedTypes) {
+            typeLocation = assignment.valueLocation
+            // Ready when its name appears on the message bus, which Holdfast does not talk to.
+            if let type = choice(assignment, .fatal, of: ServiceType.self, unsupported: ["dbus"]) {
                 service.type = type
             }
         case .execCondition:
@@ -85,19 +83,7 @@ extension UnitBuilder {
         service.sockets = Self.unique(service.sockets)
         service.upstreams = Self.unique(service.upstreams)
         finishHandoff()
-        if service.execStart.isEmpty, !isOneshot {
-            missing("ExecStart", "the service has no ExecStart=, it could do nothing")
-        } else if service.execStart.count > 1, !isOneshot {
-            isUsable = false
-            let location = service.execStart[1].location
-            report(
-                Diagnostic(
-                    .error, .invalidValue, at: location, directive: "ExecStart",
-                    "ExecStart=: a second command is only allowed with Type=oneshot"))
-        }
-        // "If those options are used but NotifyAccess= is not configured, it will be implicitly set to main."
-        let expectsWords = service.type == .notify || service.descriptorStoreLimit > 0
-        if expectsWords, service.notifyAccess == .none { service.notifyAccess = .main }
+        finishLifecycle()
     }
 
     private mutating func descriptorStorePreserve(_ assignment: Assignment) {
@@ -126,7 +112,10 @@ extension UnitBuilder {
         guard var limit = value(assignment, .ignored, TimeSpan.parse) else { return }
         // Old units write 0 for "never"; systemd keeps that meaning.
         if limit == .after(.zero) { limit = .infinite }
-        if directive != .timeoutStopSec { service.timeoutStart = limit }
+        if directive != .timeoutStopSec {
+            service.timeoutStart = limit
+            hasStartTimeout = true
+        }
         if directive != .timeoutStartSec { service.timeoutStop = limit }
     }
 

@@ -122,6 +122,8 @@ extension UnitBuilder {
                 if instantiate, name.isTemplate, !self.name.isTemplate {
                     name = try name.instantiated(self.name.instance ?? self.name.prefix)
                 }
+                // What is known by several names is the same unit by each; [Install] is about the names themselves.
+                if instantiate { name = aliases.resolve(name) }
                 if let kinds, !kinds.contains(name.kind) {
                     let expected = kinds.map(\.suffix).sorted().joined(separator: " or ")
                     let error = ValueError("expected the name of a \(expected) unit, not \"\(name)\"", at: word.offset)

@@ -34,13 +34,20 @@ struct UnitBuilder {
     /// Where the unit's own section starts, for "something is missing" messages.
     private var ownSection: SourceLocation?
     private var firstFile: SourceLocation
-    /// A `Type=` that has no ExecStart= by nature was named (and refused).
-    var isOneshot = false
+    /// Where `Type=` is said; nil if it is not.
+    var typeLocation: SourceLocation?
+    /// `TimeoutStartSec=` or `TimeoutSec=` is said.
+    var hasStartTimeout = false
     /// The value without which the unit makes no sense was refused: that it is missing then is no second problem.
     var hasRefusedEssential = false
 
-    init(name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?) {
+    let aliases: UnitAliases
+
+    init(
+        name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?, aliases: UnitAliases = UnitAliases()
+    ) {
         self.name = name
+        self.aliases = aliases
         expander = SpecifierExpander(environment: environment, unit: name, fragmentPath: fragmentPath)
         service = ServiceUnit(name: name)
         socket = SocketUnit(name: name)
@@ -85,6 +92,7 @@ struct UnitBuilder {
         unit.before = Self.unique(unit.before)
         unit.wants = Self.unique(unit.wants)
         unit.requires = Self.unique(unit.requires)
+        for list in DependencySection.lists { unit.graph[keyPath: list] = Self.unique(unit.graph[keyPath: list]) }
         switch name.kind {
         case .service:
             finishService()
@@ -164,11 +172,16 @@ struct UnitBuilder {
         switch section {
         case .unit:
             if let directive = DirectiveIndex.unit[assignment.key] { return apply(directive, assignment) }
+            if let directive = DependencyDirective.byName[assignment.key] { return apply(directive, assignment) }
+            if let (kind, isAssert) = ConditionSection.directives[assignment.key] {
+                return applyCondition(kind, isAssert: isAssert, assignment)
+            }
         case .service:
             if let directive = DirectiveIndex.service[assignment.key] { return apply(directive, assignment) }
             if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
             if let directive = DirectiveIndex.log[assignment.key] { return apply(directive, assignment) }
             if Protection.names.contains(assignment.key) { return noteProtection(assignment) }
+            if let directive = LifecycleDirective.byName[assignment.key] { return apply(directive, assignment) }
         case .socket:
             if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }
             if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
@@ -261,10 +274,11 @@ struct UnitBuilder {
         case .alias: install.aliases += names(assignment, instantiate: false)
         case .also: install.also += names(assignment, instantiate: false)
         case .defaultInstance: install.defaultInstance = text(assignment)
+        case .upheldBy: install.upheldBy += names(assignment, instantiate: false)
         }
     }
 
-    private mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
+    mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
         if assignment.value.isEmpty {
             report(
                 Diagnostic(

@@ -28,6 +28,8 @@ public enum UnitFileReadError: Error, Sendable, Hashable, CustomStringConvertibl
 public protocol UnitFileSource: Sendable {
     /// The names in a directory, in any order; empty if there is no such directory.
     func entries(of directory: String) -> [String]
+    /// Names in a directory that are symbolic links, with what they lead to, as written.
+    func links(of directory: String) -> [String: String]
     /// The text of a file.
     func read(_ path: String) throws(UnitFileReadError) -> String
 }
@@ -38,23 +40,42 @@ public struct InMemoryUnitFileSource: UnitFileSource {
     public var files: [String: String]
     /// Path -> what reading it answers.
     public var failures: [String: UnitFileReadError]
+    /// Path -> the absolute path that a symbolic link there leads to.
+    public var links: [String: String]
 
-    public init(files: [String: String] = [:], failures: [String: UnitFileReadError] = [:]) {
+    public init(
+        files: [String: String] = [:], failures: [String: UnitFileReadError] = [:], links: [String: String] = [:]
+    ) {
         self.files = files
         self.failures = failures
+        self.links = links
     }
 
     public func entries(of directory: String) -> [String] {
         let prefix = directory.utf8.last == UInt8(ascii: "/") ? directory : directory + "/"
         var names: Set<String> = []
-        for path in [String](files.keys) + [String](failures.keys) where path.hasPrefix(prefix) {
+        let all = [String](files.keys) + [String](failures.keys) + [String](links.keys)
+        for path in all where path.hasPrefix(prefix) {
             let rest = path.dropFirst(prefix.count)
             names.insert(String(rest.prefix { $0 != "/" }))
         }
         return names.sorted()
     }
 
+    public func links(of directory: String) -> [String: String] {
+        var found: [String: String] = [:]
+        for (path, target) in links {
+            guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), path[..<slash] == directory else { continue }
+            found[String(path[path.utf8.index(after: slash)...])] = target
+        }
+        return found
+    }
+
     public func read(_ path: String) throws(UnitFileReadError) -> String {
+        if let target = links[path] {
+            guard target != "/dev/null" else { throw .masked }
+            return try read(target)
+        }
         if let failure = failures[path] { throw failure }
         guard let text = files[path] else { throw .missing }
         guard text.utf8.count <= UnitFileLimits.fileSize else { throw .tooLarge(text.utf8.count) }

@@ -78,8 +78,9 @@ public struct UnitLoader: Sendable {
     let source: any UnitFileSource
     /// File name of a unit -> index of the first directory that has it.
     private let fragments: [String: Int]
-    /// Name of a `.d`, `.wants` or `.requires` directory -> indices of all directories that have it, in order.
-    private let companions: [String: [Int]]
+    /// Name of a `.d`, `.wants`, … directory -> indices of all directories that have it, in order.
+    let companions: [String: [Int]]
+    let aliases: UnitAliases
     /// Instances for which some file or companion directory exists by name, so that they may differ from other instances.
     let instancesWithOwnFiles: Set<String>
     /// Files with a unit's suffix whose names are no unit names.
@@ -94,14 +95,18 @@ public struct UnitLoader: Sendable {
         var companions: [String: [Int]] = [:]
         var names: [UnitName] = []
         var diagnostics: [Diagnostic] = []
+        var aliases = UnitAliases()
         for (index, directory) in searchPath.enumerated() {
+            let links = source.links(of: directory)
             for entry in source.entries(of: directory) {
-                if entry.hasSuffix(".d") || entry.hasSuffix(".wants") || entry.hasSuffix(".requires") {
+                if Self.companionSuffixes.contains(where: entry.hasSuffix) {
                     companions[entry, default: []].append(index)
                 } else if UnitKind.allCases.contains(where: { entry.hasSuffix($0.suffix) }), fragments[entry] == nil {
                     do {
-                        names.append(try UnitName(entry))
+                        let name = try UnitName(entry)
+                        names.append(name)
                         fragments[entry] = index
+                        if let target = links[entry] { aliases.add(name, leadingTo: target) }
                     } catch {
                         let location = SourceLocation(file: Self.join(directory, entry))
                         diagnostics.append(
@@ -110,9 +115,11 @@ public struct UnitLoader: Sendable {
                 }
             }
         }
+        aliases.keep { name in fragments[name.description] != nil || fragments[name.identity.description] != nil }
         self.fragments = fragments
         self.companions = companions
-        self.names = names.sorted()
+        self.aliases = aliases
+        self.names = names.filter { !aliases.isAlias($0) }.sorted()
         var instances = Set(names.compactMap(\.instance))
         for companion in companions.keys {
             guard let dot = companion.utf8.lastIndex(of: UInt8(ascii: ".")) else { continue }
@@ -122,8 +129,13 @@ public struct UnitLoader: Sendable {
         nameDiagnostics = diagnostics
     }
 
-    /// Every name that has a file of its own, sorted; templates as templates.
+    static let companionSuffixes = [".d", ".wants", ".requires", ".upholds"]
+
+    /// Every name that has a file of its own, sorted; templates as templates. Aliases are not among them.
     public func allNames() -> [UnitName] { names }
+
+    /// The name that a unit is known by: the name itself, unless it is an alias.
+    public func canonical(_ name: UnitName) -> UnitName { aliases.resolve(name) }
 
     /// Whether there is a file for the name: its own, or its template's.
     public func exists(_ name: UnitName) -> Bool { fragmentPath(of: name) != nil }
@@ -135,12 +147,14 @@ public struct UnitLoader: Sendable {
         return Self.join(searchPath[index], template.description)
     }
 
-    /// Loads a unit with its drop-ins and its `.wants/` and `.requires/` directories.
-    public func load(_ name: UnitName) -> LoadedUnit {
+    /// Loads a unit with its drop-ins and its `.wants/`, `.requires/` and `.upholds/` directories. An alias loads what it
+    /// stands for, under that name.
+    public func load(_ alias: UnitName) -> LoadedUnit {
+        let name = canonical(alias)
         guard let path = fragmentPath(of: name) else {
             return LoadedUnit(name: name, outcome: .missing, diagnostics: [])
         }
-        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: path)
+        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: path, aliases: aliases)
         var origin = UnitOrigin()
         do {
             let text = try source.read(path)
@@ -172,6 +186,7 @@ public struct UnitLoader: Sendable {
         }
         linked(name, ".wants", into: &builder.unit.wants)
         linked(name, ".requires", into: &builder.unit.requires)
+        linked(name, ".upholds", into: &builder.unit.graph.upholds)
         let unit = builder.finish(origin: origin)
         return LoadedUnit(
             name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
@@ -211,7 +226,7 @@ public struct UnitLoader: Sendable {
     {
         do {
             let name = try UnitName(shortName)
-            if exists(name), kinds.contains(name.kind) { return .success(name) }
+            if exists(name), kinds.contains(name.kind) { return .success(canonical(name)) }
             return .failure(.unknown(shortName, suggestion: suggestion(for: shortName, kinds)))
         } catch {
             switch error {
@@ -221,7 +236,8 @@ public struct UnitLoader: Sendable {
             }
         }
         func candidates(_ stem: String, _ wanted: [UnitKind]) -> [UnitName] {
-            wanted.filter(kinds.contains).compactMap { try? UnitName(stem + $0.suffix) }.filter(exists)
+            let found = wanted.filter(kinds.contains).compactMap { try? UnitName(stem + $0.suffix) }.filter(exists)
+            return Set(found.map(canonical)).sorted()
         }
         let stems = shortName.contains("@") ? [shortName] : [shortName, shortName + "@"]
         for wanted in [[UnitKind.service, .target], [.socket]] {
@@ -282,6 +298,13 @@ public struct UnitLoader: Sendable {
         return names
     }
 
+    /// The units that are linked into `NAME.wants/` of any directory, also if `NAME` has no file (systemd's own targets).
+    public func wanted(by name: UnitName) -> [UnitReference] {
+        var list: [UnitReference] = []
+        for suffix in Self.companionSuffixes.dropFirst() { linked(name, suffix, into: &list) }
+        return UnitBuilder.unique(list)
+    }
+
     /// Adds the units that are linked into `NAME.wants/` (or the template's) of any directory.
     private func linked(_ name: UnitName, _ suffix: String, into list: inout [UnitReference]) {
         guard !companions.isEmpty else { return }
@@ -295,6 +318,7 @@ public struct UnitLoader: Sendable {
                         guard let instantiated = try? unit.instantiated(instance) else { continue }
                         unit = instantiated
                     }
+                    unit = canonical(unit)
                     list.append(UnitReference(unit, at: SourceLocation(file: Self.join(directory, entry))))
                 }
             }

@@ -17,6 +17,8 @@ public struct UnitSection: Sendable, Hashable {
     public var before: [UnitReference] = []
     public var wants: [UnitReference] = []
     public var requires: [UnitReference] = []
+    public var graph = DependencySection()
+    public var conditions = ConditionSection()
     /// At most `startLimitBurst` starts in this time; zero switches the limit off. 10 s as in systemd-system.conf(5).
     public var startLimitInterval = TimeLimit.after(.seconds(10))
     public var startLimitBurst: UInt32 = 5
@@ -24,15 +26,21 @@ public struct UnitSection: Sendable, Hashable {
     public init() {}
 }
 
-/// `[Install]`: what enabling the unit would link. Kept, not acted on, when a unit runs.
+/// `[Install]`: what enabling the unit links. It has no meaning for a unit that runs.
 public struct InstallSection: Sendable, Hashable {
     public var wantedBy: [UnitReference] = []
     public var requiredBy: [UnitReference] = []
+    public var upheldBy: [UnitReference] = []
     public var aliases: [UnitReference] = []
     public var also: [UnitReference] = []
     public var defaultInstance: String?
 
     public init() {}
+
+    /// Enabling it would do nothing.
+    public var isEmpty: Bool {
+        wantedBy.isEmpty && requiredBy.isEmpty && upheldBy.isEmpty && aliases.isEmpty && also.isEmpty
+    }
 }
 
 /// One file as it was read.

@@ -56,6 +56,12 @@ public struct Configuration: Sendable {
             logDirectory: state + "/holdfast/log", isUser: true)
     }
 
+    /// The unit directory that is gone after a reboot; nil if the search path has none.
+    public var runtimeUnitDirectory: String? {
+        let path = runtimeDirectory + "/units"
+        return unitDirectories.contains(path) ? path : nil
+    }
+
     public var controlSocket: String { runtimeDirectory + "/io.holdfast" }
     public var notifySocket: String { runtimeDirectory + "/notify" }
 }

@@ -8,6 +8,8 @@ public struct UnitsOnDisk: UnitFileSource {
 
     public func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
 
+    public func links(of directory: String) -> [String: String] { UnitDirectory.links(directory) }
+
     public func read(_ path: String) throws(UnitFileReadError) -> String {
         try read(path, checkOwner: true)
     }

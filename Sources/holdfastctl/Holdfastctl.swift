@@ -68,6 +68,11 @@ struct Holdfastctl: ParsableCommand {
             TailCommand.self,
             MaintailCommand.self,
             ClearCommand.self,
+            EnableCommand.self,
+            DisableCommand.self,
+            IsEnabledCommand.self,
+            MaskCommand.self,
+            UnmaskCommand.self,
         ])
 
     @OptionGroup var global: GlobalOptions

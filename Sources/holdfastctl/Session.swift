@@ -12,6 +12,8 @@ enum CommandFailure: Error {
     case unexpected(String)
     /// ^C while an answer was awaited.
     case interrupted
+    /// Without the daemon: unit files that cannot be used or changed.
+    case local(String)
 }
 
 /// One run of holdfastctl: where the daemon is and where text goes.
@@ -132,6 +134,9 @@ struct Session {
         case .interrupted: return .interrupted
         case .unexpected(let what):
             complain("the daemon answered unexpectedly: \(what)")
+            return .failure
+        case .local(let what):
+            complain(what)
             return .failure
         case .refused(let error):
             if json {

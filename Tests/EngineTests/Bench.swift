@@ -27,6 +27,12 @@ struct Bench {
     var preparationFailure: Failure?
     /// Units of which a grandchild stays behind until SIGKILL.
     var strayChildren: Set<String> = []
+    /// What conditions say, by unit; met unless said otherwise.
+    var verdicts: [String: ConditionVerdict] = [:]
+    /// How the search for the main process of a forking unit ends; nil in the value is "found", nothing is not answered.
+    enum Search { case found, absent, later }
+    var searches: [String: Search] = [:]
+    private var openSearches: [InstanceID: Token] = [:]
 
     private struct Process {
         let instance: InstanceID
@@ -69,6 +75,33 @@ struct Bench {
             return
         }
         tell(.notified(id, sender ?? .process(main), message))
+    }
+
+    /// The PID file of a unit appears, and names one of its processes.
+    mutating func pidFileAppears(_ unit: String) {
+        guard let id = instance(unit), let search = openSearches.removeValue(forKey: id) else {
+            Issue.record("nobody waits for a PID file of \(unit)")
+            return
+        }
+        tell(.mainSought(search, .found(daemon(id))))
+    }
+
+    /// A command that hangs ends: `start setup.service` of a oneshot.
+    mutating func endControl(_ words: String, _ status: Ended = .exited(0)) {
+        guard let token = processes.first(where: { $0.value.name == words })?.key else {
+            Issue.record("\(words) does not run")
+            return
+        }
+        end(token, status)
+        drainQueue()
+    }
+
+    /// Everything of a unit is gone, unasked.
+    mutating func treeEnds(_ unit: String) {
+        guard let id = instance(unit) else { return }
+        strays.remove(id)
+        answerWatch(id)
+        drainQueue()
     }
 
     mutating func exit(_ unit: String, generation: Int? = nil, _ status: Ended = .exited(0)) {
@@ -159,6 +192,21 @@ struct Bench {
             watches[id] = token
             answerWatch(id)
         case .probe(let token, let id): queue.append(.probeAnswered(token, probeAnswers[name(id)] ?? .ready))
+        case .checkConditions(let token, let id):
+            log.append("check \(name(id))")
+            queue.append(.conditionsChecked(token, verdicts[name(id)] ?? .met))
+        case .seekMain(let token, let id):
+            log.append("seek \(name(id))")
+            switch searches[name(id)] ?? .found {
+            case .found: queue.append(.mainSought(token, .found(daemon(id))))
+            case .absent: queue.append(.mainSought(token, .absent))
+            case .later:
+                openSearches[id] = token
+                queue.append(.mainSought(token, .later))
+            }
+        case .cancelSearch(let token):
+            log.append("cancel search")
+            openSearches = openSearches.filter { $0.value != token }
         case .cancelProbe(let token):
             queue.removeAll { if case .probeAnswered(token, _) = $0 { true } else { false } }
         case .forgetInstance(let id):
@@ -176,7 +224,8 @@ struct Bench {
             switch command {
             case .condition: "condition \(name(id))"
             case .startPre: "startPre \(name(id))"
-            case .start: "start \(name(id))"
+            case .start(0): "start \(name(id))"
+            case .start(let index): "start \(index) \(name(id))"
             case .startPost: "startPost \(name(id))"
             case .reload: "reload \(name(id))"
             case .stop: "stop \(name(id))"
@@ -186,18 +235,34 @@ struct Bench {
         guard !notExecutable.contains(words) else {
             return queue.append(.spawnFailed(token, "executing /srv/x: No such file or directory"))
         }
-        processes[token] = Process(instance: id, name: command == .start ? name(id) : words, isMain: command == .start)
-        if command == .start {
+        let type = specs[id]?.type ?? .simple
+        let isStart = if case .start = command { true } else { false }
+        let isMain = isStart && type != .forking && type != .oneshot
+        processes[token] = Process(instance: id, name: isMain ? name(id) : words, isMain: isMain)
+        if isMain {
             mains[id] = token
             if strayChildren.contains(name(id)) { strays.insert(id) }
         }
         queue.append(.spawned(token))
-        if command != .start, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
+        if !isMain, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
+    }
+
+    /// What a forking unit has left behind becomes its main process.
+    private mutating func daemon(_ id: InstanceID) -> Token {
+        let token = engine.newToken(for: id)
+        processes[token] = Process(instance: id, name: name(id), isMain: true)
+        mains[id] = token
+        strays.remove(id)
+        return token
     }
 
     private mutating func end(_ token: Token, _ status: Ended) {
         guard let process = processes.removeValue(forKey: token) else { return }
         if mains[process.instance] == token { mains[process.instance] = nil }
+        // A daemon is left behind.
+        if process.name.hasPrefix("start "), specs[process.instance]?.type == .forking, status == .exited(0) {
+            strays.insert(process.instance)
+        }
         queue.append(.exited(token, status))
         answerWatch(process.instance)
     }
@@ -219,6 +284,7 @@ struct Bench {
         case .shutDownComplete(let requests): shutDownAnswers += requests.count
         case .failure(_, let failure): failures.append(failure)
         case .phase(_, _, let phase): log.append("phase \(phase)")
+        case .skipped(_, let condition): log.append("skipped \(condition)")
         case .service: break
         }
     }

@@ -198,7 +198,8 @@ struct ServiceTests {
         plan.services[0].drain = .init(method: .signal(15), timeout: nil)
         _ = engine.handle(.command(.start(plan), RequestID(number: 1)), at: now)
         let effects = engine.handle(.prepared(GenerationID(group: plan.group, number: 1)), at: now)
-        guard case .spawn(let main, _, .start)? = effects.first(where: { if case .spawn = $0 { true } else { false } })
+        guard
+            case .spawn(let main, _, .start(0))? = effects.first(where: { if case .spawn = $0 { true } else { false } })
         else {
             Issue.record("nothing was spawned")
             return

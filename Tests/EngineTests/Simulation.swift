@@ -129,7 +129,7 @@ struct Simulation {
     private mutating func remember(_ event: Event) {
         switch event {
         case .spawned, .spawnFailed, .exited, .treeEmpty, .probeAnswered, .prepared, .prepareFailed, .notified,
-            .mainProcessChanged:
+            .mainProcessChanged, .conditionsChecked, .mainSought:
             history.append(event)
         case .command, .deadlineReached, .restored: break
         }
@@ -165,7 +165,11 @@ struct Simulation {
         let token = random.pick(kernel.living)
         guard let process = kernel.processes[token], process.spawnIsTold else { return }
         if process.lastSignal != nil, !process.ignoresSignals, random.chance(60) { return obey(process) }
-        if process.command == .start || kernel.trees[process.instance]?.main == token {
+        if process.mustReload, random.chance(70) { return answerReload(process) }
+        if !kernel.searches.isEmpty, random.chance(30), pidFileAppears() { return }
+        if isLauncher(process) {
+            if !process.hangs { kernel.launch(process) }
+        } else if isLongMain(process) {
             actAsMain(process)
         } else if !process.hangs {
             let status: ExitStatus =
@@ -177,6 +181,41 @@ struct Simulation {
         }
     }
 
+    private func isLauncher(_ process: FakeKernel.Process) -> Bool {
+        guard case .start = process.command, let tree = kernel.trees[process.instance] else { return false }
+        return tree.spec.type == .forking && tree.main != process.token && !process.saidReady
+    }
+
+    private func isLongMain(_ process: FakeKernel.Process) -> Bool {
+        guard let tree = kernel.trees[process.instance], tree.spec.type != .oneshot else { return false }
+        if tree.main == process.token { return true }
+        if case .start = process.command { return true }
+        return false
+    }
+
+    private mutating func answerReload(_ process: FakeKernel.Process) {
+        process.mustReload = false
+        var message = NotifyMessage()
+        message.reloading = true
+        message.monotonic = random.chance(90) ? .nanoseconds(now.nanoseconds) : nil
+        handle(.notified(process.instance, .process(process.token), message))
+        var done = NotifyMessage()
+        done.ready = true
+        if process.isAlive { handle(.notified(process.instance, .process(process.token), done)) }
+    }
+
+    /// A PID file that was awaited is there; false if none is.
+    private mutating func pidFileAppears() -> Bool {
+        for token in kernel.searches.keys.sorted(by: { $0.number < $1.number }) {
+            guard let id = kernel.searches[token], let tree = kernel.trees[id], tree.daemons > 0 else { continue }
+            kernel.searches[token] = nil
+            let daemon = findDaemon(id)
+            handle(.mainSought(token, .found(daemon)))
+            return true
+        }
+        return false
+    }
+
     private mutating func obey(_ process: FakeKernel.Process) {
         let signal = process.lastSignal ?? 15
         kernel.end(process.token, random.chance(50) ? .exited(0) : .signalled(signal, coreDumped: false))
@@ -185,7 +224,8 @@ struct Simulation {
     private mutating func actAsMain(_ process: FakeKernel.Process) {
         let spec = kernel.trees[process.instance]?.spec
         let roll = random.below(100)
-        if !process.saidReady, !process.hangs, spec?.type == .notify, roll < 70 {
+        let notifies = spec?.type == .notify || spec?.type == .notifyReload
+        if !process.saidReady, !process.hangs, notifies, roll < 70 {
             kernel.processes[process.token]?.saidReady = true
             var message = NotifyMessage()
             message.ready = true
@@ -197,6 +237,9 @@ struct Simulation {
         case 79..<83:
             var message = NotifyMessage()
             message.status = "busy"
+            message.watchdog = random.pick([nil, .keepAlive, .keepAlive, .keepAlive, .trigger])
+            message.reloading = random.chance(10)
+            message.ready = random.chance(10)
             message.extendTimeout = random.chance(50) ? .seconds(random.below(10)) : nil
             handle(.notified(process.instance, random.chance(50) ? .other : .process(process.token), message))
         case 83..<86: changeMain(process)
@@ -217,7 +260,7 @@ struct Simulation {
     private mutating func changeMain(_ process: FakeKernel.Process) {
         guard kernel.trees[process.instance]?.main == process.token else { return }
         let token = engine.newToken(for: process.instance)
-        let successor = FakeKernel.Process(token: token, instance: process.instance, command: .start)
+        let successor = FakeKernel.Process(token: token, instance: process.instance, command: .start(0))
         successor.spawnIsTold = true
         successor.saidReady = process.saidReady
         successor.lastSignal = process.lastSignal
@@ -248,12 +291,21 @@ struct Simulation {
                 obey(process)
                 return true
             }
-            let isMain = kernel.trees[process.instance]?.main == token || process.command == .start
+            if isLauncher(process), !process.hangs {
+                kernel.launch(process)
+                return true
+            }
+            if process.mustReload {
+                answerReload(process)
+                return true
+            }
+            let isMain = isLongMain(process)
             if !isMain, !process.hangs {
                 kernel.end(token, .exited(0))
                 return true
             }
-            if isMain, !process.saidReady, !process.hangs, kernel.trees[process.instance]?.spec.type == .notify {
+            let type = kernel.trees[process.instance]?.spec.type
+            if isMain, !process.saidReady, !process.hangs, type == .notify || type == .notifyReload {
                 kernel.processes[token]?.saidReady = true
                 var message = NotifyMessage()
                 message.ready = true
@@ -261,20 +313,26 @@ struct Simulation {
                 return true
             }
         }
-        return engine.nextDeadline == nil && stubbornOnesLeave()
+        if pidFileAppears() { return true }
+        let next = engine.nextDeadline
+        // A watchdog that is fed is nothing to wait for.
+        let waitsForNobody = next == nil || engine.instances.values.contains { $0.watchdogDeadline == next }
+        return waitsForNobody && stubbornOnesLeave()
     }
 
     /// With `SendSIGKILL=no`, or without a time-out, whoever does not go is waited for: so it goes by itself in the end.
     private mutating func stubbornOnesLeave() -> Bool {
         for id in kernel.instances {
-            guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill, tree.stubborn + tree.stragglers > 0 else {
+            guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill,
+                tree.stubborn + tree.stragglers + tree.daemons > 0
+            else {
                 continue
             }
             kernel.stragglersLeave(id)
             return true
         }
         for token in kernel.living {
-            guard let process = kernel.processes[token], process.hangs, process.command != .start,
+            guard let process = kernel.processes[token], process.hangs, !isLongMain(process),
                 kernel.trees[process.instance]?.spec.startTimeout == nil
             else { continue }
             kernel.end(token, .exited(0))
@@ -295,8 +353,19 @@ struct Simulation {
             }
             if next - start > .seconds(3600) { return fail("liveness", "\(what): no end within an hour") }
             now = max(now, next)
+            // Everybody behaves, so nobody is bitten by a watchdog.
+            for token in kernel.living { feedWatchdog(token) }
             handle(.deadlineReached)
         }
+    }
+
+    private mutating func feedWatchdog(_ token: Token) {
+        guard let process = kernel.processes[token], isLongMain(process), !process.hangs, process.isAlive,
+            kernel.trees[process.instance]?.spec.lifecycle.watchdog != nil
+        else { return }
+        var message = NotifyMessage()
+        message.watchdog = .keepAlive
+        handle(.notified(process.instance, .process(token), message))
     }
 
     private mutating func finishOperations() {
@@ -338,7 +407,10 @@ struct Simulation {
 
     private func isStale(_ event: Event) -> Bool {
         switch event {
-        case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed: true
+        case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed,
+            .conditionsChecked:
+            true
+        case .mainSought(let token, _): kernel.searches[token] == nil
         case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
             kernel.processes[token]?.exitIsTold ?? true
         case .notified(_, .other, _), .command, .deadlineReached, .restored: false

@@ -19,6 +19,7 @@ extension Simulation {
         case .spawn(let token, let id, let command):
             checkSpawn(id, command)
             kernel.spawn(token, id, command)
+        case .signal(let token, PlanMaker.reloadSignal): kernel.processes[token]?.mustReload = true
         case .signal(let token, let signal):
             if let process = kernel.processes[token], kernel.trees[process.instance]?.main == token {
                 tellToGo(process.instance)
@@ -35,6 +36,13 @@ extension Simulation {
             kernel.probes[token] = id
             kernel.probe(token)
         case .cancelProbe(let token): kernel.cancelProbe(token)
+        case .checkConditions(let token, let id):
+            kernel.checks[token] = id
+            kernel.checkConditions(token)
+        case .seekMain(let token, let id): seekMain(token, id)
+        case .cancelSearch(let token):
+            kernel.searches[token] = nil
+            kernel.openTokens.remove(token)
         case .forgetInstance(let id):
             if !kernel.isEmpty(id) { fail("I3", "instance \(id.number) is forgotten while its processes live") }
             if kernel.trees[id] == nil { fail("I3", "instance \(id.number) is forgotten twice") }
@@ -76,8 +84,53 @@ extension Simulation {
         case .service(let id, .stopping), .service(let id, .killing):
             // Given up on the way to ready: what it says from now on does not count.
             if let tree = kernel.trees[id], !tree.isReady { kernel.trees[id]?.isToldToGo = true }
-        case .service, .failure: break
+        case .failure(_, let failure): noteFailure(failure)
+        case .service, .skipped: break
         }
+    }
+
+    /// A service whose watchdog or run time is over is ended wherever it is: that it was the last acceptor is its own doing.
+    private mutating func noteFailure(_ failure: Failure) {
+        let isOwnDoing =
+            switch failure.cause {
+            case .watchdog: true
+            case .timedOut: failure.step == .run
+            case .spawn, .exited, .protocolError, .probe, .startLimit, .text: false
+            }
+        guard isOwnDoing else { return }
+        for id in kernel.instances where engine.instances[id]?.failure == failure {
+            kernel.trees[id]?.isToldToGo = true
+        }
+    }
+
+    /// Answered at once, as the supervisor does.
+    private mutating func seekMain(_ token: Token, _ id: InstanceID) {
+        kernel.openTokens.insert(token)
+        kernel.seekers[token] = id
+        guard let tree = kernel.trees[id] else { return }
+        if tree.daemons > 0, kernel.isCalm || random.chance(60) {
+            let daemon = findDaemon(id)
+            kernel.pending.append(.mainSought(token, .found(daemon)))
+        } else if tree.spec.lifecycle.hasPidFile {
+            kernel.searches[token] = id
+            kernel.pending.append(.mainSought(token, .later))
+        } else {
+            kernel.pending.append(.mainSought(token, .absent))
+        }
+    }
+
+    /// One of the daemons that a forking service has left behind is known by a token from now on.
+    mutating func findDaemon(_ id: InstanceID) -> Token {
+        let token = engine.newToken(for: id)
+        let process = FakeKernel.Process(token: token, instance: id, command: .start(0))
+        process.saidReady = true
+        kernel.processes[token] = process
+        kernel.openTokens.insert(token)
+        kernel.living.append(token)
+        kernel.trees[id]?.processes.append(token)
+        kernel.trees[id]?.main = token
+        kernel.trees[id]?.daemons -= 1
+        return token
     }
 
     // MARK: - At single effects
@@ -88,7 +141,7 @@ extension Simulation {
         guard let tree = kernel.trees[id] else { return fail("I3", "a command for an instance that does not exist") }
         if case .stop = command { tellToGo(id) }
         let isRun = tree.main.map { kernel.processes[$0]?.isAlive ?? false } ?? false
-        if command == .start, isRun { fail("I6", "\(tree.spec.unit) starts again while its processes live") }
+        if case .start = command, isRun { fail("I6", "\(tree.spec.unit) starts again while its processes live") }
         kernel.trees[id]?.hasBegun = true
         guard !tree.hasBegun, let operation = engine.groups[tree.generation.group]?.operation else { return }
         for other in kernel.instances {
@@ -168,7 +221,7 @@ extension Simulation {
         }
         let others = kernel.instances.compactMap { kernel.trees[$0] }.filter {
             $0.id != tree.id && $0.generation.group == id && $0.spec.acceptsShared && $0.isReady && !$0.isToldToGo
-                && kernel.mainLives($0)
+                && kernel.isAlive($0)
         }
         if others.isEmpty { fail("I1", "\(tree.spec.unit), the last acceptor, is told to go") }
     }
@@ -179,7 +232,7 @@ extension Simulation {
         guard groups.first(where: { $0.id == generation.group })?.kind != .plainService else { return }
         for id in kernel.instances {
             guard let tree = kernel.trees[id], tree.generation == generation, !tree.wasSkipped else { continue }
-            guard tree.isReady, kernel.mainLives(tree), let since = tree.readySince else {
+            guard tree.isReady, kernel.isAlive(tree), let since = tree.readySince else {
                 fail("I1", "\(generation) serves while \(tree.spec.unit) is not ready")
                 continue
             }
@@ -234,9 +287,9 @@ extension Simulation {
         }
         for generation in view.generations {
             for service in generation.services where service.phase == .running || service.phase == .reloading {
-                guard let main = service.mainProcess, let process = kernel.processes[main],
-                    process.isAlive || !process.exitIsTold
-                else {
+                guard let tree = kernel.trees[service.instance] else { continue }
+                let main = service.mainProcess.flatMap { kernel.processes[$0] }
+                guard main.map({ $0.isAlive || !$0.exitIsTold }) ?? kernel.isAlive(tree) else {
                     fail("I5", "\(service.spec.unit) is shown as running, and is not")
                     continue
                 }

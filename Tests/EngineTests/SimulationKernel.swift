@@ -21,6 +21,8 @@ struct FakeKernel {
         /// A signal that it is to obey sooner or later.
         var lastSignal: Int32?
         var saidReady = false
+        /// `ReloadSignal=` came and is not answered yet.
+        var mustReload = false
         /// Of its instance: a step of an earlier run makes nothing ready.
         var run = 0
 
@@ -42,6 +44,8 @@ struct FakeKernel {
         var stragglers = 0
         var stubborn = 0
         var watches: [Token] = []
+        /// Forked by what a forking service executed, and not named to the engine yet.
+        var daemons = 0
         /// As far as the engine has been told: executed or READY=1, probe, `ExecStartPost=`.
         var isUp = false
         var probeAgreed = false
@@ -60,6 +64,9 @@ struct FakeKernel {
             self.generation = generation
             self.spec = spec
         }
+
+        /// Its main process is what it executed, and stays.
+        var hasLongMain: Bool { spec.type != .oneshot && spec.type != .forking }
 
         var isReady: Bool {
             isUp && (!spec.hasProbe || probeAgreed) && startPostsDone == spec.commands.startPost.count
@@ -86,7 +93,8 @@ struct FakeKernel {
     init(random: SplitMix64) { self.random = random }
 
     func isEmpty(_ tree: Tree) -> Bool {
-        tree.stragglers == 0 && tree.stubborn == 0 && !tree.processes.contains { processes[$0]?.isAlive ?? false }
+        tree.stragglers == 0 && tree.stubborn == 0 && tree.daemons == 0
+            && !tree.processes.contains { processes[$0]?.isAlive ?? false }
     }
 
     func isEmpty(_ id: InstanceID) -> Bool { trees[id].map(isEmpty) ?? true }
@@ -97,11 +105,30 @@ struct FakeKernel {
         return process.isAlive || !process.exitIsTold
     }
 
+    /// What makes it count as running lives, or its end has not been told: its main process or, without one, anything.
+    func isAlive(_ tree: Tree) -> Bool {
+        if tree.spec.type == .oneshot || tree.spec.lifecycle.remainsAfterExit { return true }
+        if mainLives(tree) || !isEmpty(tree) { return true }
+        return pending.contains { event in
+            switch event {
+            case .treeEmpty(let token): watchers[token] == tree.id
+            // Asked for a successor of its main process, which the supervisor answers at once.
+            case .mainSought(let token, _): seekers[token] == tree.id
+            default: false
+            }
+        }
+    }
+
+    /// Which instance's tree a token watches.
+    var watchers: [Token: InstanceID] = [:]
+    /// Searches that were answered with "later".
+    var searches: [Token: InstanceID] = [:]
+
     // MARK: - Effects
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
         openTokens.insert(token)
-        if command == .start { trees[id]?.runs += 1 }
+        if command == .start(0) { trees[id]?.runs += 1 }
         let process = Process(token: token, instance: id, command: command)
         process.run = trees[id]?.runs ?? 0
         if random.chance(isCalm ? 0 : 4) {
@@ -115,8 +142,9 @@ struct FakeKernel {
         processes[token] = process
         living.append(token)
         trees[id]?.processes.append(token)
-        if command == .start {
-            trees[id]?.main = token
+        if case .start(let index) = command {
+            trees[id]?.main = trees[id]?.spec.type == .forking ? nil : token
+            guard index == 0 else { return pending.append(.spawned(token)) }
             trees[id]?.isUp = false
             trees[id]?.probeAgreed = false
             trees[id]?.startPostsDone = 0
@@ -135,6 +163,7 @@ struct FakeKernel {
     mutating func signalTree(_ id: InstanceID, _ number: Int32) {
         for token in trees[id]?.processes ?? [] { signal(token, number) }
         trees[id]?.stragglers = 0
+        trees[id]?.daemons = 0
         answerWatches(id)
     }
 
@@ -142,12 +171,16 @@ struct FakeKernel {
         for token in trees[id]?.processes ?? [] { signal(token, 9) }
         trees[id]?.stragglers = 0
         trees[id]?.stubborn = 0
+        trees[id]?.daemons = 0
         answerWatches(id)
     }
 
     mutating func watch(_ token: Token, _ id: InstanceID) {
         openTokens.insert(token)
-        trees[id]?.watches.append(token)
+        // The newest replaces those before it, as in the supervisor.
+        for old in trees[id]?.watches ?? [] { openTokens.remove(old) }
+        watchers[token] = id
+        trees[id]?.watches = [token]
         answerWatches(id)
     }
 
@@ -182,8 +215,23 @@ struct FakeKernel {
         if random.chance(50) { trees[id]?.stragglers += 1 } else { trees[id]?.stubborn += 1 }
     }
 
+    /// What a forking service has executed does its work: a daemon goes on without it.
+    mutating func launch(_ process: Process) {
+        if random.chance(isCalm ? 100 : 90) { trees[process.instance]?.daemons += 1 }
+        end(process.token, random.chance(isCalm ? 100 : 92) ? .exited(0) : .exited(1))
+    }
+
+    mutating func checkConditions(_ token: Token) {
+        openTokens.insert(token)
+        let verdict: ConditionVerdict =
+            isCalm || random.chance(80)
+            ? .met : random.pick([.unmet("ConditionPathExists=/x"), .assertFailed("AssertPathExists=/x")])
+        pending.append(.conditionsChecked(token, verdict))
+    }
+
     mutating func stragglersLeave(_ id: InstanceID) {
         trees[id]?.stragglers = 0
+        trees[id]?.daemons = 0
         trees[id]?.stubborn = 0
         answerWatches(id)
     }
@@ -201,7 +249,12 @@ struct FakeKernel {
         guard !pending.isEmpty else { return nil }
         let index = random.below(pending.count)
         if case .exited(let token, _) = pending[index], processes[token]?.spawnIsTold == false,
-            let first = pending.firstIndex(where: { if case .spawned(token) = $0 { true } else { false } })
+            let first = pending.firstIndex(where: { event in
+                switch event {
+                case .spawned(token), .mainSought(_, .found(token)): true
+                default: false
+                }
+            })
         {
             return pending.remove(at: first)
         }
@@ -211,8 +264,10 @@ struct FakeKernel {
     /// What the event tells the engine, in the kernel's own books.
     mutating func noteDelivery(_ event: Event, at now: Instant) {
         switch event {
-        case .spawnFailed(let token, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _):
+        case .spawnFailed(let token, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _),
+            .conditionsChecked(let token, _), .mainSought(let token, .found), .mainSought(let token, .absent):
             openTokens.remove(token)
+        case .mainSought(_, .later): break
         case .spawned, .notified, .mainProcessChanged, .command, .prepared, .prepareFailed, .deadlineReached,
             .restored:
             break
@@ -220,7 +275,7 @@ struct FakeKernel {
         switch event {
         case .spawned(let token):
             processes[token]?.spawnIsTold = true
-            guard let process = processes[token], process.command == .start else { return }
+            guard let process = processes[token], process.command == .start(0) else { return }
             if trees[process.instance]?.spec.type == .simple { trees[process.instance]?.isUp = true }
             noteReady(process.instance, now)
         case .spawnFailed(let token, _): noteStep(token, succeeded: false, now)
@@ -230,7 +285,16 @@ struct FakeKernel {
             if case .condition = process.command, case .exited(1...254) = status {
                 trees[process.instance]?.wasSkipped = true
             }
-            noteStep(token, succeeded: trees[process.instance]?.spec.restart.isClean(status) ?? false, now)
+            noteStep(token, succeeded: trees[process.instance]?.spec.restart.isCleanCommand(status) ?? false, now)
+            noteOneshot(process, status, now)
+        case .conditionsChecked(let token, .unmet):
+            if let id = checks[token] { trees[id]?.wasSkipped = true }
+        case .mainSought(let token, .found), .mainSought(let token, .absent):
+            if case .mainSought(_, .found(let main)) = event { processes[main]?.spawnIsTold = true }
+            if let id = seekers[token] {
+                trees[id]?.isUp = true
+                noteReady(id, now)
+            }
         case .probeAnswered(let token, .ready):
             if let id = probes[token] {
                 trees[id]?.probeAgreed = true
@@ -242,7 +306,23 @@ struct FakeKernel {
             noteReady(id, now)
         case .prepared(let generation): generations[generation] = .open
         case .prepareFailed(let generation, _): generations[generation] = .failed
-        case .command, .treeEmpty, .probeAnswered, .notified, .mainProcessChanged, .deadlineReached, .restored: break
+        case .command, .treeEmpty, .probeAnswered, .notified, .mainProcessChanged, .deadlineReached, .restored,
+            .conditionsChecked, .mainSought:
+            break
+        }
+    }
+
+    /// Which instance's conditions, and whose main process, a token asks about.
+    var checks: [Token: InstanceID] = [:]
+    var seekers: [Token: InstanceID] = [:]
+
+    private mutating func noteOneshot(_ process: Process, _ status: ExitStatus, _ now: Instant) {
+        guard case .start(let index) = process.command, let tree = trees[process.instance], tree.spec.type == .oneshot,
+            index == tree.spec.commands.start.count - 1
+        else { return }
+        if tree.spec.isCleanMain(status) || tree.spec.commands.start[safely: index] == .yes {
+            tree.isUp = true
+            noteReady(process.instance, now)
         }
     }
 

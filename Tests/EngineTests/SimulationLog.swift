@@ -13,6 +13,8 @@ enum Short {
         case .spawnFailed(let token, _): "spawnFailed \(token.number)"
         case .exited(let token, let status): "exited \(token.number) \(status)"
         case .treeEmpty(let token): "treeEmpty \(token.number)"
+        case .conditionsChecked(let token, let verdict): "conditions \(token.number) \(verdict)"
+        case .mainSought(let token, let answer): "main sought \(token.number) \(answer)"
         case .probeAnswered(let token, let answer): "probe \(token.number) \(answer)"
         case .notified(let id, .process(let token), let message):
             "notify i\(id.number) from \(token.number)\(message.ready ? " READY" : "") \(text(message.extendTimeout))"
@@ -33,6 +35,9 @@ enum Short {
         case .watchTree(let token, let id): "watch \(token.number) i\(id.number)"
         case .probe(let token, let id): "probe \(token.number) i\(id.number)"
         case .cancelProbe(let token): "cancelProbe \(token.number)"
+        case .checkConditions(let token, let id): "check \(token.number) i\(id.number)"
+        case .seekMain(let token, let id): "seek \(token.number) i\(id.number)"
+        case .cancelSearch(let token): "cancelSearch \(token.number)"
         case .forgetInstance(let id): "forget i\(id.number)"
         case .report(.service(let id, let phase)): "i\(id.number) is \(phase)"
         case .report(.failure(_, let failure)): "failure \(failure.unit) \(failure.step) \(failure.cause)"

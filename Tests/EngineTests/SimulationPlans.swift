@@ -61,7 +61,7 @@ struct PlanMaker: Sendable {
             members.append(service(app, "\(stem)-app@.service", release, isSwapUnit: true, &random))
             var edge = service(
                 "\(stem)-edge@\(name).service", "\(stem)-edge@.service", release, isSwapUnit: true, &random)
-            edge.acceptsShared = true
+            edge.becomeAcceptor()
             edge.startsAfter = [app]
             members.append(edge)
             if group.hasWorker {
@@ -77,7 +77,7 @@ struct PlanMaker: Sendable {
             }
         case .swapService, .plainService:
             var only = service(group.id.name, nil, nil, isSwapUnit: group.kind == .swapService, &random)
-            only.acceptsShared = group.acceptsShared
+            if group.acceptsShared { only.becomeAcceptor() }
             services = [only]
         }
         return Plan(
@@ -92,7 +92,10 @@ struct PlanMaker: Sendable {
         lastDefinition += 1
         var spec = ServiceSpec(unit: unit, member: member, definition: lastDefinition)
         spec.release = release
-        spec.type = random.chance(50) ? .notify : .simple
+        spec.type = random.pick([
+            .notify, .notify, .notify, .simple, .simple, .simple, .notifyReload, .forking, .oneshot,
+        ])
+        spec.commands.start = spec.type == .oneshot ? random.pick([[.no], [.no], [.no, .yes, .no]]) : [.no]
         spec.hasProbe = random.chance(40)
         spec.startTimeout =
             isSwapUnit && random.chance(20) ? nil : random.pick([.seconds(3), .seconds(20), .seconds(90)])
@@ -115,6 +118,7 @@ struct PlanMaker: Sendable {
         spec.commands.reload = commands(40)
         spec.commands.stop = commands(20)
         spec.commands.stopPost = commands(20)
+        lifecycle(&spec, &random)
         if isSwapUnit {
             let method: ServiceSpec.DrainMethod =
                 !spec.commands.stop.isEmpty && random.chance(50) ? .stopCommands : .signal(random.pick([10, 15]))
@@ -124,5 +128,38 @@ struct PlanMaker: Sendable {
             spec.drain = .init(method: method, timeout: random.pick(limits))
         }
         return spec
+    }
+
+    /// The only signal that nobody takes for one to go.
+    static let reloadSignal: Int32 = 12
+
+    private func lifecycle(_ spec: inout ServiceSpec, _ random: inout SplitMix64) {
+        spec.lifecycle.reloadSignal = Self.reloadSignal
+        spec.lifecycle.hasConditions = random.chance(15)
+        spec.lifecycle.remainsAfterExit = random.chance(spec.type == .oneshot ? 60 : 8)
+        spec.lifecycle.endsWithTree = spec.type != .oneshot && random.chance(8)
+        spec.lifecycle.hasPidFile = spec.type == .forking && random.chance(60)
+        spec.lifecycle.startFailureMode = random.pick([.terminate, .terminate, .abort, .kill])
+        spec.lifecycle.stopFailureMode = random.pick([.terminate, .terminate, .abort, .kill])
+        spec.lifecycle.abortTimeout = random.pick([nil, .seconds(2)])
+        spec.lifecycle.watchdog = random.chance(8) ? .seconds(20) : nil
+        spec.lifecycle.runtimeMax = random.chance(5) ? .seconds(40) : nil
+        spec.lifecycle.sendsHangup = random.chance(10)
+        spec.restart.steps = random.pick([0, 0, 3])
+        spec.restart.maxDelay = .seconds(30)
+        // "always" and "on-success" are refused for oneshot services.
+        if spec.type == .oneshot, [.always, .onSuccess].contains(spec.restart.policy) {
+            spec.restart.policy = .onFailure
+        }
+    }
+}
+
+extension ServiceSpec {
+    /// It accepts on a shared socket, so it stays; that one which does not is never cut over to has a test of its own.
+    fileprivate mutating func becomeAcceptor() {
+        acceptsShared = true
+        guard type == .oneshot else { return }
+        type = .notify
+        commands.start = [.no]
     }
 }

@@ -245,8 +245,8 @@ struct UnitTests {
             ("RestartSec=soon", .invalidValue, true), ("Restart=allways", .invalidValue, true),
             ("Nice=20", .invalidValue, true), ("Environment=A", .invalidValue, true),
             ("TimeoutStopSec=", .invalidValue, true), ("User=a:b", .invalidValue, false),
-            ("KillSignal=SIGFOO", .invalidValue, false), ("Type=oneshot", .unsupportedValue, false),
-            ("Type=forking", .unsupportedValue, false), ("Type=notfy", .invalidValue, false),
+            ("KillSignal=SIGFOO", .invalidValue, false), ("Type=dbus", .unsupportedValue, false),
+            ("PIDFile=a b/../x%Q", .unknownSpecifier, false), ("Type=notfy", .invalidValue, false),
             ("Sockets=a.service", .invalidValue, false), ("UMask=9", .invalidValue, false),
             ("StandardOutput=tty", .unsupportedValue, false), ("WorkingDirectory=x", .invalidValue, false),
             ("ExecStart=/bin/second", .invalidValue, false),
@@ -323,7 +323,7 @@ struct UnitTests {
         for section in UnitSectionName.allCases where section != .service && section != .socket {
             for name in section.honoured { #expect(!DirectiveTable.isSystemd(name, in: section), "\(name)") }
         }
-        for name in ["ConditionPathExists", "OnFailure", "DefaultDependencies"] {
+        for name in ["ConditionCPUFeature", "JobTimeoutSec", "JoinsNamespaceOf"] {
             #expect(DirectiveTable.isSystemd(name, in: .unit))
         }
         for name in ["PIDFile", "MemoryMax", "ProtectSystem", "WatchdogSec", "RemainAfterExit", "LimitCPU"] {

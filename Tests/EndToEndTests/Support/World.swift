@@ -96,6 +96,14 @@ final class World {
     /// Waits until the supervisor says once more that it is ready.
     func awaitReady() throws { try notifications.awaitLine("READY=1", from: daemon) }
 
+    /// Shuts the supervisor down, and starts another one: as when the host boots, but for /run.
+    func restart() throws {
+        #expect(try control("shutdown").end() == 0)
+        #expect(try daemon.end() == 0, "the supervisor's exit status")
+        daemon = try Self.spawn("\(Self.binaries)/holdfastd", path, [], isUser: isUser)
+        try ready()
+    }
+
     // MARK: - The log, told with failures
 
     private static let current = Mutex<(program: Program, told: Int)?>(nil)

@@ -1,0 +1,217 @@
+/// What a service says and is asked while it runs, and how it is noticed that it does not any more.
+extension Instance {
+    // MARK: - Notify
+
+    mutating func notified(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
+        guard hasProcesses, accepts(sender) else { return }
+        if let text = message.status { statusText = text }
+        if let number = message.errno { errno = number }
+        if message.restartReset { restarts = 0 }
+        // It can only be prolonged (`EXTEND_TIMEOUT_USEC=` in sd_notify(3)).
+        if let prolonged = message.extendTimeout, let limit = deadline {
+            deadline = max(limit, context.now + prolonged)
+        }
+        if let interval = message.watchdogInterval {
+            watchdogInterval = interval
+            feedWatchdog(context.now)
+        }
+        if message.reloading { announcedReload(message, &context) }
+        if message.ready { saidReady(&context) }
+        switch message.watchdog {
+        case .keepAlive: feedWatchdog(context.now)
+        case .trigger: if isUp { watchdogBit(&context) }
+        case nil: break
+        }
+    }
+
+    private mutating func saidReady(_ context: inout Context) {
+        saysReloading = false
+        switch state {
+        case .starting(let main):
+            if spec.type == .notify || spec.type == .notifyReload { cameUp(main, &context) }
+        case .reloadAnnounced(let main): reloadIsOver(main, &context)
+        case .waiting, .checking, .condition, .startPre, .oneshot, .forking, .awaitingMain, .probing, .startPost,
+            .running, .exited, .reloading, .reloadSignalled, .draining, .stopping, .terminating, .killing, .stopPost,
+            .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    /// What is said about a run that is over, or has not begun, comes too late (I6).
+    private var hasProcesses: Bool {
+        switch state {
+        case .waiting, .checking, .restartWait, .inactive: false
+        case .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing, .startPost, .running,
+            .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping, .terminating, .killing,
+            .stopPost, .sweeping:
+            true
+        }
+    }
+
+    private func accepts(_ sender: Event.Sender) -> Bool {
+        switch (spec.notifyAccess, sender) {
+        case (.none, _): false
+        case (.main, .process(let token)): token == mainProcess
+        case (.exec, .process(let token)): token == mainProcess || token == controlProcess
+        case (.main, .other), (.exec, .other): false
+        case (.all, .process(let token)): token == mainProcess || token == controlProcess
+        case (.all, .other): true
+        }
+    }
+
+    /// `MAINPID=` named another process of the tree, or the PID file does.
+    mutating func mainProcessChanged(_ token: Token, _ context: inout Context) {
+        stopTreeWatch(&context)
+        switch state {
+        case .starting: state = .starting(main: token)
+        case .probing: state = .probing(main: token)
+        case .startPost(let index, let control, _): state = .startPost(index, control: control, main: token)
+        case .running: state = .running(main: token)
+        case .reloading(let index, let control, _): state = .reloading(index, control: control, main: token)
+        case .reloadSignalled(let since, _): state = .reloadSignalled(since: since, main: token)
+        case .reloadAnnounced: state = .reloadAnnounced(main: token)
+        case .draining: state = .draining(main: token)
+        case .stopping(let index, let control, var ending):
+            ending.main = token
+            state = .stopping(index, control: control, ending)
+        case .terminating(let watch, var ending):
+            ending.main = token
+            state = .terminating(watch: watch, ending)
+        case .waiting, .checking, .condition, .startPre, .oneshot, .forking, .awaitingMain, .exited, .killing,
+            .stopPost, .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    // MARK: - Without a main process
+
+    /// The end of the whole tree counts from now on.
+    mutating func watchWholeTree(_ context: inout Context) {
+        guard wholeTreeWatch == nil else { return }
+        let token = context.newToken()
+        wholeTreeWatch = token
+        context.emit(.watchTree(token, id))
+    }
+
+    mutating func stopTreeWatch(_ context: inout Context) {
+        guard let token = wholeTreeWatch else { return }
+        wholeTreeWatch = nil
+        context.drop(token)
+    }
+
+    /// Nothing of a service is left that had no main process.
+    mutating func wholeTreeLeft(_ context: inout Context) {
+        wholeTreeWatch = nil
+        let gone = Ending(main: nil, result: .clean(nil))
+        switch state {
+        case .awaitingMain:
+            fail(
+                failed(.readiness, .protocolError("none of its processes is left, and no PID file")), main: nil,
+                &context)
+        case .running(main: nil), .reloadAnnounced(main: nil):
+            if mandate == .onTrial {
+                fail(failed(.soak, .text("none of its processes is left")), main: nil, &context)
+            } else if spec.lifecycle.remainsAfterExit {
+                enter(.exited(nil), &context)
+            } else {
+                leave(gone, &context)
+            }
+        case .probing(main: nil):
+            fail(failed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
+        case .startPost(let index, let control, main: nil):
+            // Its command lived in the tree a moment ago; what that says comes first.
+            state = .startPost(index, control: control, main: nil)
+            watchWholeTree(&context)
+        case .reloading(_, _, main: nil): watchWholeTree(&context)
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .probing, .startPost, .running,
+            .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping, .terminating, .killing,
+            .stopPost, .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    // MARK: - Watchdog and RuntimeMaxSec=
+
+    mutating func feedWatchdog(_ now: Instant) {
+        guard isUp, let interval = watchdogInterval ?? spec.lifecycle.watchdog else { return }
+        watchdogDeadline = interval > .zero ? now + interval : nil
+    }
+
+    mutating func watchdogBit(_ context: inout Context) {
+        watchdogDeadline = nil
+        guard isUp else { return }
+        let limit = watchdogInterval ?? spec.lifecycle.watchdog ?? .zero
+        let bitten = failed(mandate == .onTrial ? .soak : .run, .watchdog(limit))
+        let main = mainProcess
+        failure = bitten
+        context.emit(.report(.failure(group, bitten)))
+        stopProbe(&context)
+        end(Ending(main: main, result: .failed(bitten)), by: .abort, &context)
+    }
+
+    mutating func runtimeIsOver(_ context: inout Context) {
+        runtimeDeadline = nil
+        guard isUp else { return }
+        fail(failed(.run, .timedOut(spec.lifecycle.runtimeMax ?? .zero)), main: mainProcess, &context)
+    }
+
+    // MARK: - Reload
+
+    /// Runs `ExecReload=` or sends `ReloadSignal=`; false if there is neither or the service is not in a state for it.
+    mutating func reload(_ context: inout Context) -> Bool {
+        guard case .running(let main) = state else { return false }
+        let isSignalled = spec.type == .notifyReload
+        guard isSignalled || !spec.commands.reload.isEmpty else { return false }
+        failure = nil
+        deadline = spec.startTimeout.map { context.now + $0 }
+        if isSignalled, let main { context.emit(.signal(main, spec.lifecycle.reloadSignal)) }
+        if !spec.commands.reload.isEmpty {
+            let token = spawn(.reload(0), &context)
+            enter(.reloading(0, control: token, main: main), &context)
+        } else if let main {
+            enter(.reloadSignalled(since: context.now, main: main), &context)
+        }
+        return true
+    }
+
+    /// `RELOADING=1`: the answer to our signal only if it was sent after that, which its `MONOTONIC_USEC=` tells.
+    private mutating func announcedReload(_ message: NotifyMessage, _ context: inout Context) {
+        saysReloading = true
+        switch state {
+        case .reloadSignalled(let since, let main):
+            guard let said = message.monotonic, said.wholeNanoseconds / 1000 >= since.nanoseconds / 1000 else { return }
+            enter(.reloadAnnounced(main: main), &context)
+        case .running(let main):
+            deadline = spec.startTimeout.map { context.now + $0 }
+            enter(.reloadAnnounced(main: main), &context)
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .exited, .reloading, .reloadAnnounced, .draining, .stopping, .terminating, .killing, .stopPost,
+            .sweeping, .restartWait, .inactive:
+            break
+        }
+    }
+
+    /// A reload that fails leaves the service running as it was; the failure is told.
+    mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
+        // Once more, if nobody saw how it ended.
+        let next = status == .unknown ? index : index + 1
+        if status != .unknown, !spec.restart.isCleanCommand(status), spec.commands.reload[safely: index] != .yes {
+            failure = failed(.reload, .exited(status))
+        } else if next < spec.commands.reload.count {
+            let token = spawn(.reload(next), &context)
+            enter(.reloading(next, control: token, main: main), &context)
+            return
+        }
+        // It is in the middle of it, by its own word.
+        if saysReloading, failure == nil { return enter(.reloadAnnounced(main: main), &context) }
+        reloadIsOver(main, &context)
+        // The daemon may have replaced itself.
+        if spec.type == .forking, spec.lifecycle.hasPidFile, search == nil { seekMain(&context) }
+    }
+
+    mutating func reloadIsOver(_ main: Token?, _ context: inout Context) {
+        deadline = nil
+        saysReloading = false
+        enter(.running(main: main), &context)
+    }
+}

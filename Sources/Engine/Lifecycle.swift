@@ -1,0 +1,74 @@
+/// What is done to a service that exceeds a time limit.
+public enum TimeoutFailureMode: Sendable, Equatable, Codable, CaseIterable {
+    /// The kill signal, then SIGKILL.
+    case terminate
+    /// `WatchdogSignal=`, then SIGKILL.
+    case abort
+    /// SIGKILL at once.
+    case kill
+}
+
+/// What systemd.service(5) and systemd.kill(5) say about a service beyond commands, restart and its main time limits.
+public struct Lifecycle: Sendable, Equatable, Codable, Blank {
+    public var remainsAfterExit = false
+    /// `ExitType=cgroup`: it is up until the last of its processes has ended.
+    public var endsWithTree = false
+    public var hasPidFile = false
+    /// It has `Condition…=` or `Assert…=`.
+    public var hasConditions = false
+    public var reloadSignal: Int32 = 1
+    public var startFailureMode = TimeoutFailureMode.terminate
+    public var stopFailureMode = TimeoutFailureMode.terminate
+    /// nil: as the stop time-out.
+    public var abortTimeout: Duration?
+    public var watchdogSignal: Int32 = 6
+    /// nil: no watchdog.
+    public var watchdog: Duration?
+    /// nil is no limit.
+    public var runtimeMax: Duration?
+    /// nil: the kill signal.
+    public var restartKillSignal: Int32?
+    public var sendsHangup = false
+
+    public init() {}
+}
+
+extension ServiceSpec {
+    /// "Clean" of the main process: for a oneshot service signals are not (systemd.service(5), `Restart=`).
+    public func isCleanMain(_ status: ExitStatus) -> Bool {
+        type == .oneshot ? restart.isCleanCommand(status) : restart.isClean(status)
+    }
+}
+
+extension RestartRules {
+    /// The pause before the n-th restart in a row, counted from 1: from `RestartSec=` it grows by the same factor each time
+    /// until it is `RestartMaxDelaySec=` after `RestartSteps=`.
+    public func delay(beforeRestart count: Int) -> Duration {
+        guard steps > 0, count > 1, let longest = maxDelay, longest > delay else { return delay }
+        guard count <= steps else { return longest }
+        let shortest = max(Double(delay.wholeNanoseconds), 1000)
+        let factor = Self.root(steps, of: Double(longest.wholeNanoseconds) / shortest)
+        let nanoseconds = shortest * Self.power(factor, count - 1)
+        return min(longest, .nanoseconds(Int64(min(nanoseconds, 9e18))))
+    }
+
+    /// By bisection: the standard library has no logarithm, and nothing else may be imported here.
+    private static func root(_ degree: Int, of value: Double) -> Double {
+        var (low, high) = (1.0, max(1, value))
+        for _ in 0..<128 {
+            let middle = (low + high) / 2
+            if power(middle, degree) < value { low = middle } else { high = middle }
+        }
+        return high
+    }
+
+    private static func power(_ base: Double, _ exponent: Int) -> Double {
+        var (result, square, left) = (1.0, base, exponent)
+        while left > 0 {
+            if left & 1 == 1 { result *= square }
+            square *= square
+            left >>= 1
+        }
+        return result
+    }
+}

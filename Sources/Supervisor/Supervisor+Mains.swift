@@ -1,0 +1,126 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// Main processes that the supervisor did not execute itself: daemons that fork.
+extension Supervisor {
+    /// By its PID file, else by looking whether there is only one that it can be.
+    func seekMain(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id] else { return handle(.mainSought(token, .absent)) }
+        let settings = instance.definition.unit.lifecycle
+        guard let path = settings.pidFile else {
+            return handle(.mainSought(token, settings.guessesMainPid ? guessMain(instance) : .absent))
+        }
+        let answer = readPidFile(path, instance)
+        if answer == .later { pidFiles.expect(path, for: token, pidFileLook(path, token, id)) }
+        handle(.mainSought(token, answer))
+    }
+
+    private func pidFileLook(_ path: String, _ token: Token, _ id: InstanceID) -> () -> Void {
+        { [unowned self] in lookAtPidFile(path, token, id) }
+    }
+
+    private func lookAtPidFile(_ path: String, _ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id] else { return pidFiles.forget(token) }
+        let answer = readPidFile(path, instance)
+        guard answer != .later else { return }
+        pidFiles.forget(token)
+        handle(.mainSought(token, answer))
+    }
+
+    /// The process that the file names, if it is one of the service's: the file may be old, or anybody's.
+    private func readPidFile(_ path: String, _ instance: RunningInstance) -> MainSearch {
+        guard let pid = PidFiles.read(path) else { return .later }
+        if let main = instance.mainProcess, processes[main]?.pid == pid { return .absent }
+        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid) else {
+            logger.debug("\(instance.name): \(path) names \(pid), which is not a process of this service")
+            return .later
+        }
+        return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
+    }
+
+    /// The one process of the tree that nobody of the tree waits for: what was executed has ended, so its daemon is ours by
+    /// now. Of several none is the main one.
+    private func guessMain(_ instance: RunningInstance) -> MainSearch {
+        let ours = (instance.tree?.members() ?? []).filter { ProcessFacts.read($0)?.parent == getpid() }
+        guard let pid = ours.first, ours.count == 1, let handle = try? ProcessHandle(pid: pid) else { return .absent }
+        return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
+    }
+
+    /// Its end becomes the event `exited` of the token.
+    func watchMain(_ pid: Int32, _ handle: consuming ProcessHandle, _ instance: RunningInstance) -> Token? {
+        let token = engine.newToken(for: instance.id)
+        let process = RunningProcess(token: token, instance: instance.id, handle: handle)
+        do throws(SystemError) {
+            try watch(process)
+        } catch {
+            logger.error("\(instance.name): watching its main process \(pid): \(error)")
+            return nil
+        }
+        processes[token] = process
+        journal(process)
+        tokenOfPid[pid] = token
+        instance.mainProcess = token
+        return token
+    }
+}
+
+/// PID files that are awaited. Who writes one may make its directory first, so the nearest directory that exists is
+/// watched.
+final class PidFiles {
+    private let loop: EventLoop
+    private var watcher: PathWatcher?
+    private var awaited: [Token: (path: String, watched: String, look: () -> Void)] = [:]
+
+    init(loop: EventLoop) { self.loop = loop }
+
+    /// Calls `look` whenever there may be something new at the path.
+    func expect(_ path: String, for token: Token, _ look: @escaping () -> Void) {
+        if watcher == nil { watcher = try? PathWatcher(loop: loop, for: .appearance) }
+        arm(path, token, look)
+    }
+
+    private func arm(_ path: String, _ token: Token, _ look: @escaping () -> Void) {
+        let missing = Self.firstMissing(path)
+        awaited[token] = (path, missing, look)
+        try? watcher?.watch(missing) { [unowned self] in changed(missing) }
+        // It may have appeared between the look and the watch.
+        if Self.firstMissing(path) != missing { changed(missing) }
+    }
+
+    private func changed(_ watched: String) {
+        for (token, entry) in awaited where entry.watched == watched {
+            if watched != entry.path {
+                watcher?.unwatch(watched)
+                arm(entry.path, token, entry.look)
+            }
+            entry.look()
+        }
+    }
+
+    func forget(_ token: Token) {
+        guard let entry = awaited.removeValue(forKey: token) else { return }
+        if !awaited.values.contains(where: { $0.watched == entry.watched }) { watcher?.unwatch(entry.watched) }
+    }
+
+    /// The path itself if its directory is there, else the first part of it that is not.
+    private static func firstMissing(_ path: String) -> String {
+        var candidate = path
+        while let parent = FileTree.parent(of: candidate), parent != "/", access(parent, F_OK) != 0 {
+            candidate = parent
+        }
+        return candidate
+    }
+
+    /// The number in a PID file; nil if there is none.
+    static func read(_ path: String) -> Int32? {
+        guard let content = try? UnitDirectory.read(path, checkOwner: false), case .text(let bytes) = content else {
+            return nil
+        }
+        let first = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first ?? []
+        let digits = String(decoding: first, as: UTF8.self).filter { !$0.isWhitespace }
+        guard let pid = Int32(digits), pid > 1 else { return nil }
+        return pid
+    }
+}

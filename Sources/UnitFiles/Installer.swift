@@ -1,0 +1,289 @@
+/// How a unit stands to the start of the host, in the words of systemctl(1).
+public enum UnitFileState: String, Sendable, CaseIterable {
+    /// Some target or other unit wants it by a link.
+    case enabled
+    /// As `enabled`, until the next boot.
+    case enabledRuntime = "enabled-runtime"
+    /// The name is another name of a unit.
+    case alias
+    /// Switched off for good: it cannot be started.
+    case masked
+    case maskedRuntime = "masked-runtime"
+    /// It has no `[Install]` section: others start it, or somebody does by hand.
+    case `static`
+    /// It has an `[Install]` section that names only other units (`Also=`), or another instance of it is enabled.
+    case indirect
+    /// It could be enabled, and is not.
+    case disabled
+    /// Its file cannot be read as a unit.
+    case bad
+    case notFound = "not-found"
+
+    /// Whether `systemctl is-enabled` ends with 0 for it.
+    public var countsAsEnabled: Bool {
+        switch self {
+        case .enabled, .enabledRuntime, .alias, .static, .indirect: true
+        case .masked, .maskedRuntime, .disabled, .bad, .notFound: false
+        }
+    }
+}
+
+/// What enabling, disabling or masking changes on disk.
+public struct InstallChanges: Sendable, Hashable {
+    public enum Change: Sendable, Hashable {
+        /// A symbolic link at `path` to `target`, in place of another link.
+        case link(path: String, target: String)
+        /// Removes the symbolic link at `path`, and its directory if that is empty then and ends in one of the suffixes.
+        case unlink(path: String)
+    }
+    public var changes: [Change] = []
+    /// What whoever asked should know.
+    public var notes: [String] = []
+}
+
+/// Why a unit cannot be enabled, disabled or masked.
+public enum InstallError: Error, Sendable, Hashable, CustomStringConvertible {
+    case notFound(UnitName)
+    case masked(UnitName, path: String)
+    case unusable(UnitName, problems: [String])
+    /// A template that says neither in its name nor by `DefaultInstance=` which instance is meant.
+    case needsInstance(UnitName)
+    /// `Alias=` of another kind, or template where the unit is none.
+    case badAlias(UnitName, alias: UnitName)
+    /// Something that is no link is at the path.
+    case occupied(path: String)
+    case noRuntimeDirectory
+
+    public var description: String {
+        switch self {
+        case .notFound(let name): "\(name) has no unit file"
+        case .masked(let name, let path): "\(name) is masked by \(path)"
+        case .unusable(let name, let problems): (["\(name) cannot be used"] + problems).joined(separator: "\n  ")
+        case .needsInstance(let name):
+            "\(name) is a template: name an instance, or set DefaultInstance= in its [Install] section"
+        case .badAlias(let name, let alias): "Alias=\(alias) cannot be another name of \(name)"
+        case .occupied(let path): "\(path) is in the way: it is a file, not a link"
+        case .noRuntimeDirectory: "--runtime: there is no unit directory below the runtime directory"
+        }
+    }
+}
+
+/// `enable`, `disable`, `mask` and their reverse, as changes to links (systemd.unit(5), "[Install] Section Options").
+///
+/// Decides only; who carries it out also checks that what is in the way is a link.
+public struct Installer {
+    private let loader: UnitLoader
+    private let resolver: SwapUnitResolver
+    private let runtimeDirectory: String?
+
+    /// - Parameter runtimeDirectory: the directory of the search path that is gone after a reboot; nil if there is none.
+    public init(loader: UnitLoader, runtimeDirectory: String?) {
+        self.loader = loader
+        self.runtimeDirectory = runtimeDirectory
+        resolver = SwapUnitResolver(loader: loader)
+    }
+
+    private func directory(runtime: Bool) throws(InstallError) -> String {
+        guard runtime else { return loader.searchPath.first ?? "" }
+        guard let runtimeDirectory else { throw .noRuntimeDirectory }
+        return runtimeDirectory
+    }
+
+    // MARK: Enable
+
+    public func enable(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
+        let directory = try directory(runtime: runtime)
+        var result = InstallChanges()
+        for name in try withAlso(names, &result) {
+            let definition = try definition(name)
+            let fragment = definition.fragmentPath ?? ""
+            let linked = try linkName(name, definition)
+            for (owners, suffix) in [
+                (definition.install.wantedBy, ".wants"), (definition.install.requiredBy, ".requires"),
+                (definition.install.upheldBy, ".upholds"),
+            ] {
+                for owner in owners {
+                    let path = UnitLoader.join(directory, "\(owner.name)\(suffix)/\(linked)")
+                    result.changes.append(.link(path: path, target: fragment))
+                }
+            }
+            for alias in definition.install.aliases where alias.name != name {
+                let fits = alias.name.kind == name.kind && alias.name.isTemplate == name.isTemplate
+                guard fits else { throw .badAlias(name, alias: alias.name) }
+                result.changes.append(
+                    .link(path: UnitLoader.join(directory, alias.name.description), target: fragment))
+            }
+        }
+        return result
+    }
+
+    /// With what `Also=` names, and what that names in turn.
+    private func withAlso(_ names: [UnitName], _ result: inout InstallChanges) throws(InstallError) -> [UnitName] {
+        var all: [UnitName] = []
+        var queue = names.map { (name: loader.canonical($0), isNamed: true) }
+        var seen: Set<UnitName> = []
+        var next = 0
+        while next < queue.count {
+            let (name, isNamed) = queue[next]
+            next += 1
+            guard seen.insert(name).inserted else { continue }
+            let definition: any UnitDefinition
+            do throws(InstallError) {
+                definition = try self.definition(name)
+            } catch {
+                if isNamed { throw error }
+                result.notes.append("Also=\(name): \(error)")
+                continue
+            }
+            if definition.install.isEmpty, isNamed {
+                result.notes.append(
+                    "\(name) has no [Install] section: it is not meant to be enabled; others start it, or an operator")
+            }
+            all.append(name)
+            queue += definition.install.also.map { (loader.canonical($0.name), false) }
+        }
+        return all
+    }
+
+    private func definition(_ name: UnitName) throws(InstallError) -> any UnitDefinition {
+        let unit = loader.load(name)
+        switch unit.outcome {
+        case .usable(let unit): return unit.definition
+        case .missing: throw .notFound(name)
+        case .masked(let path): throw .masked(name, path: path)
+        case .unusable:
+            throw .unusable(name, problems: unit.diagnostics.filter { $0.severity == .error }.map(\.description))
+        }
+    }
+
+    /// A template of a swap unit stands for whatever release serves; any other template needs an instance.
+    private func linkName(_ name: UnitName, _ definition: any UnitDefinition) throws(InstallError) -> UnitName {
+        guard name.isTemplate, !isSwapUnit(name) else { return name }
+        let owners = definition.install.wantedBy + definition.install.requiredBy + definition.install.upheldBy
+        guard let instance = definition.install.defaultInstance else {
+            // Wanted by a template: each of its instances wants the instance of the same name.
+            if owners.allSatisfy(\.name.isTemplate) { return name }
+            throw .needsInstance(name)
+        }
+        guard let named = try? name.instantiated(instance) else { throw .needsInstance(name) }
+        return named
+    }
+
+    private func isSwapUnit(_ name: UnitName) -> Bool {
+        loader.load(name).hasSwapSection || resolver.owner(of: name) != nil
+    }
+
+    // MARK: Disable
+
+    /// Removes every link to the units in the directory, also those that `[Install]` does not name (any more).
+    public func disable(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
+        let directory = try directory(runtime: runtime)
+        var result = InstallChanges()
+        var all: Set<UnitName> = []
+        for name in names {
+            let unit = loader.canonical(name)
+            all.insert(unit)
+            if let definition = loader.load(unit).unit?.definition {
+                all.formUnion(definition.install.also.map { loader.canonical($0.name) })
+            }
+        }
+        for (owner, suffix, entry) in links(in: directory) where all.contains(where: { stands(entry, for: $0) }) {
+            result.changes.append(.unlink(path: UnitLoader.join(directory, "\(owner)\(suffix)/\(entry)")))
+        }
+        for (entry, _) in loader.source.links(of: directory).sorted(by: { $0.key < $1.key }) {
+            guard let alias = try? UnitName(entry), loader.aliases.isAlias(alias) else { continue }
+            if all.contains(loader.canonical(alias)) {
+                result.changes.append(.unlink(path: UnitLoader.join(directory, entry)))
+            }
+        }
+        return result
+    }
+
+    /// A link by this name is one to the unit: by any of its names, and of a template to any instance.
+    private func stands(_ entry: UnitName, for unit: UnitName) -> Bool {
+        let canonical = loader.canonical(entry)
+        return canonical == unit || (unit.isTemplate && canonical.template == unit)
+    }
+
+    /// All links in `.wants/` and its siblings of one directory.
+    private func links(in directory: String) -> [(owner: String, suffix: String, entry: UnitName)] {
+        guard let index = loader.searchPath.firstIndex(of: directory) else { return [] }
+        var found: [(owner: String, suffix: String, entry: UnitName)] = []
+        for (companion, indices) in loader.companions.sorted(by: { $0.key < $1.key }) where indices.contains(index) {
+            guard let suffix = UnitLoader.companionSuffixes.dropFirst().first(where: companion.hasSuffix) else {
+                continue
+            }
+            for entry in loader.source.entries(of: UnitLoader.join(directory, companion)).sorted() {
+                guard let name = try? UnitName(entry) else { continue }
+                found.append((String(companion.dropLast(suffix.count)), suffix, name))
+            }
+        }
+        return found
+    }
+
+    // MARK: Mask
+
+    public func mask(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
+        let directory = try directory(runtime: runtime)
+        var result = InstallChanges()
+        for name in names {
+            let path = UnitLoader.join(directory, name.description)
+            let isThere = loader.source.entries(of: directory).contains(name.description)
+            if isThere, loader.source.links(of: directory)[name.description] == nil { throw .occupied(path: path) }
+            result.changes.append(.link(path: path, target: "/dev/null"))
+        }
+        return result
+    }
+
+    public func unmask(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
+        let directory = try directory(runtime: runtime)
+        let links = loader.source.links(of: directory)
+        var result = InstallChanges()
+        for name in names where links[name.description] == "/dev/null" {
+            result.changes.append(.unlink(path: UnitLoader.join(directory, name.description)))
+        }
+        return result
+    }
+
+    // MARK: State
+
+    public func state(of name: UnitName) -> UnitFileState {
+        if loader.aliases.isAlias(name) { return .alias }
+        let unit = loader.load(name)
+        switch unit.outcome {
+        case .missing: return .notFound
+        case .masked(let path):
+            return runtimeDirectory.map { path.hasPrefix($0 + "/") } == true ? .maskedRuntime : .masked
+        case .unusable: return linkState(name) ?? .bad
+        case .usable(let usable):
+            if let state = linkState(name) { return state }
+            let install = usable.definition.install
+            if install.isEmpty { return .static }
+            let onlyOthers = install.wantedBy.isEmpty && install.requiredBy.isEmpty && install.upheldBy.isEmpty
+            return onlyOthers && install.aliases.isEmpty ? .indirect : .disabled
+        }
+    }
+
+    /// By which links it is enabled; nil if by none.
+    private func linkState(_ name: UnitName) -> UnitFileState? {
+        var state: UnitFileState?
+        for directory in loader.searchPath {
+            let isLinked = links(in: directory).contains {
+                stands($0.entry, for: name) || isTemplateLink($0.entry, name)
+            }
+            let isAliased = loader.source.links(of: directory).keys.contains { entry in
+                guard let alias = try? UnitName(entry), loader.aliases.isAlias(alias) else { return false }
+                return loader.canonical(alias) == name
+            }
+            guard isLinked || isAliased else { continue }
+            if directory != runtimeDirectory { return .enabled }
+            state = .enabledRuntime
+        }
+        return state
+    }
+
+    /// A link to a template of which this is an instance: whatever release serves is started.
+    private func isTemplateLink(_ entry: UnitName, _ name: UnitName) -> Bool {
+        entry.isTemplate && name.template == loader.canonical(entry)
+    }
+}

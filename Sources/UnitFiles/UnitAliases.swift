@@ -1,0 +1,47 @@
+/// Units that have several names: a link from one unit file to another of another name (systemd.unit(5), "Aliases").
+struct UnitAliases: Sendable {
+    /// File name of the link -> what it leads to.
+    private var targets: [String: UnitName] = [:]
+
+    var isEmpty: Bool { targets.isEmpty }
+
+    /// Takes note of a link if it is an alias: to a unit of the same kind, template to template, plain to plain. A link from
+    /// an instance to its template is no alias but a file of its own.
+    mutating func add(_ name: UnitName, leadingTo target: String) {
+        let file = target.utf8.lastIndex(of: UInt8(ascii: "/")).map { target[target.utf8.index(after: $0)...] }
+        guard let other = try? UnitName(file ?? target[...]), other != name, other.kind == name.kind else { return }
+        guard name.isTemplate == other.isTemplate, name.isInstance == other.isInstance else { return }
+        targets[name.description] = other
+    }
+
+    /// Forgets those that lead to nothing that exists: such a link is the unit itself, from somewhere else.
+    mutating func keep(where exists: (UnitName) -> Bool) {
+        targets = targets.filter { exists(resolve($0.value)) }
+    }
+
+    func isAlias(_ name: UnitName) -> Bool { targets[name.description] != nil }
+
+    /// The name that the unit is known by; a name that is no alias stays as it is.
+    func resolve(_ name: UnitName) -> UnitName {
+        guard !targets.isEmpty else { return name }
+        var current = name
+        // Links that lead in a circle end somewhere; where does not matter, the unit cannot be read then.
+        for _ in 0..<8 {
+            if let next = targets[current.description] {
+                current = next
+            } else if let instance = current.instance, let template = current.template,
+                let next = targets[template.description], let named = try? next.instantiated(instance)
+            {
+                current = named
+            } else {
+                break
+            }
+        }
+        return current
+    }
+
+    /// All names that lead to the unit.
+    func names(of unit: UnitName) -> [UnitName] {
+        targets.keys.compactMap { try? UnitName($0) }.filter { resolve($0) == unit }.sorted()
+    }
+}
