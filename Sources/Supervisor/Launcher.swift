@@ -99,8 +99,13 @@ struct Launcher {
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
         if kind.isMain { addStored(instance.store, to: &handoff) }
         variables.merge(handoff.environment) { $1 }
-        let pidVariables =
-            handoff.environment["LISTEN_FDS"] == nil ? ["SYSTEMD_EXEC_PID"] : ["LISTEN_PID", "SYSTEMD_EXEC_PID"]
+        if let path = unit.lifecycle.pidFile { variables["PIDFILE"] = path }
+        var pidVariables = ["SYSTEMD_EXEC_PID"]
+        if handoff.environment["LISTEN_FDS"] != nil { pidVariables.append("LISTEN_PID") }
+        if kind.isMain, let watchdog = unit.lifecycle.watchdog, watchdog > .zero {
+            variables["WATCHDOG_USEC"] = "\(watchdog.wholeNanoseconds / 1000)"
+            pidVariables.append("WATCHDOG_PID")
+        }
         for name in pidVariables { variables[name] = Self.pidPlaceholder }
         try addOwnVariables(of: execution, to: &variables)
 

@@ -57,9 +57,10 @@ extension EndToEnd {
                 defer { removeDirectories() }
                 for unit in try unitNames() where unit.hasSuffix(".service") {
                     _ = try world.run("start", unit)
+                    if unit == "oneshot.service" { try stop(unit, world) }
                     if unit == "lifecycle.service" {
                         try reload(unit, world)
-                        #expect(try world.run("stop", unit).status == 0)
+                        try stop(unit, world)
                     }
                 }
                 for command in expected.keys.sorted() {
@@ -70,6 +71,10 @@ extension EndToEnd {
                 }
             }
             for command in expected.keys.sorted() { compare(command, expected, found) }
+        }
+
+        private func stop(_ unit: String, _ world: World) throws {
+            #expect(try world.run("stop", unit).status == 0, "\(unit)")
         }
 
         private func reload(_ unit: String, _ world: World) throws {
@@ -159,6 +164,7 @@ extension EndToEnd {
                 var (field, value) = entry
                 if Self.ours.contains(where: { field.hasPrefix("env.\($0)") }) { return }
                 if field == "env.INVOCATION_ID" { value = value.count == 32 ? "an id" : value }
+                if field == "env.SYSTEMD_EXEC_PID", value != "self" { value = "a parent" }
                 if field == "env.NOTIFY_SOCKET" { value = "a socket" }
                 // The log is a FIFO here, a socket of the journal there.
                 if value.hasPrefix("/run/holdfast/output/") { value = "the log" }
