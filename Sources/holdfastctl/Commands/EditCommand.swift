@@ -95,6 +95,8 @@ struct OverlaidFile: UnitFileSource {
         return names.sorted()
     }
 
+    func links(of directory: String) -> [String: String] { disk.links(of: directory) }
+
     func read(_ path: String) throws(UnitFileReadError) -> String {
         path == self.path ? text : try disk.read(path)
     }
