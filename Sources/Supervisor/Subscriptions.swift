@@ -50,6 +50,14 @@ extension Supervisor {
                     .service, at: rightNow, unit: group.name, generation: running.generation.number,
                     release: release(group, running.generation.number), service: running.name,
                     serviceState: ServiceState(phase), message: ServiceState(phase).sentence), group)
+        case .skipped(let instance, let condition):
+            guard let running = instances[instance] else { return }
+            let group = running.generation.group
+            publish(
+                UnitEvent(
+                    .service, at: rightNow, unit: group.name, generation: running.generation.number,
+                    release: release(group, running.generation.number), service: running.name,
+                    serviceState: .exited, message: condition), group)
         case .failure(let group, let failure):
             publish(
                 UnitEvent(
@@ -84,7 +92,7 @@ extension Supervisor {
         switch report {
         case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _):
             group
-        case .service(let instance, _): instances[instance]?.generation.group
+        case .service(let instance, _), .skipped(let instance, _): instances[instance]?.generation.group
         case .refused, .shutDownComplete: nil
         }
     }
