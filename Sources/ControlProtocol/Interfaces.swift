@@ -480,6 +480,13 @@ extension Interface {
         # The held sockets.
         method Sockets() -> (sockets: []SocketStatus)
 
+        # Let new connections to a socket wait: nothing is refused, and nothing started for them. Fails for a kind that cannot be
+        # held back from a service that accepts from it itself.
+        method Pause(name: string) -> (progress: ?Progress, result: ?OperationResult)
+
+        # Take connections to a paused socket again.
+        method Resume(name: string) -> (progress: ?Progress, result: ?OperationResult)
+
         # The files that describe a unit: the unit file, then its drop-ins in the order they apply.
         method Cat(name: string) -> (files: []UnitText)
 
@@ -510,7 +517,9 @@ extension Interface {
           added: []string,
           removed: []string,
           outdated: []string,
-          diagnostics: []UnitDiagnostic
+          diagnostics: []UnitDiagnostic,
+          # What open sockets took over of their changed units, and what only a new socket can have.
+          notes: []string
         )
 
         # Let the program that is installed now go on in the place of the running one, with every service, socket and connection.

@@ -213,11 +213,14 @@ public struct UpdateReply: Codable, Equatable, Sendable {
     /// Units that run with an older definition than their files have now.
     public var outdated: [String]
     public var diagnostics: [UnitDiagnostic]
+    /// What open sockets took over of their changed units, and what only a new socket can have.
+    public var notes: [String]
 
     public init(
         changed: [String] = [], added: [String] = [], removed: [String] = [], outdated: [String] = [],
-        diagnostics: [UnitDiagnostic] = []
+        diagnostics: [UnitDiagnostic] = [], notes: [String] = []
     ) {
+        self.notes = notes
         self.changed = changed
         self.added = added
         self.removed = removed

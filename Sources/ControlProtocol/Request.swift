@@ -36,6 +36,10 @@ public enum Request: Equatable, Sendable {
     case generations(name: String?)
     /// Answer with ``SocketsReply``.
     case sockets
+    /// New connections to a socket wait, and none is refused. Answer with ``OperationReply``s.
+    case pause(name: String)
+    /// Answer with ``OperationReply``s.
+    case resume(name: String)
     /// Answer with ``CatReply``.
     case cat(name: String)
     /// The units that names and patterns mean: `app`, `app*`, `site:*`, `all`. Answer with ``ListReply``.
@@ -125,6 +129,8 @@ public enum Request: Equatable, Sendable {
             guard call.more else { throw .expectedMore }
             return .events(names: try call.read(Parameters.Names.self).names)
         case .forget: return .forget(name: try name())
+        case .pause: return .pause(name: try name())
+        case .resume: return .resume(name: try name())
         case .sockets: return try call.withoutParameters(.sockets)
         case .update: return try call.withoutParameters(.update)
         case .reexec: return try call.withoutParameters(.reexec)
@@ -159,6 +165,8 @@ public enum Request: Equatable, Sendable {
         case .show: ManagerMethod.show.rawValue
         case .events: ManagerMethod.events.rawValue
         case .forget: ManagerMethod.forget.rawValue
+        case .pause: ManagerMethod.pause.rawValue
+        case .resume: ManagerMethod.resume.rawValue
         case .update: ManagerMethod.update.rawValue
         case .reexec: ManagerMethod.reexec.rawValue
         case .clearLogs: ManagerMethod.clearLogs.rawValue
@@ -171,8 +179,8 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
         case .list, .why, .show, .events: false
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .clearLogs, .update,
-            .reexec, .shutdown:
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
+            .clearLogs, .update, .reexec, .shutdown:
             true
         case .forget: true
         }
@@ -182,7 +190,8 @@ public enum Request: Equatable, Sendable {
     /// end and wants `more`.
     public var streams: Bool {
         switch self {
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
+            true
         case .events: true
         case .list, .why, .show, .forget: false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
@@ -210,7 +219,7 @@ public enum Request: Equatable, Sendable {
             .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
         case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
         case .stop(let name), .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
-            .cat(let name), .clearLogs(let name):
+            .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name):
             .of(Parameters.Name(name: name))
         case .drain(let name, let now): .of(Parameters.NameNow(name: name, now: now ? true : nil))
         case .signal(let name, let signal, let who):
@@ -250,6 +259,8 @@ enum ManagerMethod: String, CaseIterable {
     case show = "io.holdfast.Manager.Show"
     case events = "io.holdfast.Manager.Events"
     case forget = "io.holdfast.Manager.Forget"
+    case pause = "io.holdfast.Manager.Pause"
+    case resume = "io.holdfast.Manager.Resume"
     case update = "io.holdfast.Manager.Update"
     case reexec = "io.holdfast.Manager.Reexec"
     case clearLogs = "io.holdfast.Manager.ClearLogs"

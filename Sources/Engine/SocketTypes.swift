@@ -205,6 +205,8 @@ public struct SocketView: Sendable, Equatable {
     public var id: SocketID
     public var spec: SocketSpec
     public var phase: SocketPhase
+    /// There is something to be held.
+    public var isOpen: Bool
     public var failure: SocketFailure?
     public var since: Instant
     public var connections: Int
@@ -222,7 +224,8 @@ extension SocketActivation {
         var failure: SocketFailure?
         if case .failed(let reason) = socket.state { failure = reason }
         return SocketView(
-            id: id, spec: socket.spec, phase: SocketPhase(socket), failure: failure, since: socket.since,
+            id: id, spec: socket.spec, phase: SocketPhase(socket), isOpen: socket.isOpen, failure: failure,
+            since: socket.since,
             connections: socket.connections.count, accepted: socket.accepted, triggered: socket.triggered,
             deadline: socket.isCooling ? socket.deadline : nil)
     }

@@ -97,3 +97,36 @@ extension ControlProtocol.SocketKind {
             }
     }
 }
+
+extension Supervisor {
+    /// For the status of a service: sockets of it, or that start it, which are paused.
+    func pauseNote(_ group: GroupID) -> String? {
+        let passed = instances.values.filter { $0.definition.group == group }.flatMap(\.definition.sockets)
+        var names = Set(passed.map(\.name.description))
+        for id in activation.socketIDs where activation.view(of: id)?.spec.service == group { names.insert(id.name) }
+        let paused = names.filter { activation.isPaused(SocketID($0)) }.sorted()
+        guard !paused.isEmpty else { return nil }
+        return "\(paused.joined(separator: ", ")) \(paused.count == 1 ? "is" : "are") paused: new connections wait"
+    }
+
+    /// A socket unit as `status NAME.socket` shows it.
+    func status(ofSocket name: UnitName) -> UnitStatus {
+        let id = SocketID(name.description)
+        let view = activation.view(of: id)
+        let isHeld = !heldSockets(id).isEmpty
+        let state: UnitState =
+            switch view?.phase {
+            case .startPre, .opening, .startPost: .starting
+            case .listening, .cooling, .running: .running
+            case .stopPre, .stopPost: .stopping
+            case .failed: .failed
+            case .dead, nil: isHeld ? .running : .stopped
+            }
+        let description = resolver.load(name).socket?.unit.description ?? ""
+        return UnitStatus(
+            unit: id.name, description: description, state: state, swappable: false,
+            reason: view?.failure.map(Wording.sentence)
+                ?? (activation.isPaused(id) ? "paused: new connections wait" : nil),
+            since: view.map { Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - $0.since).seconds)) })
+    }
+}

@@ -44,9 +44,11 @@ extension Supervisor {
         guard !names.isEmpty else { return StatusReply(units: allStatus()) }
         // A thousand times the same name is a thousand walks over /proc.
         var seen: Set<GroupID> = []
-        let groups = try named(names).map(\.group).filter { seen.insert($0).inserted }
+        let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
+        let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
         let look = CloseLook()
-        let units = groups.map { status(of: $0, look) }
+        var units = groups.map { status(of: $0, look) }
+        for name in sockets { units.append(status(ofSocket: try unitName(name, kinds: [.socket]))) }
         return StatusReply(units: units)
     }
 
@@ -115,7 +117,7 @@ extension Supervisor {
         let reply = UpdateReply(
             changed: changed, added: after.subtracting(before).sorted().map(\.description),
             removed: before.subtracting(after).sorted().map(\.description), outdated: outdatedGroups().map(\.name),
-            diagnostics: Diagnostic.inFileOrder(diagnostics).map(UnitDiagnostic.init))
+            diagnostics: Diagnostic.inFileOrder(diagnostics).map(UnitDiagnostic.init), notes: refreshSockets())
         publishFiles(reply)
         return reply
     }

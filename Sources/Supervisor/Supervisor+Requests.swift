@@ -60,6 +60,8 @@ extension Supervisor {
             return Reply(HistoryReply(entries: history.entries(of: group, limit: min(limit ?? 1000, 1000))))
         case .generations(let name): return Reply(try generations(name))
         case .sockets: return Reply(socketStatus())
+        case .pause(let name): try pauseSocket(name, id, peer)
+        case .resume(let name): try resumeSocket(name, id, peer)
         case .cat(let name): return Reply(try cat(name, for: peer))
         case .clearLogs(let name): return Reply(try clearLogs(name))
         case .update: return Reply(update())

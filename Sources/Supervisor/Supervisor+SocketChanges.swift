@@ -61,7 +61,9 @@ extension Supervisor {
         if socketUnits[id] != nil {
             let service = try? serviceStarted(by: unit)
             socketUnits[id] = StartedSocket(unit: unit, service: service)
-            handleSocket(.changed(id, spec(of: unit, service)))
+            let spec = spec(of: unit, service)
+            handleSocket(.changed(id, spec))
+            if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
         }
         guard !before.isEmpty else { return [] }
         let (now, done) = sockets.update(unit, before)

@@ -69,6 +69,14 @@ extension Supervisor {
         }
         let id = SocketID(unit.name.description)
         let service = try serviceStarted(by: unit)
+        if service == nil, !unit.acceptsItself, let request {
+            let takers = resolver.services(taking: unit.name)
+            requests[request]?.notes.append(
+                takers.isEmpty
+                    ? "it starts nothing: no service takes it"
+                    : "it starts nothing: Service= has to say which of \(takers.map(\.description).joined(separator: ", "))"
+            )
+        }
         if !activation.isActive(id) { socketUnits[id] = StartedSocket(unit: unit, service: service) }
         let spec = spec(of: unit, service)
         handleSocket(.start(id, spec, request))

@@ -93,7 +93,7 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: reason(view).map(Wording.sentence),
+            reason: reason(view).map(Wording.sentence) ?? pauseNote(group),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)
     }

@@ -73,6 +73,8 @@ struct Holdfastctl: ParsableCommand {
             IsEnabledCommand.self,
             MaskCommand.self,
             UnmaskCommand.self,
+            PauseCommand.self,
+            ResumeCommand.self,
         ])
 
     @OptionGroup var global: GlobalOptions

@@ -100,7 +100,7 @@ enum Samples {
         + #""unitDirectories":["/etc/holdfast/units"],"userMode":false,"version":"1"}"#
 
     static let update = UpdateReply(
-        changed: ["a"], added: ["b"], removed: ["c"], outdated: ["d"], diagnostics: [diagnostic])
+        changed: ["a"], added: ["b"], removed: ["c"], outdated: ["d"], diagnostics: [diagnostic], notes: ["e"])
 
     static let listed = ListedUnit(
         unit: "site@.target", operand: "site@v3.target", description: "The site", state: .running, mainPids: [4711],
@@ -153,6 +153,8 @@ enum Samples {
         (.events(names: ["a"]), #"{"names":["a"]}"#),
         (.forget(name: "a"), #"{"name":"a"}"#),
         (.cat(name: "a"), #"{"name":"a"}"#),
+        (.pause(name: "a"), #"{"name":"a"}"#),
+        (.resume(name: "a"), #"{"name":"a"}"#),
         (.clearLogs(name: "a"), #"{"name":"a"}"#),
         (.update, "{}"),
         (.reexec, "{}"),

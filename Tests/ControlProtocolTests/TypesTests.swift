@@ -24,8 +24,8 @@ struct TypesTests {
         try check(Samples.describe, Samples.describeJSON)
         try check(
             Samples.update,
-            #"{"added":["b"],"changed":["a"],"diagnostics":[\#(Samples.diagnosticJSON)],"outdated":["d"],"#
-                + #""removed":["c"]}"#)
+            #"{"added":["b"],"changed":["a"],"diagnostics":[\#(Samples.diagnosticJSON)],"notes":["e"],"#
+                + #""outdated":["d"],"removed":["c"]}"#)
         try check(ListReply(units: [Samples.listed]), #"{"units":[\#(Samples.listedJSON)]}"#)
         try check(
             WhyReply(unit: "a", state: .failed, findings: [Samples.finding]),

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Sends one datagram to a path.
-private func sendDatagram(_ text: String, to path: String) throws {
+func sendDatagram(_ text: String, to path: String) throws {
     let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     defer { close(descriptor) }
     let sent = withUnixAddress(path) { connect(descriptor, $0, $1) } == 0

@@ -92,8 +92,27 @@ extension Supervisor {
         }
     }
 
+    /// After a crash only what some process still had is there again.
+    private func reopenLostSockets() {
+        for id in activation.socketIDs where activation.view(of: id)?.isOpen == true {
+            guard let unit = socketUnits[id]?.unit, let sockets, heldSockets(id).count < unit.listen.count else {
+                continue
+            }
+            do throws(PreparationError) {
+                sockets.keep(try sockets.opened(unit), for: unit)
+                logger.warning("\(id): it was lost and is open again; what waited there is gone")
+            } catch {
+                logger.error("\(id): it was lost: \(error.text)")
+            }
+        }
+    }
+
     /// What the machine waits for and nobody would tell any more.
-    func resumeSockets() {
+    /// - Parameter isKnown: what was paused has been told.
+    func resumeSockets(isKnown: Bool) {
+        reopenLostSockets()
+        // A filter that holds connections back outlives whoever knew of it.
+        if !isKnown { for name in sockets?.shared.keys.sorted() ?? [] { holdBack(SocketID(name), false) } }
         for token in activation.runningCommands where socketCommands[token] == nil {
             handleSocket(.commandEnded(token, "its end was missed"))
         }

@@ -210,7 +210,7 @@ extension Supervisor {
         }
         for signal in saved.signals ?? [] { perform(signal.effect) }
         resume(saved.backlog)
-        resumeSockets()
+        resumeSockets(isKnown: saved.activation != nil)
         armProgressTimer()
         for call in reexecCalls { answerReexec(call, saved.head) }
         reexecCalls = []

@@ -128,6 +128,7 @@ enum InventoryText {
         let lines =
             reply.added.map { "\($0): available" } + reply.changed.map { "\($0): changed" }
             + old.map { "\($0): runs with an older definition" } + reply.removed.map { "\($0): disappeared" }
+            + reply.notes
         return lines.isEmpty ? ["No changes"] : lines.map { Text.harmless($0) }
     }
 

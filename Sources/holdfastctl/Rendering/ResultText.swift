@@ -2,13 +2,13 @@ import ControlProtocol
 
 /// What the user asked for, as far as the wording of the outcome depends on it.
 enum OperationVerb: String, Sendable {
-    case start, stop, restart, reload, swap, promote, abort, rollback, drain
+    case start, stop, restart, reload, swap, promote, abort, rollback, drain, pause, resume
 
     /// `cannot roll back site`.
     var infinitive: String {
         switch self {
         case .rollback: "roll back"
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .drain: rawValue
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .drain, .pause, .resume: rawValue
         }
     }
 }
@@ -24,7 +24,7 @@ enum ResultText {
         case .failed:
             switch verb {
             case .start, .restart, .swap, .promote, .rollback: .startFailed
-            case .stop, .reload, .abort, .drain: .failure
+            case .stop, .reload, .abort, .drain, .pause, .resume: .failure
             }
         }
     }
@@ -47,6 +47,8 @@ enum ResultText {
             case .stop: lines = ["\(name): stopped"]
             case .reload: lines = ["\(name): reloaded"]
             case .drain: lines = ["\(name): drained"]
+            case .pause: lines = ["\(name): " + screen.paint("paused", .yellow) + ", new connections wait"]
+            case .resume: lines = ["\(name): resumed"]
             case .abort: lines = ["\(name): aborted; " + stillServes(result)]
             case .restart where result.generation == nil: lines = ["\(name): restarted in \(took)"]
             case .start, .restart, .swap, .promote, .rollback:
@@ -120,6 +122,8 @@ enum ResultText {
         case .stop: "not running"
         case .swap, .restart, .promote, .rollback, .reload, .abort: "unchanged"
         case .drain: "nothing drains"
+        case .pause: "already paused"
+        case .resume: "not paused"
         }
     }
 
@@ -130,7 +134,7 @@ enum ResultText {
         return switch verb {
         case .swap, .restart, .start, .promote, .rollback:
             "\(what); `holdfastctl status \(shown)` shows it, `holdfastctl abort \(shown)` ends it before its cutover"
-        case .stop, .reload, .abort, .drain: "\(what); `holdfastctl status \(shown)` shows it"
+        case .stop, .reload, .abort, .drain, .pause, .resume: "\(what); `holdfastctl status \(shown)` shows it"
         }
     }
 
