@@ -38,7 +38,7 @@ extension UnitBuilder {
         case .reloadSignal: set(\.reloadSignal, value(assignment, .fatal, Signal.parse))
         case .restartSteps: set(\.restartSteps, number(assignment, .ignored, in: UInt32.min...UInt32.max))
         case .restartMaxDelaySec: set(\.restartMaxDelay, value(assignment, .ignored, TimeSpan.parse))
-        case .restartMode: set(\.restartMode, choice(assignment, .ignored, of: RestartMode.self))
+        case .restartMode: restartMode(assignment)
         case .timeoutStartFailureMode:
             set(\.startFailureMode, choice(assignment, .ignored, of: TimeoutFailureMode.self))
         case .timeoutStopFailureMode:
@@ -65,6 +65,17 @@ extension UnitBuilder {
         case .oomPolicy: oomPolicy(assignment)
         case .startLimitAction, .failureAction: emergencyAction(assignment)
         }
+    }
+
+    /// Who depends on a service is not told of its restarts, which is what `direct` asks for.
+    private mutating func restartMode(_ assignment: Assignment) {
+        guard let mode = choice(assignment, .ignored, of: RestartMode.self) else { return }
+        service.lifecycle.restartMode = mode
+        guard mode == .normal else { return }
+        report(
+            Diagnostic(
+                .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
+                "RestartMode=: \"normal\" is not supported yet, a restart is not told to those that depend on it"))
     }
 
     private mutating func set<T>(_ path: WritableKeyPath<LifecycleSettings, T>, _ value: T?) {
