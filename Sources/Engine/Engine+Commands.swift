@@ -90,6 +90,7 @@ extension Engine {
         operation.stopsFirst =
             group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
         group.operation = operation
+        group.isDone = false
         groups[id] = group
         waitingToStart.insert(id)
         touch(id)

@@ -49,7 +49,8 @@ extension Engine {
             }
             return
         }
-        for required in plan.requires.sorted() where !isRunning(required) && !isStarting(required) {
+        for required in plan.requires.sorted()
+        where !isRunning(required) && !isStarting(required) && groups[required]?.isDone != true {
             let cause = Failure.Cause.text("\(required), which it requires, is not running")
             return rollBack(id, Failure(unit: plan.unitName, step: .dependency, cause: cause))
         }

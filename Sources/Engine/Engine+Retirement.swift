@@ -151,6 +151,7 @@ extension Engine {
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
         if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
         guard members.allSatisfy(\.isGone) else { return }
+        groups[id]?.isDone = members.allSatisfy(\.isReady)
         groups[id]?.since = context.now
         for member in members { forget(member) }
         releaseIfEmpty(GenerationID(group: id, number: serving))

@@ -11,6 +11,9 @@ struct Group: Sendable, Codable {
     var previous: Plan?
     /// Why the last operation or run failed; cleared by one that does not.
     var lastFailure: Failure?
+    /// What it was started for is done: its services were oneshots that succeeded, or conditions skipped them. Who
+    /// requires it may start, although nothing of it runs.
+    @Added var isDone: Bool = false
     /// When the group last came up or went down.
     var since: Instant
 

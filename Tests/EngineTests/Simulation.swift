@@ -216,6 +216,24 @@ struct Simulation {
         return false
     }
 
+    /// A service that is in the middle of a reload, or has not answered its signal, goes on with it; false if none is.
+    private mutating func reloadsEnd() -> Bool {
+        for id in kernel.instances {
+            guard let instance = engine.instances[id] else { continue }
+            var message = NotifyMessage()
+            switch instance.state {
+            case .reloadAnnounced: message.ready = true
+            case .reloadSignalled:
+                message.reloading = true
+                message.monotonic = .nanoseconds(now.nanoseconds)
+            default: continue
+            }
+            handle(.notified(id, instance.mainProcess.map { .process($0) } ?? .other, message))
+            if engine.instances[id]?.state != instance.state { return true }
+        }
+        return false
+    }
+
     private mutating func obey(_ process: FakeKernel.Process) {
         let signal = process.lastSignal ?? 15
         kernel.end(process.token, random.chance(50) ? .exited(0) : .signalled(signal, coreDumped: false))
@@ -313,10 +331,12 @@ struct Simulation {
                 return true
             }
         }
-        if pidFileAppears() { return true }
+        if pidFileAppears() || reloadsEnd() { return true }
         let next = engine.nextDeadline
         // A watchdog that is fed is nothing to wait for.
-        let waitsForNobody = next == nil || engine.instances.values.contains { $0.watchdogDeadline == next }
+        let waitsForNobody =
+            next == nil
+            || engine.instances.values.contains { $0.watchdogDeadline == next || $0.runtimeDeadline == next }
         return waitsForNobody && stubbornOnesLeave()
     }
 

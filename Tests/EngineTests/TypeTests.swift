@@ -99,6 +99,17 @@ struct TypeTests {
         #expect(bench.takeLog("start app.service") == ["start app.service"])
     }
 
+    @Test("a oneshot that has succeeded satisfies Requires=, one that has failed does not")
+    func requiredOneshot() {
+        for status in [Ended.exited(0), .exited(1)] {
+            var bench = Bench()
+            bench.endings = ["start setup.service": status]
+            bench.start(Plans.service("setup.service") { $0.type = .oneshot })
+            bench.start(Plans.service(app, after: ["setup.service"], requires: ["setup.service"]))
+            #expect((bench.results.last?.outcome == .completed) == (status == .exited(0)))
+        }
+    }
+
     @Test(
         "oneshots with RemainAfterExit= or without are restarted only as far as the table allows, never after success")
     func oneshotRestart() {
