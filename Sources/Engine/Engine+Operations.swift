@@ -172,7 +172,7 @@ extension Engine {
         guard let operation = groups[id]?.operation, let old = servingGeneration(id) else { return nil }
         var plan = old.plan
         plan.release = old.release
-        plan.isWhole = operation.plan?.isWhole ?? true
+        plan.isWhole = (operation.plan?.isWhole ?? true) && !old.lacksMembers
         plan.services = operation.leaving.sorted().compactMap { instances[$0]?.spec }
         return plan.services.isEmpty ? nil : plan
     }
@@ -308,6 +308,8 @@ extension Engine {
     /// The new generation serves, with the members that were not replaced.
     private mutating func takeOver(_ id: GroupID, _ new: Int, _ operation: Operation) {
         guard var group = groups[id] else { return }
+        let lacked = group.serving.map { group.generations[$0]?.lacksMembers ?? false } ?? true
+        group.generations[new]?.lacksMembers = lacked && operation.plan?.isWhole == false
         if let old = group.serving, old != new {
             group.generations[old]?.role = .draining
             for (member, instance) in group.generations[old]?.instances ?? [:]

@@ -176,6 +176,9 @@ struct Context: Sendable, Codable {
         return token
     }
 
+    /// A token that was handed out in a life of which this context does not know the end.
+    mutating func reserve(_ token: Token) { lastToken = max(lastToken, token.number) }
+
     /// Nothing that comes under this token matters any more.
     mutating func drop(_ token: Token) { voidTokens.append(token) }
 

@@ -37,6 +37,9 @@ struct Generation: Sendable, Codable {
     var instances: [String: InstanceID] = [:]
     /// Instances born here that still exist, whatever generation they belong to now.
     var born = 0
+    /// Only some members were started and there was nothing to carry the others over from. Going back to it must not
+    /// take away what came later: that may be the one that accepts (I1).
+    @Added var lacksMembers: Bool = false
     let startedAt: Instant
 
     var summary: GenerationSummary { GenerationSummary(number: number, release: release) }

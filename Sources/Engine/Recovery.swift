@@ -40,8 +40,11 @@ extension Engine {
     }
 
     /// What must be done, or done again, so that everything that this engine waits for will be answered.
-    public func recovery(_ found: Found) -> [Effect] {
+    public mutating func recovery(_ found: Found) -> [Effect] {
         var effects: [Effect] = []
+        // The supervisor draws tokens for main processes that it found (`newToken`) and writes them down with the process;
+        // the engine as it was written may know nothing of it yet, and must not hand the same out again (I6).
+        for token in found.processes { context.reserve(token) }
         for id in preparing.sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) })
         where !found.generations.contains(id) {
             if let plan = groups[id.group]?.generations[id.number]?.plan { effects.append(.prepare(id, plan)) }
