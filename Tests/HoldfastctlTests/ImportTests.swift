@@ -234,3 +234,41 @@ private func installed(_ name: String, _ text: String, dropIns: [String] = []) t
         #expect(ShellWords.split(text) == nil)
     }
 }
+
+@Suite struct MultibinderImportTests {
+    private let text = """
+        global
+          daemon
+        listen web
+          bind <%= bind_tcp('0.0.0.0', '80') %>
+          bind <%= bind_tcp("::1", 8080) %>
+          bind <%= bind_tcp('0.0.0.0', '80') %> ssl
+          server a <%= ENV['A'] %>
+        """
+
+    @Test("Each bind_tcp becomes a socket unit, HAProxy a service that is swapped, and both pass verify")
+    func translate() throws {
+        let result = try MultibinderImport.translate(text, path: "/etc/web.cfg.erb", application: "web")
+        #expect(result.units.map(\.name) == ["web-tcp-80.socket", "web-tcp---1-8080.socket", "web.service"])
+        #expect(
+            settings("web-tcp-80.socket", in: result)
+                == ["[Socket]", "ListenStream=0.0.0.0:80", "FileDescriptorName=tcp-80", "Service=web.service"])
+        #expect(settings("web-tcp---1-8080.socket", in: result).contains("ListenStream=[::1]:8080"))
+        let service = settings("web.service", in: result)
+        #expect(service.contains("ExecStart=/usr/sbin/haproxy -Ws -f /etc/web.cfg") && service.contains("[X-Swap]"))
+        #expect(service.contains("Sockets=web-tcp-80.socket web-tcp---1-8080.socket"))
+        #expect(complaints(result) == [])
+    }
+
+    @Test("What has to change in the configuration is named, line by line")
+    func omissions() throws {
+        let result = try MultibinderImport.translate(text, path: "/etc/web.cfg.erb", application: "web")
+        let told = result.general.map { "\($0.setting.origin) \($0.reason)" }
+        #expect(told.contains("/etc/web.cfg.erb:4 in /etc/web.cfg write \"fd@${LISTEN_FD_TCP_80}\" in its place"))
+        #expect(told.contains { $0.hasPrefix("/etc/web.cfg.erb:2 remove it") })
+        #expect(told.contains { $0.hasPrefix("/etc/web.cfg.erb:7 code") })
+        #expect(throws: ImportError.self) {
+            try MultibinderImport.translate("listen web\n  bind :80\n", path: "/x", application: "x")
+        }
+    }
+}

@@ -6,7 +6,7 @@ import UnitFiles
 /// What can be imported. Another kind needs a case here, a translation in `Import/` (text in, `ImportResult` out, no system
 /// calls), and a line in `ImportCommand.translate`.
 enum ImportKind: String, ExpressibleByArgument, CaseIterable {
-    case systemd, supervisor, procfile
+    case systemd, supervisor, procfile, multibinder
 
     /// By the name of what is to be imported.
     init(guessing target: String) {
@@ -15,6 +15,8 @@ enum ImportKind: String, ExpressibleByArgument, CaseIterable {
             self = .procfile
         } else if name.hasSuffix(".conf") || name.hasSuffix(".ini") {
             self = .supervisor
+        } else if name.hasSuffix(".erb") || name.hasSuffix(".mb") {
+            self = .multibinder
         } else {
             self = .systemd
         }
@@ -23,7 +25,8 @@ enum ImportKind: String, ExpressibleByArgument, CaseIterable {
 
 struct ImportCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Make units from systemd's, from Supervisor's programs, or from a Procfile.",
+        commandName: "import",
+        abstract: "Make units from systemd's, Supervisor's programs, a Procfile, or multibinder's HAProxy.",
         discussion: """
             Prints the units, or writes them with --output. Each says in comments what changed and why; what could not be \
             translated is commented out there, and named on standard error. What is made passes "holdfastctl verify".
@@ -32,11 +35,14 @@ struct ImportCommand: ControlCommand {
               holdfastctl import nginx                              nginx.service of this host's systemd, and its sockets
               holdfastctl import /etc/supervisor/supervisord.conf   all programs and groups, with what it includes
               holdfastctl import --output /etc/holdfast/units ./Procfile
+              holdfastctl import /etc/haproxy/web.cfg.erb           HAProxy behind multibinder: bind_tcp('0.0.0.0', '80')
             """)
     @OptionGroup var global: GlobalOptions
-    @Option(help: "systemd, supervisor or procfile; default: by the name.") var from: ImportKind?
+    @Option(help: "systemd, supervisor, procfile or multibinder; default: by the name.") var from: ImportKind?
     @Option(help: ArgumentHelp("Write the units there.", valueName: "directory")) var output: String?
-    @Option(help: ArgumentHelp("What units of a Procfile are called; default: its directory.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "What units of a Procfile are called (default: its directory), or of HAProxy.", valueName: "name"))
     var name: String?
     @Flag(help: "Replace files that are there.") var force = false
     @Argument(help: "A unit of systemd, or a file.") var target: String
@@ -71,6 +77,11 @@ struct ImportCommand: ControlCommand {
             return try ProcfileImport.translate(
                 try ImportFile.read(path), path: path, directory: directory,
                 application: name ?? FileTree.name(of: directory))
+        case .multibinder:
+            let path = ImportFile.absolute(target)
+            let stem = FileTree.name(of: path).split(separator: ".").first.map(String.init)
+            return try MultibinderImport.translate(
+                try ImportFile.read(path), path: path, application: name ?? stem ?? "haproxy")
         }
     }
 
