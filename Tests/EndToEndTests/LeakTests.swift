@@ -39,8 +39,10 @@ extension EndToEnd {
                 }
                 let before = try #require(early)
                 let after = try Size(world)
+                // The connection of the command before may still be open at either look; a leak would be forty.
                 #expect(
-                    after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
+                    after.descriptors.count <= before.descriptors.count + 2,
+                    "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
                 // PSS counts pages: the allocator's arenas and pages of libraries touched for the first time come and go

@@ -14,8 +14,10 @@ extension Supervisor {
                     description: "of format \(state.head.format), by holdfastd \(state.head.version)")
             }
             guard state.head.boot == BootID.current else { return nil }
+            let count = state.engine.instanceIDs.count
             logger.warning(
-                "an earlier supervisor process was killed: its \(state.instances.count) services are taken over")
+                "an earlier supervisor process was killed: its \(count == 1 ? "service is" : "\(count) services are") taken over"
+            )
             return takeStored(for: state.ofKilled)
         } catch {
             logger.error(
