@@ -39,9 +39,9 @@ extension EndToEnd {
                 }
                 let before = try #require(early)
                 let after = try Size(world)
-                // The connection of the command before may still be open at either look; a leak would be forty.
+                // The connection of the command before may still be open at this look.
                 #expect(
-                    after.descriptors.count <= before.descriptors.count + 2,
+                    after.descriptors.count <= before.descriptors.count + 1,
                     "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
