@@ -1,0 +1,308 @@
+/// The jobs of a transaction while it is being built, with who asked for which.
+struct TransactionBuilder {
+    /// A job by its unit and type; of one unit there may be several until they are merged.
+    struct Key: Hashable {
+        let unit: String
+        let type: JobType
+    }
+    /// Why a job is there.
+    struct Link {
+        let subject: Key
+        let object: Key
+        /// Without the object the subject cannot be.
+        let matters: Bool
+        /// The subject conflicts with the object's unit.
+        let isConflict: Bool
+    }
+
+    let graph: UnitGraph
+    private(set) var jobs: Set<Key> = []
+    /// In the order in which they were found, which decides where nothing else does.
+    private(set) var order: [Key] = []
+    private var from: [Key: [Link]] = [:]
+    private var to: [Key: [Link]] = [:]
+    private(set) var anchor: Key?
+    private(set) var notes: [String] = []
+
+    init(graph: UnitGraph) { self.graph = graph }
+
+    // MARK: - Adding
+
+    /// Adds a job with everything that it brings. A list of work rather than recursion: a chain may be as long as the
+    /// files say.
+    mutating func add(
+        _ type: JobType, _ unit: String, followsDependencies: Bool, activity: (String) -> UnitActivity
+    ) {
+        let first = Key(unit: unit, type: type)
+        anchor = first
+        insert(first)
+        guard followsDependencies else { return }
+        var queue = [first]
+        var next = 0
+        while next < queue.count {
+            let job = queue[next]
+            next += 1
+            guard graph.node(job.unit).kind == .real else { continue }
+            for (object, matters, isConflict) in consequences(of: job, activity: activity) {
+                let link = Link(subject: job, object: object, matters: matters, isConflict: isConflict)
+                from[job, default: []].append(link)
+                to[object, default: []].append(link)
+                if insert(object) { queue.append(object) }
+            }
+        }
+    }
+
+    @discardableResult
+    private mutating func insert(_ key: Key) -> Bool {
+        guard jobs.insert(key).inserted else { return false }
+        order.append(key)
+        return true
+    }
+
+    /// What a job brings directly, by systemd's table of dependencies.
+    private func consequences(
+        of job: Key, activity: (String) -> UnitActivity
+    ) -> [(Key, matters: Bool, isConflict: Bool)] {
+        var found: [(Key, matters: Bool, isConflict: Bool)] = []
+        func bring(_ type: JobType, _ units: [String], matters: Bool, isConflict: Bool = false) {
+            found += units.filter { $0 != job.unit }.map { (Key(unit: $0, type: type), matters, isConflict) }
+        }
+        func named(_ relation: UnitRelation) -> [String] { graph.named(by: job.unit, relation) }
+        func naming(_ relation: UnitRelation) -> [String] { graph.naming(job.unit, relation) }
+        switch job.type {
+        case .start, .restart, .reloadOrStart:
+            bring(.start, named(.requires) + named(.bindsTo), matters: true)
+            bring(.start, named(.wants) + named(.upholds), matters: false)
+            bring(.verifyActive, named(.requisite), matters: true)
+            bring(.stop, named(.conflicts), matters: true, isConflict: true)
+            // Who conflicts with us gives way, if it can.
+            bring(.stop, naming(.conflicts), matters: false, isConflict: true)
+        case .stop, .reload, .verifyActive: break
+        }
+        let dependents = naming(.requires) + naming(.bindsTo) + naming(.partOf)
+        switch job.type {
+        case .stop:
+            bring(.stop, dependents + naming(.requisite), matters: true)
+            bring(.stop, named(.propagatesStopTo) + naming(.stopPropagatedFrom), matters: true)
+        case .restart:
+            // Only what runs is restarted along.
+            let running = dependents.filter { activity($0).isUp && graph.node($0).kind == .real }
+            bring(.restart, running, matters: true)
+        case .reload:
+            let others = named(.propagatesReloadTo) + naming(.reloadPropagatedFrom)
+            bring(.reload, others.filter { activity($0).isUp && graph.node($0).kind == .real }, matters: false)
+        case .start, .reloadOrStart, .verifyActive: break
+        }
+        return found
+    }
+
+    // MARK: - Removing
+
+    /// Removes jobs and those that cannot be without them, then all that nobody asks for any more.
+    mutating func remove(_ keys: [Key]) {
+        var queue = keys
+        while let key = queue.popLast() {
+            guard jobs.remove(key) != nil else { continue }
+            queue += (to[key] ?? []).filter(\.matters).map(\.subject)
+        }
+        collectGarbage()
+    }
+
+    private mutating func collectGarbage() {
+        var reached: Set<Key> = []
+        var queue = anchor.map { [$0] } ?? []
+        while let key = queue.popLast() {
+            guard jobs.contains(key), reached.insert(key).inserted else { continue }
+            queue += (from[key] ?? []).map(\.object)
+        }
+        jobs = reached
+        order.removeAll { !jobs.contains($0) }
+    }
+
+    /// The jobs without which the request itself would fail.
+    var essential: Set<Key> {
+        var reached: Set<Key> = []
+        var queue = anchor.map { [$0] } ?? []
+        while let key = queue.popLast() {
+            guard jobs.contains(key), reached.insert(key).inserted else { continue }
+            queue += (from[key] ?? []).filter(\.matters).map(\.object)
+        }
+        return reached
+    }
+
+    // MARK: - Checks
+
+    /// What cannot be done at all: refused if the request needs it, else left out with those that need it.
+    mutating func checkRequirements(activity: (String) -> UnitActivity) throws(TransactionError) {
+        let starting = Set(jobs.filter { $0.type != .stop && $0.type != .verifyActive }.map(\.unit))
+        for key in order where jobs.contains(key) {
+            guard let problem = problem(key, starting, activity) else { continue }
+            if essential.contains(key) { throw problem }
+            notes.append("\(problem.sentence), it is left out")
+            remove([key])
+        }
+    }
+
+    private func problem(
+        _ key: Key, _ starting: Set<String>, _ activity: (String) -> UnitActivity
+    ) -> TransactionError? {
+        let subject = (to[key] ?? []).first { jobs.contains($0.subject) }?.subject.unit
+        switch (graph.node(key.unit).kind, key.type) {
+        case (.missing, .stop), (.unusable, .stop), (.neverReached, .stop): return nil
+        case (.missing, _): return .missing(unit: key.unit, neededBy: subject)
+        case (.unusable(let reason), _): return .unusable(unit: key.unit, reason: reason, neededBy: subject)
+        case (.neverReached, _): return .notActive(unit: key.unit, neededBy: subject ?? key.unit)
+        case (.assumed, .stop): return .notOurs(unit: key.unit)
+        case (.assumed, _): return nil
+        case (.real, .verifyActive):
+            if activity(key.unit).isUp || starting.contains(key.unit) { return nil }
+            return .notActive(unit: key.unit, neededBy: subject ?? key.unit)
+        case (.real, _): return nil
+        }
+    }
+
+    /// Leaves out what is so already, unless another job of the same unit contradicts it.
+    mutating func dropRedundant(activity: (String) -> UnitActivity) {
+        for key in order where key != anchor && jobs.contains(key) {
+            guard key.type.collapsed(activity(key.unit)) == nil else { continue }
+            let others = jobs.filter { $0.unit == key.unit && $0 != key }
+            guard others.allSatisfy({ $0.type.merged(with: key.type) != nil }) else { continue }
+            // Done already: nobody fails for the want of it.
+            jobs.remove(key)
+        }
+        collectGarbage()
+    }
+
+    // MARK: - Cycles
+
+    /// Finds cycles in the order of what is left, and breaks each by leaving out a unit that the request can do without.
+    mutating func breakCycles() throws(TransactionError) {
+        while let cycle = firstCycle() {
+            let needed = Set(essential.map(\.unit))
+            let path = cycle + cycle.prefix(1)
+            guard let spare = cycle.last(where: { !needed.contains($0) }) else { throw .orderingCycle(path) }
+            notes.append("ordering cycle: \(path.joined(separator: " after ")); \(spare) is left out")
+            remove(jobs.filter { $0.unit == spare })
+        }
+    }
+
+    private enum Mark { case open, done }
+
+    private func firstCycle() -> [String]? {
+        let units = Set(jobs.map(\.unit))
+        var marks: [String: Mark] = [:]
+        for root in order.map(\.unit) where marks[root] == nil {
+            var path: [(unit: String, before: [String], next: Int)] = []
+            func open(_ unit: String) {
+                marks[unit] = .open
+                path.append((unit, graph.predecessors(of: unit).filter { units.contains($0) && $0 != unit }, 0))
+            }
+            open(root)
+            while let (unit, before, next) = path.last {
+                guard next < before.count else {
+                    marks[unit] = .done
+                    path.removeLast()
+                    continue
+                }
+                path[path.count - 1].next += 1
+                switch marks[before[next]] {
+                case nil: open(before[next])
+                case .open: return path.drop { $0.unit != before[next] }.map(\.unit)
+                case .done: break
+                }
+            }
+        }
+        return nil
+    }
+
+    // MARK: - Merging
+
+    /// Makes one job of those of each unit. Of two that contradict each other, one that is not essential gives way; of two
+    /// such, a stop, unless somebody who starts conflicts with the unit.
+    mutating func merge(activity: (String) -> UnitActivity) throws(TransactionError) {
+        while let (one, other) = contradiction() {
+            let needed = essential
+            let loser: Key
+            switch (needed.contains(one), needed.contains(other)) {
+            case (true, true): throw .contradiction(unit: one.unit)
+            case (true, false): loser = other
+            case (false, true): loser = one
+            case (false, false):
+                let stop = one.type == .stop ? one : other
+                let start = one.type == .stop ? other : one
+                loser = (to[stop] ?? []).contains { $0.isConflict && jobs.contains($0.subject) } ? start : stop
+            }
+            notes.append("\(loser.unit) would be both started and stopped: the \(loser.type) is left out")
+            remove([loser])
+        }
+    }
+
+    private func contradiction() -> (Key, Key)? {
+        var seen: [String: Key] = [:]
+        for key in order where jobs.contains(key) {
+            guard let other = seen[key.unit] else {
+                seen[key.unit] = key
+                continue
+            }
+            if other.type.merged(with: key.type) == nil { return (other, key) }
+        }
+        return nil
+    }
+
+    // MARK: - The result
+
+    /// One job for each unit, stops first, each start behind those that it starts after.
+    func ordered(activity: (String) -> UnitActivity) -> [Transaction.Job] {
+        var types: [String: JobType] = [:]
+        var units: [String] = []
+        for key in order {
+            if types[key.unit] == nil { units.append(key.unit) }
+            types[key.unit] = types[key.unit].map { $0.merged(with: key.type) ?? $0 } ?? key.type
+        }
+        var done: Set<String> = []
+        var sorted: [String] = []
+        // There is no cycle any more; depth first, the deepest predecessor first.
+        for root in units where !done.contains(root) {
+            var path: [(unit: String, before: [String])] = [(root, graph.predecessors(of: root))]
+            while var top = path.popLast() {
+                guard let before = top.before.popLast() else {
+                    if done.insert(top.unit).inserted, types[top.unit] != nil { sorted.append(top.unit) }
+                    continue
+                }
+                path.append(top)
+                let isOpen = path.contains { $0.unit == before }
+                if types[before] != nil, !done.contains(before), !isOpen {
+                    path.append((before, graph.predecessors(of: before)))
+                }
+            }
+        }
+        let jobs = sorted.compactMap { unit -> Transaction.Job? in
+            guard let type = types[unit], graph.node(unit).kind == .real else { return nil }
+            // What was asked for itself is told to the unit even if it is so already: it answers.
+            let collapsed =
+                unit == anchor?.unit ? type.collapsed(activity(unit)) ?? type : type.collapsed(activity(unit))
+            guard let collapsed, collapsed != .verifyActive else { return nil }
+            return Transaction.Job(unit, collapsed)
+        }
+        return jobs.filter { $0.type == .stop }.reversed() + jobs.filter { $0.type != .stop }
+    }
+}
+
+extension TransactionError {
+    /// For people.
+    public var sentence: String {
+        switch self {
+        case .missing(let unit, nil): "\(unit) has no unit file"
+        case .missing(let unit, let by?): "\(unit), which \(by) needs, has no unit file"
+        case .unusable(let unit, let reason, nil): "\(unit): \(reason)"
+        case .unusable(let unit, let reason, let by?): "\(unit), which \(by) needs: \(reason)"
+        case .notActive(let unit, let by): "\(unit), which \(by) requires to be active, is not"
+        case .orderingCycle(let path): "ordering cycle: \(path.joined(separator: " after "))"
+        case .contradiction(let unit):
+            "\(unit) would have to be both started and stopped: its dependencies contradict each other"
+        case .refused(let unit, .stop): "\(unit) may not be stopped by hand (RefuseManualStop=)"
+        case .refused(let unit, _): "\(unit) may not be started by hand (RefuseManualStart=)"
+        case .notOurs(let unit): "\(unit) belongs to the host and cannot be stopped from here"
+        }
+    }
+}
