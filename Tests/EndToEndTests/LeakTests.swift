@@ -12,6 +12,11 @@ extension EndToEnd {
             var memory: Int
 
             init(_ world: World) throws {
+                // The connection of the command before is the client's, and may end a moment after it.
+                try eventually("nobody is connected to the control socket") {
+                    let sockets = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
+                    return sockets.split(separator: "\n").count { $0.hasSuffix(" " + world.controlSocket) } == 1
+                }
                 let daemon = try #require(ProcessEntry(world.daemon.pid))
                 descriptors = daemon.descriptors
                 processes = world.processes().count
@@ -39,10 +44,8 @@ extension EndToEnd {
                 }
                 let before = try #require(early)
                 let after = try Size(world)
-                // The connection of the command before may still be open at this look.
                 #expect(
-                    after.descriptors.count <= before.descriptors.count + 1,
-                    "\(before.descriptors)\n\(after.descriptors)")
+                    after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
                 // PSS counts pages: the allocator's arenas and pages of libraries touched for the first time come and go
