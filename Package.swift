@@ -54,7 +54,9 @@ let package = Package(
             dependencies: ["CSystemd", "CSpawn", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
         .target(name: "UnitStore", dependencies: ["UnitFiles", "Linux"], swiftSettings: strict),
-        .target(name: "ControlProtocol", swiftSettings: strict),
+        // The interface is one file, which is packaged and compiled in: no second copy in Swift that could differ.
+        .target(
+            name: "ControlProtocol", resources: [.embedInCode("io.holdfast.Manager.varlink")], swiftSettings: strict),
         .target(name: "StateCoding", swiftSettings: strict),
         .target(
             name: "Supervisor",

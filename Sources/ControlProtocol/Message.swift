@@ -27,6 +27,11 @@ public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// An object with one member, whose value is JSON that a program of ours has written.
+    public init(_ name: StaticString, json value: [UInt8]) {
+        bytes = Array("{\"\(name)\":".utf8) + value + [UInt8(ascii: "}")]
+    }
+
     /// Reads the object as a `Value`.
     /// - Throws: ``MessageError/badMember(_:)`` with the outermost member that is missing or has another type.
     public func decode<Value: Decodable>(_: Value.Type) throws(MessageError) -> Value {

@@ -58,6 +58,16 @@ public enum Request: Equatable, Sendable {
     case reexec
     /// Empties a unit's log. Answer with ``ClearLogsReply``.
     case clearLogs(name: String)
+    /// Lines that services have printed. Answer with ``LogsReply``s; with `follow` without an end.
+    case logs(LogQuery)
+    /// What is wrong with unit files; with those of all units if `names` is nil or empty. Answer with ``VerifyReply``.
+    case verify(names: [String]?)
+    /// What a unit needs, and what that needs. Answer with ``DependenciesReply``.
+    case dependencies(name: String)
+    /// Answer with ``UnitFileStatesReply``.
+    case unitFileStates(names: [String])
+    /// Changes links in the unit directories. Answer with ``InstallReply``.
+    case install(InstallVerb, names: [String], runtime: Bool)
     /// Answer with ``ShutdownReply``s.
     case shutdown
 
@@ -67,6 +77,11 @@ public enum Request: Equatable, Sendable {
         case main
         /// Every process of the unit.
         case all
+    }
+
+    /// What is done to the links of units in the unit directories.
+    public enum InstallVerb: String, Sendable, CaseIterable {
+        case enable, disable, mask, unmask
     }
 
     /// Understands a call.
@@ -120,6 +135,18 @@ public enum Request: Equatable, Sendable {
         case .generations: return .generations(name: try call.read(Parameters.OptionalName.self).name)
         case .cat: return .cat(name: try name())
         case .clearLogs: return .clearLogs(name: try name())
+        case .logs:
+            guard call.more else { throw .expectedMore }
+            let query = try call.read(LogQuery.self)
+            if let wrong = query.wrongParameter { throw .invalidParameter(parameter: wrong) }
+            return .logs(query)
+        case .verify: return .verify(names: try call.read(Parameters.Names.self).names)
+        case .dependencies: return .dependencies(name: try name())
+        case .unitFileStates: return .unitFileStates(names: try call.read(Parameters.SomeNames.self).names)
+        case .enable: return try install(.enable, call)
+        case .disable: return try install(.disable, call)
+        case .mask: return try install(.mask, call)
+        case .unmask: return try install(.unmask, call)
         case .list:
             let parameters = try call.read(Parameters.List.self)
             return .list(names: parameters.names, sockets: parameters.sockets ?? false)
@@ -137,6 +164,11 @@ public enum Request: Equatable, Sendable {
         case .shutdown: return try call.withoutParameters(.shutdown)
         case .describe: return try call.withoutParameters(.describe)
         }
+    }
+
+    private static func install(_ verb: InstallVerb, _ call: Call) throws(ControlError) -> Request {
+        let parameters = try call.read(Parameters.Install.self)
+        return .install(verb, names: parameters.names, runtime: parameters.runtime ?? false)
     }
 
     /// The full name of the method.
@@ -170,6 +202,14 @@ public enum Request: Equatable, Sendable {
         case .update: ManagerMethod.update.rawValue
         case .reexec: ManagerMethod.reexec.rawValue
         case .clearLogs: ManagerMethod.clearLogs.rawValue
+        case .logs: ManagerMethod.logs.rawValue
+        case .verify: ManagerMethod.verify.rawValue
+        case .dependencies: ManagerMethod.dependencies.rawValue
+        case .unitFileStates: ManagerMethod.unitFileStates.rawValue
+        case .install(.enable, _, _): ManagerMethod.enable.rawValue
+        case .install(.disable, _, _): ManagerMethod.disable.rawValue
+        case .install(.mask, _, _): ManagerMethod.mask.rawValue
+        case .install(.unmask, _, _): ManagerMethod.unmask.rawValue
         case .shutdown: ManagerMethod.shutdown.rawValue
         }
     }
@@ -178,22 +218,22 @@ public enum Request: Equatable, Sendable {
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
-        case .list, .why, .show, .events: false
+        case .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates: false
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
             .clearLogs, .update, .reexec, .shutdown:
             true
-        case .forget: true
+        case .forget, .install: true
         }
     }
 
-    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not; `Events` has no
-    /// end and wants `more`.
+    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not; `Events` and `Logs`
+    /// want `more`.
     public var streams: Bool {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
             true
-        case .events: true
-        case .list, .why, .show, .forget: false
+        case .events, .logs: true
+        case .list, .why, .show, .forget, .verify, .dependencies, .unitFileStates, .install: false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
             .clearLogs, .update, .reexec:
             false
@@ -211,16 +251,20 @@ public enum Request: Equatable, Sendable {
         case .getInfo, .describe, .sockets, .update, .reexec, .shutdown: .empty
         case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
         // Without names, which is how `status` is mostly asked, nothing need be written.
-        case .status(nil), .events(nil), .list(nil, false): .empty
-        case .status(let names), .events(let names): .of(Parameters.Names(names: names))
+        case .status(nil), .events(nil), .verify(nil), .list(nil, false): .empty
+        case .status(let names), .events(let names), .verify(let names): .of(Parameters.Names(names: names))
         case .list(let names, let sockets): .of(Parameters.List(names: names, sockets: sockets ? true : nil))
         case .why(let name), .show(let name), .forget(let name): .of(Parameters.Name(name: name))
         case .start(let name, let hold), .swap(let name, let hold):
             .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
         case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
         case .stop(let name), .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
-            .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name):
+            .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name), .dependencies(let name):
             .of(Parameters.Name(name: name))
+        case .logs(let query): .of(query)
+        case .unitFileStates(let names): .of(Parameters.SomeNames(names: names))
+        case .install(_, let names, let runtime):
+            .of(Parameters.Install(names: names, runtime: runtime ? true : nil))
         case .drain(let name, let now): .of(Parameters.NameNow(name: name, now: now ? true : nil))
         case .signal(let name, let signal, let who):
             .of(Parameters.Signal(name: name, signal: signal, who: who == .main ? nil : who))
@@ -228,43 +272,6 @@ public enum Request: Equatable, Sendable {
         case .generations(let name): .of(Parameters.OptionalName(name: name))
         }
     }
-}
-
-/// The methods that every Varlink service has.
-enum ServiceMethod: String, CaseIterable {
-    case getInfo = "org.varlink.service.GetInfo"
-    case getInterfaceDescription = "org.varlink.service.GetInterfaceDescription"
-}
-
-/// The methods of `io.holdfast.Manager`.
-enum ManagerMethod: String, CaseIterable {
-    case describe = "io.holdfast.Manager.Describe"
-    case status = "io.holdfast.Manager.Status"
-    case start = "io.holdfast.Manager.Start"
-    case stop = "io.holdfast.Manager.Stop"
-    case restart = "io.holdfast.Manager.Restart"
-    case reload = "io.holdfast.Manager.Reload"
-    case swap = "io.holdfast.Manager.Swap"
-    case promote = "io.holdfast.Manager.Promote"
-    case abort = "io.holdfast.Manager.Abort"
-    case rollback = "io.holdfast.Manager.Rollback"
-    case drain = "io.holdfast.Manager.Drain"
-    case signal = "io.holdfast.Manager.Signal"
-    case history = "io.holdfast.Manager.History"
-    case generations = "io.holdfast.Manager.Generations"
-    case sockets = "io.holdfast.Manager.Sockets"
-    case cat = "io.holdfast.Manager.Cat"
-    case list = "io.holdfast.Manager.List"
-    case why = "io.holdfast.Manager.Why"
-    case show = "io.holdfast.Manager.Show"
-    case events = "io.holdfast.Manager.Events"
-    case forget = "io.holdfast.Manager.Forget"
-    case pause = "io.holdfast.Manager.Pause"
-    case resume = "io.holdfast.Manager.Resume"
-    case update = "io.holdfast.Manager.Update"
-    case reexec = "io.holdfast.Manager.Reexec"
-    case clearLogs = "io.holdfast.Manager.ClearLogs"
-    case shutdown = "io.holdfast.Manager.Shutdown"
 }
 
 /// The parameters of the methods as they lie in a message. `names` lists what may occur: a misspelt optional
@@ -277,6 +284,11 @@ private protocol CallParameters: Codable {
 
 extension CallParameters {
     static var empty: Self? { nil }
+}
+
+extension LogQuery: CallParameters {
+    static let names = ["names", "follow", "lines", "since", "until", "generation", "stream", "grep", "ignoreCase"]
+    static var empty: LogQuery? { LogQuery() }
 }
 
 private enum Parameters {
@@ -296,6 +308,15 @@ private enum Parameters {
         static let names = ["names"]
         static var empty: Names? { Names() }
         var names: [String]?
+    }
+    struct SomeNames: CallParameters {
+        static let names = ["names"]
+        var names: [String]
+    }
+    struct Install: CallParameters {
+        static let names = ["names", "runtime"]
+        var names: [String]
+        var runtime: Bool?
     }
     struct List: CallParameters {
         static let names = ["names", "sockets"]

@@ -106,6 +106,15 @@ enum SocketType {
 }
 
 extension OwnedDescriptor {
+    /// The first line of what can be read now, at most 4 KiB; nil if there is none. For the words of a program that has ended, at
+    /// the end of a pipe that does not block.
+    public borrowing func firstLine() -> String? {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = max(0, read(raw, &buffer, buffer.count))
+        let text = String(decoding: buffer[..<count], as: UTF8.self)
+        return text.split(whereSeparator: \.isNewline).first.map(String.init)
+    }
+
     /// Reads to the end, at most `limit` bytes; more is EFBIG.
     public borrowing func readAll(limit: Int, subject: String) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -14,10 +14,11 @@ public enum ProgramFile {
         return path.hasSuffix(gone) ? String(path.dropLast(gone.count)) : path
     }
 
-    /// A program that is installed beside this one, or in the directory of programs that people do not call.
+    /// A program that is installed beside this one, in the directory of programs that people do not call, or in that of those
+    /// that they do.
     public static func companion(_ name: String) -> String? {
         let own = current().flatMap(FileTree.parent(of:))
-        return ([own].compactMap { $0 } + ["/usr/lib/holdfast", "/usr/libexec/holdfast"])
+        return ([own].compactMap { $0 } + ["/usr/lib/holdfast", "/usr/libexec/holdfast", "/usr/bin"])
             .map { $0 + "/" + name }.first { access($0, X_OK) == 0 }
     }
 }

@@ -24,6 +24,8 @@ public final class StreamConnection {
     private var isReading = true
     private var onBytes: ((UnsafeRawBufferPointer) -> Void)?
     private var onEnd: ((End) -> Void)?
+    /// Called when bytes had to wait for the peer and all of them are gone.
+    public var onDrained: (() -> Void)?
 
     /// Takes a connected socket. `onBytes` gets a buffer that is valid during the call; `onEnd` comes once, last, and not after
     /// `close` or `closeAfterSending`.
@@ -77,12 +79,16 @@ public final class StreamConnection {
         source = nil
         onBytes = nil
         onEnd = nil
+        onDrained = nil
         // The descriptor closes with this object; the peer shall see the end now.
         shutdown(descriptor.raw, Int32(SHUT_RDWR))
     }
 
     private func advance(_ ready: IOEvents) {
-        if ready.contains(.writable), !flush() { return }
+        if ready.contains(.writable), queued > 0 {
+            guard flush() else { return }
+            if queued == 0 { onDrained?() }
+        }
         if isReading {
             if !ready.intersection([.readable, .hangUp, .error]).isEmpty { receive() }
         } else if !ready.intersection([.hangUp, .error]).isEmpty {

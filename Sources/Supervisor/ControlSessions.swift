@@ -40,13 +40,17 @@ final class ControlSessions {
     private let called: (CallID, Call, Peer) -> Void
     /// The client of a call has left before its last reply.
     private let left: (CallID) -> Void
+    /// The client of a call has read everything that it did not read at once.
+    private let drained: (CallID) -> Void
 
     init(
-        loop: EventLoop, called: @escaping (CallID, Call, Peer) -> Void, left: @escaping (CallID) -> Void
+        loop: EventLoop, called: @escaping (CallID, Call, Peer) -> Void, left: @escaping (CallID) -> Void,
+        drained: @escaping (CallID) -> Void
     ) {
         self.loop = loop
         self.called = called
         self.left = left
+        self.drained = drained
     }
 
     func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
@@ -106,6 +110,9 @@ final class ControlSessions {
             onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
         guard let connection else { return nil }
         let session = Session(connection, peer)
+        connection.onDrained = { [unowned self, unowned session] in
+            if let call = session.call { drained(call.id) }
+        }
         sessions[id] = session
         return (id, session)
     }

@@ -72,11 +72,7 @@ extension Supervisor {
     }
 
     private func cat(_ name: String) throws(ControlError) -> CatReply {
-        let unit: UnitName
-        switch resolver.loader.resolve(shortName: name) {
-        case .success(let found): unit = found
-        case .failure(let error): throw .failed(message: "\(error)")
-        }
+        let unit = try installed(name)
         let loaded = Self.freshResolver(configuration, environment).load(unit)
         if let found = loaded.unit {
             return CatReply(files: found.definition.sources.map { UnitText(path: $0.path, text: $0.text) })

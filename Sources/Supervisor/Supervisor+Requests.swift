@@ -36,6 +36,7 @@ extension Supervisor {
 
     func callerLeft(_ call: ControlSessions.CallID) {
         unsubscribe(call)
+        errands[call]?.errand.end()
         // What was asked for goes on; only nobody listens any more.
         for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
         armProgressTimer()
@@ -64,6 +65,11 @@ extension Supervisor {
         case .resume(let name): try resumeSocket(name, id, peer)
         case .cat(let name): return Reply(try cat(name, for: peer))
         case .clearLogs(let name): return Reply(try clearLogs(name))
+        case .logs(let query): try readLogs(query, id, peer)
+        case .verify(let names): try verify(names ?? [], id, peer)
+        case .dependencies(let name): return Reply(try dependencies(name))
+        case .unitFileStates(let names): return Reply(unitFileStates(names))
+        case .install(let verb, let names, let runtime): return Reply(try install(verb, names, runtime: runtime))
         case .update: return Reply(update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)

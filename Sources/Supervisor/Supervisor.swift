@@ -89,6 +89,8 @@ public actor Supervisor {
     var multibinder: MultibinderServer?
     /// Calls of `Events`.
     var subscribers: [ControlSessions.CallID: Subscriber] = [:]
+    /// Calls that holdfastctl answers.
+    var errands: [ControlSessions.CallID: RunningErrand] = [:]
     /// What subscribers know of units; empty without any.
     var toldStates: [GroupID: UnitState] = [:]
     /// Users who were refused a look, for the log.
@@ -222,7 +224,8 @@ public actor Supervisor {
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
             loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },
-            left: { [unowned self] call in callerLeft(call) })
+            left: { [unowned self] call in callerLeft(call) },
+            drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
         try open(sessions, saved)
         control = sessions
         try listenForBinds(saved?.own.multibinder)
@@ -385,6 +388,7 @@ public actor Supervisor {
 
     func shutDownComplete() {
         control?.stopListening()
+        for running in errands.values { running.errand.end() }
         multibinder = nil
         notifySocket?.remove()
         sockets = nil

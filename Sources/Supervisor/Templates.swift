@@ -17,7 +17,6 @@ final class TemplateRun {
 
     /// Templates are small; whoever takes longer waits for a disk that does not answer.
     private static let longest: Int64 = 20_000_000_000
-    private static let longestError = 4096
 
     init(_ plan: SpawnPlan, errors: consuming OwnedDescriptor, children: Children) throws(SystemError) {
         self.errors = errors
@@ -49,11 +48,7 @@ final class TemplateRun {
     private func failure(_ status: Linux.ExitStatus) -> String? {
         if status == .exited(0) { return nil }
         if isTooLate { return "rendering templates took longer than \(Self.longest / 1_000_000_000)s" }
-        var buffer = [UInt8](repeating: 0, count: Self.longestError)
-        let count = read(errors.raw, &buffer, buffer.count)
-        let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
-        let line = text.split(whereSeparator: \.isNewline).first.map(String.init)
-        return line ?? "holdfast-render ended: \(status)"
+        return errors.firstLine() ?? "holdfast-render ended: \(status)"
     }
 }
 

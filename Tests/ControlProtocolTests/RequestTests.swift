@@ -52,22 +52,33 @@ struct RequestTests {
         #expect(throws: ControlError.invalidParameter(parameter: named)) { try request(manager + method, parameters) }
     }
 
+    @Test(
+        "A line of a log is asked for in words that a program's arguments can hold",
+        arguments: [
+            (#"{"lines":-1}"#, "lines"), (#"{"lines":100001}"#, "lines"), (#"{"since":"yesterday"}"#, "since"),
+            (#"{"until":"2026-13-01T00:00:00Z"}"#, "until"), (#"{"stream":"log"}"#, "stream"),
+            (#"{"grep":"a\u0000b"}"#, "grep"), (#"{"names":["a\u0000b"]}"#, "names"), (#"{"tail":true}"#, "tail"),
+        ])
+    func logQuery(parameters: String, named: String) {
+        #expect(throws: ControlError.invalidParameter(parameter: named)) {
+            try request(manager + "Logs", parameters, more: true)
+        }
+    }
+
     @Test("A stream without an end is only for those who take more than one reply")
     func expectsMore() {
         #expect(throws: ControlError.expectedMore) { try request(manager + "Events") }
+        #expect(throws: ControlError.expectedMore) { try request(manager + "Logs") }
     }
 
     @Test("Only what changes something needs authority, and nothing that changes something goes without")
     func authority() {
         let looking = Set(Samples.requests.map(\.request).filter { !$0.changesSomething }.map(\.method))
-        #expect(
-            looking
-                == Set(
-                    ["Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events"]
-                        .map {
-                            manager + $0
-                        }
-                        + ServiceMethod.allCases.map(\.rawValue)))
+        let methods = [
+            "Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events", "Logs",
+            "Verify", "Dependencies", "UnitFileStates",
+        ]
+        #expect(looking == Set(methods.map { manager + $0 } + ServiceMethod.allCases.map(\.rawValue)))
     }
 }
 

@@ -122,6 +122,11 @@ enum Samples {
         + #""outcome":"completed","phase":"soak","release":"v3","service":"app@v3.service","serviceState":"running","#
         + #""state":"running","unit":"site@.target"}"#
 
+    static let line = LoggedLine(
+        time: "2026-11-23T05:02:57.000001Z", unit: "app@v3.service", generation: 4, stream: "err", text: "502")
+    static let lineJSON =
+        #"{"generation":4,"stream":"err","text":"502","time":"2026-11-23T05:02:57.000001Z","unit":"app@v3.service"}"#
+
     /// Every request there is, with its parameters as they are sent.
     static let requests: [(request: Request, parameters: String)] = [
         (.getInfo, "{}"),
@@ -156,6 +161,23 @@ enum Samples {
         (.pause(name: "a"), #"{"name":"a"}"#),
         (.resume(name: "a"), #"{"name":"a"}"#),
         (.clearLogs(name: "a"), #"{"name":"a"}"#),
+        (.logs(LogQuery()), "{}"),
+        (
+            .logs(
+                LogQuery(
+                    names: ["a"], follow: true, lines: 9, since: "2026-11-23T05:02:57Z", until: "2026-11-24T05:02:57Z",
+                    generation: 4, stream: "err", grep: "x+", ignoreCase: true)),
+            #"{"follow":true,"generation":4,"grep":"x+","ignoreCase":true,"lines":9,"names":["a"],"#
+                + #""since":"2026-11-23T05:02:57Z","stream":"err","until":"2026-11-24T05:02:57Z"}"#
+        ),
+        (.verify(names: nil), "{}"),
+        (.verify(names: ["a"]), #"{"names":["a"]}"#),
+        (.dependencies(name: "a"), #"{"name":"a"}"#),
+        (.unitFileStates(names: ["a"]), #"{"names":["a"]}"#),
+        (.install(.enable, names: ["a"], runtime: false), #"{"names":["a"]}"#),
+        (.install(.disable, names: ["a"], runtime: true), #"{"names":["a"],"runtime":true}"#),
+        (.install(.mask, names: ["a"], runtime: false), #"{"names":["a"]}"#),
+        (.install(.unmask, names: ["a"], runtime: false), #"{"names":["a"]}"#),
         (.update, "{}"),
         (.reexec, "{}"),
         (.shutdown, "{}"),

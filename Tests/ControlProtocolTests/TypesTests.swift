@@ -38,10 +38,25 @@ struct TypesTests {
         try check(OperationReply(result: Samples.result), #"{"result":\#(Samples.resultJSON)}"#)
         try check(ShutdownReply(stopped: ["a"]), #"{"stopped":["a"]}"#)
         try check(CatReply(files: [UnitText(path: "/a", text: "x\n")]), #"{"files":[{"path":"/a","text":"x\n"}]}"#)
+        try check(LogsReply(lines: [Samples.line]), #"{"lines":[\#(Samples.lineJSON)]}"#)
+        try check(VerifyReply(diagnostics: [Samples.diagnostic]), #"{"diagnostics":[\#(Samples.diagnosticJSON)]}"#)
+        try check(
+            DependenciesReply(unit: "a", dependencies: [Dependency(unit: "a", needs: "b", because: "Wants")]),
+            #"{"dependencies":[{"because":"Wants","needs":"b","unit":"a"}],"unit":"a"}"#)
+        try check(
+            UnitFileStatesReply(units: [UnitFileStatus(unit: "a", state: .enabledRuntime)]),
+            #"{"units":[{"state":"enabled_runtime","unit":"a"}]}"#)
+        try check(InstallReply(changes: ["a"], notes: ["b"]), #"{"changes":["a"],"notes":["b"]}"#)
         try check(SignalReply(pids: [1]), #"{"pids":[1]}"#)
         try check(
             GenerationsReply(units: [UnitGenerations(unit: "a", generations: [])]),
             #"{"units":[{"generations":[],"unit":"a"}]}"#)
+    }
+
+    @Test("JSON that a program of ours has written goes into a reply as it is")
+    func verbatim() throws {
+        let object = JSONObject("lines", json: Array("[\(Samples.lineJSON)]".utf8))
+        #expect(try object.decode(LogsReply.self) == LogsReply(lines: [Samples.line]))
     }
 
     @Test("What is not known is absent, not null")

@@ -12,7 +12,19 @@ extension EndToEnd {
             .enabled(if: FileManager.default.fileExists(atPath: library + "/varlink")))
         func everyMethod() throws {
             try withWorld {
-                try $0.web(swap: "SoakSec=100ms\nReadyTimeoutSec=20s", service: "ExecReload=/bin/true")
+                try $0.web(
+                    swap: "SoakSec=100ms\nReadyTimeoutSec=20s",
+                    service: "ExecReload=/bin/true\nExecStartPre=/bin/echo web is here")
+                try $0.unit(
+                    "http.socket",
+                    """
+                    [Socket]
+                    ListenStream=127.0.0.1:\($0.port)
+                    FileDescriptorName=http
+                    Backlog=4096
+                    [Install]
+                    WantedBy=sockets.target
+                    """)
             } then: { world in
                 let program = try Program.run(
                     "/usr/bin/env", ["python3", "Tests/Varlink/drive", world.controlSocket],

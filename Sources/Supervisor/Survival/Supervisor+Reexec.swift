@@ -137,21 +137,17 @@ final class Rehearsal {
 
     private func reason(_ status: Linux.ExitStatus) -> String {
         if isLate { return "it did not answer within \(Self.patience / 1_000_000_000) s" }
-        let text = String(decoding: words(), as: UTF8.self)
-        let line = text.split(separator: "\n").first.map(String.init) ?? ""
         let prefix = "Error: "
+        let line = complaintLine ?? ""
         let reason = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
         return reason.isEmpty ? "it \(Wording.end(status.engine))" : reason
     }
 
-    /// What it said on standard error. It has ended, so nothing more comes; a pipe holds more than is read here.
-    private func words() -> [UInt8] {
+    /// What it said on standard error. It has ended, so nothing more comes.
+    private var complaintLine: String? {
         switch complaint {
-        case .some(let complaint):
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            let count = max(0, read(complaint.raw, &buffer, buffer.count))
-            return Array(buffer[..<count])
-        case .none: return []
+        case .some(let complaint): complaint.firstLine()
+        case .none: nil
         }
     }
 }

@@ -54,13 +54,7 @@ struct DependencyTree: Encodable {
         self.because = because
         // Wants= may lead in a circle, and nobody reads a tree that is deeper than this.
         guard seen.insert(unit).inserted, depth < 32 else { return }
-        guard let definition = resolver.load(unit).unit?.definition else { return }
-        var edges = definition.unit.requires.map { ($0.name, "Requires") }
-        edges += definition.unit.wants.map { ($0.name, "Wants") }
-        let sockets = resolver.resolve(unit).definition?.socketsOf[unit] ?? []
-        edges += sockets.map { ($0, "Sockets") }
-        var own: Set<UnitName> = []
-        for (name, why) in edges where own.insert(name).inserted {
+        for (name, why) in resolver.needs(of: unit) {
             needs.append(DependencyTree(name, why, in: resolver, &seen, depth: depth + 1))
         }
     }

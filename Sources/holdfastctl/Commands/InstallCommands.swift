@@ -16,35 +16,36 @@ protocol InstallCommand: ControlCommand {
 }
 
 extension InstallCommand {
-    /// The units that the names mean.
-    func units(_ names: [String], _ loader: UnitLoader) throws(CommandFailure) -> [UnitName] {
-        var units: [UnitName] = []
-        for name in names {
-            switch loader.resolve(shortName: name) {
-            case .success(let unit): units.append(unit)
-            case .failure(let error): throw .local("\(error)")
-            }
-        }
-        return units
+    fileprivate func places(_ session: Session) -> UnitInstallation {
+        let places = UnitPlaces(global, session, named: unitDirectories)
+        return UnitInstallation(places.loader, places.configuration)
     }
 
-    func change(
-        _ session: Session, _ places: UnitPlaces, _ decide: (Installer) throws(InstallError) -> InstallChanges
+    /// What goes wrong with unit files and links, as a failure of the command.
+    fileprivate func locally<T>(_ body: () throws -> T) throws(CommandFailure) -> T {
+        do {
+            return try body()
+        } catch {
+            throw .local("\(error)")
+        }
+    }
+
+    /// Changes the links as `decide` says, and tells what was changed.
+    fileprivate func change(
+        _ session: Session, _ places: UnitInstallation, _ decide: (Installer) throws -> InstallChanges
     ) throws(CommandFailure) {
-        let installer = Installer(
-            loader: places.loader, runtimeDirectory: places.configuration.runtimeUnitDirectory)
-        let changes: InstallChanges
-        do throws(InstallError) {
-            changes = try decide(installer)
-        } catch {
-            throw .local("\(error)")
+        let done = try locally { try places.apply(decide(places.installer)) }
+        session.show(done.changes.map { Text.harmless($0) })
+        for note in done.notes { complain(note) }
+    }
+
+    /// `--now`.
+    fileprivate func operate(
+        _ units: [UnitName], _ verb: OperationVerb, _ session: Session, _ request: (String) -> Request
+    ) throws(CommandFailure) -> ExitStatus {
+        try forEach(units.map(\.description), session) { name throws(CommandFailure) in
+            try session.operate(request(name), verb, name)
         }
-        do throws(SystemError) {
-            session.show(try UnitLinks.apply(changes.changes).map { Text.harmless($0) })
-        } catch {
-            throw .local("\(error)")
-        }
-        for note in changes.notes { complain(note) }
     }
 }
 
@@ -67,13 +68,10 @@ struct EnableCommand: InstallCommand {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session, named: unitDirectories)
-        let units = try units(names, places.loader)
-        try change(session, places) { installer throws(InstallError) in try installer.enable(units, runtime: runtime) }
-        guard now else { return .ok }
-        return try forEach(units.map(\.description), session) { name throws(CommandFailure) in
-            try session.operate(.start(name: name, hold: false), .start, name)
-        }
+        let places = places(session)
+        let units = try locally { try places.units(names, mayBeMissing: false) }
+        try change(session, places) { try $0.enable(units, runtime: runtime) }
+        return now ? try operate(units, .start, session) { .start(name: $0, hold: false) } : .ok
     }
 }
 
@@ -88,13 +86,10 @@ struct DisableCommand: InstallCommand {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session, named: unitDirectories)
-        let units = try units(names, places.loader)
-        try change(session, places) { installer throws(InstallError) in try installer.disable(units, runtime: runtime) }
-        guard now else { return .ok }
-        return try forEach(units.map(\.description), session) { name throws(CommandFailure) in
-            try session.operate(.stop(name: name), .stop, name)
-        }
+        let places = places(session)
+        let units = try locally { try places.units(names, mayBeMissing: false) }
+        try change(session, places) { try $0.disable(units, runtime: runtime) }
+        return now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
     }
 }
 
@@ -110,16 +105,11 @@ struct MaskCommand: InstallCommand {
     @Argument(help: "Units, with their suffix if they do not exist.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session, named: unitDirectories)
-        let units = try namedUnits(names, places.loader)
+        let places = places(session)
+        let units = try locally { try places.units(names, mayBeMissing: true) }
         // A unit that is masked has no definition to stop it by, so it is stopped before.
-        var status = ExitStatus.ok
-        if now {
-            status = try forEach(units.map(\.description), session) { name throws(CommandFailure) in
-                try session.operate(.stop(name: name), .stop, name)
-            }
-        }
-        try change(session, places) { installer throws(InstallError) in try installer.mask(units, runtime: runtime) }
+        let status = now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
+        try change(session, places) { try $0.mask(units, runtime: runtime) }
         return status
     }
 }
@@ -133,25 +123,10 @@ struct UnmaskCommand: InstallCommand {
     @Argument(help: "Units, with their suffix if they do not exist otherwise.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session, named: unitDirectories)
-        let units = try namedUnits(names, places.loader)
-        try change(session, places) { installer throws(InstallError) in try installer.unmask(units, runtime: runtime) }
+        let places = places(session)
+        let units = try locally { try places.units(names, mayBeMissing: true) }
+        try change(session, places) { try $0.unmask(units, runtime: runtime) }
         return .ok
-    }
-}
-
-extension InstallCommand {
-    /// Units by names that need not exist.
-    fileprivate func namedUnits(_ names: [String], _ loader: UnitLoader) throws(CommandFailure) -> [UnitName] {
-        var units: [UnitName] = []
-        for name in names {
-            if let unit = try? UnitName(name) {
-                units.append(unit)
-            } else {
-                units += try self.units([name], loader)
-            }
-        }
-        return units
     }
 }
 
@@ -168,14 +143,10 @@ struct IsEnabledCommand: InstallCommand {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session, named: unitDirectories)
-        let loader = places.loader
-        let installer = Installer(loader: loader, runtimeDirectory: places.configuration.runtimeUnitDirectory)
+        let places = places(session)
         var isEnabled = false
         for name in names {
-            // Asked about by its own name, an alias is one.
-            let unit = (try? UnitName(name)) ?? (try? loader.resolve(shortName: name).get())
-            let state = unit.map(installer.state(of:)) ?? .notFound
+            let state = places.state(of: name).state
             isEnabled = isEnabled || state.countsAsEnabled
             if !quiet { session.show([state.rawValue]) }
         }

@@ -1,0 +1,131 @@
+import ControlProtocol
+import Glibc
+import Linux
+
+/// holdfastctl, run for a caller of the control socket, for what takes reading of files: captured output, unit files.
+///
+/// Why a program of its own. The daemon has one thread, which must not wait for a disk: a log may be gigabytes, compressed,
+/// and on a file system that does not answer. Small reads once a round would still wait there, and handing the caller a descriptor
+/// is more than a client in another language can take, and less than it needs (rotation, compression, the filter). So
+/// holdfastctl reads, as it does for an operator, and what it prints comes through a pipe: a caller that does not read
+/// stops it by the pipe being full, and costs the daemon a bounded piece of what it has not read.
+///
+/// It runs with the rights of the caller, and what it may use is bounded: what a caller sends it (a regular expression) is
+/// somebody else's program.
+final class Errand {
+    /// Lines that were printed, without their ends.
+    typealias Lines = [ArraySlice<UInt8>]
+
+    private let longestLine: Int
+    private var process: ProcessHandle?
+    private var output: OwnedDescriptor?
+    private var complaints: OwnedDescriptor?
+    private var exit: ChildExitSource?
+    private var source: IOSource?
+    /// The beginning of a line whose rest has yet to come.
+    private var partial: [UInt8] = []
+    private var status: Linux.ExitStatus?
+    private let took: (Lines) -> Void
+    /// Told once, when nothing more comes: nil, or what went wrong.
+    private let done: (String?) -> Void
+
+    /// - Parameter longestLine: in bytes; more than that means that something is wrong.
+    init(longestLine: Int, took: @escaping (Lines) -> Void, done: @escaping (String?) -> Void) {
+        self.longestLine = longestLine
+        self.took = took
+        self.done = done
+    }
+
+    /// Starts it, its three streams set here. If that fails nothing is told.
+    func begin(_ plan: SpawnPlan, _ children: Children, _ loop: EventLoop) throws {
+        let null = try OwnedDescriptor.null()
+        let printed = try Pipe(nonBlockingReader: true)
+        let complained = try Pipe(nonBlockingReader: true)
+        var plan = plan
+        plan.standardInput = null.raw
+        plan.standardOutput = printed.writing.raw
+        plan.standardError = complained.writing.raw
+        let child = try children.spawn(plan)
+        let handle = child.takeHandle()
+        let reading = printed.keepReading()
+        do {
+            exit = try children.watch(handle) { [unowned self] status in
+                withExtendedLifetime(self) { ended(status) }
+            }
+            source = try loop.addIO(reading.raw, .readable, priority: .controlRequests) { [unowned self] _ in
+                withExtendedLifetime(self) { read() }
+            }
+        } catch {
+            exit?.cancel()
+            try? handle.send(.kill)
+            children.abandon(pid: handle.pid)
+            throw error
+        }
+        process = consume handle
+        output = consume reading
+        complaints = complained.keepReading()
+    }
+
+    /// Stops and goes on taking what it prints; it then waits with a full pipe.
+    func setReading(_ on: Bool) { source?.setEnabled(on) }
+
+    /// Nobody wants to know any more. Its end is still waited for, and told.
+    func end() {
+        source?.cancel()
+        source = nil
+        partial = []
+        switch process {
+        case .some(let process): try? process.send(.kill)
+        case .none: break
+        }
+        finishIfOver()
+    }
+
+    private func ended(_ status: Linux.ExitStatus) {
+        self.status = status
+        finishIfOver()
+    }
+
+    private func read() {
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
+            let count = Glibc.read(rawOutput, buffer.baseAddress, buffer.count)
+            if count > 0 { return take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+            guard count == 0 || (errno != EAGAIN && errno != EINTR) else { return }
+            source?.cancel()
+            source = nil
+            finishIfOver()
+        }
+    }
+
+    private var rawOutput: Int32 {
+        switch output {
+        case .some(let output): output.raw
+        case .none: -1
+        }
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer) {
+        partial += bytes
+        guard let last = partial.lastIndex(of: UInt8(ascii: "\n")) else {
+            if partial.count > longestLine { end() }
+            return
+        }
+        let whole = partial[..<last]
+        partial = Array(partial[(last + 1)...])
+        took(whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false))
+    }
+
+    /// Both its output and its process must have come to their ends, whichever is first.
+    private func finishIfOver() {
+        guard let status, source == nil else { return }
+        done(status.isSuccess ? nil : complaint ?? "it \(status)")
+    }
+
+    /// The first line that it said on standard error.
+    private var complaint: String? {
+        switch complaints {
+        case .some(let complaints): complaints.firstLine()
+        case .none: nil
+        }
+    }
+}
