@@ -72,14 +72,16 @@ extension Supervisor {
 
     private func ended(_ call: ControlSessions.CallID, _ problem: String?) {
         guard let running = errands.removeValue(forKey: call) else { return }
-        // An exit status is also what `verify` says of the files.
-        if let answer = running.answer { return control?.reply(call, answer) ?? () }
-        if let problem {
-            let prefix = "holdfastctl: "
-            let text = problem.hasPrefix(prefix) ? String(problem.dropFirst(prefix.count)) : problem
-            return control?.reply(call, Reply(ControlError.failed(message: text))) ?? ()
-        }
-        control?.reply(call, Reply(LogsReply(lines: [])))
+        control?.reply(call, lastReply(running, problem))
+    }
+
+    private func lastReply(_ running: RunningErrand, _ problem: String?) -> Reply {
+        // Before the exit status, which is also what `verify` says of the files.
+        if let answer = running.answer { return answer }
+        if problem == nil, running.kind == .logs { return Reply(LogsReply(lines: [])) }
+        let prefix = "holdfastctl: "
+        let text = problem ?? "holdfastctl said nothing"
+        return Reply(ControlError.failed(message: text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text))
     }
 
     // MARK: - Running it
@@ -112,7 +114,9 @@ extension Supervisor {
         if configuration.isUser { options.append("--user") }
         var plan = SpawnPlan(
             program: program, arguments: ["holdfastctl", arguments[0]] + options + arguments.dropFirst(),
-            environment: environment, standardInput: -1, standardOutput: -1, standardError: -1)
+            environment: ["PATH": ProgramSearch.path], standardInput: -1, standardOutput: -1, standardError: -1)
+        // Ours is for who runs us: the caller can look into a process that is the caller's.
+        if configuration.isUser { plan.environment = environment }
         if geteuid() == 0, peer.uid != 0 {
             // Who may ask may read logs, and is not always in the group that may.
             let groups = peer.groups + [readers].compactMap(\.self)
@@ -120,6 +124,9 @@ extension Supervisor {
         }
         plan.workingDirectory = SpawnPlan.WorkingDirectory(path: "/")
         plan.nice = 10
+        plan.oomScoreAdjust = 500
+        plan.keyring = .ownSession
+        plan.noNewPrivileges = true
         plan.limits = [
             launcher.fileLimit,
             // A regular expression may need as much as there is: RLIMIT_DATA, and no core file of it.

@@ -4,6 +4,8 @@ import Foundation
 final class RawConnection {
     let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// So many bytes at the beginning of the buffer are known to have no NUL.
+    private var searched = 0
 
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -78,10 +80,12 @@ final class RawConnection {
     /// What comes until NUL, as Varlink frames its messages.
     func readMessage() throws -> String {
         while true {
-            if let end = buffer.firstIndex(of: 0) {
+            if let end = buffer[searched...].firstIndex(of: 0) {
                 defer { buffer.removeFirst(end + 1) }
+                searched = 0
                 return String(decoding: buffer[..<end], as: UTF8.self)
             }
+            searched = buffer.count
             let more = try read()
             guard !more.isEmpty else { throw WaitedInVain(what: "a message; the supervisor hung up") }
             buffer += more
