@@ -138,7 +138,8 @@ public final class StreamConnection {
                 close()
                 return false
             }
-        } else if sent > 1 << 16 {
+        } else if sent > max(1 << 16, queue.count / 2) {
+            // Only then: whoever reads megabytes in small pieces would have the rest moved each time.
             queue.removeFirst(sent)
             sent = 0
         }

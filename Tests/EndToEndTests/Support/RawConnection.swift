@@ -92,6 +92,12 @@ final class RawConnection {
         }
     }
 
+    /// The peer has closed both directions, whatever of its bytes was not read.
+    var isClosedByPeer: Bool {
+        var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP | POLLERR) != 0
+    }
+
     /// Waits until the peer has closed, whatever it says before.
     func awaitClose() throws { while try !read().isEmpty {} }
 
