@@ -19,16 +19,24 @@ public final class RecordFile {
     /// Nothing is opened before something is to be written.
     public init(path: String) { self.path = path }
 
-    /// What is in the file, by key. Empty if there is none.
-    public static func read(_ path: String) throws(SystemError) -> [String: [UInt8]] {
+    /// What a file holds.
+    public struct Contents: Equatable, Sendable {
+        public var records: [String: [UInt8]] = [:]
+        /// Bytes at the end that are no whole record: a crash cut them short, or something else has written there.
+        public var unreadable = 0
+    }
+
+    /// What is in the file. Nothing if there is none.
+    public static func read(_ path: String) throws(SystemError) -> Contents {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW).readAll(limit: 1 << 30, subject: path)
         } catch {
-            if error.errno == .noSuchFileOrDirectory { return [:] }
+            if error.errno == .noSuchFileOrDirectory { return Contents() }
             throw error
         }
-        return parse(bytes).records
+        let (records, size) = parse(bytes)
+        return Contents(records: records, unreadable: bytes.count - size)
     }
 
     /// The records, and how many bytes they take.
@@ -77,6 +85,9 @@ public final class RecordFile {
             pending[start + 4 + index] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(index)))
         }
     }
+
+    /// Something was collected and not written.
+    public var hasCollected: Bool { !pending.isEmpty }
 
     /// Forgets what was collected and not written.
     public func discard() { pending = [] }

@@ -116,6 +116,11 @@ public actor Supervisor {
     let arguments: [String]
     /// What a successor must know if this process is killed.
     let journal: Journal
+    let journalAttempts: JournalAttempts
+    /// While it is behind.
+    var journalTimer: TimerSource?
+    /// When what followed from the journal has happened.
+    private var journalPassed: DeferredSource?
     let unitTable: UnitTable
     /// systemd keeps descriptors for us, if it is our parent; what it kept for this process.
     let store: ManagerStore
@@ -146,10 +151,8 @@ public actor Supervisor {
         self.program = program
         self.arguments = arguments
         inheritance = try inherited.map { try StateFile.read(OwnedDescriptor.inherited($0)) }
-        let failed: (SystemError) -> Void = { error in
-            logger.error("the journal cannot be written, so a crash now could not be survived: \(error)")
-        }
-        journal = Journal(path: configuration.runtimeDirectory + "/journal", failed)
+        journal = Journal(path: configuration.runtimeDirectory + "/journal")
+        journalAttempts = JournalAttempts(journal: configuration.runtimeDirectory + "/journal")
         unitTable = UnitTable(journal)
         store = ManagerStore(environment: environment)
         stored = ManagerStore.take()
@@ -188,6 +191,7 @@ public actor Supervisor {
     public func start() throws(SystemError) {
         if let own = inheritance?.own { try inheritLocks(own) }
         try takeDirectories()
+        try followJournal()
         let isSuccessor = inheritance != nil
         let saved = inheritance ?? stateOfKilled()
         if let saved { unitTable.fill(saved.units) }
@@ -236,6 +240,11 @@ public actor Supervisor {
         }
         isCatchingUp = false
         armTimer()
+        // Of the rank that takes turns with people and logs: one that is ready all the time cannot put it off.
+        journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
+            journalAttempts.succeed()
+            journalPassed = nil
+        }
         if saved == nil { startEnabled() }
         logger.info(
             """

@@ -40,66 +40,77 @@ final class Journal {
     private var lastCore: [UInt8] = []
     /// Bytes in the file when it was last written anew.
     private var liveSize = 0
-    private var isFailing = false
     private var isOver = false
-    /// Told of the first of a row of failures.
-    private let failed: (SystemError) -> Void
+    /// The file lacks something that could not be written. Nothing is collected for it then, however long that lasts: it is
+    /// written anew, whole, when there is room.
+    private(set) var isBehind = false
+    /// Told why, when it falls behind.
+    var fellBehind: ((SystemError) -> Void)?
+    /// The file is as it should be again.
+    var caughtUp: (() -> Void)?
 
-    init(path: String, _ failed: @escaping (SystemError) -> Void) {
-        file = RecordFile(path: path)
-        self.failed = failed
-    }
+    init(path: String) { file = RecordFile(path: path) }
 
     func put(_ key: Key, _ value: some Encodable) {
         // Only a bug in `Encodable` fails here; a record that is not there is better than no supervisor.
-        guard let bytes = try? StateEncoder.encode(value) else { return }
+        guard !isBehind, let bytes = try? StateEncoder.encode(value) else { return }
         file.put(key.text, bytes)
     }
 
-    func end(_ key: Key) { file.put(key.text, nil) }
+    func end(_ key: Key) {
+        if !isBehind { file.put(key.text, nil) }
+    }
 
     /// The rest of the engine, which most events leave as it was.
     func putCore(_ core: Engine.CoreRecord) {
-        guard let bytes = try? StateEncoder.encode(core), bytes != lastCore else { return }
+        guard !isBehind, let bytes = try? StateEncoder.encode(core), bytes != lastCore else { return }
         lastCore = bytes
         file.put(Key.core.text, bytes)
     }
 
     func flush() {
-        guard !isOver else { return }
-        attempt { () throws(SystemError) in try file.flush() }
+        guard !isOver, !isBehind else { return }
+        do throws(SystemError) {
+            try file.flush()
+        } catch {
+            file.discard()
+            isBehind = true
+            fellBehind?(error)
+        }
     }
 
     /// Goes on with the file of the program that this process executed before.
     func continues() { liveSize = file.existingSize }
 
     /// It holds more of the past than of the present.
-    var isOvergrown: Bool { file.size > 2 * liveSize + (1 << 20) }
+    var isOvergrown: Bool { !isBehind && file.size > 2 * liveSize + (1 << 20) }
 
     /// Replaces the file by one with what `body` puts.
     func rewrite(_ body: () -> Void) {
+        let wasBehind = isBehind
+        isBehind = false
         // What waits is in memory still, and so among what is put now.
+        let lacksNothing = !wasBehind && !file.hasCollected
         file.discard()
         lastCore = []
         body()
-        attempt { () throws(SystemError) in try file.replace() }
-        liveSize = file.size
+        do throws(SystemError) {
+            try file.replace()
+            liveSize = file.size
+            if wasBehind { caughtUp?() }
+        } catch {
+            file.discard()
+            // There is no room for two, and the present one is whole: it is gone on with, and this tried when it has doubled.
+            if lacksNothing, file.size > 0 { return liveSize = file.size }
+            isBehind = true
+            if !wasBehind { fellBehind?(error) }
+        }
     }
 
     /// Everything is stopped: there is nothing that a successor could take over.
     func remove() {
         isOver = true
         file.remove()
-    }
-
-    private func attempt(_ body: () throws(SystemError) -> Void) {
-        do throws(SystemError) {
-            try body()
-            isFailing = false
-        } catch {
-            if !isFailing { failed(error) }
-            isFailing = true
-        }
     }
 }
 

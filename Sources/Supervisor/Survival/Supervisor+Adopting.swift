@@ -5,8 +5,15 @@ import UnitFiles
 
 /// What only happens when the state is that of a process that was killed.
 extension Supervisor {
-    /// What the journal says, if there is one. A journal that cannot be read is kept beside, for people.
+    /// What the journal says, if there is one. A journal that cannot be read, or that has brought down who went on from it, is
+    /// kept beside, for people.
     func stateOfKilled() -> SavedState? {
+        guard access(journalPath, F_OK) == 0 else { return nil }
+        let failed = journalAttempts.begin()
+        guard failed < JournalAttempts.limit else {
+            putAside("\(failed) supervisor processes in a row have gone on from it and ended before they were ready")
+            return nil
+        }
         do {
             guard let state = try Self.journaledState(journalPath) else { return nil }
             guard state.head.format <= SavedState.format else {
@@ -20,11 +27,19 @@ extension Supervisor {
             )
             return takeStored(for: state.ofKilled)
         } catch {
-            logger.error(
-                "the journal of an earlier supervisor process cannot be read: \(error); see \(journalPath).bad")
-            rename(journalPath, journalPath + ".bad")
+            putAside("it cannot be read: \(error)")
             return nil
         }
+    }
+
+    private func putAside(_ reason: String) {
+        rename(journalPath, journalPath + ".bad")
+        logger.critical(
+            """
+            what an earlier supervisor process has left is not taken over: \(reason). It is kept as \(journalPath).bad. \
+            Processes of that one's services go on, unwatched; what is enabled is started anew
+            """)
+        notifyParent("STATUS=An earlier supervisor's journal was put aside: \(journalPath).bad")
     }
 
     /// What systemd has kept is open already, under numbers of its own.

@@ -131,10 +131,33 @@ extension Supervisor {
         _ = engine.takeChanges()
     }
 
+    /// On a full disk everything goes on, only that a crash could not be survived; once a second it is looked whether there is
+    /// room again. (The one thing here that polls: nobody tells when a file system has room.)
+    func followJournal() throws(SystemError) {
+        journalTimer = try loop.addTimer(priority: .idle) { [unowned self] in
+            rewriteJournal()
+            if journal.isBehind { journalTimer?.arm(after: Self.journalRetry) }
+        }
+        journal.fellBehind = { [unowned self] error in
+            logger.error("the journal cannot be written, so a crash now could not be survived: \(error)")
+            journalTimer?.arm(after: Self.journalRetry)
+        }
+        journal.caughtUp = { [unowned self] in
+            logger.warning("the journal is written again: a crash would be survived")
+        }
+    }
+
+    private static let journalRetry: Int64 = 1_000_000_000
+
     /// What a process has left that was killed; nil if there is nothing to go on with.
     static func journaledState(_ path: String) throws -> SavedState? {
-        let records = try RecordFile.read(path)
-        guard let head = records["a"], let core = records["c"] else { return nil }
+        let contents = try RecordFile.read(path)
+        let records = contents.records
+        guard let head = records["a"], let core = records["c"] else {
+            // The first write of a file is its head.
+            guard contents.unreadable > 0 else { return nil }
+            throw StateFile.Unreadable(description: "it has no beginning")
+        }
         let reader = JournalReader(records: records)
         let state = SavedState(
             head: try StateDecoder.decode(SavedHead.self, from: head),

@@ -89,9 +89,12 @@ final class World {
 
     /// Another supervisor process, with the same arguments.
     func startAgain() throws {
-        daemon = try Self.spawn(program, path, arguments, isUser: isUser)
+        try beginAgain()
         try ready()
     }
+
+    /// The same, without waiting until it is ready, which it may never be.
+    func beginAgain() throws { daemon = try Self.spawn(program, path, arguments, isUser: isUser) }
 
     /// Waits until the supervisor says once more that it is ready.
     func awaitReady() throws { try notifications.awaitLine("READY=1", from: daemon) }

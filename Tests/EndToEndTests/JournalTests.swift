@@ -1,0 +1,145 @@
+import ControlProtocol
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// The supervisor's own journal, by which a crash is survived, in trouble itself.
+    @Suite struct JournalTrouble {
+        private func rest(_ layout: World.Layout, _ name: String) throws {
+            try layout.unit("\(name).service", "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n")
+        }
+
+        private func awaitLog(_ world: World, _ text: String) throws {
+            _ = try world.daemon.waitFor(text) { _, log in
+                String(decoding: log, as: UTF8.self).contains(text) ? true : nil
+            }
+        }
+
+        private static let cannotWrite = "the journal cannot be written, so a crash now could not be survived: write"
+        private static let writtenAgain = "the journal is written again"
+
+        @Test(
+            "A full runtime directory: it goes on, says so, keeps nothing in memory for it, and recovers when there is room",
+            .enabled(if: supervisorIsRoot))
+        func full() throws {
+            var path = ""
+            var directory: String { path + "/run/holdfast" }
+            defer {
+                _ = try? Program.run("umount", ["--lazy", directory])
+                try? FileManager.default.removeItem(atPath: path)
+            }
+            try withWorld { layout in
+                path = layout.path
+                try layout.makeDirectory("run/holdfast")
+                #expect(try Program.run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory]).end() == 0)
+                for name in ["rest", "late"] { try rest(layout, name) }
+                try layout.unit(
+                    "flap.service",
+                    """
+                    [Unit]
+                    StartLimitIntervalSec=0
+                    [Service]
+                    ExecStart=/bin/true
+                    Restart=always
+                    RestartSec=0
+                    """)
+            } then: { world in
+                func fill() throws {
+                    let fill = try Program.run("dd", ["if=/dev/zero", "of=\(directory)/filler", "bs=4k"])
+                    #expect(try fill.end() == 1, "it is full")
+                }
+                #expect(try world.run("start", "rest").outcome == .started)
+                let resting = try world.mainPid("rest.service")
+                try fill()
+                _ = try world.begin("start", "flap").end()
+                try awaitLog(world, Self.cannotWrite)
+                let before = try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
+                try eventually("a thousand restarts") {
+                    try world.status("flap").first?.generations.first?.services.first?.restarts ?? 0 > 1000
+                }
+                let after = try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
+                #expect(after - before < 1024, "kilobytes")
+                #expect(try world.run("start", "late").outcome == .started)
+                let late = try world.mainPid("late.service")
+                try world.layout().remove("run/holdfast/filler")
+                try awaitLog(world, Self.writtenAgain)
+                #expect(try world.run("stop", "flap").outcome == .stopped)
+                #expect(world.daemon.errorText.components(separatedBy: Self.cannotWrite).count == 2, "it is said once")
+                try world.crash()
+                try world.startAgain()
+                #expect(try world.mainPid("rest.service") == resting)
+                #expect(try world.mainPid("late.service") == late)
+                // A successor that finds no room takes over all the same.
+                try world.crash()
+                try fill()
+                try world.startAgain()
+                #expect(try world.mainPid("rest.service") == resting)
+                #expect(world.daemon.errorText.contains(Self.cannotWrite))
+                try world.layout().remove("run/holdfast/filler")
+                try awaitLog(world, Self.writtenAgain)
+            }
+        }
+
+        @Test("A journal that makes no sense is kept aside and told of; the supervisor starts without it")
+        func garbage() throws {
+            try withWorld {
+                try rest($0, "rest")
+            } then: { world in
+                #expect(try world.run("start", "rest").outcome == .started)
+                #expect(try world.run("stop", "rest").outcome == .stopped)
+                try world.crash()
+                let garbage = String(repeating: "this is no journal ", count: 500)
+                try world.layout().write("run/holdfast/journal", garbage)
+                try world.startAgain()
+                #expect(world.daemon.errorText.contains("is not taken over: it cannot be read: it has no beginning"))
+                #expect(world.daemon.errorText.contains("It is kept as \(world.runtime)/journal.bad"))
+                #expect(world.contents("run/holdfast/journal.bad") == garbage)
+                #expect(try world.run("start", "rest").outcome == .started)
+                // From now on as ever.
+                let pid = try world.mainPid("rest.service")
+                try world.crash()
+                try world.startAgain()
+                #expect(try world.mainPid("rest.service") == pid)
+                try world.layout().remove("run/holdfast/journal.bad")
+            }
+        }
+
+        @Test(
+            "A journal that brings down who reads it does so three times, and then is put aside: the fourth starts without it"
+        )
+        func deadly() throws {
+            try withWorld {
+                try rest($0, "rest")
+            } then: { world in
+                try world.crash()
+                // A FIFO: whoever opens it to read waits for ever, and is killed for it, as systemd would do.
+                let journal = "\(world.runtime)/journal"
+                try FileManager.default.moveItem(atPath: journal, toPath: journal + ".good")
+                #expect(mkfifo(journal, 0o600) == 0)
+                func attempt(_ number: Int) throws {
+                    try world.beginAgain()
+                    try eventually("attempt \(number)") { access("\(journal).attempt-\(number)", F_OK) == 0 }
+                    try world.crash()
+                }
+                try attempt(1)
+                try attempt(2)
+                // One that comes through ends the count.
+                try FileManager.default.removeItem(atPath: journal)
+                try FileManager.default.moveItem(atPath: journal + ".good", toPath: journal)
+                try world.startAgain()
+                #expect(try world.run("start", "rest").outcome == .started)
+                #expect(try world.run("stop", "rest").outcome == .stopped)
+                try world.crash()
+                try FileManager.default.removeItem(atPath: journal)
+                #expect(mkfifo(journal, 0o600) == 0)
+                for number in 1...3 { try attempt(number) }
+                try world.startAgain()
+                #expect(
+                    world.daemon.errorText.contains("3 supervisor processes in a row have gone on from it and ended"))
+                #expect(try world.run("start", "rest").outcome == .started)
+                #expect(access("\(journal).attempt-3", F_OK) != 0)
+                try FileManager.default.removeItem(atPath: journal + ".bad")
+            }
+        }
+    }
+}
