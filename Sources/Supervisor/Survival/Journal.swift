@@ -101,7 +101,10 @@ final class Journal {
         } catch {
             file.discard()
             // There is no room for two, and the present one is whole: it is gone on with, and this tried when it has doubled.
-            if lacksNothing, file.size > 0 { return liveSize = file.size }
+            if lacksNothing, file.size > 0 {
+                liveSize = file.size
+                return
+            }
             isBehind = true
             if !wasBehind { fellBehind?(error) }
         }
