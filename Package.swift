@@ -115,6 +115,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "StateCoding"], swiftSettings: strict),
         .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "UnitFilesTests", dependencies: ["UnitFiles"], swiftSettings: strict),
+        .testTarget(name: "UnitStoreTests", dependencies: ["UnitStore", "UnitFiles", "Linux"], swiftSettings: strict),
         .testTarget(
             name: "LinuxTests",
             dependencies: ["Linux", .product(name: "SystemPackage", package: "swift-system")],

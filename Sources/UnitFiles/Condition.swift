@@ -6,7 +6,10 @@ public struct Condition: Sendable, Hashable {
         case architecture = "Architecture"
         case capability = "Capability"
         case controlGroupController = "ControlGroupController"
+        case cpuFeature = "CPUFeature"
+        case cpuPressure = "CPUPressure"
         case cpus = "CPUs"
+        case credential = "Credential"
         case directoryNotEmpty = "DirectoryNotEmpty"
         case environment = "Environment"
         case fileIsExecutable = "FileIsExecutable"
@@ -14,14 +17,17 @@ public struct Condition: Sendable, Hashable {
         case firstBoot = "FirstBoot"
         case group = "Group"
         case host = "Host"
+        case ioPressure = "IOPressure"
         case kernelCommandLine = "KernelCommandLine"
         case kernelVersion = "KernelVersion"
         case memory = "Memory"
+        case memoryPressure = "MemoryPressure"
         case needsUpdate = "NeedsUpdate"
         case osRelease = "OSRelease"
         case pathExists = "PathExists"
         case pathExistsGlob = "PathExistsGlob"
         case pathIsDirectory = "PathIsDirectory"
+        case pathIsEncrypted = "PathIsEncrypted"
         case pathIsMountPoint = "PathIsMountPoint"
         case pathIsReadWrite = "PathIsReadWrite"
         case pathIsSymbolicLink = "PathIsSymbolicLink"
@@ -33,16 +39,17 @@ public struct Condition: Sendable, Hashable {
         var isPath: Bool {
             switch self {
             case .directoryNotEmpty, .fileIsExecutable, .fileNotEmpty, .needsUpdate, .pathExists, .pathExistsGlob,
-                .pathIsDirectory, .pathIsMountPoint, .pathIsReadWrite, .pathIsSymbolicLink:
+                .pathIsDirectory, .pathIsEncrypted, .pathIsMountPoint, .pathIsReadWrite, .pathIsSymbolicLink:
                 true
-            case .acPower, .architecture, .capability, .controlGroupController, .cpus, .environment, .firstBoot,
-                .group, .host, .kernelCommandLine, .kernelVersion, .memory, .osRelease, .security, .user,
-                .virtualization:
+            case .acPower, .architecture, .capability, .controlGroupController, .cpuFeature, .cpuPressure, .cpus,
+                .credential, .environment, .firstBoot, .group, .host, .ioPressure, .kernelCommandLine, .kernelVersion,
+                .memory, .memoryPressure, .osRelease, .security, .user, .virtualization:
                 false
             }
         }
 
         var isBoolean: Bool { self == .acPower || self == .firstBoot }
+        var isPressure: Bool { self == .cpuPressure || self == .ioPressure || self == .memoryPressure }
     }
 
     public var kind: Kind
@@ -109,4 +116,43 @@ public struct ConditionSection: Sendable, Hashable {
         }
         return directives
     }()
+}
+
+/// The value of `ConditionMemoryPressure=` and its siblings: how much of the time something may have waited.
+public struct PressureThreshold: Sendable, Hashable {
+    /// The time over which the kernel averages, as /proc/pressure names it.
+    public enum Window: String, Sendable, Hashable { case avg10, avg60, avg300 }
+    /// In hundredths of a percent.
+    public var limit: Int
+    public var window: Window
+
+    /// `10%`, `2.5%/1min`: of five minutes unless it is said otherwise.
+    public static func parse(_ text: String) throws(ValueError) -> PressureThreshold {
+        if text.contains(":") {
+            throw ValueError("the pressure of a slice is not supported, only that of the host", code: .unsupportedValue)
+        }
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let expected = ValueError("expected a share such as \"10%\" or \"10%/1min\", not \"\(text)\"")
+        // Some write %% here, as everywhere else.
+        let share = parts[0].hasSuffix("%%") ? parts[0].dropLast(2) : parts[0].dropLast()
+        guard parts[0].hasSuffix("%"), let limit = hundredths(share) else { throw expected }
+        guard parts.count == 2 else { return PressureThreshold(limit: limit, window: .avg300) }
+        switch try TimeSpan.parse(parts[1]).duration {
+        case .seconds(10): return PressureThreshold(limit: limit, window: .avg10)
+        case .seconds(60): return PressureThreshold(limit: limit, window: .avg60)
+        case .seconds(300): return PressureThreshold(limit: limit, window: .avg300)
+        default: throw ValueError("expected one of 10sec, 1min, 5min behind \"/\", not \"\(parts[1])\"")
+        }
+    }
+
+    /// Of a decimal number with at most two digits behind its point, up to 100: `2.5` is 250.
+    public static func hundredths(_ text: some StringProtocol) -> Int? {
+        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        let fraction = parts.count == 2 ? String(parts[1]) : ""
+        guard let first = parts.first, let whole = UInt16(first), fraction.count <= 2,
+            let rest = UInt16((fraction + "00").prefix(2))
+        else { return nil }
+        let value = Int(whole) * 100 + Int(rest)
+        return value <= 10_000 ? value : nil
+    }
 }

@@ -189,6 +189,7 @@ enum UnitSectionName: String, CaseIterable {
         case .service:
             ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
                 + LogDirective.allCases.map(\.rawValue) + LifecycleDirective.allCases.map(\.rawValue)
+                + CredentialDirective.allCases.map(\.rawValue)
         case .socket: SocketDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
         case .install: InstallDirective.allCases.map(\.rawValue)
         case .swap: SwapDirective.allCases.map(\.rawValue)
@@ -232,9 +233,7 @@ enum DirectiveTable {
     /// [Unit], systemd.unit(5).
     static let unit = names(
         """
-        AllowIsolate AssertCPUFeature AssertCPUPressure AssertCredential AssertIOPressure AssertMemoryPressure
-        AssertPathIsEncrypted AssertVersion ConditionCPUFeature ConditionCPUPressure ConditionCredential
-        ConditionFirmware ConditionIOPressure ConditionMemoryPressure ConditionPathIsEncrypted ConditionVersion
+        AssertFirmware AssertVersion ConditionFirmware ConditionVersion
         FailureActionExitStatus JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument JobTimeoutSec
         JoinsNamespaceOf RebootArgument SuccessActionExitStatus SurviveFinalKillSignal UpheldBy
         """)

@@ -12,7 +12,8 @@ extension UnitBuilder {
         let isNegated = Self.take("!", from: &rest)
         let offset = assignment.value.utf8.count - rest.utf8.count
         do throws(ValueError) {
-            let parameter = try expander.expand(String(rest))
+            // A share of 10% is no specifier, and nobody means one there.
+            let parameter = kind.isPressure ? String(rest) : try expander.expand(String(rest))
             try Self.check(kind, parameter, at: offset)
             let condition = Condition(
                 kind, kind.isPath ? Value.simplified(parameter) : parameter, isTrigger: isTrigger,
@@ -39,12 +40,11 @@ extension UnitBuilder {
             throw ValueError("expected an absolute path, not \"\(text)\"", at: offset)
         }
         if text.isEmpty { throw ValueError("expected a value behind the prefix", at: offset) }
-        if kind.isBoolean {
-            do {
-                _ = try Value.boolean(text)
-            } catch {
-                throw ValueError(error.message, at: offset)
-            }
+        do throws(ValueError) {
+            if kind.isBoolean { _ = try Value.boolean(text) }
+            if kind.isPressure { _ = try PressureThreshold.parse(text) }
+        } catch {
+            throw ValueError(error.message, at: offset, code: error.code)
         }
     }
 }

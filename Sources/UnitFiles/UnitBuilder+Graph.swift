@@ -28,6 +28,7 @@ enum DependencyDirective: String, CaseIterable {
     case refuseManualStop = "RefuseManualStop"
     // Nothing is ever isolated here, and units that are not needed are not kept: true by nature.
     case ignoreOnIsolate = "IgnoreOnIsolate"
+    case allowIsolate = "AllowIsolate"
     case collectMode = "CollectMode"
     case sourcePath = "SourcePath"
     // Only their value `none`: this is no init system that could reboot the host.
@@ -70,7 +71,7 @@ extension UnitBuilder {
         case .stopWhenUnneeded: flag(assignment, \.stopWhenUnneeded)
         case .refuseManualStart: flag(assignment, \.refusesManualStart)
         case .refuseManualStop: flag(assignment, \.refusesManualStop)
-        case .ignoreOnIsolate: _ = value(assignment, .ignored, Value.boolean)
+        case .ignoreOnIsolate, .allowIsolate: _ = value(assignment, .ignored, Value.boolean)
         case .collectMode, .sourcePath: break
         case .failureAction, .successAction, .startLimitAction: emergencyAction(assignment)
         }
@@ -89,7 +90,7 @@ extension UnitBuilder {
             .refuseManualStop:
             break
         case .requiresOverridable, .onFailureIsolate, .requiresMountsFor, .defaultDependencies, .ignoreOnIsolate,
-            .collectMode, .sourcePath, .failureAction, .successAction, .startLimitAction:
+            .allowIsolate, .collectMode, .sourcePath, .failureAction, .successAction, .startLimitAction:
             return
         }
         report(

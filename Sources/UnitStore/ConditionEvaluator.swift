@@ -39,9 +39,16 @@ public struct ConditionEvaluator {
         case .cpus: return Comparison(value).map { $0.holds(HostFacts.cpus) { UInt64($0) } } ?? false
         case .osRelease: return isRelease(value)
         case .controlGroupController: return hasController(value)
-        // The first boot of a host is over before a supervisor is installed, and nothing here updates /usr.
+        // The first boot of a host is over before a supervisor is installed.
         case .firstBoot: return (try? Value.boolean(value)) == HostFacts.exists("/run/systemd/first-boot")
-        case .needsUpdate: return false
+        case .needsUpdate: return HostFacts.needsUpdate(value)
+        case .pathIsEncrypted: return HostFacts.isEncrypted(value)
+        case .cpuFeature: return HostFacts.hasCPUFeature(value)
+        case .credential:
+            return environment["CREDENTIALS_DIRECTORY"].map { HostFacts.exists($0 + "/" + value) } ?? false
+        case .memoryPressure: return isBelow(value, "memory")
+        case .cpuPressure: return isBelow(value, "cpu")
+        case .ioPressure: return isBelow(value, "io")
         }
     }
 
@@ -105,12 +112,27 @@ public struct ConditionEvaluator {
         }
     }
 
+    /// "Controllers unknown to systemd are ignored."
     private func hasController(_ value: String) -> Bool {
-        if value == "v2" { return HostFacts.exists("/sys/fs/cgroup/cgroup.controllers") }
-        if value == "v1" { return !HostFacts.exists("/sys/fs/cgroup/cgroup.controllers") }
-        let available = (HostFacts.text("/sys/fs/cgroup/cgroup.controllers") ?? "").split(
-            whereSeparator: \.isWhitespace)
-        return value.split(whereSeparator: \.isWhitespace).allSatisfy(available.contains)
+        let root = "/sys/fs/cgroup"
+        let unified = HostFacts.text(root + "/cgroup.controllers")
+        if value == "v2" { return unified != nil }
+        if value == "v1" { return unified == nil }
+        let known: Set = ["blkio", "cpu", "cpuacct", "cpuset", "devices", "io", "memory", "pids"]
+        let wanted = value.split(whereSeparator: \.isWhitespace).map(String.init).filter(known.contains)
+        // Without v2, or with both, each controller that is in use has a hierarchy of its own; systemd knows two only of v2.
+        guard let unified else {
+            return wanted.allSatisfy { $0 != "io" && $0 != "cpuset" && HostFacts.exists(root + "/" + $0) }
+        }
+        let available = unified.split(whereSeparator: \.isWhitespace).map(String.init)
+        return wanted.allSatisfy(available.contains)
+    }
+
+    /// A host whose kernel does not measure it is under no pressure, as systemd has it.
+    private func isBelow(_ value: String, _ resource: String) -> Bool {
+        guard let threshold = try? PressureThreshold.parse(value) else { return false }
+        guard let average = HostFacts.pressure(resource, threshold.window.rawValue) else { return true }
+        return PressureThreshold.hundredths(average).map { $0 <= threshold.limit } ?? true
     }
 }
 

@@ -323,7 +323,7 @@ struct UnitTests {
         for section in UnitSectionName.allCases where section != .service && section != .socket {
             for name in section.honoured { #expect(!DirectiveTable.isSystemd(name, in: section), "\(name)") }
         }
-        for name in ["ConditionCPUFeature", "JobTimeoutSec", "JoinsNamespaceOf"] {
+        for name in ["ConditionVersion", "JobTimeoutSec", "JoinsNamespaceOf"] {
             #expect(DirectiveTable.isSystemd(name, in: .unit))
         }
         for name in ["PIDFile", "MemoryMax", "ProtectSystem", "WatchdogSec", "RemainAfterExit", "LimitCPU"] {
