@@ -93,6 +93,7 @@ struct Launcher {
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = instance.invocation
         addHoldfastVariables(to: &variables, instance.definition, generation)
+        variables["CREDENTIALS_DIRECTORY"] = credentialsDirectory(of: unit)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
         if kind.isAfterTheEnd, let result = facts.result { addResult(result, facts.mainStatus, to: &variables) }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }

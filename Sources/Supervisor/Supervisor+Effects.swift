@@ -193,6 +193,7 @@ extension Supervisor {
         }
         instance.close()
         removeRuntimeDirectories(of: instance)
+        removeCredentials(of: instance)
         if !instances.values.contains(where: { $0.logName == instance.logName }) { logs?.forget(instance.logName) }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
     }
@@ -209,6 +210,19 @@ extension Supervisor {
             try launcher.removeRuntimeDirectories(of: execution, exceptThose: used)
         } catch {
             logger.warning("\(instance.name): removing RuntimeDirectory=: \(error)")
+        }
+    }
+
+    /// They go with the last instance of the unit.
+    private func removeCredentials(of instance: RunningInstance) {
+        let unit = instance.definition.unit
+        guard let directory = launcher.credentialsDirectory(of: unit),
+            !instances.values.contains(where: { $0.definition.unit.name == unit.name })
+        else { return }
+        do throws(SystemError) {
+            try CredentialFiles.remove(directory)
+        } catch {
+            logger.warning("\(instance.name): removing its credentials: \(error)")
         }
     }
 
@@ -229,6 +243,7 @@ extension Supervisor {
                 if kind.beginsRun {
                     instance.mainStatus = nil
                     prepareStore(instance)
+                    try launcher.makeCredentials(of: instance.definition.unit)
                 }
                 try makeTree(instance, renew: kind.beginsRun)
             }

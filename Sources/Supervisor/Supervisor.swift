@@ -317,7 +317,7 @@ public actor Supervisor {
 
     /// - Parameter anew: nothing of an earlier process is gone on with.
     private func makeDirectories(anew: Bool) throws(SystemError) {
-        for name in ["output", "generations"] {
+        for name in ["output", "generations", "credentials"] {
             // What an earlier process left there belongs to nobody any more.
             if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)

@@ -49,6 +49,8 @@ public struct WordReader {
     private let bytes: [UInt8]
     private var position = 0
     private let escapes: Escapes
+    /// Of data, which may hold any byte: an escape may stand for the byte 0.
+    private var acceptsNull = false
     /// Offsets of escapes that the table does not know; they were kept as they are.
     public private(set) var unknownEscapes: [Int] = []
 
@@ -67,7 +69,20 @@ public struct WordReader {
 
     /// A whole value with its escapes replaced and its quotes kept: free text, not words.
     static func unescaped(_ value: String) throws(ValueError) -> String {
+        guard let result = String(validating: try bytes(of: value, acceptsNull: false), as: UTF8.self) else {
+            throw ValueError("the escapes do not give UTF-8")
+        }
+        return result
+    }
+
+    /// As `unescaped`, for data: any bytes, also those with the value 0.
+    static func unescapedBytes(_ value: String) throws(ValueError) -> [UInt8] {
+        try bytes(of: value, acceptsNull: true)
+    }
+
+    private static func bytes(of value: String, acceptsNull: Bool) throws(ValueError) -> [UInt8] {
         var reader = WordReader(value)
+        reader.acceptsNull = acceptsNull
         var text: [UInt8] = []
         while reader.position < reader.bytes.count {
             if reader.bytes[reader.position] == Ascii.backslash {
@@ -77,10 +92,7 @@ public struct WordReader {
                 reader.position += 1
             }
         }
-        guard let result = String(validating: text, as: UTF8.self) else {
-            throw ValueError("the escapes do not give UTF-8")
-        }
-        return result
+        return text
     }
 
     /// What `next()` is about to read, after white space: used for the bare `;` and `\;` of command lines.
@@ -162,7 +174,7 @@ public struct WordReader {
         switch kind {
         case UInt8(ascii: "x"):
             // One byte, not one scalar: \xc3\xa9 is a way to write é.
-            if let value = number(digits: 2, radix: 16, from: position), value != 0 {
+            if let value = number(digits: 2, radix: 16, from: position), value != 0 || acceptsNull {
                 position += 2
                 return text.append(UInt8(truncatingIfNeeded: value))
             }
@@ -170,7 +182,7 @@ public struct WordReader {
         case UInt8(ascii: "u"): scalar = number(digits: 4, radix: 16, from: position)
         case UInt8(ascii: "U"): scalar = number(digits: 8, radix: 16, from: position)
         case UInt8(ascii: "0")...UInt8(ascii: "7"):
-            if let value = number(digits: 3, radix: 8, from: position - 1), value != 0, value < 256 {
+            if let value = number(digits: 3, radix: 8, from: position - 1), value != 0 || acceptsNull, value < 256 {
                 position += 2
                 return text.append(UInt8(truncatingIfNeeded: value))
             }

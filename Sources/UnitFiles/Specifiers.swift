@@ -9,8 +9,8 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     public var cacheDirectory = "/var/cache"
     public var logsDirectory = "/var/log"
     public var configurationDirectory = "/etc"
-    /// `%d`.
-    public var credentialsDirectory: String?
+    /// Where units have the directories that `%d` stands for, each under its own name.
+    public var credentialsRoot: String?
     /// `%T`, `%V`.
     public var temporaryDirectory = "/tmp"
     public var persistentTemporaryDirectory = "/var/tmp"
@@ -120,7 +120,7 @@ public struct SpecifierExpander: Sendable {
         case UInt8(ascii: "C"): return environment.cacheDirectory
         case UInt8(ascii: "L"): return environment.logsDirectory
         case UInt8(ascii: "E"): return environment.configurationDirectory
-        case UInt8(ascii: "d"): return environment.credentialsDirectory
+        case UInt8(ascii: "d"): return environment.credentialsRoot.map { $0 + "/" + unit.description }
         case UInt8(ascii: "T"): return environment.temporaryDirectory
         case UInt8(ascii: "V"): return environment.persistentTemporaryDirectory
         case UInt8(ascii: "a"): return environment.architecture

@@ -83,6 +83,7 @@ extension UnitBuilder {
         service.sockets = Self.unique(service.sockets)
         service.upstreams = Self.unique(service.upstreams)
         finishHandoff()
+        finishCredentials()
         finishLifecycle()
     }
 

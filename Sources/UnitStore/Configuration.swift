@@ -64,4 +64,6 @@ public struct Configuration: Sendable {
 
     public var controlSocket: String { runtimeDirectory + "/io.holdfast" }
     public var notifySocket: String { runtimeDirectory + "/notify" }
+    /// Where services find their credentials, each in a directory of its name.
+    public var credentialsDirectory: String { runtimeDirectory + "/credentials" }
 }

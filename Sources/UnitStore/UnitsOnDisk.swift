@@ -74,6 +74,7 @@ extension SpecifierEnvironment {
         hostName = Self.line("/proc/sys/kernel/hostname")
         prettyHostName = hostName
         if let temporary = environment["TMPDIR"], temporary.hasPrefix("/") { temporaryDirectory = temporary }
+        credentialsRoot = configuration.credentialsDirectory
         // %t and its siblings are what systemd has there, so that a unit can move between the two. In the system's
         // supervisor /run/holdfast is below /run; that of a user, or of a test, is wherever its runtime directory is.
         if configuration.runtimeDirectory != Configuration.system.runtimeDirectory {

@@ -179,5 +179,68 @@ extension EndToEnd {
                 #expect(environment(world)["USER"] == "nobody")
             }
         }
+
+        // MARK: - Credentials
+
+        private func mode(_ path: String) -> Int? {
+            var status = stat()
+            return stat(path, &status) == 0 ? Int(status.st_mode & 0o777) : nil
+        }
+
+        @Test("Credentials lie in a directory of the service's own, readable by its user only, and go with it")
+        func credentials() throws {
+            try withWorld { layout in
+                try layout.write("secret", "top\u{0}secret\n", mode: 0o600)
+                try layout.write("keys/a", "A")
+                try layout.write("keys/more/b", "B")
+                try dump(
+                    """
+                    LoadCredential=password:@/secret
+                    LoadCredential=key:@/keys
+                    LoadCredential=absent
+                    LoadCredential=default:@/no/such
+                    SetCredential=default:in its\\x20place
+                    SetCredential=password:not this
+                    Environment=PLACE=%d/password
+                    \(supervisorIsRoot ? "User=nobody" : "")
+                    ExecStartPre=/bin/sh -c 'cat ${CREDENTIALS_DIRECTORY}/* >> @/out/copy'
+                    """)(layout)
+                chmod(layout.path + "/out", 0o777)
+            } then: { world in
+                try start(world)
+                let found = environment(world)
+                let directory = world.runtime + "/credentials/app.service"
+                #expect(found["CREDENTIALS_DIRECTORY"] == directory && found["PLACE"] == directory + "/password")
+                #expect(world.filesBelow(directory).sorted() == ["default", "key_a", "key_more_b", "password"])
+                #expect(world.contents("out/copy") == "in its placeABtop\u{0}secret\n", "its user can read them")
+                #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "top\u{0}secret\n")
+                #expect(try String(contentsOfFile: directory + "/default", encoding: .utf8) == "in its place")
+                #expect(try String(contentsOfFile: directory + "/key_more_b", encoding: .utf8) == "B")
+                #expect(mode(directory) == 0o500 && mode(directory + "/password") == 0o400)
+                // Another run has what is there by then.
+                try world.layout().write("secret", "new", mode: 0o600)
+                #expect(try world.run("restart", "app").status == 0)
+                #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "new")
+                try stop(world)
+                #expect(!FileManager.default.fileExists(atPath: directory))
+            }
+        }
+
+        @Test("A credential that cannot be loaded and has no default fails the start by name; so do more than 1 MB")
+        func missingCredential() throws {
+            try withWorld { layout in
+                try dump("LoadCredential=password:@/secret")(layout)
+                try layout.write(
+                    "units/large.service", "[Service]\nExecStart=/bin/true\nLoadCredential=x:\(layout.path)/large\n")
+                try layout.write("large", String(repeating: "x", count: (1 << 20) + 1))
+            } then: { world in
+                let start = try world.run("start", "app")
+                #expect(
+                    start.reason?.message
+                        == "cannot start app.service: setting credentials: read credential \(world.path)/secret: "
+                        + "No such file or directory")
+                #expect(try world.run("start", "large").reason?.message.contains("File too large") == true)
+            }
+        }
     }
 }

@@ -104,7 +104,7 @@ struct CommandTests {
         host.kernelRelease = "6.1.0"
         host.bootID = "b00t"
         host.machineID = "ma"
-        host.credentialsDirectory = "/cred"
+        host.credentialsRoot = "/cred"
         (host.osID, host.osVersionID, host.osVariantID) = ("debian", "12", "server")
         (host.osImageVersion, host.osBuildID, host.osImageID) = ("iv", "bi", "ii")
         (host.userName, host.userID, host.groupName, host.groupID) = ("deploy", 1000, "www", 33)
@@ -112,7 +112,7 @@ struct CommandTests {
         let expander = SpecifierExpander(
             environment: host, unit: try name("my-a\\x2db@x-y.service"), fragmentPath: "/etc/u/my@.service")
         let expected: [(String, String)] = [
-            ("%a", "x86-64"), ("%A", "iv"), ("%b", "b00t"), ("%B", "bi"), ("%C", "/var/cache"), ("%d", "/cred"),
+            ("%a", "x86-64"), ("%A", "iv"), ("%b", "b00t"), ("%B", "bi"), ("%C", "/var/cache"), ("%d", "/cred/my-a\\x2db@x-y.service"),
             ("%E", "/etc"), ("%f", "/x/y"), ("%g", "www"), ("%G", "33"), ("%h", "/home/deploy"),
             ("%H", "web1.example.org"), ("%i", "x-y"), ("%I", "x/y"), ("%j", "a\\x2db"), ("%J", "a-b"), ("%l", "web1"),
             ("%L", "/var/log"), ("%m", "ma"), ("%M", "ii"), ("%n", "my-a\\x2db@x-y.service"),

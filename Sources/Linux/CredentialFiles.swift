@@ -1,0 +1,113 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// The files of a service's credentials (`LoadCredential=`, systemd.exec(5)).
+public enum CredentialFiles {
+    /// All credentials of a unit together, in bytes: systemd's limit.
+    public static let sizeLimit = 1 << 20
+    /// More than this many have no use, and each is a file.
+    public static let countLimit = 1024
+
+    /// One of them, with the name that its file gets.
+    public struct Entry: Equatable, Sendable {
+        public var name: String
+        public var bytes: [UInt8]
+
+        public init(_ name: String, _ bytes: [UInt8]) {
+            self.name = name
+            self.bytes = bytes
+        }
+    }
+
+    /// What a path holds: one credential, or of a directory one for each file below it, named `name_FILE`. Links in a directory
+    /// are passed over, as systemd does it.
+    /// - Parameter limit: bytes, of all together; more is EFBIG.
+    public static func read(_ path: String, as name: String, limit: Int) throws(SystemError) -> [Entry] {
+        var status = stat()
+        try checkErrno(stat(path, &status), "read credential", path)
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR:
+            var found: [Entry] = []
+            let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+            try collect(directory, path, name, depth: 0, limit, &found)
+            return found
+        case S_IFREG:
+            // O_NONBLOCK: what is there by now may be a FIFO.
+            let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            return [Entry(name, try file.readAll(limit: limit, subject: path))]
+        default:
+            // From a socket systemd reads; here nothing may wait for who is at its other end.
+            throw SystemError("read credential (neither a file nor a directory)", path, .notSupported)
+        }
+    }
+
+    private static func collect(
+        _ directory: borrowing OwnedDescriptor, _ path: String, _ name: String, depth: Int, _ limit: Int,
+        _ found: inout [Entry]
+    ) throws(SystemError) {
+        guard depth < 16 else { throw SystemError("read credentials", path, .tooManySymbolicLinkLevels) }
+        for entry in try FileTree.entries(of: directory, path).sorted() {
+            var status = stat()
+            guard fstatat(directory.raw, entry, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            let place = path + "/" + entry
+            switch status.st_mode & S_IFMT {
+            case S_IFDIR:
+                let below = try directory.open(entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &found)
+            case S_IFREG:
+                let file = try directory.open(entry, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
+                let used = found.reduce(0) { $0 + $1.bytes.count }
+                guard used <= limit, found.count < countLimit else {
+                    throw SystemError("read credentials", path, .fileTooLarge)
+                }
+                found.append(Entry(name + "_" + entry, try file.readAll(limit: limit - used, subject: place)))
+            default: break
+            }
+        }
+    }
+
+    /// Makes the directory hold exactly these, each whole or not at all for who reads meanwhile.
+    /// - Parameter owner: who may read them beside root; nil: we ourselves.
+    public static func write(
+        _ entries: [Entry], to path: String, owner: (uid: UInt32, gid: UInt32)?
+    ) throws(SystemError) {
+        if let parent = FileTree.parent(of: path) { try FileTree.makeDirectory(parent) }
+        if mkdir(path, 0o700) < 0 && errno != EEXIST { throw SystemError("make directory", path) }
+        let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        try checkErrno(fchmod(directory.raw, 0o700), "set mode of", path)
+        let wanted = Set(entries.map(\.name))
+        for stale in try FileTree.entries(of: directory, path) where !wanted.contains(stale) {
+            try FileTree.remove(path + "/" + stale)
+        }
+        for entry in entries { try write(entry, in: directory, path, owner) }
+        if let owner { try checkErrno(fchown(directory.raw, owner.uid, owner.gid), "change owner of", path) }
+        try checkErrno(fchmod(directory.raw, 0o500), "set mode of", path)
+    }
+
+    private static func write(
+        _ entry: Entry, in directory: borrowing OwnedDescriptor, _ path: String, _ owner: (uid: UInt32, gid: UInt32)?
+    ) throws(SystemError) {
+        // The service owns the directory and may have put something there: only a new file is written to.
+        let temporary = ".\(entry.name.prefix(200)).new"
+        unlinkat(directory.raw, temporary, 0)
+        let file = try directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o400)
+        let place = path + "/" + entry.name
+        do throws(SystemError) {
+            try file.writeAll(entry.bytes, subject: place)
+            try checkErrno(fchmod(file.raw, 0o400), "set mode of", place)
+            if let owner { try checkErrno(fchown(file.raw, owner.uid, owner.gid), "change owner of", place) }
+            try checkErrno(renameat(directory.raw, temporary, directory.raw, entry.name), "rename to", place)
+        } catch {
+            unlinkat(directory.raw, temporary, 0)
+            throw error
+        }
+    }
+
+    /// Removes them with their directory. That it is not there is fine.
+    public static func remove(_ path: String) throws(SystemError) {
+        // Without root's rights nothing is removed from a directory that may not be written to.
+        _ = chmod(path, 0o700)
+        try FileTree.remove(path)
+    }
+}

@@ -1,0 +1,75 @@
+import Glibc
+import Linux
+import UnitFiles
+
+/// `LoadCredential=` and `SetCredential=` (systemd.exec(5), "Credentials").
+extension Launcher {
+    /// Where credentials that are named without a path are looked for after those that we were given ourselves.
+    private static let stores = ["/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore"]
+
+    /// `$CREDENTIALS_DIRECTORY`; nil if the service has no credentials. Generations of a unit have it in common.
+    func credentialsDirectory(of unit: ServiceUnit) -> String? {
+        unit.credentials.isEmpty ? nil : configuration.credentialsDirectory + "/" + unit.name.description
+    }
+
+    /// Reads them and puts them where the service finds them, in place of those of an earlier run.
+    func makeCredentials(of unit: ServiceUnit) throws(LaunchError) {
+        guard let directory = credentialsDirectory(of: unit) else { return }
+        let account = try credentials(of: unit.execution)
+        do throws(SystemError) {
+            let owner = configuration.isUser ? nil : (uid: account?.uid ?? 0, gid: account?.gid ?? 0)
+            try CredentialFiles.write(try load(unit.credentials), to: directory, owner: owner)
+        } catch {
+            throw LaunchError(text: "setting credentials: \(error)")
+        }
+    }
+
+    private func load(_ settings: ServiceCredentials) throws(SystemError) -> [CredentialFiles.Entry] {
+        var found: [CredentialFiles.Entry] = []
+        func room() -> Int { CredentialFiles.sizeLimit - found.reduce(0) { $0 + $1.bytes.count } }
+        for loaded in settings.loaded {
+            do throws(SystemError) {
+                let path = try self.path(of: loaded)
+                let entries = try CredentialFiles.read(path, as: loaded.id, limit: room())
+                found += entries.filter { entry in !found.contains { $0.name == entry.name } }
+            } catch {
+                // "the latter will act as default if the former cannot be retrieved"; one that is only named may be missing.
+                let hasDefault = settings.literals.contains { $0.id == loaded.id }
+                let isMissing = error.errno == .noSuchFileOrDirectory && loaded.source == .named(loaded.name)
+                if !hasDefault && !isMissing { throw error }
+            }
+        }
+        for literal in settings.literals where !found.contains(where: { $0.name == literal.id }) {
+            guard literal.data.count <= room() else {
+                throw SystemError("SetCredential=", literal.id, .fileTooLarge)
+            }
+            found.append(.init(literal.id, literal.data))
+        }
+        guard found.count <= CredentialFiles.countLimit else {
+            throw SystemError("more than \(CredentialFiles.countLimit) files", nil, .fileTooLarge)
+        }
+        return found
+    }
+
+    private func path(of loaded: ServiceCredentials.Loaded) throws(SystemError) -> String {
+        switch loaded.source {
+        case .path(let path): return path
+        case .named(let name):
+            let own = environment["CREDENTIALS_DIRECTORY"].map { [$0] } ?? []
+            for directory in own + Self.stores where access(directory + "/" + name, F_OK) == 0 {
+                return directory + "/" + name
+            }
+            throw SystemError("find credential", name, .noSuchFileOrDirectory)
+        }
+    }
+}
+
+extension ServiceCredentials.Loaded {
+    /// Under which name it is looked for, where it has no path.
+    fileprivate var name: String {
+        switch source {
+        case .path: ""
+        case .named(let name): name
+        }
+    }
+}
