@@ -27,6 +27,7 @@ enum ManagerMethod: String, CaseIterable {
     case show = "io.holdfast.Manager.Show"
     case events = "io.holdfast.Manager.Events"
     case forget = "io.holdfast.Manager.Forget"
+    case resetFailed = "io.holdfast.Manager.ResetFailed"
     case pause = "io.holdfast.Manager.Pause"
     case resume = "io.holdfast.Manager.Resume"
     case update = "io.holdfast.Manager.Update"

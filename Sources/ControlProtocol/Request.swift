@@ -52,6 +52,9 @@ public enum Request: Equatable, Sendable {
     case events(names: [String]?)
     /// Forget that a unit failed, and close sockets that only it used. Answer with ``ListReply``.
     case forget(name: String)
+    /// Forget that units failed and how often they were started; of all that failed if `names` is nil or empty. Answer with
+    /// ``ListReply``.
+    case resetFailed(names: [String]?)
     /// Answer with ``UpdateReply``.
     case update
     /// Answer with ``ReexecReply``, when the installed program has taken over.
@@ -156,6 +159,7 @@ public enum Request: Equatable, Sendable {
             guard call.more else { throw .expectedMore }
             return .events(names: try call.read(Parameters.Names.self).names)
         case .forget: return .forget(name: try name())
+        case .resetFailed: return .resetFailed(names: try call.read(Parameters.Names.self).names)
         case .pause: return .pause(name: try name())
         case .resume: return .resume(name: try name())
         case .sockets: return try call.withoutParameters(.sockets)
@@ -197,6 +201,7 @@ public enum Request: Equatable, Sendable {
         case .show: ManagerMethod.show.rawValue
         case .events: ManagerMethod.events.rawValue
         case .forget: ManagerMethod.forget.rawValue
+        case .resetFailed: ManagerMethod.resetFailed.rawValue
         case .pause: ManagerMethod.pause.rawValue
         case .resume: ManagerMethod.resume.rawValue
         case .update: ManagerMethod.update.rawValue
@@ -222,7 +227,7 @@ public enum Request: Equatable, Sendable {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
             .clearLogs, .update, .reexec, .shutdown:
             true
-        case .forget, .install: true
+        case .forget, .resetFailed, .install: true
         }
     }
 
@@ -233,7 +238,8 @@ public enum Request: Equatable, Sendable {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
             true
         case .events, .logs: true
-        case .list, .why, .show, .forget, .verify, .dependencies, .unitFileStates, .install: false
+        case .list, .why, .show, .forget, .resetFailed, .verify, .dependencies, .unitFileStates, .install:
+            false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
             .clearLogs, .update, .reexec:
             false
@@ -251,8 +257,9 @@ public enum Request: Equatable, Sendable {
         case .getInfo, .describe, .sockets, .update, .reexec, .shutdown: .empty
         case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
         // Without names, which is how `status` is mostly asked, nothing need be written.
-        case .status(nil), .events(nil), .verify(nil), .list(nil, false): .empty
-        case .status(let names), .events(let names), .verify(let names): .of(Parameters.Names(names: names))
+        case .status(nil), .events(nil), .verify(nil), .resetFailed(nil), .list(nil, false): .empty
+        case .status(let names), .events(let names), .verify(let names), .resetFailed(let names):
+            .of(Parameters.Names(names: names))
         case .list(let names, let sockets): .of(Parameters.List(names: names, sockets: sockets ? true : nil))
         case .why(let name), .show(let name), .forget(let name): .of(Parameters.Name(name: name))
         case .start(let name, let hold), .swap(let name, let hold):

@@ -12,6 +12,7 @@ extension Engine {
         case .reload(let id): reload(id, request)
         case .drainNow(let id): drainNow(id, request)
         case .forget(let id): forget(id, request)
+        case .resetFailed(let id): resetFailed(id, request)
         case .shutDown: shutDown(request)
         }
     }
@@ -156,6 +157,16 @@ extension Engine {
         context.emit(.report(.unchanged(id, request)))
     }
 
+    private mutating func resetFailed(_ id: GroupID, _ request: RequestID) {
+        groups[id]?.lastFailure = nil
+        groups[id]?.starts = [:]
+        let isIdle = groups[id]?.operation == nil
+        for instance in instances.values.filter({ $0.group == id }).sorted(by: { $0.id < $1.id }) {
+            with(instance.id) { instance, _ in instance.resetFailed(forgetsFailure: isIdle) }
+        }
+        context.emit(.report(.unchanged(id, request)))
+    }
+
     // MARK: - Stop
 
     /// Stops the group and what cannot be without it, dependents first. A stop ends whatever else is under way: an
@@ -231,7 +242,7 @@ extension Command {
     fileprivate var endsThings: Bool {
         switch self {
         case .stop, .shutDown, .drainNow, .abort: true
-        case .start, .swap, .rollback, .promote, .reload, .forget: false
+        case .start, .swap, .rollback, .promote, .reload, .forget, .resetFailed: false
         }
     }
 }

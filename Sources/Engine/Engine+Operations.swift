@@ -186,8 +186,9 @@ extension Engine {
         let birth = GenerationID(group: id, number: number)
         let mandate: Instance.Mandate = operation.protects ? .onTrial : .serving
         for spec in plan.services {
-            let instance = Instance(
+            var instance = Instance(
                 id: context.newInstance(), birth: birth, spec: spec, mandate: mandate, at: context.now)
+            if !plan.isSwapUnit { instance.recentStarts = group.starts[spec.member] ?? [] }
             instances[instance.id] = instance
             group.generations[number]?.instances[spec.member] = instance.id
             group.generations[number]?.born += 1

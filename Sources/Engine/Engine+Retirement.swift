@@ -47,6 +47,9 @@ extension Engine {
     private mutating func forget(_ instance: Instance) {
         let id = instance.group
         instances[instance.id] = nil
+        if groups[id]?.generations[instance.birth.number]?.plan.isSwapUnit == false {
+            groups[id]?.starts[instance.spec.member] = instance.recentStarts.isEmpty ? nil : instance.recentStarts
+        }
         deadlines.set(.instance(instance.id), nil)
         deadlines.set(.probe(instance.id), nil)
         deadlines.set(.watchdog(instance.id), nil)

@@ -96,6 +96,8 @@ public enum Command: Sendable, Codable {
     case drainNow(GroupID)
     /// That something of the group failed is no longer told; nothing while it runs.
     case forget(GroupID)
+    /// That something of the group failed, and how often it was started, no longer counts; what runs goes on.
+    case resetFailed(GroupID)
     /// Stop everything, drained and in order; nothing is started any more.
     case shutDown
 }

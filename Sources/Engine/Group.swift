@@ -14,6 +14,9 @@ struct Group: Sendable, Codable {
     /// What it was started for is done: its services were oneshots that succeeded, or conditions skipped them. Who
     /// requires it may start, although nothing of it runs.
     @Added var isDone: Bool = false
+    /// Starts of members that are no more, for `StartLimitBurst=`: of a plain service those that operators ask for count, too. That
+    /// a swap unit is deployed again and again is no failure of it.
+    @Added var starts: [String: [Instant]] = [:]
     /// When the group last came up or went down.
     var since: Instant
 

@@ -35,6 +35,16 @@ extension Instance {
         return true
     }
 
+    /// `reset-failed`: what counts starts begins anew.
+    /// - Parameter forgetsFailure: no operation is under way that would look at how this instance fares.
+    mutating func resetFailed(forgetsFailure: Bool) {
+        recentStarts = []
+        restarts = 0
+        guard forgetsFailure else { return }
+        if case .inactive(.failed) = state { state = .inactive(.clean(nil)) }
+        if isUp || isGone { failure = nil }
+    }
+
     /// `Condition…=` and `Assert…=`: nothing was started, so nothing has to be ended.
     mutating func conditionsChecked(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
         guard case .checking(token) = state else { return }

@@ -103,7 +103,8 @@ struct Instance: Sendable, Codable {
     var lastProbeAnswer: String?
     /// How often a run was followed by another one.
     var restarts = 0
-    /// Starts within the last `StartLimitIntervalSec=`, oldest first; at most `StartLimitBurst=` of them.
+    /// Starts within the last `StartLimitIntervalSec=`, oldest first; at most `StartLimitBurst=` of them. Of a plain service also
+    /// those of instances before this one.
     var recentStarts: [Instant] = []
     var statusText: String?
     var errno: Int32?

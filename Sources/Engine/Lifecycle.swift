@@ -34,6 +34,9 @@ public struct Lifecycle: Sendable, Equatable, Codable, Blank {
 }
 
 extension ServiceSpec {
+    /// It has `ExecReload=`, or `Type=notify-reload`, which is told by a signal.
+    public var canReload: Bool { type == .notifyReload || !commands.reload.isEmpty }
+
     /// "Clean" of the main process: for a oneshot service signals are not (systemd.service(5), `Restart=`).
     public func isCleanMain(_ status: ExitStatus) -> Bool {
         type == .oneshot ? restart.isCleanCommand(status) : restart.isClean(status)

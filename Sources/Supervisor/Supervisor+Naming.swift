@@ -166,6 +166,29 @@ extension Supervisor {
 
     // MARK: - Forgetting
 
+    /// What `reset-failed` asks for, of those named or of all that failed.
+    func resetFailed(_ names: [String]) throws(ControlError) -> ListReply {
+        let isSocket = { (name: String) in name.hasSuffix(".socket") && !name.contains("*") }
+        var sockets = activation.socketIDs.filter { activation.view(of: $0)?.phase == .failed }
+        var groups = knownGroups().filter { group in engine.view(of: group).map(state) == .failed }
+        if !names.isEmpty {
+            let named = try self.named(names.filter { !isSocket($0) }).map(\.group)
+            let wanted = try names.filter(isSocket).map { name throws(ControlError) in
+                SocketID(try unitName(name, kinds: [.socket]).description)
+            }
+            sockets = sockets.filter(wanted.contains)
+            groups = named
+        }
+        var units = groups.map { listed(Named(group: $0)) }
+        for group in groups { handle(.command(.resetFailed(group), newRequest(group: group))) }
+        for socket in sockets {
+            units.append(ListedUnit(unit: socket.name, operand: socket.name, state: .failed))
+            // That a failed one is not open is all that stopping it comes to.
+            handleSocket(.stop(socket, nil))
+        }
+        return ListReply(units: units)
+    }
+
     /// What `remove` asks for: that it failed is forgotten, and sockets that only it used are closed.
     func forget(_ name: String) throws(ControlError) -> ListReply {
         let group = try groupID(name)

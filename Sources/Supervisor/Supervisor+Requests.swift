@@ -56,6 +56,7 @@ extension Supervisor {
         case .show(let name): return Reply(try show(name, for: peer))
         case .events(let names): try subscribe(names ?? [], id)
         case .forget(let name): return Reply(try forget(name))
+        case .resetFailed(let names): return Reply(try resetFailed(names ?? []))
         case .history(let name, let limit):
             let group = try name.map { name throws(ControlError) in try groupID(name).name }
             return Reply(HistoryReply(entries: history.entries(of: group, limit: min(limit ?? 1000, 1000))))
@@ -203,8 +204,8 @@ extension Supervisor {
         let services = engine.view(of: group).flatMap { view in
             view.generations.first { $0.number == view.serving }?.services
         }
-        // Without ExecReload= in every service a reload would be half a reload.
-        guard let services, services.allSatisfy({ !$0.spec.commands.reload.isEmpty }) else {
+        // Unless every service can do it, a reload would be half a reload.
+        guard let services, services.allSatisfy(\.spec.canReload) else {
             return try restart(name, hard: false, call, peer)
         }
         let request = newRequest(call: call, group: group, kind: .reload, peer: peer)

@@ -51,6 +51,7 @@ struct Holdfastctl: ParsableCommand {
             UpdateCommand.self,
             AddCommand.self,
             RemoveCommand.self,
+            ResetFailedCommand.self,
             AvailCommand.self,
             EditCommand.self,
             DependenciesCommand.self,

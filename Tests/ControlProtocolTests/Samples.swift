@@ -157,6 +157,8 @@ enum Samples {
         (.events(names: nil), "{}"),
         (.events(names: ["a"]), #"{"names":["a"]}"#),
         (.forget(name: "a"), #"{"name":"a"}"#),
+        (.resetFailed(names: nil), "{}"),
+        (.resetFailed(names: ["a"]), #"{"names":["a"]}"#),
         (.cat(name: "a"), #"{"name":"a"}"#),
         (.pause(name: "a"), #"{"name":"a"}"#),
         (.resume(name: "a"), #"{"name":"a"}"#),

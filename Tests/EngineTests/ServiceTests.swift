@@ -15,13 +15,13 @@ struct ServiceTests {
 
     // MARK: - Restart=
 
-    enum Reason: CaseIterable { case cleanExit, cleanSignal, uncleanExit, uncleanSignal, timeout }
+    enum Reason: CaseIterable { case cleanExit, cleanSignal, uncleanExit, uncleanSignal, timeout, watchdog }
 
-    /// The table under `Restart=` in systemd.service(5); the row of the watchdog comes with the watchdog.
+    /// The table under `Restart=` in systemd.service(5), each value with the reasons that it restarts after.
     static let restarting: [(RestartRules.Policy, Set<Reason>)] = [
         (.no, []), (.always, Set(Reason.allCases)), (.onSuccess, [.cleanExit, .cleanSignal]),
-        (.onFailure, [.uncleanExit, .uncleanSignal, .timeout]), (.onAbnormal, [.uncleanSignal, .timeout]),
-        (.onAbort, [.uncleanSignal]), (.onWatchdog, []),
+        (.onFailure, [.uncleanExit, .uncleanSignal, .timeout, .watchdog]),
+        (.onAbnormal, [.uncleanSignal, .timeout, .watchdog]), (.onAbort, [.uncleanSignal]), (.onWatchdog, [.watchdog]),
     ]
 
     @Test("Restart= follows the table of systemd.service(5)", arguments: restarting, Reason.allCases)
@@ -33,6 +33,7 @@ struct ServiceTests {
                 $0.restart.policy = policy
                 $0.restart.delay = .zero
                 if reason == .timeout { $0.type = .notify }
+                if reason == .watchdog { $0.lifecycle.watchdog = .seconds(1) }
             })
         _ = bench.takeLog()
         switch reason {
@@ -43,6 +44,9 @@ struct ServiceTests {
         case .timeout:
             bench.pass(.seconds(90))
             bench.exit(app, .signalled(15, coreDumped: false))
+        case .watchdog:
+            bench.pass(.seconds(1))
+            bench.exit(app, .signalled(6, coreDumped: true))
         }
         #expect(bench.takeLog("start app") == (row.1.contains(reason) ? ["start app.service"] : []))
     }

@@ -107,6 +107,8 @@ struct ProgramTests {
         Case("stop cron*", "List", list(stopped), 0),
         Case("remove cron", "Forget", list(stopped), 0),
         Case("remove worker", "Forget", .failed(message: "cannot remove worker.service: it runs"), 1),
+        Case("reset-failed", "ResetFailed", list(stopped), 0),
+        Case("reset-failed cron nope", "ResetFailed", .noSuchUnit(name: "nope", suggestion: nil), 1),
         Case("why worker", "Why", why(.running), 0),
         Case("why bad", "Why", why(.failed), 3),
         Case("why nope", "Why", .noSuchUnit(name: "nope", suggestion: nil), 4),

@@ -67,5 +67,6 @@ struct AuthorityTests {
         #expect(needed(.events(names: nil)) == "looking")
         #expect(needed(.stop(name: "a")) == "acting")
         #expect(needed(.forget(name: "a")) == "acting")
+        #expect(needed(.resetFailed(names: nil)) == "acting")
     }
 }
