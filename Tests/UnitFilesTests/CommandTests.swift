@@ -112,7 +112,8 @@ struct CommandTests {
         let expander = SpecifierExpander(
             environment: host, unit: try name("my-a\\x2db@x-y.service"), fragmentPath: "/etc/u/my@.service")
         let expected: [(String, String)] = [
-            ("%a", "x86-64"), ("%A", "iv"), ("%b", "b00t"), ("%B", "bi"), ("%C", "/var/cache"), ("%d", "/cred/my-a\\x2db@x-y.service"),
+            ("%a", "x86-64"), ("%A", "iv"), ("%b", "b00t"), ("%B", "bi"), ("%C", "/var/cache"),
+            ("%d", "/cred/my-a\\x2db@x-y.service"),
             ("%E", "/etc"), ("%f", "/x/y"), ("%g", "www"), ("%G", "33"), ("%h", "/home/deploy"),
             ("%H", "web1.example.org"), ("%i", "x-y"), ("%I", "x/y"), ("%j", "a\\x2db"), ("%J", "a-b"), ("%l", "web1"),
             ("%L", "/var/log"), ("%m", "ma"), ("%M", "ii"), ("%n", "my-a\\x2db@x-y.service"),
