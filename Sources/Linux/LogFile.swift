@@ -137,12 +137,13 @@ public final class LogFile {
         return LogTime.parse(start).map { $0 / 1_000_000 }
     }
 
-    /// A process that was killed in the middle of a write may have left half a line.
+    /// A process that was killed in the middle of a write may have left half a line. It gets the mark of lines that were cut; what
+    /// had not been taken from its service comes again, whole. (It is not taken away: somebody may have read it already.)
     private func endLastLine(_ raw: Int32) throws(SystemError) {
         var last: UInt8 = 0
         guard pread(raw, &last, 1, off_t(size - 1)) == 1, last != UInt8(ascii: "\n") else { return }
-        var newline = UInt8(ascii: "\n")
-        size += try checkErrno(Glibc.write(raw, &newline, 1), "write", path)
+        var end = Array("\(LineSplitter.mark)\n".utf8)
+        size += try checkErrno(Glibc.write(raw, &end, end.count), "write", path)
     }
 
     private func write(_ bytes: [UInt8]) throws(SystemError) -> Int {

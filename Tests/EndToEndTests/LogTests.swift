@@ -163,6 +163,68 @@ extension EndToEnd {
             }
         }
 
+        /// Numbered lines of all lengths, each of which says by itself whether it is whole.
+        private static let lines = 80_000
+        private static let printer = """
+            awk 'BEGIN {
+                for (i = 0; i < 300; i++) pad[i] = pad[i - 1] "x"
+                for (i = 1; i <= \(lines); i++) print i, pad[i % 300], i
+            }'
+            exec sleep 1000
+            """
+        /// Prints what is wrong with them; then the last number, how often it began again, and with how many bytes.
+        private static let checker = """
+            / \\[cut\\]$/ { cut++; next }
+            NF != 3 || $3 != $1 || length($2) != $1 % 300 + 1 { print "torn: " $0 }
+            $1 > last + 1 { print "lost: between " last " and " $1 }
+            $1 <= last { again += length($0) + 1; if ($1 != before + 1) jumps++ }
+            { before = $1; if ($1 > last) last = $1 }
+            END { print last, jumps + 0, again + 0, cut + 0 }
+            """
+
+        @Test(
+            "kill -9 of the supervisor while a service prints at full speed: no line is lost, torn or out of order, the service does not notice"
+        )
+        func killedWhileReading() throws {
+            try withWorld { layout in
+                try service(layout, "print", Self.printer, "X-LogMaxBytes=3M\nX-LogKeep=1000")
+            } then: { world in
+                #expect(try world.run("start", "print").outcome == .started)
+                let pid = try world.mainPid("print.service")
+                func captured() -> Int {
+                    let names = (try? FileManager.default.contentsOfDirectory(atPath: world.logs)) ?? []
+                    let rotated = names.filter { $0.hasPrefix("print.service.log.") }.count
+                    var status = stat()
+                    return rotated << 20
+                        + (stat("\(world.logs)/print.service.log", &status) == 0 ? Int(status.st_size) : 0)
+                }
+                let kills = 5
+                for _ in 1...kills {
+                    let before = captured()
+                    try eventually("something to be captured") { captured() > before + 300_000 }
+                    try world.crash()
+                    try world.startAgain()
+                }
+                try eventually("the last line") {
+                    try logs(world, "-n", "1", "-o", "cat", "print").last?.hasPrefix("\(Self.lines) ") == true
+                }
+                #expect(try world.mainPid("print.service") == pid)
+                let check = try Program.run(
+                    "/bin/sh",
+                    [
+                        "-c", "\"$0\" logs -n all -o cat print | awk \"$1\"", "\(World.binaries)/holdfastctl",
+                        Self.checker,
+                    ],
+                    environment: world.environment)
+                let words = check.outputText.split(separator: " ").compactMap { Int($0.filter { $0 != "\n" }) }
+                try #require(words.count == 4, "\(check.outputText.prefix(2000))")
+                #expect(words[0] == Self.lines)
+                #expect(words[1] <= kills && words[3] <= kills, "\(check.outputText)")
+                #expect(words[2] <= kills * 64 << 10, "\(check.outputText)")
+                #expect(try world.run("stop", "print").status == 0)
+            }
+        }
+
         @Test(
             "a full disk: the services go on, the loss is counted, told and shown, and ends when there is room",
             .enabled(if: supervisorIsRoot))
