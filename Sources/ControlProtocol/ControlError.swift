@@ -24,6 +24,8 @@ public enum ControlError: Error, Equatable, Sendable {
     case nothingToAbort(unit: String)
     case nothingToRollBack(unit: String)
     case notRunning(unit: String)
+    /// Nothing can be written to the standard input of a service; `reason` says what that is.
+    case noInput(unit: String, reason: String)
     /// `required` says who may: `root or group holdfast`.
     case permissionDenied(required: String)
     case shuttingDown
@@ -54,6 +56,7 @@ public enum ControlError: Error, Equatable, Sendable {
         case .nothingToAbort: Self.manager + "NothingToAbort"
         case .nothingToRollBack: Self.manager + "NothingToRollBack"
         case .notRunning: Self.manager + "NotRunning"
+        case .noInput: Self.manager + "NoInput"
         case .permissionDenied: Self.manager + "PermissionDenied"
         case .shuttingDown: Self.manager + "ShuttingDown"
         case .failed: Self.manager + "Failed"
@@ -79,6 +82,7 @@ public enum ControlError: Error, Equatable, Sendable {
         case .nothingToPromote(let unit), .nothingToAbort(let unit), .nothingToRollBack(let unit),
             .notRunning(let unit):
             fields.unit = unit
+        case .noInput(let unit, let reason): (fields.unit, fields.reason) = (unit, reason)
         case .permissionDenied(let required): fields.required = required
         case .failed(let message): fields.message = message
         case .unknown(_, let parameters): return parameters
@@ -112,6 +116,7 @@ public enum ControlError: Error, Equatable, Sendable {
         case manager + "NothingToAbort": fields.unit.map { .nothingToAbort(unit: $0) }
         case manager + "NothingToRollBack": fields.unit.map { .nothingToRollBack(unit: $0) }
         case manager + "NotRunning": fields.unit.map { .notRunning(unit: $0) }
+        case manager + "NoInput": fields.unit.map { .noInput(unit: $0, reason: fields.reason ?? "") }
         case manager + "PermissionDenied": fields.required.map { .permissionDenied(required: $0) }
         case manager + "ShuttingDown": .shuttingDown
         case manager + "Failed": fields.message.map { .failed(message: $0) }
@@ -160,6 +165,7 @@ public enum ControlError: Error, Equatable, Sendable {
         case .nothingToAbort(let unit): "nothing to abort: \(unit) is not being swapped"
         case .nothingToRollBack(let unit): "nothing to roll back to: \(unit) has no previous release"
         case .notRunning(let unit): "\(unit) is not running"
+        case .noInput(let unit, let reason): "\(unit) takes no input: \(reason)"
         case .permissionDenied(let required): "permission denied: this needs \(required)"
         case .shuttingDown: "the supervisor is shutting down"
         case .failed(let message): message

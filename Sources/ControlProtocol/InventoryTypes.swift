@@ -5,6 +5,19 @@ public struct ClearLogsReply: Codable, Equatable, Sendable {
     public init() {}
 }
 
+/// What became of a text for a service's standard input.
+public struct InputReply: Codable, Equatable, Sendable {
+    /// The service that it is for.
+    public var unit: String
+    /// False: what it was given before fills its FIFO, and it has not read it.
+    public var accepted: Bool
+
+    public init(unit: String, accepted: Bool) {
+        self.unit = unit
+        self.accepted = accepted
+    }
+}
+
 /// What was done to a unit.
 public enum HistoryKind: String, Codable, Sendable, CaseIterable {
     case start, swap, rollback, stop, restart

@@ -33,6 +33,7 @@ enum ManagerMethod: String, CaseIterable {
     case update = "io.holdfast.Manager.Update"
     case reexec = "io.holdfast.Manager.Reexec"
     case clearLogs = "io.holdfast.Manager.ClearLogs"
+    case input = "io.holdfast.Manager.Input"
     case logs = "io.holdfast.Manager.Logs"
     case verify = "io.holdfast.Manager.Verify"
     case dependencies = "io.holdfast.Manager.Dependencies"

@@ -71,8 +71,14 @@ public enum Request: Equatable, Sendable {
     case unitFileStates(names: [String])
     /// Changes links in the unit directories. Answer with ``InstallReply``.
     case install(InstallVerb, names: [String], runtime: Bool)
+    /// Writes to a service's standard input, at most ``inputLimit`` bytes; an empty text only asks whether it can. Answer with
+    /// ``InputReply``.
+    case input(name: String, text: String)
     /// Answer with ``ShutdownReply``s.
     case shutdown
+
+    /// PIPE_BUF of pipe(7) on Linux: as much is taken whole or not at all, and never mixed with what others write.
+    public static let inputLimit = 4096
 
     /// Which processes of a service get a signal.
     public enum SignalTarget: String, Codable, Sendable, CaseIterable {
@@ -150,6 +156,10 @@ public enum Request: Equatable, Sendable {
         case .disable: return try install(.disable, call)
         case .mask: return try install(.mask, call)
         case .unmask: return try install(.unmask, call)
+        case .input:
+            let parameters = try call.read(Parameters.Input.self)
+            guard parameters.text.utf8.count <= inputLimit else { throw .invalidParameter(parameter: "text") }
+            return .input(name: parameters.name, text: parameters.text)
         case .list:
             let parameters = try call.read(Parameters.List.self)
             return .list(names: parameters.names, sockets: parameters.sockets ?? false)
@@ -215,6 +225,7 @@ public enum Request: Equatable, Sendable {
         case .install(.disable, _, _): ManagerMethod.disable.rawValue
         case .install(.mask, _, _): ManagerMethod.mask.rawValue
         case .install(.unmask, _, _): ManagerMethod.unmask.rawValue
+        case .input: ManagerMethod.input.rawValue
         case .shutdown: ManagerMethod.shutdown.rawValue
         }
     }
@@ -225,7 +236,7 @@ public enum Request: Equatable, Sendable {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
         case .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates: false
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
-            .clearLogs, .update, .reexec, .shutdown:
+            .clearLogs, .input, .update, .reexec, .shutdown:
             true
         case .forget, .resetFailed, .install: true
         }
@@ -241,7 +252,7 @@ public enum Request: Equatable, Sendable {
         case .list, .why, .show, .forget, .resetFailed, .verify, .dependencies, .unitFileStates, .install:
             false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
-            .clearLogs, .update, .reexec:
+            .clearLogs, .input, .update, .reexec:
             false
         }
     }
@@ -275,6 +286,7 @@ public enum Request: Equatable, Sendable {
         case .drain(let name, let now): .of(Parameters.NameNow(name: name, now: now ? true : nil))
         case .signal(let name, let signal, let who):
             .of(Parameters.Signal(name: name, signal: signal, who: who == .main ? nil : who))
+        case .input(let name, let text): .of(Parameters.Input(name: name, text: text))
         case .history(let name, let limit): .of(Parameters.History(name: name, limit: limit))
         case .generations(let name): .of(Parameters.OptionalName(name: name))
         }
@@ -356,6 +368,11 @@ private enum Parameters {
         static let names = ["name", "limit"]
         var name: String?
         var limit: Int?
+    }
+    struct Input: CallParameters {
+        static let names = ["name", "text"]
+        var name: String
+        var text: String
     }
     struct Interface: CallParameters {
         static let names = ["interface"]

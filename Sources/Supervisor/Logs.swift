@@ -26,7 +26,7 @@ extension Supervisor {
     func logPipe(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> LogPipe {
         if let pipe = stream == 2 ? instance.errorOutput : instance.output { return pipe }
         guard let logs else { throw SystemError("capture output of", instance.name, .badFileDescriptor) }
-        let targets = Self.outputTargets(of: instance.definition.unit)
+        let targets = outputTargets(of: instance)
         let origin = LogOrigin(
             unit: instance.name, generation: instance.generation.number, stream: stream == 2 ? .err : .out,
             toJournal: (stream == 2 ? targets.error : targets.output) == .journal)

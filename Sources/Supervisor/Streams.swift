@@ -11,7 +11,7 @@ extension Supervisor {
     ) throws(SystemError) -> Launcher.Streams {
         let unit = instance.definition.unit
         let input = try openInput(unit, instance, generation)
-        let targets = Self.outputTargets(of: unit)
+        let targets = outputTargets(of: instance)
         let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
         let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
         return Launcher.Streams(input: input, output: output, error: error)
@@ -51,7 +51,8 @@ extension Supervisor {
     }
 
     /// Standard error goes where output goes, in the log as a stream of its own: so its lines can be told apart.
-    static func outputTargets(of unit: ServiceUnit) -> (output: StandardOutput, error: StandardOutput) {
+    func outputTargets(of instance: RunningInstance) -> (output: StandardOutput, error: StandardOutput) {
+        let unit = instance.definition.unit
         var output = unit.standardOutput
         if output == .inherit {
             switch unit.execution.standardInput {
@@ -59,7 +60,10 @@ extension Supervisor {
             case .null: output = .log
             // What is read from memory is not to be written to.
             case .data: output = .null
-            case .file, .socket, .descriptor: break
+            // Nor what is read from a FIFO: it would come back as input.
+            case .socket, .descriptor:
+                if unit.explicitStandardOutput == nil, inputFIFO(of: instance) != nil { output = .log }
+            case .file: break
             }
         }
         let isCaptured = output == .log || output == .journal
@@ -72,11 +76,18 @@ extension Supervisor {
         if let connection = instance.connection, name == nil || name == AcceptedConnection.descriptorName {
             return try connection.descriptor.duplicate()
         }
-        let units = instance.definition.sockets.filter { name == nil || $0.fileDescriptorName == name }
-        guard let held = units.lazy.flatMap({ generation.sockets[$0.name.description] ?? [] }).first else {
+        guard let held = heldSocket(named: name, instance, generation) else {
             throw SystemError("pass socket", name, .noSuchFileOrDirectory)
         }
         return try held.endpoint.duplicate()
+    }
+
+    /// The socket, FIFO or so that `StandardInput=socket` or `fd:NAME` means.
+    func heldSocket(
+        named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
+    ) -> HeldSocket? {
+        let units = instance.definition.sockets.filter { name == nil || $0.fileDescriptorName == name }
+        return units.lazy.flatMap { generation.sockets[$0.name.description] ?? [] }.first
     }
 }
 

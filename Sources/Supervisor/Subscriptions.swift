@@ -20,11 +20,22 @@ extension Supervisor {
             throw .failed(message: "\(Self.subscriberLimit) clients watch events already")
         }
         let groups = names.isEmpty ? [] : Set(try named(names).map(\.group))
-        if subscribers.isEmpty {
-            toldStates = Dictionary(uniqueKeysWithValues: engine.groupIDs.map { ($0, state(of: $0)) })
-        }
+        if subscribers.isEmpty { noteStates() }
         subscribers[call] = Subscriber(groups: groups)
         control?.reply(call, Reply(EventsReply(event: UnitEvent(.begin, at: rightNow)), continues: true))
+    }
+
+    /// What subscribers know from now on.
+    private func noteStates() {
+        toldStates = Dictionary(uniqueKeysWithValues: engine.groupIDs.map { ($0, state(of: $0)) })
+    }
+
+    /// Those of an earlier program of this process, as far as their connections have come along.
+    func resume(_ saved: [SavedSubscriber]) {
+        for subscriber in saved where control?.wantsMore(subscriber.call) == true {
+            subscribers[subscriber.call] = Subscriber(groups: Set(subscriber.groups), lost: subscriber.lost)
+        }
+        if !subscribers.isEmpty { noteStates() }
     }
 
     func unsubscribe(_ call: ControlSessions.CallID) {

@@ -262,15 +262,17 @@ extension Supervisor {
     }
 
     /// `NonBlocking=`. Sockets that generations share never block: processes race for each connection, and accept(2) would hang
-    /// in the one that lost.
+    /// in the one that lost. But programs that read their standard input expect it to wait.
     private func setNonBlocking(_ instance: RunningInstance, _ generation: GenerationResources) {
         let isSwapped = engine.isSwapUnit(instance.definition.group)
         let wanted = instance.definition.unit.nonBlocking
+        let input = inputFIFO(of: instance)
         do throws(SystemError) {
             try instance.connection?.descriptor.setNonBlocking(wanted)
             for unit in instance.definition.sockets {
                 for held in generation.sockets[unit.name.description] ?? [] {
-                    try held.endpoint.setNonBlocking(wanted || isSwapped)
+                    let isInput = held === input
+                    try held.endpoint.setNonBlocking(wanted || isSwapped && !isInput)
                 }
             }
         } catch {

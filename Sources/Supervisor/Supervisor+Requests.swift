@@ -71,6 +71,7 @@ extension Supervisor {
         case .dependencies(let name): return Reply(try dependencies(name))
         case .unitFileStates(let names): return Reply(unitFileStates(names))
         case .install(let verb, let names, let runtime): return Reply(try install(verb, names, runtime: runtime))
+        case .input(let name, let text): return Reply(try writeInput(name, text))
         case .update: return Reply(update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)

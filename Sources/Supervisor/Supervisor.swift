@@ -232,6 +232,7 @@ public actor Supervisor {
             drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
         try open(sessions, saved)
         control = sessions
+        resume(saved?.people.subscribers ?? [])
         try listenForBinds(saved?.own.multibinder)
         if let saved {
             if !isSuccessor { sweepStrangers() }

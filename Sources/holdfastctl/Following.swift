@@ -5,7 +5,8 @@ extension Session {
     /// Follows events until `body` has an exit status.
     ///
     /// `body` gets each event, and how many more have been received already: who only wants to look again may wait for the
-    /// last of them. The first event is `begin`, after which nothing is missed.
+    /// last of them. The first event is `begin`, after which nothing is missed. Another `begin` comes from another supervisor:
+    /// what happened between the two is not told.
     /// - Parameter timeout: in seconds.
     /// - Returns: what `body` returned, nil if the time was over; on ^C that of an interrupt.
     func follow(
@@ -14,18 +15,31 @@ extension Session {
     ) throws(CommandFailure) -> ExitStatus? {
         Interrupts.catchThem()
         var connection = try connect()
-        try send(Request.events(names: names.isEmpty ? nil : names).call(more: true), on: connection)
+        let call = Request.events(names: names.isEmpty ? nil : names).call(more: true)
+        try send(call, on: connection)
         let end = timeout.map { Clock.now() + $0 }
+        var absences = Absences()
         while true {
             let tick = end.map { max(0, Int((($0 - Clock.now()) * 1000).rounded(.up))) }
-            switch try receive(&connection, tick: tick) {
-            case .tick: return nil
-            case .interrupted: return .interrupted
-            case .reply(let reply):
-                if let refusal = reply.failure { throw .refused(refusal) }
-                let answer: EventsReply = try decode(reply)
-                if json { printJSON(reply) }
-                if let status = try body(answer.event, connection.waiting) { return status }
+            do throws(CommandFailure) {
+                switch try receive(&connection, tick: tick) {
+                case .tick: return nil
+                case .interrupted: return .interrupted
+                case .reply(let reply):
+                    if let refusal = reply.failure { throw .refused(refusal) }
+                    let answer: EventsReply = try decode(reply)
+                    if json { printJSON(reply) }
+                    if let status = try body(answer.event, connection.waiting) { return status }
+                }
+            } catch {
+                do throws(CommandFailure) {
+                    guard let next = try absences.end(error, self, until: end) else { return nil }
+                    connection = next
+                } catch {
+                    if case .interrupted = error { return .interrupted }
+                    throw error
+                }
+                try send(call, on: connection)
             }
         }
     }

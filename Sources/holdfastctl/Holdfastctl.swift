@@ -69,6 +69,7 @@ struct Holdfastctl: ParsableCommand {
             TailCommand.self,
             MaintailCommand.self,
             ClearCommand.self,
+            ForegroundCommand.self,
             EnableCommand.self,
             DisableCommand.self,
             IsEnabledCommand.self,

@@ -66,10 +66,26 @@ struct Session {
         Interrupts.catchThem()
         var connection = try connect()
         try send(request.call(more: true), on: connection)
+        let began = Int64(time(nil))
+        var wasAway = false
+        var absences = Absences()
         var live = LiveProgress(output, silent: json)
         defer { live.erase() }
         while true {
-            switch try receive(&connection, tick: live.interval) {
+            let event: Connection.Event
+            do throws(CommandFailure) {
+                event = try receive(&connection, tick: live.interval)
+            } catch {
+                guard let unit = request.operated else { throw error }
+                live.erase()
+                guard let next = try absences.end(error, self) else { throw error }
+                connection = next
+                // What goes on is told to whoever waits for its end, too.
+                try send(Request.drain(name: unit, now: false).call(more: true), on: connection)
+                wasAway = true
+                continue
+            }
+            switch event {
             case .tick: live.redraw()
             case .interrupted:
                 live.erase()
@@ -77,9 +93,14 @@ struct Session {
                 complain(ResultText.detached(verb, name))
                 return .interrupted
             case .reply(let reply):
-                if let refusal = reply.failure { throw .refused(refusal) }
-                if json { printJSON(reply) }
+                if let refusal = reply.failure {
+                    throw wasAway ? .connection(.forgotten(name: name)) : .refused(refusal)
+                }
                 let answer: OperationReply = try decode(reply)
+                if wasAway, answer.result?.outcome == .unchanged {
+                    return try showPast(name, since: began, verb)
+                }
+                if json { printJSON(reply) }
                 if let result = answer.result {
                     live.finish(total: result.durations.total)
                     return show(result, verb)
@@ -99,6 +120,15 @@ struct Session {
                 }
             }
         }
+    }
+
+    /// The end of an operation that came while no supervisor could tell of it.
+    private func showPast(_ name: String, since began: Int64, _ verb: OperationVerb) throws(CommandFailure)
+        -> ExitStatus
+    {
+        let result = try pastResult(name, since: began)
+        if json { emit(((try? JSONObject(encoding: OperationReply(result: result)))?.description ?? "{}") + "\n") }
+        return show(result, verb)
     }
 
     /// Ends the supervisor and shows what drains.

@@ -25,27 +25,43 @@ extension Session {
             return status
         }
         Interrupts.catchThem()
+        let call = Request.events(names: names.isEmpty ? nil : names).call(more: true)
         var connection = try connect()
-        try send(Request.events(names: names.isEmpty ? nil : names).call(more: true), on: connection)
+        try send(call, on: connection)
         let live = LiveScreen(self)
         var shown: [String] = []
+        var status = ExitStatus.ok
+        var absences = Absences()
         while true {
             // With its width of now: windows change.
             let session = Session(path: path, json: json, output: Screen(descriptor: STDOUT_FILENO), errors: errors)
-            let (lines, status) = try look(session)
-            if let live {
-                live.draw(lines)
-            } else if lines != shown {
-                // Into a pipe: each state is a paragraph.
-                show((shown.isEmpty ? [] : [""]) + lines)
-            }
-            shown = lines
-            switch LiveScreen.pause(Self.watchInterval, keys: live != nil, or: connection.descriptor) {
-            case .ended: return status
-            case .over, .resized: break
-            case .readable:
-                try discard(&connection)
-                if LiveScreen.pause(Self.watchPause, keys: live != nil) == .ended { return status }
+            do throws(CommandFailure) {
+                let lines: [String]
+                (lines, status) = try look(session)
+                if let live {
+                    live.draw(lines)
+                } else if lines != shown {
+                    // Into a pipe: each state is a paragraph.
+                    show((shown.isEmpty ? [] : [""]) + lines)
+                }
+                shown = lines
+                switch LiveScreen.pause(Self.watchInterval, keys: live != nil, or: connection.descriptor) {
+                case .ended: return status
+                case .over, .resized: break
+                case .readable:
+                    try discard(&connection)
+                    if LiveScreen.pause(Self.watchPause, keys: live != nil) == .ended { return status }
+                }
+            } catch {
+                live?.draw(["the supervisor does not answer; waiting for it", ""] + shown)
+                do throws(CommandFailure) {
+                    guard let next = try absences.end(error, self, keys: live != nil) else { return status }
+                    connection = next
+                } catch {
+                    if case .interrupted = error { return status }
+                    throw error
+                }
+                try send(call, on: connection)
             }
         }
     }

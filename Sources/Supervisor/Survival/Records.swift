@@ -205,6 +205,15 @@ struct SavedPeople: Codable {
     var evidence: [GroupID: [String: [String]]] = [:]
     /// Calls that are answered when the successor is up.
     var reexecCalls: [ControlSessions.CallID] = []
+    var subscribers: [SavedSubscriber]?
+}
+
+/// A call of `Events`.
+struct SavedSubscriber: Codable {
+    var call: ControlSessions.CallID
+    /// Empty for all units.
+    var groups: [GroupID]
+    var lost: Int
 }
 
 struct SavedSession: Codable {

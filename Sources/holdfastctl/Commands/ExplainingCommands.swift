@@ -51,12 +51,18 @@ struct EventsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Follow what happens, until ^C.",
         discussion:
-            "Starts, states, phases of swaps, failures. Ends with 0 on ^C, and with 4 when the daemon goes away.")
+            "Starts, states, phases of swaps, failures. Ends with 0 on ^C, and with 4 when the daemon goes away for good."
+    )
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try session.follow(names) { event, _ in
+        var hasBegun = false
+        return try session.follow(names) { event, _ in
+            if event.kind == .begin {
+                if hasBegun { complain("the supervisor was restarted; what happened meanwhile is not shown") }
+                hasBegun = true
+            }
             session.show(ExplanationText.event(event, session.output, localTime: LocalTime.string).map { [$0] } ?? [])
             return nil
         }

@@ -83,15 +83,18 @@ struct LogsCommand: ControlCommand {
             directory: directory, selection: selection, filter: filter,
             text: LogText(format, session.output, showsUnit: !isOne))
         for unit in selection.units where isOne && !files.contains(unit) {
-            complain(
-                "\(Text.harmless(unit)): no log file; if it prints to the journal: journalctl HOLDFAST_UNIT=\(Text.harmless(unit))"
-            )
+            complain(Self.noFile(unit))
         }
         return try reading { () throws(SystemError) in
             if follow { return try view.follow(count(10)) }
             try view.show(count(100))
             return .ok
         }
+    }
+
+    static func noFile(_ unit: String) -> String {
+        let unit = Text.harmless(unit)
+        return "\(unit): no log file; if it prints to the journal: journalctl HOLDFAST_UNIT=\(unit)"
     }
 
     /// nil: all.

@@ -26,7 +26,7 @@ struct TopCommand: ControlCommand {
         var since = Clock.now()
         var left = count ?? (live == nil ? 1 : Int.max)
         while true {
-            let units = try session.quietly.askStatus(names.isEmpty ? ["all"] : names).units
+            guard let units = try units(session, live) else { return .ok }
             let usage = ProcessUsage.all()
             let now = Clock.now()
             let rows = TopText.rows(
@@ -41,6 +41,24 @@ struct TopCommand: ControlCommand {
             }
             if live == nil { Interrupts.catchThem() }
             if LiveScreen.pause(isFirst ? min(interval, 1) : interval, keys: live != nil) == .ended { return .ok }
+        }
+    }
+
+    /// nil: it was ended while the supervisor was away.
+    private func units(_ session: Session, _ live: LiveScreen?) throws(CommandFailure) -> [UnitStatus]? {
+        var absences = Absences()
+        while true {
+            do throws(CommandFailure) {
+                return try session.quietly.askStatus(names.isEmpty ? ["all"] : names).units
+            } catch {
+                guard live != nil else { throw error }
+                do throws(CommandFailure) {
+                    _ = try absences.end(error, session, keys: true)
+                } catch {
+                    if case .interrupted = error { return nil }
+                    throw error
+                }
+            }
         }
     }
 

@@ -139,9 +139,15 @@ final class LogWatcher {
         case interrupted
         /// Nobody reads what we print.
         case readerLeft
+        /// Something waits on the other descriptor.
+        case input
+        /// Nothing of all that within the time.
+        case timeout
     }
 
     private let descriptor: OwnedDescriptor
+    /// Input and changes take turns where there is much of both.
+    private var lastWasInput = false
 
     init(_ directory: String) throws(SystemError) {
         let number = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
@@ -153,20 +159,30 @@ final class LogWatcher {
         }
     }
 
-    func next() -> Event {
+    /// - Parameters:
+    ///   - input: another descriptor to come back for; -1 for none.
+    ///   - timeout: milliseconds; -1 to wait for as long as it takes.
+    func next(input: CInt = -1, timeout: CInt = -1) -> Event {
         while true {
             var waiting = [
                 pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: Interrupts.readEnd ?? -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: STDOUT_FILENO, events: 0, revents: 0),
+                pollfd(fd: input, events: Int16(POLLIN), revents: 0),
             ]
-            let count = poll(&waiting, nfds_t(waiting.count), -1)
+            let count = poll(&waiting, nfds_t(waiting.count), timeout)
             if count < 0 { continue }
+            if count == 0 { return .timeout }
             if waiting[1].revents != 0 {
                 Interrupts.take()
                 return .interrupted
             }
             if waiting[2].revents & Int16(POLLERR | POLLHUP) != 0 { return .readerLeft }
+            if waiting[3].revents != 0, !lastWasInput || waiting[0].revents == 0 {
+                lastWasInput = true
+                return .input
+            }
+            lastWasInput = false
             let names = read()
             if !names.isEmpty { return .changed(names) }
         }

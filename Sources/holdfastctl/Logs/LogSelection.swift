@@ -30,6 +30,13 @@ struct LogSelection {
         patterns.contains { $0 == unit || unit != Self.daemon && fnmatch($0, unit, 0) == 0 }
     }
 
+    /// Of a group only this one of its services, in this and in later generations.
+    mutating func restrict(to unit: String) {
+        patterns = patterns.filter { fnmatch($0, unit, 0) == 0 }
+        let left = self
+        units = units.filter { left.contains($0) }
+    }
+
     private mutating func add(_ name: String, _ status: [UnitStatus], _ files: [String]) throws(CommandFailure) {
         let bare = name.hasSuffix(":*") ? String(name.dropLast(2)) : name
         if !bare.allSatisfy({ !"*?[".contains($0) }) { return add(patterns: [bare, bare + ".service"], files) }

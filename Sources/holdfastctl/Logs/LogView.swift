@@ -28,6 +28,18 @@ struct LogView {
 
     /// The same, and then what comes, until ^C or until nobody reads it any more.
     mutating func follow(_ count: Int?) throws(SystemError) -> ExitStatus {
+        try follow(count, begun: {}, waitingFor: { (-1, -1) }, { _ in nil })
+    }
+
+    /// The same, with something else to wait for meanwhile.
+    /// - Parameters:
+    ///   - begun: called when everything is seen that comes from then on.
+    ///   - other: a descriptor and milliseconds, of which `-1` is neither.
+    ///   - handle: called when it can be read (true) or no milliseconds are left (false); with a status the end has come.
+    mutating func follow(
+        _ count: Int?, begun: () -> Void, waitingFor other: () -> (descriptor: CInt, timeout: CInt),
+        _ handle: (Bool) -> ExitStatus?
+    ) throws(SystemError) -> ExitStatus {
         Interrupts.catchThem()
         // First the watch: what comes while the beginning is shown is then seen as a change.
         let watcher = try LogWatcher(directory.path)
@@ -37,8 +49,14 @@ struct LogView {
         }
         try begin(selection.units.compactMap { cursors[$0] }, count)
         try show(news: cursors.values)
+        begun()
         while true {
-            switch watcher.next() {
+            let (descriptor, timeout) = other()
+            // Also between changes: there may be one after the other.
+            if timeout == 0, let status = handle(false) { return status }
+            switch watcher.next(input: descriptor, timeout: timeout) {
+            case .input: if let status = handle(true) { return status }
+            case .timeout: break
             case .interrupted:
                 if isatty(STDIN_FILENO) == 1 { emit("\n", to: STDERR_FILENO) }
                 return .interrupted

@@ -1,0 +1,85 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// `holdfastctl fg`: what somebody types becomes the standard input of a service, where that is a FIFO.
+///
+/// It is one that we hold (`ListenFIFO=` with `StandardInput=fd:NAME`) or one with a path (`StandardInput=file:PATH`). What the
+/// unit says is believed, and not what the process has as descriptor 0: that one it chooses itself, and we may write to more
+/// than it may.
+extension Supervisor {
+    func writeInput(_ name: String, _ text: String) throws(ControlError) -> InputReply {
+        let instance = try inputTarget(name)
+        let path = try inputPath(of: instance)
+        do throws(SystemError) {
+            return InputReply(unit: instance.name, accepted: try FIFOWriter.write(Array(text.utf8), to: path))
+        } catch {
+            guard error.errno != .noSuchAddressOrDevice else {
+                throw .noInput(unit: instance.name, reason: "nothing has \(path) open for reading")
+            }
+            throw .failed(message: "cannot write to the standard input of \(instance.name): \(error)")
+        }
+    }
+
+    /// The service that serves under this name; of several in one generation the one that takes input.
+    private func inputTarget(_ name: String) throws(ControlError) -> RunningInstance {
+        let group = try groupID(name)
+        let generations = engine.view(of: group)?.generations ?? []
+        let serving = engine.view(of: group)?.serving
+        let services = (generations.first { $0.number == serving } ?? generations.last)?.services ?? []
+        let running = services.compactMap { instances[$0.instance] }.filter { $0.mainProcess != nil }
+        let named = [name, name + ".service"]
+        if let member = running.first(where: { named.contains($0.name) }) { return member }
+        guard running.count > 1 else {
+            guard let only = running.first else { throw .notRunning(unit: group.name) }
+            return only
+        }
+        var takers: [RunningInstance] = []
+        for instance in running {
+            do throws(ControlError) {
+                _ = try inputPath(of: instance)
+                takers.append(instance)
+            } catch { continue }
+        }
+        guard let only = takers.first, takers.count == 1 else {
+            throw .ambiguousName(name: name, candidates: running.map(\.name))
+        }
+        return only
+    }
+
+    /// Where its standard input can be opened for writing.
+    private func inputPath(of instance: RunningInstance) throws(ControlError) -> String {
+        let unit = instance.definition.unit
+        func refusal(_ reason: String) -> ControlError { .noInput(unit: instance.name, reason: reason) }
+        guard !unit.handoff.conventions.contains(.standardInput) else {
+            throw refusal("with X-Handoff=stdin its standard input is its socket")
+        }
+        switch unit.execution.standardInput {
+        case .null: throw refusal("its StandardInput= is null")
+        case .data: throw refusal("its StandardInput= is data, which the unit file has")
+        case .file(let path):
+            guard FIFOWriter.isFIFO(path) else { throw refusal("its StandardInput= is file:\(path), which is no FIFO") }
+            return path
+        case .socket, .descriptor:
+            // A description of our own: whether the service's one waits is the service's affair.
+            if let held = inputFIFO(of: instance) { return "/proc/self/fd/\(held.endpoint.raw)" }
+            throw refusal("its StandardInput= is a socket, where its clients write")
+        }
+    }
+
+    /// The held FIFO that is its standard input.
+    func inputFIFO(of instance: RunningInstance) -> HeldSocket? {
+        let name: String?
+        switch instance.definition.unit.execution.standardInput {
+        case .socket: name = nil
+        case .descriptor(let wanted): name = wanted
+        case .null, .data, .file: return nil
+        }
+        guard instance.connection == nil, let generation = generations[instance.generation],
+            let held = heldSocket(named: name, instance, generation),
+            case .file(let file) = held.endpoint, case .fifo = file.target
+        else { return nil }
+        return held
+    }
+}

@@ -1,0 +1,171 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+import Linux
+
+/// `fg`, as supervisorctl has it: the output of a service on the screen, and what is typed as its input.
+struct ForegroundCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fg", abstract: "Attach to a service: show what it prints, send it what is typed.",
+        discussion: """
+            Ends with ^C, ^D or the end of the input; the service goes on. Typing needs a service whose standard input is \
+            a FIFO: StandardInput=fd:NAME with a socket unit that has ListenFIFO= and FileDescriptorName=NAME. Of any \
+            other service the output is shown.
+
+            Example: echo "save-all" | holdfastctl fg game
+            """)
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: LogOptions
+    @Argument(help: oneName, completion: .units) var name: String
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        var target = name
+        var words: [String] = []
+        do throws(CommandFailure) {
+            target = try session.quietly.ask(.input(name: name, text: ""), InputReply.self).unit
+            if isatty(STDIN_FILENO) == 1, !session.json {
+                words = ["\(target): what you type goes to it; ^C or ^D leaves, and it goes on"]
+            }
+        } catch {
+            switch error {
+            case .refused(.noInput(let unit, let reason)):
+                target = unit
+                words = [
+                    "\(unit) takes no input: \(reason)",
+                    "only what it prints is shown; to type to it, see fg in holdfastctl(1): StandardInput=fd:NAME",
+                ]
+            case .refused(.permissionDenied(let required)):
+                words = ["only what it prints is shown: typing needs \(required)"]
+            case .refused, .connection, .failed, .unexpected, .interrupted, .local: throw error
+            }
+        }
+        var view = try view(of: target, session)
+        var typing = Typing(name: name, session: session.quietly)
+        return try reading { () throws(SystemError) in
+            let status = try view.follow(
+                0, begun: { for word in words { complain(Text.harmless(word)) } },
+                waitingFor: { typing.awaited }, { typing.advance(readable: $0) })
+            // It was left in the usual way, and nothing was to be carried through.
+            return status == .interrupted ? .ok : status
+        }
+    }
+
+    private func view(of unit: String, _ session: Session) throws(CommandFailure) -> LogView {
+        let directory = options.directory(session, global)
+        let status = try session.quietly.askStatus([]).units
+        let files = try reading { () throws(SystemError) in try directory.units() }
+        var selection = try LogSelection([name], status: status, files: files)
+        if unit != name { selection.restrict(to: unit) }
+        if !files.contains(unit), selection.units.allSatisfy({ !files.contains($0) }) {
+            complain(LogsCommand.noFile(unit))
+        }
+        return LogView(
+            directory: directory, selection: selection, filter: LogFilter(),
+            text: LogText(session.json ? .json : .cat, session.output, showsUnit: false))
+    }
+}
+
+/// Standard input on its way to a service.
+private struct Typing {
+    let name: String
+    let session: Session
+    private var pieces = InputPieces()
+    private var isAtEnd = false
+    private var status = ExitStatus.ok
+    /// Why it waits; said once.
+    private var obstacle: String?
+    /// In milliseconds. Nothing tells when a service reads again what was written for it.
+    private static let pause = 0.2
+    private var retry = 0.0
+    private let isTerminal = isatty(STDIN_FILENO) == 1
+
+    init(name: String, session: Session) {
+        self.name = name
+        self.session = session
+    }
+
+    /// What to wait for: more input, or with some that cannot be sent now, a while.
+    var awaited: (descriptor: CInt, timeout: CInt) {
+        guard obstacle != nil else { return (STDIN_FILENO, -1) }
+        return (-1, CInt(max(0, ((retry - Clock.now()) * 1000).rounded(.up))))
+    }
+
+    /// With a status the end has come.
+    mutating func advance(readable: Bool) -> ExitStatus? {
+        if readable { read() }
+        do throws(InputPieces.NotText) {
+            while let piece = try pieces.first(isAtEnd: isAtEnd) {
+                guard send(piece) else { return nil }
+                pieces.removeFirst(piece.utf8.count)
+                if !isTerminal, status != .ok { return status }
+            }
+        } catch {
+            complain("the input is not UTF-8")
+            return .failure
+        }
+        return isAtEnd ? status : nil
+    }
+
+    private mutating func read() {
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        var count = -1
+        repeat { count = Glibc.read(STDIN_FILENO, &buffer, buffer.count) } while count < 0 && errno == EINTR
+        if count > 0 { pieces.append(buffer[..<count]) } else { isAtEnd = true }
+    }
+
+    /// False: later.
+    private mutating func send(_ piece: String) -> Bool {
+        do throws(CommandFailure) {
+            let reply = try session.ask(.input(name: name, text: piece), InputReply.self)
+            guard reply.accepted else { return wait("\(reply.unit) does not read what it was sent; waiting") }
+        } catch {
+            switch error {
+            case .connection(let reason): return wait("\(reason.message); waiting")
+            case .interrupted: return wait("interrupted")
+            case .refused(.shuttingDown): return wait("the supervisor is shutting down; waiting")
+            case .refused, .failed, .unexpected, .local:
+                let said = session.report(error) { _ in .failure }
+                if status == .ok { status = said }
+            }
+        }
+        obstacle = nil
+        return true
+    }
+
+    private mutating func wait(_ reason: String) -> Bool {
+        if obstacle == nil { complain(Text.harmless(reason)) }
+        obstacle = reason
+        retry = Clock.now() + Self.pause
+        return false
+    }
+}
+
+/// Bytes from a terminal or pipe, cut into texts that are sent whole: lines where that is possible, never within a character.
+struct InputPieces {
+    struct NotText: Error {}
+
+    private var bytes: ArraySlice<UInt8> = []
+
+    mutating func append(_ more: ArraySlice<UInt8>) { bytes += more }
+
+    mutating func removeFirst(_ count: Int) { bytes = ArraySlice(bytes.dropFirst(count)) }
+
+    /// The first piece; nil if nothing, or only the beginning of a character, is there.
+    func first(isAtEnd: Bool) throws(NotText) -> String? {
+        var piece = bytes.prefix(Request.inputLimit)
+        if bytes.count > piece.count, let end = piece.lastIndex(of: UInt8(ascii: "\n")) { piece = piece[...end] }
+        let whole = isAtEnd && piece.count == bytes.count ? piece : piece.dropLast(Self.unfinished(piece))
+        guard !whole.isEmpty else { return nil }
+        guard let text = String(validating: whole, as: UTF8.self) else { throw NotText() }
+        return text
+    }
+
+    /// How many bytes at the end begin a character that is not complete.
+    private static func unfinished(_ bytes: ArraySlice<UInt8>) -> Int {
+        for (index, byte) in bytes.suffix(3).reversed().enumerated() where byte >= 0xC0 {
+            let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2
+            return index + 1 < length ? index + 1 : 0
+        }
+        return 0
+    }
+}

@@ -1,0 +1,92 @@
+import ControlProtocol
+import Glibc
+
+/// The supervisor may be killed while somebody watches: what was begun goes on, and so does who looks at it. (When it
+/// executes itself anew by `daemon-reexec` connections stay open, and nothing of this happens.)
+struct Absences {
+    /// As long as a supervisor that was killed may need until the next one answers, in seconds.
+    private static let patience = 30.0
+    /// One that was shut down takes its socket with it; between two there is none only for a moment.
+    private static let patienceWithoutSocket = 2.0
+    /// Between two looks, in seconds.
+    private static let pause = 0.1
+    /// Who goes more often than this within `span` seconds (one that takes no more connections, one that crashes again and
+    /// again) is not waited for.
+    private static let mostInSpan = 5
+    private static let span = 20.0
+
+    private var times: [Double] = []
+
+    /// The connection to the next supervisor.
+    /// - Parameters:
+    ///   - failure: thrown again if it is none that another supervisor could mend.
+    ///   - end: on the clock of ``Clock``; then nil is returned.
+    ///   - keys: q ends it, too.
+    mutating func end(
+        _ failure: CommandFailure, _ session: Session, until end: Double? = nil, keys: Bool = false
+    ) throws(CommandFailure) -> Connection? {
+        guard case .connection(let error) = failure, error.isAbsence else { throw failure }
+        let began = Clock.now()
+        times = times.filter { began - $0 < Self.span } + [began]
+        guard times.count <= Self.mostInSpan else { throw failure }
+        while true {
+            // First of all: who was refused is not refused less by asking at once.
+            if LiveScreen.pause(Self.pause, keys: keys) == .ended { throw .interrupted }
+            do throws(ConnectionError) {
+                return try Connection(path: session.path)
+            } catch {
+                guard error.isAbsence(for: Clock.now() - began, Self.patience, Self.patienceWithoutSocket) else {
+                    throw .connection(error)
+                }
+            }
+            if let end, Clock.now() >= end { return nil }
+        }
+    }
+}
+
+extension ConnectionError {
+    fileprivate var isAbsence: Bool {
+        switch self {
+        case .closed, .unreachable: true
+        case .forgotten, .garbled, .pathTooLong: false
+        }
+    }
+
+    /// Whether, after so many seconds, one may go on waiting.
+    fileprivate func isAbsence(for seconds: Double, _ patience: Double, _ withoutSocket: Double) -> Bool {
+        guard case .unreachable(_, _, let number) = self else { return false }
+        return number == ECONNREFUSED && seconds < patience || number == ENOENT && seconds < withoutSocket
+    }
+}
+
+extension Session {
+    /// How an operation ended of which nobody was told, by the history.
+    /// - Parameter began: seconds since 1970.
+    func pastResult(_ name: String, since began: Int64) throws(CommandFailure) -> OperationResult {
+        let reply = try quietly.ask(.history(name: name, limit: 1), HistoryReply.self)
+        // Its clock has seconds only.
+        guard let entry = reply.entries.first, (Timestamp.unixSeconds(entry.at) ?? 0) >= began - 1 else {
+            throw .connection(.forgotten(name: name))
+        }
+        return OperationResult(
+            outcome: entry.outcome, unit: entry.unit, generation: entry.to?.generation, release: entry.to?.release,
+            fromGeneration: entry.from?.generation, fromRelease: entry.from?.release,
+            reason: entry.reason.map { FailureReport(unit: entry.unit, phase: .record, message: $0) },
+            notes: ["the supervisor was restarted meanwhile"], durations: entry.durations)
+    }
+}
+
+extension Request {
+    /// The unit whose operation this begins, and which another connection can be told of.
+    var operated: String? {
+        switch self {
+        case .start(let name, _), .stop(let name), .restart(let name, _), .reload(let name), .swap(let name, _),
+            .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _):
+            name
+        case .getInfo, .getInterfaceDescription, .describe, .status, .signal, .history, .generations, .sockets, .pause,
+            .resume, .cat, .list, .why, .show, .events, .forget, .update, .reexec, .clearLogs, .input, .logs, .verify,
+            .dependencies, .unitFileStates, .install, .shutdown:
+            nil
+        }
+    }
+}
