@@ -83,9 +83,7 @@ extension Request {
         case .start(let name, _), .stop(let name), .restart(let name, _), .reload(let name), .swap(let name, _),
             .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _):
             name
-        case .getInfo, .getInterfaceDescription, .describe, .status, .signal, .history, .generations, .sockets, .pause,
-            .resume, .cat, .list, .why, .show, .events, .forget, .update, .reexec, .clearLogs, .input, .logs, .verify,
-            .dependencies, .unitFileStates, .install, .shutdown:
+        default:
             nil
         }
     }
