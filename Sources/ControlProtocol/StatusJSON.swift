@@ -40,6 +40,7 @@ extension UnitStatus {
             writer.member("state", state)
             writer.member("swappable", swappable)
             writer.member("unit", unit)
+            writer.member("unitFileState", unitFileState)
         }
     }
 
@@ -58,6 +59,7 @@ extension UnitStatus {
             case "state": found.state = try reader.value(UnitState.self)
             case "swappable": found.swappable = try reader.bool()
             case "unit": found.unit = try reader.string()
+            case "unitFileState": value.unitFileState = try reader.string()
             default: reader.skip()
             }
         }

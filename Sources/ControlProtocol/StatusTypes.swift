@@ -173,11 +173,13 @@ public struct UnitStatus: Codable, Equatable, Sendable {
     public var since: String?
     /// Its files say something else than when it was started; nil if it does not run, or if they do not.
     public var outdated: Bool?
+    /// `enabled`, `disabled`, `static`, … as `systemctl is-enabled` has it; nil unless it was asked for by name.
+    public var unitFileState: String?
 
     public init(
         unit: String, description: String, state: UnitState, swappable: Bool, release: String? = nil,
         servingGeneration: Int? = nil, generations: [GenerationStatus] = [], reason: String? = nil,
-        since: String? = nil, outdated: Bool? = nil
+        since: String? = nil, outdated: Bool? = nil, unitFileState: String? = nil
     ) {
         self.unit = unit
         self.description = description
@@ -189,6 +191,7 @@ public struct UnitStatus: Codable, Equatable, Sendable {
         self.reason = reason
         self.since = since
         self.outdated = outdated
+        self.unitFileState = unitFileState
     }
 }
 

@@ -73,3 +73,18 @@ extension ServiceCredentials.Loaded {
         }
     }
 }
+
+extension Supervisor {
+    /// They go with the last instance of the unit.
+    func removeCredentials(of instance: RunningInstance) {
+        let unit = instance.definition.unit
+        guard let directory = launcher.credentialsDirectory(of: unit),
+            !instances.values.contains(where: { $0.definition.unit.name == unit.name })
+        else { return }
+        do throws(SystemError) {
+            try CredentialFiles.remove(directory)
+        } catch {
+            logger.warning("\(instance.name): removing its credentials: \(error)")
+        }
+    }
+}

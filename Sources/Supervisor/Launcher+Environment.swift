@@ -44,15 +44,30 @@ extension Launcher {
         }
     }
 
-    /// Descriptors that the service gave us to keep come after its sockets, under the names that it gave them.
-    func addStored(_ store: DescriptorStore?, to handoff: inout Handoff) {
-        guard let stored = store?.descriptors, !stored.isEmpty else { return }
+    /// Descriptors that the service gave us to keep come after its sockets, under the names that it gave them, and behind them
+    /// the files that were opened for it.
+    func add(_ store: DescriptorStore?, _ files: [PassedFile], to handoff: inout Handoff) {
+        let stored = (store?.descriptors.map { ($0.raw, $0.name) } ?? []) + files.map { ($0.raw, $0.name) }
+        guard !stored.isEmpty else { return }
         // Sockets that are passed in another way than systemd's have places all the same.
         let names =
             handoff.environment["LISTEN_FDNAMES"].map { [$0] } ?? handoff.descriptors.map { _ in "unknown" }
-        handoff.descriptors += stored.map(\.raw)
+        handoff.descriptors += stored.map(\.0)
         handoff.environment["LISTEN_FDS"] = "\(handoff.descriptors.count)"
-        handoff.environment["LISTEN_FDNAMES"] = (names + stored.map(\.name)).joined(separator: ":")
+        handoff.environment["LISTEN_FDNAMES"] = (names + stored.map(\.1)).joined(separator: ":")
+    }
+
+    /// `OpenFile=`
+    func openFiles(of unit: ServiceUnit) throws(LaunchError) -> [PassedFile] {
+        var opened: [PassedFile] = []
+        for file in unit.openFiles {
+            do throws(SystemError) {
+                opened.append(try PassedFile(path: file.path, name: file.name, .init(file.access)))
+            } catch {
+                if !file.mayBeMissing { throw LaunchError(text: "OpenFile=: \(error)") }
+            }
+        }
+        return opened
     }
 
     /// What the unit says.
@@ -143,5 +158,17 @@ extension Failure.Cause {
         case .timedOut, .probe: "timeout"
         case .startLimit: "start-limit-hit"
         }
+    }
+}
+
+extension PassedFile.Access {
+    fileprivate init(_ access: OpenFile.Access) {
+        self =
+            switch access {
+            case .readWrite: .readWrite
+            case .readOnly: .readOnly
+            case .append: .append
+            case .truncate: .truncate
+            }
     }
 }

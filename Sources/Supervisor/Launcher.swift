@@ -56,6 +56,8 @@ struct Launcher {
         var mainStatus: Linux.ExitStatus?
         /// How the run ended, for commands after it.
         var result: ServiceResult?
+        /// For the main process; whoever opened them keeps them open until it has been executed.
+        var openFiles: [PassedFile] = []
     }
 
     /// The command behind an index of a directive; nil if there is none, which the engine never asks for.
@@ -98,7 +100,7 @@ struct Launcher {
         if kind.isAfterTheEnd, let result = facts.result { addResult(result, facts.mainStatus, to: &variables) }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
-        if kind.isMain { addStored(instance.store, to: &handoff) }
+        if kind.isMain { add(instance.store, facts.openFiles, to: &handoff) }
         variables.merge(handoff.environment) { $1 }
         if let path = unit.lifecycle.pidFile { variables["PIDFILE"] = path }
         var pidVariables = ["SYSTEMD_EXEC_PID"]

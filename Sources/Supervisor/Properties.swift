@@ -66,6 +66,8 @@ extension Supervisor {
 
     /// What the files say, drop-ins applied: an assignment of nothing takes back what was said before, as in the units.
     private func addFiles(of unit: UnitName, for peer: Peer, to list: inout PropertyList) throws(ControlError) {
+        let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
+        list.add("UnitFileState", installer.state(of: unit).rawValue)
         guard let definition = resolver.load(unit).unit?.definition else { return }
         list.add("Description", definition.unit.description)
         list.add("FragmentPath", definition.fragmentPath)

@@ -213,19 +213,6 @@ extension Supervisor {
         }
     }
 
-    /// They go with the last instance of the unit.
-    private func removeCredentials(of instance: RunningInstance) {
-        let unit = instance.definition.unit
-        guard let directory = launcher.credentialsDirectory(of: unit),
-            !instances.values.contains(where: { $0.definition.unit.name == unit.name })
-        else { return }
-        do throws(SystemError) {
-            try CredentialFiles.remove(directory)
-        } catch {
-            logger.warning("\(instance.name): removing its credentials: \(error)")
-        }
-    }
-
     // MARK: - Processes
 
     private func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
@@ -248,9 +235,12 @@ extension Supervisor {
                 try makeTree(instance, renew: kind.beginsRun)
             }
             if case .stop = kind { instance.tree?.noteMembers() }
+            let files = kind.isMain ? try launcher.openFiles(of: instance.definition.unit) : []
+            // The plan has only their numbers.
+            defer { withExtendedLifetime(files) {} }
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
-                .init(mainPid: main, mainStatus: instance.mainStatus, result: result))
+                .init(mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files))
             if kind.isMain { setNonBlocking(instance, generation) }
             try run(plan, token, instance, generation)
             // What a forking service executes is not its main process: that is what it leaves behind.

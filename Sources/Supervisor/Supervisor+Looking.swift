@@ -47,7 +47,12 @@ extension Supervisor {
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
         let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
         let look = CloseLook()
-        var units = groups.map { status(of: $0, look) }
+        let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
+        var units = groups.map { group in
+            var unit = status(of: group, look)
+            unit.unitFileState = (try? UnitName(group.name)).map { installer.state(of: $0).rawValue }
+            return unit
+        }
         for name in sockets { units.append(status(ofSocket: try unitName(name, kinds: [.socket]))) }
         return StatusReply(units: units)
     }

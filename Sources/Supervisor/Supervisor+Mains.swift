@@ -33,7 +33,10 @@ extension Supervisor {
     private func readPidFile(_ path: String, _ instance: RunningInstance) -> MainSearch {
         guard let pid = PidFiles.read(path) else { return .later }
         if let main = instance.mainProcess, processes[main]?.pid == pid { return .absent }
-        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid) else {
+        // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
+        guard ProcessFacts.read(pid)?.isDead == false, instance.tree?.contains(pid) == true,
+            let handle = try? ProcessHandle(pid: pid)
+        else {
             logger.debug("\(instance.name): \(path) names \(pid), which is not a process of this service")
             return .later
         }

@@ -50,6 +50,7 @@ enum ServiceDirective: String, CaseIterable {
     case permissionsStartOnly = "PermissionsStartOnly"
     case rootDirectoryStartOnly = "RootDirectoryStartOnly"
     case nonBlocking = "NonBlocking"
+    case openFile = "OpenFile"
     case fileDescriptorStoreMax = "FileDescriptorStoreMax"
     case fileDescriptorStorePreserve = "FileDescriptorStorePreserve"
     case allowUnsupported = "X-AllowUnsupported"

@@ -102,6 +102,8 @@ public struct ServiceUnit: UnitDefinition {
     /// Who, where, with what limits and environment (systemd.exec(5)).
     public var execution = ExecutionSettings()
     public var credentials = ServiceCredentials()
+    /// Passed on behind sockets and stored descriptors.
+    public var openFiles: [OpenFile] = []
     /// `PermissionsStartOnly=`: user, group and capabilities apply to `ExecStart=` only.
     public var permissionsStartOnly = false
     /// `RootDirectoryStartOnly=`: the root directory applies to `ExecStart=` only.

@@ -69,6 +69,7 @@ extension UnitBuilder {
             if let only = value(assignment, .fatal, Value.boolean) { service.rootDirectoryStartOnly = only }
         case .nonBlocking:
             if let nonBlocking = value(assignment, .ignored, Value.boolean) { service.nonBlocking = nonBlocking }
+        case .openFile: openFile(assignment)
         case .fileDescriptorStoreMax:
             if let limit = number(assignment, .ignored, in: 0...4096) { service.descriptorStoreLimit = limit }
         case .fileDescriptorStorePreserve: descriptorStorePreserve(assignment)

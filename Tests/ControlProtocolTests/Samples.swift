@@ -22,12 +22,12 @@ enum Samples {
     static let unit = UnitStatus(
         unit: "site@.target", description: "The site", state: .swapping, swappable: true, release: "v3",
         servingGeneration: 4, generations: [generation], reason: "because", since: "2026-11-23T05:02:57Z",
-        outdated: true)
+        outdated: true, unitFileState: "enabled")
     static let unitJSON =
         #"{"description":"The site","generations":[\#(generationJSON)],"outdated":true,"reason":"because","#
         + #""release":"v3","#
         + #""servingGeneration":4,"since":"2026-11-23T05:02:57Z","state":"swapping","swappable":true,"#
-        + #""unit":"site@.target"}"#
+        + #""unit":"site@.target","unitFileState":"enabled"}"#
 
     static let progress = Progress(
         elapsed: 0.25, unit: "site@v3.target", generation: 4, release: "v3", phase: .rollBack,

@@ -180,6 +180,41 @@ extension EndToEnd {
             }
         }
 
+        @Test("OpenFile=: files are opened for the service with its supervisor's rights, behind its sockets")
+        func openFiles() throws {
+            try withWorld { layout in
+                try layout.write("secret", "only root reads this\n", mode: 0o600)
+                try layout.write("journal", "before\n", mode: 0o600)
+                try layout.unit("app.socket", "[Socket]\nListenStream=\(layout.path)/out/s\nFileDescriptorName=web\n")
+                try dump(
+                    """
+                    OpenFile=@/secret::read-only
+                    OpenFile=@/journal:log:append
+                    OpenFile=@/none:none:graceful
+                    \(supervisorIsRoot ? "User=nobody" : "")
+                    ExecStartPost=/bin/sh -c 'test -s @/out/env'
+                    """)(layout)
+                try layout.write(
+                    "units/app.service.d/exec.conf",
+                    "[Service]\nExecStart=\nExecStart=/bin/sh -c 'env > \(layout.path)/out/env; cat <&4 > \(layout.path)/out/got; "
+                        + "echo after >&5; systemd-notify --ready; exec sleep infinity'\n")
+                try layout.unit("bad.service", "[Service]\nExecStart=/bin/true\nOpenFile=/no/such/file\n")
+                chmod(layout.path + "/out", 0o777)
+            } then: { world in
+                try start(world)
+                let found = environment(world)
+                #expect(found["LISTEN_FDS"] == "3" && found["LISTEN_FDNAMES"] == "web:secret:log")
+                #expect(world.contents("out/got") == "only root reads this\n")
+                #expect(world.contents("journal") == "before\nafter\n")
+                let bad = try world.run("start", "bad")
+                #expect(
+                    bad.reason?.message
+                        == "cannot start bad.service: OpenFile=: open /no/such/file: No such file or directory",
+                    "\(bad.output)")
+                try stop(world)
+            }
+        }
+
         // MARK: - Credentials
 
         private func mode(_ path: String) -> Int? {

@@ -29,7 +29,10 @@ extension EndToEnd {
                 #expect(world.contents("run/late/app.pid") == "\(pid)\n")
                 #expect(try #require(ProcessEntry(pid)).arguments == ["sleep", "1000"])
                 try Watched(pid).kill()
-                try eventually("the end of the service") { try world.status("app").first?.state != .running }
+                try eventually("the end of the service") { try world.status("app").first?.state == .failed }
+                // We are its parent by now, as whose subreaper it was left: so it is known how it ended.
+                let status = try world.status("app").first
+                #expect(status?.reason?.contains("killed by SIGKILL") == true, "\(status?.reason ?? "no reason")")
                 #expect(world.processes().map(\.description) == [])
             }
         }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UnitFiles
 
 @testable import holdfastctl
 
@@ -62,6 +63,12 @@ struct ManualTests {
             var names: [Name]?
         }
         var command: Command
+    }
+
+    @Test("holdfast.unit(5) has every code of a diagnostic")
+    func codes() throws {
+        let page = try String(contentsOfFile: Self.directory + "holdfast.unit.5", encoding: .utf8)
+        for code in DiagnosticCode.allCases { #expect(page.contains("Ic \(code.rawValue)"), "\(code.rawValue)") }
     }
 
     @Test(

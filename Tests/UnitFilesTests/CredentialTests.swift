@@ -2,7 +2,7 @@ import Testing
 
 @testable import UnitFiles
 
-@Suite("Credentials")
+@Suite("Credentials and files that are opened")
 struct CredentialTests {
     @Test("a credential is loaded from a path, from another name, or from its own; the last of one name counts")
     func loaded() throws {
@@ -45,5 +45,18 @@ struct CredentialTests {
         #expect(
             unit.service?.execStart.first?.arguments.last?.description.contains("credentials/app.service/a") == true)
         #expect(codes(unit.diagnostics) == [.unsupportedValue] && unit.unit != nil)
+    }
+
+    @Test("OpenFile= has a path, a name and options, of which only one says how it is opened")
+    func openFile() throws {
+        let unit = try service("OpenFile=/a//b\nOpenFile=/c:d:append,graceful\nOpenFile=/%N::read-only")
+        var (second, third) = (OpenFile(path: "/c", name: "d"), OpenFile(path: "/app", name: "app"))
+        (second.access, second.mayBeMissing, third.access) = (.append, true, .readOnly)
+        #expect(unit.diagnostics.isEmpty)
+        #expect(unit.service?.openFiles == [OpenFile(path: "/a/b", name: "b"), second, third])
+        #expect(try service("OpenFile=/a\nOpenFile=").service?.openFiles == [])
+        for bad in ["relative", "/a:b:append,truncate", "/a:b:c", "/a:b:append:x"] {
+            #expect(codes(try service("OpenFile=\(bad)").diagnostics) == [.invalidValue], "\(bad)")
+        }
     }
 }
