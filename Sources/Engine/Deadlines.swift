@@ -9,6 +9,8 @@ struct Deadlines: Sendable {
         case watchdog(InstanceID)
         case runtime(InstanceID)
         case group(GroupID)
+        /// The next try to start what is upheld.
+        case upheld(GroupID)
     }
     private struct Entry: Comparable, Sendable {
         let at: Instant

@@ -27,6 +27,8 @@ public enum Effect: Sendable, Equatable {
     case releaseGeneration(GenerationID)
     /// The generation that serves from now on; to be remembered before anything else is done.
     case recordServing(GenerationID, release: String?)
+    /// Start these units, full names; each one's success is its own matter.
+    case startUnits([String], StartCause)
     case report(Report)
 }
 
@@ -51,6 +53,8 @@ public enum Report: Sendable, Equatable {
     /// A failure that ends a run of a service outside any operation, or makes an operation fail.
     case failure(GroupID, Failure)
     case finished(GroupID, OperationResult, [RequestID])
+    /// A group is stopped that nobody asked to be.
+    case stopping(GroupID, StopCause)
     case refused(RequestID, Refusal)
     /// A request that needed nothing: `start` of what runs, `stop` of what does not.
     case unchanged(GroupID, RequestID)

@@ -90,6 +90,7 @@ extension Engine {
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
         operation.stopsFirst =
             group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
+        if operation.stopsFirst { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
         group.isDone = false
         groups[id] = group
@@ -173,6 +174,10 @@ extension Engine {
     /// operator who says "stop" is not to be told "busy".
     private mutating func stop(_ id: GroupID, _ request: RequestID) {
         guard groups[id]?.isActive == true else { return context.emit(.report(.unchanged(id, request))) }
+        stopWithDependents(id, request)
+    }
+
+    mutating func stopWithDependents(_ id: GroupID, _ request: RequestID?) {
         for dependent in dependents(of: id) where groups[dependent]?.isActive == true {
             beginStop(dependent, nil)
         }
@@ -202,12 +207,15 @@ extension Engine {
         for other in waitingToStart.sorted() { touch(other) }
     }
 
-    /// Groups that `Requires=` this one, directly or not.
+    /// Groups that end with this one, directly or not: by `Requires=`, `BindsTo=`, `PartOf=` and `PropagatesStopTo=`.
     private func dependents(of id: GroupID) -> [GroupID] {
         var found: [GroupID] = []
         var queue = [id]
         while let next = queue.popLast() {
-            for group in groups.values where group.requires.contains(next) && !found.contains(group.id) {
+            let others = groups[next]?.relations.stopsOthers ?? []
+            for group in groups.values where !found.contains(group.id) {
+                let follows = group.requires.contains(next) || others.contains(group.id)
+                guard follows || group.relations.stopsWith.contains(next) else { continue }
                 if group.id == id { continue }
                 found.append(group.id)
                 queue.append(group.id)
@@ -226,6 +234,8 @@ extension Engine {
             return
         }
         isShuttingDown = true
+        for id in upheld.keys { deadlines.set(.upheld(id), nil) }
+        upheld = [:]
         for id in groups.keys.sorted() where groups[id]?.isActive == true { beginStop(id, nil) }
     }
 

@@ -16,7 +16,12 @@ extension Engine {
             }
         case .draining:
             if leavingIsDone(id) { finish(id, operation.isRestoring ? .rolledBack : .completed) }
-        case .stoppingOld: if leavingIsDone(id) { oldHasLeft(id) }
+        case .stoppingOld:
+            if operation.oldHasLeft {
+                startAgain(id, operation)
+            } else if !mustOutliveOthers(id), leavingIsDone(id) {
+                oldHasLeft(id, operation)
+            }
         case .rollingBack: if leavingIsDone(id) { rolledBack(id) }
         case .stopping:
             if !mustOutliveOthers(id), leavingIsDone(id) { stopped(id) }
@@ -40,21 +45,48 @@ extension Engine {
 
     private mutating func advanceWaiting(_ id: GroupID, _ operation: Operation) {
         guard let plan = operation.plan else { return }
-        for other in plan.after.union(plan.requires).sorted() where isStarting(other) {
+        // What is stopped first waits when that is done: those that start before it may only leave after it.
+        if operation.stopsFirst, !plan.isSwapUnit { return prepare(id, plan) }
+        if let obstacle = obstacle(to: plan) { return wait(id, operation, obstacle) }
+        prepare(id, plan)
+    }
+
+    private enum Obstacle {
+        case waiting
+        case failed(Failure)
+    }
+
+    /// What keeps a plan from being started now.
+    private func obstacle(to plan: Plan) -> Obstacle? {
+        let id = plan.group
+        for other in plan.after.union(plan.requires).sorted() where other != id && isStarting(other) {
             // Groups that wait for each other would wait for ever: then nobody waits.
-            if waits(other, for: id) { continue }
-            if !operation.toldThatItWaits {
-                groups[id]?.operation?.toldThatItWaits = true
-                context.emit(.report(.phase(id, generation: nil, .waiting)))
-            }
-            return
+            if !waits(other, for: id) { return .waiting }
+        }
+        for other in plan.relations.conflicts.sorted() where groups[other]?.operation?.kind == .stop && other != id {
+            return .waiting
         }
         for required in plan.requires.sorted()
         where !isRunning(required) && !isStarting(required) && groups[required]?.isDone != true {
             let cause = Failure.Cause.text("\(required), which it requires, is not running")
-            return rollBack(id, Failure(unit: plan.unitName, step: .dependency, cause: cause))
+            return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
         }
-        prepare(id, plan)
+        return nil
+    }
+
+    private mutating func wait(_ id: GroupID, _ operation: Operation, _ obstacle: Obstacle) {
+        switch obstacle {
+        case .waiting:
+            waitingToStart.insert(id)
+            guard !operation.toldThatItWaits else { return }
+            groups[id]?.operation?.toldThatItWaits = true
+            context.emit(.report(.phase(id, generation: nil, .waiting)))
+        case .failed(let failure):
+            // What was there before lacks the same.
+            groups[id]?.operation?.restorePlan = nil
+            if let plan = operation.plan { triggerFailure(plan) }
+            rollBack(id, failure)
+        }
     }
 
     private func isRunning(_ id: GroupID) -> Bool {
@@ -62,7 +94,7 @@ extension Engine {
     }
 
     private func isStarting(_ id: GroupID) -> Bool {
-        groups[id]?.operation?.kind == .start
+        groups[id]?.operation?.isStart ?? false
     }
 
     private func waits(_ id: GroupID, for other: GroupID) -> Bool {
@@ -71,7 +103,7 @@ extension Engine {
         while let next = queue.popLast() {
             if next == other { return true }
             guard seen.insert(next).inserted, let operation = groups[next]?.operation else { continue }
-            guard operation.phase == .waiting, let plan = operation.plan else { continue }
+            guard operation.waitsForOthers, let plan = operation.plan else { continue }
             queue.append(contentsOf: plan.after.union(plan.requires).filter { isStarting($0) })
         }
         return false
@@ -88,7 +120,9 @@ extension Engine {
             generation.release = old.release
             generation.plan.after.formUnion(old.plan.after)
             generation.plan.requires.formUnion(old.plan.requires)
+            generation.plan.relations.add(old.plan.relations)
         }
+        noteRelations(generation.plan)
         group.generations[number] = generation
         group.operation?.new = number
         // What was tried is what an operator asks about, not what came back in its place.
@@ -157,8 +191,18 @@ extension Engine {
         enter(.stoppingOld, id)
     }
 
-    private mutating func oldHasLeft(_ id: GroupID) {
+    private mutating func oldHasLeft(_ id: GroupID, _ operation: Operation) {
         groups[id]?.operation?.oldHasLeft = true
+        for other in operation.outlivedBy.sorted() { touch(other) }
+        startAgain(id, operation)
+    }
+
+    private mutating func startAgain(_ id: GroupID, _ operation: Operation) {
+        // Connections wait for a swap unit: it starts as soon as it can.
+        if let plan = operation.plan, !plan.isSwapUnit, let obstacle = obstacle(to: plan) {
+            return wait(id, operation, obstacle)
+        }
+        waitingToStart.remove(id)
         startNew(id)
     }
 

@@ -46,6 +46,10 @@ extension Engine {
 
     private mutating func forget(_ instance: Instance) {
         let id = instance.group
+        // What was stopped has ended, too; what made way for a successor has not.
+        if groups[id]?.operation?.kind == .stop, instance.mandate == .leaving, let cause = instance.startCause {
+            trigger(instance.spec.triggers.units(cause), cause)
+        }
         instances[instance.id] = nil
         if groups[id]?.generations[instance.birth.number]?.plan.isSwapUnit == false {
             groups[id]?.starts[instance.spec.member] = instance.recentStarts.isEmpty ? nil : instance.recentStarts
@@ -86,7 +90,8 @@ extension Engine {
     }
 
     private func stopsBefore(_ other: Group, _ id: GroupID) -> Bool {
-        other.operation?.outlivedBy.contains(id) ?? false
+        guard let operation = other.operation, !operation.oldHasLeft else { return false }
+        return operation.outlivedBy.contains(id)
     }
 
     /// Whether `id` in turn must stop before `goal`: a cycle, in which nobody waits.
@@ -142,6 +147,10 @@ extension Engine {
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
+        if outcome == .failed, operation.isStart, let relations = operation.plan?.relations {
+            trigger(relations.triggers.onFailure, .failure(unit: id.name))
+        }
+        relationsMayHaveChanged(id)
         touch(id)
         // Those that wait for this group, to start after it or to stop after it.
         for other in waitingToStart.sorted() { touch(other) }
@@ -151,6 +160,7 @@ extension Engine {
     /// No operation: a generation of which every service has ended is over.
     mutating func settleIdle(_ id: GroupID) {
         guard let serving = groups[id]?.serving, let generation = groups[id]?.generations[serving] else { return }
+        if generation.plan.isTarget { return }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
         if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
         guard members.allSatisfy(\.isGone) else { return }
@@ -159,5 +169,12 @@ extension Engine {
         for member in members { forget(member) }
         releaseIfEmpty(GenerationID(group: id, number: serving))
         groups[id]?.serving = nil
+        let triggers = generation.plan.relations.triggers
+        if groups[id]?.lastFailure != nil {
+            trigger(triggers.onFailure, .failure(unit: id.name))
+        } else {
+            trigger(triggers.onSuccess, .success(unit: id.name))
+        }
+        relationsMayHaveChanged(id)
     }
 }

@@ -30,6 +30,12 @@ public struct Engine: Sendable, Codable {
     /// After `shutDown` nothing is started any more.
     var isShuttingDown = false
     var shutdownRequests: [RequestID] = []
+    /// Groups that are there and say something about others beyond their order.
+    @Added var related: Set<GroupID> = []
+    /// Those of them of which something has to be kept while they are up.
+    @Added var kept: Set<GroupID> = []
+    @Added var relationsChanged: Bool = false
+    @Added var upheld: [GroupID: Upholding] = [:]
 
     public init() {}
 
@@ -42,6 +48,8 @@ public struct Engine: Sendable, Codable {
         switch event {
         case .command(let command, let request):
             handle(command, request)
+        case .commands(let list):
+            for requested in list { handle(requested.command, requested.request) }
         case .prepared(let generation):
             prepared(generation)
         case .prepareFailed(let generation, let failure):
@@ -75,6 +83,7 @@ public struct Engine: Sendable, Codable {
         if !catchingUp {
             fireDeadlines()
             settle()
+            keepRelations()
         }
         finishShutdown()
         return context.takeEffects()
@@ -140,13 +149,14 @@ public struct Engine: Sendable, Codable {
             case .watchdog(let id): with(id) { $0.watchdogBit(&$1) }
             case .runtime(let id): with(id) { $0.runtimeIsOver(&$1) }
             case .group(let id): groupDeadlineReached(id)
+            case .upheld: relationsMayHaveChanged()
             }
         }
     }
 
     /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later
     /// phase of its operation, so this ends.
-    private mutating func settle() {
+    mutating func settle() {
         while let id = touched.first {
             touched.removeFirst()
             advance(id)

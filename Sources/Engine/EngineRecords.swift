@@ -47,7 +47,7 @@ extension Engine {
         for record in groups {
             let id = record.group.id
             deadlines.set(.group(id), record.deadline)
-            if record.group.operation?.phase == .waiting { waitingToStart.insert(id) }
+            if record.group.operation?.waitsForOthers == true { waitingToStart.insert(id) }
         }
         for instance in instances.map(\.instance) {
             deadlines.set(.instance(instance.id), instance.deadline)
@@ -56,5 +56,7 @@ extension Engine {
             deadlines.set(.runtime(instance.id), instance.runtimeDeadline)
             for token in instance.openTokens { owners[token] = instance.id }
         }
+        // What was to be started when the other process ended may not have been.
+        relationsMayHaveChanged()
     }
 }

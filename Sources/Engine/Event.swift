@@ -1,6 +1,8 @@
 /// What happened.
 public enum Event: Sendable, Codable {
     case command(Command, RequestID)
+    /// A transaction: all of them are begun before any of them goes on, so that each knows of the others.
+    case commands([Requested])
     /// The generation's sockets are open and its directory is there.
     case prepared(GenerationID)
     case prepareFailed(GenerationID, Failure)
@@ -28,6 +30,16 @@ public enum Event: Sendable, Codable {
         case process(Token)
         /// Some other process of the service's tree.
         case other
+    }
+}
+
+/// A command with the request that it answers.
+public struct Requested: Sendable, Codable {
+    public var command: Command
+    public var request: RequestID
+    public init(_ command: Command, _ request: RequestID) {
+        self.command = command
+        self.request = request
     }
 }
 

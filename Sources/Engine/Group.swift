@@ -133,6 +133,12 @@ struct Operation: Sendable, Codable {
 }
 
 extension Operation {
+    /// Something else has to start, or to leave, before it goes on.
+    var waitsForOthers: Bool { phase == .waiting || (phase == .stoppingOld && oldHasLeft) }
+
+    /// Others that start after it wait for its end.
+    var isStart: Bool { kind == .start || (kind == .restart && plan?.isSwapUnit == false) }
+
     /// What leaves now is started again right afterwards.
     var restarts: Bool { kind == .restart && phase == .stoppingOld }
 }

@@ -357,6 +357,11 @@ extension Instance {
         deadline = nil
         guard mayRestart, mandate == .serving, spec.restart.restarts(after: result) else {
             enter(.inactive(result), &context)
+            // What leaves because its group wants it to has not ended by itself, and what fails on trial was never there.
+            if mandate == .serving, let cause = startCause {
+                let units = spec.triggers.units(cause)
+                if !units.isEmpty { context.emit(.startUnits(units, cause)) }
+            }
             return
         }
         restarts += 1

@@ -15,6 +15,9 @@ public struct Plan: Sendable, Equatable, Codable {
     public var after: Set<GroupID>
     /// Groups without which this one must not run (`Requires=`).
     public var requires: Set<GroupID>
+    @Added public var relations: Relations = Relations()
+    /// A target that stands for other units: it has no services, and is up from its start to its stop.
+    @Added public var isTarget: Bool = false
 
     public init(
         group: GroupID, isSwapUnit: Bool, release: String? = nil, settings: SwapSettings = SwapSettings(),
@@ -104,6 +107,7 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     public var drain: Drain?
     public var notifyAccess: NotifyAccess
     @Added public var lifecycle: Lifecycle = Lifecycle()
+    @Added public var triggers: Triggers = Triggers()
 
     public init(unit: String, member: String? = nil, definition: UInt64 = 0) {
         self.unit = unit

@@ -47,6 +47,24 @@ extension Engine {
     /// Something of the group exists or is about to.
     public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
 
+    /// How far the group is, for transactions.
+    public func unitActivity(of id: GroupID) -> UnitActivity {
+        guard let group = groups[id], group.isActive else { return .inactive }
+        if group.operation?.kind == .stop { return .deactivating }
+        return group.serving == nil ? .activating : .active
+    }
+
+    /// Groups that are there and say something about others beyond their order.
+    public var relatedGroups: [GroupID] {
+        related.sorted()
+    }
+
+    /// The group is a target without services of its own.
+    public func isTarget(_ id: GroupID) -> Bool {
+        guard let group = groups[id] else { return false }
+        return (group.serving.flatMap { group.generations[$0]?.plan } ?? group.operation?.plan)?.isTarget ?? false
+    }
+
     /// The release that serves.
     public func servingRelease(of id: GroupID) -> String? {
         guard let group = groups[id], let serving = group.serving else { return nil }

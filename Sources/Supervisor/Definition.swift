@@ -49,6 +49,7 @@ extension ServiceSpec {
         acceptsShared = definition.sockets.contains { $0.scope == .shared }
         type = StartType(unit.type)
         lifecycle = Lifecycle(definition)
+        triggers = Triggers(unit.unit)
         commands = CommandCounts(unit)
         hasProbe = unit.swap?.readyProbe != nil
         probeInterval = unit.swap?.effectiveReadyProbeInterval ?? .milliseconds(500)

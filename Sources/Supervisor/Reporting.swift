@@ -30,6 +30,7 @@ extension Supervisor {
         case .finished(let group, let result, let requests):
             noteService(group)
             finished(group, result, requests)
+        case .stopping(let group, let cause): logger.info("\(group): stopped, \(Wording.reason(cause))")
         case .refused(let request, let refusal): refused(request, Wording.error(refusal))
         case .unchanged(let group, let request): unchanged(group, request)
         case .shutDownComplete(let requests): shutDownEnded(requests)

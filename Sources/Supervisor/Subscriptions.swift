@@ -80,7 +80,7 @@ extension Supervisor {
                 UnitEvent(
                     .finished, at: rightNow, unit: group.name, generation: to?.number, release: to?.release,
                     outcome: OperationOutcome(result), message: result.failure.map(Wording.sentence)), group)
-        case .refused, .unchanged, .shutDownComplete: break
+        case .stopping, .refused, .unchanged, .shutDownComplete: break
         }
         if let group = self.group(of: report) { publishState(of: group) }
     }
@@ -101,7 +101,8 @@ extension Supervisor {
 
     private func group(of report: Report) -> GroupID? {
         switch report {
-        case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _):
+        case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _),
+            .stopping(let group, _):
             group
         case .service(let instance, _), .skipped(let instance, _): instances[instance]?.generation.group
         case .refused, .shutDownComplete: nil

@@ -9,6 +9,6 @@ extension Supervisor {
         let wanted = BootUnits.wanted(resolver.loader)
         guard !wanted.isEmpty else { return }
         logger.info("starting what is enabled: \(wanted.map(\.name.description).joined(separator: ", "))")
-        startDependencies(wanted)
+        startTogether(wanted)
     }
 }

@@ -28,10 +28,14 @@ extension Supervisor {
             let planned = try plan(of: connection, template)
             let group = planned.plan.group
             connections[group] = connection
-            startDependencies(planned.dependencies)
+            let work = try decide(.start, planned.definition.name, isManual: false)
+            // What is read for one connection is of no use to the next, which has another name.
+            resolver.forget(planned.definition.name)
             let request = newRequest(group: group, kind: .start)
             requests[request]?.socket = id
-            handle(.command(.start(planned.plan), request))
+            begin(work, Requested(.start(work.ordered(planned.plan)), request)) { group, kind in
+                newRequest(group: group, kind: kind)
+            }
         } catch {
             logger.error("\(id): connection \(number) from \(connection.peer.source): \(error.localizedMessage)")
             handleSocket(.connectionEnded(id, number))
@@ -46,8 +50,6 @@ extension Supervisor {
         } catch {
             throw .failed(message: "\(error)")
         }
-        // What is read for one connection is of no use to the next, which has another name.
-        defer { resolver.forget(name) }
         guard case .services(let planned) = try target(name), !planned.plan.isSwapUnit else {
             throw .failed(
                 message: "\(template) is swapped as one, and Accept=yes starts an instance for each connection")

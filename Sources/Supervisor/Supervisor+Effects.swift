@@ -23,6 +23,7 @@ extension Supervisor {
         case .forgetInstance(let instance): forget(instance)
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, let release): recordServing(generation, release)
+        case .startUnits(let units, let cause): startUnits(units, cause)
         case .report(let report):
             if case .finished(let group, _, _) = report { dropStores(of: group) }
             tell(report)
@@ -33,6 +34,7 @@ extension Supervisor {
 
     /// Opens what the generation needs before any of its processes exists. All or nothing.
     private func prepare(_ id: GenerationID, _ plan: Plan) {
+        if plan.isTarget { return handle(.prepared(id)) }
         if plan.isSwapUnit {
             do throws(SystemError) {
                 try memory.begin(id)

@@ -16,7 +16,7 @@ extension Supervisor {
 
     /// Every group that the engine knows, and every unit on disk that could be started; sorted.
     func knownGroups() -> [GroupID] {
-        var known = Set(engine.groupIDs)
+        var known = Set(engine.groupIDs.filter { !engine.isTarget($0) })
         for name in resolver.loader.allNames() where name.kind != .socket {
             if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
             known.insert(group(of: name))
@@ -80,7 +80,9 @@ extension Supervisor {
     private func members(of text: String) throws(ControlError) -> [Named] {
         let group = try groupID(text)
         // What runs, whatever the files say now.
-        if let view = engine.view(of: group), let serving = view.generations.first(where: { $0.number == view.serving })
+        if let view = engine.view(of: group),
+            let serving = view.generations.first(where: { $0.number == view.serving }),
+            !serving.services.isEmpty
         {
             return serving.services.map { Named(group: group, service: $0.spec.unit) }
         }

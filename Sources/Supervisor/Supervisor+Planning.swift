@@ -16,7 +16,7 @@ enum Planning {
     enum Target {
         case services(Planned)
         /// A target without `[X-Swap]`: each of these by itself.
-        case list([UnitReference])
+        case list(TargetUnit, [UnitReference])
         case socket(SocketUnit)
     }
 }
@@ -60,7 +60,7 @@ extension Supervisor {
     func target(_ name: UnitName) throws(ControlError) -> Planning.Target {
         switch resolver.resolve(name) {
         case .swapUnit(let definition), .plain(let definition): return .services(try planned(name, definition))
-        case .list(_, let units): return .list(units)
+        case .list(let target, let units): return .list(target, units)
         case .socket(let socket): return .socket(socket)
         case .needsRelease(let identity): throw .noRelease(name: identity.description)
         case .unusable(let unit): throw unusable(unit)
@@ -104,12 +104,16 @@ extension Supervisor {
         let group = GroupID(whole.identity.description)
         let isWhole = services.count == whole.services.count
         let parts = services.map { define($0, group, whole) }
-        let outside = orderedOutside(whole)
-        let plan = Plan(
+        let sections = whole.services.map(\.unit) + (whole.target.map { [$0.unit] } ?? [])
+        let outside = orderedOutside(sections, group, members: Set(whole.services.map(\.name)))
+        var plan = Plan(
             group: group, isSwapUnit: whole.isSwappable, release: whole.release,
             settings: whole.isSwappable ? EngineSettings(whole.settings) : .init(readyTimeout: nil, soak: .zero),
             services: parts.map { ServiceSpec($0, in: whole) }, isWhole: isWhole,
             after: outside.after, requires: outside.requires)
+        plan.relations = planRelations(of: sections, group)
+        plan.relations.stopsWhenUnneeded = (whole.target?.unit ?? sections.first)?.graph.stopWhenUnneeded ?? false
+        plan.relations.triggers = whole.target.map { Triggers($0.unit) } ?? Triggers()
         return Planning.Planned(plan: plan, definition: whole, dependencies: whole.dependencies, notes: notes)
     }
 
@@ -136,17 +140,18 @@ extension Supervisor {
         whole.sockets.first { $0.name == name } ?? whole.referencedSockets[name] ?? resolver.load(name).socket
     }
 
-    /// `After=` and `Requires=` of the members that lead out of the group.
-    private func orderedOutside(_ whole: SwapUnitDefinition) -> (after: Set<GroupID>, requires: Set<GroupID>) {
-        let members = Set(whole.services.map(\.name))
-        let sections = whole.services.map(\.unit) + (whole.target.map { [$0.unit] } ?? [])
+    /// `After=`, `Requires=` and `BindsTo=` of the members that lead out of the group.
+    func orderedOutside(
+        _ sections: [UnitSection], _ id: GroupID, members: Set<UnitName>
+    ) -> (after: Set<GroupID>, requires: Set<GroupID>) {
         func groups(_ references: [UnitReference]) -> Set<GroupID> {
             let outside = references.map(\.name).filter {
-                $0.kind == .service && !members.contains($0) && resolver.loader.exists($0)
+                $0.kind != .socket && !members.contains($0) && resolver.loader.exists($0)
             }
-            return Set(outside.map(group(of:))).subtracting([GroupID(whole.identity.description)])
+            return Set(outside.map(group(of:))).subtracting([id])
         }
-        return (groups(sections.flatMap(\.after)), groups(sections.flatMap(\.requires)))
+        let required = sections.flatMap { $0.requires + $0.graph.requisite + $0.graph.bindsTo }
+        return (groups(sections.flatMap(\.after)), groups(required))
     }
 }
 

@@ -103,95 +103,7 @@ extension Supervisor {
         return id
     }
 
-    private func start(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let unit = try unitName(name)
-        switch try target(unit) {
-        case .services(let planned):
-            startDependencies(planned.dependencies)
-            let request = newRequest(
-                call: call, group: planned.plan.group, kind: .start, peer: peer, notes: planned.notes)
-            handle(.command(.start(planned.plan), request))
-        case .socket(let socket): try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
-        case .list(let units): try startAll(units, name: unit, call, peer)
-        }
-    }
-
-    /// A target without `[X-Swap]`: each of its units by itself; the answer is one.
-    private func startAll(
-        _ units: [UnitReference], name: UnitName, _ call: ControlSessions.CallID, _ peer: Peer
-    ) throws(ControlError) {
-        var plans: [Planning.Planned] = []
-        var sockets: [SocketUnit] = []
-        for reference in units where resolver.loader.exists(reference.name) {
-            switch try target(try unitName(reference.name.description)) {
-            case .services(let planned): plans.append(planned)
-            case .socket(let socket): sockets.append(socket)
-            case .list: break
-            }
-        }
-        guard !plans.isEmpty || !sockets.isEmpty else {
-            throw .failed(message: "\(name) has no services to start: it wants none")
-        }
-        lastRequest += 1
-        let batch = lastRequest
-        batches[batch] = Batch(
-            call: call, name: name.description, left: plans.count + sockets.count, startedAt: now, outcome: .started)
-        // First, so that no service finds a socket missing.
-        for socket in sockets { try startSocket(socket, newRequest(kind: .start, peer: peer, batch: batch)) }
-        for planned in plans {
-            startDependencies(planned.dependencies)
-            let request = newRequest(
-                group: planned.plan.group, kind: .start, peer: peer, notes: planned.notes, batch: batch)
-            handle(.command(.start(planned.plan), request))
-        }
-    }
-
-    /// What a unit wants beside its members: started if it does not run; that it cannot be is its own failure, told in
-    /// the log and by those that `Requires=` it.
-    func startDependencies(_ references: [UnitReference]) {
-        var seen: Set<UnitName> = []
-        startDependencies(references, 0, &seen)
-    }
-
-    /// Wants= may lead in a circle, and one that fails at once is as inactive after its start as before: each is tried
-    /// once. Nobody nests deeper than this.
-    private func startDependencies(_ references: [UnitReference], _ depth: Int, _ seen: inout Set<UnitName>) {
-        guard depth < 64 else { return }
-        for reference in references where seen.insert(reference.name).inserted {
-            do throws(ControlError) {
-                switch try target(try unitName(reference.name.description)) {
-                case .services(let planned):
-                    guard !engine.isActive(planned.plan.group) else { continue }
-                    startDependencies(planned.dependencies, depth + 1, &seen)
-                    let request = newRequest(group: planned.plan.group, kind: .start)
-                    handle(.command(.start(planned.plan), request))
-                case .socket(let socket): try startSocket(socket, nil)
-                case .list(_): continue
-                }
-            } catch {
-                logger.warning("\(reference.location): \(reference.name): \(error.localizedMessage)")
-            }
-        }
-    }
-
-    private func swap(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let planned = try services(name)
-        startDependencies(planned.dependencies)
-        let request = newRequest(call: call, group: planned.plan.group, kind: .swap, peer: peer, notes: planned.notes)
-        handle(.command(.swap(planned.plan, SwapOptions(kind: .swap, hold: hold)), request))
-    }
-
-    private func restart(
-        _ name: String, hard: Bool, _ call: ControlSessions.CallID, _ peer: Peer
-    ) throws(ControlError) {
-        let planned = try services(name)
-        startDependencies(planned.dependencies)
-        let request = newRequest(
-            call: call, group: planned.plan.group, kind: .restart, peer: peer, notes: planned.notes)
-        handle(.command(.swap(planned.plan, SwapOptions(kind: .restart, stopFirst: hard)), request))
-    }
-
-    private func services(_ name: String) throws(ControlError) -> Planning.Planned {
+    func services(_ name: String) throws(ControlError) -> Planning.Planned {
         let unit = try unitName(name, kinds: [.service, .target])
         switch try target(unit) {
         case .services(let planned): return planned
@@ -209,62 +121,10 @@ extension Supervisor {
         guard let services, services.allSatisfy(\.spec.canReload) else {
             return try restart(name, hard: false, call, peer)
         }
+        let work = try decide(.reload, try unitName(name, kinds: [.service, .target]))
         let request = newRequest(call: call, group: group, kind: .reload, peer: peer)
-        handle(.command(.reload(group), request))
-    }
-
-    private func stop(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        if let socket = try? unitName(name), socket.kind == .socket { return try stopSocket(socket, call) }
-        if let unit = try? unitName(name), case .list(let units)? = try? target(unit) {
-            return stopAll(units, name: unit, call, peer)
-        }
-        let group = try groupID(name)
-        if let unit = try? unitName(name), unit.kind == .service, unit.identity.description != group.name,
-            engine.isActive(group), engine.view(of: group)?.generations.flatMap(\.services).count != 1
-        {
-            throw .failed(message: "\(unit) is part of \(group): stop that, or swap to a release without it")
-        }
-        let held = heldSocketNotes(group)
-        let request = newRequest(call: call, group: group, kind: .stop, peer: peer, notes: held)
-        handle(.command(.stop(group), request))
-    }
-
-    private func heldSocketNotes(_ group: GroupID) -> [String] {
-        let used = instances.values.filter { $0.definition.group == group }
-            .flatMap(\.definition.sockets).filter { $0.scope == .shared }.map(\.name.description)
-        return Set(used).sorted().map { name in
-            activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
-                ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
-                : "\(name) is still held: connections wait; holdfastctl stop \(name) closes it"
-        }
-    }
-
-    private func stopSocket(_ name: UnitName, _ call: ControlSessions.CallID) throws(ControlError) {
-        let users = instances.values.filter { $0.definition.sockets.contains { $0.name == name } }.map(\.name)
-        guard users.isEmpty else {
-            throw .failed(message: "cannot stop \(name): \(Set(users).sorted().joined(separator: ", ")) uses it")
-        }
-        let id = SocketID(name.description)
-        if activation.isActive(id) { return handleSocket(.stop(id, newRequest(call: call, kind: .stop))) }
-        let wasHeld = sockets?.shared[name.description] != nil
-        sockets?.release(name.description)
-        let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)
-        control?.reply(call, Reply(OperationReply(result: result)))
-    }
-
-    private func stopAll(_ units: [UnitReference], name: UnitName, _ call: ControlSessions.CallID, _ peer: Peer) {
-        let groups = Set(units.map(\.name).filter { $0.kind == .service }.map { group(of: $0) })
-        lastRequest += 1
-        let batch = lastRequest
-        batches[batch] = Batch(
-            call: call, name: name.description, left: groups.count, startedAt: now, outcome: .stopped)
-        if groups.isEmpty {
-            batches[batch] = nil
-            let result = ShownResult(outcome: .unchanged, unit: name.description)
-            control?.reply(call, Reply(OperationReply(result: result)))
-        }
-        for group in groups.sorted() {
-            handle(.command(.stop(group), newRequest(group: group, kind: .stop, peer: peer, batch: batch)))
+        begin(work, Requested(.reload(group), request)) { group, kind in
+            newRequest(group: group, kind: kind, peer: peer)
         }
     }
 

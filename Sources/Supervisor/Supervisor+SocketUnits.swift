@@ -166,10 +166,12 @@ extension Supervisor {
             guard case .services(let planned) = try target(name) else {
                 throw .failed(message: "\(name) is no service")
             }
-            startDependencies(planned.dependencies)
+            let work = try decide(.start, name, isManual: false)
             let request = newRequest(group: planned.plan.group, kind: .start, notes: planned.notes)
             requests[request]?.socket = id
-            handle(.command(.start(planned.plan), request))
+            begin(work, Requested(.start(work.ordered(planned.plan)), request)) { group, kind in
+                newRequest(group: group, kind: kind)
+            }
         } catch {
             handleSocket(.triggerFailed(id, error.localizedMessage))
         }

@@ -240,6 +240,8 @@ public actor Supervisor {
             if !isSuccessor { tellEnds(saved) }
         }
         isCatchingUp = false
+        // What was to be kept up, or to go along, when the other process ended.
+        if saved != nil { handle(.deadlineReached) }
         armTimer()
         // Of the rank that takes turns with people and logs: one that is ready all the time cannot put it off.
         journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in

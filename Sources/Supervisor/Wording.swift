@@ -44,6 +44,23 @@ enum Wording {
         }
     }
 
+    /// Why units are started that nobody has asked for.
+    static func name(_ cause: StartCause) -> String {
+        switch cause {
+        case .failure(let unit): "OnFailure= of \(unit)"
+        case .success(let unit): "OnSuccess= of \(unit)"
+        case .upheld(let group): "Upholds= of \(group)"
+        }
+    }
+
+    /// Why a group is stopped that nobody has asked to be.
+    static func reason(_ cause: StopCause) -> String {
+        switch cause {
+        case .lost(let group): "because \(group), which it is bound to, is gone (BindsTo=)"
+        case .unneeded: "because nothing needs it any more (StopWhenUnneeded=)"
+        }
+    }
+
     /// Why a socket unit failed.
     static func sentence(_ failure: SocketFailure) -> String {
         switch failure {

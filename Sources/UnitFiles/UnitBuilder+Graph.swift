@@ -41,7 +41,6 @@ enum DependencyDirective: String, CaseIterable {
 
 extension UnitBuilder {
     mutating func apply(_ directive: DependencyDirective, _ assignment: Assignment) {
-        warnOfNoEffect(directive, assignment)
         switch directive {
         case .requisite, .requisiteOverridable: add(assignment, \.requisite)
         case .requiresOverridable: unit.requires += dependencies(assignment, ordering: false)
@@ -75,28 +74,6 @@ extension UnitBuilder {
         case .collectMode, .sourcePath: break
         case .failureAction, .successAction, .startLimitAction: emergencyAction(assignment)
         }
-    }
-
-    /// What is read and kept, and not acted on yet: said, because ignoring it silently would be half-done.
-    private mutating func warnOfNoEffect(_ directive: DependencyDirective, _ assignment: Assignment) {
-        switch directive {
-        case .conflicts:
-            // Those that stand for the end of the host are never active here, so there is nothing to stop.
-            let names = assignment.value.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) }
-            if names.allSatisfy({ (try? UnitName($0)).map(SpecialUnits.isNeverReached) ?? true }) { return }
-        case .requisite, .requisiteOverridable, .bindsTo, .bindTo, .partOf, .upholds, .propagatesReloadTo,
-            .propagateReloadTo, .reloadPropagatedFrom, .propagateReloadFrom, .propagatesStopTo, .stopPropagatedFrom,
-            .onFailure, .onSuccess, .onFailureJobMode, .onSuccessJobMode, .stopWhenUnneeded, .refuseManualStart,
-            .refuseManualStop:
-            break
-        case .requiresOverridable, .onFailureIsolate, .requiresMountsFor, .defaultDependencies, .ignoreOnIsolate,
-            .allowIsolate, .collectMode, .sourcePath, .failureAction, .successAction, .startLimitAction:
-            return
-        }
-        report(
-            Diagnostic(
-                .warning, .unsupportedDirective, at: assignment.keyLocation, directive: assignment.key,
-                "\(assignment.key)= is not supported yet, it is ignored"))
     }
 
     private mutating func add(

@@ -215,6 +215,7 @@ struct Bench {
             mains[id] = nil
         case .releaseGeneration(let generation): log.append("release \(generation.number)")
         case .recordServing(let generation, _): log.append("serving \(generation.number)")
+        case .startUnits(let units, let cause): log.append("wants \(units.joined(separator: " ")): \(cause)")
         case .report(let report): read(report)
         }
     }
@@ -285,6 +286,7 @@ struct Bench {
         case .failure(_, let failure): failures.append(failure)
         case .phase(_, _, let phase): log.append("phase \(phase)")
         case .skipped(_, let condition): log.append("skipped \(condition)")
+        case .stopping(let id, let cause): log.append("\(id) stops: \(cause)")
         case .service: break
         }
     }

@@ -131,11 +131,35 @@ struct Simulation {
         case .spawned, .spawnFailed, .exited, .treeEmpty, .probeAnswered, .prepared, .prepareFailed, .notified,
             .mainProcessChanged, .conditionsChecked, .mainSought:
             history.append(event)
-        case .command, .deadlineReached, .restored: break
+        case .command, .commands, .deadlineReached, .restored: break
         }
     }
 
     // MARK: - The operator
+
+    /// What a transaction makes of several groups: begun together.
+    private mutating func transact() {
+        var list: [Requested] = []
+        for group in groups where random.chance(70) {
+            let plan = plans.plan(group, release: random.pick(group.releases), &random)
+            let command =
+                random.pick([
+                    Command.start(plan), .stop(group.id), .swap(plan, SwapOptions(kind: .restart)),
+                ])
+            answers.append(0)
+            list.append(Requested(command, RequestID(number: UInt64(answers.count - 1))))
+        }
+        handle(.commands(list))
+    }
+
+    /// As the supervisor does when nobody has asked for it.
+    mutating func start(_ units: [String]) {
+        for group in groups where units.contains(group.id.name) {
+            answers.append(0)
+            let plan = plans.plan(group, release: random.pick(group.releases), &random)
+            kernel.pending.append(.command(.start(plan), RequestID(number: UInt64(answers.count - 1))))
+        }
+    }
 
     private mutating func operate() {
         let group = random.pick(groups)
@@ -150,7 +174,8 @@ struct Simulation {
         case 69..<75: command(.promote(group.id))
         case 75..<79: command(.abort(group.id))
         case 79..<84: command(.stop(group.id))
-        case 84..<92: command(.reload(group.id))
+        case 84..<87: transact()
+        case 87..<92: command(.reload(group.id))
         case 92..<97: command(.drainNow(group.id))
         case 97: command(.shutDown)
         default: handle(.restored(group.id, GroupMemory(lastNumber: random.below(5))))
@@ -433,7 +458,7 @@ struct Simulation {
         case .mainSought(let token, _): kernel.searches[token] == nil
         case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
             kernel.processes[token]?.exitIsTold ?? true
-        case .notified(_, .other, _), .command, .deadlineReached, .restored: false
+        case .notified(_, .other, _), .command, .commands, .deadlineReached, .restored: false
         }
     }
 }

@@ -14,6 +14,7 @@ extension Simulation {
             if kernel.generations[generation] != .open {
                 fail("I3", "\(spec.unit) in \(generation), which is not open")
             }
+            checkConflicts(generation.group)
             kernel.trees[id] = FakeKernel.Tree(id: id, generation: generation, spec: spec)
             kernel.instances.append(id)
         case .spawn(let token, let id, let command):
@@ -50,6 +51,7 @@ extension Simulation {
             kernel.instances.removeAll { $0 == id }
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, _): checkServing(generation)
+        case .startUnits(let units, _): start(units)
         case .report(let report): read(report)
         }
     }
@@ -85,6 +87,7 @@ extension Simulation {
             // Given up on the way to ready: what it says from now on does not count.
             if let tree = kernel.trees[id], !tree.isReady { kernel.trees[id]?.isToldToGo = true }
         case .failure(_, let failure): noteFailure(failure)
+        case .stopping(_, let cause): coverage.ends["stops \("\(cause)".prefix { $0 != "(" })", default: 0] += 1
         case .service, .skipped: break
         }
     }
@@ -207,7 +210,9 @@ extension Simulation {
         guard let group = engine.groups[id], let operation = group.operation else {
             return fail("I1", "\(tree.spec.unit) is told to go outside any operation")
         }
-        guard groups.first(where: { $0.id == id })?.kind != .plainService else { return }
+        guard groups.first(where: { $0.id == id }).map({ $0.kind == .target || $0.kind == .swapService }) ?? true else {
+            return
+        }
         if operation.kind == .stop || operation.stopsFirst { return }
         if operation.phase == .rollingBack {
             // What served may have died by itself meanwhile; it may not have been told to go.
@@ -229,7 +234,10 @@ extension Simulation {
     /// Cutover: the whole new generation is ready, and has been for the time of the soak.
     private mutating func checkServing(_ generation: GenerationID) {
         guard let group = engine.groups[generation.group], let operation = group.operation else { return }
-        guard groups.first(where: { $0.id == generation.group })?.kind != .plainService else { return }
+        guard
+            groups.first(where: { $0.id == generation.group }).map({ $0.kind == .target || $0.kind == .swapService })
+                ?? true
+        else { return }
         for id in kernel.instances {
             guard let tree = kernel.trees[id], tree.generation == generation, !tree.wasSkipped else { continue }
             guard tree.isReady, kernel.isAlive(tree), let since = tree.readySince else {
@@ -267,9 +275,30 @@ extension Simulation {
         for id in engine.groupIDs {
             guard let view = engine.view(of: id) else { continue }
             checkView(view)
+            checkBonds(id)
         }
         for id in kernel.instances where engine.instances[id] == nil {
             fail("I3", "instance \(id.number) exists and the engine does not know it")
+        }
+    }
+
+    /// `BindsTo=`: nobody stays without what it is bound to.
+    private mutating func checkBonds(_ id: GroupID) {
+        guard !engine.isShuttingDown, !isRecovering, let group = engine.groups[id], group.serving != nil,
+            group.operation == nil
+        else { return }
+        for other in group.relations.bindsTo where engine.groups[other]?.isActive != true {
+            fail("bond", "\(id) runs while \(other), which it is bound to, does not")
+        }
+    }
+
+    /// `Conflicts=`: what is being stopped for it is gone before anything of it starts.
+    private mutating func checkConflicts(_ id: GroupID) {
+        guard let operation = engine.groups[id]?.operation, let plan = operation.plan, !operation.isRestoring,
+            !(plan.isSwapUnit && operation.stopsFirst)
+        else { return }
+        for other in plan.relations.conflicts where engine.groups[other]?.operation?.kind == .stop {
+            fail("conflict", "\(id) starts while \(other) is being stopped")
         }
     }
 

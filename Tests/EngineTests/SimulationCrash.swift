@@ -78,6 +78,8 @@ extension Simulation {
             if kernel.processes[token] == nil { handle(.exited(token, .unknown)) }
         }
         kernel.openTokens.formUnion(engine.owners.keys)
+        isRecovering = false
+        if violation == nil { handle(.deadlineReached) }
     }
 
     /// Answers that nobody has taken are gone with the process; what exists in the kernel is found.

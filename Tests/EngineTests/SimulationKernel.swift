@@ -268,7 +268,7 @@ struct FakeKernel {
             .conditionsChecked(let token, _), .mainSought(let token, .found), .mainSought(let token, .absent):
             openTokens.remove(token)
         case .mainSought(_, .later): break
-        case .spawned, .notified, .mainProcessChanged, .command, .prepared, .prepareFailed, .deadlineReached,
+        case .spawned, .notified, .mainProcessChanged, .command, .commands, .prepared, .prepareFailed, .deadlineReached,
             .restored:
             break
         }
@@ -300,13 +300,15 @@ struct FakeKernel {
                 trees[id]?.probeAgreed = true
                 noteReady(id, now)
             }
-        case .notified(let id, .process(let token), let message):
-            guard message.ready, trees[id]?.main == token else { return }
+        case .notified(let id, let sender, let message):
+            guard let tree = trees[id], let main = tree.main, message.ready else { return }
+            guard sender == .process(main) || (sender == .other && tree.spec.notifyAccess == .all) else { return }
             trees[id]?.isUp = true
             noteReady(id, now)
         case .prepared(let generation): generations[generation] = .open
         case .prepareFailed(let generation, _): generations[generation] = .failed
-        case .command, .treeEmpty, .probeAnswered, .notified, .mainProcessChanged, .deadlineReached, .restored,
+        case .command, .commands, .treeEmpty, .probeAnswered, .mainProcessChanged, .deadlineReached,
+            .restored,
             .conditionsChecked, .mainSought:
             break
         }
@@ -334,7 +336,9 @@ struct FakeKernel {
             process.run == trees[process.instance]?.runs
         else { return }
         let mayFail = trees[process.instance]?.spec.commands.startPost[safely: index] == .yes
-        if succeeded || mayFail { trees[process.instance]?.startPostsDone += 1 }
+        // One whose end nobody saw is run once more.
+        let done = max(trees[process.instance]?.startPostsDone ?? 0, index + 1)
+        if succeeded || mayFail { trees[process.instance]?.startPostsDone = done }
         noteReady(process.instance, now)
     }
 

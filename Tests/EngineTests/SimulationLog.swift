@@ -8,6 +8,7 @@ enum Short {
         case .command(.swap(let plan, let options), let request):
             "#\(request.number) \(options.kind) \(text(plan))\(options.hold ? " hold" : "")\(options.stopFirst ? " hard" : "")"
         case .command(let command, let request): "#\(request.number) \(command)"
+        case .commands(let list): list.map { text(.command($0.command, $0.request)) }.joined(separator: " + ")
         case .prepareFailed(let generation, _): "prepareFailed(\(generation))"
         case .spawned(let token): "spawned \(token.number)"
         case .spawnFailed(let token, _): "spawnFailed \(token.number)"
@@ -45,6 +46,7 @@ enum Short {
             "finished \(id) \(result.kind) \(result.outcome) serving \(result.serving?.number ?? 0), for "
                 + requests.map { "#\($0.number)" }.joined(separator: " ")
         case .report(let report): "\(report)".replacing("Engine.", with: "")
+        case .startUnits(let units, let cause): "start \(units) for \(cause)"
         case .releaseGeneration, .recordServing: "\(effect)".replacing("Engine.", with: "")
         }
     }
@@ -54,7 +56,8 @@ enum Short {
     private static func text(_ plan: Plan) -> String {
         let members = plan.services.map(\.unit).joined(separator: "+")
         let needs = plan.after.sorted().map { " after \($0)" } + plan.requires.sorted().map { " requires \($0)" }
-        return "\(plan.group) \(plan.release ?? "-") [\(members)]\(plan.isWhole ? "" : " partial") "
+        return
+            "\(plan.isTarget ? "list " : "")\(plan.group) \(plan.release ?? "-") [\(members)]\(plan.isWhole ? "" : " partial") "
             + "\(plan.settings.strategy) ready \(plan.settings.readyTimeout.map { "\($0)" } ?? "-") "
             + "soak \(plan.settings.soak)" + needs.joined()
     }

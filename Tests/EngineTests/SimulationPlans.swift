@@ -2,7 +2,7 @@
 
 /// A group as its unit files would describe it: what stays the same from one command to the next.
 struct SimulatedGroup: Sendable {
-    enum Kind: Sendable { case target, swapService, plainService }
+    enum Kind: Sendable { case target, swapService, plainService, list }
     let id: GroupID
     let kind: Kind
     let strategy: SwapSettings.Strategy
@@ -12,6 +12,7 @@ struct SimulatedGroup: Sendable {
     let hasWorker: Bool
     /// Of a service by itself.
     let acceptsShared: Bool
+    let relations: Relations
 
     var releases: [String?] { kind == .target ? ["v1", "v2", "v3"] : [nil] }
 }
@@ -24,7 +25,9 @@ struct PlanMaker: Sendable {
         let count = [1, 1, 1, 2, 2, 3][random.below(6)]
         var made: [SimulatedGroup] = []
         for index in 0..<count {
-            let kind = random.pick([SimulatedGroup.Kind.target, .target, .swapService, .plainService])
+            let kind = random.pick([
+                SimulatedGroup.Kind.target, .target, .swapService, .plainService, .plainService, .list,
+            ])
             let name = kind == .target ? "site\(index)@.target" : "unit\(index).service"
             var after: Set<GroupID> = []
             var requires: Set<GroupID> = []
@@ -35,12 +38,36 @@ struct PlanMaker: Sendable {
             // A cycle, now and then: nobody may wait for ever.
             if index == 0, count > 1, random.chance(10) { after.insert(GroupID("unit1.service")) }
             if index == 0, count > 1, random.chance(5) { requires.insert(GroupID("unit1.service")) }
+            let relations = relations(to: made.map(\.id), &requires, &random)
             made.append(
                 SimulatedGroup(
                     id: GroupID(name), kind: kind, strategy: random.chance(75) ? .overlap : .queue, after: after,
-                    requires: requires, hasWorker: random.chance(30), acceptsShared: random.chance(80)))
+                    requires: requires, hasWorker: random.chance(30), acceptsShared: random.chance(80),
+                    relations: relations))
         }
         return made
+    }
+
+    private func relations(
+        to others: [GroupID], _ requires: inout Set<GroupID>, _ random: inout SplitMix64
+    ) -> Relations {
+        var relations = Relations()
+        guard random.chance(40) else { return relations }
+        for other in others {
+            switch random.below(7) {
+            case 0: relations.bindsTo.insert(other)
+            case 1: relations.stopsWith.insert(other)
+            case 2: relations.stopsOthers.insert(other)
+            case 3: relations.upholds.insert(.init(group: other, unit: other.name))
+            case 4: relations.conflicts.insert(other)
+            case 5: relations.needs.insert(other)
+            default: break
+            }
+        }
+        relations.stopsWhenUnneeded = random.chance(10)
+        requires.formUnion(relations.bindsTo)
+        relations.needs.formUnion(relations.bindsTo)
+        return relations
     }
 
     /// A plan for the group; with `isWhole` false for some of its members only.
@@ -50,7 +77,8 @@ struct PlanMaker: Sendable {
         var settings = SwapSettings(strategy: group.strategy)
         settings.soak = random.pick([.zero, .milliseconds(500), .seconds(2)])
         settings.readyTimeout =
-            group.kind == .plainService ? nil : random.pick([.seconds(10), .seconds(30), .seconds(60)])
+            group.kind == .plainService || group.kind == .list
+            ? nil : random.pick([.seconds(10), .seconds(30), .seconds(60)])
         var services: [ServiceSpec] = []
         switch group.kind {
         case .target:
@@ -75,15 +103,20 @@ struct PlanMaker: Sendable {
                 let chosen = random.pick([[0], [1], [0, 1]])
                 services = chosen.map { members[$0] }
             }
+        case .list: services = []
         case .swapService, .plainService:
             var only = service(group.id.name, nil, nil, isSwapUnit: group.kind == .swapService, &random)
             if group.acceptsShared { only.becomeAcceptor() }
             services = [only]
         }
-        return Plan(
-            group: group.id, isSwapUnit: group.kind != .plainService, release: release, settings: settings,
+        let isSwapUnit = group.kind == .target || group.kind == .swapService
+        var plan = Plan(
+            group: group.id, isSwapUnit: isSwapUnit, release: release, settings: settings,
             services: services, isWhole: isWhole || group.kind != .target, after: group.after,
             requires: group.requires)
+        plan.relations = group.relations
+        plan.isTarget = group.kind == .list
+        return plan
     }
 
     private mutating func service(

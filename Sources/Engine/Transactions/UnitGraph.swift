@@ -46,6 +46,12 @@ public struct UnitGraph: Sendable {
         }
     }
 
+    /// What holds although neither of the two says it.
+    public mutating func relate(_ name: String, _ relation: UnitRelation, to other: String) {
+        guard name != other, inverse[relation]?[other]?.contains(name) != true else { return }
+        inverse[relation, default: [:]][other, default: []].append(name)
+    }
+
     public func contains(_ name: String) -> Bool { nodes[name] != nil }
 
     /// A unit that nobody has described is missing.
@@ -57,6 +63,9 @@ public struct UnitGraph: Sendable {
     /// The units that name this one, sorted.
     func naming(_ name: String, _ relation: UnitRelation) -> [String] { inverse[relation]?[name]?.sorted() ?? [] }
 
+    /// The units that cannot be active together with this one, whichever of the two says so.
+    public func conflicting(with name: String) -> [String] { named(by: name, .conflicts) + naming(name, .conflicts) }
+
     /// The units that come before this one, whichever of the two says so.
-    func predecessors(of name: String) -> [String] { named(by: name, .after) + naming(name, .before) }
+    public func predecessors(of name: String) -> [String] { named(by: name, .after) + naming(name, .before) }
 }

@@ -1,0 +1,179 @@
+import ControlProtocol
+import Engine
+import UnitFiles
+
+/// From unit files to the graph that the engine decides about.
+extension Supervisor {
+    /// What a transaction is made from: the graph, and what its names stand for.
+    struct LoadedGraph {
+        var graph = UnitGraph()
+        var units: [String: UnitName] = [:]
+    }
+
+    /// A unit in the graph: a swap unit is one, whatever its release and its members; anything else is itself.
+    func node(of name: UnitName) -> String {
+        let canonical = resolver.loader.canonical(name)
+        return canonical.kind == .socket ? canonical.description : group(of: canonical).name
+    }
+
+    /// Everything that the units lead to, and of what is there whatever says something about others: it may have to give way, or
+    /// to go along.
+    func graph(of roots: [UnitName]) -> LoadedGraph {
+        var loaded = LoadedGraph()
+        var queue = roots + engine.relatedGroups.compactMap(running)
+        var next = 0
+        while next < queue.count {
+            let name = queue[next]
+            next += 1
+            let key = node(of: name)
+            guard !loaded.graph.contains(key) else { continue }
+            loaded.units[key] = name
+            let (node, named) = node(key, name)
+            loaded.graph.add(node)
+            // What is asked of a target is asked of its units.
+            if case .list(_, let parts) = resolver.resolve(name) {
+                for part in parts { loaded.graph.relate(self.node(of: part.name), .partOf, to: key) }
+            }
+            queue += named
+        }
+        return loaded
+    }
+
+    /// The unit by which a group runs: of a template the release that serves.
+    private func running(_ group: GroupID) -> UnitName? {
+        guard let name = try? UnitName(group.name) else { return nil }
+        guard name.isTemplate else { return name }
+        return engine.servingRelease(of: group).flatMap { try? name.instantiated($0) }
+    }
+
+    private func node(_ key: String, _ name: UnitName) -> (UnitNode, named: [UnitName]) {
+        switch resolver.resolve(name) {
+        case .swapUnit(let whole), .plain(let whole): return node(key, whole)
+        case .list(let target, let units):
+            var found = relations(of: [target.unit], key)
+            // A target is reached when what it wants is, as far as that does not say the opposite (systemd.target(5)).
+            let before =
+                target.unit.graph.hasDefaultDependencies ? units.map(\.name).filter { !starts($0, after: target) } : []
+            found.relations[.after, default: []] += before.map(node(of:)).filter { $0 != key }
+            return (real(key, found.relations, target.unit), found.named)
+        case .socket(let socket):
+            var found = relations(of: [socket.unit], key)
+            // No service finds its socket missing.
+            if let service = (try? serviceStarted(by: socket)) ?? nil {
+                found.relations[.before, default: []].append(node(of: service))
+            }
+            return (real(key, found.relations, socket.unit), found.named)
+        case .needsRelease(let identity):
+            let reason = "no release of it has ever served; holdfastctl swap \(identity.prefix)@RELEASE"
+            return (UnitNode(key, .unusable(reason)), [])
+        case .unusable(let unit): return (UnitNode(key, kind(of: unit)), [])
+        }
+    }
+
+    private func kind(of unit: LoadedUnit) -> UnitNode.Kind {
+        switch unit.outcome {
+        case .missing:
+            if SpecialUnits.isNeverReached(unit.name) { return .neverReached }
+            return SpecialUnits.isAssumed(unit.name) ? .assumed : .missing
+        case .masked(let path): return .unusable("it is masked by \(path)")
+        case .usable, .unusable: return .unusable("its unit file cannot be used; holdfastctl verify \(unit.name)")
+        }
+    }
+
+    private func node(_ key: String, _ whole: SwapUnitDefinition) -> (UnitNode, named: [UnitName]) {
+        let sections = whole.services.map(\.unit) + (whole.target.map { [$0.unit] } ?? [])
+        let found = relations(of: sections, key)
+        guard whole.isUsable, !whole.services.isEmpty else {
+            let first = whole.diagnostics.first { $0.severity == .error }
+            return (UnitNode(key, .unusable(first?.message ?? "it has no services to start")), [])
+        }
+        var node = real(key, found.relations, sections[0])
+        node.refusesManualStart = sections.contains(where: \.graph.refusesManualStart)
+        node.refusesManualStop = sections.contains(where: \.graph.refusesManualStop)
+        return (node, found.named)
+    }
+
+    private func real(_ key: String, _ relations: [UnitRelation: [String]], _ section: UnitSection) -> UnitNode {
+        var node = UnitNode(key, .real, relations)
+        node.refusesManualStart = section.graph.refusesManualStart
+        node.refusesManualStop = section.graph.refusesManualStop
+        return node
+    }
+
+    private func relations(
+        of sections: [UnitSection], _ key: String
+    ) -> (relations: [UnitRelation: [String]], named: [UnitName]) {
+        var relations: [UnitRelation: [String]] = [:]
+        var named: [UnitName] = []
+        for section in sections {
+            for relation in UnitRelation.allCases {
+                for reference in section.references(relation) {
+                    let other = node(of: reference.name)
+                    guard other != key else { continue }
+                    relations[relation, default: []].append(other)
+                    named.append(reference.name)
+                }
+            }
+        }
+        return (relations, named)
+    }
+
+    private func starts(_ name: UnitName, after target: TargetUnit) -> Bool {
+        let other = resolver.load(name).unit?.definition.unit
+        return other?.after.contains { $0.name == target.name } ?? false
+            || target.unit.before.contains { $0.name == name }
+    }
+
+    // MARK: - What counts while it is up
+
+    /// What the units of a plan say about other groups.
+    func planRelations(of sections: [UnitSection], _ group: GroupID) -> Relations {
+        func groups(_ lists: [UnitReference]...) -> Set<GroupID> {
+            let names = lists.joined().map(\.name).filter { $0.kind != .socket && resolver.loader.exists($0) }
+            return Set(names.map(self.group(of:))).subtracting([group])
+        }
+        var relations = Relations()
+        for section in sections {
+            let graph = section.graph
+            relations.bindsTo.formUnion(groups(graph.bindsTo))
+            relations.stopsWith.formUnion(groups(graph.partOf, graph.stopPropagatedFrom))
+            relations.stopsOthers.formUnion(groups(graph.propagatesStopTo))
+            relations.needs.formUnion(
+                groups(section.wants, section.requires, graph.requisite, graph.bindsTo, graph.upholds))
+            for reference in graph.upholds where resolver.loader.exists(reference.name) {
+                let unit = resolver.loader.canonical(reference.name)
+                guard unit.kind != .socket, self.group(of: unit) != group else { continue }
+                relations.upholds.insert(.init(group: self.group(of: unit), unit: unit.description))
+            }
+        }
+        return relations
+    }
+}
+
+extension Triggers {
+    init(_ section: UnitSection) {
+        self.init()
+        onFailure = section.graph.onFailure.map(\.name.description)
+        onSuccess = section.graph.onSuccess.map(\.name.description)
+    }
+}
+
+extension UnitSection {
+    fileprivate func references(_ relation: UnitRelation) -> [UnitReference] {
+        switch relation {
+        case .wants: wants
+        case .requires: requires
+        case .after: after
+        case .before: before
+        case .requisite: graph.requisite
+        case .bindsTo: graph.bindsTo
+        case .partOf: graph.partOf
+        case .upholds: graph.upholds
+        case .conflicts: graph.conflicts
+        case .propagatesReloadTo: graph.propagatesReloadTo
+        case .reloadPropagatedFrom: graph.reloadPropagatedFrom
+        case .propagatesStopTo: graph.propagatesStopTo
+        case .stopPropagatedFrom: graph.stopPropagatedFrom
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// Requests that start, stop, swap and restart: each one a transaction, with an answer for whoever asked.
+extension Supervisor {
+    // MARK: - Start
+
+    func start(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+        let unit = try unitName(name)
+        let target = try target(unit)
+        let work = try decide(.start, unit)
+        switch target {
+        case .services(let planned):
+            let request = newRequest(
+                call: call, group: planned.plan.group, kind: .start, peer: peer,
+                notes: planned.notes + work.transaction.notes)
+            begin(work, Requested(.start(work.ordered(planned.plan)), request), for: peer)
+        case .socket(let socket):
+            begin(work, nil, for: peer)
+            try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
+        case .list(let target, let units):
+            beginBatch(work, .start(work.ordered(plan(of: target, units))), .started, unit, call, peer)
+        }
+    }
+
+    /// A target without `[X-Swap]`: each of its units by itself; the answer is one.
+    private func beginBatch(
+        _ work: Work, _ command: Command, _ outcome: OperationOutcome, _ name: UnitName,
+        _ call: ControlSessions.CallID, _ peer: Peer
+    ) {
+        lastRequest += 1
+        let batch = lastRequest
+        let group = GroupID(name.description)
+        batches[batch] = Batch(
+            call: call, name: name.description, left: 1, notes: work.transaction.notes, startedAt: now, outcome: outcome
+        )
+        // Counted before anything begins: what is done at once must not look like the last one.
+        let kind: OperationKind = outcome == .stopped ? .stop : outcome == .started ? .start : .restart
+        let own = newRequest(group: group, kind: kind, peer: peer, batch: batch)
+        begin(work, Requested(command, own)) { group, kind in
+            batches[batch]?.left += 1
+            return newRequest(group: group, kind: kind, peer: peer, batch: batch)
+        }
+    }
+
+    private func begin(_ work: Work, _ anchor: Requested?, for peer: Peer) {
+        begin(work, anchor) { group, kind in newRequest(group: group, kind: kind, peer: peer) }
+    }
+
+    // MARK: - Swap and restart
+
+    func swap(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+        let planned = try services(name)
+        let work = try decide(.start, planned.definition.name)
+        let request = newRequest(
+            call: call, group: planned.plan.group, kind: .swap, peer: peer,
+            notes: planned.notes + work.transaction.notes)
+        begin(
+            work, Requested(.swap(work.ordered(planned.plan), SwapOptions(kind: .swap, hold: hold)), request),
+            for: peer)
+    }
+
+    func restart(_ name: String, hard: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+        let options = SwapOptions(kind: .restart, stopFirst: hard)
+        let unit = try unitName(name, kinds: [.service, .target])
+        let planned: Planning.Planned
+        switch try target(unit) {
+        case .services(let found): planned = found
+        case .list(let target, let units):
+            let work = try decide(.restart, unit)
+            let command = Command.swap(work.ordered(plan(of: target, units)), options)
+            return beginBatch(work, command, .completed, unit, call, peer)
+        case .socket: planned = try services(name)
+        }
+        // Who depends on a swap unit never notices its restart.
+        let work = try decide(planned.plan.isSwapUnit ? .start : .restart, planned.definition.name)
+        let request = newRequest(
+            call: call, group: planned.plan.group, kind: .restart, peer: peer,
+            notes: planned.notes + work.transaction.notes)
+        begin(work, Requested(.swap(work.ordered(planned.plan), options), request), for: peer)
+    }
+
+    // MARK: - Stop
+
+    func stop(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+        let unit = try? unitName(name)
+        if let unit, unit.kind == .socket { return try stopSocket(unit, call) }
+        if let unit, case .list? = try? target(unit) {
+            let work = try decide(.stop, unit)
+            return beginBatch(work, .stop(GroupID(unit.description)), .stopped, unit, call, peer)
+        }
+        let group = try groupID(name)
+        if let unit, unit.kind == .service, unit.identity.description != group.name, engine.isActive(group),
+            engine.view(of: group)?.generations.flatMap(\.services).count != 1
+        {
+            throw .failed(message: "\(unit) is part of \(group): stop that, or swap to a release without it")
+        }
+        let held = heldSocketNotes(group)
+        // What has no unit file any more is stopped as well; then what runs says who goes with it.
+        let work = unit.flatMap { resolver.loader.exists($0) ? $0 : nil }
+        let decided = try work.map { name throws(ControlError) in try decide(.stop, name) }
+        let request = newRequest(call: call, group: group, kind: .stop, peer: peer, notes: held)
+        guard let decided else { return handle(.command(.stop(group), request)) }
+        begin(decided, Requested(.stop(group), request), for: peer)
+    }
+
+    private func heldSocketNotes(_ group: GroupID) -> [String] {
+        let used = instances.values.filter { $0.definition.group == group }
+            .flatMap(\.definition.sockets).filter { $0.scope == .shared }.map(\.name.description)
+        return Set(used).sorted().map { name in
+            activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
+                ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
+                : "\(name) is still held: connections wait; holdfastctl stop \(name) closes it"
+        }
+    }
+
+    private func stopSocket(_ name: UnitName, _ call: ControlSessions.CallID) throws(ControlError) {
+        let users = instances.values.filter { $0.definition.sockets.contains { $0.name == name } }.map(\.name)
+        guard users.isEmpty else {
+            throw .failed(message: "cannot stop \(name): \(Set(users).sorted().joined(separator: ", ")) uses it")
+        }
+        let id = SocketID(name.description)
+        if activation.isActive(id) { return handleSocket(.stop(id, newRequest(call: call, kind: .stop))) }
+        let wasHeld = sockets?.shared[name.description] != nil
+        sockets?.release(name.description)
+        let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)
+        control?.reply(call, Reply(OperationReply(result: result)))
+    }
+
+}

@@ -1,0 +1,209 @@
+import ControlProtocol
+import Engine
+import UnitFiles
+
+/// A request with everything that it brings, as the engine has decided it.
+struct Work {
+    var transaction: Transaction
+    var loaded: Supervisor.LoadedGraph
+    /// The name of what was asked for in the graph.
+    var anchor: String
+
+    /// Groups that come before this unit, whichever of the two says so.
+    func after(_ unit: String) -> Set<GroupID> {
+        groups(loaded.graph.predecessors(of: unit)).subtracting([GroupID(unit)])
+    }
+
+    func conflicts(_ unit: String) -> Set<GroupID> { groups(loaded.graph.conflicting(with: unit)) }
+
+    private func groups(_ names: [String]) -> Set<GroupID> {
+        Set(names.filter { loaded.units[$0].map { $0.kind != .socket } ?? false }.map { GroupID($0) })
+    }
+
+    /// A plan with what the graph says about its order.
+    func ordered(_ plan: Plan) -> Plan {
+        var plan = plan
+        plan.after.formUnion(after(plan.group.name))
+        plan.relations.conflicts = conflicts(plan.group.name)
+        return plan
+    }
+}
+
+/// Requests as transactions: decided as a whole by the engine, then begun as a whole.
+extension Supervisor {
+    /// In the graph, what several units are asked for by. No unit has such a name.
+    private static let several = "(several)"
+
+    /// What a request comes to. Nothing is done yet.
+    func decide(
+        _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true
+    ) throws(ControlError) -> Work {
+        try decide(type, node(of: unit), graph(of: [unit]), mode, isManual, verbally: unit.description)
+    }
+
+    private func decide(
+        _ type: JobType, _ anchor: String, _ loaded: LoadedGraph, _ mode: Transaction.Mode, _ isManual: Bool,
+        verbally name: String
+    ) throws(ControlError) -> Work {
+        do throws(TransactionError) {
+            let transaction = try Transaction(type, anchor, in: loaded.graph, mode: mode, isManual: isManual) { unit in
+                self.activity(of: unit, loaded.units[unit])
+            }
+            return Work(transaction: transaction, loaded: loaded, anchor: anchor)
+        } catch {
+            throw .failed(message: "cannot \(type.verb) \(name): \(error.sentence)")
+        }
+    }
+
+    private func activity(of unit: String, _ name: UnitName?) -> UnitActivity {
+        guard name?.kind == .socket else { return engine.unitActivity(of: GroupID(unit)) }
+        return sockets?.shared[unit] != nil || activation.isActive(SocketID(unit)) ? .active : .inactive
+    }
+
+    // MARK: - Beginning
+
+    /// Begins everything that the request brings, together with the command that answers it.
+    ///
+    /// - Parameter makeRequest: for each unit that moves along; nobody asked for it by name.
+    func begin(
+        _ work: Work, _ anchor: Requested?,
+        makeRequest: (GroupID?, OperationKind) -> RequestID
+    ) {
+        var commands: [Requested] = []
+        for job in work.transaction.jobs where job.unit != work.anchor {
+            guard let name = work.loaded.units[job.unit] else { continue }
+            do throws(ControlError) {
+                if let command = try begin(job, name, work, makeRequest) { commands.append(command) }
+            } catch {
+                logger.warning("\(name): \(error.localizedMessage)")
+            }
+        }
+        for note in work.transaction.notes { logger.info("\(work.anchor): \(note)") }
+        if let anchor { commands.append(anchor) }
+        if !commands.isEmpty { handle(.commands(commands)) }
+    }
+
+    private func begin(
+        _ job: Transaction.Job, _ name: UnitName, _ work: Work, _ makeRequest: (GroupID?, OperationKind) -> RequestID
+    ) throws(ControlError) -> Requested? {
+        let group = GroupID(job.unit)
+        switch job.type {
+        case .start, .reloadOrStart:
+            switch try target(try unitName(name.description)) {
+            case .services(let planned):
+                return Requested(.start(work.ordered(planned.plan)), makeRequest(group, .start))
+            case .list(let target, let units):
+                return Requested(.start(work.ordered(plan(of: target, units))), makeRequest(group, .start))
+            case .socket(let socket):
+                try startSocket(socket, makeRequest(nil, .start))
+                return nil
+            }
+        case .restart:
+            switch try target(try unitName(name.description)) {
+            case .services(let planned):
+                let options = SwapOptions(kind: .restart)
+                return Requested(.swap(work.ordered(planned.plan), options), makeRequest(group, .restart))
+            case .list(let target, let units):
+                let options = SwapOptions(kind: .restart)
+                return Requested(.swap(work.ordered(plan(of: target, units)), options), makeRequest(group, .restart))
+            // What is held stays held: a restart would close it to those that connect meanwhile.
+            case .socket: return nil
+            }
+        case .stop:
+            guard name.kind == .socket else { return Requested(.stop(group), makeRequest(group, .stop)) }
+            // Services that have it keep their own descriptor until they are gone.
+            let id = SocketID(job.unit)
+            if activation.isActive(id) { handleSocket(.stop(id, nil)) } else { sockets?.release(job.unit) }
+            return nil
+        case .reload: return Requested(.reload(group), makeRequest(group, .reload))
+        case .verifyActive: return nil
+        }
+    }
+
+    /// A plain target as something that is up or not.
+    func plan(of target: TargetUnit, _ units: [UnitReference]) -> Plan {
+        let group = GroupID(target.name.description)
+        var plan = Plan(group: group, isSwapUnit: false, settings: .init(readyTimeout: nil, soak: .zero), services: [])
+        plan.isTarget = true
+        let outside = orderedOutside([target.unit], group, members: [])
+        (plan.after, plan.requires) = (outside.after, outside.requires)
+        plan.relations = planRelations(of: [target.unit], group)
+        plan.relations.stopsWhenUnneeded = target.unit.graph.stopWhenUnneeded
+        plan.relations.triggers = Triggers(target.unit)
+        let parts = units.map(\.name).filter { $0.kind != .socket && resolver.loader.exists($0) }
+        plan.relations.stopsOthers.formUnion(parts.map(self.group(of:)))
+        return plan
+    }
+
+    // MARK: - Starts that nobody waits for
+
+    /// What a socket, a connection or the boot asks for. That one cannot be started is its own failure, told in the log and by
+    /// those that `Requires=` it.
+    func startTogether(_ units: [UnitReference]) {
+        var loaded = graph(of: units.map(\.name))
+        var wanted: [String] = []
+        for unit in units where resolver.loader.exists(unit.name) { wanted.append(node(of: unit.name)) }
+        loaded.graph.add(UnitNode(Self.several, .real, [.wants: wanted]))
+        do throws(ControlError) {
+            let work = try decide(.start, Self.several, loaded, .replace, false, verbally: "what is wanted")
+            begin(work, nil) { group, kind in newRequest(group: group, kind: kind) }
+            for note in work.transaction.notes { logger.warning("\(note)") }
+        } catch {
+            logger.error("\(error.localizedMessage)")
+        }
+    }
+
+    /// `OnFailure=`, `OnSuccess=` and `Upholds=`.
+    func startUnits(_ names: [String], _ cause: StartCause) {
+        logger.info("\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
+        let mode = jobMode(cause)
+        for text in names {
+            do throws(ControlError) {
+                let name = try unitName(text)
+                let work = try decide(.start, name, mode: mode, isManual: false)
+                guard !isUp(work) else { continue }
+                let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
+                let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
+                let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }
+                begin(work, command, makeRequest: make)
+            } catch {
+                logger.warning("\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")
+            }
+        }
+    }
+
+    func isUp(_ work: Work) -> Bool {
+        let activity = activity(of: work.anchor, work.loaded.units[work.anchor])
+        return activity == .active || activity == .activating
+    }
+
+    /// `OnFailureJobMode=` and `OnSuccessJobMode=` of the unit that has ended.
+    private func jobMode(_ cause: StartCause) -> Transaction.Mode {
+        let mode: JobMode
+        switch cause {
+        case .upheld: return .replace
+        case .failure(let unit): mode = section(unit)?.graph.onFailureJobMode ?? .replace
+        case .success(let unit): mode = section(unit)?.graph.onSuccessJobMode ?? .fail
+        }
+        switch mode {
+        case .ignoreDependencies, .ignoreRequirements: return .ignoreDependencies
+        case .fail, .replace, .replaceIrreversibly, .flush, .isolate: return .replace
+        }
+    }
+
+    private func section(_ unit: String) -> UnitSection? {
+        if let running = instances.values.first(where: { $0.name == unit }) { return running.definition.unit.unit }
+        return (try? UnitName(unit)).flatMap { resolver.load($0).unit?.definition.unit }
+    }
+}
+
+extension JobType {
+    fileprivate var verb: String {
+        switch self {
+        case .start, .verifyActive, .reloadOrStart: "start"
+        case .stop: "stop"
+        case .reload: "reload"
+        case .restart: "restart"
+        }
+    }
+}
