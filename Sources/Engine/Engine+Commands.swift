@@ -90,7 +90,8 @@ extension Engine {
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
         operation.stopsFirst =
             group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
-        if operation.stopsFirst { operation.outlivedBy = group.after.union(group.requires) }
+        // A swap unit waits until what it needs is up before it lets go of what serves.
+        if operation.stopsFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
         group.isDone = false
         groups[id] = group

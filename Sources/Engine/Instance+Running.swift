@@ -159,8 +159,16 @@ extension Instance {
 
     /// Runs `ExecReload=` or sends `ReloadSignal=`; false if there is neither or the service is not in a state for it.
     mutating func reload(_ context: inout Context) -> Bool {
-        guard case .running(let main) = state else { return false }
-        let isSignalled = spec.type == .notifyReload
+        let main: Token?
+        if case .running(let running) = state {
+            main = running
+        } else if case .exited(let status) = state {
+            // A service that stays after its exit is as active as any other (`RemainAfterExit=`).
+            (main, exitedBefore) = (nil, status)
+        } else {
+            return false
+        }
+        let isSignalled = spec.type == .notifyReload && main != nil
         guard isSignalled || !spec.commands.reload.isEmpty else { return false }
         failure = nil
         deadline = spec.startTimeout.map { context.now + $0 }
@@ -212,6 +220,10 @@ extension Instance {
     mutating func reloadIsOver(_ main: Token?, _ context: inout Context) {
         deadline = nil
         saysReloading = false
+        if main == nil, let status = exitedBefore {
+            exitedBefore = nil
+            return enter(.exited(status), &context)
+        }
         enter(.running(main: main), &context)
     }
 }

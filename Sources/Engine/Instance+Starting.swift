@@ -18,8 +18,9 @@ extension Instance {
             conclude(.failed(cause), &context, mayRestart: false)
             return
         }
-        deadline = spec.startTimeout.map { context.now + $0 }
-        guard spec.lifecycle.hasConditions else { return condition(0, &context) }
+        guard spec.lifecycle.hasConditions else { return beginCommands(&context) }
+        // The answer does not depend on the service: its time begins with it.
+        deadline = nil
         let token = context.newToken()
         enter(.checking(token), &context)
         context.emit(.checkConditions(token, id))
@@ -49,7 +50,7 @@ extension Instance {
     mutating func conditionsChecked(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
         guard case .checking(token) = state else { return }
         switch verdict {
-        case .met: condition(0, &context)
+        case .met: beginCommands(&context)
         case .unmet(let text):
             context.emit(.report(.skipped(id, text)))
             conclude(.skipped, &context, mayRestart: false)
@@ -59,6 +60,11 @@ extension Instance {
             context.emit(.report(.failure(group, refused)))
             conclude(.failed(refused), &context, mayRestart: false)
         }
+    }
+
+    private mutating func beginCommands(_ context: inout Context) {
+        deadline = spec.startTimeout.map { context.now + $0 }
+        condition(0, &context)
     }
 
     private mutating func condition(_ index: Int, _ context: inout Context) {

@@ -92,6 +92,8 @@ struct Instance: Sendable, Codable {
     var wholeTreeWatch: Token?
     /// How the main process of a service with a PID file ended, while it is asked for a successor.
     var mainEnd: ExitStatus?
+    /// While it is reloaded: how its main process had ended, of a service that stays after that.
+    var exitedBefore: ExitStatus?
     /// The last that it said of `RELOADING=1` and `READY=1` was the former.
     @Added var saysReloading: Bool = false
     /// It leaves to be started again: `RestartKillSignal=` counts.

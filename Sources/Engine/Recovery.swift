@@ -73,6 +73,10 @@ extension Engine {
         for instance in instances {
             switch instance.state {
             case .killing, .sweeping: effects.append(.killTree(instance.id))
+            // Without a main process that could take the kill signal, the others were to be killed at once.
+            case .terminating(_, let ending)
+            where ending.main == nil && [.mixed, .process].contains(instance.spec.killMode):
+                effects.append(.killTree(instance.id))
             default: break
             }
         }

@@ -19,6 +19,10 @@ public struct Relations: Sendable, Equatable, Codable, Blank {
     public var stopsWith: Set<GroupID> = []
     /// `PropagatesStopTo=`: these are stopped when this group is.
     public var stopsOthers: Set<GroupID> = []
+    /// `ReloadPropagatedFrom=`: it is reloaded when one of these is.
+    public var reloadsWith: Set<GroupID> = []
+    /// `Before=`: these wait for it while it starts.
+    public var before: Set<GroupID> = []
     public var upholds: Set<Upheld> = []
     /// Groups that it wants, requires, binds to or upholds: what is there only while it is needed stays for it.
     public var needs: Set<GroupID> = []
@@ -158,6 +162,8 @@ extension Relations {
         bindsTo.formUnion(other.bindsTo)
         stopsWith.formUnion(other.stopsWith)
         stopsOthers.formUnion(other.stopsOthers)
+        reloadsWith.formUnion(other.reloadsWith)
+        before.formUnion(other.before)
         upholds.formUnion(other.upholds)
         needs.formUnion(other.needs)
         stopsWhenUnneeded = stopsWhenUnneeded || other.stopsWhenUnneeded

@@ -23,7 +23,7 @@ extension Supervisor {
         var queue = roots + engine.relatedGroups.compactMap(running)
         var next = 0
         while next < queue.count {
-            let name = queue[next]
+            let name = concrete(queue[next])
             next += 1
             let key = node(of: name)
             guard !loaded.graph.contains(key) else { continue }
@@ -37,6 +37,11 @@ extension Supervisor {
             queue += named
         }
         return loaded
+    }
+
+    /// A template stands for the release that serves, or served last.
+    private func concrete(_ name: UnitName) -> UnitName {
+        name.isTemplate ? (try? unitName(name.description)) ?? name : name
     }
 
     /// The unit by which a group runs: of a template the release that serves.
@@ -138,6 +143,8 @@ extension Supervisor {
             relations.bindsTo.formUnion(groups(graph.bindsTo))
             relations.stopsWith.formUnion(groups(graph.partOf, graph.stopPropagatedFrom))
             relations.stopsOthers.formUnion(groups(graph.propagatesStopTo))
+            relations.reloadsWith.formUnion(groups(graph.reloadPropagatedFrom))
+            relations.before.formUnion(groups(section.before))
             relations.needs.formUnion(
                 groups(section.wants, section.requires, graph.requisite, graph.bindsTo, graph.upholds))
             for reference in graph.upholds where resolver.loader.exists(reference.name) {

@@ -31,8 +31,8 @@ struct Work {
 
 /// Requests as transactions: decided as a whole by the engine, then begun as a whole.
 extension Supervisor {
-    /// In the graph, what several units are asked for by. No unit has such a name.
-    private static let several = "(several)"
+    /// In the graph, the request for several units. No unit has such a name.
+    private static let several = "what is enabled"
 
     /// What a request comes to. Nothing is done yet.
     func decide(
@@ -78,7 +78,7 @@ extension Supervisor {
                 logger.warning("\(name): \(error.localizedMessage)")
             }
         }
-        for note in work.transaction.notes { logger.info("\(work.anchor): \(note)") }
+        for note in work.transaction.notes { logger.warning("\(work.anchor): \(note)") }
         if let anchor { commands.append(anchor) }
         if !commands.isEmpty { handle(.commands(commands)) }
     }
@@ -137,17 +137,16 @@ extension Supervisor {
 
     // MARK: - Starts that nobody waits for
 
-    /// What a socket, a connection or the boot asks for. That one cannot be started is its own failure, told in the log and by
+    /// What is enabled, when the supervisor starts. That one cannot be started is its own failure, told in the log and by
     /// those that `Requires=` it.
     func startTogether(_ units: [UnitReference]) {
         var loaded = graph(of: units.map(\.name))
         var wanted: [String] = []
         for unit in units where resolver.loader.exists(unit.name) { wanted.append(node(of: unit.name)) }
-        loaded.graph.add(UnitNode(Self.several, .real, [.wants: wanted]))
+        loaded.graph.add(UnitNode(Self.several, .request, [.wants: wanted]))
         do throws(ControlError) {
-            let work = try decide(.start, Self.several, loaded, .replace, false, verbally: "what is wanted")
+            let work = try decide(.start, Self.several, loaded, .replace, false, verbally: Self.several)
             begin(work, nil) { group, kind in newRequest(group: group, kind: kind) }
-            for note in work.transaction.notes { logger.warning("\(note)") }
         } catch {
             logger.error("\(error.localizedMessage)")
         }

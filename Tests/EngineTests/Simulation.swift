@@ -394,14 +394,27 @@ struct Simulation {
             if steps > 5000 { return fail("liveness", "\(what): no end after 5000 steps") }
             if calmStep() { continue }
             guard let next = engine.nextDeadline else {
-                return fail("liveness", "\(what): nothing happens any more")
+                return fail("liveness", "\(what): nothing happens any more: \(waiting)")
             }
-            if next - start > .seconds(3600) { return fail("liveness", "\(what): no end within an hour") }
+            if next - start > .seconds(3600) {
+                return fail("liveness", "\(what): no end within an hour: \(waiting)")
+            }
             now = max(now, next)
             // Everybody behaves, so nobody is bitten by a watchdog.
             for token in kernel.living { feedWatchdog(token) }
             handle(.deadlineReached)
         }
+    }
+
+    /// What has not ended, for people.
+    private var waiting: String {
+        let operations = engine.groups.values.compactMap { group in
+            group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
+        }
+        let states = engine.instances.values.map {
+            "i\($0.id.number) \($0.state) until \($0.deadline?.nanoseconds ?? 0)"
+        }
+        return (operations + states).joined(separator: "; ")
     }
 
     private mutating func feedWatchdog(_ token: Token) {

@@ -89,6 +89,7 @@ extension Simulation {
             case .spawnFailed(let token, _): kernel.processes[token] = nil
             case .prepared(let generation), .prepareFailed(let generation, _): kernel.generations[generation] = nil
             case .treeEmpty(let token), .probeAnswered(let token, _): kernel.openTokens.remove(token)
+            case .mainSought(_, .found(let token)): kernel.unfind(token)
             default: break
             }
         }

@@ -244,6 +244,17 @@ struct FakeKernel {
 
     // MARK: - What the engine is told
 
+    /// That it was found was never told: it is a daemon like any other.
+    mutating func unfind(_ token: Token) {
+        guard let process = processes[token], !process.spawnIsTold else { return }
+        // The engine may have written the token down, and keeps it as long as the instance.
+        processes[token] = nil
+        living.removeAll { $0 == token }
+        trees[process.instance]?.processes.removeAll { $0 == token }
+        trees[process.instance]?.main = nil
+        if process.isAlive { trees[process.instance]?.daemons += 1 }
+    }
+
     /// Takes one of the answers; a process is never said to have ended before it is said to have begun.
     mutating func takePending() -> Event? {
         guard !pending.isEmpty else { return nil }

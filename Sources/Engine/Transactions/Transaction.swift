@@ -58,7 +58,7 @@ extension Transaction {
         let states = { (name: String) -> UnitActivity in
             switch graph.node(name).kind {
             case .assumed: .active
-            case .neverReached, .missing, .unusable: .inactive
+            case .neverReached, .missing, .unusable, .request: .inactive
             case .real: activity(name)
             }
         }

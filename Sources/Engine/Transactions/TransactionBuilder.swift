@@ -42,7 +42,7 @@ struct TransactionBuilder {
         while next < queue.count {
             let job = queue[next]
             next += 1
-            guard graph.node(job.unit).kind == .real else { continue }
+            guard [.real, .request].contains(graph.node(job.unit).kind) else { continue }
             for (object, matters, isConflict) in consequences(of: job, activity: activity) {
                 let link = Link(subject: job, object: object, matters: matters, isConflict: isConflict)
                 from[job, default: []].append(link)
@@ -146,7 +146,8 @@ struct TransactionBuilder {
     private func problem(
         _ key: Key, _ starting: Set<String>, _ activity: (String) -> UnitActivity
     ) -> TransactionError? {
-        let subject = (to[key] ?? []).first { jobs.contains($0.subject) }?.subject.unit
+        let subjects = (to[key] ?? []).filter { jobs.contains($0.subject) }.map(\.subject.unit)
+        let subject = subjects.first { graph.node($0).kind != .request }
         switch (graph.node(key.unit).kind, key.type) {
         case (.missing, .stop), (.unusable, .stop), (.neverReached, .stop): return nil
         case (.missing, _): return .missing(unit: key.unit, neededBy: subject)
@@ -157,7 +158,7 @@ struct TransactionBuilder {
         case (.real, .verifyActive):
             if activity(key.unit).isUp || starting.contains(key.unit) { return nil }
             return .notActive(unit: key.unit, neededBy: subject ?? key.unit)
-        case (.real, _): return nil
+        case (.real, _), (.request, _): return nil
         }
     }
 

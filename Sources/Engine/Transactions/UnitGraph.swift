@@ -14,6 +14,8 @@ public struct UnitNode: Sendable, Equatable {
         /// One that stands for the end of the host (`shutdown.target`): never active.
         case neverReached
         case missing
+        /// No unit: the request itself, where it asks for several.
+        case request
         /// Broken, masked, or a template without an instance; says why.
         case unusable(String)
     }
