@@ -29,6 +29,28 @@ extension UnitBuilder {
         }
     }
 
+    /// Mounts and devices are the host's: none is started here, but whether one is there shows when the unit is to start.
+    /// False for what cannot be looked at so.
+    mutating func requireOfHost(_ word: Word, _ assignment: Assignment) -> Bool {
+        guard ["Requires", "RequiresOverridable", "Requisite", "RequisiteOverridable"].contains(assignment.key) else {
+            return false
+        }
+        let location = assignment.location(at: word.offset)
+        if word.text.hasSuffix(".mount"), let path = UnitNameEscaping.unescapePath(String(word.text.dropLast(6))) {
+            hostRequirements.append(Condition(.pathIsMountPoint, path, at: location))
+        } else if word.text.hasSuffix(".device"),
+            let path = UnitNameEscaping.unescapePath(String(word.text.dropLast(7)))
+        {
+            // systemd's name of network interfaces is none of the kernel's.
+            let interfaces = "/sys/subsystem/net/devices/"
+            let place = path.hasPrefix(interfaces) ? "/sys/class/net/" + path.dropFirst(interfaces.count) : path
+            hostRequirements.append(Condition(.pathExists, place, at: location))
+        } else {
+            return false
+        }
+        return true
+    }
+
     private static func take(_ prefix: Character, from rest: inout Substring) -> Bool {
         guard rest.first == prefix else { return false }
         rest = Ascii.trimmed(rest.dropFirst())

@@ -133,7 +133,7 @@ extension UnitBuilder {
                 result.append(UnitReference(name, at: assignment.location(at: word.offset)))
             } catch {
                 if case .foreignKind = error, kinds == nil {
-                    if ordering { continue }
+                    if ordering || requireOfHost(word, assignment) { continue }
                     report(
                         Diagnostic(
                             .warning, .unsupportedUnitKind, at: assignment.location(at: word.offset),

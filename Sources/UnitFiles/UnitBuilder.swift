@@ -38,6 +38,8 @@ struct UnitBuilder {
     var typeLocation: SourceLocation?
     /// `TimeoutStartSec=` or `TimeoutSec=` is said.
     var hasStartTimeout = false
+    /// Mounts and devices that it requires.
+    var hostRequirements: [Condition] = []
     /// The value without which the unit makes no sense was refused: that it is missing then is no second problem.
     var hasRefusedEssential = false
 
@@ -88,6 +90,7 @@ struct UnitBuilder {
             let message = "\(dropped) more problems of this unit are not shown"
             diagnostics.append(Diagnostic(.error, .tooManyDiagnostics, at: firstFile, message))
         }
+        unit.conditions.asserts += hostRequirements
         unit.after = Self.unique(unit.after)
         unit.before = Self.unique(unit.before)
         unit.wants = Self.unique(unit.wants)

@@ -148,6 +148,24 @@ struct LifecycleTests {
         #expect(codes(try graph("BindsTo=dev-sda.device").diagnostics).contains(.unsupportedUnitKind))
     }
 
+    @Test("a required mount or device must be there when the unit starts; wanted ones, and those to bind to, are named")
+    func hostRequirements() throws {
+        let unit = try graph(
+            "AssertPathExists=/lost\nRequires=srv-www\\x2ddata.mount -.mount b.service\nAssertUser=\n"
+                + "Requisite=sys-subsystem-net-devices-eth0.device dev-sda1.device")
+        #expect(
+            unit.service?.unit.conditions.asserts.map { $0.text(isAssert: true) } == [
+                "AssertPathIsMountPoint=/srv/www-data", "AssertPathIsMountPoint=/",
+                "AssertPathExists=/sys/class/net/eth0",
+                "AssertPathExists=/dev/sda1",
+            ])
+        #expect(unit.service?.unit.requires.map(\.name.description) == ["b.service"])
+        #expect(codes(unit.diagnostics).allSatisfy { $0 != .unsupportedUnitKind })
+        for line in ["Wants=srv.mount", "BindsTo=dev-sda.device", "Requires=a.slice"] {
+            #expect(codes(try graph(line).diagnostics).contains(.unsupportedUnitKind), "\(line)")
+        }
+    }
+
     // MARK: - Conditions
 
     @Test("conditions are read with their prefixes; an empty one resets all of them, but not the asserts")
