@@ -148,9 +148,11 @@ extension EndToEnd {
                         "[Service]\nType=dbus\nBusName=org.example.simple\nExecStart=/bin/sleep 1000\n"
                 ])
             ) { (world: World) throws in
+                #expect(try world.run("start", "bus").status == 1)
+                // Files that are somebody else's are not read at all.
+                guard otherUser == nil else { return }
                 let told = try verify(world).first ?? ""
                 #expect(told.hasPrefix("\(world.units)/bus.service:2:6: error: Type=: \"dbus\" is not"), "\(told)")
-                #expect(try world.run("start", "bus").status == 1)
             }
         }
 

@@ -256,6 +256,10 @@ extension EndToEnd {
                 try world.layout().write("secret", "new", mode: 0o600)
                 #expect(try world.run("restart", "app").status == 0)
                 #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "new")
+                // They are the service's, whichever supervisor process there is.
+                try world.crash()
+                try world.startAgain()
+                #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "new")
                 try stop(world)
                 #expect(!FileManager.default.fileExists(atPath: directory))
             }
