@@ -54,21 +54,8 @@ extension Supervisor {
                     .phase, at: rightNow, unit: group.name, generation: generation,
                     release: release(group, generation), phase: shown, message: Wording.name(phase)), group)
         case .service(let instance, let phase):
-            guard let running = instances[instance] else { return }
-            let group = running.generation.group
-            publish(
-                UnitEvent(
-                    .service, at: rightNow, unit: group.name, generation: running.generation.number,
-                    release: release(group, running.generation.number), service: running.name,
-                    serviceState: ServiceState(phase), message: ServiceState(phase).sentence), group)
-        case .skipped(let instance, let condition):
-            guard let running = instances[instance] else { return }
-            let group = running.generation.group
-            publish(
-                UnitEvent(
-                    .service, at: rightNow, unit: group.name, generation: running.generation.number,
-                    release: release(group, running.generation.number), service: running.name,
-                    serviceState: .exited, message: condition), group)
+            publishService(instance, ServiceState(phase), ServiceState(phase).sentence)
+        case .skipped(let instance, let condition): publishService(instance, .exited, condition)
         case .failure(let group, let failure):
             publish(
                 UnitEvent(
@@ -83,6 +70,16 @@ extension Supervisor {
         case .stopping, .refused, .unchanged, .shutDownComplete: break
         }
         if let group = self.group(of: report) { publishState(of: group) }
+    }
+
+    private func publishService(_ instance: InstanceID, _ state: ServiceState, _ message: String) {
+        guard let running = instances[instance] else { return }
+        let group = running.generation.group
+        publish(
+            UnitEvent(
+                .service, at: rightNow, unit: group.name, generation: running.generation.number,
+                release: release(group, running.generation.number), service: running.name, serviceState: state,
+                message: message), group)
     }
 
     /// The unit files were read again.

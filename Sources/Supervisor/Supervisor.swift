@@ -224,7 +224,7 @@ public actor Supervisor {
         ]
         isCatchingUp = true
         if let saved { restore(saved) }
-        if isSuccessor { continueJournal() } else { rewriteJournal() }
+        if isSuccessor, saved?.isJournalBehind != true { continueJournal() } else { rewriteJournal() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
             loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },

@@ -1,29 +1,62 @@
+import ArgumentParser
 import ControlProtocol
 import Glibc
 import Linux
 import UnitFiles
 import UnitStore
 
+/// For commands that work on unit files.
+struct DirectoryOptions: ParsableArguments {
+    @Option(
+        name: .customLong("units"),
+        help: ArgumentHelp("A unit directory instead of the standard ones; may be repeated.", valueName: "directory"))
+    var named: [String] = []
+}
+
 /// Where unit files are, for commands that work on them without the daemon.
 struct UnitPlaces {
     private(set) var configuration: UnitStore.Configuration
 
     /// The directories of the command line, else those of the daemon if one runs, else the standard ones.
-    init(_ global: GlobalOptions, _ session: Session, named: [String]) {
-        let quiet = Session(path: session.path, json: false, output: session.output, errors: session.errors)
+    init(_ global: GlobalOptions, _ session: Session, named: [String] = []) {
         configuration = global.user ? .user(environment: Self.environment()) : .system
         if !named.isEmpty {
             configuration.unitDirectories = named.map(Self.absolute)
-        } else if let running = try? quiet.ask(.describe, DescribeReply.self) {
+        } else if let running = try? session.quiet.ask(.describe, DescribeReply.self) {
             configuration.unitDirectories = running.unitDirectories
             configuration.runtimeDirectory = running.runtimeDirectory
         }
     }
 
-    var loader: UnitLoader {
+    /// Looked at before the others, as if these files were installed.
+    mutating func prefer(directoriesOf files: [String]) {
+        let parents = files.compactMap { FileTree.parent(of: Self.absolute($0)) }
+        configuration.unitDirectories =
+            parents.filter { !configuration.unitDirectories.contains($0) } + configuration.unitDirectories
+    }
+
+    var loader: UnitLoader { loader(of: UnitsOnDisk()) }
+
+    /// - Parameter source: what is taken to be in the directories.
+    func loader(of source: some UnitFileSource) -> UnitLoader {
         UnitLoader(
-            source: UnitsOnDisk(), searchPath: configuration.unitDirectories,
+            source: source, searchPath: configuration.unitDirectories,
             specifiers: SpecifierEnvironment(configuration, environment: Self.environment()))
+    }
+
+    /// The unit that a name means.
+    func unit(_ name: String) throws(CommandFailure) -> UnitName {
+        switch loader.resolve(shortName: name) {
+        case .success(let found): return found
+        case .failure(let error): throw .local("\(error)")
+        }
+    }
+
+    /// The files of a unit as they are now; of one that cannot be used, the unit file alone.
+    func texts(of unit: UnitName) -> [UnitSource] {
+        if let found = loader.load(unit).unit { return found.definition.sources }
+        guard let path = loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else { return [] }
+        return [UnitSource(path: path, text: text)]
     }
 
     static func absolute(_ path: String) -> String {

@@ -2,7 +2,7 @@
 //
 //   wait                        does nothing, until it is killed
 //   stamp FILE                  appends "PID NANOSECONDS\n" (CLOCK_MONOTONIC) to FILE or FIFO as its first act, then waits
-//   print BYTES                 prints so many bytes, lines of 80, with writes of 4 KiB as stdio does them into a pipe
+//   print BYTES                 prints so many bytes, numbered lines of 80, with writes of 4 KiB as stdio does them into a pipe
 //   barrier COUNT FILE          COUNT times BARRIER=1 to $NOTIFY_SOCKET, median round trip in nanoseconds into FILE, then waits
 //   barrier-floor COUNT         the same against a process of ours that does nothing but close the descriptor
 //   spawn COUNT PROGRAM ARG...  the floor of starts: vfork + execve, nothing else; prints begin and end, kills them at end of input
@@ -62,6 +62,15 @@ static int print(int64_t bytes) {
     while (offset < bytes) {
         int length = bytes - offset < (int64_t)sizeof block ? (int)(bytes - offset) : (int)sizeof block;
         for (int i = 0; i < length; i++) block[i] = (offset + i) % 80 == 79 ? '\n' : 'a' + (offset + i) % 80 % 26;
+        // The number is in the first twelve bytes of a line, of which a part may be in the block before.
+        for (int64_t line = offset / 80; line * 80 < offset + length; line++) {
+            char number[24];
+            snprintf(number, sizeof number, "%012lld ", (long long)line);
+            for (int i = 0; i < 13; i++) {
+                int64_t at = line * 80 + i - offset;
+                if (at >= 0 && at < length) block[at] = number[i];
+            }
+        }
         for (int done = 0; done < length;) {
             ssize_t count = write(1, block + done, length - done);
             if (count < 0) die("write");

@@ -79,8 +79,10 @@ def logs(setup):
     rounds = setup.choose(1, 3)
     peers = {"s6-log": print_through_s6, "svlogd": print_through_svlogd}
     ours, wall, theirs = [], [], {name: [] for name in peers if shutil.which(name)}
+    chat = []
     for _ in range(rounds):
-        cpu, seconds = print_through_daemon(setup, size)
+        cpu, seconds, waits = print_through_daemon(setup, size)
+        chat += waits
         ours.append(size / 1e6 / cpu)
         wall.append(size / 1e6 / seconds)
         for name, figures in theirs.items():
@@ -95,13 +97,22 @@ def logs(setup):
         rows.append(Row(f"captured output per core ÷ {name}", f"{ratio:.2f}", "≥ 1", ratio >= 1,
                         f"{median(ours):.0f} against {median(theirs[name]):.0f} MB per CPU second; "
                         f"{median(wall):.0f} MB/s in all"))
+    chat.sort()
+    rows.append(Row(f"a chatting service's lines wait beside {size // 1_000_000} MB", f"{chat[int(len(chat) * 0.99)] * 1000:.1f} ms",
+                    "", None, f"99th percentile of {len(chat)} lines; at most {chat[-1] * 1000:.0f} ms; "
+                    "of both services nothing is lost, and all is in order"))
     return rows + [quiet_beside_flood(setup)]
 
 
 def print_through_daemon(setup, size):
+    """CPU seconds, seconds, and how long each line of a service that chats meanwhile has waited. Every line is looked for."""
     daemon = Daemon(setup)
+    script = f"{setup.directory('chat')}/chat.py"
+    write(script, "import itertools, time\nfor n in itertools.count():\n    print(n, time.time(), flush=True)\n    time.sleep(0.005)\n")
+    daemon.unit("chat.service", f"[Service]\nType=simple\nExecStart=/usr/bin/python3 {script}\n")
     daemon.unit("print.service", f"[Service]\nType=simple\nExecStart={setup.helper} print {size}\nX-LogKeep=1000\n")
     with daemon:
+        daemon.control.operate("Start", "chat.service", "started")
         time.sleep(0.3)
         before, begin = cpu_seconds(daemon.pid), time.monotonic()
         daemon.control.send("Start", name="print.service")
@@ -116,11 +127,20 @@ def print_through_daemon(setup, size):
             time.sleep(0.2)
         seconds = time.monotonic() - begin
         cpu = cpu_seconds(daemon.pid) - before
-        reader = subprocess.run(f"{setup.program('holdfastctl')} logs --log-dir {daemon.log} -n all -o cat print | wc -l",
+        daemon.control.operate("Stop", "chat.service", "stopped")
+        check = "$1 != n + 0 { print \"line\", n + 0, \"is\", $1; exit } { n++ } END { print n }"
+        reader = subprocess.run(f"{setup.program('holdfastctl')} logs --log-dir {daemon.log} -n all -o cat print | awk '{check}'",
                                 shell=True, capture_output=True, text=True, check=True)
-        if int(reader.stdout) != lines:
-            raise RuntimeError(f"{lines} lines were printed, {reader.stdout} are in the log")
-    return cpu, seconds
+        if reader.stdout != f"{lines}\n":
+            raise RuntimeError(f"{lines} lines were printed; of the log: {reader.stdout}")
+        waits = []
+        with open(f"{daemon.log}/chat.service.log") as file:
+            for number, line in enumerate(file):
+                taken, _, _, printed, written = line.split()
+                if int(printed) != number:
+                    raise RuntimeError(f"line {number} of the chatting service is {printed}")
+                waits.append(stamp(taken) - float(written))
+    return cpu, seconds, waits
 
 
 def print_through_peer(setup, size, name, command):

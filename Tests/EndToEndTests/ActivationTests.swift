@@ -263,7 +263,8 @@ extension EndToEnd {
                 try world.run("start", "app.socket")
                 for round in 0..<12 {
                     #expect(try RawConnection(port: world.port).sendsAndReads("v1"), "round \(round)")
-                    // Half of them find it running, half of them gone, and some on its way out.
+                    // At all distances from the 300 ms, so that half of them find it running, half of them gone, and some on its way
+                    // out: no event tells when that is, which is why it must be right at any time.
                     usleep(useconds_t(150_000 * (round % 6)))
                 }
                 try eventually("the service to be stopped") { try state(world, "app") == .stopped }
@@ -273,6 +274,7 @@ extension EndToEnd {
                 try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 _ = try client.readAnswer()
                 let main = try Watched(try world.mainPid("app.service"))
+                // Three times as long as it would have waited without the connection; that nothing happens has no event.
                 usleep(1_000_000)
                 #expect(!main.hasEnded)
             }

@@ -9,26 +9,12 @@ extension EndToEnd {
             try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
         }
 
-        /// Ends at once and comes again at once: some events each time.
-        private func flapping(_ layout: World.Layout) throws {
-            try layout.unit(
-                "flap.service",
-                """
-                [Unit]
-                StartLimitIntervalSec=0
-                [Service]
-                ExecStart=/bin/true
-                Restart=always
-                RestartSec=0
-                """)
-        }
-
         @Test(
             "Who watches events and never reads loses some, with a mark that says how many; others get every one, and answers"
         )
         func deafSubscribers() throws {
             try withWorld {
-                try flapping($0)
+                try $0.flapping()
             } then: { world in
                 let deaf = try (1...8).map { _ in try Varlink(world) }
                 let reader = try Varlink(world)

@@ -63,61 +63,17 @@ extension EndToEnd {
             return Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
         }
 
-        /// A moment of a swap.
-        enum Moment: String, CaseIterable {
-            case backendStarts, startPre, soak, hold, drain, rollBack, stopOld
-        }
-
         @Test(
             "Re-exec in any phase of a swap: it ends as it would have, and its client hears of it",
-            arguments: Moment.allCases)
-        func inPhase(_ moment: Moment) throws {
-            try withWorld { layout in
-                try layout.site(
-                    swap: "SoakSec=1s\nReadyTimeoutSec=10s\n" + (moment == .stopOld ? "Strategy=queue" : ""),
-                    edge: "ExecStartPre=/bin/sleep 0.7")
-                if moment == .backendStarts { try layout.release("v2", "--ready-delay 1") }
-                if moment == .rollBack { try layout.release("v2", "--ignore-sigterm --unhealthy") }
+            arguments: SwapMoment.allCases)
+        func inPhase(_ moment: SwapMoment) throws {
+            try withWorld {
+                try moment.layOut($0)
             } then: { world in
-                #expect(try world.run("swap", "site@v1").outcome == .started)
-                let pending = try RawConnection(port: world.port)
-                if moment == .drain || moment == .stopOld {
-                    try pending.send("GET / HTTP/1.1\r\n")
-                    try eventually("the connection to be accepted") { try pending.isAccepted(by: world) }
-                }
-                try underLoad(world, until: moment == .rollBack ? "v1" : "v2") { loads in
-                    for load in loads { try load.waitForAnswer("v1") }
-                    let swap =
-                        try moment == .hold ? world.begin("swap", "--hold", "site@v2") : world.begin("swap", "site@v2")
-                    var abort: Operation?
-                    switch moment {
-                    case .backendStarts: try swap.waitFor("the start") { $0.service == "app@v2.service" }
-                    case .startPre: try swap.waitFor("the start") { $0.service == "edge@v2.service" }
-                    case .soak: try swap.waitFor(.soak)
-                    case .hold: #expect(try swap.end().status == 0)
-                    case .drain: try swap.waitFor(.drain)
-                    case .stopOld: try swap.waitFor(.cutOver)
-                    case .rollBack:
-                        try swap.waitFor("the start") { $0.service == "app@v2.service" }
-                        abort = try world.begin("abort", "site")
-                        try swap.waitFor(.rollBack)
-                    }
+                try moment.disturb(world) {
                     try reexec(world)
-                    if moment == .drain || moment == .stopOld {
-                        try reexec(world)
-                        try pending.send("Host: x\r\n\r\n")
-                        #expect(try pending.readAnswer().hasSuffix("v1"))
-                    }
-                    if moment == .hold {
-                        #expect(try world.run("promote", "site").outcome == .completed)
-                        return
-                    }
-                    let end = try swap.end()
-                    if let abort { #expect(try abort.end().outcome == .aborted) }
-                    #expect(end.outcome == (moment == .rollBack ? .aborted : .completed), "\(end.output)\(end.errors)")
+                    if moment == .drain || moment == .stopOld { try reexec(world) }
                 }
-                let serving = moment == .rollBack ? 1 : 2
-                #expect(try world.generations("site").map(\.number) == [serving])
             }
         }
 

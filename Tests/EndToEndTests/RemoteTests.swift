@@ -82,7 +82,12 @@ extension EndToEnd {
                     }
                 }
                 #expect(refused == 8)
-                clients = []
+                clients.removeLast(20)
+                try eventually("the end of those whose callers have left") { errands(world).count <= 20 }
+                // A new program of the supervisor knows nothing of the others: they end by themselves, and their callers hear of it.
+                #expect(try world.control("daemon-reexec").end() == 0)
+                try world.awaitReady()
+                for client in clients { try client.connection.awaitClose() }
                 try eventually("the end of all of them") { errands(world).isEmpty }
                 #expect(world.zombies().isEmpty)
             }

@@ -30,6 +30,8 @@ struct SavedState: Codable {
     var stores: [SavedStore]?
     /// Of a process that was killed: maybe sent, maybe not.
     var signals: [SavedSignal]?
+    /// The journal lacks something that there was no room for; nil stands for false.
+    var isJournalBehind: Bool?
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {

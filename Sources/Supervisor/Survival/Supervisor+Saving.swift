@@ -23,7 +23,7 @@ extension Supervisor {
             generations: generations.map { SavedGeneration($0, unitTable) },
             instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
-            activation: savedActivation(), stores: savedStores())
+            activation: savedActivation(), stores: savedStores(), isJournalBehind: journal.isBehind ? true : nil)
     }
 
     private func savedStores() -> [SavedStore] {

@@ -12,19 +12,12 @@ struct DependenciesCommand: ControlCommand {
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let place = UnitPlace(session, global)
-        let loader = place.loader(with: nil)
-        let unit: UnitName
-        switch loader.resolve(shortName: name) {
-        case .success(let found): unit = found
-        case .failure(let error):
-            complain("\(error)")
-            return .failure
-        }
+        let places = UnitPlaces(global, session)
+        let unit = try places.unit(name)
         let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)
         var states: [String: UnitState] = [:]
         for unit in listed?.units ?? [] { states[unit.unit] = unit.state }
-        let root = DependencyTree(unit, in: SwapUnitResolver(loader: loader))
+        let root = DependencyTree(unit, in: SwapUnitResolver(loader: places.loader))
         if session.json {
             emit(((try? JSONObject(encoding: root))?.description ?? "{}") + "\n")
         } else {

@@ -23,15 +23,9 @@ struct EditCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let place = UnitPlace(session, global)
-        let unit: UnitName
-        switch place.loader(with: nil).resolve(shortName: name) {
-        case .success(let found): unit = found
-        case .failure(let error):
-            complain("\(error)")
-            return .failure
-        }
-        guard let directory = place.directories.first else {
+        let places = UnitPlaces(global, session)
+        let unit = try places.unit(name)
+        guard let directory = places.configuration.unitDirectories.first else {
             complain("there is no unit directory to write to")
             return .failure
         }
@@ -40,7 +34,7 @@ struct EditCommand: ControlCommand {
         let old = try? source.read(path)
         let draft: String
         do throws(EditingError) {
-            draft = try Editing.draftFile(Editing.draft(of: unit, path: path, old: old, place.texts(of: unit)))
+            draft = try Editing.draftFile(Editing.draft(of: unit, path: path, old: old, places.texts(of: unit)))
             try Editing.run(on: draft)
         } catch {
             complain(error.message)
@@ -55,7 +49,7 @@ struct EditCommand: ControlCommand {
             session.show(["\(unit): nothing changed"])
             return .ok
         }
-        let loader = place.loader(with: OverlaidFile(path: path, text: edited))
+        let loader = places.loader(of: OverlaidFile(path: path, text: edited))
         let problems = loader.load(unit).diagnostics.filter { $0.location.file == path }
         session.report(problems.map(UnitDiagnostic.init))
         if problems.contains(where: { $0.severity == .error }) || loader.load(unit).unit == nil && !unit.isTemplate {
@@ -99,32 +93,6 @@ struct OverlaidFile: UnitFileSource {
 
     func read(_ path: String) throws(UnitFileReadError) -> String {
         path == self.path ? text : try disk.read(path)
-    }
-}
-
-/// Where unit files are: as the daemon has it, if one runs.
-struct UnitPlace {
-    let directories: [String]
-    private let configuration: UnitStore.Configuration
-
-    init(_ session: Session, _ global: GlobalOptions) {
-        configuration = global.user ? .user(environment: VerifyCommand.environment()) : .system
-        let running = try? session.quietly.ask(.describe, DescribeReply.self)
-        directories = running?.unitDirectories ?? configuration.unitDirectories
-    }
-
-    func loader(with overlay: OverlaidFile?) -> UnitLoader {
-        let specifiers = SpecifierEnvironment(configuration, environment: VerifyCommand.environment())
-        if let overlay { return UnitLoader(source: overlay, searchPath: directories, specifiers: specifiers) }
-        return UnitLoader(source: UnitsOnDisk(), searchPath: directories, specifiers: specifiers)
-    }
-
-    /// The files of a unit as they are now; of one that cannot be used, the unit file alone.
-    func texts(of unit: UnitName) -> [UnitSource] {
-        let loader = loader(with: nil)
-        if let found = loader.load(unit).unit { return found.definition.sources }
-        guard let path = loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else { return [] }
-        return [UnitSource(path: path, text: text)]
     }
 }
 

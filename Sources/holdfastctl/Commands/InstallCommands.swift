@@ -5,19 +5,32 @@ import UnitFiles
 import UnitStore
 
 private let unitNames: ArgumentHelp = "Units; the suffix may be left out."
-private let runtimeHelp: ArgumentHelp = "Until the next boot only."
 private let nowHelp: ArgumentHelp = "Also do it now: start what is enabled, stop what is disabled or masked."
-private let unitsHelp: ArgumentHelp = "A unit directory instead of the standard ones; may be repeated."
+
+/// What those have that change links.
+struct ChangeOptions: ParsableArguments {
+    @Flag(help: "Until the next boot only.") var runtime = false
+    @OptionGroup var directories: DirectoryOptions
+}
 
 /// A command that changes links in the unit directories. It does so itself, with the rights of who calls it: so it works for
 /// an image that is being built and in a package's scripts, where no daemon runs.
 protocol InstallCommand: ControlCommand {
-    var unitDirectories: [String] { get }
+    var directories: DirectoryOptions { get }
+}
+
+/// One that changes them.
+protocol LinkChange: InstallCommand {
+    var options: ChangeOptions { get }
+}
+
+extension LinkChange {
+    var directories: DirectoryOptions { options.directories }
 }
 
 extension InstallCommand {
     fileprivate func places(_ session: Session) -> UnitInstallation {
-        let places = UnitPlaces(global, session, named: unitDirectories)
+        let places = UnitPlaces(global, session, named: directories.named)
         return UnitInstallation(places.loader, places.configuration)
     }
 
@@ -49,7 +62,7 @@ extension InstallCommand {
     }
 }
 
-struct EnableCommand: InstallCommand {
+struct EnableCommand: LinkChange {
     static let configuration = CommandConfiguration(
         commandName: "enable", abstract: "Start units whenever the supervisor starts.",
         discussion: """
@@ -62,46 +75,43 @@ struct EnableCommand: InstallCommand {
               holdfastctl enable --now site@v3      and start release v3
             """)
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: ChangeOptions
     @Flag(help: nowHelp) var now = false
-    @Flag(help: runtimeHelp) var runtime = false
-    @Option(name: .customLong("units"), help: unitsHelp) var unitDirectories: [String] = []
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let places = places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
-        try change(session, places) { try $0.enable(units, runtime: runtime) }
+        try change(session, places) { try $0.enable(units, runtime: options.runtime) }
         return now ? try operate(units, .start, session) { .start(name: $0, hold: false) } : .ok
     }
 }
 
-struct DisableCommand: InstallCommand {
+struct DisableCommand: LinkChange {
     static let configuration = CommandConfiguration(
         commandName: "disable", abstract: "No longer start units whenever the supervisor starts.",
         discussion: "Removes every link to the units from the highest unit directory. What runs goes on, unless --now.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: ChangeOptions
     @Flag(help: nowHelp) var now = false
-    @Flag(help: runtimeHelp) var runtime = false
-    @Option(name: .customLong("units"), help: unitsHelp) var unitDirectories: [String] = []
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let places = places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
-        try change(session, places) { try $0.disable(units, runtime: runtime) }
+        try change(session, places) { try $0.disable(units, runtime: options.runtime) }
         return now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
     }
 }
 
-struct MaskCommand: InstallCommand {
+struct MaskCommand: LinkChange {
     static let configuration = CommandConfiguration(
         commandName: "mask", abstract: "Make units impossible to start.",
         discussion:
             "Links them to /dev/null in the highest unit directory. A unit file that lies there is not replaced.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: ChangeOptions
     @Flag(help: nowHelp) var now = false
-    @Flag(help: runtimeHelp) var runtime = false
-    @Option(name: .customLong("units"), help: unitsHelp) var unitDirectories: [String] = []
     @Argument(help: "Units, with their suffix if they do not exist.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
@@ -109,23 +119,22 @@ struct MaskCommand: InstallCommand {
         let units = try locally { try places.units(names, mayBeMissing: true) }
         // A unit that is masked has no definition to stop it by, so it is stopped before.
         let status = now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
-        try change(session, places) { try $0.mask(units, runtime: runtime) }
+        try change(session, places) { try $0.mask(units, runtime: options.runtime) }
         return status
     }
 }
 
-struct UnmaskCommand: InstallCommand {
+struct UnmaskCommand: LinkChange {
     static let configuration = CommandConfiguration(
         commandName: "unmask", abstract: "Make units that were masked possible to start again.")
     @OptionGroup var global: GlobalOptions
-    @Flag(help: runtimeHelp) var runtime = false
-    @Option(name: .customLong("units"), help: unitsHelp) var unitDirectories: [String] = []
+    @OptionGroup var options: ChangeOptions
     @Argument(help: "Units, with their suffix if they do not exist otherwise.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let places = places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
-        try change(session, places) { try $0.unmask(units, runtime: runtime) }
+        try change(session, places) { try $0.unmask(units, runtime: options.runtime) }
         return .ok
     }
 }
@@ -139,7 +148,7 @@ struct IsEnabledCommand: InstallCommand {
             """)
     @OptionGroup var global: GlobalOptions
     @Flag(name: .shortAndLong, help: "Print nothing.") var quiet = false
-    @Option(name: .customLong("units"), help: unitsHelp) var unitDirectories: [String] = []
+    @OptionGroup var directories: DirectoryOptions
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {

@@ -18,12 +18,13 @@ struct VerifyCommand: ControlCommand {
               holdfastctl verify ./units/app.service a file
             """)
     @OptionGroup var global: GlobalOptions
-    @Option(name: .customLong("units"), help: "A unit directory instead of the standard ones; may be repeated.")
-    var unitDirectories: [String] = []
+    @OptionGroup var directories: DirectoryOptions
     @Argument(help: "Files or units; everything in the unit directories if none is named.") var targets: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let diagnostics = diagnostics(in: directories(session))
+        var places = UnitPlaces(global, session, named: directories.named)
+        places.prefer(directoriesOf: targets.filter(Self.isPath))
+        let diagnostics = diagnostics(in: places)
         if session.json {
             let items = diagnostics.compactMap { (try? JSONObject(encoding: $0))?.description }
             emit("[\(items.joined(separator: ","))]\n")
@@ -34,26 +35,8 @@ struct VerifyCommand: ControlCommand {
         return diagnostics.contains { $0.severity == .error } ? .failure : .ok
     }
 
-    /// Those of the command line, else those of the daemon if one runs, else the standard ones; before them the
-    /// directories of files that were named, as if these were installed.
-    private func directories(_ session: Session) -> [String] {
-        var directories = unitDirectories.map(Self.absolute)
-        if directories.isEmpty {
-            let running = try? session.ask(.describe, DescribeReply.self)
-            directories = running?.unitDirectories ?? configuration.unitDirectories
-        }
-        let parents = targets.filter(Self.isPath).compactMap { FileTree.parent(of: Self.absolute($0)) }
-        return parents.filter { !directories.contains($0) } + directories
-    }
-
-    private var configuration: UnitStore.Configuration {
-        global.user ? .user(environment: Self.environment()) : .system
-    }
-
-    private func diagnostics(in directories: [String]) -> [UnitDiagnostic] {
-        let loader = UnitLoader(
-            source: UnitsOnDisk(), searchPath: directories,
-            specifiers: SpecifierEnvironment(configuration, environment: Self.environment()))
+    private func diagnostics(in places: UnitPlaces) -> [UnitDiagnostic] {
+        let loader = places.loader
         let verifier = Verifier(loader: loader, host: Self.host)
         guard !targets.isEmpty else { return verifier.verifyAll().map(UnitDiagnostic.init) }
         var names: [UnitName] = []
@@ -80,24 +63,6 @@ struct VerifyCommand: ControlCommand {
 
     /// A path, rather than the name of a unit: with a slash, or of a file that is there.
     private static func isPath(_ target: String) -> Bool { target.contains("/") || access(target, F_OK) == 0 }
-
-    private static func absolute(_ path: String) -> String {
-        guard !path.hasPrefix("/") else { return path }
-        guard let directory = getcwd(nil, 0) else { return path }
-        defer { free(directory) }
-        let trimmed = path.hasPrefix("./") ? String(path.dropFirst(2)) : path
-        return String(cString: directory) + "/" + trimmed
-    }
-
-    static func environment() -> [String: String] {
-        var result: [String: String] = [:]
-        for name in [
-            "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME",
-        ] {
-            if let value = getenv(name) { result[name] = String(cString: value) }
-        }
-        return result
-    }
 }
 
 extension UnitDiagnostic {

@@ -136,6 +136,20 @@ extension World {
             try body("v1")
         }
 
+        /// `flap.service` ends at once and comes again at once, without end.
+        func flapping() throws {
+            try unit(
+                "flap.service",
+                """
+                [Unit]
+                StartLimitIntervalSec=0
+                [Service]
+                ExecStart=/bin/true
+                Restart=always
+                RestartSec=0
+                """)
+        }
+
         func body(_ text: String, _ options: String = "") throws {
             try write("app.env", "BODY=\(text)\nOPTIONS=\"\(options)\"\n")
         }

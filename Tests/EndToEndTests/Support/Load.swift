@@ -42,6 +42,18 @@ final class Load {
         }
     }
 
+    /// Waits until no answer comes any more: none within half a second, in which at this rate hundreds would have come. (Nothing
+    /// happens that could be waited for: that is what is waited for.)
+    func waitForSilence() throws {
+        var seen = -1
+        var since = Date()
+        try eventually("silence") {
+            if program.errorCount != seen { (seen, since) = (program.errorCount, Date()) }
+            return Date().timeIntervalSince(since) > 0.5
+        }
+        read = seen
+    }
+
     /// From here on only answers count that come from now on.
     func forgetAnswers() { read = program.errorCount }
 
