@@ -82,7 +82,8 @@ extension EndToEnd {
                 try eventually("something to be said") { world.contents("log/talk.service.log") != nil }
                 try world.crash()
                 // It goes on printing into its FIFO, which nobody else has open: what waits there can be seen from outside.
-                let fifo = try #require(world.filesBelow(world.runtime + "/output").first { $0.hasSuffix(".out") })
+                let fifo = try #require(
+                    world.filesBelow(world.runtime + "/output").first { $0.contains("talk") && $0.hasSuffix(".out") })
                 try eventually("twenty lines in its FIFO") { bytes(in: "\(world.runtime)/output/\(fifo)") > 20 * 10 }
                 let said = (world.contents("log/talk.service.log") ?? "").split(separator: "\n").count
                 try world.startAgain()
