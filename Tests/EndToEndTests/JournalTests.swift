@@ -58,7 +58,8 @@ extension EndToEnd {
                 try world.layout().remove("run/holdfast/filler")
                 try awaitLog(world, Self.writtenAgain)
                 #expect(try world.run("stop", "flap").outcome == .stopped)
-                #expect(world.daemon.errorText.components(separatedBy: Self.cannotWrite).count == 3, "once by each program")
+                #expect(
+                    world.daemon.errorText.components(separatedBy: Self.cannotWrite).count == 3, "once by each program")
                 try world.crash()
                 try world.startAgain()
                 #expect(try world.mainPid("rest.service") == resting)
