@@ -50,7 +50,7 @@ extension Supervisor {
         let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
         var units = groups.map { group in
             var unit = status(of: group, look)
-            unit.unitFileState = (try? UnitName(group.name)).map { installer.state(of: $0).rawValue }
+            if look.goesOn { unit.unitFileState = (try? UnitName(group.name)).map { installer.state(of: $0).rawValue } }
             return unit
         }
         for name in sockets { units.append(status(ofSocket: try unitName(name, kinds: [.socket]))) }
