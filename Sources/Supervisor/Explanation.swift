@@ -80,7 +80,10 @@ extension Supervisor {
         guard let view, view.serving == nil, view.operation == nil, let failure = view.lastFailure else { return [] }
         let report = failureReport(failure, group, nil)
         var hint = "holdfastctl start \(group.name)"
-        if case .startLimit = failure.cause { hint += ", when its cause is mended: it is not tried again by itself" }
+        if case .startLimit = failure.cause {
+            // Until then a start would be refused like those before it.
+            hint = "holdfastctl reset-failed \(group.name) and \(hint), when its cause is mended"
+        }
         return [Finding(unit: failure.unit, text: Wording.sentence(failure), hint: hint, failure: report)]
     }
 

@@ -215,6 +215,7 @@ extension EndToEnd {
                 }
                 #expect(try world.run("start", "app").outcome == .failed)
                 #expect(try world.status("app").first?.state == .failed)
+                #expect(try world.control("why", "app").outputText.contains("holdfastctl reset-failed app.service"))
                 #expect(try world.control("reset-failed").outputText == "app.service: reset\n")
                 #expect(try world.status("app").first?.state == .stopped)
                 #expect(try world.run("start", "app").outcome == .started)
