@@ -201,13 +201,24 @@ public enum HostFacts {
         case "smack": exists("/sys/fs/smackfs")
         case "tomoyo": exists("/sys/kernel/security/tomoyo")
         case "ima": exists("/sys/kernel/security/ima")
-        case "audit": exists("/proc/self/loginuid")
+        case "audit": hasAudit
         case "uefi-secureboot":
             // The last byte of the variable, behind four of attributes.
             ProcFile.read(
                 "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", limit: 5)?.last == 1
         case "tpm2": exists("/sys/class/tpmrm/tpmrm0")
         default: false
+        }
+    }
+
+    /// The kernel has it, and lets us have it: a container may have neither.
+    private static var hasAudit: Bool {
+        // NETLINK_AUDIT of linux/netlink.h.
+        do throws(SystemError) {
+            _ = try OwnedDescriptor.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue), 9)
+            return true
+        } catch {
+            return ![Errno.addressFamilyNotSupported, .protocolNotSupported, .notPermitted].contains(error.errno)
         }
     }
 }
