@@ -51,64 +51,6 @@ extension Engine {
         prepare(id, plan)
     }
 
-    private enum Obstacle {
-        case waiting
-        case failed(Failure)
-    }
-
-    /// What keeps a plan from being started now.
-    private func obstacle(to plan: Plan) -> Obstacle? {
-        let id = plan.group
-        for other in plan.after.union(plan.requires).sorted() where other != id && isStarting(other) {
-            // Groups that wait for each other would wait for ever: then nobody waits.
-            if !waits(other, for: id) { return .waiting }
-        }
-        for other in plan.relations.conflicts.sorted() where groups[other]?.operation?.kind == .stop && other != id {
-            return .waiting
-        }
-        for required in plan.requires.sorted()
-        where !isRunning(required) && !isStarting(required) && groups[required]?.isDone != true {
-            let cause = Failure.Cause.text("\(required), which it requires, is not running")
-            return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
-        }
-        return nil
-    }
-
-    private mutating func wait(_ id: GroupID, _ operation: Operation, _ obstacle: Obstacle) {
-        switch obstacle {
-        case .waiting:
-            waitingToStart.insert(id)
-            guard !operation.toldThatItWaits else { return }
-            groups[id]?.operation?.toldThatItWaits = true
-            context.emit(.report(.phase(id, generation: nil, .waiting)))
-        case .failed(let failure):
-            // What was there before lacks the same.
-            groups[id]?.operation?.restorePlan = nil
-            if let plan = operation.plan { triggerFailure(plan) }
-            rollBack(id, failure)
-        }
-    }
-
-    private func isRunning(_ id: GroupID) -> Bool {
-        groups[id].map { $0.serving != nil && $0.operation?.kind != .stop } ?? false
-    }
-
-    private func isStarting(_ id: GroupID) -> Bool {
-        groups[id]?.operation?.isStart ?? false
-    }
-
-    private func waits(_ id: GroupID, for other: GroupID) -> Bool {
-        var seen: Set<GroupID> = []
-        var queue = [id]
-        while let next = queue.popLast() {
-            if next == other { return true }
-            guard seen.insert(next).inserted, let operation = groups[next]?.operation else { continue }
-            guard operation.waitsForOthers, let plan = operation.plan else { continue }
-            queue.append(contentsOf: plan.after.union(plan.requires).filter { isStarting($0) })
-        }
-        return false
-    }
-
     private mutating func prepare(_ id: GroupID, _ plan: Plan) {
         guard var group = groups[id] else { return }
         group.lastNumber += 1

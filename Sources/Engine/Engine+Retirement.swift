@@ -148,7 +148,7 @@ extension Engine {
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
         if outcome == .failed, operation.isStart, let relations = operation.plan?.relations {
-            trigger(relations.triggers.onFailure, .failure(unit: id.name))
+            trigger(relations.triggers.onFailure, .failure(unit: id.name, nil))
         }
         relationsMayHaveChanged(id)
         touch(id)
@@ -171,9 +171,9 @@ extension Engine {
         groups[id]?.serving = nil
         let triggers = generation.plan.relations.triggers
         if groups[id]?.lastFailure != nil {
-            trigger(triggers.onFailure, .failure(unit: id.name))
+            trigger(triggers.onFailure, .failure(unit: id.name, nil))
         } else {
-            trigger(triggers.onSuccess, .success(unit: id.name))
+            trigger(triggers.onSuccess, .success(unit: id.name, nil))
         }
         relationsMayHaveChanged(id)
     }

@@ -42,10 +42,10 @@ public struct Triggers: Sendable, Equatable, Codable, Blank {
 
 /// Why units are started that nobody has asked for.
 public enum StartCause: Sendable, Equatable {
-    /// `OnFailure=` of this unit.
-    case failure(unit: String)
+    /// `OnFailure=` of this unit, and how it has ended; nil of a target, and where nothing was started.
+    case failure(unit: String, ServiceResult?)
     /// `OnSuccess=` of this unit.
-    case success(unit: String)
+    case success(unit: String, ServiceResult?)
     /// `Upholds=` of this group.
     case upheld(by: GroupID)
 }
@@ -138,7 +138,7 @@ extension Engine {
 
     /// A start that failed before any of its services could: what they say about failure counts all the same.
     mutating func triggerFailure(_ plan: Plan) {
-        for spec in plan.services { trigger(spec.triggers.onFailure, .failure(unit: spec.unit)) }
+        for spec in plan.services { trigger(spec.triggers.onFailure, .failure(unit: spec.unit, nil)) }
     }
 
     mutating func trigger(_ units: [String], _ cause: StartCause) {
@@ -185,8 +185,8 @@ extension Instance {
     var startCause: StartCause? {
         guard case .inactive(let result) = state else { return nil }
         switch result {
-        case .failed: return .failure(unit: spec.unit)
-        case .clean: return .success(unit: spec.unit)
+        case .failed: return .failure(unit: spec.unit, result)
+        case .clean: return .success(unit: spec.unit, result)
         case .skipped: return nil
         }
     }

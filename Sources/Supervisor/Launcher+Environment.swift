@@ -119,9 +119,8 @@ extension Launcher {
     }
 
     /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: of the run, and of its main process if that has ended.
-    func addResult(
-        _ result: ServiceResult, _ main: Linux.ExitStatus?, to environment: inout [String: String]
-    ) {
+    static func resultVariables(_ result: ServiceResult, _ main: Linux.ExitStatus?) -> [String: String] {
+        var environment: [String: String] = [:]
         environment["SERVICE_RESULT"] =
             switch result {
             case .clean: "success"
@@ -137,6 +136,7 @@ extension Launcher {
             environment["EXIT_STATUS"] = String(signal.name.dropFirst(3))
         case .unknown, nil: break
         }
+        return environment
     }
 }
 

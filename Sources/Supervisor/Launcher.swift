@@ -97,7 +97,10 @@ struct Launcher {
         addHoldfastVariables(to: &variables, instance.definition, generation)
         variables["CREDENTIALS_DIRECTORY"] = credentialsDirectory(of: unit)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
-        if kind.isAfterTheEnd, let result = facts.result { addResult(result, facts.mainStatus, to: &variables) }
+        if kind.isAfterTheEnd, let result = facts.result {
+            variables.merge(Self.resultVariables(result, facts.mainStatus)) { $1 }
+        }
+        if kind.isStart { variables.merge(instance.triggeredBy) { $1 } }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
         if kind.isMain { add(instance.store, facts.openFiles, to: &handoff) }
@@ -166,6 +169,14 @@ extension ServiceCommand {
         switch self {
         case .condition, .startPre, .start, .reload: true
         case .startPost, .stop, .stopPost: false
+        }
+    }
+
+    /// `ExecStartPre=` and `ExecStart=`.
+    fileprivate var isStart: Bool {
+        switch self {
+        case .startPre, .start: true
+        case .condition, .startPost, .reload, .stop, .stopPost: false
         }
     }
 

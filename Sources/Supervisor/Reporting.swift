@@ -113,6 +113,7 @@ extension Supervisor {
     private func finished(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
         let report = result.failure.map { failureReport($0, group, result) }
         evidence[group] = nil
+        triggers[group] = nil
         let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
         let all = ids + waiting.filter { !ids.contains($0) }
         let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
@@ -174,6 +175,7 @@ extension Supervisor {
 
     func refused(_ request: RequestID, _ error: ControlError) {
         guard let pending = requests.remove(request) else { return }
+        if let group = pending.group { triggers[group] = nil }
         if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
         if let batch = pending.batch, let group = pending.group {
             let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)

@@ -24,6 +24,8 @@ final class RunningInstance {
     var errorOutput: LogPipe?
     /// What it gave us to keep.
     var store: DescriptorStore?
+    /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
+    var triggeredBy: [String: String] = [:]
     /// nil when no main process is alive.
     var mainProcess: Token?
     /// How the main process of this run ended, once it has.

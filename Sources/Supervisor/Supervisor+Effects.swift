@@ -181,6 +181,7 @@ extension Supervisor {
         guard let definition = definitions[spec.definition] else { return }
         let instance = RunningInstance(
             id: id, generation: generation, definition: definition, connection: connections[generation.group])
+        instance.triggeredBy = triggers[generation.group] ?? [:]
         instances[id] = instance
         journal.put(.running(id), SavedInstance(instance))
     }

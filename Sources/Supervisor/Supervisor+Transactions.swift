@@ -161,6 +161,7 @@ extension Supervisor {
                 let name = try unitName(text)
                 let work = try decide(.start, name, mode: mode, isManual: false)
                 guard !isUp(work) else { continue }
+                triggers[GroupID(work.anchor)] = monitorVariables(cause)
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
                 let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
                 let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }
@@ -176,13 +177,28 @@ extension Supervisor {
         return activity == .active || activity == .activating
     }
 
+    /// What the unit that is started is told of the one that has ended (systemd.exec(5)).
+    private func monitorVariables(_ cause: StartCause) -> [String: String]? {
+        let unit: String
+        let result: ServiceResult
+        switch cause {
+        case .failure(let name, let end?), .success(let name, let end?): (unit, result) = (name, end)
+        case .failure(_, nil), .success(_, nil), .upheld: return nil
+        }
+        guard let ended = instances.values.filter({ $0.name == unit }).max(by: { $0.id < $1.id }) else { return nil }
+        var variables = Launcher.resultVariables(result, ended.mainStatus)
+        variables["INVOCATION_ID"] = ended.invocation
+        variables["UNIT"] = unit
+        return Dictionary(uniqueKeysWithValues: variables.map { ("MONITOR_" + $0.key, $0.value) })
+    }
+
     /// `OnFailureJobMode=` and `OnSuccessJobMode=` of the unit that has ended.
     private func jobMode(_ cause: StartCause) -> Transaction.Mode {
         let mode: JobMode
         switch cause {
         case .upheld: return .replace
-        case .failure(let unit): mode = section(unit)?.graph.onFailureJobMode ?? .replace
-        case .success(let unit): mode = section(unit)?.graph.onSuccessJobMode ?? .fail
+        case .failure(let unit, _): mode = section(unit)?.graph.onFailureJobMode ?? .replace
+        case .success(let unit, _): mode = section(unit)?.graph.onSuccessJobMode ?? .fail
         }
         switch mode {
         case .ignoreDependencies, .ignoreRequirements: return .ignoreDependencies

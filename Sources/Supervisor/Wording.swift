@@ -47,8 +47,8 @@ enum Wording {
     /// Why units are started that nobody has asked for.
     static func name(_ cause: StartCause) -> String {
         switch cause {
-        case .failure(let unit): "OnFailure= of \(unit)"
-        case .success(let unit): "OnSuccess= of \(unit)"
+        case .failure(let unit, _): "OnFailure= of \(unit)"
+        case .success(let unit, _): "OnSuccess= of \(unit)"
         case .upheld(let group): "Upholds= of \(group)"
         }
     }

@@ -211,7 +211,8 @@ extension EndToEnd {
             try withWorld { layout in
                 try layout.unit(
                     "tell@.service",
-                    "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo %i >> \(layout.path)/notes'\n")
+                    "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'env > \(layout.path)/env-%i; echo %i >> \(layout.path)/notes'\n"
+                )
                 try layout.unit(
                     "job.service",
                     """
@@ -235,6 +236,9 @@ extension EndToEnd {
                 _ = try world.control("start", "job").end()
                 try eventually("the end of its restarts") { try notes(world, count: 4) }
                 #expect(try notes(world) == ["run", "run", "run", "failed"])
+                let told = (world.contents("env-failed") ?? "").split(separator: "\n").map(String.init)
+                #expect(told.contains("MONITOR_UNIT=job.service") && told.contains("MONITOR_SERVICE_RESULT=exit-code"))
+                #expect(told.contains("MONITOR_EXIT_CODE=exited") && told.contains("MONITOR_EXIT_STATUS=1"))
                 try world.layout().write("good", "")
                 _ = try world.control("reset-failed", "job").end()
                 _ = try world.control("start", "job").end()

@@ -215,7 +215,7 @@ struct Bench {
             mains[id] = nil
         case .releaseGeneration(let generation): log.append("release \(generation.number)")
         case .recordServing(let generation, _): log.append("serving \(generation.number)")
-        case .startUnits(let units, let cause): log.append("wants \(units.joined(separator: " ")): \(cause)")
+        case .startUnits(let units, let cause): log.append("wants \(units.joined(separator: " ")): \(words(cause))")
         case .report(let report): read(report)
         }
     }
@@ -274,6 +274,14 @@ struct Bench {
     }
 
     private func name(_ id: InstanceID) -> String { specs[id]?.unit ?? "?" }
+
+    private func words(_ cause: StartCause) -> String {
+        switch cause {
+        case .failure(let unit, _): "failure of \(unit)"
+        case .success(let unit, _): "success of \(unit)"
+        case .upheld(let group): "upheld by \(group)"
+        }
+    }
 
     private mutating func read(_ report: Report) {
         switch report {

@@ -112,7 +112,7 @@ struct RelationTests {
     func upheld() {
         var bench = Bench()
         bench.start(plan("keeper", { $0.upholds = [.init(group: GroupID("worker"), unit: "worker")] }))
-        #expect(bench.takeLog("wants") == ["wants worker: upheld(by: keeper)"])
+        #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"])
         bench.notExecutable = ["start worker"]
         var wanted = 0
         for _ in 0..<100 {
@@ -123,7 +123,7 @@ struct RelationTests {
         }
         #expect(wanted == 15)
         bench.pass(.seconds(10))
-        #expect(bench.takeLog("wants") == ["wants worker: upheld(by: keeper)"])
+        #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"])
         bench.command(.stop(GroupID("keeper")))
         bench.exit("keeper")
         _ = bench.takeLog()
@@ -167,14 +167,14 @@ struct RelationTests {
         }
         var failing = bench()
         failing.exit("job", .exited(1))
-        #expect(failing.takeLog("wants") == ["wants alert: failure(unit: \"job\")"])
+        #expect(failing.takeLog("wants") == ["wants alert: failure of job"])
         var done = bench()
         done.exit("job")
-        #expect(done.takeLog("wants") == ["wants next: success(unit: \"job\")"])
+        #expect(done.takeLog("wants") == ["wants next: success of job"])
         var stopped = bench()
         stopped.command(.stop(GroupID("job")))
         stopped.exit("job")
-        #expect(stopped.takeLog("wants") == ["wants next: success(unit: \"job\")"])
+        #expect(stopped.takeLog("wants") == ["wants next: success of job"])
         var restarting = bench { spec in
             spec.restart.policy = .onFailure
             spec.restart.startLimitBurst = 2
@@ -184,7 +184,7 @@ struct RelationTests {
         #expect(restarting.takeLog("wants") == [])
         restarting.exit("job", .exited(1))
         restarting.pass(.seconds(1))
-        #expect(restarting.takeLog("wants") == ["wants alert: failure(unit: \"job\")"])
+        #expect(restarting.takeLog("wants") == ["wants alert: failure of job"])
         var skipped = Bench()
         skipped.verdicts = ["job": .unmet("ConditionPathExists=/x")]
         skipped.start(
@@ -205,7 +205,7 @@ struct RelationTests {
         #expect(bench.results.last?.outcome == .rolledBack)
         #expect(bench.takeLog("wants") == [])
         bench.start(plan("late", requires: ["nobody"], { _ in }, { $0.triggers.onFailure = ["alert"] }))
-        #expect(bench.takeLog("wants") == ["wants alert: failure(unit: \"late\")"])
+        #expect(bench.takeLog("wants") == ["wants alert: failure of late"])
     }
 
     @Test("a target is up from its start to its stop, after what it starts after, and takes its parts along")

@@ -142,6 +142,7 @@ struct SavedInstance: Codable {
     var errorOutput: Int32?
     /// What it gave us to keep.
     var store: [SavedDescriptor]?
+    var triggeredBy: [String: String]?
 }
 
 /// One of a service's descriptor store.

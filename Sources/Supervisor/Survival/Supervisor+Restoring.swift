@@ -145,6 +145,7 @@ extension Supervisor {
             connection: connections[record.generation.group])
         instance.invocation = record.invocation
         instance.mainProcess = record.mainProcess
+        instance.triggeredBy = record.triggeredBy ?? [:]
         if let entries = record.store {
             let unit = definition.unit
             instance.store = restore(

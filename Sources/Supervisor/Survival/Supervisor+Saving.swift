@@ -90,7 +90,8 @@ extension SavedInstance {
             id: instance.id, generation: instance.generation, definition: instance.definition.id,
             invocation: instance.invocation, hasTree: instance.tree != nil, session: instance.tree?.session,
             mainProcess: instance.mainProcess, output: instance.output?.descriptor,
-            errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved)
+            errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved,
+            triggeredBy: instance.triggeredBy.isEmpty ? nil : instance.triggeredBy)
     }
 }
 
