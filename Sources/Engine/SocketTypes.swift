@@ -230,6 +230,9 @@ extension SocketActivation {
             deadline: socket.isCooling ? socket.deadline : nil)
     }
 
+    /// Those that are paused, sorted.
+    public var pausedIDs: [SocketID] { paused.keys.sorted() }
+
     public func isPaused(_ id: SocketID) -> Bool { paused[id] != nil }
 
     /// New connections wait at their clients.

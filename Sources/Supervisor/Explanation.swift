@@ -24,12 +24,12 @@ extension Supervisor {
     private func operationFindings(_ view: GroupView) -> [Finding] {
         guard let operation = view.operation else { return [] }
         let name = operation.new.map { " to generation \($0)" } ?? ""
-        let since = Wording.span(now - operation.phaseSince)
+        let since = Wording.age(now - operation.phaseSince)
         var text =
             "a \(Wording.name(operation.kind))\(name) is under way: \(Wording.name(operation.phase)) for \(since)"
         let waiting = waiting(view)
         if let waiting { text += ", waits for \(waiting.text)" }
-        if let left = waiting?.secondsLeft { text += "; \(Wording.span(.seconds(left))) left" }
+        if let left = waiting?.secondsLeft { text += "; \(Wording.age(.seconds(left))) left" }
         let hint = operation.phase == .hold ? "holdfastctl promote \(view.id.name), or abort" : nil
         return [Finding(text: text, hint: hint)]
     }
@@ -40,13 +40,18 @@ extension Supervisor {
             generation.services.compactMap { service in
                 let shown = ServiceState(service.phase)
                 if service.isReady && service.failure == nil || [.draining, .stopping].contains(shown) { return nil }
-                var text = "\(shown.sentence) for \(Wording.span(now - service.since))"
+                var text =
+                    service.phase == .autoRestart
+                    ? "waits to be started again" : "\(shown.sentence) for \(Wording.age(now - service.since))"
                 if let answer = service.lastProbeAnswer, !service.isReady {
                     text += "; its probe's last answer: \(answer)"
                 }
-                if service.restarts > 0 { text += "; restarted \(service.restarts) times in this generation" }
+                if service.restarts > 0 {
+                    text +=
+                        "; restarted \(service.restarts == 1 ? "once" : "\(service.restarts) times") in this generation"
+                }
                 if let deadline = service.deadline {
-                    let left = Wording.span(max(.zero, deadline - now))
+                    let left = Wording.age(max(.zero, deadline - now))
                     text += service.phase == .autoRestart ? "; next start in \(left)" : "; patience ends in \(left)"
                 }
                 let report = service.failure.map { failureReport($0, view.id, nil) }
@@ -63,14 +68,14 @@ extension Supervisor {
             generation.services.filter { [.draining, .stopping].contains($0.state) }.map { service in
                 let count = service.connections ?? 0
                 var text = "\(service.state == .draining ? "drains" : "is being stopped")"
-                if let age = service.age { text += " for \(Wording.span(.seconds(age)))" }
+                if let age = service.age { text += " for \(Wording.age(.seconds(age)))" }
                 text += count == 0 ? ", no connections on its sockets: its processes have not ended by themselves" : ""
                 if count > 0 { text += ", \(count) connection\(count == 1 ? "" : "s") left" }
                 if count > 0, let peer = generation.oldestPeer {
                     text += ", the oldest from \(peer)"
-                    if let idle = generation.oldestPeerIdle { text += ", idle for \(Wording.span(.seconds(idle)))" }
+                    if let idle = generation.oldestPeerIdle { text += ", idle for \(Wording.age(.seconds(idle)))" }
                 }
-                if let deadline = generation.deadline { text += "; killed in \(Wording.span(.seconds(deadline)))" }
+                if let deadline = generation.deadline { text += "; killed in \(Wording.age(.seconds(deadline)))" }
                 return Finding(unit: service.unit, text: text, hint: "holdfastctl drain --now \(view.id.name)")
             }
         }
@@ -89,7 +94,7 @@ extension Supervisor {
 
     private func quiet(_ group: GroupID, _ view: GroupView?) -> String {
         guard let view else { return "it has not been started since the supervisor began" }
-        let since = Wording.span(now - view.since)
+        let since = Wording.age(now - view.since)
         guard let serving = view.serving else { return "it was stopped \(since) ago" }
         return "it runs: generation \(serving) serves, for \(since), and nothing is wrong"
     }

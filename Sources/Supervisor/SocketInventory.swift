@@ -101,10 +101,13 @@ extension ControlProtocol.SocketKind {
 extension Supervisor {
     /// For the status of a service: sockets of it, or that start it, which are paused.
     func pauseNote(_ group: GroupID) -> String? {
+        // Almost always none is, and a thousand units are asked about at once.
+        let allPaused = activation.pausedIDs
+        guard !allPaused.isEmpty else { return nil }
         let passed = instances.values.filter { $0.definition.group == group }.flatMap(\.definition.sockets)
         var names = Set(passed.map(\.name.description))
-        for id in activation.socketIDs where activation.view(of: id)?.spec.service == group { names.insert(id.name) }
-        let paused = names.filter { activation.isPaused(SocketID($0)) }.sorted()
+        for id in allPaused where activation.view(of: id)?.spec.service == group { names.insert(id.name) }
+        let paused = allPaused.map(\.name).filter(names.contains)
         guard !paused.isEmpty else { return nil }
         return "\(paused.joined(separator: ", ")) \(paused.count == 1 ? "is" : "are") paused: new connections wait"
     }

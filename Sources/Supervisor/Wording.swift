@@ -119,6 +119,15 @@ enum Wording {
         return parts.joined(separator: " ")
     }
 
+    /// What was measured and not configured, of which nobody needs the milliseconds: `2.4s`, `37s`, `1h 5min`.
+    static func age(_ duration: Duration) -> String {
+        let nanoseconds = duration.wholeNanoseconds
+        let unit: Int64 =
+            nanoseconds < 1_000_000_000 ? 1_000_000 : nanoseconds < 10_000_000_000 ? 100_000_000 : 1_000_000_000
+        let (minute, hour): (Int64, Int64) = (60_000_000_000, 3_600_000_000_000)
+        return span(.nanoseconds(nanoseconds < hour ? nanoseconds / unit * unit : nanoseconds / minute * minute))
+    }
+
     private static func tenths(_ milliseconds: Int64) -> String {
         var digits = String(milliseconds + 1000).dropFirst()
         while digits.last == "0" { digits = digits.dropLast() }

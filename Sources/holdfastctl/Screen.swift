@@ -66,5 +66,7 @@ func emit(_ text: String, to descriptor: CInt = STDOUT_FILENO) {
 
 /// An error, on standard error, with the program's name in front as the tools around us do it.
 func complain(_ text: String) {
-    emit("holdfastctl: \(text)\n", to: STDERR_FILENO)
+    // A terminal would break it within words.
+    let lines = Text.wrapped("holdfastctl: \(text)", (Screen(descriptor: STDERR_FILENO).width ?? .max) - 4)
+    emit(lines.joined(separator: "\n    ") + "\n", to: STDERR_FILENO)
 }

@@ -28,7 +28,7 @@ struct ExplanationTextTests {
         #expect(
             ExplanationText.why(reply, .plain) == [
                 "app.service: failed",
-                "  - app.service: cannot start app.service: exited with status 3",
+                "  - cannot start app.service: exited with status 3",
                 "    last answer: 503 Service Unavailable",
                 "    last lines:",
                 "      no database?[2J",

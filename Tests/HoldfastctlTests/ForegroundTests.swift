@@ -77,7 +77,7 @@ struct ForegroundTests {
     @Test("What nobody may type, or can, is said; the output is shown all the same")
     func lookingOnly() throws {
         let refusals: [(ControlError, String)] = [
-            (.permissionDenied(required: "root or group holdfast"), "typing needs root or group holdfast"),
+            (.permissionDenied(required: "root or group holdfast"), "typing needs root"),
             (.noInput(unit: "worker.service", reason: "its StandardInput= is null"), "its StandardInput= is null"),
         ]
         for (refusal, said) in refusals {

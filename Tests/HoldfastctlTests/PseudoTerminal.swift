@@ -21,7 +21,10 @@ final class PseudoTerminal {
         var description: String { "waited in vain for \(what.debugDescription) in \(output.debugDescription)" }
     }
 
-    init(_ arguments: [String], environment: [String: String] = [:], columns: UInt16 = 80) throws {
+    init(
+        _ arguments: [String], program: String = Program.path, environment: [String: String] = [:],
+        columns: UInt16 = 80
+    ) throws {
         master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         seen = output.startIndex
         // TIOCSPTLCK and TIOCGPTN of ioctl_tty(2); unlockpt(3) and ptsname(3) are hidden behind _XOPEN_SOURCE.
@@ -45,7 +48,7 @@ final class PseudoTerminal {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         _ = addCloseFrom(&actions, 3)
         // A session with this terminal: only then is ^C a signal.
-        var argv = (["setsid", "--ctty", "--wait", Program.path] + arguments).map { strdup($0) } + [nil]
+        var argv = (["setsid", "--ctty", "--wait", program] + arguments).map { strdup($0) } + [nil]
         let variables = ["PATH": "/usr/bin:/bin", "TZ": "UTC", "TERM": "xterm", "NO_COLOR": "1"]
             .merging(environment) { $1 }
         var envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]

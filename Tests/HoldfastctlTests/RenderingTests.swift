@@ -29,6 +29,16 @@ struct StatusTextTests {
             ])
     }
 
+    @Test("A generation that serves alone has no line of its own, so that a list of stacks can be read")
+    func stack() {
+        #expect(
+            StatusText.lines([Site.running], Screen(width: 90, color: false), localTime: utc) == [
+                "site@.target        RUNNING   v2, generation 3, uptime 1 day, 2:03:04, 12 connections",
+                "  app@v2.service    RUNNING   pid 4711, uptime 0:01:07",
+                "  edge@v2.service   RUNNING   pid 4712, uptime 0:01:06, 12 connections",
+            ])
+    }
+
     @Test("On a narrow terminal text is wrapped under itself, and no line is wider than the screen")
     func narrow() {
         let lines = StatusText.lines([Site.failed, Site.swapping], Screen(width: 60, color: false), localTime: utc)
@@ -175,6 +185,14 @@ struct InventoryTextTests {
                 "12  2026-11-23T05:02:57Z  site@.target  swap   v2 (3)  v3 (4)  rolled back  30.0 s  root      "
                     + "app@v3.service: probe failed",
                 " 9  x                     app.service   start  -       (1)     started       0.3 s  uid 1000",
+            ])
+        // A screen of the usual width does without what matters least; a reason has lines of its own.
+        #expect(
+            InventoryText.history(entries, Screen(width: 80, color: false), localTime: utc) == [
+                " #  WHEN             UNIT          WHAT   FROM    TO      OUTCOME      WHO",
+                "12  11-23T05:02:57Z  site@.target  swap   v2 (3)  v3 (4)  rolled back  root",
+                "      app@v3.service: probe failed",
+                " 9                   app.service   start  -       (1)     started      uid 1000",
             ])
         let narrow = InventoryText.history(entries, Screen(width: 110, color: false), localTime: utc)
         #expect(narrow[1].hasSuffix("root      app@v3.service:…"))

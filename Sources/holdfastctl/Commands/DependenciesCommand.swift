@@ -17,6 +17,15 @@ struct DependenciesCommand: ControlCommand {
         let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)
         var states: [String: UnitState] = [:]
         for unit in listed?.units ?? [] { states[unit.unit] = unit.state }
+        for unit in (try? session.quietly.askStatus([]))?.units ?? [] {
+            for service in unit.generations.reversed().flatMap(\.services) {
+                states[service.unit] = Self.state(service.state)
+            }
+        }
+        // Of a socket it matters whether it is open.
+        for socket in (try? session.quietly.ask(.sockets, SocketsReply.self))?.sockets ?? [] {
+            states[socket.unit] = socket.state == .failed ? .failed : .running
+        }
         let root = DependencyTree(unit, in: SwapUnitResolver(loader: places.loader))
         if session.json {
             emit(((try? JSONObject(encoding: root))?.description ?? "{}") + "\n")
@@ -24,6 +33,19 @@ struct DependenciesCommand: ControlCommand {
             session.show(root.lines(states, asTree: tree, session.output))
         }
         return .ok
+    }
+}
+
+extension DependenciesCommand {
+    /// Of a member of a group, as if it were one of its own.
+    private static func state(_ state: ServiceState) -> UnitState {
+        switch state {
+        case .running, .reloading: .running
+        case .waiting, .startPre, .starting, .startPost, .probing: .starting
+        case .draining, .stopping: .stopping
+        case .autoRestart, .failed: .failed
+        case .exited, .stopped: .stopped
+        }
     }
 }
 

@@ -24,7 +24,7 @@ struct ForegroundCommand: ControlCommand {
         do throws(CommandFailure) {
             target = try session.quietly.ask(.input(name: name, text: ""), InputReply.self).unit
             if isatty(STDIN_FILENO) == 1, !session.json {
-                words = ["\(target): what you type goes to it; ^C or ^D leaves, and it goes on"]
+                words = ["\(target): what you type goes to it; ^C or ^D leaves"]
             }
         } catch {
             switch error {
@@ -56,9 +56,6 @@ struct ForegroundCommand: ControlCommand {
         let files = try reading { () throws(SystemError) in try directory.units() }
         var selection = try LogSelection([name], status: status, files: files)
         if unit != name { selection.restrict(to: unit) }
-        if !files.contains(unit), selection.units.allSatisfy({ !files.contains($0) }) {
-            complain(LogsCommand.noFile(unit))
-        }
         return LogView(
             directory: directory, selection: selection, filter: LogFilter(),
             text: LogText(session.json ? .json : .cat, session.output, showsUnit: false))

@@ -21,7 +21,8 @@ struct TopCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let live = LiveScreen(session)
+        // What ends by itself is to be read afterwards, too.
+        let live = count == nil ? LiveScreen(session) : nil
         var before: [Int32: ProcessUsage] = [:]
         var since = Clock.now()
         var left = count ?? (live == nil ? 1 : Int.max)

@@ -5,7 +5,7 @@ enum ExplanationText {
     static func why(_ reply: WhyReply, _ screen: Screen) -> [String] {
         var lines = [screen.paint(Text.harmless(reply.unit), .bold) + ": \(reply.state.rawValue)"]
         for finding in reply.findings {
-            let about = finding.unit.map { "\($0): " } ?? ""
+            let about = finding.unit.map { finding.text.contains("\($0): ") ? "" : "\($0): " } ?? ""
             lines += indented(about + finding.text, "  - ", "    ", screen)
             if let failure = finding.failure {
                 // The sentence is the finding, or says more than it.

@@ -4,20 +4,26 @@ import ControlProtocol
 enum InventoryText {
     static func history(_ entries: [HistoryEntry], _ screen: Screen, localTime: (Int64) -> String) -> [String] {
         guard !entries.isEmpty else { return ["No history"] }
+        // On a narrow screen a reason has lines of its own, and the year goes without saying.
+        let isNarrow = (screen.width ?? 100) < 100
         var table = Table(
-            [.init(title: "#", right: true)]
-                + ["WHEN", "UNIT", "WHAT", "FROM", "TO", "OUTCOME"].map { .init(title: $0) }
-                + [.init(title: "TOOK", right: true), .init(title: "WHO"), .init(title: "REASON")])
+            [.init(title: "#", right: true, spare: 2)]
+                + ["WHEN", "UNIT", "WHAT"].map { .init(title: $0) } + [.init(title: "FROM", spare: 3)]
+                + ["TO", "OUTCOME"].map { .init(title: $0) }
+                + [.init(title: "TOOK", right: true, spare: 1), .init(title: "WHO")]
+                + (isNarrow ? [] : [.init(title: "REASON")]))
         for entry in entries {
             let (outcome, paint) = appearance(entry.outcome)
-            table.add([
-                .init(text: String(entry.number)),
-                .init(text: Timestamp.unixSeconds(entry.at).map(localTime) ?? entry.at),
-                .init(text: entry.unit), .init(text: entry.kind.rawValue), .init(text: reference(entry.from)),
-                .init(text: reference(entry.to)), .init(text: outcome, paint: paint),
-                .init(text: Text.duration(entry.durations.total)),
-                .init(text: entry.who.map { $0.user ?? "uid \($0.uid)" } ?? "-"), .init(text: entry.reason ?? ""),
-            ])
+            let when = Timestamp.unixSeconds(entry.at).map(localTime) ?? entry.at
+            table.add(
+                [
+                    .init(text: String(entry.number)), .init(text: isNarrow ? String(when.dropFirst(5)) : when),
+                    .init(text: entry.unit), .init(text: entry.kind.rawValue), .init(text: reference(entry.from)),
+                    .init(text: reference(entry.to)), .init(text: outcome, paint: paint),
+                    .init(text: Text.duration(entry.durations.total)),
+                    .init(text: entry.who.map { $0.user ?? "uid \($0.uid)" } ?? "-"),
+                ] + (isNarrow ? [] : [.init(text: entry.reason ?? "")]))
+            if isNarrow, let reason = entry.reason { table.note(reason) }
         }
         return table.lines(screen)
     }
@@ -63,8 +69,9 @@ enum InventoryText {
     static func sockets(_ sockets: [SocketStatus], _ screen: Screen) -> [String] {
         guard !sockets.isEmpty else { return ["No sockets"] }
         var table = Table([
-            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "KIND"), .init(title: "NAME"),
-            .init(title: "SCOPE"), .init(title: "STATE"), .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
+            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "KIND", spare: 2),
+            .init(title: "NAME", spare: 1), .init(title: "SCOPE", spare: 3), .init(title: "STATE"),
+            .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
         ])
         for socket in sockets {
             let limit = socket.backlog > 0 ? "\(socket.backlog)" : "-"

@@ -71,7 +71,10 @@ enum ResultText {
         }
         var lines: [String] = []
         if let reason = result.reason {
-            lines.append(screen.paint("cannot \(verb.infinitive) \(name): ", .red) + sentence(reason.message))
+            let head = "cannot \(verb.infinitive) \(name): "
+            let text = Text.wrapped(head + sentence(reason.message, of: result.unit), (screen.width ?? .max) - 4)
+            let first = text[0].hasPrefix(head) ? screen.paint(head, .red) + text[0].dropFirst(head.count) : text[0]
+            lines += [first] + text.dropFirst().map { "    " + $0 }
             lines += evidence(reason, after: result.durations.total)
         } else {
             lines.append(screen.paint("cannot \(verb.infinitive) \(name)", .red))
@@ -95,10 +98,13 @@ enum ResultText {
     }
 
     /// `cannot swap site@v3: cannot start app@v3.service: …` says "cannot" once too often.
-    private static func sentence(_ message: String) -> String {
-        let harmless = Text.harmless(message)
-        let prefix = "cannot start "
-        return harmless.hasPrefix(prefix) ? String(harmless.dropFirst(prefix.count)) : harmless
+    private static func sentence(_ message: String, of unit: String) -> String {
+        var text = Text.harmless(message)[...]
+        // So does the name, if it is the same.
+        for prefix in ["cannot start ", "\(Text.harmless(unit)): "] where text.hasPrefix(prefix) {
+            text = text.dropFirst(prefix.count)
+        }
+        return String(text)
     }
 
     private static func stillServes(_ result: OperationResult) -> String {

@@ -62,12 +62,14 @@ enum StatusText {
             Line(name: unit.unit, state: state, paint: paint, text: Text.harmless(unitText(unit, localTime)))
         ]
         for generation in unit.generations {
-            lines.append(line(generation))
+            // One that serves, with no other beside it, has nothing to tell that the unit's line does not.
+            let isAlone = unit.generations.count == 1 && generation.role == .serving && generation.phase == nil
+            if !isAlone { lines.append(line(generation)) }
             for service in generation.services {
                 let (state, paint) = appearance(service.state)
                 lines.append(
                     Line(
-                        name: "    " + Text.harmless(service.unit), state: state, paint: paint,
+                        name: (isAlone ? "  " : "    ") + Text.harmless(service.unit), state: state, paint: paint,
                         text: Text.harmless(serviceText(service))))
             }
         }
@@ -108,6 +110,9 @@ enum StatusText {
                 parts.append((serving == nil ? "" : "then ") + name(coming))
                 if coming.role == .held { parts.append("held: promote or abort") }
             }
+            if unit.generations.count == 1, let connections = serving?.connections {
+                parts.append(Text.counted(connections, "connection"))
+            }
             if let reason = unit.reason { parts.append(reason) }
             if unit.outdated == true { parts.append(outdated) }
             return joined(parts)
@@ -147,7 +152,11 @@ enum StatusText {
         var parts: [String] = []
         switch service.state {
         case .exited, .failed, .autoRestart, .stopped:
-            if let result = service.result { parts.append(result) }
+            // Its name stands before it.
+            if let result = service.result {
+                let prefix = "lost \(service.unit): "
+                parts.append(result.hasPrefix(prefix) ? String(result.dropFirst(prefix.count)) : result)
+            }
             if service.state == .autoRestart { parts.append("will be started again") }
         case .waiting: break
         case .startPre, .starting, .startPost, .probing, .running, .reloading, .draining, .stopping:

@@ -148,6 +148,8 @@ struct Table {
     struct Column {
         var title: String
         var right = false
+        /// What a screen that is too narrow does without, the lowest first; nil for what must stay.
+        var spare: Int?
     }
 
     struct Cell {
@@ -157,6 +159,8 @@ struct Table {
 
     var columns: [Column]
     var rows: [[Cell]] = []
+    /// What is shown below a row, by its index.
+    private var notes: [Int: String] = [:]
 
     init(_ columns: [Column]) {
         self.columns = columns
@@ -170,11 +174,36 @@ struct Table {
         add(texts.map { Cell(text: $0) })
     }
 
-    /// The last column takes what is left of the screen and is cut there; it is not padded.
-    func lines(_ screen: Screen) -> [String] {
-        let widths = columns.indices.map { index in
+    /// A text below the row that was added last.
+    mutating func note(_ text: String) { notes[rows.count - 1] = Text.harmless(text) }
+
+    /// Without columns that the screen has no room for.
+    private func fitting(_ screen: Screen) -> Table {
+        var table = self
+        guard let width = screen.width else { return table }
+        // Of the last column the beginning is enough.
+        while table.widths.dropLast().reduce(0, { $0 + $1 + 2 }) + min(12, table.widths.last ?? 0) > width {
+            let spare = table.columns.indices.filter { table.columns[$0].spare != nil }
+            guard let least = spare.min(by: { table.columns[$0].spare ?? 0 < table.columns[$1].spare ?? 0 }) else {
+                break
+            }
+            table.columns.remove(at: least)
+            for row in table.rows.indices { table.rows[row].remove(at: least) }
+        }
+        return table
+    }
+
+    private var widths: [Int] {
+        columns.indices.map { index in
             max(columns[index].title.count, rows.map { $0[index].text.count }.max() ?? 0)
         }
+    }
+
+    func lines(_ screen: Screen) -> [String] { fitting(screen).allLines(screen) }
+
+    /// The last column takes what is left of the screen and is cut there; it is not padded.
+    private func allLines(_ screen: Screen) -> [String] {
+        let widths = widths
         func line(_ cells: [Cell]) -> String {
             var line = ""
             var used = 0
@@ -194,6 +223,10 @@ struct Table {
             while line.hasSuffix(" ") { line.removeLast() }
             return line
         }
-        return [line(columns.map { Cell(text: $0.title, paint: .bold) })] + rows.map(line)
+        return [line(columns.map { Cell(text: $0.title, paint: .bold) })]
+            + rows.enumerated().flatMap { index, row in
+                let note = notes[index].map { Text.wrapped($0, (screen.width ?? .max) - 6) } ?? []
+                return [line(row)] + note.map { "      " + screen.paint($0, .dim) }
+            }
     }
 }
