@@ -28,23 +28,46 @@ public final class LogPipe {
     private var ring: [(order: UInt64, bytes: [UInt8])] = []
     private var oldest = 0
     private var isClosing = false
+    /// Told once when no process has the FIFO open for writing any more; only of one that nobody here has given out.
+    private var ended: (() -> Void)?
 
     /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process.
-    public init(
+    public convenience init(
         path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture
+    ) throws(SystemError) {
+        if mkfifo(path, 0o600) < 0 && errno != EEXIST { throw SystemError("make FIFO", path) }
+        let fifo = try OwnedDescriptor.open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW)
+        try self.init(fifo, path, origin, log, capture, ended: nil)
+    }
+
+    /// Takes the FIFO at `path` of a service that nobody watches any more; without a reader the service would wait for one for
+    /// ever as soon as the FIFO is full. `ended` is told when no process has it open for writing.
+    public convenience init(
+        left path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture, ended: @escaping () -> Void
+    ) throws(SystemError) {
+        // Not for writing, too: our own end would hide that there is no other.
+        let fifo = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+        try self.init(fifo, path, origin, log, capture, ended: ended)
+        // That there is no writer is only told of a FIFO that has had one since it was opened.
+        _ = try OwnedDescriptor.open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW)
+    }
+
+    private init(
+        _ fifo: consuming OwnedDescriptor, _ path: String, _ origin: LogOrigin, _ log: UnitLog, _ capture: LogCapture,
+        ended: (() -> Void)?
     ) throws(SystemError) {
         self.path = path
         self.origin = origin
         self.log = log
         self.capture = capture
-        if mkfifo(path, 0o600) < 0 && errno != EEXIST { throw SystemError("make FIFO", path) }
-        fifo = try OwnedDescriptor.open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW)
+        self.ended = ended
+        self.fifo = fifo
         var status = stat()
-        try checkErrno(fstat(fifo.raw, &status), "stat", path)
+        try checkErrno(fstat(self.fifo.raw, &status), "stat", path)
         guard status.st_mode & S_IFMT == S_IFIFO else { throw SystemError("make FIFO", path, .fileExists) }
         // Edge-triggered: an unfinished line stays in the FIFO, which is then readable all the time.
-        source = try capture.loop.addIO(fifo.raw, [.readable, .edge], priority: .logs) { [unowned self] _ in
-            if readOnce() { askAgain() }
+        source = try capture.loop.addIO(self.fifo.raw, [.readable, .edge], priority: .logs) { [unowned self] events in
+            arrived(events)
         }
     }
 
@@ -100,6 +123,13 @@ public final class LogPipe {
     private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
         // A buffer for the time of the call: with a thousand services a buffer each would be most of our memory.
         withUnsafeTemporaryAllocation(byteCount: PipePeeker.size, alignment: 16, body)
+    }
+
+    private func arrived(_ events: IOEvents) {
+        if readOnce() { return askAgain() }
+        guard events.contains(.hangUp), let ended else { return }
+        self.ended = nil
+        ended()
     }
 
     /// Lets the loop come back in its next round, when the others have had their turn.

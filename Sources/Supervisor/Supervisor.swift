@@ -63,6 +63,8 @@ public actor Supervisor {
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
     var logs: LogCapture?
+    /// Output of services that nobody watches, by its FIFO.
+    var leftOutput: [String: LogPipe] = [:]
     let pidFiles: PidFiles
     var notifySocket: NotifySocket?
 
@@ -216,6 +218,7 @@ public actor Supervisor {
             }, changed: { [unowned self] name in journalShared(name) })
         try children.adoptOrphans()
         logs = try makeLogs()
+        takeLeftOutput()
         try openNotifySocket(saved?.own)
         signals = [
             try loop.addSignal(.terminate) { [unowned self] in shutDown(for: nil) },
@@ -322,6 +325,8 @@ public actor Supervisor {
 
     /// - Parameter anew: nothing of an earlier process is gone on with.
     private func makeDirectories(anew: Bool) throws(SystemError) {
+        // But for what services print that go on unwatched.
+        if anew { leaveOutput() }
         for name in ["output", "generations", "credentials"] {
             // What an earlier process left there belongs to nobody any more.
             if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
@@ -403,6 +408,7 @@ public actor Supervisor {
     func shutDownComplete() {
         control?.stopListening()
         for running in errands.values { running.errand.end() }
+        for pipe in leftOutput.values { pipe.close() }
         multibinder = nil
         notifySocket?.remove()
         sockets = nil

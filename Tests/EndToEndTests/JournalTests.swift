@@ -100,6 +100,53 @@ extension EndToEnd {
         }
 
         @Test(
+            "Without a journal services of before go on unwatched, and what they print is read: none comes to wait for a reader"
+        )
+        func unwatchedOutput() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "talk.service",
+                    """
+                    [Service]
+                    Type=exec
+                    ExecStart=/bin/sh -c 'i=0; while :; do i=$$((i+1)); echo line $$i; sleep 0.001; done'
+                    """)
+            } then: { world in
+                #expect(try world.run("start", "talk").outcome == .started)
+                let talk = try Watched(world.mainPid("talk.service"))
+                func lines() -> [Int] {
+                    (world.contents("log/talk.service.log") ?? "").split(separator: "\n").compactMap {
+                        $0.split(separator: " ").last.flatMap { Int($0) }
+                    }
+                }
+                for _ in 1...2 {
+                    try world.crash()
+                    try world.layout().write("run/holdfast/journal", String(repeating: "garbage", count: 100))
+                    try world.startAgain()
+                    #expect(world.daemon.errorText.contains("still run and are not watched"))
+                    let before = lines().last ?? 0
+                    try eventually("more of its output") { lines().last ?? 0 > before + 200 }
+                }
+                // The next program of the supervisor goes on with it.
+                #expect(try world.control("daemon-reexec").end() == 0)
+                try world.awaitReady()
+                let before = lines().last ?? 0
+                try eventually("more of its output") { lines().last ?? 0 > before + 200 }
+                #expect(!talk.hasEnded)
+                talk.kill()
+                try eventually("the end of its FIFO") { access(world.runtime + "/output.left", F_OK) != 0 }
+                var last = 0
+                for number in lines() {
+                    #expect(number <= last + 1)
+                    last = max(last, number)
+                }
+                try world.layout().remove("run/holdfast/journal.bad")
+                for process in world.processes() { kill(pid_t(process.pid), SIGKILL) }
+                world.removeLeftControlGroups()
+            }
+        }
+
+        @Test(
             "A journal that brings down who reads it does so three times, and then is put aside: the fourth starts without it"
         )
         func deadly() throws {
