@@ -8,6 +8,8 @@
 #include <linux/tcp.h>
 #include <signal.h>
 #include <string.h>
+#include <linux/kd.h>
+#include <linux/vt.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -193,4 +195,29 @@ int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
     *uid = credentials.uid;
     *gid = credentials.gid;
     return 0;
+}
+
+int holdfast_terminal_hangup(int terminal) {
+    return ioctl(terminal, TIOCVHANGUP) < 0 ? -errno : 0;
+}
+
+int holdfast_terminal_resize(int terminal, unsigned short rows, unsigned short columns) {
+    struct winsize size;
+    if (ioctl(terminal, TIOCGWINSZ, &size) < 0)
+        return -errno;
+    if (rows > 0)
+        size.ws_row = rows;
+    if (columns > 0)
+        size.ws_col = columns;
+    return ioctl(terminal, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+void holdfast_terminal_text_mode(int terminal) {
+    (void)ioctl(terminal, TIOCNXCL);
+    (void)ioctl(terminal, KDSETMODE, KD_TEXT);
+    (void)ioctl(terminal, KDSKBMODE, K_UNICODE);
+}
+
+int holdfast_terminal_deallocate(int console, int number) {
+    return ioctl(console, VT_DISALLOCATE, number) < 0 ? -errno : 0;
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -124,6 +125,9 @@ int holdfast_child(void *argument) {
         return holdfast_child_fail(order, HOLDFAST_STEP_CGROUP, 0);
     if (plan->new_session && syscall(SYS_setsid) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_SESSION, 0);
+    /* Only the leader of a session without one may take it. */
+    if (plan->terminal >= 0 && syscall(SYS_ioctl, plan->terminal, TIOCSCTTY, plan->terminal_force) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_TERMINAL, 0);
     /* While it is still privileged, and before descriptors are placed, which closes this one. */
     if (plan->network >= 0 && syscall(SYS_setns, plan->network, CLONE_NEWNET) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_NETWORK, 0);

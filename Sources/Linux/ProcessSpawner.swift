@@ -41,7 +41,7 @@ public enum ProcessSpawner {
 
     private static func subject(of step: SpawnError.Step, _ plan: SpawnPlan, _ index: Int) -> String? {
         switch step {
-        case .forking, .cgroup, .session, .network, .signals, .keyring, .noNewPrivileges: nil
+        case .forking, .cgroup, .session, .terminal, .network, .signals, .keyring, .noNewPrivileges: nil
         case .coredumpFilter: plan.coredumpFilter.map { "0x" + String($0, radix: 16) }
         case .cpuScheduling: plan.cpuScheduling.map { "\($0.policy), priority \($0.priority)" }
         case .cpuAffinity: plan.cpuAffinity.sorted().map { "\($0)" }.joined(separator: " ")
@@ -156,6 +156,8 @@ private final class PlanMemory {
         c.root_optional = plan.rootDirectory?.optional == true ? 1 : 0
         c.cgroup = plan.cgroup
         c.network = plan.network
+        c.terminal = plan.terminal
+        c.terminal_force = plan.takesTerminal ? 1 : 0
         c.use_clone3 = useClone3 ? 1 : 0
         if let credentials = plan.credentials {
             c.uid = credentials.uid

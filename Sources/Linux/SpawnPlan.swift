@@ -104,6 +104,10 @@ public struct SpawnPlan {
     public var cgroup: Int32 = -1
     /// The network namespace that the program lives in (`NetworkNamespace.raw`), -1 for ours.
     public var network: Int32 = -1
+    /// The terminal that becomes the controlling one of its session, -1 for none; stays the caller's.
+    public var terminal: Int32 = -1
+    /// Also if another session has it.
+    public var takesTerminal = false
 
     public init(
         program: String, arguments: [String], environment: [String: String] = [:],
@@ -125,7 +129,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
     /// In the order in which they are taken.
     public enum Step: Int32, CaseIterable, Sendable {
         case forking = 1
-        case cgroup, session, network, descriptors
+        case cgroup, session, terminal, network, descriptors
         case oomScore, coredumpFilter, nice, cpuScheduling, cpuAffinity, ioScheduling, timerSlack, personality, keyring
         case limits, group, capabilities, ambientCapabilities, rootDirectory, user, workingDirectory, secureBits
         case noNewPrivileges, signals, executing
@@ -135,6 +139,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             case .forking: "creating a process"
             case .cgroup: "entering its control group"
             case .session: "creating a session"
+            case .terminal: "taking its terminal"
             case .network: "entering its network namespace"
             case .descriptors: "passing descriptors"
             case .oomScore: "setting OOMScoreAdjust="

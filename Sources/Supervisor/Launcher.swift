@@ -95,6 +95,7 @@ struct Launcher {
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = instance.invocation
         addHoldfastVariables(to: &variables, instance.definition, generation)
+        if unit.isConnectedToTerminal { variables["TERM"] = Terminal.type(of: unit.terminal.path) }
         variables["CREDENTIALS_DIRECTORY"] = credentialsDirectory(of: unit)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
         if kind.isAfterTheEnd, let result = facts.result {

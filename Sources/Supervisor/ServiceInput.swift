@@ -57,6 +57,7 @@ extension Supervisor {
         }
         switch unit.execution.standardInput {
         case .null: throw refusal("its StandardInput= is null")
+        case .terminal: throw refusal("its StandardInput= is \(unit.terminal.path), where people write")
         case .data: throw refusal("its StandardInput= is data, which the unit file has")
         case .file(let path):
             guard FIFOWriter.isFIFO(path) else { throw refusal("its StandardInput= is file:\(path), which is no FIFO") }
@@ -74,7 +75,7 @@ extension Supervisor {
         switch instance.definition.unit.execution.standardInput {
         case .socket: name = nil
         case .descriptor(let wanted): name = wanted
-        case .null, .data, .file: return nil
+        case .null, .data, .file, .terminal: return nil
         }
         guard instance.connection == nil, let generation = generations[instance.generation],
             let held = heldSocket(named: name, instance, generation),

@@ -6,12 +6,21 @@ import UnitFiles
 /// Standard input, output and error of a service, as systemd.exec(5) describes them.
 extension Supervisor {
     /// Opens the three streams of a command. The default output is the unit's captured log, through a FIFO.
+    /// - Parameter talks: it is a command that may talk to people at the service's terminal.
     func openStreams(
-        for instance: RunningInstance, _ generation: GenerationResources
+        for instance: RunningInstance, _ generation: GenerationResources, talks: Bool
     ) throws(SystemError) -> Launcher.Streams {
         let unit = instance.definition.unit
+        var targets = outputTargets(of: instance)
+        if unit.execution.standardInput.isTerminal, !talks {
+            // Who must not read from the terminal may write to it.
+            if targets.output == .inherit { targets.output = .terminal }
+            let input = try OwnedDescriptor.null(O_RDONLY)
+            let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
+            let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
+            return Launcher.Streams(input: input, output: output, error: error)
+        }
         let input = try openInput(unit, instance, generation)
-        let targets = outputTargets(of: instance)
         let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
         let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
         return Launcher.Streams(input: input, output: output, error: error)
@@ -29,7 +38,16 @@ extension Supervisor {
         case .file(let path): try OutputTarget.file(path).open(stream: 0)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
+        case .terminal: try openTerminal(unit)
         }
+    }
+
+    private func openTerminal(_ unit: ServiceUnit) throws(SystemError) -> OwnedDescriptor {
+        let terminal = try Terminal.open(unit.terminal.path)
+        if let user = unit.execution.user, let account = try? Accounts.user(user) {
+            try Terminal.give(terminal, unit.terminal.path, to: account.uid)
+        }
+        return terminal
     }
 
     private func openOutput(
@@ -47,6 +65,23 @@ extension Supervisor {
         case .descriptor(let name): try socket(named: name, instance, generation)
         case .log, .journal: try logPipe(instance, stream).openForService()
         case .inherit: try inherited.duplicate()
+        case .terminal: try Terminal.open(instance.definition.unit.terminal.path, O_WRONLY)
+        }
+    }
+
+    /// `TTYReset=`, `TTYVHangup=` and their siblings; before and after a run.
+    func prepareTerminal(of unit: ServiceUnit) {
+        guard unit.usesTerminal else { return }
+        var preparation = Terminal.Preparation()
+        preparation.hangsUp = unit.terminal.isHungUp
+        preparation.resets = unit.terminal.isReset
+        preparation.deallocates = unit.terminal.isDeallocated
+        (preparation.rows, preparation.columns) = (unit.terminal.rows, unit.terminal.columns)
+        do throws(SystemError) {
+            try Terminal.prepare(unit.terminal.path, preparation)
+        } catch {
+            // If it is needed, opening it says so once more and fails.
+            logger.warning("\(unit.name): \(error)")
         }
     }
 
@@ -63,7 +98,7 @@ extension Supervisor {
             // Nor what is read from a FIFO: it would come back as input.
             case .socket, .descriptor:
                 if unit.explicitStandardOutput == nil, inputFIFO(of: instance) != nil { output = .log }
-            case .file: break
+            case .file, .terminal: break
             }
         }
         let isCaptured = output == .log || output == .journal
@@ -96,4 +131,8 @@ extension ServiceUnit {
     fileprivate func sharesFile(_ path: String) -> Bool {
         execution.standardInput == .file(path) && standardOutput == .file(path)
     }
+}
+
+extension StandardInput {
+    var isTerminal: Bool { if case .terminal = self { true } else { false } }
 }

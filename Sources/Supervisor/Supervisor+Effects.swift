@@ -245,7 +245,8 @@ extension Supervisor {
                 command, as: kind, for: instance, in: generation,
                 .init(mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files))
             if kind.isMain { setNonBlocking(instance, generation) }
-            try run(plan, token, instance, generation)
+            if kind.talks { prepareTerminal(of: instance.definition.unit) }
+            try run(plan, token, instance, generation, talks: kind.talks)
             // What a forking service executes is not its main process: that is what it leaves behind.
             if kind.isMain, instance.definition.unit.type != .forking { instance.mainProcess = token }
             handle(.spawned(token))
@@ -296,11 +297,17 @@ extension Supervisor {
 
     /// Starts a process of an instance; its end becomes the event `exited` of `token`.
     func run(
-        _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources
+        _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
+        talks: Bool = false
     ) throws(Launcher.LaunchError) {
         let process: RunningProcess
         do throws(SystemError) {
-            let streams = try openStreams(for: instance, generation)
+            let streams = try openStreams(for: instance, generation, talks: talks)
+            var plan = plan
+            if talks, case .terminal(let claim) = instance.definition.unit.execution.standardInput {
+                plan.terminal = streams.input.raw
+                plan.takesTerminal = claim == .force
+            }
             process = try launch(plan, streams, token, instance)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
@@ -424,6 +431,7 @@ extension Supervisor {
             logger.debug("\(instance.name): \(error)")
         }
         instance.tree = nil
+        prepareTerminal(of: instance.definition.unit)
         instanceOfMark[instance.mark] = nil
         journal.put(.running(id), SavedInstance(instance))
         handle(.treeEmpty(token))
@@ -433,6 +441,14 @@ extension Supervisor {
 extension ServiceCommand {
     /// A command of `ExecStart=`.
     var isMain: Bool { if case .start = self { true } else { false } }
+
+    /// A command that is connected to the service's terminal, if it has one; the others run beside one that is.
+    fileprivate var talks: Bool {
+        switch self {
+        case .condition, .startPre, .start, .stopPost: true
+        case .startPost, .reload, .stop: false
+        }
+    }
 
     /// A command that may be the first of a run.
     fileprivate var beginsRun: Bool {

@@ -190,7 +190,7 @@ enum UnitSectionName: String, CaseIterable {
         case .service:
             ServiceDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
                 + LogDirective.allCases.map(\.rawValue) + LifecycleDirective.allCases.map(\.rawValue)
-                + CredentialDirective.allCases.map(\.rawValue)
+                + CredentialDirective.allCases.map(\.rawValue) + TerminalDirective.allCases.map(\.rawValue)
         case .socket: SocketDirective.allCases.map(\.rawValue) + ExecutionDirective.allCases.map(\.rawValue)
         case .install: InstallDirective.allCases.map(\.rawValue)
         case .swap: SwapDirective.allCases.map(\.rawValue)

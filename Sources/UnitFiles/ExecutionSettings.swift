@@ -123,6 +123,7 @@ public enum StandardInput: Sendable, Hashable {
     case socket
     /// A passed descriptor by its name.
     case descriptor(String)
+    case terminal(TerminalClaim)
 }
 
 /// `KeyringMode=`.

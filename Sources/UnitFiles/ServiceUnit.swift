@@ -54,6 +54,7 @@ public enum StandardOutput: Sendable, Hashable {
     case truncate(String)
     case socket
     case descriptor(String)
+    case terminal
 }
 
 /// `FileDescriptorStorePreserve=`: how long descriptors are kept that a service gave us.
@@ -102,6 +103,7 @@ public struct ServiceUnit: UnitDefinition {
     /// Who, where, with what limits and environment (systemd.exec(5)).
     public var execution = ExecutionSettings()
     public var credentials = ServiceCredentials()
+    public var terminal = TerminalSettings()
     /// Passed on behind sockets and stored descriptors.
     public var openFiles: [OpenFile] = []
     /// `PermissionsStartOnly=`: user, group and capabilities apply to `ExecStart=` only.
@@ -133,7 +135,7 @@ public struct ServiceUnit: UnitDefinition {
     public var standardOutput: StandardOutput {
         if let explicitStandardOutput { return explicitStandardOutput }
         switch execution.standardInput {
-        case .socket, .descriptor: return .inherit
+        case .socket, .descriptor, .terminal: return .inherit
         case .null, .file, .data: return .log
         }
     }

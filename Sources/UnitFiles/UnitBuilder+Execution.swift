@@ -265,19 +265,24 @@ extension UnitBuilder {
             execution.explicitStandardInput = nil
             return
         }
+        let isService = name.kind == .service
         let input = expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardInput in
             switch text {
             case "null": return .null
             case "data": return .data
             case "socket": return .socket
             case "fd": return .descriptor("stdin")
-            case "tty", "tty-force", "tty-fail":
-                throw ValueError("\"\(text)\" is not supported yet", code: .unsupportedValue)
             default: break
+            }
+            if let claim = TerminalClaim(rawValue: text) {
+                guard isService else {
+                    throw ValueError("\"\(text)\" is not supported for commands of a socket", code: .unsupportedValue)
+                }
+                return .terminal(claim)
             }
             if text.hasPrefix("file:") { return .file(try Value.absolutePath(String(text.dropFirst(5)))) }
             if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
-            throw ValueError("expected null, data, file:PATH, socket or fd:NAME, not \"\(text)\"")
+            throw ValueError("expected null, data, file:PATH, socket, fd:NAME or tty, not \"\(text)\"")
         }
         if let input { execution.explicitStandardInput = input }
     }

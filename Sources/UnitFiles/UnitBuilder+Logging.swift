@@ -77,7 +77,7 @@ extension UnitBuilder {
             case "journal": return .journal
             case "socket": return .socket
             case "fd": return .descriptor(descriptor)
-            case "tty": throw ValueError("\"\(text)\" is not supported yet", code: .unsupportedValue)
+            case "tty": return .terminal
             default: break
             }
             for (prefix, make) in [
@@ -88,7 +88,7 @@ extension UnitBuilder {
             }
             if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
             throw ValueError(
-                "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket or fd:NAME, not \"\(text)\""
+                "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket, fd:NAME or tty, not \"\(text)\""
             )
         }
     }

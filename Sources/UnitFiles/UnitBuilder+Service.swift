@@ -85,6 +85,7 @@ extension UnitBuilder {
         service.upstreams = Self.unique(service.upstreams)
         finishHandoff()
         finishCredentials()
+        finishTerminal()
         finishLifecycle()
     }
 

@@ -185,6 +185,7 @@ struct UnitBuilder {
             if let directive = DirectiveIndex.log[assignment.key] { return apply(directive, assignment) }
             if Protection.names.contains(assignment.key) { return noteProtection(assignment) }
             if let directive = LifecycleDirective.byName[assignment.key] { return apply(directive, assignment) }
+            if let directive = TerminalDirective.byName[assignment.key] { return apply(directive, assignment) }
             if let directive = CredentialDirective.byName[assignment.key] { return apply(directive, assignment) }
         case .socket:
             if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }

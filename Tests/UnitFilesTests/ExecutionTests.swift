@@ -164,4 +164,19 @@ struct ExecutionTests {
         #expect(loaded.diagnostics == [] && loaded.socket?.execution.user == "web")
         #expect(loaded.socket?.execution.limits[.nproc]?.soft == 3)
     }
+
+    @Test("a terminal and what is done to it; a tty that nobody frees is named, because nobody is waited for")
+    func terminal() throws {
+        let unit = try service(
+            "StandardInput=tty\nTTYPath=/dev/tty%i7\nTTYReset=yes\nTTYVHangup=1\nTTYVTDisallocate=yes\nTTYRows=25\n"
+                + "TTYColumns=80\nTTYRows=")
+        let found = try #require(unit.service)
+        #expect(unit.diagnostics.isEmpty && found.standardOutput == .inherit)
+        #expect(found.execution.standardInput == .terminal(.wait) && found.terminal.path == "/dev/tty7")
+        #expect(found.terminal.isReset && found.terminal.isHungUp && found.terminal.isDeallocated)
+        #expect(found.terminal.rows == nil && found.terminal.columns == 80)
+        #expect(codes(try service("StandardInput=tty").diagnostics) == [.unsupportedValue])
+        #expect(try service("StandardInput=tty-force\nStandardError=tty").diagnostics.isEmpty)
+        #expect(try load("a.socket", "[Socket]\nListenStream=80\nStandardInput=tty-fail").unit == nil)
+    }
 }

@@ -248,7 +248,7 @@ struct UnitTests {
             ("KillSignal=SIGFOO", .invalidValue, false), ("Type=dbus", .unsupportedValue, false),
             ("PIDFile=a b/../x%Q", .unknownSpecifier, false), ("Type=notfy", .invalidValue, false),
             ("Sockets=a.service", .invalidValue, false), ("UMask=9", .invalidValue, false),
-            ("StandardOutput=tty", .unsupportedValue, false), ("WorkingDirectory=x", .invalidValue, false),
+            ("StandardOutput=teletype", .invalidValue, false), ("WorkingDirectory=x", .invalidValue, false),
             ("ExecStart=/bin/second", .invalidValue, false),
             ("[X-Swap]\nReadyProbe=htp a.socket /", .invalidValue, false),
             ("[X-Swap]\nReadyProbe=http a.socket", .invalidValue, false), ("[X-Swap]\nSoakSec=x", .invalidValue, false),

@@ -25,6 +25,7 @@ enum holdfast_step {
     HOLDFAST_STEP_FORK,
     HOLDFAST_STEP_CGROUP,
     HOLDFAST_STEP_SESSION,
+    HOLDFAST_STEP_TERMINAL,
     HOLDFAST_STEP_NETWORK,
     HOLDFAST_STEP_DESCRIPTORS,
     HOLDFAST_STEP_OOM_SCORE,
@@ -106,6 +107,8 @@ struct holdfast_spawn {
     int new_session;
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
     int network; /* descriptor of a network namespace, or -1 for ours */
+    int terminal; /* descriptor of the terminal that becomes its controlling one, or -1 */
+    int terminal_force; /* also if it is another session's */
     int use_clone3; /* 0 only in tests of the fallback */
 };
 
@@ -200,6 +203,14 @@ int holdfast_accept(int fd);
 int holdfast_peek_pipe(int fifo, const int scratch[2], void *buffer, size_t size);
 /* (nocall) The same. Takes `count` bytes, which are there, out of a FIFO; `null` is /dev/null, open for writing. */
 int holdfast_skip_pipe(int fifo, int null, size_t count);
+/* (nocall) ioctl has `...`. Hangs a terminal up for all who have it open (TIOCVHANGUP). */
+int holdfast_terminal_hangup(int terminal);
+/* (nocall) Sets its size; zero: unchanged. */
+int holdfast_terminal_resize(int terminal, unsigned short rows, unsigned short columns);
+/* (nocall) A virtual console shows text and its keyboard gives characters; nothing for other terminals. */
+void holdfast_terminal_text_mode(int terminal);
+/* (nocall) Frees a virtual console (VT_DISALLOCATE). */
+int holdfast_terminal_deallocate(int console, int number);
 /* (nocall) ioctl has `...`. How many bytes are in a FIFO (FIONREAD). */
 int holdfast_pipe_length(int fifo);
 
