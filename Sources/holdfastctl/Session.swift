@@ -127,7 +127,7 @@ struct Session {
         -> ExitStatus
     {
         let result = try pastResult(name, since: began)
-        if json { emit(((try? JSONObject(encoding: OperationReply(result: result)))?.description ?? "{}") + "\n") }
+        printJSON(OperationReply(result: result))
         return show(result, verb)
     }
 
@@ -201,6 +201,12 @@ struct Session {
         // only between its tokens: inside strings they are escaped.
         let line = reply.parameters.bytes.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
         emit(String(decoding: line, as: UTF8.self) + "\n")
+    }
+
+    /// With `--json`: what no daemon has answered, in the shape of the protocol.
+    func printJSON(_ value: some Encodable) {
+        guard json, let object = try? JSONObject(encoding: value) else { return }
+        emit(object.description + "\n")
     }
 
     func connect() throws(CommandFailure) -> Connection {

@@ -118,6 +118,7 @@ enum Program {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
         process.environment = ["PATH": "/usr/bin:/bin", "TZ": "UTC", "TERM": "xterm"].merging(environment) { $1 }
         return process
     }

@@ -49,6 +49,7 @@ extension InstallCommand {
     ) throws(CommandFailure) {
         let done = try locally { try places.apply(decide(places.installer)) }
         session.show(done.changes.map { Text.harmless($0) })
+        session.printJSON(InstallReply(changes: done.changes, notes: done.notes))
         for note in done.notes { complain(note) }
     }
 
@@ -154,11 +155,16 @@ struct IsEnabledCommand: InstallCommand {
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let places = places(session)
         var isEnabled = false
+        var told: [UnitFileStatus] = []
         for name in names {
-            let state = places.state(of: name).state
+            let (unit, state) = places.state(of: name)
             isEnabled = isEnabled || state.countsAsEnabled
             if !quiet { session.show([state.rawValue]) }
+            // The protocol has no dashes in its words.
+            guard let word = UnitFileStateWord(rawValue: state.rawValue.replacing("-", with: "_")) else { continue }
+            told.append(UnitFileStatus(unit: unit?.description ?? name, state: word))
         }
+        if !quiet { session.printJSON(UnitFileStatesReply(units: told)) }
         return isEnabled ? .ok : .failure
     }
 }

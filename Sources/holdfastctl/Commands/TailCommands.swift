@@ -84,7 +84,7 @@ struct ClearCommand: ControlCommand {
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let directory = options.directory(session, global)
-        let status = (try? session.quiet.ask(.status(names: nil), StatusReply.self))?.units ?? []
+        let status = try session.quiet.askStatus([]).units
         let files = try reading { () throws(SystemError) in try directory.units() }
         let selection = try LogSelection(names, status: status, files: files)
         return try forEach(selection.units, session) { unit throws(CommandFailure) in
