@@ -111,8 +111,8 @@ public actor Supervisor {
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
     /// What is in these directories is ours alone.
-    private var runtimeLock: DirectoryLock?
-    private var stateLock: DirectoryLock?
+    var runtimeLock: DirectoryLock?
+    var stateLock: DirectoryLock?
 
     // The next process.
     /// The file that this program was started from, and how.
@@ -297,51 +297,6 @@ public actor Supervisor {
         let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
         try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
         if let raw = sessions.listening { store.put(raw, name: StoredName.control) }
-    }
-
-    private func inheritLocks(_ own: SavedOwn) throws(SystemError) {
-        if let raw = own.runtimeLock { runtimeLock = DirectoryLock(inherited: try OwnedDescriptor.inherited(raw)) }
-        if let raw = own.stateLock { stateLock = DirectoryLock(inherited: try OwnedDescriptor.inherited(raw)) }
-    }
-
-    var runtimeLockDescriptor: Int32? { descriptor(of: runtimeLock) }
-    var stateLockDescriptor: Int32? { descriptor(of: stateLock) }
-
-    private func descriptor(of lock: borrowing DirectoryLock?) -> Int32? {
-        switch lock {
-        case .some(let lock): lock.raw
-        case .none: nil
-        }
-    }
-
-    private func takeDirectories() throws(SystemError) {
-        // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
-        try FileTree.makeDirectory(configuration.runtimeDirectory)
-        if runtimeLockDescriptor == nil { runtimeLock = try lock(configuration.runtimeDirectory) }
-        // Holds copies of unit files, whoever may read the originals.
-        try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
-        if stateLockDescriptor == nil { stateLock = try lock(configuration.stateDirectory) }
-    }
-
-    /// - Parameter anew: nothing of an earlier process is gone on with.
-    private func makeDirectories(anew: Bool) throws(SystemError) {
-        // But for what services print that go on unwatched.
-        if anew { leaveOutput() }
-        for name in ["output", "generations", "credentials"] {
-            // What an earlier process left there belongs to nobody any more.
-            if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
-            try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
-        }
-        try LogFile.makeDirectory(configuration.logDirectory, group: readers)
-    }
-
-    private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {
-        do throws(SystemError) {
-            return try DirectoryLock(path: directory + "/lock")
-        } catch {
-            guard error.errno == .wouldBlock else { throw error }
-            throw SystemError("another supervisor runs there: lock", directory + "/lock", error.errno)
-        }
     }
 
     // MARK: - Events and effects

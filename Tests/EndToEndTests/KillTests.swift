@@ -66,19 +66,26 @@ extension EndToEnd {
             }
         }
 
+        /// A swap from v1 to v2 that drains as long as the connection has not got its answer.
+        private func drainingSwap(_ world: World) throws -> (Operation, RawConnection) {
+            #expect(try world.run("swap", "site@v1").outcome == .started)
+            let pending = try RawConnection(port: world.port)
+            try pending.send("GET / HTTP/1.1\r\n")
+            try eventually("the connection to be accepted") { try pending.isAccepted(by: world) }
+            let swap = try world.begin("swap", "site@v2")
+            try swap.waitFor("the proxy's drain") { $0.phase == .drain && $0.service == "edge@v1.service" }
+            return (swap, pending)
+        }
+
         @Test("kill -9 of the old generation while it drains only makes the swap end sooner")
         func oldGenerationKilled() throws {
             try withWorld {
                 try $0.site()
             } then: { world in
-                #expect(try world.run("swap", "site@v1").outcome == .started)
-                let pending = try RawConnection(port: world.port)
-                try pending.send("GET / HTTP/1.1\r\n")
-                try eventually("the connection to be accepted") { try pending.isAccepted(by: world) }
-                let swap = try world.begin("swap", "site@v2")
-                try swap.waitFor("the proxy's drain") { $0.phase == .drain && $0.service == "edge@v1.service" }
+                let (swap, pending) = try drainingSwap(world)
                 for process in world.processes(generation: 1) { kill(pid_t(process.pid), SIGKILL) }
                 let end = try swap.end()
+                withExtendedLifetime(pending) {}
                 #expect(end.outcome == .completed)
                 #expect(end.status == 0)
                 try underLoad(world) { loads in for load in loads { try load.waitForAnswer("v2") } }
@@ -90,12 +97,7 @@ extension EndToEnd {
             try withWorld {
                 try $0.site(app: "Restart=on-failure\nRestartSec=0")
             } then: { world in
-                #expect(try world.run("swap", "site@v1").outcome == .started)
-                let pending = try RawConnection(port: world.port)
-                try pending.send("GET / HTTP/1.1\r\n")
-                try eventually("the connection to be accepted") { try pending.isAccepted(by: world) }
-                let swap = try world.begin("swap", "site@v2")
-                try swap.waitFor("the proxy's drain") { $0.phase == .drain && $0.service == "edge@v1.service" }
+                let (swap, pending) = try drainingSwap(world)
                 let backend = try Watched(world.mainPid("app@v2.service"))
                 backend.kill()
                 try eventually("a new backend") { try world.mainPid("app@v2.service") != Int(backend.pid) }
