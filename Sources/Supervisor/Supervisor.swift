@@ -14,7 +14,8 @@ import UnitStore
 /// belongs into `Engine`.
 ///
 /// - `Supervisor+Planning` and `Definition`: from unit files to plans.
-/// - `Supervisor+Effects`, `Launcher`, `Streams`, `HeldSockets`, `Reservations`, `Templates`, `Prober`: effects.
+/// - `Supervisor+Effects`, `Supervisor+Processes`, `Launcher`, `Streams`, `HeldSockets`, `Reservations`, `Templates`,
+///   `Prober`: effects.
 /// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: people.
 /// - `History`, `ReleaseMemory`: what outlives the process.
 public actor Supervisor {

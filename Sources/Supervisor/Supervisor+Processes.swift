@@ -1,0 +1,247 @@
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// Processes and process trees of instances: started, signalled, watched.
+extension Supervisor {
+    func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
+        guard let instance = instances[id], let generation = generations[instance.generation],
+            let command = Launcher.command(kind, of: instance.definition.unit)
+        else { return handle(.spawnFailed(token, "its definition is gone")) }
+        do throws(Launcher.LaunchError) {
+            let result = engine.result(of: id)
+            let main = instance.mainProcess.flatMap { processes[$0]?.pid }
+            if instance.tree == nil {
+                // Of an earlier run of this instance: systemd removes them as soon as that one has ended.
+                if kind.beginsRun, instance.definition.unit.execution.runtimeDirectoryPreserve == .no {
+                    removeRuntimeDirectories(of: instance)
+                }
+                if kind.beginsRun {
+                    instance.mainStatus = nil
+                    prepareStore(instance)
+                    try launcher.makeCredentials(of: instance.definition.unit)
+                }
+                try makeTree(instance, renew: kind.beginsRun)
+            }
+            if case .stop = kind { instance.tree?.noteMembers() }
+            let files = kind.isMain ? try launcher.openFiles(of: instance.definition.unit) : []
+            // The plan has only their numbers.
+            defer { withExtendedLifetime(files) {} }
+            let plan = try launcher.plan(
+                command, as: kind, for: instance, in: generation,
+                .init(mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files))
+            if kind.isMain { setNonBlocking(instance, generation) }
+            if kind.talks { prepareTerminal(of: instance.definition.unit) }
+            try run(plan, token, instance, generation, talks: kind.talks)
+            // What a forking service executes is not its main process: that is what it leaves behind.
+            if kind.isMain, instance.definition.unit.type != .forking { instance.mainProcess = token }
+            handle(.spawned(token))
+        } catch {
+            handle(.spawnFailed(token, error.text))
+        }
+    }
+
+    /// `NonBlocking=`. Sockets that generations share never block: processes race for each connection, and accept(2) would hang
+    /// in the one that lost. But programs that read their standard input expect it to wait.
+    private func setNonBlocking(_ instance: RunningInstance, _ generation: GenerationResources) {
+        let isSwapped = engine.isSwapUnit(instance.definition.group)
+        let wanted = instance.definition.unit.nonBlocking
+        let input = inputFIFO(of: instance)
+        do throws(SystemError) {
+            try instance.connection?.descriptor.setNonBlocking(wanted)
+            for unit in instance.definition.sockets {
+                for held in generation.sockets[unit.name.description] ?? [] {
+                    let isInput = held === input
+                    try held.endpoint.setNonBlocking(wanted || isSwapped && !isInput)
+                }
+            }
+        } catch {
+            logger.warning("\(instance.name): NonBlocking=: \(error)")
+        }
+    }
+
+    private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
+        if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
+        do throws(SystemError) {
+            instance.tree = try trees.make(name: instance.treeName, cookie: instance.invocation)
+            instance.mark = instance.tree?.cgroupName ?? instance.invocation
+            instanceOfMark[instance.mark] = instance.id
+            journal(instance)
+        } catch {
+            throw Launcher.LaunchError(text: "\(error)")
+        }
+    }
+
+    /// 128 random bits in hexadecimal.
+    static func randomID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<2).map { _ in
+            let digits = String(UInt64.random(in: 0 ... .max, using: &generator), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Starts a process of an instance; its end becomes the event `exited` of `token`.
+    func run(
+        _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
+        talks: Bool = false
+    ) throws(Launcher.LaunchError) {
+        let process: RunningProcess
+        do throws(SystemError) {
+            let streams = try openStreams(for: instance, generation, talks: talks)
+            var plan = plan
+            if talks, case .terminal(let claim) = instance.definition.unit.execution.standardInput {
+                plan.terminal = streams.input.raw
+                plan.takesTerminal = claim == .force
+            }
+            process = try launch(plan, streams, token, instance)
+        } catch {
+            throw Launcher.LaunchError(text: "\(error)")
+        }
+        processes[token] = process
+        tokenOfPid[process.pid] = token
+        journal(process)
+    }
+
+    private func launch(
+        _ plan: SpawnPlan, _ streams: consuming Launcher.Streams, _ token: Token, _ instance: RunningInstance
+    ) throws(SystemError) -> RunningProcess {
+        var plan = plan
+        // A socket that is handed over as standard input is in the plan already.
+        if plan.standardInput < 0 { plan.standardInput = streams.input.raw }
+        plan.standardOutput = streams.output.raw
+        plan.standardError = streams.error.raw
+        plan.cgroup = instance.tree?.spawnCgroup ?? -1
+        let child: Child
+        do throws(SpawnError) {
+            child = try children.spawn(plan)
+        } catch {
+            throw error.cause
+        }
+        let pid = child.pid
+        instance.tree?.started(main: pid)
+        let process = RunningProcess(token: token, instance: instance.id, handle: child.takeHandle())
+        do throws(SystemError) {
+            try watch(process)
+        } catch {
+            // Without a watch its end would never be known: better no process than that.
+            try? process.send(SIGKILL)
+            children.abandon(pid: pid)
+            throw error
+        }
+        return process
+    }
+
+    /// Its end becomes the event `exited` of its token.
+    func watch(_ process: RunningProcess) throws(SystemError) {
+        let token = process.token
+        if let failure = process.watch(children, ended(token)) { throw failure }
+    }
+
+    private func ended(_ token: Token) -> (Linux.ExitStatus) -> Void {
+        { [unowned self] status in exited(token, status) }
+    }
+
+    private func exited(_ token: Token, _ status: Linux.ExitStatus) {
+        let owner = processes[token]?.instance
+        if let process = processes.removeValue(forKey: token) {
+            journal.end(.process(token))
+            tokenOfPid[process.pid] = nil
+            if let instance = instances[process.instance] {
+                if instance.mainProcess == token {
+                    instance.mainProcess = nil
+                    instance.mainStatus = status
+                    keepEvidence(instance)
+                }
+            }
+        }
+        if let probe = probes.removeValue(forKey: token) {
+            probe.exited(status)
+        } else {
+            handle(.exited(token, status.engine))
+        }
+        if let owner, let empty = instances[owner]?.emptyTree {
+            instances[owner]?.emptyTree = nil
+            treeIsEmpty(empty, owner)
+        }
+    }
+
+    func keepEvidence(_ instance: RunningInstance) {
+        evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+    }
+
+    func signalProcess(_ token: Token, _ signal: Int32) {
+        guard let process = processes[token] else { return }
+        instances[process.instance]?.tree?.noteMembers()
+        try? process.send(signal)
+    }
+
+    func signalTree(_ id: InstanceID, _ signal: Int32) {
+        guard let tree = instances[id]?.tree else { return }
+        tree.signalAll(Linux.Signal(rawValue: signal))
+        // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+        if signal == SIGTERM || signal == SIGHUP { tree.signalAll(.continue) }
+    }
+
+    func watchTree(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id], let tree = instance.tree else { return handle(.treeEmpty(token)) }
+        if tree.isEmpty { return treeIsEmpty(token, id) }
+        do throws(SystemError) {
+            try tree.whenEmpty(loop: loop) { [unowned self] in treeIsEmpty(token, id) }
+        } catch {
+            logger.error("\(instance.name): watching its processes: \(error)")
+            lookLater(token, instance)
+        }
+    }
+
+    /// Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
+    private func lookLater(_ token: Token, _ instance: RunningInstance) {
+        let id = instance.id
+        instance.treeTimer = try? loop.addTimer { [unowned self] in watchTree(token, id) }
+        instance.treeTimer?.arm(after: 1_000_000_000)
+    }
+
+    private func treeIsEmpty(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id] else { return }
+        // A tree that could not be watched on says so by this, too.
+        if let tree = instance.tree, !tree.isEmpty { return lookLater(token, instance) }
+        instance.treeTimer = nil
+        // A zombie is in no tree: how it ended is told first, because `ExecStopPost=` is told that.
+        if processes.values.contains(where: { $0.instance == id }) {
+            instance.emptyTree = token
+            return
+        }
+        do throws(SystemError) {
+            try instance.tree?.remove()
+        } catch {
+            logger.debug("\(instance.name): \(error)")
+        }
+        instance.tree = nil
+        prepareTerminal(of: instance.definition.unit)
+        instanceOfMark[instance.mark] = nil
+        journal.put(.running(id), SavedInstance(instance))
+        handle(.treeEmpty(token))
+    }
+}
+
+extension ServiceCommand {
+    /// A command of `ExecStart=`.
+    var isMain: Bool { if case .start = self { true } else { false } }
+
+    /// A command that is connected to the service's terminal, if it has one; the others run beside one that is.
+    fileprivate var talks: Bool {
+        switch self {
+        case .condition, .startPre, .start, .stopPost: true
+        case .startPost, .reload, .stop: false
+        }
+    }
+
+    /// A command that may be the first of a run.
+    fileprivate var beginsRun: Bool {
+        switch self {
+        case .condition, .startPre, .start: true
+        case .startPost, .reload, .stop, .stopPost: false
+        }
+    }
+}
