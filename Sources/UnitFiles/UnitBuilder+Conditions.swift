@@ -32,9 +32,11 @@ extension UnitBuilder {
     /// Mounts and devices are the host's: none is started here, but whether one is there shows when the unit is to start.
     /// False for what cannot be looked at so.
     mutating func requireOfHost(_ word: Word, _ assignment: Assignment) -> Bool {
-        guard ["Requires", "RequiresOverridable", "Requisite", "RequisiteOverridable"].contains(assignment.key) else {
-            return false
-        }
+        let isBinding = ["BindsTo", "BindTo"].contains(assignment.key)
+        guard
+            isBinding
+                || ["Requires", "RequiresOverridable", "Requisite", "RequisiteOverridable"].contains(assignment.key)
+        else { return false }
         let location = assignment.location(at: word.offset)
         if word.text.hasSuffix(".mount"), let path = UnitNameEscaping.unescapePath(String(word.text.dropLast(6))) {
             hostRequirements.append(Condition(.pathIsMountPoint, path, at: location))
@@ -47,6 +49,13 @@ extension UnitBuilder {
             hostRequirements.append(Condition(.pathExists, place, at: location))
         } else {
             return false
+        }
+        if isBinding {
+            report(
+                Diagnostic(
+                    .warning, .unsupportedValue, at: location, directive: assignment.key,
+                    "\(assignment.key)=: \"\(word.text)\" must be there when the unit starts; that it goes is not noticed"
+                ))
         }
         return true
     }

@@ -145,7 +145,7 @@ struct LifecycleTests {
     )
     func foreignKinds() throws {
         #expect(try graph("Conflicts=shutdown.target\nAfter=y.device").diagnostics.isEmpty)
-        #expect(codes(try graph("BindsTo=dev-sda.device").diagnostics).contains(.unsupportedUnitKind))
+        #expect(codes(try graph("BindsTo=user.slice").diagnostics).contains(.unsupportedUnitKind))
     }
 
     @Test("a required mount or device must be there when the unit starts; wanted ones, and those to bind to, are named")
@@ -161,9 +161,12 @@ struct LifecycleTests {
             ])
         #expect(unit.service?.unit.requires.map(\.name.description) == ["b.service"])
         #expect(codes(unit.diagnostics).allSatisfy { $0 != .unsupportedUnitKind })
-        for line in ["Wants=srv.mount", "BindsTo=dev-sda.device", "Requires=a.slice"] {
+        for line in ["Wants=srv.mount", "BindsTo=a.scope", "Requires=a.slice"] {
             #expect(codes(try graph(line).diagnostics).contains(.unsupportedUnitKind), "\(line)")
         }
+        let bound = try graph("BindsTo=dev-sda.device")
+        #expect(codes(bound.diagnostics) == [.unsupportedValue])
+        #expect(bound.service?.unit.conditions.asserts.map(\.parameter) == ["/dev/sda"])
     }
 
     // MARK: - Conditions
