@@ -6,6 +6,7 @@ import UnitFiles
 /// `Why`: what explains the state of a unit. Everything is looked up at this moment; nothing is kept for it.
 extension Supervisor {
     func why(_ name: String) throws(ControlError) -> WhyReply {
+        if name.hasSuffix(".socket") { return why(ofSocket: try unitName(name, kinds: [.socket])) }
         let group = try groupID(name)
         var findings: [Finding] = []
         let view = engine.view(of: group)

@@ -13,6 +13,9 @@ extension Supervisor {
         let id = unit?.description ?? group?.name ?? name
         var list = PropertyList()
         list.add("Id", id)
+        if isSocket, let unit {
+            for property in properties(ofSocket: unit) { list.add(property.name, property.value) }
+        }
         if let group { addState(of: group, member: unit, to: &list) }
         if let unit { try addFiles(of: unit, for: peer, to: &list) }
         return ShowReply(unit: id, properties: list.properties)

@@ -32,9 +32,10 @@ struct EditCommand: ControlCommand {
         let path = "\(directory)/\(unit).d/\(dropIn)"
         let source = UnitsOnDisk()
         let old = try? source.read(path)
+        let text = Editing.draft(of: unit, path: path, old: old, places.texts(of: unit))
         let draft: String
         do throws(EditingError) {
-            draft = try Editing.draftFile(Editing.draft(of: unit, path: path, old: old, places.texts(of: unit)))
+            draft = try Editing.draftFile(text)
             try Editing.run(on: draft)
         } catch {
             complain(error.message)
@@ -44,7 +45,7 @@ struct EditCommand: ControlCommand {
             complain("the edited text cannot be read: \(draft)")
             return .failure
         }
-        if edited == Editing.result(of: old ?? "") {
+        if edited == Editing.result(of: text) {
             Editing.discard(draft)
             session.show(["\(unit): nothing changed"])
             return .ok
@@ -65,7 +66,9 @@ struct EditCommand: ControlCommand {
         Editing.discard(draft)
         // Without a daemon it counts when there is one.
         _ = try? session.quietly.ask(.update, UpdateReply.self)
-        session.show(["\(path): written; holdfastctl update \(name) makes it count for what runs"])
+        // Sockets take it over as they are.
+        let more = unit.kind == .socket ? "" : "; holdfastctl update \(name) makes it count for what runs"
+        session.show(["\(path): written\(more)"])
         return .ok
     }
 }

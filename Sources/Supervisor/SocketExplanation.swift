@@ -1,0 +1,66 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// What `Why` and `Show` say of a socket unit.
+extension Supervisor {
+    func why(ofSocket name: UnitName) -> WhyReply {
+        let state = status(ofSocket: name).state
+        let held = socketStatus().sockets.filter { $0.unit == name.description }
+        guard !held.isEmpty else {
+            let hint = "holdfastctl start \(name)"
+            return WhyReply(
+                unit: name.description, state: state, findings: [Finding(text: "it is not open", hint: hint)])
+        }
+        return WhyReply(unit: name.description, state: state, findings: held.map(finding))
+    }
+
+    private func finding(_ socket: SocketStatus) -> Finding {
+        if let reason = socket.reason { return Finding(text: reason, hint: "holdfastctl start \(socket.unit)") }
+        var text: String
+        let service = socket.service ?? "its service"
+        switch socket.state {
+        case .starting: text = "it is being opened: its commands run"
+        case .stopping: text = "it is being closed: its commands run"
+        case .listening: text = "what comes to \(socket.address) starts \(service)"
+        case .cooling: text = "what comes to \(socket.address) waits: its poll limit is reached"
+        case .running: text = "\(service) takes what comes to \(socket.address)"
+        case .failed: text = "it has failed"
+        case .held:
+            let holders = Set(socket.holders.map(\.unit)).sorted()
+            text =
+                holders.isEmpty
+                ? "it is held at \(socket.address), and no service has it: what comes waits"
+                : "it is held at \(socket.address), and taken from by \(holders.joined(separator: ", "))"
+        }
+        if let queued = socket.queued, queued > 0 { text += "; \(queued) connection\(queued == 1 ? "" : "s") wait" }
+        guard socket.paused else { return Finding(text: text) }
+        return Finding(text: "it is paused: new connections wait", hint: "holdfastctl resume \(socket.unit)")
+    }
+
+    /// Names are systemd's where it has the same property (systemctl(1), org.freedesktop.systemd1(5)).
+    func properties(ofSocket name: UnitName) -> [(name: String, value: String)] {
+        let status = status(ofSocket: name)
+        var list = [("State", status.state.rawValue)]
+        if let since = status.since { list.append(("StateChangeTimestamp", since)) }
+        for socket in socketStatus().sockets where socket.unit == name.description {
+            let kind = socket.kind.rawValue.map { $0 == "_" ? " " : String($0) }.joined()
+            list.append(("Listen", "\(socket.address) (\(kind))"))
+            list.append(("SubState", socket.state.rawValue))
+            list.append(("Scope", socket.scope.rawValue))
+            list.append(("Paused", socket.paused ? "yes" : "no"))
+            let numbers = [
+                ("Generation", socket.generation), ("NQueued", socket.queued), ("NTriggered", socket.triggered),
+                ("NConnections", socket.connections), ("NAccepted", socket.accepted),
+            ]
+            list += numbers.compactMap { name, number in number.map { (name, String($0)) } }
+            if let service = socket.service { list.append(("Triggers", service)) }
+            for holder in socket.holders {
+                list.append(("HeldBy", holder.unit + (holder.generation.map { " (\($0))" } ?? "")))
+            }
+            if let reason = socket.reason { list.append(("Reason", reason)) }
+        }
+        return list
+    }
+}
