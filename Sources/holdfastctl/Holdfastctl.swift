@@ -95,6 +95,8 @@ struct Holdfastctl: ParsableCommand {
             complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
             return .failure
         }
+        // What monitoring asks again and again has nothing to parse, and the parser takes longer than the rest of it.
+        if ordered == ["status"] { return StatusCommand.performPlain() }
         do {
             var command = try parseAsRoot(ordered)
             guard let known = command as? any ControlCommand else {

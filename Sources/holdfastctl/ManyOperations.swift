@@ -21,6 +21,7 @@ extension Session {
         var statuses = [ExitStatus](repeating: .ok, count: names.count)
         var waiting = ArraySlice(names.indices)
         var running: [RunningCall] = []
+        let began = Int64(time(nil))
         while !waiting.isEmpty || !running.isEmpty {
             while let next = waiting.first, running.count < Self.atOnce {
                 waiting.removeFirst()
@@ -40,8 +41,14 @@ extension Session {
                 do throws(CommandFailure) {
                     if let result = try call.result(self) { statuses[call.index] = show(result, verb) }
                 } catch {
-                    guard case .refused = error else { throw error }
-                    statuses[call.index] = report(error) { _ in .failure }
+                    switch error {
+                    case .refused: statuses[call.index] = report(error) { _ in .failure }
+                    case .connection(.closed):
+                        let result = try laterResult(error, names[call.index], since: began)
+                        printJSON(OperationReply(result: result))
+                        statuses[call.index] = show(result, verb)
+                    case .connection, .failed, .unexpected, .interrupted, .local: throw error
+                    }
                 }
             }
             running.removeAll { $0.isOver }

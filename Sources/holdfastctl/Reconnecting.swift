@@ -60,6 +60,29 @@ extension ConnectionError {
 }
 
 extension Session {
+    /// The end of an operation whose supervisor has gone, as the next one tells it.
+    /// - Parameter began: seconds since 1970.
+    func laterResult(
+        _ failure: CommandFailure, _ name: String, since began: Int64
+    ) throws(CommandFailure) -> OperationResult {
+        var absences = Absences()
+        guard var connection = try absences.end(failure, self) else { throw failure }
+        try send(Request.drain(name: name, now: false).call(), on: connection)
+        while true {
+            switch try receive(&connection, tick: nil) {
+            case .tick: continue
+            case .interrupted: throw .interrupted
+            case .reply(let reply):
+                if reply.failure != nil { throw .connection(.forgotten(name: name)) }
+                let answer: OperationReply = try decode(reply)
+                guard let result = answer.result, result.outcome != .unchanged else {
+                    return try pastResult(name, since: began)
+                }
+                return result
+            }
+        }
+    }
+
     /// How an operation ended of which nobody was told, by the history.
     /// - Parameter began: seconds since 1970.
     func pastResult(_ name: String, since began: Int64) throws(CommandFailure) -> OperationResult {

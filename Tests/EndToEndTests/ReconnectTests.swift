@@ -125,6 +125,28 @@ extension EndToEnd {
             }
         }
 
+        @Test("So are several that were begun at once")
+        func several() throws {
+            try withWorld { layout in
+                for name in ["one", "two", "three"] {
+                    try layout.unit(
+                        "\(name).service",
+                        "[Service]\nType=exec\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep infinity\nTimeoutStopSec=1s\n"
+                    )
+                }
+            } then: { world in
+                let start = try watch(world, "start", "one", "two", "three")
+                defer { start.killIfAlive() }
+                try eventually("all to be under way") {
+                    try world.status("one", "two", "three").allSatisfy { $0.state == .starting }
+                }
+                try world.crash()
+                try world.startAgain()
+                #expect(try start.end() == 0, "\(start.errorText)")
+                #expect(start.outputLines.filter { $0.contains("started") }.count >= 3, "\(start.outputText)")
+            }
+        }
+
         @Test("A supervisor that is shut down is not waited for: 4")
         func shutdown() throws {
             try withWorld {

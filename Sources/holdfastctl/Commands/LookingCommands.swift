@@ -21,9 +21,29 @@ struct StatusCommand: ControlCommand {
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         try session.list(watch: watching, names) { session throws(CommandFailure) in
-            let units = try session.askStatus(names).units
-            let lines = StatusText.lines(units, session.output, localTime: LocalTime.string)
-            return (lines, StatusText.exitStatus(units, strict: strict))
+            try Self.look(session, names, strict: strict)
+        }
+    }
+
+    private static func look(
+        _ session: Session, _ names: [String], strict: Bool
+    ) throws(CommandFailure) -> (lines: [String], status: ExitStatus) {
+        let units = try session.askStatus(names).units
+        let lines = StatusText.lines(units, session.output, localTime: LocalTime.string)
+        return (lines, StatusText.exitStatus(units, strict: strict))
+    }
+
+    /// `status` without anything.
+    static func performPlain() -> ExitStatus {
+        let session = Session(
+            path: GlobalOptions.socketPath(option: nil, user: false), json: false, output: Screen(descriptor: 1),
+            errors: Screen(descriptor: 2))
+        do throws(CommandFailure) {
+            let (lines, status) = try look(session, [], strict: false)
+            session.show(lines)
+            return status
+        } catch {
+            return session.report(error, refusal: exitStatus(for:))
         }
     }
 }
