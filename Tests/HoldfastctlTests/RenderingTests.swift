@@ -139,6 +139,17 @@ struct ProgressTextTests {
         #expect(ResultText.success(Site.rolledBack, .swap, .plain) == [])
     }
 
+    @Test("A thousand notes that say the same are one")
+    func notes() {
+        var result = Site.result(.started)
+        result.notes =
+            (1...20).map { "app-\($0).service: started" } + ["bad.service: failed", "http.socket is still held"]
+        #expect(
+            ResultText.success(result, .start, .plain).dropFirst() == [
+                "  note: 20 units: started", "  note: bad.service: failed", "  note: http.socket is still held",
+            ])
+    }
+
     @Test("The sentence says cannot once")
     func cannotOnce() {
         var result = Site.rolledBack

@@ -55,7 +55,7 @@ enum ResultText {
                 lines = ["\(name): " + screen.paint("serves", .green) + generation(result) + was(result) + ", \(took)"]
             }
         }
-        return lines + result.notes.map { "  note: " + Text.harmless($0) }
+        return lines + notes(result)
     }
 
     /// Lines for standard error: what failed, everything that helps to find out why, and what serves now. Empty if
@@ -79,11 +79,27 @@ enum ResultText {
         } else {
             lines.append(screen.paint("cannot \(verb.infinitive) \(name)", .red))
         }
-        lines += result.notes.map { "  note: " + Text.harmless($0) }
+        lines += notes(result)
         if result.outcome == .rolledBack {
             lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result))
         }
         return lines
+    }
+
+    /// Of many that say the same of one unit each, how many they are.
+    private static func notes(_ result: OperationResult) -> [String] {
+        func said(_ note: String) -> String? {
+            note.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
+        }
+        var count: [String: Int] = [:]
+        for note in result.notes { count[said(note) ?? note, default: 0] += 1 }
+        var told: Set<String> = []
+        return result.notes.compactMap { note in
+            guard let words = said(note), let number = count[words], number > 10 else {
+                return "  note: " + Text.harmless(note)
+            }
+            return told.insert(words).inserted ? "  note: \(number) units: \(Text.harmless(words))" : nil
+        }
     }
 
     private static func evidence(_ reason: FailureReport, after seconds: Double) -> [String] {
