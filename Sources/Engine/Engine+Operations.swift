@@ -80,6 +80,7 @@ extension Engine {
     mutating func prepared(_ generation: GenerationID) {
         let id = generation.group
         guard preparing.remove(generation) != nil else { return }
+        adrift.remove(generation)
         guard let operation = groups[id]?.operation, operation.phase == .preparing, operation.new == generation.number
         else { return abandon(generation) }
         chooseLeaving(id)
@@ -99,6 +100,7 @@ extension Engine {
 
     mutating func prepareFailed(_ generation: GenerationID, _ failure: Failure) {
         guard preparing.remove(generation) != nil else { return }
+        adrift.remove(generation)
         guard let operation = groups[generation.group]?.operation, operation.phase == .preparing,
             operation.new == generation.number
         else { return abandon(generation) }
@@ -320,11 +322,19 @@ extension Engine {
         guard var operation = groups[id]?.operation else { return }
         // The first failure is the cause; what follows from it is not.
         if operation.failure == nil { operation.failure = failure }
+        noteAdrift(id, operation)
         operation.leaving = Set(newInstances(operation).map(\.id))
         waitingToStart.remove(id)
         if let new = operation.new { groups[id]?.generations[new]?.role = .rollingBack }
         groups[id]?.operation = operation
         enter(.rollingBack, id)
+    }
+
+    /// The answer to its preparation comes still, and means nothing to the operation any more.
+    mutating func noteAdrift(_ id: GroupID, _ operation: Operation) {
+        guard operation.phase == .preparing, let new = operation.new else { return }
+        let generation = GenerationID(group: id, number: new)
+        if preparing.contains(generation) { adrift.insert(generation) }
     }
 
     private mutating func rolledBack(_ id: GroupID) {

@@ -119,6 +119,7 @@ extension Engine {
     /// A stop came in between: whoever waits for the operation is told that it was aborted.
     mutating func cutShort(_ group: inout Group) {
         guard let operation = group.operation else { return }
+        noteAdrift(group.id, operation)
         group.operation = nil
         waitingToStart.remove(group.id)
         let result = OperationResult(

@@ -8,11 +8,11 @@ extension Engine {
     /// What keeps a plan from being started now.
     func obstacle(to plan: Plan) -> Obstacle? {
         let id = plan.group
-        for other in plan.after.union(plan.requires).sorted() where other != id && isStarting(other) {
-            // Groups that wait for each other would wait for ever: then nobody waits.
-            if !waits(other, for: id) { return .waiting }
-        }
-        for other in plan.relations.conflicts.sorted() where groups[other]?.operation?.kind == .stop && other != id {
+        // Groups that wait for each other would wait for ever: then nobody waits. Asked again for every unit of a large target
+        // that has started, so nothing is sorted or copied here.
+        let isWaitedFor = { (other: GroupID) in other != id && isStarting(other) && !waits(other, for: id) }
+        if plan.after.contains(where: isWaitedFor) || plan.requires.contains(where: isWaitedFor) { return .waiting }
+        if plan.relations.conflicts.contains(where: { groups[$0]?.operation?.kind == .stop && $0 != id }) {
             return .waiting
         }
         for required in plan.requires.sorted()

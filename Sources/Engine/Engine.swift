@@ -25,6 +25,8 @@ public struct Engine: Sendable, Codable {
     /// Generations whose `prepare` has not been answered. Whatever becomes of them meanwhile, the answer comes first and
     /// the release after it: nobody closes what somebody else is opening still.
     var preparing: Set<GenerationID> = []
+    /// Those of them that nobody waits for any more; of the others their groups tell.
+    @Added var adrift: Set<GenerationID> = []
     /// Groups whose operation is in its phase `waiting`.
     var waitingToStart: Set<GroupID> = []
     /// After `shutDown` nothing is started any more.

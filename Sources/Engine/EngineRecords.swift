@@ -3,8 +3,33 @@
 extension Engine {
     /// One group, with the time that its operation has left.
     public struct GroupRecord: Codable, Sendable {
-        let group: Group
+        private let rest: Group
         let deadline: Instant?
+        /// What is being started is written once: an operation and its new generation have mostly the same plan.
+        private let isPlanOfGeneration: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case rest = "group"
+            case deadline, isPlanOfGeneration
+        }
+
+        init(_ group: Group, deadline: Instant?) {
+            var rest = group
+            let isSame = group.planOfNew != nil && group.planOfNew == group.operation?.plan
+            if isSame { rest.operation?.plan = nil }
+            self.rest = rest
+            self.deadline = deadline
+            isPlanOfGeneration = isSame ? true : nil
+        }
+
+        var id: GroupID { rest.id }
+
+        var group: Group {
+            guard isPlanOfGeneration == true else { return rest }
+            var group = rest
+            group.operation?.plan = rest.planOfNew
+            return group
+        }
     }
 
     /// One instance. Its deadlines and the owners of its tokens follow from it.
@@ -24,7 +49,7 @@ extension Engine {
 
     /// nil: it is gone.
     public func record(of id: GroupID) -> GroupRecord? {
-        groups[id].map { GroupRecord(group: $0, deadline: deadlines.deadline(of: .group(id))) }
+        groups[id].map { GroupRecord($0, deadline: deadlines.deadline(of: .group(id))) }
     }
 
     /// nil: it is gone.
@@ -37,17 +62,23 @@ extension Engine {
         rest.owners = [:]
         rest.deadlines = Deadlines()
         rest.waitingToStart = []
+        // With a thousand starts at once this would be most of what is written.
+        rest.preparing = []
         return CoreRecord(engine: rest)
     }
 
     public init(_ core: CoreRecord, _ groups: [GroupRecord], _ instances: [InstanceRecord]) {
         self = core.engine
-        self.groups = Tracked(Dictionary(groups.map { ($0.group.id, $0.group) }) { $1 })
+        preparing.formUnion(adrift)
+        self.groups = Tracked(Dictionary(groups.map(\.group).map { ($0.id, $0) }) { $1 })
         self.instances = Tracked(Dictionary(instances.map { ($0.instance.id, $0.instance) }) { $1 })
-        for record in groups {
-            let id = record.group.id
-            deadlines.set(.group(id), record.deadline)
-            if record.group.operation?.waitsForOthers == true { waitingToStart.insert(id) }
+        for record in groups { deadlines.set(.group(record.id), record.deadline) }
+        for (id, group) in self.groups {
+            guard let operation = group.operation else { continue }
+            if operation.waitsForOthers { waitingToStart.insert(id) }
+            if operation.phase == .preparing, let new = operation.new {
+                preparing.insert(GenerationID(group: id, number: new))
+            }
         }
         for instance in instances.map(\.instance) {
             deadlines.set(.instance(instance.id), instance.deadline)
@@ -59,4 +90,9 @@ extension Engine {
         // What was to be started when the other process ended may not have been.
         relationsMayHaveChanged()
     }
+}
+
+extension Group {
+    /// The plan of the generation that is being started.
+    fileprivate var planOfNew: Plan? { operation?.new.flatMap { generations[$0]?.plan } }
 }

@@ -83,7 +83,7 @@ final class Journal {
     func continues() { liveSize = file.existingSize }
 
     /// It holds more of the past than of the present.
-    var isOvergrown: Bool { !isBehind && file.size > 2 * liveSize + (1 << 20) }
+    var isOvergrown: Bool { !isBehind && file.size > 2 * liveSize + (4 << 20) }
 
     /// Replaces the file by one with what `body` puts.
     func rewrite(_ body: () -> Void) {
