@@ -5,6 +5,7 @@ extension Simulation {
     mutating func carryOut(_ effect: Effect) {
         switch effect {
         case .prepare(let generation, _):
+            checkConflicts(generation.group, atPrepare: true)
             if kernel.generations[generation] != nil { fail("I6", "\(generation) is prepared twice") }
             kernel.generations[generation] = .preparing
             let failure = Failure(unit: "http.socket", step: .prepare, cause: .text("Address already in use"))
@@ -14,7 +15,7 @@ extension Simulation {
             if kernel.generations[generation] != .open {
                 fail("I3", "\(spec.unit) in \(generation), which is not open")
             }
-            checkConflicts(generation.group)
+            checkConflicts(generation.group, atPrepare: false)
             kernel.trees[id] = FakeKernel.Tree(id: id, generation: generation, spec: spec)
             kernel.instances.append(id)
         case .spawn(let token, let id, let command):
@@ -292,10 +293,11 @@ extension Simulation {
         }
     }
 
-    /// `Conflicts=`: what is being stopped for it is gone before anything of it starts.
-    private mutating func checkConflicts(_ id: GroupID) {
+    /// `Conflicts=`: what is being stopped for it is gone before it begins. What stops its own predecessor first begins when
+    /// that is gone, everything else when it is prepared.
+    private mutating func checkConflicts(_ id: GroupID, atPrepare: Bool) {
         guard let operation = engine.groups[id]?.operation, let plan = operation.plan, !operation.isRestoring,
-            !(plan.isSwapUnit && operation.stopsFirst)
+            !(plan.isSwapUnit && operation.stopsFirst), operation.stopsFirst != atPrepare
         else { return }
         for other in plan.relations.conflicts where engine.groups[other]?.operation?.kind == .stop {
             fail("conflict", "\(id) starts while \(other) is being stopped")

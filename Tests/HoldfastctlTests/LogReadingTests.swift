@@ -1,6 +1,7 @@
 import ControlProtocol
 import Foundation
 import Linux
+import Synchronization
 import Testing
 
 @testable import holdfastctl
@@ -31,13 +32,22 @@ import Testing
     }
 
     @Test("times are understood as systemd's tools do")
-    func times() {
-        setenv("TZ", "Europe/Berlin", 1)
-        tzset()
-        defer {
+    func times() { Self.inZone("Europe/Berlin", understandsTimes) }
+
+    /// The process has one time zone, and tests run side by side.
+    private static let zone = Mutex(())
+
+    private static func inZone(_ name: String, _ body: () -> Void) {
+        zone.withLock { _ in
+            setenv("TZ", name, 1)
+            tzset()
+            body()
             unsetenv("TZ")
             tzset()
         }
+    }
+
+    private func understandsTimes() {
         // 2026-01-02 12:00:00 in Berlin.
         let now: Int64 = 1_767_351_600_000_000
         func parse(_ text: String) -> Int64? { PointInTime.parse(text, now: now).map { ($0 - now) / 1_000_000 } }
@@ -82,9 +92,9 @@ import Testing
     }
 
     @Test("lines have aligned columns; a terminal gets neither its own commands nor lost marks")
-    func text() throws {
-        setenv("TZ", "UTC", 1)
-        tzset()
+    func text() { Self.inZone("UTC", columnsAreAligned) }
+
+    private func columnsAreAligned() {
         let lines = ["app@v2.service#7 out: a\u{1b}[2Jb", "db.service#1 err: c", "db.service log: d"].compactMap {
             line("2026-01-02T03:04:05.678901Z \($0)")
         }
