@@ -299,8 +299,11 @@ extension Simulation {
         guard let operation = engine.groups[id]?.operation, let plan = operation.plan, !operation.isRestoring,
             !(plan.isSwapUnit && operation.stopsFirst), operation.stopsFirst != atPrepare
         else { return }
-        for other in plan.relations.conflicts where engine.groups[other]?.operation?.kind == .stop {
-            fail("conflict", "\(id) starts while \(other) is being stopped")
+        for other in plan.relations.conflicts {
+            guard let stop = engine.groups[other]?.operation, stop.kind == .stop else { continue }
+            // One that came after it had begun, in the same event, is none of its business.
+            let wasThere = stop.startedAt < operation.phaseSince || stop.startedAt == operation.startedAt
+            if wasThere { fail("conflict", "\(id) starts while \(other) is being stopped") }
         }
     }
 
