@@ -110,7 +110,8 @@ extension Supervisor {
             text += last.outcome.rawValue.map { $0 == "_" ? " " : $0 }.map(String.init).joined()
             if let reason = last.reason { text += ": \(reason)" }
             return [Finding(text: text)]
-        case .stopped where view?.serving == nil: return [Finding(text: text + "stopped")]
+        case .stopped where view?.serving == nil:
+            return [Finding(text: text + "stopped" + (last.reason.map { ", \($0)" } ?? ""))]
         case .completed, .started, .stopped, .unchanged: return []
         }
     }

@@ -30,7 +30,9 @@ extension Supervisor {
         case .finished(let group, let result, let requests):
             noteService(group)
             finished(group, result, requests)
-        case .stopping(let group, let cause): logger.info("\(group): stopped, \(Wording.reason(cause))")
+        case .stopping(let group, let cause):
+            causes[group] = Wording.reason(cause)
+            logger.info("\(group): stopped, \(Wording.reason(cause))")
         case .refused(let request, let refusal): refused(request, Wording.error(refusal))
         case .unchanged(let group, let request): unchanged(group, request)
         case .shutDownComplete(let requests): shutDownEnded(requests)
@@ -119,6 +121,7 @@ extension Supervisor {
         let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
         // A connection is no deploy.
         if connections[group] == nil { record(group, result, report, who) }
+        causes[group] = nil
         logEnd(group, result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
@@ -175,7 +178,7 @@ extension Supervisor {
 
     func refused(_ request: RequestID, _ error: ControlError) {
         guard let pending = requests.remove(request) else { return }
-        if let group = pending.group { triggers[group] = nil }
+        if let group = pending.group { (triggers[group], causes[group]) = (nil, nil) }
         if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
         if let batch = pending.batch, let group = pending.group {
             let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
@@ -239,7 +242,7 @@ extension Supervisor {
             number: 0, unit: group.name, kind: kind, who: who,
             at: Timestamp.string(unixSeconds: WallClock.seconds - Int64(durations.total)),
             from: result.from.map(GenerationReference.init), to: result.to.map(GenerationReference.init),
-            outcome: OperationOutcome(result), reason: report?.message, durations: durations)
+            outcome: OperationOutcome(result), reason: report?.message ?? causes[group], durations: durations)
         do throws(SystemError) {
             try history.append(entry)
         } catch {

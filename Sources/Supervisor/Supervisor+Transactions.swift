@@ -162,6 +162,7 @@ extension Supervisor {
                 let work = try decide(.start, name, mode: mode, isManual: false)
                 guard !isUp(work) else { continue }
                 triggers[GroupID(work.anchor)] = monitorVariables(cause)
+                causes[GroupID(work.anchor)] = Wording.name(cause)
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
                 let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
                 let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }

@@ -101,6 +101,8 @@ public actor Supervisor {
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
+    /// Why operations are under way that nobody has asked for, for the history.
+    var causes: [GroupID: String] = [:]
     /// `MONITOR_…` for groups that `OnFailure=` or `OnSuccess=` starts, until they have started.
     var triggers: [GroupID: [String: String]] = [:]
     /// Last lines of services of groups with an operation under way, by unit, for its report.

@@ -58,6 +58,10 @@ extension EndToEnd {
                 try Watched(world.mainPid("store.service")).kill()
                 try eventuallyStopped(world, "app")
                 try eventuallyStopped(world, "tail")
+                let why = try world.control("why", "app").outputText.split(whereSeparator: \.isWhitespace)
+                #expect(
+                    why.joined(separator: " ").contains("stopped, because store.service, which it is bound to, is gone")
+                )
                 #expect(
                     world.daemon.errorText.contains(
                         "app.service: stopped, because store.service, which it is bound to, is gone"))
