@@ -184,7 +184,12 @@ extension Supervisor {
             let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
             return endPart(batch, ShownResult(outcome: .failed, unit: group.name, reason: report))
         }
-        if let call = pending.call { control?.reply(call, Reply(error)) }
+        if let call = pending.call {
+            control?.reply(call, Reply(error))
+        } else if let group = pending.group {
+            // It was to go along with something else; nobody else would hear of it.
+            logger.warning("\(group): \(error.localizedMessage)")
+        }
     }
 
     private func unchanged(_ group: GroupID, _ request: RequestID) {
