@@ -14,7 +14,7 @@ extension EndToEnd {
         )
         func deafSubscribers() throws {
             try withWorld {
-                try $0.flapping()
+                try $0.unit("rest.service", "[Service]\nExecStart=/bin/sleep infinity\n")
             } then: { world in
                 let deaf = try (1...8).map { _ in try Varlink(world) }
                 let reader = try Varlink(world)
@@ -24,22 +24,19 @@ extension EndToEnd {
                 #expect(try reader.read(EventsReply.self).event.kind == .begin)
                 let before = try memory(world)
                 let asker = try Varlink(world)
-                try asker.send("Start", #"{"name":"flap"}"#)
-                _ = try asker.readText()
-                // More than the kernel and the supervisor keep for one who does not read.
+                // More than the kernel and the supervisor keep for one who does not read. One event after the other, because who
+                // reads slower than things happen loses some as well.
                 var size = 0
                 while size < 1 << 20 {
+                    try asker.send("Update")
+                    _ = try asker.readText()
                     let text = try reader.readText()
-                    #expect(!text.contains(#""kind":"lost""#))
+                    #expect(text.contains(#""kind":"files""#), "\(text)")
                     size += text.utf8.count
-                    if size % 64 == 0 {
-                        try asker.send("Status")
-                        #expect(try asker.readText().contains("flap.service"))
-                    }
                 }
+                try asker.send("Status")
+                #expect(try asker.readText().contains("rest.service"))
                 #expect(try memory(world) - before < 8 * 300 + 2048, "kilobytes")
-                try asker.send("Stop", #"{"name":"flap"}"#)
-                _ = try asker.readText()
                 // One of the deaf hears again: what was kept for it, then how much was not.
                 var kinds: [EventKind] = []
                 var lost = 0
