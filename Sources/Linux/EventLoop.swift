@@ -160,7 +160,3 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     public func isIsolatingCurrentContext() -> Bool? { pthread_equal(thread, pthread_self()) != 0 }
 }
-
-/// Tells our own parent something by the notify protocol (sd_notify(3)), `READY=1` for one. False when nobody listens.
-@discardableResult
-public func notifyParent(_ state: String) -> Bool { sd_notify(0, state) > 0 }
