@@ -71,18 +71,7 @@ public final class JournalSocket {
         case .none: break
         }
         let opened = try OwnedDescriptor.socket(AF_UNIX, SocketType.datagram | SocketType.nonBlocking)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw SystemError("connect to", path, .fileNameTooLong)
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(opened.raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
+        let result = try SocketAddress.unix(path: path).withSockaddr { connect(opened.raw, $0, $1) }
         try checkErrno(result, "connect to", path)
         let raw = opened.raw
         socket = consume opened

@@ -37,17 +37,8 @@ public final class PassedFile {
 
     private static func connect(_ path: String) throws(SystemError) -> OwnedDescriptor {
         let socket = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream | SocketType.nonBlocking)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard path.utf8.count < room else { throw SystemError("connect to", path, .fileNameTooLong) }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                // A full backlog is EAGAIN, which is an error here: nothing may wait.
-                Glibc.connect(socket.raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
+        // A full backlog is EAGAIN, which is an error here: nothing may wait.
+        let result = try SocketAddress.unix(path: path).withSockaddr { Glibc.connect(socket.raw, $0, $1) }
         try checkErrno(result, "connect to", path)
         try socket.setNonBlocking(false)
         return socket
