@@ -160,17 +160,19 @@ extension Instance {
     /// Runs `ExecReload=` or sends `ReloadSignal=`; false if there is neither or the service is not in a state for it.
     mutating func reload(_ context: inout Context) -> Bool {
         let main: Token?
+        var exited: ExitStatus?
         if case .running(let running) = state {
             main = running
         } else if case .exited(let status) = state {
             // A service that stays after its exit is as active as any other (`RemainAfterExit=`).
-            (main, exitedBefore) = (nil, status)
+            (main, exited) = (nil, status)
         } else {
             return false
         }
         let isSignalled = spec.type == .notifyReload && main != nil
         guard isSignalled || !spec.commands.reload.isEmpty else { return false }
         failure = nil
+        exitedBefore = exited
         deadline = spec.startTimeout.map { context.now + $0 }
         if isSignalled, let main { context.emit(.signal(main, spec.lifecycle.reloadSignal)) }
         if !spec.commands.reload.isEmpty {

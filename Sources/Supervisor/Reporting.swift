@@ -180,15 +180,17 @@ extension Supervisor {
         guard let pending = requests.remove(request) else { return }
         if let group = pending.group { (triggers[group], causes[group]) = (nil, nil) }
         if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
-        if let batch = pending.batch, let group = pending.group {
-            let report = FailureReport(unit: group.name, phase: .prepare, message: error.localizedMessage)
-            return endPart(batch, ShownResult(outcome: .failed, unit: group.name, reason: report))
+        if let batch = pending.batch {
+            // A socket is in no group.
+            let unit = pending.group?.name ?? batches[batch]?.name ?? ""
+            let report = FailureReport(unit: unit, phase: .prepare, message: error.localizedMessage)
+            return endPart(batch, ShownResult(outcome: .failed, unit: unit, reason: report))
         }
         if let call = pending.call {
             control?.reply(call, Reply(error))
-        } else if let group = pending.group {
+        } else {
             // It was to go along with something else; nobody else would hear of it.
-            logger.warning("\(group): \(error.localizedMessage)")
+            logger.warning("\(pending.group.map { "\($0): " } ?? "")\(error.localizedMessage)")
         }
     }
 

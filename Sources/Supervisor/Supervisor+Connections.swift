@@ -25,12 +25,16 @@ extension Supervisor {
         takenConnection = nil
         connection.number = number
         do throws(ControlError) {
-            let planned = try plan(of: connection, template)
-            let group = planned.plan.group
-            connections[group] = connection
-            let work = try decide(.start, planned.definition.name, isManual: false)
+            let name = try self.name(of: connection, template)
             // What is read for one connection is of no use to the next, which has another name.
-            resolver.forget(planned.definition.name)
+            defer {
+                resolver.forget(name)
+                knownNodes[name] = nil
+            }
+            let planned = try plan(name, template)
+            let group = planned.plan.group
+            let work = try decide(.start, name, isManual: false)
+            connections[group] = connection
             let request = newRequest(group: group, kind: .start)
             requests[request]?.socket = id
             begin(work, Requested(.start(work.ordered(planned.plan)), request)) { group, kind in
@@ -42,14 +46,15 @@ extension Supervisor {
         }
     }
 
-    private func plan(of connection: AcceptedConnection, _ template: UnitName) throws(ControlError) -> Planning.Planned
-    {
-        let name: UnitName
+    private func name(of connection: AcceptedConnection, _ template: UnitName) throws(ControlError) -> UnitName {
         do throws(UnitNameError) {
-            name = try template.instantiated("\(connection.number)-\(connection.peer.name)")
+            return try template.instantiated("\(connection.number)-\(connection.peer.name)")
         } catch {
             throw .failed(message: "\(error)")
         }
+    }
+
+    private func plan(_ name: UnitName, _ template: UnitName) throws(ControlError) -> Planning.Planned {
         guard case .services(let planned) = try target(name), !planned.plan.isSwapUnit else {
             throw .failed(
                 message: "\(template) is swapped as one, and Accept=yes starts an instance for each connection")

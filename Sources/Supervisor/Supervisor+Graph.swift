@@ -10,6 +10,14 @@ extension Supervisor {
         var units: [String: UnitName] = [:]
     }
 
+    /// A unit with what it leads to, as the files have it that the resolver has read.
+    struct KnownNode {
+        var node: UnitNode
+        var named: [UnitName] = []
+        /// Of a plain target: what is asked of it is asked of these.
+        var parts: [String] = []
+    }
+
     /// A unit in the graph: a swap unit is one, whatever its release and its members; anything else is itself.
     func node(of name: UnitName) -> String {
         let canonical = resolver.loader.canonical(name)
@@ -28,15 +36,22 @@ extension Supervisor {
             let key = node(of: name)
             guard !loaded.graph.contains(key) else { continue }
             loaded.units[key] = name
-            let (node, named) = node(key, name)
-            loaded.graph.add(node)
-            // What is asked of a target is asked of its units.
-            if case .list(_, let parts) = resolver.resolve(name) {
-                for part in parts { loaded.graph.relate(self.node(of: part.name), .partOf, to: key) }
-            }
-            queue += named
+            let known = knownNode(key, name)
+            loaded.graph.add(known.node)
+            for part in known.parts { loaded.graph.relate(part, .partOf, to: key) }
+            queue += known.named
         }
         return loaded
+    }
+
+    /// Kept as long as the resolver: with a thousand units that say something about others each request would look at all of
+    /// their files again.
+    private func knownNode(_ key: String, _ name: UnitName) -> KnownNode {
+        if let known = knownNodes[name] { return known }
+        let known = node(key, name)
+        // Whether a release has served changes without the files.
+        if !name.isTemplate { knownNodes[name] = known }
+        return known
     }
 
     /// A template stands for the release that serves, or served last.
@@ -51,7 +66,7 @@ extension Supervisor {
         return engine.servingRelease(of: group).flatMap { try? name.instantiated($0) }
     }
 
-    private func node(_ key: String, _ name: UnitName) -> (UnitNode, named: [UnitName]) {
+    private func node(_ key: String, _ name: UnitName) -> KnownNode {
         switch resolver.resolve(name) {
         case .swapUnit(let whole), .plain(let whole): return node(key, whole)
         case .list(let target, let units):
@@ -60,18 +75,19 @@ extension Supervisor {
             let before =
                 target.unit.graph.hasDefaultDependencies ? units.map(\.name).filter { !starts($0, after: target) } : []
             found.relations[.after, default: []] += before.map(node(of:)).filter { $0 != key }
-            return (real(key, found.relations, target.unit), found.named)
+            let parts = units.map { node(of: $0.name) }
+            return KnownNode(node: real(key, found.relations, target.unit), named: found.named, parts: parts)
         case .socket(let socket):
             var found = relations(of: [socket.unit], key)
             // No service finds its socket missing.
             if let service = (try? serviceStarted(by: socket)) ?? nil {
                 found.relations[.before, default: []].append(node(of: service))
             }
-            return (real(key, found.relations, socket.unit), found.named)
+            return KnownNode(node: real(key, found.relations, socket.unit), named: found.named)
         case .needsRelease(let identity):
             let reason = "no release of it has ever served; holdfastctl swap \(identity.prefix)@RELEASE"
-            return (UnitNode(key, .unusable(reason)), [])
-        case .unusable(let unit): return (UnitNode(key, kind(of: unit)), [])
+            return KnownNode(node: UnitNode(key, .unusable(reason)))
+        case .unusable(let unit): return KnownNode(node: UnitNode(key, kind(of: unit)))
         }
     }
 
@@ -85,17 +101,17 @@ extension Supervisor {
         }
     }
 
-    private func node(_ key: String, _ whole: SwapUnitDefinition) -> (UnitNode, named: [UnitName]) {
+    private func node(_ key: String, _ whole: SwapUnitDefinition) -> KnownNode {
         let sections = whole.services.map(\.unit) + (whole.target.map { [$0.unit] } ?? [])
         let found = relations(of: sections, key)
         guard whole.isUsable, !whole.services.isEmpty else {
             let first = whole.diagnostics.first { $0.severity == .error }
-            return (UnitNode(key, .unusable(first?.message ?? "it has no services to start")), [])
+            return KnownNode(node: UnitNode(key, .unusable(first?.message ?? "it has no services to start")))
         }
         var node = real(key, found.relations, sections[0])
         node.refusesManualStart = sections.contains(where: \.graph.refusesManualStart)
         node.refusesManualStop = sections.contains(where: \.graph.refusesManualStop)
-        return (node, found.named)
+        return KnownNode(node: node, named: found.named)
     }
 
     private func real(_ key: String, _ relations: [UnitRelation: [String]], _ section: UnitSection) -> UnitNode {

@@ -21,31 +21,30 @@ extension Supervisor {
             begin(work, nil, for: peer)
             try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
         case .list(let target, let units):
-            beginBatch(work, .start(work.ordered(plan(of: target, units))), .started, unit, call, peer)
+            beginBatch(work, .start(work.ordered(plan(of: target, units))), .start, unit, call, peer)
         }
     }
 
     /// A target without `[X-Swap]`: each of its units by itself; the answer is one.
     private func beginBatch(
-        _ work: Work, _ command: Command, _ outcome: OperationOutcome, _ name: UnitName,
+        _ work: Work, _ command: Command, _ kind: OperationKind, _ name: UnitName,
         _ call: ControlSessions.CallID, _ peer: Peer
     ) {
         lastRequest += 1
         let batch = lastRequest
-        let group = GroupID(name.description)
+        let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
+        // The target itself counts before anything begins: a part that is done at once must not look like the last one.
         batches[batch] = Batch(
             call: call, name: name.description, left: 1, notes: work.transaction.notes, startedAt: now, outcome: outcome
         )
-        // Counted before anything begins: what is done at once must not look like the last one.
-        let kind: OperationKind = outcome == .stopped ? .stop : outcome == .started ? .start : .restart
-        let own = newRequest(group: group, kind: kind, peer: peer, batch: batch)
+        let own = newRequest(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
         begin(work, Requested(command, own)) { group, kind in
             batches[batch]?.left += 1
             return newRequest(group: group, kind: kind, peer: peer, batch: batch)
         }
     }
 
-    private func begin(_ work: Work, _ anchor: Requested?, for peer: Peer) {
+    func begin(_ work: Work, _ anchor: Requested?, for peer: Peer) {
         begin(work, anchor) { group, kind in newRequest(group: group, kind: kind, peer: peer) }
     }
 
@@ -71,7 +70,7 @@ extension Supervisor {
         case .list(let target, let units):
             let work = try decide(.restart, unit)
             let command = Command.swap(work.ordered(plan(of: target, units)), options)
-            return beginBatch(work, command, .completed, unit, call, peer)
+            return beginBatch(work, command, .restart, unit, call, peer)
         case .socket: planned = try services(name)
         }
         // Who depends on a swap unit never notices its restart.
@@ -89,7 +88,7 @@ extension Supervisor {
         if let unit, unit.kind == .socket { return try stopSocket(unit, call) }
         if let unit, case .list? = try? target(unit) {
             let work = try decide(.stop, unit)
-            return beginBatch(work, .stop(GroupID(unit.description)), .stopped, unit, call, peer)
+            return beginBatch(work, .stop(GroupID(unit.description)), .stop, unit, call, peer)
         }
         let group = try groupID(name)
         if let unit, unit.kind == .service, unit.identity.description != group.name, engine.isActive(group),
@@ -99,11 +98,10 @@ extension Supervisor {
         }
         let held = heldSocketNotes(group)
         // What has no unit file any more is stopped as well; then what runs says who goes with it.
-        let work = unit.flatMap { resolver.loader.exists($0) ? $0 : nil }
-        let decided = try work.map { name throws(ControlError) in try decide(.stop, name) }
+        let work = try unit.map { unit throws(ControlError) in try decide(.stop, unit) }
         let request = newRequest(call: call, group: group, kind: .stop, peer: peer, notes: held)
-        guard let decided else { return handle(.command(.stop(group), request)) }
-        begin(decided, Requested(.stop(group), request), for: peer)
+        guard let work else { return handle(.command(.stop(group), request)) }
+        begin(work, Requested(.stop(group), request), for: peer)
     }
 
     private func heldSocketNotes(_ group: GroupID) -> [String] {
@@ -128,5 +126,4 @@ extension Supervisor {
         let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)
         control?.reply(call, Reply(OperationReply(result: result)))
     }
-
 }

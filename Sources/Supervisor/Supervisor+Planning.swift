@@ -7,8 +7,6 @@ enum Planning {
     struct Planned {
         var plan: Plan
         var definition: SwapUnitDefinition
-        /// Units to start before, if they do not run.
-        var dependencies: [UnitReference]
         /// What the operator should know: what moves along and why.
         var notes: [String]
     }
@@ -114,7 +112,7 @@ extension Supervisor {
         plan.relations = planRelations(of: sections, group)
         plan.relations.stopsWhenUnneeded = (whole.target?.unit ?? sections.first)?.graph.stopWhenUnneeded ?? false
         plan.relations.triggers = whole.target.map { Triggers($0.unit) } ?? Triggers()
-        return Planning.Planned(plan: plan, definition: whole, dependencies: whole.dependencies, notes: notes)
+        return Planning.Planned(plan: plan, definition: whole, notes: notes)
     }
 
     /// Warnings and "not supported yet" do not stop a unit; what `isUsable` stands for does.

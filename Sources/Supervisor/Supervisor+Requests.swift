@@ -121,11 +121,12 @@ extension Supervisor {
         guard let services, services.allSatisfy(\.spec.canReload) else {
             return try restart(name, hard: false, call, peer)
         }
-        let work = try decide(.reload, try unitName(name, kinds: [.service, .target]))
+        // What has no unit file any more is reloaded as well.
+        let unit = try? unitName(name, kinds: [.service, .target])
+        let work = try unit.map { unit throws(ControlError) in try decide(.reload, unit) }
         let request = newRequest(call: call, group: group, kind: .reload, peer: peer)
-        begin(work, Requested(.reload(group), request)) { group, kind in
-            newRequest(group: group, kind: kind, peer: peer)
-        }
+        guard let work else { return handle(.command(.reload(group), request)) }
+        begin(work, Requested(.reload(group), request), for: peer)
     }
 
     private func simple(

@@ -76,6 +76,7 @@ extension Supervisor {
                 if let command = try begin(job, name, work, makeRequest) { commands.append(command) }
             } catch {
                 logger.warning("\(name): \(error.localizedMessage)")
+                if let anchor { requests[anchor.request]?.notes.append("\(name): \(error.localizedMessage)") }
             }
         }
         for note in work.transaction.notes { logger.warning("\(work.anchor): \(note)") }
@@ -95,7 +96,12 @@ extension Supervisor {
             case .list(let target, let units):
                 return Requested(.start(work.ordered(plan(of: target, units))), makeRequest(group, .start))
             case .socket(let socket):
-                try startSocket(socket, makeRequest(nil, .start))
+                let request = makeRequest(nil, .start)
+                do throws(ControlError) {
+                    try startSocket(socket, request)
+                } catch {
+                    refused(request, error)
+                }
                 return nil
             }
         case .restart:
@@ -161,11 +167,11 @@ extension Supervisor {
                 let name = try unitName(text)
                 let work = try decide(.start, name, mode: mode, isManual: false)
                 guard !isUp(work) else { continue }
-                triggers[GroupID(work.anchor)] = monitorVariables(cause)
-                causes[GroupID(work.anchor)] = Wording.name(cause)
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
                 let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
                 let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }
+                triggers[GroupID(work.anchor)] = command == nil ? nil : monitorVariables(cause)
+                causes[GroupID(work.anchor)] = command == nil ? nil : Wording.name(cause)
                 begin(work, command, makeRequest: make)
             } catch {
                 logger.warning("\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")

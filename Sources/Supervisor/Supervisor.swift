@@ -40,7 +40,9 @@ public actor Supervisor {
     private var timer: TimerSource?
 
     // Units.
-    var resolver: SwapUnitResolver { didSet { outdated = [:] } }
+    var resolver: SwapUnitResolver { didSet { (outdated, knownNodes) = ([:], [:]) } }
+    /// What the graph of a transaction has of each unit.
+    var knownNodes: [UnitName: KnownNode] = [:]
     /// Whether a definition that runs differs from what `resolver` reads; looked up once for each.
     var outdated: [UInt64: Bool] = [:]
     /// Of the files that `resolver` has read.

@@ -304,6 +304,52 @@ extension EndToEnd {
             }
         }
 
+        @Test("A part of a target that cannot be started is in the answer, which comes all the same")
+        func brokenParts() throws {
+            try withWorld { layout in
+                try layout.unit("own@.socket", "[Socket]\nListenStream=\(layout.path)/run/own-%i\n")
+                try noted(layout, "part")
+                try layout.unit("stack.target", "[Unit]\nWants=part.service own@v1.socket\n")
+            } then: { world in
+                let start = try world.run("start", "stack.target")
+                #expect(start.outcome == .failed && start.status != 0)
+                #expect(
+                    start.reason?.message.contains("own@v1.socket belongs to a generation") == true, "\(start.output)")
+                #expect(try isRunning(world, "part"))
+            }
+        }
+
+        @Test("A connection whose instance may not start is closed, and the next one is taken")
+        func refusedConnections() throws {
+            try withWorld { layout in
+                try noted(layout, "gate")
+                try layout.unit("echo.socket", "[Socket]\nListenStream=127.0.0.1:\(layout.port)\nAccept=yes\n")
+                try layout.unit(
+                    "echo@.service",
+                    "[Unit]\nRequisite=gate.service\n[Service]\nStandardInput=socket\nExecStart=/bin/echo hello\n")
+            } then: { world in
+                #expect(try world.run("start", "echo.socket").outcome == .started)
+                try RawConnection(port: world.port).awaitClose()
+                #expect(world.daemon.errorText.contains("requires to be active, is not"))
+                #expect(try world.run("start", "gate").outcome == .started)
+                let answer = try RawConnection(port: world.port).read()
+                #expect(String(decoding: answer, as: UTF8.self) == "hello\n")
+            }
+        }
+
+        @Test("What has no unit file any more can still be reloaded and stopped")
+        func withoutFile() throws {
+            try withWorld { layout in
+                try noted(layout, "old")
+            } then: { world in
+                #expect(try world.run("start", "old").outcome == .started)
+                try world.layout().remove("units/old.service")
+                #expect(try world.run("reload", "old.service").outcome == .completed)
+                #expect(try world.run("stop", "old.service").outcome == .stopped)
+                #expect(try notes(world) == ["+old", "~old", "-old"])
+            }
+        }
+
         @Test("PropagatesReloadTo= and PropagatesStopTo= reach the others")
         func propagation() throws {
             try withWorld { layout in

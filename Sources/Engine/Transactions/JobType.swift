@@ -1,5 +1,5 @@
 /// What is to be done with one unit in a transaction (systemd's job types).
-public enum JobType: Sendable, Equatable, Codable, CaseIterable {
+public enum JobType: Sendable, Equatable, CaseIterable {
     case start
     /// Nothing is done, but the unit must be active (`Requisite=`).
     case verifyActive

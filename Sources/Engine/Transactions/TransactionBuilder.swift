@@ -260,19 +260,18 @@ struct TransactionBuilder {
             if types[key.unit] == nil { units.append(key.unit) }
             types[key.unit] = types[key.unit].map { $0.merged(with: key.type) ?? $0 } ?? key.type
         }
-        var done: Set<String> = []
+        var seen: Set<String> = []
         var sorted: [String] = []
         // There is no cycle any more; depth first, the deepest predecessor first.
-        for root in units where !done.contains(root) {
+        for root in units where seen.insert(root).inserted {
             var path: [(unit: String, before: [String])] = [(root, graph.predecessors(of: root))]
             while var top = path.popLast() {
                 guard let before = top.before.popLast() else {
-                    if done.insert(top.unit).inserted, types[top.unit] != nil { sorted.append(top.unit) }
+                    sorted.append(top.unit)
                     continue
                 }
                 path.append(top)
-                let isOpen = path.contains { $0.unit == before }
-                if types[before] != nil, !done.contains(before), !isOpen {
+                if types[before] != nil, seen.insert(before).inserted {
                     path.append((before, graph.predecessors(of: before)))
                 }
             }

@@ -50,7 +50,7 @@ public struct UnitGraph: Sendable {
 
     /// What holds although neither of the two says it.
     public mutating func relate(_ name: String, _ relation: UnitRelation, to other: String) {
-        guard name != other, inverse[relation]?[other]?.contains(name) != true else { return }
+        guard name != other else { return }
         inverse[relation, default: [:]][other, default: []].append(name)
     }
 
