@@ -86,7 +86,7 @@ struct Simulation {
         }
     }
 
-    private mutating func deliver() -> Bool {
+    mutating func deliver() -> Bool {
         guard let event = kernel.takePending() else { return false }
         handle(event)
         return true
@@ -206,19 +206,19 @@ struct Simulation {
         }
     }
 
-    private func isLauncher(_ process: FakeKernel.Process) -> Bool {
+    func isLauncher(_ process: FakeKernel.Process) -> Bool {
         guard case .start = process.command, let tree = kernel.trees[process.instance] else { return false }
         return tree.spec.type == .forking && tree.main != process.token && !process.saidReady
     }
 
-    private func isLongMain(_ process: FakeKernel.Process) -> Bool {
+    func isLongMain(_ process: FakeKernel.Process) -> Bool {
         guard let tree = kernel.trees[process.instance], tree.spec.type != .oneshot else { return false }
         if tree.main == process.token { return true }
         if case .start = process.command { return true }
         return false
     }
 
-    private mutating func answerReload(_ process: FakeKernel.Process) {
+    mutating func answerReload(_ process: FakeKernel.Process) {
         process.mustReload = false
         var message = NotifyMessage()
         message.reloading = true
@@ -230,7 +230,7 @@ struct Simulation {
     }
 
     /// A PID file that was awaited is there; false if none is.
-    private mutating func pidFileAppears() -> Bool {
+    mutating func pidFileAppears() -> Bool {
         for token in kernel.searches.keys.sorted(by: { $0.number < $1.number }) {
             guard let id = kernel.searches[token], let tree = kernel.trees[id], tree.daemons > 0 else { continue }
             kernel.searches[token] = nil
@@ -242,7 +242,7 @@ struct Simulation {
     }
 
     /// A service that is in the middle of a reload, or has not answered its signal, goes on with it; false if none is.
-    private mutating func reloadsEnd() -> Bool {
+    mutating func reloadsEnd() -> Bool {
         for id in kernel.instances {
             guard let instance = engine.instances[id] else { continue }
             var message = NotifyMessage()
@@ -259,7 +259,7 @@ struct Simulation {
         return false
     }
 
-    private mutating func obey(_ process: FakeKernel.Process) {
+    mutating func obey(_ process: FakeKernel.Process) {
         let signal = process.lastSignal ?? 15
         kernel.end(process.token, random.chance(50) ? .exited(0) : .signalled(signal, coreDumped: false))
     }
@@ -313,165 +313,5 @@ struct Simulation {
         kernel.trees[process.instance]?.processes.append(token)
         kernel.trees[process.instance]?.main = token
         handle(.mainProcessChanged(process.instance, token))
-    }
-
-    // MARK: - The end
-
-    /// From now on nothing is injected, and everybody obeys.
-    private mutating func calmDown() {
-        kernel.isCalm = true
-        for token in kernel.living {
-            kernel.processes[token]?.ignoresSignals = false
-        }
-    }
-
-    /// One step of a world in which everybody does what is expected. False if nothing is left to do but to wait.
-    private mutating func calmStep() -> Bool {
-        if deliver() { return true }
-        for token in kernel.living {
-            guard let process = kernel.processes[token], process.spawnIsTold else { continue }
-            if process.lastSignal != nil {
-                obey(process)
-                return true
-            }
-            if isLauncher(process), !process.hangs {
-                kernel.launch(process)
-                return true
-            }
-            if process.mustReload {
-                answerReload(process)
-                return true
-            }
-            let isMain = isLongMain(process)
-            if !isMain, !process.hangs {
-                kernel.end(token, .exited(0))
-                return true
-            }
-            let type = kernel.trees[process.instance]?.spec.type
-            if isMain, !process.saidReady, !process.hangs, type == .notify || type == .notifyReload {
-                kernel.processes[token]?.saidReady = true
-                var message = NotifyMessage()
-                message.ready = true
-                handle(.notified(process.instance, .process(token), message))
-                return true
-            }
-        }
-        if pidFileAppears() || reloadsEnd() { return true }
-        let next = engine.nextDeadline
-        // A watchdog that is fed is nothing to wait for.
-        let waitsForNobody =
-            next == nil
-            || engine.instances.values.contains { $0.watchdogDeadline == next || $0.runtimeDeadline == next }
-        return waitsForNobody && stubbornOnesLeave()
-    }
-
-    /// With `SendSIGKILL=no`, or without a time-out, whoever does not go is waited for: so it goes by itself in the end.
-    private mutating func stubbornOnesLeave() -> Bool {
-        for id in kernel.instances {
-            guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill,
-                tree.stubborn + tree.stragglers + tree.daemons > 0
-            else {
-                continue
-            }
-            kernel.stragglersLeave(id)
-            return true
-        }
-        for token in kernel.living {
-            guard let process = kernel.processes[token], process.hangs, !isLongMain(process),
-                kernel.trees[process.instance]?.spec.startTimeout == nil
-            else { continue }
-            kernel.end(token, .exited(0))
-            return true
-        }
-        return false
-    }
-
-    private mutating func calm(_ what: String, until isDone: (borrowing Simulation) -> Bool) {
-        let start = now
-        var steps = 0
-        while violation == nil, !isDone(self) {
-            steps += 1
-            if steps > 5000 { return fail("liveness", "\(what): no end after 5000 steps") }
-            if calmStep() { continue }
-            guard let next = engine.nextDeadline else {
-                return fail("liveness", "\(what): nothing happens any more: \(waiting)")
-            }
-            if next - start > .seconds(3600) {
-                return fail("liveness", "\(what): no end within an hour: \(waiting)")
-            }
-            now = max(now, next)
-            // Everybody behaves, so nobody is bitten by a watchdog.
-            for token in kernel.living { feedWatchdog(token) }
-            handle(.deadlineReached)
-        }
-    }
-
-    /// What has not ended, for people.
-    private var waiting: String {
-        let operations = engine.groups.values.compactMap { group in
-            group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
-        }
-        let states = engine.instances.values.map {
-            "i\($0.id.number) \($0.state) until \($0.deadline?.nanoseconds ?? 0)"
-        }
-        return (operations + states).joined(separator: "; ")
-    }
-
-    private mutating func feedWatchdog(_ token: Token) {
-        guard let process = kernel.processes[token], isLongMain(process), !process.hangs, process.isAlive,
-            kernel.trees[process.instance]?.spec.lifecycle.watchdog != nil
-        else { return }
-        var message = NotifyMessage()
-        message.watchdog = .keepAlive
-        handle(.notified(process.instance, .process(token), message))
-    }
-
-    private mutating func finishOperations() {
-        for group in groups where engine.groups[group.id]?.operation?.hold == true {
-            command(random.chance(50) ? .promote(group.id) : .abort(group.id))
-        }
-        calm("operations") { $0.engine.groups.values.allSatisfy { $0.operation == nil } && $0.kernel.pending.isEmpty }
-        if violation == nil, !hasCrashed, let open = answers.firstIndex(where: { $0 != 1 }),
-            !engine.isShuttingDown || answers[open] > 1
-        {
-            let count = answers[open]
-            fail("answers", "request \(open) was answered \(count) times")
-        }
-    }
-
-    private mutating func shutDown() {
-        command(.shutDown)
-        calm("shutdown") { simulation in
-            let isOver = simulation.hasCrashed ? simulation.kernel.instances.isEmpty : true
-            return isOver && simulation.answers.allSatisfy { $0 > 0 } && simulation.kernel.pending.isEmpty
-        }
-        checkNothingIsLeft()
-    }
-
-    /// An event of an earlier life comes once more; it must change nothing (I6).
-    private mutating func tellAgain() {
-        guard !history.isEmpty else { return }
-        if let next = engine.nextDeadline, next <= now { return }
-        let event = random.pick(history)
-        guard isStale(event) else { return }
-        log?.append("\(now.nanoseconds / 1_000_000) > again \(Short.text(event))")
-        let before = engine.groupIDs.map { engine.view(of: $0) }
-        let effects = engine.handle(event, at: now)
-        if !effects.isEmpty { fail("I6", "\(Short.text(event)), told again, led to \(effects.map(Short.text))") }
-        if before != engine.groupIDs.map({ engine.view(of: $0) }) {
-            fail("I6", "\(Short.text(event)), told again, changed the view")
-        }
-    }
-
-    private func isStale(_ event: Event) -> Bool {
-        switch event {
-        case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed,
-            .conditionsChecked:
-            true
-        case .mainSought(let token, _): kernel.searches[token] == nil
-        case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
-            kernel.processes[token]?.exitIsTold ?? true
-        case .notified(_, .other, _), .command, .commands, .deadlineReached, .restored: false
-        }
     }
 }

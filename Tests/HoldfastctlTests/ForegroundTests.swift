@@ -46,7 +46,6 @@ struct ForegroundTests {
             try terminal.expect("worker.service: what you type goes to it")
             terminal.type("save-all\r")
             try terminal.expect("save-all")
-            while typed(daemon).count < 2 { usleep(5000) }
             try print("saved \u{1b}[31mred", logs)
             try terminal.expect("saved ")
             terminal.type(leaving)

@@ -1,0 +1,162 @@
+@testable import Engine
+
+/// How a schedule ends: from some moment on everybody behaves, and then everything must come to its end.
+extension Simulation {
+    /// From now on nothing is injected, and everybody obeys.
+    mutating func calmDown() {
+        kernel.isCalm = true
+        for token in kernel.living {
+            kernel.processes[token]?.ignoresSignals = false
+        }
+    }
+
+    /// One step of a world in which everybody does what is expected. False if nothing is left to do but to wait.
+    private mutating func calmStep() -> Bool {
+        if deliver() { return true }
+        for token in kernel.living {
+            guard let process = kernel.processes[token], process.spawnIsTold else { continue }
+            if process.lastSignal != nil {
+                obey(process)
+                return true
+            }
+            if isLauncher(process), !process.hangs {
+                kernel.launch(process)
+                return true
+            }
+            if process.mustReload {
+                answerReload(process)
+                return true
+            }
+            let isMain = isLongMain(process)
+            if !isMain, !process.hangs {
+                kernel.end(token, .exited(0))
+                return true
+            }
+            let type = kernel.trees[process.instance]?.spec.type
+            if isMain, !process.saidReady, !process.hangs, type == .notify || type == .notifyReload {
+                kernel.processes[token]?.saidReady = true
+                var message = NotifyMessage()
+                message.ready = true
+                handle(.notified(process.instance, .process(token), message))
+                return true
+            }
+        }
+        if pidFileAppears() || reloadsEnd() { return true }
+        let next = engine.nextDeadline
+        // A watchdog that is fed is nothing to wait for.
+        let waitsForNobody =
+            next == nil
+            || engine.instances.values.contains { $0.watchdogDeadline == next || $0.runtimeDeadline == next }
+        return waitsForNobody && stubbornOnesLeave()
+    }
+
+    /// With `SendSIGKILL=no`, or without a time-out, whoever does not go is waited for: so it goes by itself in the end.
+    private mutating func stubbornOnesLeave() -> Bool {
+        for id in kernel.instances {
+            guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill,
+                tree.stubborn + tree.stragglers + tree.daemons > 0
+            else {
+                continue
+            }
+            kernel.stragglersLeave(id)
+            return true
+        }
+        for token in kernel.living {
+            guard let process = kernel.processes[token], process.hangs, !isLongMain(process),
+                kernel.trees[process.instance]?.spec.startTimeout == nil
+            else { continue }
+            kernel.end(token, .exited(0))
+            return true
+        }
+        return false
+    }
+
+    private mutating func calm(_ what: String, until isDone: (borrowing Simulation) -> Bool) {
+        let start = now
+        var steps = 0
+        while violation == nil, !isDone(self) {
+            steps += 1
+            if steps > 5000 { return fail("liveness", "\(what): no end after 5000 steps") }
+            if calmStep() { continue }
+            guard let next = engine.nextDeadline else {
+                return fail("liveness", "\(what): nothing happens any more: \(waiting)")
+            }
+            if next - start > .seconds(3600) {
+                return fail("liveness", "\(what): no end within an hour: \(waiting)")
+            }
+            now = max(now, next)
+            // Everybody behaves, so nobody is bitten by a watchdog.
+            for token in kernel.living { feedWatchdog(token) }
+            handle(.deadlineReached)
+        }
+    }
+
+    /// What has not ended, for people.
+    private var waiting: String {
+        let operations = engine.groups.values.compactMap { group in
+            group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
+        }
+        let states = engine.instances.values.map {
+            "i\($0.id.number) \($0.state) until \($0.deadline?.nanoseconds ?? 0)"
+        }
+        return (operations + states).joined(separator: "; ")
+    }
+
+    private mutating func feedWatchdog(_ token: Token) {
+        guard let process = kernel.processes[token], isLongMain(process), !process.hangs, process.isAlive,
+            kernel.trees[process.instance]?.spec.lifecycle.watchdog != nil
+        else { return }
+        var message = NotifyMessage()
+        message.watchdog = .keepAlive
+        handle(.notified(process.instance, .process(token), message))
+    }
+
+    mutating func finishOperations() {
+        for group in groups where engine.groups[group.id]?.operation?.hold == true {
+            command(random.chance(50) ? .promote(group.id) : .abort(group.id))
+        }
+        calm("operations") { $0.engine.groups.values.allSatisfy { $0.operation == nil } && $0.kernel.pending.isEmpty }
+        if violation == nil, !hasCrashed, let open = answers.firstIndex(where: { $0 != 1 }),
+            !engine.isShuttingDown || answers[open] > 1
+        {
+            let count = answers[open]
+            fail("answers", "request \(open) was answered \(count) times")
+        }
+    }
+
+    mutating func shutDown() {
+        command(.shutDown)
+        calm("shutdown") { simulation in
+            let isOver = simulation.hasCrashed ? simulation.kernel.instances.isEmpty : true
+            return isOver && simulation.answers.allSatisfy { $0 > 0 } && simulation.kernel.pending.isEmpty
+        }
+        checkNothingIsLeft()
+    }
+
+    /// An event of an earlier life comes once more; it must change nothing (I6).
+    mutating func tellAgain() {
+        guard !history.isEmpty else { return }
+        if let next = engine.nextDeadline, next <= now { return }
+        let event = random.pick(history)
+        guard isStale(event) else { return }
+        log?.append("\(now.nanoseconds / 1_000_000) > again \(Short.text(event))")
+        let before = engine.groupIDs.map { engine.view(of: $0) }
+        let effects = engine.handle(event, at: now)
+        if !effects.isEmpty { fail("I6", "\(Short.text(event)), told again, led to \(effects.map(Short.text))") }
+        if before != engine.groupIDs.map({ engine.view(of: $0) }) {
+            fail("I6", "\(Short.text(event)), told again, changed the view")
+        }
+    }
+
+    private func isStale(_ event: Event) -> Bool {
+        switch event {
+        case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed,
+            .conditionsChecked:
+            true
+        case .mainSought(let token, _): kernel.searches[token] == nil
+        case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
+            kernel.processes[token]?.exitIsTold ?? true
+        case .notified(_, .other, _), .command, .commands, .deadlineReached, .restored: false
+        }
+    }
+}
