@@ -41,9 +41,6 @@ extension Engine {
         deadlines.set(.group(id), nil)
     }
 
-    /// No operation is under way anywhere.
-    public var isQuiet: Bool { groups.values.allSatisfy { $0.operation == nil } }
-
     /// Something of the group exists or is about to.
     public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
 

@@ -110,8 +110,6 @@ public actor Supervisor {
     /// Last lines of services of groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
     var progressTimer: TimerSource?
-    /// Fires once, when operations have been over for a while.
-    var settleTimer: TimerSource?
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
@@ -215,7 +213,6 @@ public actor Supervisor {
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
-        settleTimer = try loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in settle() }
         sockets = HeldSockets(
             loop: loop,
             noticed: { [unowned self] held, text in
@@ -264,12 +261,6 @@ public actor Supervisor {
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
             \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
             """)
-    }
-
-    /// What only operations needed is given back: a supervisor mostly waits.
-    private func settle() {
-        guard engine.isQuiet else { return }
-        MemoryTrim.release()
     }
 
     /// Processes of an earlier supervisor of which nothing is known but their control groups.

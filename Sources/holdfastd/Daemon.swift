@@ -100,7 +100,6 @@ struct Daemon: ParsableCommand {
         try started.get()
         loop.enableWatchdog()
         notifyParent("READY=1")
-        MemoryTrim.release()
         return try loop.run()
     }
 

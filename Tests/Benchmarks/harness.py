@@ -122,17 +122,17 @@ def until(what, condition, seconds=60):
 # MARK: - Figures of processes
 
 
-def pss(pid):
-    """Proportional set size in MB (10^6)."""
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        for line in file:
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError(f"no Pss of {pid}")
+def private_memory(pid):
+    """Memory that exists only because of this process (Private_Dirty of proc_pid_smaps_rollup(5)), in MB (10^6).
+
+    Pages of the program file are not in it: the kernel can drop them at any time, and whether they are mapped depends on the
+    page cache.
+    """
+    return memory_kinds(pid)["Private_Dirty"] * 1024 / 1e6
 
 
-def rollup(pid):
-    """Kinds of memory in kB: what is behind a figure that is missed."""
+def memory_kinds(pid):
+    """Kinds of memory in kB, by their names in proc_pid_smaps_rollup(5)."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
         rows = (line.split() for line in file)
         return {row[0].rstrip(":"): int(row[1]) for row in rows if len(row) == 3 and row[2] == "kB"}

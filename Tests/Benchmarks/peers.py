@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from harness import children, pss
+from harness import children, private_memory
 
 
 class Peer:
@@ -48,7 +48,7 @@ class Peer:
 
     def memory(self):
         """All its own processes, without the services."""
-        return sum(pss(pid) for pid in children(self.process.pid) if self.is_own(pid))
+        return sum(private_memory(pid) for pid in children(self.process.pid) if self.is_own(pid))
 
     def is_own(self, pid):
         with open(f"/proc/{pid}/comm") as file:

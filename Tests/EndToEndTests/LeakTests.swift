@@ -21,7 +21,7 @@ extension EndToEnd {
                 descriptors = daemon.descriptors
                 processes = world.processes().count
                 files = world.filesBelow(world.path + "/run")
-                memory = try #require(daemon.proportionalMemory)
+                memory = try #require(daemon.anonymousMemory)
             }
         }
 
@@ -48,8 +48,8 @@ extension EndToEnd {
                     after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
-                // PSS counts pages: the allocator's arenas and pages of libraries touched for the first time come and go
-                // by some. One kept generation would be about 20 kB, 40 of them 800 kB.
+                // Anonymous memory counts pages: the allocator's arenas come and go by some. One kept generation would be
+                // about 20 kB, 40 of them 800 kB.
                 #expect(
                     after.memory - before.memory < 400,
                     "\(before.memory) kB after 10 swaps, \(after.memory) kB after 50")

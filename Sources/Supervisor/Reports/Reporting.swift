@@ -129,11 +129,7 @@ extension Supervisor {
             end(pending, answer)
         }
         armProgressTimer()
-        settleTimer?.arm(at: EventLoop.now + Self.settleTime)
     }
-
-    /// After an operation's end, in nanoseconds: then the supervisor counts as waiting again.
-    private static var settleTime: Int64 { 1_000_000_000 }
 
     private func logEnd(_ group: GroupID, _ result: EngineResult) {
         let to = result.to.map { "generation \($0.number)\($0.release.map { " (\($0))" } ?? "")" } ?? "-"

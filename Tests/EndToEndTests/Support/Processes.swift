@@ -48,14 +48,7 @@ struct ProcessEntry: CustomStringConvertible {
         return result
     }
 
-    /// What it alone costs, shared pages divided by those who share them, in kilobytes.
-    var proportionalMemory: Int? {
-        guard let text = Self.text("/proc/\(pid)/smaps_rollup") else { return nil }
-        let line = text.split(separator: "\n").first { $0.hasPrefix("Pss:") }
-        return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
-    }
-
-    /// Anonymous memory only: what a program allocated, whatever others map.
+    /// Anonymous memory in kilobytes: what the program has allocated, without pages of files.
     var anonymousMemory: Int? {
         guard let text = Self.text("/proc/\(pid)/smaps_rollup") else { return nil }
         let line = text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") }
