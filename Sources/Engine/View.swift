@@ -74,7 +74,8 @@ extension Engine {
                     instance: instance.id, spec: instance.spec, birth: instance.birth.number,
                     phase: ServicePhase(instance.state), isReady: instance.isReady, since: instance.since,
                     deadline: instance.deadline, mainProcess: instance.mainProcess, restarts: instance.restarts,
-                    statusText: instance.statusText, failure: instance.failure,
+                    statusText: instance.statusText,
+                    failure: instance.failure ?? (instance.isUp ? instance.reloadFailure : nil),
                     lastProbeAnswer: instance.lastProbeAnswer)
             })
     }

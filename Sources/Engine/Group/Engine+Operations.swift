@@ -360,7 +360,8 @@ extension Engine {
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
         guard !members.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
         let reloaded = groups[id]?.operation?.reloaded ?? []
-        let failure = members.filter { reloaded.contains($0.id) }.lazy.compactMap(\.failure).first
+        let failure = members.filter { reloaded.contains($0.id) }.lazy.compactMap { $0.reloadFailure ?? $0.failure }
+            .first
         groups[id]?.operation?.failure = failure
         finish(id, failure == nil ? .completed : .failed)
     }

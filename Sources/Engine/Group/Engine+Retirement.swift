@@ -163,15 +163,20 @@ extension Engine {
         guard let serving = groups[id]?.serving, let generation = groups[id]?.generations[serving] else { return }
         if generation.plan.isTarget { return }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
-        if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
-        guard members.allSatisfy(\.isGone) else { return }
+        guard members.allSatisfy(\.isGone) else {
+            if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
+            return
+        }
+        // How the last run of each ended is what counts, not what went wrong on the way there.
+        let failure = members.lazy.compactMap(\.finalFailure).first
+        groups[id]?.lastFailure = failure
         groups[id]?.isDone = members.allSatisfy(\.isReady)
         groups[id]?.since = context.now
         for member in members { forget(member) }
         releaseIfEmpty(GenerationID(group: id, number: serving))
         groups[id]?.serving = nil
         let triggers = generation.plan.relations.triggers
-        if groups[id]?.lastFailure != nil {
+        if failure != nil {
             trigger(triggers.onFailure, .failure(unit: id.name, nil))
         } else {
             trigger(triggers.onSuccess, .success(unit: id.name, nil))

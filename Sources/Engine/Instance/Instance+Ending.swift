@@ -21,7 +21,7 @@ extension Instance {
             fail(failed(.startPost, .spawn(cause)), main: main, &context)
         case .reloading(let index, control: token, let main):
             reloadEnded(index, .exited(127), main: main, &context)
-            if failure != nil { failure = failed(.reload, .spawn(cause)) }
+            if reloadFailure != nil { reloadFailure = failed(.reload, .spawn(cause)) }
         case .stopping(let index, control: token, let ending):
             stopStep(index + 1, ending, &context)
         case .stopPost(let index, control: token, let ending):
@@ -124,14 +124,14 @@ extension Instance {
             fail(failed(.readiness, cause), main: main, by: late, &context)
         case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, by: late, &context)
         case .reloading(_, let control, let main):
-            failure = timedOut(.reload)
+            reloadFailure = timedOut(.reload)
             context.emit(.signal(control, spec.finalKillSignal))
             reloadIsOver(main, &context)
         case .reloadSignalled(_, let main):
-            failure = timedOut(.reload)
+            reloadFailure = timedOut(.reload)
             reloadIsOver(main, &context)
         case .reloadAnnounced(let main):
-            failure = timedOut(.reload)
+            reloadFailure = timedOut(.reload)
             reloadIsOver(main, &context)
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, let ending): end(ending, by: spec.lifecycle.stopFailureMode, &context)

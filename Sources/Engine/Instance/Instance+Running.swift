@@ -171,7 +171,7 @@ extension Instance {
         }
         let isSignalled = spec.type == .notifyReload && main != nil
         guard isSignalled || !spec.commands.reload.isEmpty else { return false }
-        failure = nil
+        reloadFailure = nil
         exitedBefore = exited
         deadline = spec.startTimeout.map { context.now + $0 }
         if isSignalled, let main { context.emit(.signal(main, spec.lifecycle.reloadSignal)) }
@@ -206,14 +206,14 @@ extension Instance {
         // Once more, if nobody saw how it ended.
         let next = status == .unknown ? index : index + 1
         if status != .unknown, !spec.restart.isCleanCommand(status), spec.commands.reload[safely: index] != .yes {
-            failure = failed(.reload, .exited(status))
+            reloadFailure = failed(.reload, .exited(status))
         } else if next < spec.commands.reload.count {
             let token = spawn(.reload(next), &context)
             enter(.reloading(next, control: token, main: main), &context)
             return
         }
         // It is in the middle of it, by its own word.
-        if saysReloading, failure == nil { return enter(.reloadAnnounced(main: main), &context) }
+        if saysReloading, reloadFailure == nil { return enter(.reloadAnnounced(main: main), &context) }
         reloadIsOver(main, &context)
         // The daemon may have replaced itself.
         if spec.type == .forking, spec.lifecycle.hasPidFile, search == nil { seekMain(&context) }

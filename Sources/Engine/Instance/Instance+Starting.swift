@@ -3,6 +3,7 @@ extension Instance {
     /// Begins a run: the first one, or one after `Restart=`.
     mutating func begin(_ context: inout Context) {
         errno = nil
+        reloadFailure = nil
         statusText = nil
         lastProbeAnswer = nil
         watchdogInterval = nil
@@ -43,7 +44,7 @@ extension Instance {
         restarts = 0
         guard forgetsFailure else { return }
         if case .inactive(.failed) = state { state = .inactive(.clean(nil)) }
-        if isUp || isGone { failure = nil }
+        if isUp || isGone { (failure, reloadFailure) = (nil, nil) }
     }
 
     /// `Condition…=` and `Assert…=`: nothing was started, so nothing has to be ended.

@@ -114,6 +114,9 @@ struct Instance: Sendable, Codable {
     var openTokens: Set<Token> = []
     /// The last failure, from the moment that it is known until the service is up again.
     var failure: Failure?
+    /// Why the last reload of this run failed. Apart from `failure`: a service whose reload failed runs on as it was, and its end
+    /// is judged by itself.
+    var reloadFailure: Failure?
 
     init(id: InstanceID, birth: GenerationID, spec: ServiceSpec, mandate: Mandate, at now: Instant) {
         self.id = id
@@ -198,6 +201,11 @@ struct Instance: Sendable, Codable {
         if spec.startsAfter.contains(other.spec.unit) { return true }
         guard let stem = other.spec.member.templateStem else { return false }
         return spec.startsAfter.contains { $0.hasPrefix(stem) }
+    }
+
+    /// What it failed of, of one that is gone.
+    var finalFailure: Failure? {
+        if case .inactive(.failed(let failure)) = state { failure } else { nil }
     }
 
     func failed(_ step: Failure.Step, _ cause: Failure.Cause) -> Failure {
