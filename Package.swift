@@ -125,7 +125,8 @@ let package = Package(
             name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol", "UnitFiles"],
             swiftSettings: strict),
         .testTarget(
-            name: "SupervisorTests", dependencies: ["Supervisor", "ControlProtocol", "Linux"], swiftSettings: strict),
+            name: "SupervisorTests", dependencies: ["Supervisor", "ControlProtocol", "Linux", "UnitFiles"],
+            swiftSettings: strict),
         .testTarget(name: "RenderCoreTests", dependencies: ["RenderCore"], swiftSettings: strict),
         .testTarget(name: "MultibinderTests", dependencies: ["Multibinder"], swiftSettings: strict),
         .testTarget(name: "StaticCoreTests", dependencies: ["StaticCore"], swiftSettings: strict),

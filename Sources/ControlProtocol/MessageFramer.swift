@@ -20,6 +20,10 @@ public struct MessageFramer: Sendable {
     /// True if bytes of an unfinished message are waiting: an end of the stream now means a cut message.
     public var hasPartialMessage: Bool { start < buffer.count }
 
+    /// Whether the bytes that wait cannot become a message: a Varlink message is a JSON object. Somebody who speaks another
+    /// protocol (HTTP, as supervisorctl does) never sends the NUL that would end one, and waits for an answer.
+    public var isForeign: Bool { hasPartialMessage && buffer[start] != UInt8(ascii: "{") }
+
     /// How many bytes wait to be taken, complete messages included.
     public var bufferedBytes: Int { buffer.count - start }
 

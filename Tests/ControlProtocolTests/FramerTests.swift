@@ -52,6 +52,23 @@ struct FramerTests {
         #expect(framer.bufferedBytes == 0)
     }
 
+    @Test("Another protocol is recognised by its first byte, whatever came before it")
+    func foreign() throws {
+        var framer = MessageFramer(limit: 100)
+        #expect(!framer.isForeign)
+        framer.append(Array("{}\0{".utf8))
+        _ = try framer.next()
+        #expect(!framer.isForeign)
+        framer.append(Array("}\0POST /RPC2".utf8))
+        _ = try framer.next()
+        #expect(framer.isForeign)
+        for text in ["P", "\n", " {}", "\0", "\u{16}\u{3}", "[", "\u{feff}{}"] {
+            var framer = MessageFramer(limit: 100)
+            framer.append(Array(text.utf8))
+            #expect(framer.isForeign, "\(text)")
+        }
+    }
+
     @Test("A stream that ends inside a message is known to be cut")
     func cut() throws {
         var framer = MessageFramer(limit: 100)

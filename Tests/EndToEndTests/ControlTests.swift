@@ -38,6 +38,24 @@ extension EndToEnd {
             }
         }
 
+        @Test("Who speaks another protocol than Varlink is answered by closing, and gets first what was asked before")
+        func foreign() throws {
+            try withWorld { _ in
+            } then: { world in
+                for text in [
+                    "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{16}\u{3}\u{1}", "\n", "\0", "status",
+                ] {
+                    let connection = try RawConnection(unix: world.controlSocket)
+                    try connection.send(text)
+                    #expect(try connection.read().isEmpty, "\(text)")
+                }
+                let connection = try RawConnection(unix: world.controlSocket)
+                try connection.send(call("io.holdfast.Manager.Describe") + Array("\n".utf8))
+                #expect(try connection.readMessage().contains("\"runtimeDirectory\""))
+                #expect(try connection.read().isEmpty)
+            }
+        }
+
         /// Anonymous memory of the supervisor in kilobytes: what it allocated.
         private func memory(_ world: World) throws -> Int {
             try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)

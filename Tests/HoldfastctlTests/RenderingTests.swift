@@ -159,6 +159,26 @@ struct ProgressTextTests {
                 == "cannot roll back site@v3: app@v3.service: executing /srv/x: No such file or directory")
     }
 
+    @Test("A failed reload or stop of one unit says its name and what could not be done once")
+    func nameOnce() {
+        func first(_ verb: OperationVerb, _ message: String) -> String {
+            var result = Site.result(.failed)
+            result.unit = "app.service"
+            result.reason = FailureReport(unit: "app.service", phase: .verify, message: message)
+            return ResultText.failure(result, verb, .plain)[0]
+        }
+        #expect(
+            first(.reload, "cannot reload app.service: ExecReload= exited with status 1/FAILURE")
+                == "cannot reload app.service: ExecReload= exited with status 1/FAILURE")
+        #expect(
+            first(.stop, "cannot stop app.service: not done within 90s")
+                == "cannot stop app.service: not done within 90s")
+        // A step that is not what was asked for stays named.
+        #expect(
+            first(.restart, "cannot stop app.service: x") == "cannot restart app.service: cannot stop app.service: x")
+        #expect(first(.reload, "cannot reload b.service: x") == "cannot reload app.service: b.service: x")
+    }
+
     @Test("Every outcome of every command has words on exactly one of the two outputs")
     func complete() {
         let verbs: [OperationVerb] = [

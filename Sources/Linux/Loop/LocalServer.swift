@@ -84,6 +84,11 @@ public final class LocalServer {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = OwnedDescriptor(owning: try checkErrno(socket(AF_UNIX, type, 0), "create control socket"))
         if answers(path) { throw SystemError("listen on", path, .addressInUse) }
+        // A file that is no socket was put there by somebody else, and is not ours to remove.
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK {
+            throw SystemError("listen on", path, .fileExists)
+        }
         unlink(path)
         let bound = try SocketAddress.unix(path: path).withSockaddr { bind(descriptor.raw, $0, $1) }
         try checkErrno(bound, "bind", path)

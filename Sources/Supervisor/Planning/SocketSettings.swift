@@ -50,6 +50,23 @@ extension HeldEndpoint.Target {
     }
 }
 
+extension HeldEndpoint.Target {
+    /// ` (a regular file is in the way; …)`, to be appended to the error of an open; nil where the errno says it all.
+    func obstacle(_ error: SystemError) -> String? {
+        guard
+            [.addressInUse, .fileExists, .isDirectory, .tooManySymbolicLinkLevels, .noSuchAddressOrDevice]
+                .contains(error.errno)
+        else { return nil }
+        switch self {
+        case .socket(.unix(let path), _):
+            return PathObstacle.description(of: path, insteadOf: .socket).map { " (\($0))" }
+        case .file(.fifo(let path)):
+            return PathObstacle.description(of: path, insteadOf: .fifo).map { " (\($0))" }
+        case .socket, .file: return nil
+        }
+    }
+}
+
 /// A sentence of which only the unit's name is missing.
 struct PreparationText: Error {
     let text: String

@@ -16,6 +16,8 @@ final class ControlSessions {
         var framer = MessageFramer(limit: MessageLimit.request)
         var call: (id: CallID, oneway: Bool, more: Bool)?
         var resumption: DeferredSource?
+        /// The client speaks another protocol: nothing more is taken from it.
+        var isForeign = false
         init(_ connection: StreamConnection, _ peer: Peer) {
             self.connection = connection
             self.peer = peer
@@ -111,6 +113,7 @@ final class ControlSessions {
         guard let connection else { return nil }
         let session = Session(connection, peer)
         connection.onDrained = { [unowned self, unowned session] in
+            if session.isForeign { return end(id) }
             if let call = session.call { drained(call.id) }
         }
         sessions[id] = session
@@ -146,8 +149,14 @@ final class ControlSessions {
 
     /// Begins the next call of a session, if one is complete and none is being answered.
     private func takeNext(_ id: UInt64, _ session: Session) {
-        guard session.call == nil, sessions[id] != nil else { return }
+        guard session.call == nil, !session.isForeign, sessions[id] != nil else { return }
         guard session.connection.queued <= Self.unreadLimit else { return end(id) }
+        guard !session.framer.isForeign else {
+            // What was answered before is read first.
+            session.isForeign = true
+            session.connection.setReading(false)
+            return session.connection.queued == 0 ? end(id) : ()
+        }
         var isComplete = false
         do throws(MessageError) {
             if let message = try session.framer.next() {

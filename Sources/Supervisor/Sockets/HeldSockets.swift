@@ -218,7 +218,7 @@ final class HeldSockets {
             try watch(held)
             return held
         } catch {
-            throw PreparationError(unit: unit.name.description, text: "\(error)")
+            throw PreparationError(unit: unit.name.description, text: "\(error)" + (target.obstacle(error) ?? ""))
         }
     }
 
@@ -279,6 +279,7 @@ final class HeldSockets {
             if owner != nil, error.errno == .addressInUse, target.hasPort {
                 text += " (every generation opens this socket; with port 0 each gets a port of its own)"
             }
+            text += target.obstacle(error) ?? ""
             throw PreparationError(unit: name, text: text)
         }
     }
@@ -345,7 +346,8 @@ final class HeldSockets {
                 try? watch(held)
             }
         } catch {
-            noticed(held, "its path was removed and cannot be restored: \(error)")
+            let obstacle = held.endpoint.target.obstacle(error) ?? ""
+            noticed(held, "its path was removed and cannot be restored: \(error)\(obstacle)")
         }
     }
 }

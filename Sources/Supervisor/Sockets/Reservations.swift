@@ -62,6 +62,7 @@ extension HeldSockets {
             if owner != nil, error.errno == .addressInUse, address.port != nil {
                 text += " (every generation reserves this address; with port 0 each gets a port of its own)"
             }
+            text += HeldEndpoint.Target.socket(address, .stream).obstacle(error) ?? ""
             throw PreparationError(unit: unit.name.description, text: text)
         }
     }

@@ -72,7 +72,7 @@ enum ResultText {
         var lines: [String] = []
         if let reason = result.reason {
             let head = "cannot \(verb.infinitive) \(name): "
-            let text = Text.wrapped(head + sentence(reason.message, of: result.unit), (screen.width ?? .max) - 4)
+            let text = Text.wrapped(head + sentence(reason.message, of: result.unit, verb), (screen.width ?? .max) - 4)
             let first = text[0].hasPrefix(head) ? screen.paint(head, .red) + text[0].dropFirst(head.count) : text[0]
             lines += [first] + text.dropFirst().map { "    " + $0 }
             lines += evidence(reason, after: result.durations.total)
@@ -113,13 +113,17 @@ enum ResultText {
         return lines
     }
 
-    /// `cannot swap site@v3: cannot start app@v3.service: …` says "cannot" once too often.
-    private static func sentence(_ message: String, of unit: String) -> String {
+    /// The message without what its headline has said: `cannot swap site@v3: cannot start app@v3.service: …` says "cannot" once
+    /// too often, and `cannot reload app: cannot reload app.service: …` everything.
+    private static func sentence(_ message: String, of unit: String, _ verb: OperationVerb) -> String {
         var text = Text.harmless(message)[...]
-        // So does the name, if it is the same.
-        for prefix in ["cannot start ", "\(Text.harmless(unit)): "] where text.hasPrefix(prefix) {
+        for prefix in ["cannot start ", "cannot \(verb.infinitive) "] where text.hasPrefix(prefix) {
             text = text.dropFirst(prefix.count)
+            break
         }
+        // The name as well, if it is the same.
+        let name = "\(Text.harmless(unit)): "
+        if text.hasPrefix(name) { text = text.dropFirst(name.count) }
         return String(text)
     }
 
