@@ -34,7 +34,10 @@ extension LinuxTests {
             let loop = try EventLoop()
             let socket = try ListeningSocket(address, kind: .datagram)
             var woken = 0
-            try socket.watchReadable(loop: loop) { woken += 1 }
+            try socket.watchReadable(loop: loop) {
+                woken += 1
+                return true
+            }
             #expect(try !loop.runOnce(timeout: 0) && socket.isListening && socket.acceptQueue == nil)
             try send("one", to: socket.address, .datagram)
             try loop.run(until: { woken > 0 })
@@ -75,7 +78,10 @@ extension LinuxTests {
             // Asking with 0 is refused, asking for what it has returns what it has.
             #expect(holdfast_set_pipe_size(held.raw, 1 << 17) == 1 << 17)
             var woken = 0
-            try held.watchReadable(loop: loop) { woken += 1 }
+            try held.watchReadable(loop: loop) {
+                woken += 1
+                return true
+            }
             #expect(try !loop.runOnce(timeout: 0))
             do {
                 let writer = try OwnedDescriptor.open(path, O_WRONLY | O_NONBLOCK)
@@ -112,7 +118,10 @@ extension LinuxTests {
             let held = try HeldFile(
                 .messageQueue(name: name), file: .init(mode: 0o622), sizes: .init(messages: 3, messageSize: 100))
             var woken = 0
-            try held.watchReadable(loop: loop) { woken += 1 }
+            try held.watchReadable(loop: loop) {
+                woken += 1
+                return true
+            }
             let sender = OwnedDescriptor(owning: try check(holdfast_message_queue(name, O_WRONLY, 0, 0, 0), "open"))
             // mqueue.h is not imported: mq_send(3) and mq_getattr(3) by their names.
             typealias Send = @convention(c) (Int32, UnsafePointer<CChar>, Int, UInt32) -> Int32
@@ -143,7 +152,10 @@ extension LinuxTests {
             var length = socklen_t(4)
             #expect(getsockopt(held.raw, 270, 3, &value, &length) == 0 && value == 1, "NETLINK_PKTINFO")
             var woken = 0
-            try held.watchReadable(loop: loop) { woken += 1 }
+            try held.watchReadable(loop: loop) {
+                woken += 1
+                return true
+            }
             #expect(try !loop.runOnce(timeout: 0))
             // A request of its own is answered to it: RTM_GETLINK (18) as a dump (0x301), for any family.
             var request = [UInt8](repeating: 0, count: 32)

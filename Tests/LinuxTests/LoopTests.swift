@@ -65,6 +65,39 @@ extension LinuxTests {
             #expect(calls == 1 && source == nil)
         }
 
+        @Test(
+            "a source whose handler gets nowhere is asked less and less often, and at once again after it got somewhere"
+        )
+        func withoutProgress() throws {
+            let loop = try EventLoop()
+            let pipe = try Pipe(nonBlockingReader: true)
+            try pipe.writing.writeAll([1, 2], subject: "pipe")
+            var times: [Int64] = []
+            var source: IOSource?
+            source = try loop.addIO(pipe.reading.raw, .readable, priority: .notifyMessages) { _ in
+                times.append(loop.now)
+                if times.count < 5 { return source?.postpone() ?? () }
+                source?.noteProgress()
+                var byte: UInt8 = 0
+                _ = read(pipe.reading.raw, &byte, 1)
+            }
+            var turns = 0
+            try loop.run(until: {
+                turns += 1
+                return times.count == 6
+            })
+            // Pauses of 10, 20, 40 and 80 ms, and none after the first byte was taken.
+            let pauses = zip(times.dropFirst(), times).map { $0 - $1 }
+            for (pause, atLeast) in zip(pauses, [10, 20, 40, 80, 0] as [Int64]) {
+                #expect(pause >= atLeast * 1_000_000)
+            }
+            #expect(turns < 20)
+            source?.postpone()
+            source?.setEnabled(false)
+            #expect(try !loop.runOnce(timeout: 20_000) || !loop.runOnce(timeout: 20_000))
+            #expect(times.count == 6, "switched off, a pause that is over does not switch it on")
+        }
+
         @Test("a dropped source never fires and frees what its closure holds")
         func dropped() throws {
             final class Token {}

@@ -74,6 +74,50 @@ extension LinuxTests {
             withExtendedLifetime(watch) {}
         }
 
+        @Test(
+            "a dead child whose own child traces it costs a few turns of the loop, ends with a status that is not known, and is reaped when it is let go"
+        )
+        func tracedZombie() throws {
+            let script = """
+                import ctypes, os, signal
+                libc = ctypes.CDLL(None)
+                libc.ptrace.argtypes = [ctypes.c_long] * 4
+                libc.prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, where Yama asks for it
+                reading, writing = os.pipe()
+                if os.fork() == 0:
+                    traced = libc.ptrace(0x4206, os.getppid(), 0, 0) == 0  # PTRACE_SEIZE
+                    os.write(writing, b"y" if traced else b"n")
+                    signal.pause()
+                os._exit(3 if os.read(reading, 1) == b"y" else 4)
+                """
+            holdfast_become_subreaper(1)
+            let null = try OwnedDescriptor.null()
+            let plan = SpawnPlan(
+                program: "/usr/bin/python3", arguments: ["python3", "-c", script],
+                environment: ["PATH": ProgramSearch.path], standardInput: null.raw, standardOutput: null.raw,
+                standardError: 2)
+            let child = try children.spawn(plan)
+            let pid = child.pid
+            var status: Linux.ExitStatus?
+            var turns = 0
+            let watch = try children.watch(child.handle) { status = $0 }
+            try loop.run(until: {
+                turns += 1
+                return status != nil
+            })
+            #expect(status == .unknown)
+            #expect(turns < 40, "each look is followed by a longer pause")
+            #expect(ProcessFacts.read(pid)?.state == "Z")
+            // The tracer ends, and with it the trace.
+            kill(-pid, SIGKILL)
+            try loop.run(until: {
+                children.reapOrphans()
+                return waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD
+            })
+            #expect(ProcessFacts.read(pid) == nil)
+            withExtendedLifetime(watch) {}
+        }
+
         @Test("orphans are reaped, our own children are left to their dispatch")
         func orphans() throws {
             holdfast_become_subreaper(1)

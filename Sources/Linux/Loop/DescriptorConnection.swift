@@ -78,10 +78,13 @@ public final class DescriptorConnection {
             holdfast_send_with_descriptors(descriptor.raw, bytes, bytes.count, descriptors, descriptors.count))
         if sent == bytes.count {
             waiting = nil
+            source?.noteProgress()
             try? source?.setEvents(.readable)
             return true
         }
-        // ETOOMANYREFS: as many descriptors are on their way as we may have open; they arrive when peers read.
+        // ETOOMANYREFS: as many descriptors are on their way as we may have open; they arrive when peers read. The socket is
+        // writable all the same, so it is asked after a pause.
+        if sent == -Int(ETOOMANYREFS) { source?.postpone() }
         if sent == -Int(EAGAIN) || sent == -Int(EINTR) || sent == -Int(ETOOMANYREFS) {
             try? source?.setEvents(.writable)
             return false

@@ -91,15 +91,27 @@ private func dispatch<Source: EventSource>(
     return 0
 }
 
-/// Readiness of a descriptor (sd_event_add_io(3)); level-triggered.
+/// Readiness of a descriptor (sd_event_add_io(3)); level-triggered unless `.edge` is asked for.
+///
+/// A handler that can do nothing about what is ready (no descriptors left, a dead child that another process still traces)
+/// calls `postpone()`: a level-triggered source would otherwise be dispatched again at once, without end.
 public final class IOSource: EventSource {
     private var handler: ((IOEvents) -> Void)?
+    private let event: OpaquePointer
+    /// The pause that `postpone()` makes, from its first call to `noteProgress()`.
+    private var pause: (timer: TimerSource, nanoseconds: Int64)?
+    /// What `setEnabled` said last, whether or not a pause is on.
+    private var isWanted = true
+
+    private static let shortestPause: Int64 = 10_000_000
+    private static let longestPause: Int64 = 1_000_000_000
 
     init(
         _ event: OpaquePointer, _ descriptor: Int32, _ events: IOEvents, _ priority: DispatchPriority,
         _ handler: @escaping (IOEvents) -> Void
     ) throws(SystemError) {
         self.handler = handler
+        self.event = event
         super.init()
         let result = sd_event_add_io(
             event, &pointer, descriptor, events.rawValue,
@@ -118,11 +130,47 @@ public final class IOSource: EventSource {
 
     /// Pauses and resumes without giving up the source.
     public func setEnabled(_ on: Bool) {
+        isWanted = on
+        enable(on)
+    }
+
+    private func enable(_ on: Bool) {
         guard let pointer else { return }
         sd_event_source_set_enabled(pointer, on ? Int32(SD_EVENT_ON) : Int32(SD_EVENT_OFF))
     }
 
-    fileprivate override func forgetHandler() { handler = nil }
+    /// Takes the source out of the loop for a while: 10 ms at first, then twice as long each time, at most a second.
+    public func postpone() {
+        guard pointer != nil else { return }
+        let timer: TimerSource
+        let nanoseconds: Int64
+        if let pause {
+            timer = pause.timer
+            nanoseconds = min(pause.nanoseconds * 2, Self.longestPause)
+        } else {
+            // Without memory for a timer the source stays where it is: the loop keeps the others served.
+            guard
+                let made = try? TimerSource(event, 1000, .timers, { [unowned self] in if isWanted { enable(true) } })
+            else { return }
+            timer = made
+            nanoseconds = Self.shortestPause
+        }
+        pause = (timer, nanoseconds)
+        enable(false)
+        timer.arm(after: nanoseconds)
+    }
+
+    /// The handler could do something: the next pause is short again.
+    public func noteProgress() {
+        guard pause != nil else { return }
+        pause = nil
+        if isWanted { enable(true) }
+    }
+
+    fileprivate override func forgetHandler() {
+        handler = nil
+        pause = nil
+    }
 }
 
 /// A timer on CLOCK_MONOTONIC that fires once per `arm`.

@@ -36,8 +36,6 @@ public final class LocalServer {
     public let path: String
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
-    /// Ends a pause.
-    private var timer: TimerSource?
 
     /// Listens at `path` with `mode`. A socket file that a dead process left is replaced; one that somebody listens on
     /// is an error (EADDRINUSE).
@@ -66,8 +64,7 @@ public final class LocalServer {
     private func accept(
         _ loop: EventLoop, _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
     ) throws(SystemError) {
-        // Unowned: the sources live and die with the server.
-        timer = try loop.addTimer { [unowned self] in source?.setEnabled(true) }
+        // Unowned: the source lives and dies with the server.
         source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] _ in
             acceptAll(accepted)
         }
@@ -75,7 +72,6 @@ public final class LocalServer {
 
     deinit {
         source?.cancel()
-        timer?.cancel()
         unlink(path)
     }
 
@@ -115,6 +111,7 @@ public final class LocalServer {
         for _ in 0..<16 {
             let number = holdfast_accept(descriptor.raw)
             guard number >= 0 else { return pause(after: number) }
+            source?.noteProgress()
             let box = OwnedDescriptorBox(OwnedDescriptor(owning: number))
             guard let peer = try? Peer(of: number) else { continue }
             accepted(box, peer)
@@ -123,9 +120,7 @@ public final class LocalServer {
 
     /// Without descriptors or memory a connection stays in the queue, and the loop would come back at once, for ever.
     private func pause(after result: Int32) {
-        guard [-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM].contains(result) else { return }
-        source?.setEnabled(false)
-        timer?.arm(after: 100_000_000)
+        if ![-EAGAIN, -EINTR, -ECONNABORTED].contains(result) { source?.postpone() }
     }
 }
 

@@ -62,7 +62,8 @@ public final class PathWatcher {
     private func receive() {
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
         let count = read(descriptor.raw, &buffer, buffer.count)
-        guard count > 0 else { return }
+        guard count > 0 else { return source?.postpone() ?? () }
+        source?.noteProgress()
         var changed: Set<String> = []
         var offset = 0
         let headerSize = MemoryLayout<inotify_event>.size

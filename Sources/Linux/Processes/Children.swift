@@ -81,6 +81,11 @@ public final class ChildExitSource {
     private unowned let children: Children
     private var io: IOSource?
     private var handler: ((ExitStatus) -> Void)?
+    /// How often the process was found dead without an exit status.
+    private var looks = 0
+
+    /// With the pauses of `IOSource.postpone` these are about 1.3 s: time for a debugger to take its own report first.
+    private static let maximumLooks = 8
 
     fileprivate init(pid: Int32, descriptor: Int32, children: Children, _ handler: @escaping (ExitStatus) -> Void) {
         self.pid = pid
@@ -100,15 +105,22 @@ public final class ChildExitSource {
     fileprivate func fire() {
         var dead = holdfast_exit()
         let result = holdfast_wait(Int32(HOLDFAST_WAIT_PIDFD), descriptor, 0, &dead)
-        // Readable without an exit to report: a leader that ended while its other threads run on.
-        if result == 0 && dead.pid == 0 { return }
-        let status = result == 0 ? ExitStatus(dead) : .unknown
+        // Dead, as the pidfd says, and yet not to be waited for: another process traces it (ptrace(2)), and the kernel shows a
+        // zombie to its parent only when the tracer has let go of it. The pidfd stays readable all that time.
+        let isWithheld = result == 0 && dead.pid == 0
+        if isWithheld {
+            looks += 1
+            // A tracer that never lets go, a process of the service itself perhaps, does not make the dead alive.
+            guard looks >= Self.maximumLooks else { return io?.postpone() ?? () }
+        }
+        let status = result == 0 && !isWithheld ? ExitStatus(dead) : .unknown
         let handler = handler
         let children = children
         let pid = pid
         cancel()
         handler?(status)
-        // By pid, because the handler may have closed the descriptor; a zombie's pid is given to nobody else.
+        // By pid, because the handler may have closed the descriptor; a zombie's pid is given to nobody else. One that is
+        // withheld is reaped as an orphan when it is let go.
         if result == 0 { _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead) }
         children.reaped(pid)
     }

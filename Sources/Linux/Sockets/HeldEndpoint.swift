@@ -88,7 +88,8 @@ public enum HeldEndpoint {
         }
     }
 
-    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+    /// Calls `handler` while something waits to be taken; it returns whether it took it.
+    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
         switch self {
         case .socket(let socket): try socket.watchReadable(loop: loop, handler)
         case .file(let file): try file.watchReadable(loop: loop, handler)

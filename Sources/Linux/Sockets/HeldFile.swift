@@ -153,12 +153,16 @@ public final class HeldFile {
     /// Another descriptor of the same open file description.
     public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }
 
-    /// Calls `handler` when there is something to read, again and again until it is read or the watch cancelled.
-    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+    /// Calls `handler` when there is something to read, again and again until it is read or the watch cancelled; with growing
+    /// pauses as long as `handler` returns false.
+    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
         // A special file that is never ready by poll (a regular one) is EPERM for epoll: as under systemd nothing ever
         // triggers.
         do throws(SystemError) {
-            watch = try loop.addIO(raw, [.readable], priority: .controlRequests) { _ in handler() }
+            watch = try loop.addIO(raw, [.readable], priority: .controlRequests) { [unowned self] _ in
+                let source = watch
+                if handler() { source?.noteProgress() } else { source?.postpone() }
+            }
         } catch {
             guard error.errno == .notPermitted else { throw error }
         }

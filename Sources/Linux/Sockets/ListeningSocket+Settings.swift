@@ -54,10 +54,11 @@ extension ListeningSocket {
         return left
     }
 
-    /// Calls `handler` when a connection or a datagram waits, again and again until it is taken or the watch cancelled.
-    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
+    /// Calls `handler` when a connection or a datagram waits, again and again until it is taken or the watch cancelled. Pauses
+    /// grow between the calls as long as `handler` returns false: it could not take what waits.
+    public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
         reading = nil
-        reading = try ReadableWatch(of: descriptor, loop, once: false, handler)
+        reading = try ReadableWatch(of: descriptor, loop, .each(handler))
     }
 
     public func cancelReadable() { reading = nil }
@@ -66,7 +67,7 @@ extension ListeningSocket {
     /// accepts at once may leave nothing to be seen.
     public func watchArrival(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
         reading = nil
-        reading = try ReadableWatch(of: descriptor, loop, once: true, handler)
+        reading = try ReadableWatch(of: descriptor, loop, .once(handler))
     }
 
     /// A connection or a datagram waits.
@@ -117,34 +118,54 @@ extension ListeningSocket {
 /// A second watch of the same socket, beside the one that looks for a shutdown: epoll takes each descriptor once, and
 /// connections must not be dispatched before what is more urgent.
 final class ReadableWatch {
-    let loop: EventLoop
-    let once: Bool
-    let handler: () -> Void
+    enum Handler {
+        /// Called each time that something waits; returns whether it took it.
+        case each(() -> Bool)
+        case once(() -> Void)
+    }
+
+    private let loop: EventLoop
+    private let handler: Handler
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
 
-    init(
-        of socket: borrowing OwnedDescriptor, _ loop: EventLoop, once: Bool, _ handler: @escaping () -> Void
-    ) throws(SystemError) {
+    init(of socket: borrowing OwnedDescriptor, _ loop: EventLoop, _ handler: Handler) throws(SystemError) {
         self.loop = loop
-        self.once = once
         self.handler = handler
         descriptor = try socket.duplicate()
-        if once {
-            // Edge-triggered, or it would fire as long as something waits.
-            source = try loop.addIO(descriptor.raw, [.readable, .edge], priority: .controlRequests) {
-                [unowned self] _ in
-                source?.cancel()
-                handler()
-            }
-            return
+        let events: IOEvents
+        switch handler {
+        case .each: events = .readable
+        // Edge-triggered, or it would fire as long as something waits.
+        case .once: events = [.readable, .edge]
         }
         // With control requests, not before them: whoever is flooded wants to say "stop".
-        source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { events in
-            // Shut down by a sharer: the other watch sees to that.
-            if events.isDisjoint(with: [.hangUp, .error]) { handler() }
+        source = try loop.addIO(descriptor.raw, events, priority: .controlRequests) { [unowned self] events in
+            fired(events)
         }
     }
 
     deinit { source?.cancel() }
+
+    /// The same watch of another socket.
+    func moved(to socket: borrowing OwnedDescriptor) throws(SystemError) -> ReadableWatch {
+        try ReadableWatch(of: socket, loop, handler)
+    }
+
+    private func fired(_ events: IOEvents) {
+        // The handler may end this watch, and with it this object.
+        let source = source
+        switch handler {
+        case .once(let handler):
+            source?.cancel()
+            handler()
+        case .each(let handler):
+            // Shut down by a sharer: the other watch sees to that, and this one waits until it has.
+            if events.isDisjoint(with: [.hangUp, .error]), handler() {
+                source?.noteProgress()
+            } else {
+                source?.postpone()
+            }
+        }
+    }
 }

@@ -225,8 +225,8 @@ public final class ListeningSocket {
             handler()
             // A new socket has taken its place, and maybe a watch of its own; the old one ended with the old socket.
             guard watch === before else { return }
-            // Level-triggered: if nobody healed it, stay quiet rather than spin.
-            if !isListening { watch?.setEnabled(false) }
+            // Nobody healed it, and it is broken all the time: it is looked at again later.
+            if isListening { watch?.noteProgress() } else { watch?.postpone() }
         }
     }
 
@@ -255,17 +255,16 @@ public final class ListeningSocket {
 
     /// Binds a new socket to the same address; the old one lives on in those who have it.
     private func replace() throws(SystemError) {
-        cancelWatch()
         if let file, file.isIntact { unlink(file.path) }
         file?.forget()
         let fresh = try ListeningSocket(
             address, kind: kind, backlog: backlog, options: options, settings: settings, network: network)
+        // Not before: if there is no new socket, the watch of the old one is what tries again.
+        cancelWatch()
         file = fresh.file
         fresh.file = nil
         descriptor = try fresh.descriptor.duplicate()
-        if let reading {
-            self.reading = try ReadableWatch(of: descriptor, reading.loop, once: reading.once, reading.handler)
-        }
+        if let reading { self.reading = try reading.moved(to: descriptor) }
     }
 
     /// Removes a Unix socket's path, but only if it is still ours: a successor's is not.

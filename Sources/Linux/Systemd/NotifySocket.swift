@@ -99,9 +99,12 @@ public final class NotifySocket {
                     return holdfast_receive(descriptor.raw, buffer.baseAddress, buffer.count, &info)
                 }
             }
-            // EAGAIN: all read. Anything else (no descriptors left, say) has dropped that datagram.
-            if result == -EAGAIN { return }
-            if result < 0 { continue }
+            // EAGAIN: all read. Anything else (no memory, say) may come again at once.
+            guard result >= 0 else {
+                if result != -EAGAIN && result != -EINTR { source?.postpone() }
+                return
+            }
+            source?.noteProgress()
             take(info)
         }
     }

@@ -39,7 +39,7 @@ final class HeldSocket {
 
     /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with its
     /// actor when it is passed to something that throws.)
-    func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Void) -> SystemError? {
+    func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Bool) -> SystemError? {
         do throws(SystemError) {
             try endpoint.watchReadable(loop: loop, handler)
             return nil

@@ -10,12 +10,15 @@ extension Supervisor {
     func acceptConnection(_ id: SocketID) {
         guard let socket = readableSocket?.endpoint.connected else { return }
         do throws(SystemError) {
-            guard let descriptor = try socket.accept() else { return }
+            let accepted = try socket.accept()
+            // Taken, by us or by a process that shares the socket.
+            readableSocket = nil
+            guard let descriptor = accepted else { return }
             let connection = AcceptedConnection(socket: id, descriptor: descriptor)
             takenConnection = connection
             handleSocket(.accepted(id, source: connection.peer.source))
         } catch {
-            // Out of descriptors, most likely: what waits is told again.
+            // Out of descriptors, most likely: what waits is told again, after a pause.
             logger.error("\(id): \(error)")
         }
     }

@@ -130,10 +130,13 @@ extension Supervisor {
         }
     }
 
-    private func readable(_ id: SocketID, _ target: HeldEndpoint.Target) {
+    /// Whether what waits was taken. What starts a service is not, but then the watch ends.
+    private func readable(_ id: SocketID, _ target: HeldEndpoint.Target) -> Bool {
         readableSocket = heldSockets(id).first { $0.endpoint.target == target }
+        let isKnown = readableSocket != nil
         handleSocket(.readable(id))
-        readableSocket = nil
+        defer { readableSocket = nil }
+        return isKnown && readableSocket == nil
     }
 
     private func watchSocketOnce(_ id: SocketID) {

@@ -1,0 +1,51 @@
+import ControlProtocol
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// Services that do what they can to take the supervisor's time from everybody else.
+    @Suite struct HostileServices {
+        /// Its main process lets its child trace it, and exits: a zombie that its parent cannot wait for.
+        private static let traced = """
+            import ctypes, os, signal
+            libc = ctypes.CDLL(None)
+            libc.ptrace.argtypes = [ctypes.c_long] * 4
+            libc.prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, where Yama asks for it
+            reading, writing = os.pipe()
+            if os.fork() == 0:
+                traced = libc.ptrace(0x4206, os.getppid(), 0, 0) == 0  # PTRACE_SEIZE
+                os.write(writing, b"y" if traced else b"n")
+                signal.pause()
+            os._exit(3 if os.read(reading, 1) == b"y" else 4)
+            """
+
+        /// What the supervisor has used of a processor so far, in clock ticks.
+        private func ticks(_ world: World) throws -> Int {
+            let text = try String(contentsOfFile: "/proc/\(world.daemon.pid)/stat", encoding: .utf8)
+            let fields = text[text.lastIndex(of: ")")!...].split(separator: " ")
+            return Int(fields[12])! + Int(fields[13])!
+        }
+
+        @Test(
+            "A main process that is dead and traced by its own child counts as ended, costs no processor time, and stops nothing"
+        )
+        func tracedByItsChild() throws {
+            try withWorld { layout in
+                try layout.write("traced.py", Self.traced)
+                try layout.unit(
+                    "traced.service",
+                    "[Service]\nExecStart=/usr/bin/python3 \(layout.path)/traced.py\nTimeoutStopSec=5s\n")
+                try layout.unit("other.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+            } then: { world in
+                #expect(try world.run("start", "traced").status == 0)
+                try eventually("the end of the main process to be noticed") {
+                    try world.status("traced").first?.state == .failed
+                }
+                let before = try ticks(world)
+                #expect(try world.run("start", "other").status == 0)
+                #expect(try world.run("stop", "other").status == 0)
+                #expect(try ticks(world) - before < 50)
+            }
+        }
+    }
+}
