@@ -105,7 +105,7 @@ public struct ConditionEvaluator {
 
     private func isRelease(_ value: String) -> Bool {
         let text = HostFacts.text("/etc/os-release") ?? HostFacts.text("/usr/lib/os-release") ?? ""
-        let fields = EnvironmentFile.parse(text, path: "/etc/os-release").assignments
+        let fields = (try? EnvironmentFile.parse(text, path: "/etc/os-release").assignments) ?? []
         return value.split(whereSeparator: \.isWhitespace).allSatisfy { word in
             guard let (field, comparison) = Comparison.ofField(word) else { return false }
             return comparison.holds(version: fields.last { $0.name == field }?.value ?? "")

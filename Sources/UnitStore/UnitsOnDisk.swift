@@ -28,17 +28,8 @@ public struct UnitsOnDisk: UnitFileSource {
         }
         switch content {
         case .masked: throw .masked
-        case .text(let bytes):
-            guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText(line: Self.badLine(bytes)) }
-            return text
+        case .text(let bytes): return FileText.decode(bytes)
         }
-    }
-
-    /// The first line that is not UTF-8, counted from 1.
-    private static func badLine(_ bytes: [UInt8]) -> Int {
-        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        let index = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }
-        return (index ?? 0) + 1
     }
 }
 

@@ -171,15 +171,18 @@ struct ValueTests {
             ("  A =b", ["A=b"]), ("novalue\nA=b", ["A=b"]), ("export A=b\nC=d", ["C=d"]), ("A=b\\", ["A=b"]),
             ("A=ü", ["A=ü"]), ("A=x\\ ", ["A=x "]),
         ] as [(String, [String])])
-    func environmentFiles(text: String, expected: [String]) {
-        let result = EnvironmentFile.parse(text, path: "e")
+    func environmentFiles(text: String, expected: [String]) throws {
+        let result = try EnvironmentFile.parse(text, path: "e")
         #expect(result.assignments.map { "\($0.name)=\($0.value)" } == expected)
     }
 
     @Test("skipped lines of environment files are named")
-    func environmentFileDiagnostics() {
-        let result = EnvironmentFile.parse("A=b\nnonsense\n1x=y\nB='open", path: "/etc/e")
-        #expect(result.diagnostics.map(\.location.line) == [2, 3, 4])
+    func environmentFileDiagnostics() throws {
+        let text = "A=b\nnonsense\n1x=y\nexport C=1\n# c\\\nD=1\na.b=1\nB='open"
+        let result = try EnvironmentFile.parse(text, path: "/etc/e")
+        #expect(result.diagnostics.map(\.location.line) == [2, 3, 4, 6, 7, 8])
         #expect(result.assignments.map(\.name) == ["A", "B"])
+        let marked = try EnvironmentFile.parse("\u{FEFF}A=1\nB=2", path: "/etc/e").diagnostics
+        #expect(marked.map(\.location.line) == [1] && marked[0].message.contains("byte order mark"))
     }
 }

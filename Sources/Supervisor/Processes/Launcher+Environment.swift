@@ -101,7 +101,7 @@ extension Launcher {
 
     private func read(_ path: String, mayBeMissing: Bool) throws(LaunchError) -> [EnvironmentAssignment] {
         do throws(UnitFileReadError) {
-            return EnvironmentFile.parse(try UnitsOnDisk().readNamed(path), path: path).assignments
+            return try EnvironmentFile.parse(try UnitsOnDisk().readNamed(path), path: path).assignments
         } catch {
             if mayBeMissing, error == .missing { return [] }
             throw LaunchError(text: "reading EnvironmentFile=\(path): \(error)")

@@ -80,13 +80,14 @@ extension Supervisor {
         let unit = try installed(name)
         let loaded = Self.freshResolver(configuration, environment).load(unit)
         if let found = loaded.unit {
-            return CatReply(files: found.definition.sources.map { UnitText(path: $0.path, text: $0.text) })
+            return CatReply(
+                files: found.definition.sources.map { UnitText(path: $0.path, text: FileText.shown($0.text)) })
         }
         // A unit that cannot be used is looked at all the more.
         guard let path = resolver.loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else {
             throw .noSuchUnit(name: unit.description, suggestion: nil)
         }
-        return CatReply(files: [UnitText(path: path, text: text)])
+        return CatReply(files: [UnitText(path: path, text: FileText.shown(text))])
     }
 
     /// Reads the unit files again if they are not what they were; before every request that starts something, because

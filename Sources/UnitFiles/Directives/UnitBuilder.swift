@@ -56,9 +56,13 @@ struct UnitBuilder {
         firstFile = SourceLocation(file: fragmentPath ?? name.description)
     }
 
-    /// Applies one file on top of what is there.
-    mutating func apply(_ file: ParsedUnitFile) {
-        for diagnostic in file.diagnostics { report(diagnostic) }
+    /// Applies one file on top of what is there: first the unit file, then its drop-ins.
+    mutating func apply(_ file: ParsedUnitFile, isDropIn: Bool) {
+        if file.isCutShort, !isDropIn { isUsable = false }
+        for var diagnostic in file.diagnostics {
+            if isDropIn, file.isCutShort { diagnostic.severity = .warning }
+            report(diagnostic)
+        }
         var known: [String: UnitSectionName] = [:]
         for header in file.sections where known[header.name] == nil {
             if let section = section(header) {

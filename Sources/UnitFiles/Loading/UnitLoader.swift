@@ -161,7 +161,7 @@ public struct UnitLoader: Sendable {
             guard !text.isEmpty else { return LoadedUnit(name: name, outcome: .masked(path: path), diagnostics: []) }
             origin.fragmentPath = path
             origin.sources.append(UnitSource(path: path, text: text))
-            builder.apply(UnitFileParser.parse(text, path: path))
+            builder.apply(UnitFileParser.parse(text, path: path), isDropIn: false)
         } catch .masked {
             return LoadedUnit(name: name, outcome: .masked(path: path), diagnostics: [])
         } catch .missing {
@@ -175,7 +175,7 @@ public struct UnitLoader: Sendable {
                 let text = try source.read(path)
                 origin.dropInPaths.append(path)
                 origin.sources.append(UnitSource(path: path, text: text))
-                builder.apply(UnitFileParser.parse(text, path: path))
+                builder.apply(UnitFileParser.parse(text, path: path), isDropIn: true)
             } catch .masked, .missing {
                 continue
             } catch {
@@ -207,7 +207,9 @@ public struct UnitLoader: Sendable {
         origin.fragmentPath = fragment.path
         origin.sources = sources
         origin.dropInPaths = sources.dropFirst().map(\.path)
-        for source in sources { builder.apply(UnitFileParser.parse(source.text, path: source.path)) }
+        for (index, source) in sources.enumerated() {
+            builder.apply(UnitFileParser.parse(source.text, path: source.path), isDropIn: index > 0)
+        }
         let known = Set((builder.unit.wants + builder.unit.requires).map(\.name))
         for unit in wants.compactMap({ try? UnitName($0) }) where !known.contains(unit) {
             builder.unit.wants.append(UnitReference(unit, at: SourceLocation(file: fragment.path)))

@@ -26,7 +26,7 @@ public struct SourceLocation: Sendable, Hashable, Comparable, CustomStringConver
 public enum DiagnosticCode: String, Sendable, CaseIterable {
     // Syntax.
     case invalidSyntax = "invalid-syntax"
-    case controlCharacter = "control-character"
+    case notText = "not-text"
     case unknownEscape = "unknown-escape"
     case tooManyDiagnostics = "too-many-diagnostics"
     // Files.

@@ -1,20 +1,29 @@
 /// The file that `EnvironmentFile=` names (systemd.exec(5)): shell-like assignments, without a shell's expansions.
+///
+/// What the manual page leaves open is as systemd 252 has it (its parse_env_file_internal(); Tests/Differential/environment.json
+/// has what it makes of 60 files).
 public enum EnvironmentFile {
     private enum State {
-        case beforeKey, key, beforeValue, value, valueEscape, singleQuoted, doubleQuoted, doubleEscape, comment
+        case beforeKey, key, beforeValue, value, valueEscape, singleQuoted, doubleQuoted, doubleEscape
+        case comment, commentEscape
     }
 
-    /// The assignments in order (a later one of the same name wins), and what was skipped. Locations use `path`.
+    /// The assignments in order (a later one of the same name wins), and a diagnostic for every line that is left out.
+    /// Locations use `path`. An assignment that is not UTF-8, or NUL anywhere, spoils the whole file, as under systemd.
     public static func parse(
         _ text: String, path: String
-    ) -> (assignments: [EnvironmentAssignment], diagnostics: [Diagnostic]) {
-        guard text.utf8.count <= UnitFileLimits.fileSize else {
-            let message = "the file has \(text.utf8.count) bytes, at most \(UnitFileLimits.fileSize) are read"
-            return ([], [Diagnostic(.error, .fileTooLarge, at: SourceLocation(file: path), message)])
-        }
+    ) throws(UnitFileReadError) -> (assignments: [EnvironmentAssignment], diagnostics: [Diagnostic]) {
+        guard text.utf8.count <= UnitFileLimits.fileSize else { throw .tooLarge(text.utf8.count) }
+        var text = text
         var reader = Reader(path: path)
-        for byte in text.utf8 { reader.take(byte) }
-        reader.finish()
+        text.withUTF8 { bytes in
+            for byte in bytes {
+                reader.take(byte)
+                if reader.failure != nil { break }
+            }
+        }
+        if reader.failure == nil { reader.finish() }
+        if let failure = reader.failure { throw failure }
         return (reader.assignments, reader.diagnostics)
     }
 
@@ -23,6 +32,8 @@ public enum EnvironmentFile {
         let path: String
         var assignments: [EnvironmentAssignment] = []
         var diagnostics: [Diagnostic] = []
+        /// Why nothing of the file counts.
+        var failure: UnitFileReadError?
         private var state = State.beforeKey
         private var line = 1
         private var keyLine = 1
@@ -30,44 +41,44 @@ public enum EnvironmentFile {
         private var value: [UInt8] = []
         /// Length of `value` up to the last byte that trimming may not take.
         private var kept = 0
+        private var lastByte: UInt8 = 0
+        /// Line of a comment whose last line ended with a backslash, until something follows.
+        private var continuedComment: Int?
 
         init(path: String) { self.path = path }
 
+        private static func isNewline(_ byte: UInt8) -> Bool {
+            byte == Ascii.newline || byte == Ascii.carriageReturn
+        }
+
         mutating func take(_ byte: UInt8) {
-            defer { if byte == Ascii.newline { line += 1 } }
+            guard byte != 0 else {
+                failure = .unreadable("line \(line) contains NUL")
+                return
+            }
+            defer {
+                let isPair = byte == Ascii.newline && lastByte == Ascii.carriageReturn
+                if Self.isNewline(byte), !isPair { line += 1 }
+                lastByte = byte
+            }
             switch state {
-            case .beforeKey:
-                if byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") {
-                    state = .comment
-                } else if !Ascii.isSpace(byte) {
-                    state = .key
-                    keyLine = line
-                    key = [byte]
-                    value = []
-                    kept = 0
-                }
-            case .key:
-                if byte == Ascii.newline {
-                    report("expected NAME=value, the line is ignored")
-                    state = .beforeKey
-                } else if byte == UInt8(ascii: "=") {
-                    state = .beforeValue
-                } else {
-                    key.append(byte)
-                }
+            case .beforeKey: beforeKey(byte)
+            case .key: inKey(byte)
             case .beforeValue: beforeValue(byte)
             case .value:
-                if byte == Ascii.newline {
+                if Self.isNewline(byte) {
                     finishAssignment()
                 } else if byte == Ascii.backslash {
                     state = .valueEscape
+                    // White space before a backslash stays.
+                    kept = value.count
                 } else {
                     value.append(byte)
                     if !Ascii.isSpace(byte) { kept = value.count }
                 }
             case .valueEscape:
                 state = .value
-                if byte != Ascii.newline { keep(byte) }
+                if !Self.isNewline(byte) { keep(byte) }
             case .singleQuoted:
                 if byte == UInt8(ascii: "'") { state = .beforeValue } else { keep(byte) }
             case .doubleQuoted:
@@ -78,25 +89,40 @@ public enum EnvironmentFile {
                 } else {
                     keep(byte)
                 }
-            case .doubleEscape:
-                state = .doubleQuoted
-                // Only what a shell would have to escape there loses its backslash.
-                if byte == UInt8(ascii: "\"") || byte == Ascii.backslash || byte == UInt8(ascii: "$")
-                    || byte == UInt8(ascii: "`")
-                {
-                    keep(byte)
-                } else if byte != Ascii.newline {
-                    keep(Ascii.backslash)
-                    keep(byte)
-                }
-            case .comment:
-                if byte == Ascii.newline { state = .beforeKey }
+            case .doubleEscape: doubleEscape(byte)
+            case .comment: inComment(byte)
+            case .commentEscape:
+                state = .comment
+                if Self.isNewline(byte) { continuedComment = line + 1 }
+            }
+        }
+
+        private mutating func beforeKey(_ byte: UInt8) {
+            if byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") {
+                state = .comment
+            } else if !Ascii.isSpace(byte) {
+                state = .key
+                keyLine = line
+                key = [byte]
+                value = []
+                kept = 0
+            }
+        }
+
+        private mutating func inKey(_ byte: UInt8) {
+            if Self.isNewline(byte) {
+                report("expected NAME=value, the line is ignored")
+                state = .beforeKey
+            } else if byte == UInt8(ascii: "=") {
+                state = .beforeValue
+            } else {
+                key.append(byte)
             }
         }
 
         private mutating func beforeValue(_ byte: UInt8) {
             switch byte {
-            case Ascii.newline: finishAssignment()
+            case _ where Self.isNewline(byte): finishAssignment()
             case UInt8(ascii: "'"): state = .singleQuoted
             case UInt8(ascii: "\""): state = .doubleQuoted
             case Ascii.backslash: state = .valueEscape
@@ -107,9 +133,37 @@ public enum EnvironmentFile {
             }
         }
 
+        /// Only what a shell would have to escape between double quotes loses its backslash.
+        private mutating func doubleEscape(_ byte: UInt8) {
+            state = .doubleQuoted
+            if byte == UInt8(ascii: "\"") || byte == Ascii.backslash || byte == UInt8(ascii: "$")
+                || byte == UInt8(ascii: "`")
+            {
+                keep(byte)
+            } else if byte != Ascii.newline {
+                keep(Ascii.backslash)
+                keep(byte)
+            }
+        }
+
+        /// Unlike in a unit file, a comment that ends with a backslash goes on in the next line.
+        private mutating func inComment(_ byte: UInt8) {
+            if Self.isNewline(byte) {
+                state = .beforeKey
+                continuedComment = nil
+            } else if byte == Ascii.backslash {
+                state = .commentEscape
+            } else if let continued = continuedComment, !Ascii.isSpace(byte) {
+                continuedComment = nil
+                if byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") { return }
+                keyLine = continued
+                report("the comment before ends with a backslash, so this line belongs to it and is ignored")
+            }
+        }
+
         mutating func finish() {
             switch state {
-            case .beforeKey, .comment: break
+            case .beforeKey, .comment, .commentEscape: break
             case .key: report("expected NAME=value, the line is ignored")
             case .beforeValue, .value, .valueEscape: finishAssignment()
             case .singleQuoted, .doubleQuoted, .doubleEscape:
@@ -125,15 +179,19 @@ public enum EnvironmentFile {
 
         private mutating func finishAssignment() {
             state = .beforeKey
-            let name = Ascii.trimmed(Ascii.string(key))
             value.removeLast(value.count - kept)
+            guard FileText.isValid(key), FileText.isValid(value) else {
+                failure = .notText(line: keyLine)
+                return
+            }
+            let name = Ascii.trimmed(Ascii.string(key))
             guard EnvironmentAssignment.isValidName(name) else {
+                if key.starts(with: FileText.byteOrderMark) {
+                    return report("the line starts with a byte order mark, it is ignored; save the file without")
+                }
                 return report("\"\(name.prefix(64))\" is not the name of a variable, the line is ignored")
             }
-            guard !value.contains(0), let text = String(validating: value, as: UTF8.self) else {
-                return report("the value of \(name) contains NUL, the line is ignored")
-            }
-            assignments.append(EnvironmentAssignment(name: name, value: text))
+            assignments.append(EnvironmentAssignment(name: name, value: Ascii.string(value)))
         }
 
         private mutating func report(_ message: String) {

@@ -68,6 +68,38 @@ public struct ParsedUnitFile: Sendable {
     public var sections: [SectionHeader] = []
     public var assignments: [Assignment] = []
     public var diagnostics: [Diagnostic] = []
+    /// A header could not be read, and nothing behind it was. systemd 252 refuses a unit file for it, and leaves out the rest
+    /// of a drop-in.
+    public var isCutShort = false
+}
+
+/// The lines of a text, ended as systemd's read_line() has it: by a line feed, a carriage return or NUL, or by one of each.
+struct PhysicalLines {
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private var position = 0
+    /// Number of the line that was read last, from 1.
+    private(set) var count = 0
+
+    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+    /// The next line without its end; nil at the end of the text.
+    mutating func next() -> Range<Int>? {
+        guard position < bytes.count else { return nil }
+        count += 1
+        let start = position
+        while position < bytes.count, !Self.isEnd(bytes[position]) { position += 1 }
+        let end = position
+        var seen: [UInt8] = []
+        while position < bytes.count, Self.isEnd(bytes[position]), !seen.contains(bytes[position]), seen.last != 0 {
+            seen.append(bytes[position])
+            position += 1
+        }
+        return start..<end
+    }
+
+    private static func isEnd(_ byte: UInt8) -> Bool {
+        byte == Ascii.newline || byte == Ascii.carriageReturn || byte == 0
+    }
 }
 
 /// The syntax of systemd.syntax(7). As lenient as systemd: a bad line becomes a diagnostic and parsing goes on behind it.
@@ -101,30 +133,32 @@ public struct UnitFileParser {
     private init(path: String) { result = ParsedUnitFile(path: path) }
 
     private mutating func run(_ bytes: UnsafeBufferPointer<UInt8>) {
-        // A byte order mark is allowed at the very start and ignored.
-        var position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-        var line = 0
+        var lines = PhysicalLines(bytes)
         var pieces: [Piece] = []
-        while position < bytes.count {
-            line += 1
-            let lineStart = position
-            while position < bytes.count, bytes[position] != Ascii.newline { position += 1 }
-            var end = position
-            position += 1
-            if end > lineStart, bytes[end - 1] == Ascii.carriageReturn { end -= 1 }
-            var first = lineStart
-            while first < end, Ascii.isSpace(bytes[first]) { first += 1 }
+        var hasByteOrderMark = false
+        while !result.isCutShort, let span = lines.next() {
+            var piece = Piece(
+                start: span.lowerBound, end: span.upperBound, line: lines.count, lineStart: span.lowerBound)
+            // systemd drops the first byte order mark wherever a line starts with one: files are pasted together.
+            if !hasByteOrderMark, bytes[span].starts(with: FileText.byteOrderMark) {
+                hasByteOrderMark = true
+                piece.start += FileText.byteOrderMark.count
+                piece.lineStart = piece.start
+            }
+            var first = piece.start
+            while first < piece.end, Ascii.isSpace(bytes[first]) { first += 1 }
             // Comments vanish between continued lines, too, and never continue themselves.
-            if first < end, bytes[first] == UInt8(ascii: "#") || bytes[first] == UInt8(ascii: ";") { continue }
+            if first < piece.end, bytes[first] == UInt8(ascii: "#") || bytes[first] == UInt8(ascii: ";") { continue }
             // An odd number of backslashes at the very end continues the line; behind one, white space counts.
             var slashes = 0
-            while end - slashes > lineStart, bytes[end - slashes - 1] == Ascii.backslash { slashes += 1 }
+            while piece.end - slashes > piece.start, bytes[piece.end - slashes - 1] == Ascii.backslash { slashes += 1 }
             if slashes % 2 == 1 {
-                pieces.append(Piece(start: lineStart, end: end - 1, line: line, lineStart: lineStart))
+                piece.end -= 1
+                pieces.append(piece)
                 continue
             }
-            if pieces.isEmpty && first == end { continue }
-            pieces.append(Piece(start: lineStart, end: end, line: line, lineStart: lineStart))
+            if pieces.isEmpty && first == piece.end { continue }
+            pieces.append(piece)
             logicalLine(pieces, bytes)
             pieces.removeAll(keepingCapacity: true)
         }
@@ -137,25 +171,29 @@ public struct UnitFileParser {
     }
 
     private mutating func logicalLine(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) {
-        for piece in pieces {
-            for offset in piece.start..<piece.end where bytes[offset] < 0x20 || bytes[offset] == 0x7F {
-                guard bytes[offset] != Ascii.tab else { continue }
-                let name = bytes[offset] == 0 ? "NUL" : "0x" + String(bytes[offset], radix: 16)
-                report(
-                    .error, .controlCharacter, location(piece, offset, bytes),
-                    "control character \(name) is not allowed, the line is ignored")
-                return
-            }
-        }
         guard let start = firstByte(pieces, bytes) else { return }
-        if bytes[start.offset] == UInt8(ascii: "[") { return header(pieces, start, bytes) }
+        let isHeader = bytes[start.offset] == UInt8(ascii: "[")
+        for piece in pieces {
+            guard let offset = FileText.firstNoncharacter(in: bytes[piece.start..<piece.end]) else { continue }
+            let at = location(piece, offset, bytes)
+            if isHeader { return cutShort(at, "this is not UTF-8") }
+            report(.warning, .notText, at, "this is not UTF-8, the line is ignored")
+            return
+        }
+        if isHeader { return header(pieces, start, bytes) }
         guard let section else {
             report(
-                .error, .invalidSyntax, location(pieces[start.piece], start.offset, bytes),
+                .warning, .invalidSyntax, location(pieces[start.piece], start.offset, bytes),
                 "expected a [Section] before the first assignment")
             return
         }
         assignment(pieces, start, section, bytes)
+    }
+
+    /// What follows a header that cannot be read belongs to no section, so nothing of it is read.
+    private mutating func cutShort(_ location: SourceLocation, _ message: String) {
+        result.isCutShort = true
+        report(.error, .invalidSyntax, location, "\(message), the rest of the file is not read")
     }
 
     private mutating func header(
@@ -165,13 +203,13 @@ public struct UnitFileParser {
         let at = location(piece, start.offset, bytes)
         var end = piece.end
         while end > start.offset, Ascii.isSpace(bytes[end - 1]) { end -= 1 }
-        guard start.piece == pieces.count - 1, end - start.offset > 2, bytes[end - 1] == UInt8(ascii: "]") else {
-            // What follows belongs to no section that we know: it must not fall into the one before.
-            section = nil
-            report(.error, .invalidSyntax, at, "expected \"[Section]\"")
-            return
+        guard start.piece == pieces.count - 1, end - start.offset > 1, bytes[end - 1] == UInt8(ascii: "]") else {
+            return cutShort(at, "expected \"[Section]\"")
         }
         let name = Ascii.string(bytes[(start.offset + 1)..<(end - 1)])
+        guard !Ascii.hasControlCharacter(name) else {
+            return cutShort(at, "the name of a section has no control characters")
+        }
         section = name
         result.sections.append(SectionHeader(name: name, location: at))
     }
@@ -182,13 +220,13 @@ public struct UnitFileParser {
         let head = pieces[start.piece]
         let at = location(head, start.offset, bytes)
         guard let equals = (start.offset..<head.end).first(where: { bytes[$0] == UInt8(ascii: "=") }) else {
-            report(.error, .invalidSyntax, at, "expected \"Directive=value\", the line is ignored")
+            report(.warning, .invalidSyntax, at, "expected \"Directive=value\", the line is ignored")
             return
         }
         var keyEnd = equals
         while keyEnd > start.offset, Ascii.isSpace(bytes[keyEnd - 1]) { keyEnd -= 1 }
         guard keyEnd > start.offset else {
-            report(.error, .invalidSyntax, at, "expected the name of a directive before \"=\"")
+            report(.warning, .invalidSyntax, at, "expected the name of a directive before \"=\"")
             return
         }
         let key = Ascii.string(bytes[start.offset..<keyEnd])

@@ -30,7 +30,7 @@ extension ImportResult {
     private static func isOfALine(_ code: DiagnosticCode) -> Bool {
         switch code {
         case .unknownDirective, .unsupportedDirective, .invalidValue, .unsupportedValue, .unknownSpecifier,
-            .unsupportedUnitKind, .missingUnit, .missingSocket, .unknownEscape, .controlCharacter, .orderingCycle,
+            .unsupportedUnitKind, .missingUnit, .missingSocket, .unknownEscape, .notText, .orderingCycle,
             .duplicateAddress:
             true
         default: false
