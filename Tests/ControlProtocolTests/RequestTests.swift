@@ -74,6 +74,9 @@ struct RequestTests {
     @Test("Only what changes something needs authority, and nothing that changes something goes without")
     func authority() {
         let looking = Set(Samples.requests.map(\.request).filter { !$0.changesSomething }.map(\.method))
+        let acting = Set(Samples.requests.map(\.request).filter(\.changesSomething).map(\.method))
+        #expect(looking.isDisjoint(with: acting), "a method is one or the other, whatever its parameters")
+        #expect(acting.union(looking).count == ManagerMethod.allCases.count + ServiceMethod.allCases.count)
         let methods = [
             "Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events", "Logs",
             "Verify", "Dependencies", "UnitFileStates",

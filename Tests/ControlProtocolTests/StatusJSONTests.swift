@@ -90,7 +90,13 @@ struct StatusJSONTests {
         let count = Int.random(in: 1...40, using: &generator)
         let text = (0..<count).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
         // Also what the scanner would have refused: nothing may lead out of the text.
-        _ = try? JSONObject(trusted: Array(text.utf8)).decodeStatus()
+        let trusted = Result { try JSONObject(trusted: Array(text.utf8)).decodeStatus() }
+        if case .failure(let error) = trusted { #expect(error is MessageError, "\(text): \(error)") }
+        // What the scanner takes is read as the general decoder reads it: both have the units, or neither.
+        let message = Array("{\"parameters\":\(text)}".utf8)
+        guard let object = try? Reply(message: message).parameters else { return }
+        let general = try? object.decode(StatusReply.self)
+        #expect((try? trusted.get()) == general, "\(text)")
     }
 
     @Test("Half a surrogate pair is no text", arguments: [#"\ud800"#, #"\ud800x"#, #"\ud800\u0041"#, #"\udc00"#])

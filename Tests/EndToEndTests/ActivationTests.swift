@@ -121,7 +121,7 @@ extension EndToEnd {
             return Int(line?.split(separator: "\t").last ?? "") ?? 0
         }
 
-        @Test("A datagram, a line in a FIFO and a message of the kernel start a service that reads them")
+        @Test("A datagram and a line in a FIFO start a service that reads them")
         func otherKinds() throws {
             try withWorld {
                 try reader($0, "datagram", listen: "ListenDatagram=\($0.path)/out/d", bytes: 5)
@@ -146,7 +146,16 @@ extension EndToEnd {
                     ])
                 #expect(try world.run("stop", "fifo.socket").outcome == .stopped)
                 #expect(!FileManager.default.fileExists(atPath: "\(world.path)/run/f"), "RemoveOnStop=")
-                guard supervisorIsRoot else { return }
+            }
+        }
+
+        @Test("A message of the kernel starts a service that reads it", .enabled(if: supervisorIsRoot))
+        func netlink() throws {
+            try withWorld {
+                // RTMGRP_IPV4_IFADDR: addresses that come and go.
+                try reader($0, "netlink", listen: "ListenNetlink=route 16", bytes: 4)
+            } then: { world in
+                #expect(try world.run("start", "netlink.socket").outcome == .started)
                 // An address of this test's own, on the loopback interface.
                 _ = try Program.run("ip", ["address", "add", "127.83.17.5/32", "dev", "lo"])
                 defer { _ = try? Program.run("ip", ["address", "del", "127.83.17.5/32", "dev", "lo"]) }

@@ -98,6 +98,7 @@ extension EndToEnd {
                 try world.layout().unit("web@.service.d/all.conf", "[Service]\nX-Handoff=enhorn\n")
                 let refused = try world.run("swap", "web@v2")
                 #expect(refused.status != 0)
+                #expect(refused.output.contains(#"not \"enhorn\""#), "\(refused.output)")
                 #expect(try world.generations("web").map(\.release) == ["v1"])
             }
         }

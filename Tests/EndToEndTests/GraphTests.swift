@@ -330,7 +330,10 @@ extension EndToEnd {
             } then: { world in
                 #expect(try world.run("start", "echo.socket").outcome == .started)
                 try RawConnection(port: world.port).awaitClose()
-                #expect(world.daemon.errorText.contains("requires to be active, is not"))
+                // The log comes through a pipe of its own.
+                try eventually("the reason in the log") {
+                    world.daemon.errorText.contains("requires to be active, is not")
+                }
                 #expect(try world.run("start", "gate").outcome == .started)
                 let answer = try RawConnection(port: world.port).read()
                 #expect(String(decoding: answer, as: UTF8.self) == "hello\n")

@@ -282,7 +282,7 @@ struct ServiceTests {
     }
 
     @Test("READY=1 of an earlier run makes no later run ready")
-    func lateReady() {
+    func lateReady() throws {
         var bench = Bench()
         bench.start(
             Plans.service(app) {
@@ -290,10 +290,11 @@ struct ServiceTests {
                 $0.restart.policy = .always
                 $0.restart.delay = .zero
             })
-        guard let old = bench.main(app) else { return }
+        let old = try #require(bench.main(app))
         bench.exit(app, .exited(1))
         var message = NotifyMessage()
         message.ready = true
+        #expect(try #require(bench.main(app)) != old)
         bench.notify(app, message, by: .process(old))
         #expect(bench.service(app)?.phase == .starting)
         bench.ready(app)
@@ -301,14 +302,20 @@ struct ServiceTests {
     }
 
     @Test("MAINPID= names who is waited for; a process that is gone already cannot be named")
-    func mainPid() {
+    func mainPid() throws {
         let bench = running()
-        guard let instance = bench.instance(app) else { return }
+        func phase(_ engine: Engine) -> ServicePhase? {
+            engine.groupIDs.flatMap { engine.view(of: $0)?.generations ?? [] }.flatMap(\.services).first?.phase
+        }
+        let instance = try #require(bench.instance(app))
+        let first = try #require(bench.main(app))
         var engine = bench.engine
         let token = engine.newToken(for: instance)
         _ = engine.handle(.mainProcessChanged(instance, token), at: bench.now)
-        #expect(engine.handle(.exited(bench.main(app) ?? token, .exited(0)), at: bench.now).isEmpty)
+        #expect(engine.handle(.exited(first, .exited(0)), at: bench.now).isEmpty, "it is not the main one any more")
+        #expect(phase(engine) == .running)
         #expect(!engine.handle(.exited(token, .exited(0)), at: bench.now).isEmpty)
+        #expect(phase(engine) != .running)
         #expect(engine.handle(.mainProcessChanged(instance, token), at: bench.now).isEmpty)
         let owners = engine.owners.count
         _ = engine.newToken(for: InstanceID(number: 999))

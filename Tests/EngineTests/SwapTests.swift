@@ -195,7 +195,7 @@ struct SwapTests {
     }
 
     @Test("a crash that is told after the end of the soak, but before the deadline, still rolls back")
-    func crashToldLate() {
+    func crashToldLate() throws {
         var bench = Bench.servingSite()
         bench.swap(Plans.site("v2"))
         bench.ready("app@v2.service")
@@ -203,10 +203,14 @@ struct SwapTests {
         bench.ready("edge@v2.service")
         // The exit is the first event after the soak is over; nobody has told the deadline yet.
         let late = bench.now + .seconds(6)
-        guard let main = bench.main("edge@v2.service") else { return }
+        let main = try #require(bench.main("edge@v2.service"))
         var engine = bench.engine
         let effects = engine.handle(.exited(main, .exited(1)), at: late)
         #expect(!effects.contains { if case .recordServing = $0 { true } else { false } })
+        // In the bench the exit is an event before the deadline: the same, and to its end.
+        bench.exit("edge@v2.service", .exited(1))
+        bench.exit("app@v2.service", .exited(0))
+        expectRolledBack(bench, "edge@v2.service", .soak, .exited(.exited(1)))
     }
 
     @Test("a probe that fails during the soak rolls back, the proxy first")

@@ -160,7 +160,10 @@ extension LinuxTests {
                 standardError: 2)
             let child = try ProcessSpawner.spawn(plan)
             let pid = child.pid
-            while ProcessFacts.read(pid)?.state != "Z" { sched_yield() }
+            // WNOWAIT leaves the zombie for the loop to reap.
+            var information = siginfo_t()
+            #expect(waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == 0)
+            #expect(ProcessFacts.read(pid)?.state == "Z")
             // To this thread: other threads of the test process have not blocked it and may swallow the kernel's own.
             pthread_kill(pthread_self(), SIGCHLD)
             try loop.run(until: { ProcessFacts.read(pid) == nil })

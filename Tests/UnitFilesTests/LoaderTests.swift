@@ -125,6 +125,8 @@ struct LoaderTests {
             searchPath: paths)
         #expect(all.allNames().map(\.description) == ["a@.socket", "b.service"])
         #expect(codes(all.nameDiagnostics) == [.invalidUnitName])
+        #expect(all.nameDiagnostics.first?.location.description == "/etc/u/b ad.service")
+        #expect(all.nameDiagnostics.first?.message.contains("b ad.service") == true)
     }
 
     @Test("short names")
