@@ -2,10 +2,22 @@ import ControlProtocol
 
 /// What was typed in place of names: `all`, `app*`, `site:*`. Which units that means, the daemon says.
 enum Names {
-    /// Whether a name stands for several units, or for whatever there is.
+    /// Whether a name stands for several units, or may do so. A colon behind an `@` belongs to the name of an instance.
     static func isPattern(_ name: String) -> Bool {
-        name == "all" || name.contains { $0 == "*" || $0 == "?" || $0 == ":" }
+        if name == "all" || isGlob(name) { return true }
+        // Targets have services as members, so the whole is the name of a socket.
+        return name.first { $0 == ":" || $0 == "@" } == ":" && !name.hasSuffix(".socket")
     }
+
+    private static func isGlob(_ name: String) -> Bool { name.contains { $0 == "*" || $0 == "?" } }
+
+    /// Whether a name that may be TARGET:MEMBER turned out to be the whole name of the only unit that it means.
+    static func isWhole(_ name: String, of units: [ListedUnit]) -> Bool {
+        guard !isGlob(name), let only = units.first, units.count == 1 else { return false }
+        return only.unit == name || only.unit.hasPrefix(name) && suffixes.contains(only.unit.dropFirst(name.count))
+    }
+
+    private static let suffixes: Set<Substring> = [".service", ".socket", ".target"]
 
     /// What a command does with the units that a pattern means.
     enum Use {
@@ -21,7 +33,7 @@ enum Names {
         var seen: Set<String> = []
         return units.filter { unit in
             switch use {
-            case .starting: return !unit.operand.contains("@.")
+            case .starting: return !suffixes.contains { unit.operand.hasSuffix("@" + $0) }
             case .runningOnly: return unit.state != .stopped && unit.state != .failed
             }
         }.map(\.operand).filter { seen.insert($0).inserted }
@@ -36,7 +48,7 @@ extension Session {
         for name in names {
             if Names.isPattern(name) {
                 let reply = try quietly.ask(.list(names: [name], sockets: false), ListReply.self)
-                result += Names.operands(reply.units, use)
+                result += Names.isWhole(name, of: reply.units) ? [name] : Names.operands(reply.units, use)
             } else {
                 result.append(name)
             }

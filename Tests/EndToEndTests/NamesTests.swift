@@ -91,6 +91,68 @@ extension EndToEnd {
             }
         }
 
+        @Test(
+            "A name with any character that unit names may have is that unit, in every command",
+            arguments: [
+                "web@127.0.0.1:8000", "tcp@3-10.0.0.1:80-10.0.0.2:4711", #"data-my\x2dapp"#, "Up_L.w@i:.2-3@",
+                "dot@.x.y",
+                "jobs:job-one",
+            ])
+        func everyCharacter(_ name: String) throws {
+            let template = name.contains("@") ? String(name.prefix { $0 != "@" }) + "@" : name
+            try withWorld { layout in
+                try layOut(layout)
+                try layout.unit(
+                    "\(template).service",
+                    "[Service]\nType=exec\nExecStart=/bin/sh -c 'echo here; exec sleep 1000'\nTimeoutStopSec=1s\n"
+                        + "[Install]\nWantedBy=multi-user.target\n")
+                try layout.unit("all-of-it.target", "[Unit]\nWants=\(name).service\n")
+            } then: { world in
+                func ok(_ arguments: String..., says text: String? = nil, status: Int32 = 0) throws {
+                    let program = try Program(
+                        "\(World.binaries)/holdfastctl", arguments, environment: world.environment)
+                    #expect(try program.end() == status, "\(arguments): \(program.errorText)")
+                    if let text { #expect(program.outputText.contains(text), "\(arguments): \(program.outputText)") }
+                }
+                let unit = "\(name).service"
+                try ok("start", unit, says: "started")
+                try ok("start", name, says: "already running")
+                try ok("status", name, says: unit)
+                try ok("wait", name, "--for", "ready")
+                try ok("pid", name, says: "\(try world.mainPid(unit))")
+                try ok("why", name, says: "running")
+                try ok("show", "-p", "Id", name, says: unit)
+                try ok("cat", name, says: "ExecStart")
+                try ok("list-dependencies", name)
+                try ok("generations", name, says: unit)
+                try ok("history", name, says: unit)
+                try eventually("its output") { world.contents("log/\(unit).log")?.contains("here") == true }
+                for form in [name, unit] { try ok("logs", form, says: "here") }
+                try ok("tail", name, says: "here")
+                try ok("fg", name)
+                try ok("signal", "CONT", name, says: "signalled")
+                try ok("restart", name)
+                try ok("reload-or-restart", name)
+                try ok("enable", name)
+                try ok("is-enabled", name, says: "enabled")
+                try ok("disable", name)
+                try ok("reset-failed", name)
+                try ok("clear", name)
+                try ok("stop", name, says: "stopped")
+                try ok("stop", unit, says: "not running")
+                try ok("remove", name)
+                if name.contains("@") {
+                    try ok("mask", unit)
+                    try ok("start", name, status: 1)
+                    try ok("unmask", unit)
+                }
+                // What another unit has started under such a name is found by it as well.
+                try ok("start", "all-of-it.target")
+                try ok("status", name, says: unit)
+                try ok("stop", "all-of-it:*", says: "stopped")
+            }
+        }
+
         @Test("events tells what happens, wait comes back when it does")
         func events() throws {
             try withWorld(layOut) { world in

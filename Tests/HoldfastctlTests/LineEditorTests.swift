@@ -136,6 +136,8 @@ struct LineEditorTests {
         #expect(try CommandWords.split("  swap  site@v2 ") == ["swap", "site@v2"])
         #expect(try CommandWords.split(#"signal "a b" 'c"d' e\ f"#) == ["signal", "a b", "c\"d", "e f"])
         #expect(try CommandWords.split(#"x "" "#) == ["x", ""])
+        // Backslashes of unit names are kept, typed once or, as in other shells, twice.
+        #expect(try CommandWords.split(#"cat a\x2db c\\x2dd "e\x2df""#) == ["cat", #"a\x2db"#, #"c\x2dd"#, #"e\x2df"#])
         #expect(throws: CommandWords.Unfinished(quote: "\"")) { try CommandWords.split("a \"b") }
     }
 }

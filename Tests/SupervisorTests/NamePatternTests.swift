@@ -6,11 +6,24 @@ import Testing
 struct NamePatternTests {
     @Test("all, patterns, members of a target and names are told apart")
     func kinds() {
-        #expect(NamePattern("all") == .all)
-        #expect(NamePattern("app*") == .glob("app*"))
-        #expect(NamePattern("site:*") == .members(of: "site", matching: "*"))
-        #expect(NamePattern("site:app") == .members(of: "site", matching: "app"))
-        #expect(NamePattern("app@v1.service") == .name("app@v1.service"))
+        func pattern(_ text: String) -> NamePattern { NamePattern(text) { $0 == "a:b" || $0 == "a:b.service" } }
+        #expect(pattern("all") == .all)
+        #expect(pattern("app*") == .glob("app*"))
+        #expect(pattern("site:*") == .members(of: "site", matching: "*"))
+        #expect(pattern("site:app") == .members(of: "site", matching: "app"))
+        #expect(pattern("app@v1.service") == .name("app@v1.service"))
+    }
+
+    @Test("A colon belongs to the name behind an @, and where a unit of the whole name exists")
+    func colons() {
+        func pattern(_ text: String) -> NamePattern { NamePattern(text) { $0 == "a:b" || $0 == "a:b.service" } }
+        #expect(pattern("web@127.0.0.1:8000.service") == .name("web@127.0.0.1:8000.service"))
+        #expect(pattern("web@[::1]:80") == .name("web@[::1]:80"))
+        #expect(pattern("web@127.0.0.1:*") == .glob("web@127.0.0.1:*"))
+        #expect(pattern("a:b") == .name("a:b"))
+        #expect(pattern("a:b.service") == .name("a:b.service"))
+        #expect(pattern("a:b*") == .members(of: "a", matching: "b*"))
+        #expect(pattern("a:b@c") == .members(of: "a", matching: "b@c"))
     }
 
     @Test(

@@ -52,6 +52,9 @@ struct UnitTests {
         let socket = try #require(try load("x.socket", "[Socket]\nListenStream=80").socket)
         #expect(socket.backlog == .max && socket.socketMode == 0o666 && !socket.removeOnStop)
         #expect(socket.fileDescriptorName == "x.socket" && socket.serviceName?.description == "x.service")
+        // A colon separates names in LISTEN_FDNAMES.
+        let colon = try #require(try load("x:80@:.socket", "[Socket]\nListenStream=80").socket)
+        #expect(colon.fileDescriptorName == #"x\x3a80@\x3a.socket"#)
         let swap = SwapSection()
         #expect(swap.effectiveReadyTimeout == .after(.seconds(30)) && swap.effectiveSoak == .seconds(1))
         #expect(swap.effectiveDrainTimeout == .after(.seconds(60)) && swap.effectiveStrategy == .overlap)

@@ -216,7 +216,10 @@ struct Instance: Sendable, Codable {
 extension String {
     /// `app@` of the template `app@.service`; nil for any other name.
     fileprivate var templateStem: Substring? {
-        guard let at = firstIndex(of: "@"), self[at...].hasPrefix("@.") else { return nil }
+        // An instance may begin with a dot and have more of them: `app@.x.service`.
+        guard let at = firstIndex(of: "@"), self[at...].hasPrefix("@."), !self[at...].dropFirst(2).contains(".") else {
+            return nil
+        }
         return self[...at]
     }
 }

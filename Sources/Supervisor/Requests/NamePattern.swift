@@ -1,4 +1,7 @@
 /// What an operator may type instead of a unit's name, as in supervisorctl: `all`, `app*`, `site:*`, `site:app`.
+///
+/// A colon is also a character of unit names (systemd.unit(5)), and common in instances (`web@127.0.0.1:8000`): behind an `@`
+/// it belongs to the name, and so it does where a unit of the whole name exists.
 enum NamePattern: Equatable {
     case all
     /// A shell pattern with `*` and `?`.
@@ -7,16 +10,22 @@ enum NamePattern: Equatable {
     case members(of: String, matching: String)
     case name(String)
 
-    init(_ text: String) {
+    /// - Parameter isUnit: whether there is a unit of this name, with or without its suffix.
+    init(_ text: String, isUnit: (String) -> Bool) {
+        let isGlob = text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
         if text == "all" {
             self = .all
-        } else if let colon = text.firstIndex(of: ":") {
+        } else if let colon = Self.separator(in: text), isGlob || !isUnit(text) {
             self = .members(of: String(text[..<colon]), matching: String(text[text.index(after: colon)...]))
-        } else if text.utf8.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }) {
-            self = .glob(text)
         } else {
-            self = .name(text)
+            self = isGlob ? .glob(text) : .name(text)
         }
+    }
+
+    /// The colon that may stand between a target and its members.
+    private static func separator(in text: String) -> String.Index? {
+        guard let first = text.firstIndex(where: { $0 == ":" || $0 == "@" }), text[first] == ":" else { return nil }
+        return first
     }
 
     /// Whether `text` is matched by the shell pattern `pattern`. Takes time in proportion to both lengths, whatever they are;

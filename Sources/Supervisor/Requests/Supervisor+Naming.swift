@@ -39,10 +39,17 @@ extension Supervisor {
         }
         for name in names {
             let matching: [Named]
-            switch NamePattern(name) {
+            switch NamePattern(name, isUnit: { (try? groupID($0)) != nil }) {
             case .all: matching = groups().map { Named(group: $0) }
             case .glob(let pattern): matching = groups().filter { matches(pattern, $0) }.map { Named(group: $0) }
-            case .members(let target, let pattern): matching = try members(of: target, matching: pattern)
+            case .members(let target, let pattern):
+                if (try? groupID(target)) == nil {
+                    // No target of that name: the colon is one of unit names.
+                    let found = groups().filter { matches(name, $0) }
+                    matching = found.isEmpty ? [try single(name)] : found.map { Named(group: $0) }
+                } else {
+                    matching = try members(of: target, matching: pattern)
+                }
             case .name(let name): matching = [try single(name)]
             }
             guard !matching.isEmpty else { throw .noSuchUnit(name: name, suggestion: nil) }

@@ -133,7 +133,12 @@ public struct SocketUnit: UnitDefinition {
     public init(name: UnitName) { self.name = name }
 
     /// The name in `LISTEN_FDNAMES`; by default the unit's name with its suffix.
-    public var fileDescriptorName: String { explicitFileDescriptorName ?? name.description }
+    /// Names are separated by colons in `$LISTEN_FDNAMES`: one in the unit's own name is escaped as in unit names.
+    public var fileDescriptorName: String {
+        explicitFileDescriptorName
+            ?? name.description.split(separator: ":", omittingEmptySubsequences: false)
+            .joined(separator: "\\x3a")
+    }
 
     /// By default sockets of a template belong to one generation, others to all.
     public var scope: SocketScope { explicitScope ?? (name.template == nil ? .shared : .generation) }

@@ -20,7 +20,8 @@ struct SignalCommand: ControlCommand {
             }
             // A member gets it alone: not its operand, which is the whole.
             let listed = try session.quietly.ask(.list(names: [name], sockets: false), ListReply.self)
-            targets += listed.units.filter { !$0.mainPids.isEmpty }.map(\.unit)
+            let isWhole = Names.isWhole(name, of: listed.units)
+            targets += isWhole ? [name] : listed.units.filter { !$0.mainPids.isEmpty }.map(\.unit)
         }
         return try forEach(targets, session) { name throws(CommandFailure) in
             let request = Request.signal(name: name, signal: signal, who: all ? .all : .main)

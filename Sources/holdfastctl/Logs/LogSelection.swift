@@ -27,12 +27,18 @@ struct LogSelection {
     }
 
     func contains(_ unit: String) -> Bool {
-        patterns.contains { $0 == unit || unit != Self.daemon && fnmatch($0, unit, 0) == 0 }
+        patterns.contains { $0 == unit || unit != Self.daemon && Self.matches($0, unit) }
     }
+
+    /// A backslash is a character of unit names.
+    private static func matches(_ pattern: String, _ unit: String) -> Bool { fnmatch(pattern, unit, noEscape) == 0 }
+
+    /// FNM_NOESCAPE of fnmatch.h, a macro that Swift does not see.
+    private static let noEscape: CInt = 1 << 1
 
     /// Of a group only this one of its services, in this and in later generations.
     mutating func restrict(to unit: String) {
-        patterns = patterns.filter { fnmatch($0, unit, 0) == 0 }
+        patterns = patterns.filter { $0 == unit || Self.matches($0, unit) }
         let left = self
         units = units.filter { left.contains($0) }
     }
@@ -46,7 +52,7 @@ struct LogSelection {
         let services = status.filter { Self.isMeant($0, by: bare) }.flatMap { group in
             group.generations.flatMap { generation in generation.services.map { ($0.unit, generation.release) } }
         }
-        let release = bare.contains("@") ? bare.drop { $0 != "@" }.dropFirst().prefix { $0 != "." } : ""
+        let release = Self.stem(bare).drop { $0 != "@" }.dropFirst()
         var wanted: [String] = []
         for (unit, itsRelease) in services where release.isEmpty || itsRelease ?? String(release) == release {
             // Without a release: also what comes after a swap.
@@ -57,9 +63,8 @@ struct LogSelection {
         }
         if wanted.isEmpty {
             // A template, of which instances have printed something.
-            let template = bare.hasSuffix("@") || bare.contains("@.") ? bare : bare + "@"
-            let pattern = template.prefix { $0 != "@" } + "@*"
-            guard files.contains(where: { fnmatch(String(pattern), $0, 0) == 0 }) else {
+            let pattern = Self.stem(bare).prefix { $0 != "@" } + "@*"
+            guard files.contains(where: { Self.matches(String(pattern), $0) }) else {
                 let known = status.first { Self.isMeant($0, by: bare) }
                 if let known {
                     patterns.append(known.unit)
@@ -77,10 +82,15 @@ struct LogSelection {
         units = Set(units + files.filter(contains)).sorted()
     }
 
+    /// A name without its suffix. Dots are characters of names and instances, too.
+    private static func stem(_ name: String) -> Substring {
+        for suffix in [".service", ".target"] where name.hasSuffix(suffix) { return name.dropLast(suffix.count) }
+        return name[...]
+    }
+
     /// `site`, `site@v2`, `site@v2.target`, `site@.target` for the group `site@.target`.
     private static func isMeant(_ status: UnitStatus, by name: String) -> Bool {
-        let prefix = name.prefix { $0 != "@" }
-        let bare = prefix.hasSuffix(".target") || prefix.hasSuffix(".service") ? prefix.prefix { $0 != "." } : prefix
+        let bare = stem(name).prefix { $0 != "@" }
         return [".target", ".service", "@.target", "@.service"].contains { status.unit == bare + $0 }
     }
 }

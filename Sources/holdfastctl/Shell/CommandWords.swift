@@ -1,4 +1,5 @@
-/// Cuts a line into words as a shell does: blanks separate, quotes and backslashes keep together.
+/// Cuts a line into words as a shell does: blanks separate, quotes and backslashes keep together. A backslash before anything
+/// else than a blank, a quote or a backslash stands for itself: names of units have them (`data-my\x2dapp.service`).
 enum CommandWords {
     struct Unfinished: Error, Equatable { var quote: Character }
 
@@ -9,7 +10,8 @@ enum CommandWords {
         var isEscaped = false
         for character in line {
             if isEscaped {
-                word = (word ?? "") + String(character)
+                let isSpecial = " \t\"'\\".contains(character)
+                word = (word ?? "") + (isSpecial ? "" : "\\") + String(character)
                 isEscaped = false
             } else if character == "\\", quote != "'" {
                 isEscaped = true
