@@ -20,6 +20,9 @@ extension Engine {
         return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
     }
 
+    /// What a generation was started from, or is to be.
+    public func plan(of id: GenerationID) -> Plan? { groups[id.group]?.generations[id.number]?.plan }
+
     public var instanceIDs: [InstanceID] { instances.keys.sorted() }
 
     /// The main process, as far as the instance has one.

@@ -73,6 +73,7 @@ extension Supervisor {
         let network = try makeNetwork(parts, plan, serving)
         var reserved = plan.isWhole ? [:] : serving?.reservations ?? [:]
         var opened: [(SocketUnit, [HeldSocket])] = []
+        let revision = held.nextRevision()
         var seen: Set<UnitName> = []
         for unit in parts.flatMap(\.needed) where seen.insert(unit.name).inserted {
             let name = unit.name.description
@@ -93,12 +94,13 @@ extension Supervisor {
         }
         let taken = try pausedSockets(opened)
         let directory = try makeDirectory(id, parts)
-        for (unit, list) in opened { held.keep(list, for: unit) }
-        for socket in taken { handleSocket(.taken(socket)) }
         held.restorePaths([])
         let resources = GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
         resources.reservations = reserved
         resources.network = network
+        resources.pending = opened.isEmpty ? nil : PendingSockets(units: opened.map(\.0), revision: revision)
+        for socket in taken { handleSocket(.taken(socket)) }
+        for (unit, list) in opened where activation.isHeldBack(SocketID(unit.name.description)) { holdBack(list, true) }
         return resources
     }
 
@@ -156,6 +158,7 @@ extension Supervisor {
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {
+        keepSockets(of: id)
         // A plain service has neither release nor rollback: nothing to remember.
         guard engine.isSwapUnit(id.group) else { return }
         do throws(SystemError) {

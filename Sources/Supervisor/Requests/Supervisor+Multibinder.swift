@@ -64,9 +64,7 @@ extension HeldSockets {
     /// The socket at an address that a client asks for: one that is held already, whoever opened it, or a new one.
     func bind(_ address: SocketAddress, backlog: Int32) throws(SystemError) -> HeldSocket {
         if let present = bound[address]?.held { return present }
-        if let present = shared.values.joined().first(where: { $0.endpoint.target == .socket(address, .stream) }) {
-            return present
-        }
+        if let present = registry.socket(at: .socket(address, .stream)) { return present }
         guard bound.count < Self.multibinderLimit, let unit = Self.unit else {
             throw SystemError("listening on", "\(address)", .tooManyOpenFiles)
         }

@@ -106,11 +106,23 @@ extension Supervisor {
 
     private func heldSocketNotes(_ group: GroupID) -> [String] {
         let used = instances.values.filter { $0.definition.group == group }
-            .flatMap(\.definition.sockets).filter { $0.scope == .shared }.map(\.name.description)
-        return Set(used).sorted().map { name in
-            activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
-                ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
-                : "\(name) is still held: connections wait; holdfastctl stop \(name) closes it"
+            .flatMap(\.definition.sockets).filter { $0.scope == .shared && $0.pass == .descriptor }
+            .map(\.name.description)
+        return Set(used).sorted().flatMap { name -> [String] in
+            let table = heldSockets(SocketID(name))
+            let others = generations.filter { $0.key.group == group }.values.flatMap { $0.sockets[name] ?? [] }
+                .filter { held in held.isKept && !table.contains { $0 === held } }
+            let closing = Set(others.map(\.endpoint.text)).sorted().map {
+                "\($0) closes with it: \(name) does not name it any more"
+            }
+            guard !table.isEmpty else { return closing }
+            let starts =
+                activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
+            return closing + [
+                starts
+                    ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
+                    : "\(name) is still held: connections wait; holdfastctl stop \(name) closes it"
+            ]
         }
     }
 

@@ -3,121 +3,6 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// One listening socket (or FIFO, …) that the supervisor keeps open, and how it is passed on. Closed when its last user lets
-/// go of it: the table of shared sockets, or the generations that it belongs to.
-final class HeldSocket {
-    /// As it was written when the socket was opened or last updated.
-    private(set) var unit: SocketUnit
-    let endpoint: HeldEndpoint
-    /// nil for scope `shared`.
-    let owner: GenerationID?
-    /// Names it, also in the next supervisor process.
-    let number: Int
-    /// Told when it closes.
-    var closed: ((Int) -> Void)?
-
-    init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?, number: Int = .random(in: 1...(.max))) {
-        self.unit = unit
-        self.endpoint = endpoint
-        self.owner = owner
-        self.number = number
-    }
-
-    deinit {
-        closed?(number)
-        // A generation's own path goes with it; a shared one stays unless the unit says otherwise, as under systemd.
-        if owner != nil || unit.removeOnStop {
-            if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
-            endpoint.unlinkPath()
-        }
-    }
-
-    /// Where it listens; nil for a FIFO and others without address.
-    var address: SocketAddress? {
-        if case .socket(let socket) = endpoint { socket.address } else { nil }
-    }
-
-    /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with its
-    /// actor when it is passed to something that throws.)
-    func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Bool) -> SystemError? {
-        do throws(SystemError) {
-            try endpoint.watchReadable(loop: loop, handler)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    func watchArrival(_ loop: EventLoop, _ handler: @escaping () -> Void) -> SystemError? {
-        do throws(SystemError) {
-            try endpoint.connected?.watchArrival(loop: loop, handler)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    /// Where a new socket is opened if this one breaks: said again when a generation has been taken over.
-    func moves(into network: NetworkNamespace?) {
-        if case .socket(let socket) = endpoint { socket.network = network }
-    }
-
-    /// What `Symlinks=` lead to.
-    private var linkTarget: String? {
-        switch endpoint.target {
-        case .socket(.unix(let path), _), .file(.fifo(let path)): path
-        case .socket, .file: nil
-        }
-    }
-
-    /// `Symlinks=`; what cannot be made is told and gone on without, as under systemd.
-    func link() -> [SystemError] {
-        guard let path = linkTarget, owner == nil else { return [] }
-        var problems: [SystemError] = []
-        for link in unit.options.symlinks {
-            do throws(SystemError) {
-                try SocketLinks.make(
-                    link, to: path, directoryMode: mode_t(unit.options.directoryMode), replacing: unit.removeOnStop)
-            } catch {
-                problems.append(error)
-            }
-        }
-        return problems
-    }
-
-    /// Takes over what the unit says now, as far as it can be set on what is open. Returns what cannot.
-    func update(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) -> [String] {
-        let before = Linux.SocketOptions(self.unit.options)
-        self.unit = unit
-        let settings = Linux.SocketOptions(unit.options)
-        switch endpoint {
-        case .socket(let socket):
-            return socket.update(settings: settings, options: file, backlog: Int32(clamping: unit.backlog))
-        case .file(let held):
-            held.update(options: settings, previous: before, sizes: .init(unit.options))
-            return held.file == file ? [] : ["SocketMode=, SocketUser=, SocketGroup="]
-        }
-    }
-
-    /// `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other characters `_`, without suffix and instance.
-    static func variable(_ name: String) -> String {
-        var stem = Substring(name)
-        if stem.hasSuffix(".socket") { stem = stem.dropLast(7) }
-        if let at = stem.firstIndex(of: "@") { stem = stem[..<at] }
-        let characters = stem.utf8.map { byte -> Character in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): Character(Unicode.Scalar(byte - 32))
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
-                Character(Unicode.Scalar(byte))
-            default: "_"
-            }
-        }
-        return String(characters)
-    }
-}
-
-struct WeakSocket { weak var held: HeldSocket? }
-
 /// A socket, a directory or a user that could not be had for a generation: `unit` and a sentence.
 struct PreparationError: Error {
     let unit: String
@@ -125,9 +10,17 @@ struct PreparationError: Error {
 }
 
 /// All held sockets with scope `shared`. Those of a generation are in its `GenerationResources`.
+///
+/// The table says what each unit listens on for everybody: what a service that stops leaves behind, and what the next
+/// generation finds. A generation that is being started changes nothing in it: what it opens belongs to it alone until it
+/// serves (`keep`), and closes with it if it never does.
 final class HeldSockets {
     private let loop: EventLoop
     private(set) var shared: [String: [HeldSocket]] = [:]
+    /// The reading of unit files that each entry of the table is from.
+    private var revisions: [String: UInt64] = [:]
+    private var lastRevision: UInt64 = 0
+    let registry = SocketRegistry()
     /// Those of multibinder's clients by what they asked for: a thousand binds are not a thousand walks over all sockets.
     var bound: [SocketAddress: WeakSocket] = [:]
     /// Addresses with scope `shared` that programs bind themselves, for as long as a generation has them.
@@ -146,15 +39,19 @@ final class HeldSockets {
         self.noticed = noticed
     }
 
+    /// Later than all that were read before.
+    func nextRevision() -> UInt64 {
+        lastRevision += 1
+        return lastRevision
+    }
+
     /// The sockets of a shared unit as it is written now: those that are open already, and new ones for new addresses.
     /// Nothing changes until `keep`.
     func opened(_ unit: SocketUnit) throws(PreparationError) -> [HeldSocket] {
-        // A template with X-Scope=shared has one socket for all of its releases: app@v1.socket's is app@v2.socket's.
-        let present = (shared[unit.name.description] ?? []) + siblings(of: unit)
         var sockets: [HeldSocket] = []
         for entry in unit.listen {
             let target = try target(of: entry, in: unit)
-            if let held = present.first(where: { $0.endpoint.target == target }) {
+            if let held = present(target, of: unit), !sockets.contains(where: { $0 === held }) {
                 sockets.append(held)
             } else {
                 sockets.append(try open(unit, entry, target, owner: nil))
@@ -163,8 +60,18 @@ final class HeldSockets {
         return sockets
     }
 
+    /// What is open there for the unit.
+    func present(_ target: HeldEndpoint.Target, of unit: SocketUnit) -> HeldSocket? {
+        shared[unit.name.description]?.first { $0.endpoint.target == target } ?? registry.socket(at: target, of: unit)
+    }
+
+    /// Whether the table has something later than what was read then.
+    func isOutdated(_ revision: UInt64, _ name: String) -> Bool { revisions[name].map { $0 > revision } ?? false }
+
     /// From now on these are the unit's sockets. Addresses that it had before are closed when no generation uses them.
-    func keep(_ sockets: [HeldSocket], for unit: SocketUnit) {
+    /// - Parameter revision: of the unit, if that was read before now.
+    func keep(_ sockets: [HeldSocket], for unit: SocketUnit, _ revision: UInt64? = nil) {
+        revisions[unit.name.description] = revision ?? nextRevision()
         for held in siblings(of: unit) where sockets.contains(where: { $0 === held }) {
             for (name, list) in shared {
                 let left = list.filter { $0 !== held }
@@ -175,7 +82,13 @@ final class HeldSockets {
     }
 
     private func set(_ name: String, _ sockets: [HeldSocket]?) {
+        let before = Set((shared[name] ?? []).map(ObjectIdentifier.init))
         shared[name] = sockets
+        if sockets == nil { revisions[name] = nil }
+        for held in sockets ?? [] where !before.contains(ObjectIdentifier(held)) {
+            registry.keep(held)
+            for problem in held.link() { noticed(held, "\(problem); goes on without") }
+        }
         changed(name)
     }
 
@@ -225,6 +138,7 @@ final class HeldSockets {
     /// The sockets of a shared unit, as another process of the supervisor had them.
     func restore(_ sockets: [HeldSocket], for name: String) {
         shared[name] = sockets
+        for held in sockets { registry.keep(held) }
         if name == Self.multibinderUnit { noteBound(sockets) }
     }
 
@@ -272,7 +186,9 @@ final class HeldSockets {
         do throws(SystemError) {
             let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file, network), owner: owner)
             try watch(held)
-            for problem in held.endpoint.problems + held.link() { noticed(held, "\(problem); goes on without") }
+            for problem in held.endpoint.problems { noticed(held, "\(problem); goes on without") }
+            // What cannot be linked is told when the socket is its unit's.
+            _ = held.link()
             return held
         } catch {
             var text = "\(entry.location): \(error)"
@@ -312,6 +228,7 @@ final class HeldSockets {
 
     /// `shutdown()` by any sharer refuses connections for all; the holder notices and listens again.
     private func watch(_ held: HeldSocket) throws(SystemError) {
+        registry.add(held)
         guard case .socket(let socket) = held.endpoint else { return }
         try socket.watchBroken(loop: loop) { [unowned self, weak held] in
             guard let held, case .socket(let socket) = held.endpoint else { return }
@@ -331,7 +248,7 @@ final class HeldSockets {
 
     /// Programs unlink Unix sockets that they inherited when they end: looked at whenever one has ended.
     func restorePaths(_ more: [HeldSocket]) {
-        for held in shared.values.joined() { restorePath(held) }
+        for held in registry.all { restorePath(held) }
         for held in more { restorePath(held) }
     }
 
@@ -350,34 +267,4 @@ final class HeldSockets {
             noticed(held, "its path was removed and cannot be restored: \(error)\(obstacle)")
         }
     }
-}
-
-/// What one generation has beside its processes. Gone with it.
-final class GenerationResources {
-    let id: GenerationID
-    let release: String?
-    /// `$GENERATION_DIRECTORY`
-    let directory: String
-    /// Every socket that its services get or connect to, by unit, in the order of its addresses.
-    var sockets: [String: [HeldSocket]]
-    /// The same for units with `X-Pass=address`.
-    var reservations: [String: [Reservation]] = [:]
-    /// With `X-GenerationNetwork=private`: where its processes live.
-    var network: NetworkNamespace?
-
-    init(id: GenerationID, release: String?, directory: String, sockets: [String: [HeldSocket]]) {
-        self.id = id
-        self.release = release
-        self.directory = directory
-        self.sockets = sockets
-    }
-
-    /// Where a socket unit's first address is, whoever listens there.
-    func address(of unit: UnitName) -> SocketAddress? {
-        let name = unit.description
-        return sockets[name]?.first?.address ?? reservations[name]?.first?.address.address
-    }
-
-    /// Those that no other generation has.
-    var own: [HeldSocket] { sockets.values.joined().filter { $0.owner == id } }
 }

@@ -10,7 +10,7 @@ extension Supervisor {
     func pauseSocket(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let unit = try unitName(name, kinds: [.socket])
         let id = SocketID(unit.description)
-        let held = heldSockets(id)
+        let held = allSockets(id)
         if held.isEmpty, generations.values.contains(where: { $0.sockets[id.name] != nil }) {
             throw .failed(
                 message: "cannot pause \(id): each generation has its own; pause the shared socket in front of it")
@@ -57,23 +57,90 @@ extension Supervisor {
             before.contains(where: { !$0.unit.isWritten(as: unit) })
                 || socketUnits[id]?.unit.isWritten(as: unit) == false
         else { return [] }
-        var notes: [String] = []
-        if socketUnits[id] != nil {
-            let service = try? serviceStarted(by: unit)
-            socketUnits[id] = StartedSocket(unit: unit, service: service)
-            let spec = spec(of: unit, service)
-            handleSocket(.changed(id, spec))
-            if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
+        guard !before.isEmpty else {
+            follow(unit)
+            return []
         }
-        guard !before.isEmpty else { return [] }
-        let (now, done) = sockets.update(unit, before)
-        notes += done.map { "\(id): \($0)" }
-        for held in before where !now.contains(where: { $0 === held }) { held.endpoint.cancelReadable() }
-        sockets.keep(now, for: unit)
+        do throws(PreparationError) {
+            let now = try sockets.opened(unit)
+            follow(unit)
+            let new = now.filter { held in !before.contains { $0 === held } }
+            let notes = new.map { "\($0.endpoint.text): opened; services that run get it with their next start" }
+            return (notes + (try keep(now, for: unit, sockets, nil))).map { "\(id): \($0)" }
+        } catch {
+            return ["\(id): \(error.text); what it listened on stays as it is"]
+        }
+    }
+
+    /// A started unit is what its file says now.
+    private func follow(_ unit: SocketUnit) {
+        let id = SocketID(unit.name.description)
+        guard socketUnits[id] != nil else { return }
+        let service = try? serviceStarted(by: unit)
+        socketUnits[id] = StartedSocket(unit: unit, service: service)
+        let spec = spec(of: unit, service)
+        handleSocket(.changed(id, spec))
+        if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
+    }
+
+    /// Makes these the sockets of the unit, as it is written now. Returns what was done.
+    private func keep(
+        _ now: [HeldSocket], for unit: SocketUnit, _ sockets: HeldSockets, _ revision: UInt64?
+    ) throws(PreparationError) -> [String] {
+        let id = SocketID(unit.name.description)
+        let before = heldSockets(id)
+        var notes: [String] = []
+        for held in now { notes += try sockets.update(held, unit) }
+        for held in before where !now.contains(where: { $0 === held }) {
+            held.endpoint.cancelReadable()
+            notes.append("\(held.endpoint.text): closed when no generation uses it any more")
+        }
+        sockets.keep(now, for: unit, revision)
         // New ones are watched like the others, and held back like them.
         if activation.view(of: id)?.phase == .listening, !activation.isPaused(id) { watchSocket(id) }
         if activation.isHeldBack(id) { holdBack(id, true) }
         return notes
+    }
+
+    // MARK: - Cutover
+
+    /// From now on shared units listen where the generation that serves does. Until then nothing of them is changed for it: a
+    /// release that is rolled back leaves no trace.
+    func keepSockets(of id: GenerationID) {
+        guard let resources = generations[id], let pending = resources.pending, let sockets else { return }
+        resources.pending = nil
+        for unit in pending.units {
+            let name = unit.name.description
+            // `update`, or another swap unit's cutover, has read it later.
+            guard !sockets.isOutdated(pending.revision, name) else { continue }
+            let now = resources.sockets[name] ?? []
+            do throws(PreparationError) {
+                if socketUnits[SocketID(name)]?.unit.isWritten(as: unit) == false { follow(unit) }
+                for note in try keep(now, for: unit, sockets, pending.revision) { logger.info("\(name): \(note)") }
+            } catch {
+                logger.warning("\(name): \(error.text)")
+                sockets.keep(now, for: unit, pending.revision)
+            }
+        }
+        journal(resources)
+    }
+
+    /// What an earlier process has not done any more of what it had decided.
+    func keepSocketsOfServing() {
+        for (id, resources) in generations
+        where resources.pending != nil && engine.view(of: id.group)?.serving == id.number {
+            keepSockets(of: id)
+        }
+    }
+
+    /// Of a generation that an earlier process prepared and that does not serve yet.
+    func pendingSockets(of id: GenerationID) -> PendingSockets? {
+        let parts = (engine.plan(of: id)?.services ?? []).compactMap { definitions[$0.definition] }
+        var seen: Set<UnitName> = []
+        let units = parts.flatMap(\.needed).filter {
+            $0.pass == .descriptor && $0.scope == .shared && seen.insert($0.name).inserted
+        }
+        return sockets.map { PendingSockets(units: units, revision: $0.nextRevision()) }
     }
 }
 
@@ -83,31 +150,8 @@ extension SocketUnit {
 }
 
 extension HeldSockets {
-    /// The sockets of a unit as it is written now, those that are open updated, and a line for each thing that is worth one.
-    func update(_ unit: SocketUnit, _ before: [HeldSocket]) -> (sockets: [HeldSocket], notes: [String]) {
-        var sockets: [HeldSocket] = []
-        var notes: [String] = []
-        var left = before
-        for entry in unit.listen {
-            do throws(PreparationError) {
-                let target = try target(of: entry, in: unit)
-                if let index = left.firstIndex(where: { $0.endpoint.target == target }) {
-                    let held = left.remove(at: index)
-                    notes += try update(held, unit)
-                    sockets.append(held)
-                } else {
-                    sockets.append(try open(unit, entry, target, owner: nil))
-                    notes.append("\(target): opened; services that run get it with their next start")
-                }
-            } catch {
-                notes.append(error.text)
-            }
-        }
-        for held in left { notes.append("\(held.endpoint.text): closed when no generation uses it any more") }
-        return (sockets, notes)
-    }
-
-    private func update(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> [String] {
+    /// Sets what the unit says now on a socket that is open, and returns what only a new one can have.
+    func update(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> [String] {
         guard !held.unit.isWritten(as: unit) else { return [] }
         let fixed = held.update(unit, try fileOptions(unit))
         for problem in held.endpoint.problems + held.link() { noticed(held, "\(problem); goes on without") }

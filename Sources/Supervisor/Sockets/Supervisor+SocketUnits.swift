@@ -60,6 +60,15 @@ extension Supervisor {
 
     func heldSockets(_ id: SocketID) -> [HeldSocket] { sockets?.shared[id.name] ?? [] }
 
+    /// Those, and what only generations have of the unit: their processes accept from it still, or already.
+    func allSockets(_ id: SocketID) -> [HeldSocket] {
+        let table = heldSockets(id)
+        let others = sockets?.registry.all.filter { held in
+            held.unit.name.description == id.name && !table.contains { $0 === held }
+        }
+        return table + (others ?? [])
+    }
+
     // MARK: - Opening and closing
 
     /// Starts a socket unit: opens it, and from then on its traffic starts its service.
@@ -140,19 +149,21 @@ extension Supervisor {
     }
 
     private func watchSocketOnce(_ id: SocketID) {
-        for held in heldSockets(id) {
+        for held in allSockets(id) {
             let error = held.watchArrival(loop) { [unowned self] in handleSocket(.arrived(id)) }
             if let error { logger.error("\(id): watching \(held.endpoint.text): \(error)") }
         }
     }
 
-    func holdBack(_ id: SocketID, _ on: Bool) {
-        for held in heldSockets(id) {
+    func holdBack(_ id: SocketID, _ on: Bool) { holdBack(allSockets(id), on) }
+
+    func holdBack(_ list: [HeldSocket], _ on: Bool) {
+        for held in list {
             guard case .socket(let socket) = held.endpoint, socket.canHoldBack else { continue }
             do throws(SystemError) {
                 try socket.holdBack(on)
             } catch {
-                logger.error("\(id): \(error)")
+                logger.error("\(held.unit.name): \(error)")
             }
         }
     }
@@ -212,7 +223,7 @@ extension Supervisor {
 
     /// Connections that its processes have accepted on these sockets, and those that wait there.
     private func connections(of group: GroupID, on ids: [SocketID]) -> Int {
-        let held = ids.flatMap(heldSockets)
+        let held = ids.flatMap(allSockets)
         let waiting = held.count { $0.endpoint.connected?.hasWaiting == true }
         let pids = instances.values.filter { $0.definition.group == group }.flatMap { $0.tree?.members() ?? [] }
         do throws(SystemError) {

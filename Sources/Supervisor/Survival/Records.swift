@@ -96,6 +96,8 @@ struct SavedSocket: Codable {
     var descriptor: Int32?
     /// The same in all processes that have it.
     var inode: UInt64?
+    /// A generation opened it that has not served yet; nil stands for false.
+    var isUnkept: Bool?
 }
 
 struct SavedGeneration: Codable {
@@ -108,6 +110,8 @@ struct SavedGeneration: Codable {
     var reservations: [String: [SavedReservation]]?
     /// A network namespace.
     var network: Int32?
+    /// Its shared sockets are not in the table yet; nil stands for false.
+    var isPending: Bool?
 }
 
 extension SavedGeneration {

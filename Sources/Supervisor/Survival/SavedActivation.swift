@@ -112,7 +112,7 @@ extension Supervisor {
     func resumeSockets(isKnown: Bool) {
         reopenLostSockets()
         // A filter that holds connections back outlives whoever knew of it.
-        if !isKnown { for name in sockets?.shared.keys.sorted() ?? [] { holdBack(SocketID(name), false) } }
+        if !isKnown { holdBack(sockets?.registry.all ?? [], false) }
         for token in activation.runningCommands where socketCommands[token] == nil {
             handleSocket(.commandEnded(token, "its end was missed"))
         }

@@ -52,7 +52,7 @@ extension Supervisor {
     }
 
     func journal(_ resources: GenerationResources) {
-        for held in resources.own { journal(held) }
+        for held in resources.own + resources.unkept { journal(held) }
         journal.put(.generation(resources.id), SavedGeneration(resources, unitTable))
     }
 

@@ -24,6 +24,7 @@ extension Supervisor {
         var held: [Int: HeldSocket] = [:]
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
             held[number] = restore(record, number, units, finder)
+            if record.isUnkept != true, let held = held[number] { sockets?.registry.keep(held) }
         }
         for (name, numbers) in saved.shared { sockets?.restore(numbers.compactMap { held[$0] }, for: name) }
         var once = RestoredOnce()
@@ -39,6 +40,7 @@ extension Supervisor {
             }
             if let raw = record.network { resources.network = restoreNetwork(raw, record.id, &once) }
             for held in resources.own { held.moves(into: resources.network) }
+            if record.isPending == true { resources.pending = pendingSockets(of: record.id) }
             generations[record.id] = resources
         }
         for record in saved.stores ?? [] {
@@ -210,6 +212,7 @@ extension Supervisor {
             perform(effect)
         }
         for signal in saved.signals ?? [] { perform(signal.effect) }
+        keepSocketsOfServing()
         resume(saved.backlog)
         resumeSockets(isKnown: saved.activation != nil)
         armProgressTimer()

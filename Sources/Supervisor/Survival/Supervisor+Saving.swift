@@ -109,6 +109,6 @@ extension SavedGeneration {
             id: resources.id, release: resources.release, directory: resources.directory,
             sockets: resources.sockets.mapValues { $0.map(\.number) },
             reservations: resources.reservations.mapValues { $0.map { SavedReservation($0, units) } },
-            network: resources.network?.raw)
+            network: resources.network?.raw, isPending: resources.pending == nil ? nil : true)
     }
 }

@@ -59,7 +59,8 @@ final class UnitTable {
     func record(of held: HeldSocket) -> SavedSocket {
         SavedSocket(
             unit: number(of: held.unit), target: held.endpoint.target, owner: held.owner,
-            descriptor: held.endpoint.raw, inode: OwnedDescriptor.inode(of: held.endpoint.raw))
+            descriptor: held.endpoint.raw, inode: OwnedDescriptor.inode(of: held.endpoint.raw),
+            isUnkept: held.owner == nil && !held.isKept ? true : nil)
     }
 }
 
