@@ -30,9 +30,9 @@ extension Supervisor {
     func makeDirectories(anew: Bool) throws(SystemError) {
         // But for what services print that go on unwatched.
         if anew { leaveOutput() }
+        // Directories of generations and credentials may still be in use: `tellStrangers` looks.
+        if anew { try FileTree.remove(configuration.runtimeDirectory + "/output") }
         for name in ["output", "generations", "credentials"] {
-            // What an earlier process left there belongs to nobody any more.
-            if anew { try FileTree.remove(configuration.runtimeDirectory + "/" + name) }
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
         try LogFile.makeDirectory(configuration.logDirectory, group: readers)

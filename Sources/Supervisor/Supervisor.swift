@@ -123,7 +123,9 @@ public actor Supervisor {
     let arguments: [String]
     /// What a successor must know if this process is killed.
     let journal: Journal
-    let journalAttempts: JournalAttempts
+    let journalFaults: JournalFaults
+    /// When a killed supervisor wrote its journal last, on the loop's clock.
+    var lastJournalWrite: Int64?
     /// While it is behind.
     var journalTimer: TimerSource?
     /// When what followed from the journal has happened.
@@ -159,7 +161,7 @@ public actor Supervisor {
         self.arguments = arguments
         inheritance = try inherited.map { try StateFile.read(OwnedDescriptor.inherited($0)) }
         journal = Journal(path: configuration.runtimeDirectory + "/journal")
-        journalAttempts = JournalAttempts(journal: configuration.runtimeDirectory + "/journal")
+        journalFaults = JournalFaults(journal: configuration.runtimeDirectory + "/journal")
         unitTable = UnitTable(journal)
         store = ManagerStore(environment: environment)
         stored = ManagerStore.take()
@@ -200,7 +202,7 @@ public actor Supervisor {
         try takeDirectories()
         try followJournal()
         let isSuccessor = inheritance != nil
-        let saved = inheritance ?? stateOfKilled()
+        let saved = isSuccessor ? inheritance : try stateOfKilled()
         if let saved { unitTable.fill(saved.units) }
         inheritance = nil
         dropStored()
@@ -209,7 +211,6 @@ public actor Supervisor {
             lastRequest = max(lastRequest, engine.lastRequest)
         }
         try makeDirectories(anew: saved == nil)
-        if saved == nil { tellLeftovers() }
         timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
@@ -241,8 +242,8 @@ public actor Supervisor {
         control = sessions
         resume(saved?.people.subscribers ?? [])
         try listenForBinds(saved?.own.multibinder)
+        if !isSuccessor { tellStrangers() }
         if let saved {
-            if !isSuccessor { sweepStrangers() }
             resume(saved)
             if !isSuccessor { tellEnds(saved) }
         }
@@ -252,7 +253,7 @@ public actor Supervisor {
         armTimer()
         // Of the rank that takes turns with people and logs: one that is ready all the time cannot put it off.
         journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
-            journalAttempts.succeed()
+            journalFaults.succeed()
             journalPassed = nil
         }
         if saved == nil { startEnabled() }
@@ -261,15 +262,6 @@ public actor Supervisor {
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
             \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
             """)
-    }
-
-    /// Processes of an earlier supervisor of which nothing is known but their control groups.
-    private func tellLeftovers() {
-        for left in trees.leftovers() {
-            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
-            logger.warning(
-                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
-        }
     }
 
     private func openNotifySocket(_ own: SavedOwn?) throws(SystemError) {
@@ -364,6 +356,7 @@ public actor Supervisor {
         notifySocket?.remove()
         sockets = nil
         generations = [:]
+        if trees.leftovers().isEmpty { removeLeftDirectories() }
         trees.remove()
         journal.remove()
         logger.info("everything is stopped")

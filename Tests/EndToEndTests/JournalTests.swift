@@ -145,48 +145,5 @@ extension EndToEnd {
                 world.removeLeftControlGroups()
             }
         }
-
-        @Test(
-            "A journal that brings down who reads it does so three times, and then is put aside: the fourth starts without it"
-        )
-        func deadly() throws {
-            try withWorld {
-                try rest($0, "rest")
-            } then: { world in
-                try world.crash()
-                // A FIFO: whoever opens it to read waits for ever, and is killed for it, as systemd would do.
-                let journal = "\(world.runtime)/journal"
-                try FileManager.default.moveItem(atPath: journal, toPath: journal + ".good")
-                func makeDeadly() {
-                    #expect(mkfifo(journal, 0o600) == 0)
-                    // Whoever the supervisor runs as.
-                    chmod(journal, 0o666)
-                }
-                makeDeadly()
-                func attempt(_ number: Int) throws {
-                    try world.beginAgain()
-                    try eventually("attempt \(number)") { access("\(journal).attempt-\(number)", F_OK) == 0 }
-                    try world.crash()
-                }
-                try attempt(1)
-                try attempt(2)
-                // One that comes through ends the count.
-                try FileManager.default.removeItem(atPath: journal)
-                try FileManager.default.moveItem(atPath: journal + ".good", toPath: journal)
-                try world.startAgain()
-                #expect(try world.run("start", "rest").outcome == .started)
-                #expect(try world.run("stop", "rest").outcome == .stopped)
-                try world.crash()
-                try FileManager.default.removeItem(atPath: journal)
-                makeDeadly()
-                for number in 1...3 { try attempt(number) }
-                try world.startAgain()
-                #expect(
-                    world.daemon.errorText.contains("3 supervisor processes in a row have gone on from it and ended"))
-                #expect(try world.run("start", "rest").outcome == .started)
-                #expect(access("\(journal).attempt-3", F_OK) != 0)
-                try FileManager.default.removeItem(atPath: journal + ".bad")
-            }
-        }
     }
 }

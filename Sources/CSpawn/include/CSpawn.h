@@ -1,8 +1,9 @@
-/* CSpawn: the only C of Holdfast. C is used for three reasons, and each function names its own:
+/* CSpawn: the only C of Holdfast. C is used for four reasons, and each function names its own:
  *   (vm)     between a vfork-like clone and execve the child shares our memory: no Swift runtime call, no allocation, no
  *            retain or release may happen there;
  *   (nocall) glibc 2.36 has no function for the system call, or only one with `...`, which Swift cannot call;
- *   (macro)  the interface is a macro or an anonymous union that Swift does not import.
+ *   (macro)  the interface is a macro or an anonymous union that Swift does not import;
+ *   (signal) a signal handler may call nothing of the Swift runtime.
  * Every function returns 0 or more, or a negated errno. */
 #ifndef HOLDFAST_CSPAWN_H
 #define HOLDFAST_CSPAWN_H
@@ -241,6 +242,14 @@ int holdfast_discard(int fd);
 int holdfast_discard_message(int queue);
 /* (nocall) mqueue.h is not imported. */
 int holdfast_remove_message_queue(const char *name);
+
+/* (signal) From now on a fault of this process (a trap, a bad memory access, abort(3), `seconds` of CPU time used) makes
+ * the symbolic link `path` -> "SIGNAL STAGE" before the process dies. Signals that others send do not. */
+int holdfast_watch_faults(const char *path, unsigned seconds);
+/* (signal) What the process is doing, for that note. */
+void holdfast_fault_stage(int stage);
+/* (signal) Takes holdfast_watch_faults back. */
+void holdfast_unwatch_faults(void);
 
 /* (nocall) strerrordesc_np is hidden behind _GNU_SOURCE. NULL for a number that is no errno; static, never freed. */
 const char *holdfast_error_text(int error);

@@ -148,7 +148,8 @@ extension Instance {
 
     /// What was executed has ended; its daemon, if all is well, goes on.
     mutating func forkingEnded(_ status: ExitStatus, _ context: inout Context) {
-        guard spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes else {
+        // Of an end that nobody saw the daemon tells more: it is there, or nothing of the service is.
+        guard status == .unknown || spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes else {
             return fail(failed(.start, .exited(status)), main: nil, &context)
         }
         enter(.awaitingMain(afterStartPost: false), &context)

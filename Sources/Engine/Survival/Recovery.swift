@@ -19,6 +19,13 @@ public struct Found: Sendable {
     }
 }
 
+/// A command that was to be started, and of which nobody has written down that it was.
+public struct UnrecordedCommand: Sendable, Equatable {
+    public var token: Token
+    public var instance: InstanceID
+    public var command: ServiceCommand
+}
+
 extension Engine {
     /// What happened of which nobody was told: to be told after the effects of `recovery`. What became of processes is for the
     /// caller to find out.
@@ -36,6 +43,16 @@ extension Engine {
     public var awaitedProcesses: [Token] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance in
             [instance.mainProcess, instance.controlProcess].compactMap(\.self).filter(instance.openTokens.contains)
+        }
+    }
+
+    /// Commands whose start is awaited and whose processes are not among those found: started in the last moment of the killed
+    /// supervisor, or not at all.
+    public func unrecordedCommands(_ found: Found) -> [UnrecordedCommand] {
+        instances.values.sorted { $0.id < $1.id }.flatMap { instance in
+            instance.commands.filter { token, _ in
+                instance.openTokens.contains(token) && !found.processes.contains(token)
+            }.map { UnrecordedCommand(token: $0, instance: instance.id, command: $1) }
         }
     }
 
@@ -57,11 +74,9 @@ extension Engine {
             if case .checking(let token) = instance.state, instance.openTokens.contains(token) {
                 effects.append(.checkConditions(token, instance.id))
             }
-            // A command whose process nobody has written down: it was not started, or only just.
-            for (token, command) in instance.commands where instance.openTokens.contains(token) {
-                guard !found.processes.contains(token) else { continue }
-                effects.append(.spawn(token, instance.id, command))
-            }
+        }
+        for command in unrecordedCommands(found) {
+            effects.append(.spawn(command.token, command.instance, command.command))
         }
         for id in found.instances.subtracting(self.instances.keys).sorted() { effects.append(.forgetInstance(id)) }
         let known = Set(

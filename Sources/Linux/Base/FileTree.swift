@@ -31,6 +31,14 @@ public enum FileTree {
         }
     }
 
+    /// Whether there is anything at this path, a link that leads nowhere included.
+    public static func exists(_ path: String) throws(SystemError) -> Bool {
+        var status = stat()
+        if lstat(path, &status) == 0 { return true }
+        guard errno == ENOENT else { throw SystemError("stat", path) }
+        return false
+    }
+
     /// The directory part of a path; nil at the root and for a plain name.
     public static func parent(of path: String) -> String? {
         var trimmed = path[...]

@@ -30,7 +30,14 @@ public final class RecordFile {
     public static func read(_ path: String) throws(SystemError) -> Contents {
         let bytes: [UInt8]
         do throws(SystemError) {
-            bytes = try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW).readAll(limit: 1 << 30, subject: path)
+            // Does not wait for somebody who writes to a FIFO in its place.
+            let file = try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            var status = stat()
+            try checkErrno(fstat(file.raw, &status), "stat", path)
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw SystemError("read", "\(path), which is no regular file", .invalidArgument)
+            }
+            bytes = try file.readAll(limit: 1 << 30, subject: path)
         } catch {
             if error.errno == .noSuchFileOrDirectory { return Contents() }
             throw error
@@ -114,6 +121,15 @@ public final class RecordFile {
             throw error
         }
         descriptor = consume opened
+    }
+
+    /// Seconds since a file was written last; nil if there is none.
+    public static func age(_ path: String) -> Double? {
+        var status = stat()
+        var now = timespec()
+        guard lstat(path, &status) == 0, clock_gettime(CLOCK_REALTIME, &now) == 0 else { return nil }
+        let written = status.st_mtim
+        return Double(now.tv_sec - written.tv_sec) + Double(now.tv_nsec - written.tv_nsec) / 1e9
     }
 
     /// Bytes in the file now, also if it has not been opened here.

@@ -38,6 +38,15 @@ public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringCon
         self.init(call, subject, Errno(rawValue: -negated))
     }
 
+    /// Want of something that may be there again a moment later: it says nothing about the subject.
+    public var isTransient: Bool {
+        let wants: [Errno] = [
+            .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace, .interrupted, .wouldBlock,
+            .resourceTemporarilyUnavailable,
+        ]
+        return wants.contains(errno)
+    }
+
     public var description: String {
         guard let subject, !subject.isEmpty else { return "\(call): \(errno.text)" }
         return "\(call) \(subject): \(errno.text)"

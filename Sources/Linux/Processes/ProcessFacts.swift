@@ -21,6 +21,14 @@ public struct ProcessFacts: Equatable, Sendable {
 
     public var isDead: Bool { state == "Z" || state == "X" }
 
+    /// Seconds since it was started, to a hundredth; what the machine slept counts. nil where the clock is not there.
+    public var age: Double? {
+        var now = timespec()
+        guard clock_gettime(CLOCK_BOOTTIME, &now) == 0 else { return nil }
+        let ticks = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9 - Double(startTime) / ticks
+    }
+
     /// nil when there is no such process.
     public static func read(_ pid: Int32) -> ProcessFacts? {
         guard let bytes = ProcFile.read("/proc/\(pid)/stat", limit: 4096) else { return nil }

@@ -165,9 +165,6 @@ public final class ProcessTrees {
     /// How `leftovers` calls the tree that `make` would make under this name.
     public func directoryName(_ name: String) -> String { ControlGroup.directoryName(name) }
 
-    /// Kills everybody in a tree of an earlier supervisor process.
-    public func killLeftover(_ name: String) { (try? root?.makeChild(name))??.kill() }
-
     /// The tree that an earlier supervisor process made under this name. `session` is what its tree said of itself.
     public func adopt(name: String, cookie: String, session: SessionTree.State?) throws(SystemError) -> ProcessTree {
         let tree = try make(name: name, cookie: cookie)

@@ -44,10 +44,11 @@ extension Supervisor {
     }
 
     /// The one process of the tree that nobody of the tree waits for: what was executed has ended, so its daemon is ours by
-    /// now. Of several none is the main one.
+    /// now, or was an earlier supervisor's. Of several none is the main one.
     private func guessMain(_ instance: RunningInstance) -> MainSearch {
-        let ours = (instance.tree?.members() ?? []).filter { ProcessFacts.read($0)?.parent == getpid() }
-        guard let pid = ours.first, ours.count == 1, let handle = try? ProcessHandle(pid: pid) else { return .absent }
+        let members = Set(instance.tree?.members() ?? [])
+        let tops = members.filter { pid in ProcessFacts.read(pid).map { !members.contains($0.parent) } ?? false }
+        guard let pid = tops.first, tops.count == 1, let handle = try? ProcessHandle(pid: pid) else { return .absent }
         return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
     }
 

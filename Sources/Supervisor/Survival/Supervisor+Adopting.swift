@@ -5,13 +5,16 @@ import UnitFiles
 
 /// What only happens when the state is that of a process that was killed.
 extension Supervisor {
-    /// What the journal says, if there is one. A journal that cannot be read, or that has brought down who went on from it, is
-    /// kept beside, for people.
-    func stateOfKilled() -> SavedState? {
-        guard access(journalPath, F_OK) == 0 else { return nil }
-        let failed = journalAttempts.begin()
-        guard failed < JournalAttempts.limit else {
-            putAside("\(failed) supervisor processes in a row have gone on from it and ended before they were ready")
+    /// What the journal says, if there is one. A journal that cannot be read, or that has brought down its readers, is kept
+    /// beside, for people.
+    ///
+    /// - Throws: what has nothing to do with the journal (no descriptors, no memory): the next attempt may read it.
+    func stateOfKilled() throws(SystemError) -> SavedState? {
+        guard try journalExists() else { return nil }
+        let faults = journalFaults.begin()
+        guard faults.count < JournalFaults.limit else {
+            let last = faults.last.map { ", the last of them by \(JournalFaults.text($0))" } ?? ""
+            putAside("\(faults.count) supervisor processes in a row died of it\(last)")
             return nil
         }
         do {
@@ -20,16 +23,35 @@ extension Supervisor {
                 throw StateFile.Unreadable(
                     description: "of format \(state.head.format), by holdfastd \(state.head.version)")
             }
-            guard state.head.boot == BootID.current else { return nil }
+            guard isOfThisBoot(state.head) else { return nil }
             let count = state.engine.instanceIDs.count
             logger.warning(
                 "an earlier supervisor process was killed: its \(count == 1 ? "service is" : "\(count) services are") taken over"
             )
+            journalFaults.enter(.takingOver)
+            lastJournalWrite = RecordFile.age(journalPath).map { EventLoop.now - Int64($0 * 1e9) }
             return takeStored(for: state.ofKilled)
         } catch {
+            if let error = error as? SystemError, error.isTransient { throw error }
             putAside("it cannot be read: \(error)")
             return nil
         }
+    }
+
+    private func journalExists() throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            return try FileTree.exists(journalPath)
+        } catch {
+            // Whatever else is in its place is put aside.
+            if error.isTransient { throw error }
+            return true
+        }
+    }
+
+    /// A host that does not tell which boot this is has not said that it is another one.
+    private func isOfThisBoot(_ head: SavedHead) -> Bool {
+        guard let written = head.boot, let current = BootID.current else { return true }
+        return written == current
     }
 
     private func putAside(_ reason: String) {
@@ -62,12 +84,26 @@ extension Supervisor {
         stored = [:]
     }
 
-    /// Before `resume`: what is there and belongs to nobody is ended and removed.
-    func sweepStrangers() {
+    /// Before `resume`: what is there and belongs to nobody that the journal names. Nothing of it is killed: that the journal
+    /// does not know a process is no proof that its service is over.
+    func tellStrangers() {
         let known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
-        for left in trees.leftovers(kept: known) {
-            logger.warning("\(left.name): processes of a service that is over are killed")
-            trees.killLeftover(left.name)
+        let left = trees.leftovers(kept: known)
+        for left in left {
+            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
+            logger.warning(
+                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
+        }
+        leaveOutput()
+        takeLeftOutput()
+        if left.isEmpty { removeLeftDirectories() }
+    }
+
+    /// Directories of generations and runs that are over.
+    func removeLeftDirectories() {
+        if instances.isEmpty {
+            let credentials = configuration.runtimeDirectory + "/credentials"
+            for name in (try? UnitDirectory.list(credentials)) ?? [] { try? FileTree.remove("\(credentials)/\(name)") }
         }
         let directories = Set(generations.values.map(\.directory))
         let base = configuration.runtimeDirectory + "/generations"
@@ -77,11 +113,6 @@ extension Supervisor {
                 if !directories.contains(path) { try? FileTree.remove(path) }
             }
         }
-        let pipes = Set(instances.values.flatMap { [$0.output?.path, $0.errorOutput?.path].compactMap(\.self) })
-        let output = configuration.runtimeDirectory + "/output"
-        for name in (try? UnitDirectory.list(output)) ?? [] where !pipes.contains("\(output)/\(name)") {
-            unlink("\(output)/\(name)")
-        }
     }
 
     /// After `resume`: what ended while nobody looked. How is not known, because its parent was told and not we.
@@ -89,7 +120,7 @@ extension Supervisor {
         var found = Found()
         found.generations = Set(saved.generations.map(\.id))
         for event in engine.missedEvents(found) { handle(event) }
-        for record in saved.processes { handle(.spawned(record.token)) }
+        for token in engine.awaitedProcesses { handle(.spawned(token)) }
         for record in saved.processes where processes[record.token] == nil {
             handle(.exited(record.token, .unknown))
         }

@@ -9,10 +9,12 @@ import Linux
 extension Supervisor {
     private var leftDirectory: String { configuration.runtimeDirectory + "/output.left" }
 
-    /// Puts aside all FIFOs of services.
+    /// Puts aside all FIFOs of services that no instance has.
     func leaveOutput() {
         let output = configuration.runtimeDirectory + "/output"
-        for name in (try? UnitDirectory.list(output)) ?? [] where LeftName(name) != nil {
+        let used = Set(instances.values.flatMap { [$0.output?.path, $0.errorOutput?.path].compactMap(\.self) })
+        for name in (try? UnitDirectory.list(output)) ?? []
+        where LeftName(name) != nil && !used.contains("\(output)/\(name)") {
             do throws(SystemError) {
                 try FileTree.makeDirectory(leftDirectory)
                 var target = "\(leftDirectory)/\(name)"
@@ -31,6 +33,7 @@ extension Supervisor {
         for name in (try? UnitDirectory.list(leftDirectory)) ?? [] {
             guard let left = LeftName(name) else { continue }
             let path = "\(leftDirectory)/\(name)"
+            if leftOutput[path] != nil { continue }
             let log =
                 logs.existing(left.unit) ?? logs.log(of: left.unit, policy: LogPolicy(), told: troubleTeller(left.unit))
             do throws(SystemError) {

@@ -207,10 +207,9 @@ extension Supervisor {
         found.processes = Set(saved.processes.map(\.token))
         // What waits to be told has happened.
         for event in saved.backlog { found.note(event) }
-        for effect in engine.recovery(found) {
-            if case .spawn(_, let id, _) = effect { endStrangers(of: id) }
-            perform(effect)
-        }
+        journalFaults.enter(.goingOn)
+        takeUnrecorded(&found)
+        for effect in engine.recovery(found) { perform(effect) }
         for signal in saved.signals ?? [] { perform(signal.effect) }
         keepSocketsOfServing()
         resume(saved.backlog)
@@ -218,13 +217,6 @@ extension Supervisor {
         armProgressTimer()
         for call in reexecCalls { answerReexec(call, saved.head) }
         reexecCalls = []
-    }
-
-    /// A command is started (again) of which no process is known: one that was started in the last moment of the killed
-    /// supervisor may run all the same, and must not run twice.
-    private func endStrangers(of id: InstanceID) {
-        guard let tree = instances[id]?.tree, !processes.values.contains(where: { $0.instance == id }) else { return }
-        tree.killAll()
     }
 }
 

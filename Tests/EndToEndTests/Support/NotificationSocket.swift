@@ -14,6 +14,12 @@ final class NotificationSocket {
 
     deinit { close(descriptor) }
 
+    /// Forgets what has come.
+    func drop() {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT)) >= 0 {}
+    }
+
     /// Waits for a message with this line, as long as the sender lives.
     func awaitLine(_ line: String, from program: Program) throws {
         var buffer = [UInt8](repeating: 0, count: 4096)

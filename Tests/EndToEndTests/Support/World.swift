@@ -56,8 +56,9 @@ final class World {
         try ready()
     }
 
-    private static func spawn(_ program: String, _ path: String, _ arguments: [String], isUser: Bool) throws -> Program
-    {
+    private static func spawn(
+        _ program: String, _ path: String, _ arguments: [String], isUser: Bool, under wrapper: [String] = []
+    ) throws -> Program {
         // A test run that is killed takes its supervisors along, and they their services.
         var command = ["--pdeathsig", "TERM"]
         // Its own /etc/group, in a mount namespace of its own.
@@ -66,7 +67,7 @@ final class World {
             command += ["unshare", "--mount", "sh", "-c", script, path + "/group"]
         }
         if let otherUser { command += ["--reuid", otherUser, "--regid", "nogroup", "--clear-groups"] }
-        command += [program, "--verbose"] + (isUser ? ["--user"] : [])
+        command += wrapper + [program, "--verbose"] + (isUser ? ["--user"] : [])
         command += ["--units", path + "/units", "--runtime-dir", path + "/run/holdfast"]
         command += ["--state-dir", path + "/state", "--log-dir", path + "/log"] + arguments
         let environment = [
@@ -94,7 +95,13 @@ final class World {
     }
 
     /// The same, without waiting until it is ready, which it may never be.
-    func beginAgain() throws { daemon = try Self.spawn(program, path, arguments, isUser: isUser) }
+    /// - Parameter wrapper: a program that executes the supervisor, with its arguments.
+    func beginAgain(under wrapper: [String] = []) throws {
+        daemon = try Self.spawn(program, path, arguments, isUser: isUser, under: wrapper)
+    }
+
+    /// What supervisors have said that were killed since.
+    func forgetNotifications() { notifications.drop() }
 
     /// Waits until the supervisor says once more that it is ready.
     func awaitReady() throws { try notifications.awaitLine("READY=1", from: daemon) }
