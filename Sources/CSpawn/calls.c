@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -50,6 +51,19 @@ int holdfast_openat(int dir, const char *path, int flags, mode_t mode) {
 int holdfast_is_same_file(int left, int right) {
     pid_t own = getpid();
     return syscall(SYS_kcmp, own, own, KCMP_FILE, left, right) == 0;
+}
+
+int holdfast_signal_descriptor(int signal) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int holdfast_take_signal(int fd) {
+    struct signalfd_siginfo info;
+    ssize_t count = read(fd, &info, sizeof info);
+    return count < 0 ? -errno : count == sizeof info;
 }
 
 int holdfast_memory_file(const char *name) { return result(memfd_create(name, MFD_CLOEXEC)); }

@@ -211,7 +211,7 @@ public actor Supervisor {
             lastRequest = max(lastRequest, engine.lastRequest)
         }
         try makeDirectories(anew: saved == nil)
-        timer = try loop.addTimer { [unowned self] in handle(.deadlineReached) }
+        timer = try loop.addTimer { [unowned self] in deadlineReached() }
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         sockets = HeldSockets(
@@ -235,7 +235,8 @@ public actor Supervisor {
         if isSuccessor, saved?.isJournalBehind != true { continueJournal() } else { rewriteJournal() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
-            loop: loop, called: { [unowned self] call, message, peer in called(call, message, peer) },
+            loop: loop, isOperator: { [unowned self] peer in isOperator(peer) },
+            called: { [unowned self] call, message, peer in called(call, message, peer) },
             left: { [unowned self] call in callerLeft(call) },
             drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
         try open(sessions, saved)
@@ -251,7 +252,6 @@ public actor Supervisor {
         // What was to be kept up, or to go along, when the other process ended.
         if saved != nil { handle(.deadlineReached) }
         armTimer()
-        // Of the rank that takes turns with people and logs: one that is ready all the time cannot put it off.
         journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
             journalFaults.succeed()
             journalPassed = nil
@@ -320,7 +320,7 @@ public actor Supervisor {
         isHandling = false
         tellSockets()
         if !backlog.isEmpty {
-            // Of the lowest priority that still takes turns with people: they may want to stop it.
+            // After people, who may want to stop it.
             continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
                 continuation = nil
                 handleBacklog()
@@ -328,6 +328,11 @@ public actor Supervisor {
             if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
         }
         armTimer()
+    }
+
+    private func deadlineReached() {
+        notifySocket?.receiveWaiting()
+        handle(.deadlineReached)
     }
 
     private func armTimer() {

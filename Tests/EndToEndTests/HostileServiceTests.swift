@@ -47,5 +47,40 @@ extension EndToEnd {
                 #expect(try ticks(world) - before < 50)
             }
         }
+
+        /// What a service can keep the supervisor busy with, each without end.
+        private static let floods = [
+            "exits": "ExecStart=/bin/true\nRestart=always\nRestartSec=0",
+            "lines": "ExecStart=/usr/bin/yes",
+            "orphans": "ExecStart=/bin/sh -c 'while :; do (setsid /bin/true &); done'",
+            "messages":
+                "NotifyAccess=all\nExecStart=/usr/bin/python3 -c 'import os, socket; s = socket.socket(1, 2); s.connect(os.environ[\"NOTIFY_SOCKET\"])\\nwhile 1: s.send(b\"STATUS=x\")'",
+        ]
+
+        @Test(
+            "Services that end, print, leave orphans or report without end delay no timer, no request and no SIGTERM",
+            arguments: ["exits", "lines", "orphans", "messages", "all"])
+        func floods(kind: String) throws {
+            let kinds = kind == "all" ? Self.floods.keys.sorted() : [kind]
+            try withWorld { layout in
+                for kind in kinds {
+                    for number in 1...(kind == "exits" ? 3 : 1) {
+                        try layout.unit(
+                            "\(kind)-\(number).service",
+                            "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=2s\n\(Self.floods[kind]!)\n")
+                    }
+                }
+                try layout.unit(
+                    "short.service", "[Service]\nExecStart=/bin/sleep 1000\nRuntimeMaxSec=1\nTimeoutStopSec=5s\n")
+            } then: { world in
+                for kind in kinds { #expect(try world.run("start", "\(kind)-*").status == 0) }
+                #expect(try world.run("start", "short").status == 0)
+                try eventually("the end of the time that short.service may run") {
+                    try world.status("short").first?.state == .failed
+                }
+                world.daemon.send(SIGTERM)
+                #expect(try world.daemon.end() == 0)
+            }
+        }
     }
 }

@@ -144,6 +144,11 @@ int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
 
 /* (nocall) kcmp has no function. 1 if both are of one open file description, else 0. */
 int holdfast_is_same_file(int left, int right);
+/* (nocall) sys/signalfd.h is not in Swift's module of glibc. A descriptor that is readable while the signal waits, which must be
+ * blocked; close-on-exec, never blocks. */
+int holdfast_signal_descriptor(int signal);
+/* (nocall) struct signalfd_siginfo, for the same reason. Takes the signal that waits: 1, or -EAGAIN. */
+int holdfast_take_signal(int fd);
 /* (nocall) memfd_create is hidden behind _GNU_SOURCE. */
 int holdfast_memory_file(const char *name);
 

@@ -10,7 +10,8 @@ import SystemPackage
 /// mutex) and the eventfd (a `let`, and write(2) is thread-safe); `thread` is a `let`; every other member begins with
 /// `assumeOnThread()`, so sd-event is touched by the thread that made the loop and by no other.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    private let event: OpaquePointer
+    let event: OpaquePointer
+    let rounds: DispatchRounds
     private let thread = pthread_self()
     private let jobs = Mutex<[UnownedJob]>([])
     private let wakeUp: OwnedDescriptor
@@ -25,12 +26,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         do throws(SystemError) {
             let number = try checkErrno(eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd")
             wakeUp = OwnedDescriptor(owning: number)
+            rounds = try DispatchRounds(pointer)
         } catch {
             sd_event_unref(pointer)
             throw error
         }
         // Unowned: the source lives in this loop and goes with it.
-        jobSource = try IOSource(event, wakeUp.raw, .readable, .jobs) { [unowned self] _ in runJobs() }
+        jobSource = try IOSource(self, wakeUp.raw, .readable, .jobs) { [unowned self] _ in runJobs() }
     }
 
     deinit {
@@ -62,7 +64,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         _ handler: @escaping (IOEvents) -> Void
     ) throws(SystemError) -> IOSource {
         assumeOnThread()
-        return try IOSource(event, descriptor, events, priority, handler)
+        return try IOSource(self, descriptor, events, priority, handler)
     }
 
     /// A timer, disarmed. `accuracy` in microseconds: how much later it may fire to share a wake-up with others.
@@ -70,7 +72,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         accuracy: UInt64 = 1000, priority: DispatchPriority = .timers, _ handler: @escaping () -> Void
     ) throws(SystemError) -> TimerSource {
         assumeOnThread()
-        return try TimerSource(event, max(1, accuracy), priority, handler)
+        return try TimerSource(self, max(1, accuracy), priority, handler)
     }
 
     /// Waits for a signal to this process, which `blockSignals` must have blocked before the first other thread.
@@ -78,7 +80,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         _ signal: Signal, priority: DispatchPriority = .signals, _ handler: @escaping () -> Void
     ) throws(SystemError) -> SignalSource {
         assumeOnThread()
-        return try SignalSource(event, signal, priority, handler)
+        return try SignalSource(self, signal, priority, handler)
     }
 
     /// Runs `handler` once, in a later round, after everything that is ready now and of a higher priority.
@@ -86,7 +88,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         priority: DispatchPriority = .jobs, _ handler: @escaping () -> Void
     ) throws(SystemError) -> DeferredSource {
         assumeOnThread()
-        return try DeferredSource(event, priority, handler)
+        return try DeferredSource(self, priority, handler)
     }
 
     /// Blocks signals for this thread and those it starts, so that they wait for `addSignal` instead of killing us.
@@ -103,14 +105,29 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// Dispatches until `exit`; returns its code.
     public func run() throws(SystemError) -> Int32 {
         assumeOnThread()
-        return try check(sd_event_loop(event), "run event loop")
+        // What sd_event_loop(3) does.
+        while sd_event_get_state(event) != Int32(SD_EVENT_FINISHED) { try runOnce() }
+        var code: Int32 = 0
+        try check(sd_event_get_exit_code(event, &code), "run event loop")
+        return code
     }
 
-    /// Waits for one round and dispatches one source. False when `timeout` (microseconds; nil: for ever) passed first.
+    /// Waits until something is ready and dispatches one source. False when `timeout` (microseconds; nil: for ever) passed
+    /// first. What sd_event_run(3) does, but that it notices when there is nothing to do.
     @discardableResult
     public func runOnce(timeout: UInt64? = nil) throws(SystemError) -> Bool {
         assumeOnThread()
-        return try check(sd_event_run(event, timeout ?? UInt64.max), "run event loop") > 0
+        var ready = try check(sd_event_prepare(event), "run event loop")
+        if ready == 0 { ready = try check(sd_event_wait(event, 0), "run event loop") }
+        if ready == 0, timeout != 0 {
+            // Nothing is ready, so nothing is kept waiting by what comes next.
+            rounds.begin()
+            ready = try check(sd_event_prepare(event), "run event loop")
+            if ready == 0 { ready = try check(sd_event_wait(event, timeout ?? UInt64.max), "run event loop") }
+        }
+        guard ready > 0 else { return false }
+        try check(sd_event_dispatch(event), "run event loop")
+        return true
     }
 
     /// Lets `run` return `code` after this round.

@@ -3,28 +3,34 @@ import CSystemd
 import Glibc
 import SystemPackage
 
-/// The order in which things that are ready at the same moment are dispatched. The one place that says it.
+/// The order in which things that are ready at the same moment are dispatched. The one place that says it. Each case is a class
+/// with a quota of its own: what is always ready delays what stands below it by no more than that (`DispatchRounds`).
 public enum DispatchPriority: Int64, CaseIterable, Sendable {
     /// First: `READY=1` or `MAINPID=` sent just before an exit still counts.
     case notifyMessages = -50
     /// Before signals and timers: a start timeout that fires together with the exit is an exit.
     case childExits = -40
-    /// SIGCHLD of adopted orphans after our own children, which must be told first; SIGTERM before new work.
+    /// SIGTERM before new work.
     case signals = -30
+    /// SIGCHLD of adopted orphans, after our own children, which must be told first. A class of its own, because sd-event reads
+    /// the signals of a class one by one, and this one may always be there.
+    case orphans = -25
     /// After what happened, so that a deadline loses against the event that it waits for.
     case timers = -20
     /// Answers of probes; they may not delay the above.
     case probes = -10
     /// Jobs of the daemon's actor: continuations of what the cases above began.
     case jobs = -5
-    /// What people ask sees everything that has happened before.
+    /// What operators ask sees everything that has happened before.
     case controlRequests = 0
+    /// What other users ask, who may be many, after what operators ask.
+    case otherRequests = 10
+    /// Connections and datagrams that start services: whoever is flooded by them wants to say "stop" first.
+    case traffic = 20
+    /// Captured output: a service that prints without end is always ready.
+    case logs = 30
     /// Cleaning up, when nothing else is ready.
     case idle = 100
-
-    /// Captured output has the rank of requests, and takes turns with them: a service that prints without end is always ready,
-    /// and would otherwise keep everybody below it waiting for ever; a client that asks without end likewise.
-    public static let logs = DispatchPriority.controlRequests
 }
 
 /// What a descriptor is waited for; values of epoll_ctl(2).
@@ -48,8 +54,16 @@ public struct IOEvents: OptionSet, Sendable {
 /// Something the loop waits for. Ends with `cancel()` or with its last reference; cancelling inside its own handler is safe.
 public class EventSource {
     fileprivate(set) var pointer: OpaquePointer?
+    let priority: DispatchPriority
+    private let rounds: DispatchRounds
+    /// The round in which it ran last, or was made.
+    var lastRound: UInt64
 
-    fileprivate init() {}
+    fileprivate init(_ rounds: DispatchRounds, _ priority: DispatchPriority) {
+        self.rounds = rounds
+        self.priority = priority
+        lastRound = rounds.number
+    }
 
     deinit { dropPointer() }
 
@@ -76,19 +90,32 @@ public class EventSource {
     /// The value that sd-event hands back to a handler. Unretained: a source that is gone has been taken out of the loop.
     fileprivate var userData: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
-    fileprivate func configure(_ priority: DispatchPriority, _ name: String) throws(SystemError) {
+    fileprivate func configure(_ name: String) throws(SystemError) {
         try check(sd_event_source_set_priority(pointer, priority.rawValue), "event priority", name)
     }
-}
 
-/// Keeps `source` alive while its handler runs: the handler may drop the last reference.
-private func dispatch<Source: EventSource>(
-    _ userData: UnsafeMutableRawPointer?, as: Source.Type, _ body: (Source) -> Void
-) -> Int32 {
-    guard let userData else { return 0 }
-    let source = Unmanaged<Source>.fromOpaque(userData).takeUnretainedValue()
-    withExtendedLifetime(source) { body(source) }
-    return 0
+    /// Lets it wait until the round is over; false if it waits already. It stays ready, and after everything else.
+    func park() -> Bool {
+        guard let pointer else { return false }
+        sd_event_source_set_priority(pointer, DispatchRounds.parkedPriority)
+        return true
+    }
+
+    /// The round is over.
+    func unpark() {
+        guard let pointer else { return }
+        sd_event_source_set_priority(pointer, priority.rawValue)
+    }
+
+    /// Runs what sd-event calls, in its round. Keeps the source alive meanwhile: the handler may drop the last reference.
+    fileprivate static func dispatch<Source: EventSource>(
+        _ userData: UnsafeMutableRawPointer?, as: Source.Type, _ body: (Source) -> Void
+    ) -> Int32 {
+        guard let userData else { return 0 }
+        let source = Unmanaged<Source>.fromOpaque(userData).takeUnretainedValue()
+        withExtendedLifetime(source) { source.rounds.dispatch(source) { body(source) } }
+        return 0
+    }
 }
 
 /// Readiness of a descriptor (sd_event_add_io(3)); level-triggered unless `.edge` is asked for.
@@ -97,7 +124,8 @@ private func dispatch<Source: EventSource>(
 /// calls `postpone()`: a level-triggered source would otherwise be dispatched again at once, without end.
 public final class IOSource: EventSource {
     private var handler: ((IOEvents) -> Void)?
-    private let event: OpaquePointer
+    private unowned let loop: EventLoop
+    private var events: IOEvents
     /// The pause that `postpone()` makes, from its first call to `noteProgress()`.
     private var pause: (timer: TimerSource, nanoseconds: Int64)?
     /// What `setEnabled` said last, whether or not a pause is on.
@@ -107,24 +135,26 @@ public final class IOSource: EventSource {
     private static let longestPause: Int64 = 1_000_000_000
 
     init(
-        _ event: OpaquePointer, _ descriptor: Int32, _ events: IOEvents, _ priority: DispatchPriority,
+        _ loop: EventLoop, _ descriptor: Int32, _ events: IOEvents, _ priority: DispatchPriority,
         _ handler: @escaping (IOEvents) -> Void
     ) throws(SystemError) {
         self.handler = handler
-        self.event = event
-        super.init()
+        self.loop = loop
+        self.events = events
+        super.init(loop.rounds, priority)
         let result = sd_event_add_io(
-            event, &pointer, descriptor, events.rawValue,
+            loop.event, &pointer, descriptor, events.rawValue,
             { _, _, ready, userData in
-                dispatch(userData, as: IOSource.self) { $0.handler?(IOEvents(rawValue: ready)) }
+                EventSource.dispatch(userData, as: IOSource.self) { $0.handler?(IOEvents(rawValue: ready)) }
             }, userData)
         try check(result, "watch descriptor", "\(descriptor)")
-        try configure(priority, "descriptor")
+        try configure("descriptor")
     }
 
     /// Changes what is waited for; the empty set still reports errors and hang-ups.
     public func setEvents(_ events: IOEvents) throws(SystemError) {
         guard let pointer else { return }
+        self.events = events
         try check(sd_event_source_set_io_events(pointer, events.rawValue), "watch descriptor")
     }
 
@@ -150,7 +180,7 @@ public final class IOSource: EventSource {
         } else {
             // Without memory for a timer the source stays where it is: the loop keeps the others served.
             guard
-                let made = try? TimerSource(event, 1000, .timers, { [unowned self] in if isWanted { enable(true) } })
+                let made = try? TimerSource(loop, 1000, .timers, { [unowned self] in if isWanted { enable(true) } })
             else { return }
             timer = made
             nanoseconds = Self.shortestPause
@@ -167,6 +197,12 @@ public final class IOSource: EventSource {
         if isWanted { enable(true) }
     }
 
+    override func unpark() {
+        super.unpark()
+        // What is told once has been told; the kernel tells it again when asked again.
+        if events.contains(.edge) { try? setEvents(events) }
+    }
+
     fileprivate override func forgetHandler() {
         handler = nil
         pause = nil
@@ -178,16 +214,16 @@ public final class TimerSource: EventSource {
     private var handler: (() -> Void)?
 
     init(
-        _ event: OpaquePointer, _ accuracy: UInt64, _ priority: DispatchPriority, _ handler: @escaping () -> Void
+        _ loop: EventLoop, _ accuracy: UInt64, _ priority: DispatchPriority, _ handler: @escaping () -> Void
     ) throws(SystemError) {
         self.handler = handler
-        super.init()
+        super.init(loop.rounds, priority)
         let result = sd_event_add_time(
-            event, &pointer, CLOCK_MONOTONIC, UInt64.max, accuracy,
-            { _, _, userData in dispatch(userData, as: TimerSource.self) { $0.handler?() } }, userData)
+            loop.event, &pointer, CLOCK_MONOTONIC, UInt64.max, accuracy,
+            { _, _, userData in EventSource.dispatch(userData, as: TimerSource.self) { $0.handler?() } }, userData)
         try check(result, "add timer")
         sd_event_source_set_enabled(pointer, Int32(SD_EVENT_OFF))
-        try configure(priority, "timer")
+        try configure("timer")
     }
 
     /// Fires once, `nanoseconds` from now. A span near infinity means "never", not a trap.
@@ -206,6 +242,13 @@ public final class TimerSource: EventSource {
         sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
     }
 
+    override func park() -> Bool {
+        guard super.park(), let pointer else { return false }
+        // sd-event has switched it off; its time is over, so it is ready as soon as it is on.
+        sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
+        return true
+    }
+
     /// Does not fire until armed again.
     public func disarm() {
         guard let pointer else { return }
@@ -215,43 +258,51 @@ public final class TimerSource: EventSource {
     fileprivate override func forgetHandler() { handler = nil }
 }
 
-/// A signal sent to this process, read through signalfd(2); it must be blocked (`EventLoop.blockSignals`).
-public final class SignalSource: EventSource {
-    private var handler: (() -> Void)?
+/// A signal sent to this process, read through a signalfd(2) of its own; it must be blocked (`EventLoop.blockSignals`). sd-event's
+/// signal sources share one descriptor for each priority, where one signal that comes without end hides the others.
+public final class SignalSource {
+    private let descriptor: OwnedDescriptor
+    private var source: IOSource?
 
     init(
-        _ event: OpaquePointer, _ signal: Signal, _ priority: DispatchPriority, _ handler: @escaping () -> Void
+        _ loop: EventLoop, _ signal: Signal, _ priority: DispatchPriority, _ handler: @escaping () -> Void
     ) throws(SystemError) {
-        self.handler = handler
-        super.init()
-        let result = sd_event_add_signal(
-            event, &pointer, signal.rawValue,
-            { _, _, userData in dispatch(userData, as: SignalSource.self) { $0.handler?() } }, userData)
-        try check(result, "watch signal", signal.name)
-        try configure(priority, "signal")
+        descriptor = OwnedDescriptor(
+            owning: try check(holdfast_signal_descriptor(signal.rawValue), "watch signal", signal.name))
+        source = try loop.addIO(descriptor.raw, .readable, priority: priority) { [unowned self] _ in
+            // One that waited several times is one (signal(7)); a real-time signal comes again in a later turn.
+            if holdfast_take_signal(descriptor.raw) > 0 { handler() }
+        }
     }
 
-    fileprivate override func forgetHandler() { handler = nil }
+    deinit { source?.cancel() }
 }
 
 /// A closure that runs once, in a later round of the loop (sd_event_add_defer(3)); the loop keeps it alive until then.
 public final class DeferredSource: EventSource {
     private var handler: (() -> Void)?
 
-    init(_ event: OpaquePointer, _ priority: DispatchPriority, _ handler: @escaping () -> Void) throws(SystemError) {
+    init(_ loop: EventLoop, _ priority: DispatchPriority, _ handler: @escaping () -> Void) throws(SystemError) {
         self.handler = handler
-        super.init()
+        super.init(loop.rounds, priority)
         let result = sd_event_add_defer(
-            event, &pointer,
+            loop.event, &pointer,
             { _, userData in
-                dispatch(userData, as: DeferredSource.self) { source in
+                EventSource.dispatch(userData, as: DeferredSource.self) { source in
                     let handler = source.handler
                     source.cancel()
                     handler?()
                 }
             }, userData)
         try check(result, "add deferred work")
-        try configure(priority, "deferred work")
+        try configure("deferred work")
+    }
+
+    override func park() -> Bool {
+        guard super.park(), let pointer else { return false }
+        // sd-event has switched it off, as after its only turn.
+        sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
+        return true
     }
 
     fileprivate override func forgetHandler() { handler = nil }

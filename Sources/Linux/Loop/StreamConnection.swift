@@ -30,7 +30,8 @@ public final class StreamConnection {
     /// Takes a connected socket. `onBytes` gets a buffer that is valid during the call; `onEnd` comes once, last, and not after
     /// `close` or `closeAfterSending`.
     public init(
-        _ socket: consuming OwnedDescriptor, loop: EventLoop, maximumQueue: Int = 4 << 20,
+        _ socket: consuming OwnedDescriptor, loop: EventLoop, priority: DispatchPriority = .controlRequests,
+        maximumQueue: Int = 4 << 20,
         onBytes: @escaping (UnsafeRawBufferPointer) -> Void, onEnd: @escaping (End) -> Void
     ) throws(SystemError) {
         self.maximumQueue = maximumQueue
@@ -38,7 +39,7 @@ public final class StreamConnection {
         descriptor = socket
         self.onBytes = onBytes
         self.onEnd = onEnd
-        source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] ready in
+        source = try loop.addIO(descriptor.raw, .readable, priority: priority) { [unowned self] ready in
             withExtendedLifetime(self) { advance(ready) }
         }
     }

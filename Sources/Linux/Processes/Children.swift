@@ -12,6 +12,10 @@ public final class Children {
     private var own: Set<Int32> = []
     private var signalSource: SignalSource?
     private var passPending = false
+    /// The rest of a pass, in a later turn of the loop.
+    private var continuation: DeferredSource?
+    /// Orphans that one turn reaps: a service can leave them as fast as it can fork.
+    private static let orphansPerTurn = 64
 
     public init(loop: EventLoop) { self.loop = loop }
 
@@ -19,7 +23,7 @@ public final class Children {
     /// blocked (`EventLoop.blockSignals`).
     public func adoptOrphans() throws(SystemError) {
         try check(holdfast_become_subreaper(1), "become subreaper")
-        signalSource = try loop.addSignal(.child) { [unowned self] in reapOrphans() }
+        signalSource = try loop.addSignal(.child, priority: .orphans) { [unowned self] in reapOrphans() }
     }
 
     /// Starts a program that `watch` or `abandon` must follow.
@@ -52,10 +56,10 @@ public final class Children {
         reapOrphans()
     }
 
-    /// Reaps every dead child that is not one of ours, without waiting.
+    /// Reaps the dead children that are not ours, without waiting; if there are many, the rest in later turns of the loop.
     public func reapOrphans() {
         passPending = false
-        while true {
+        for _ in 0..<Self.orphansPerTurn {
             var dead = holdfast_exit()
             // Only looks: who is reaped is decided by pid afterwards.
             guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
@@ -66,6 +70,9 @@ public final class Children {
             }
             guard holdfast_wait(Int32(HOLDFAST_WAIT_PID), dead.pid, 1, &dead) == 0 else { return }
         }
+        continuation = try? loop.addDeferred(priority: .orphans) { [unowned self] in reapOrphans() }
+        // Without memory for it the next exit goes on.
+        passPending = continuation == nil
     }
 
     fileprivate func reaped(_ pid: Int32) {

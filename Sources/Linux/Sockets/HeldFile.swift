@@ -159,7 +159,7 @@ public final class HeldFile {
         // A special file that is never ready by poll (a regular one) is EPERM for epoll: as under systemd nothing ever
         // triggers.
         do throws(SystemError) {
-            watch = try loop.addIO(raw, [.readable], priority: .controlRequests) { [unowned self] _ in
+            watch = try loop.addIO(raw, [.readable], priority: .traffic) { [unowned self] _ in
                 let source = watch
                 if handler() { source?.noteProgress() } else { source?.postpone() }
             }

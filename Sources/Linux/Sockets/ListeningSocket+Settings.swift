@@ -139,8 +139,7 @@ final class ReadableWatch {
         // Edge-triggered, or it would fire as long as something waits.
         case .once: events = [.readable, .edge]
         }
-        // With control requests, not before them: whoever is flooded wants to say "stop".
-        source = try loop.addIO(descriptor.raw, events, priority: .controlRequests) { [unowned self] events in
+        source = try loop.addIO(descriptor.raw, events, priority: .traffic) { [unowned self] events in
             fired(events)
         }
     }

@@ -32,8 +32,8 @@ public final class NotifySocket {
     }
 
     public static let maximumLength = 4096
-    /// A service that floods us gets this many datagrams per round; then others have their turn.
-    static let datagramsPerWakeUp = 64
+    /// A service that floods us gets this many datagrams per turn; then others have theirs.
+    static let datagramsPerTurn = 64
 
     public let path: String
     public private(set) var dropped = Dropped()
@@ -84,13 +84,23 @@ public final class NotifySocket {
 
     private func listen(_ loop: EventLoop) throws(SystemError) {
         let raw = raw
-        source = try loop.addIO(raw, .readable, priority: .notifyMessages) { [unowned self] _ in receive() }
+        source = try loop.addIO(raw, .readable, priority: .notifyMessages) { [unowned self] _ in
+            receive(atMost: Self.datagramsPerTurn)
+        }
     }
 
-    /// Handles all datagrams that wait now, at most `datagramsPerWakeUp`. The loop calls it; call it also before deciding about
-    /// a child that exited, if what it sent last must be known.
-    public func receive() {
-        for _ in 0..<Self.datagramsPerWakeUp {
+    /// Handles all datagrams that wait now, also in a flood: before a decision about a process whose last words may be among
+    /// them.
+    public func receiveWaiting() { receive(atMost: max(Self.queueLength, Self.datagramsPerTurn)) }
+
+    /// As many datagrams as the kernel lets wait in a socket (net.unix.max_dgram_qlen, and one more).
+    private static let queueLength: Int = {
+        let text = ProcFile.read("/proc/sys/net/unix/max_dgram_qlen", limit: 32) ?? []
+        return min(4096, (Int(ascii: text.prefix { $0 != UInt8(ascii: "\n") }) ?? 512) + 1)
+    }()
+
+    private func receive(atMost count: Int) {
+        for _ in 0..<count {
             var info = holdfast_datagram()
             let result = buffer.withUnsafeMutableBytes { buffer in
                 numbers.withUnsafeMutableBufferPointer { numbers in

@@ -144,6 +144,8 @@ extension Supervisor {
     }
 
     private func exited(_ token: Token, _ status: Linux.ExitStatus) {
+        // `READY=1` sent just before the end still counts, also behind a flood of other messages.
+        notifySocket?.receiveWaiting()
         let owner = processes[token]?.instance
         if let process = processes.removeValue(forKey: token) {
             journal.end(.process(token))

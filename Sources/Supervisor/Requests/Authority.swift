@@ -60,6 +60,13 @@ extension Supervisor {
 
     func mayAct(_ peer: Peer) throws(ControlError) { try may(.acting, peer) }
 
+    /// Whether the peer may act; not told anybody.
+    func isOperator(_ peer: Peer) -> Bool {
+        if peer.uid == 0 || peer.uid == geteuid() { return true }
+        let groups = configuration.isUser ? nil : Authority.Groups.ofHost
+        return Authority.refusal(.acting, of: peer, us: geteuid(), groups: groups) == nil
+    }
+
     private func may(_ needed: Authority.Needed, _ peer: Peer) throws(ControlError) {
         // Mostly root: no look at the user database.
         if peer.uid == 0 || peer.uid == geteuid() { return }

@@ -38,6 +38,8 @@ final class ControlSessions {
     private var sessionOfCall: [CallID: UInt64] = [:]
     private var lastSession: UInt64 = 0
     private(set) var lastCall: UInt64 = 0
+    /// Whether a peer may act; the others have their turn after those who may.
+    private let isOperator: (Peer) -> Bool
     /// What to do with a call that was understood as Varlink.
     private let called: (CallID, Call, Peer) -> Void
     /// The client of a call has left before its last reply.
@@ -46,10 +48,11 @@ final class ControlSessions {
     private let drained: (CallID) -> Void
 
     init(
-        loop: EventLoop, called: @escaping (CallID, Call, Peer) -> Void, left: @escaping (CallID) -> Void,
-        drained: @escaping (CallID) -> Void
+        loop: EventLoop, isOperator: @escaping (Peer) -> Bool, called: @escaping (CallID, Call, Peer) -> Void,
+        left: @escaping (CallID) -> Void, drained: @escaping (CallID) -> Void
     ) {
         self.loop = loop
+        self.isOperator = isOperator
         self.called = called
         self.left = left
         self.drained = drained
@@ -107,8 +110,9 @@ final class ControlSessions {
     private func open(_ descriptor: consuming OwnedDescriptor, _ peer: Peer) -> (UInt64, Session)? {
         lastSession += 1
         let id = lastSession
+        let priority = priority(of: peer)
         let connection = try? StreamConnection(
-            descriptor, loop: loop, maximumQueue: MessageLimit.reply,
+            descriptor, loop: loop, priority: priority, maximumQueue: MessageLimit.reply,
             onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
         guard let connection else { return nil }
         let session = Session(connection, peer)
@@ -119,6 +123,8 @@ final class ControlSessions {
         sessions[id] = session
         return (id, session)
     }
+
+    private func priority(of peer: Peer) -> DispatchPriority { isOperator(peer) ? .controlRequests : .otherRequests }
 
     private func mayConnect(_ peer: Peer) -> Bool {
         let ours = geteuid()
@@ -198,7 +204,7 @@ final class ControlSessions {
 
     private func resumeLater(_ id: UInt64) {
         guard let session = sessions[id] else { return }
-        session.resumption = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
+        session.resumption = try? loop.addDeferred(priority: priority(of: session.peer)) { [unowned self] in
             guard let session = sessions[id] else { return }
             takeNext(id, session)
         }

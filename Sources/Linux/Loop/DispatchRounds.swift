@@ -1,0 +1,81 @@
+import CSystemd
+import Glibc
+import SystemPackage
+
+/// Fairness among the sources of one loop.
+///
+/// sd-event dispatches one source at a time, the most urgent of those that are ready. A class that is ready all the time
+/// (services that end and start again without a pause) would keep everything below it waiting for ever. So dispatching goes
+/// in rounds. In a round every source that was there when the round began runs once, the most urgent first: what became ready at
+/// the same moment keeps its order. What is ready again, or was made in this round, runs within a quota of its class. Beyond
+/// that it is parked until everything else has had its turn, which ends the round. A loop with nothing to do begins a round, too.
+final class DispatchRounds {
+    /// What sources of one class may do in a round beyond their first turn.
+    static let repeats = 64
+    static let repeatTime: Int64 = 5_000_000
+
+    /// After everything that is not parked, and before what is.
+    private static let endPriority: Int64 = 1000
+    static let parkedPriority: Int64 = 2000
+
+    private(set) var number: UInt64 = 1
+    private var uses: [DispatchPriority: Use] = [:]
+    private var parked: [Parked] = []
+    private var end: OpaquePointer?
+
+    private struct Use {
+        var count = 0
+        var nanoseconds: Int64 = 0
+        var isExhausted: Bool { count >= DispatchRounds.repeats || nanoseconds >= DispatchRounds.repeatTime }
+    }
+
+    private struct Parked { weak var source: EventSource? }
+
+    init(_ event: OpaquePointer) throws(SystemError) {
+        let result = sd_event_add_defer(
+            event, &end,
+            { _, userData in
+                guard let userData else { return 0 }
+                Unmanaged<DispatchRounds>.fromOpaque(userData).takeUnretainedValue().begin()
+                return 0
+            }, Unmanaged.passUnretained(self).toOpaque())
+        try check(result, "add deferred work")
+        sd_event_source_set_enabled(end, Int32(SD_EVENT_OFF))
+        try check(sd_event_source_set_priority(end, Self.endPriority), "event priority", "rounds")
+    }
+
+    deinit {
+        sd_event_source_set_enabled(end, Int32(SD_EVENT_OFF))
+        sd_event_source_unref(end)
+    }
+
+    /// Begins a round: what was parked is ready again.
+    func begin() {
+        number += 1
+        if !uses.isEmpty { uses.removeAll(keepingCapacity: true) }
+        guard !parked.isEmpty else { return }
+        let waiting = parked
+        parked = []
+        for entry in waiting { entry.source?.unpark() }
+    }
+
+    /// Runs `body` for a source that is ready, or parks the source.
+    func dispatch(_ source: EventSource, _ body: () -> Void) {
+        guard source.lastRound == number else {
+            source.lastRound = number
+            return body()
+        }
+        let priority = source.priority
+        guard uses[priority]?.isExhausted != true else { return park(source) }
+        let start = EventLoop.now
+        body()
+        uses[priority, default: Use()].count += 1
+        uses[priority, default: Use()].nanoseconds += EventLoop.now - start
+    }
+
+    private func park(_ source: EventSource) {
+        guard source.park() else { return }
+        parked.append(Parked(source: source))
+        sd_event_source_set_enabled(end, Int32(SD_EVENT_ONESHOT))
+    }
+}
