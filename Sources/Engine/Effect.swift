@@ -12,6 +12,8 @@ public enum Effect: Sendable, Equatable {
     case killTree(InstanceID)
     /// Answer `treeEmpty` when no process of the instance is left, at once if there is none.
     case watchTree(Token, InstanceID)
+    /// Take `watchTree` back: the engine has dropped the token, and nothing may act under it any more (I6).
+    case unwatchTree(Token, InstanceID)
     case probe(Token, InstanceID)
     /// Look at `Condition…=` and `Assert…=` now. Answered by `conditionsChecked`.
     case checkConditions(Token, InstanceID)

@@ -15,6 +15,7 @@ extension Supervisor {
         case .signalTree(let instance, let signal): signalTree(instance, signal)
         case .killTree(let instance): instances[instance]?.tree?.killAll()
         case .watchTree(let token, let instance): watchTree(token, instance)
+        case .unwatchTree(let token, let instance): unwatchTree(token, instance)
         case .probe(let token, let instance): startProbe(token, instance)
         case .cancelProbe(let token): probes.removeValue(forKey: token)?.cancel()
         case .checkConditions(let token, let instance): checkConditions(token, instance)

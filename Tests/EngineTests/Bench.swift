@@ -191,6 +191,7 @@ struct Bench {
         case .watchTree(let token, let id):
             watches[id] = token
             answerWatch(id)
+        case .unwatchTree(let token, let id): if watches[id] == token { watches[id] = nil }
         case .probe(let token, let id): queue.append(.probeAnswered(token, probeAnswers[name(id)] ?? .ready))
         case .checkConditions(let token, let id):
             log.append("check \(name(id))")

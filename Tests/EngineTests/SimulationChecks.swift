@@ -34,6 +34,7 @@ extension Simulation {
             tellToGo(id)
             kernel.killTree(id)
         case .watchTree(let token, let id): kernel.watch(token, id)
+        case .unwatchTree(let token, let id): kernel.unwatch(token, id)
         case .probe(let token, let id):
             kernel.probes[token] = id
             kernel.probe(token)
@@ -280,6 +281,19 @@ extension Simulation {
         }
         for id in kernel.instances where engine.instances[id] == nil {
             fail("I3", "instance \(id.number) exists and the engine does not know it")
+        }
+        checkWatches()
+    }
+
+    /// What is asked of the kernel for the engine ends when the engine drops its token: it would act in a later life.
+    private mutating func checkWatches() {
+        for id in kernel.instances {
+            for token in kernel.trees[id]?.watches ?? [] where engine.owners[token] != id {
+                fail("I6", "a tree watch outlives its token")
+            }
+        }
+        for token in kernel.searches.keys where engine.owners[token] == nil {
+            fail("I6", "a search for a main process outlives its token")
         }
     }
 

@@ -95,6 +95,7 @@ extension Simulation {
         }
         kernel.pending = []
         for id in kernel.instances { kernel.trees[id]?.watches = [] }
+        kernel.searches = [:]
         for (id, state) in kernel.generations
         where state == .failed && engine.groups[id.group]?.generations[id.number] == nil {
             kernel.generations[id] = nil

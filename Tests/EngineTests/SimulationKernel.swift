@@ -177,11 +177,17 @@ struct FakeKernel {
 
     mutating func watch(_ token: Token, _ id: InstanceID) {
         openTokens.insert(token)
-        // The newest replaces those before it, as in the supervisor.
-        for old in trees[id]?.watches ?? [] { openTokens.remove(old) }
         watchers[token] = id
-        trees[id]?.watches = [token]
+        trees[id]?.watches.append(token)
         answerWatches(id)
+    }
+
+    mutating func unwatch(_ token: Token, _ id: InstanceID) {
+        openTokens.remove(token)
+        trees[id]?.watches.removeAll { $0 == token }
+        // Sometimes the answer is on its way already.
+        guard isCalm || random.chance(70) else { return }
+        pending.removeAll { if case .treeEmpty(token) = $0 { true } else { false } }
     }
 
     mutating func probe(_ token: Token) {

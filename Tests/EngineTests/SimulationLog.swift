@@ -34,6 +34,7 @@ enum Short {
         case .signalTree(let id, let signal): "signalTree i\(id.number) with \(signal)"
         case .killTree(let id): "killTree i\(id.number)"
         case .watchTree(let token, let id): "watch \(token.number) i\(id.number)"
+        case .unwatchTree(let token, let id): "unwatch \(token.number) i\(id.number)"
         case .probe(let token, let id): "probe \(token.number) i\(id.number)"
         case .cancelProbe(let token): "cancelProbe \(token.number)"
         case .checkConditions(let token, let id): "check \(token.number) i\(id.number)"

@@ -137,7 +137,7 @@ extension Instance {
         case .stopping(_, _, let ending): end(ending, by: spec.lifecycle.stopFailureMode, &context)
         case .terminating(let watch, let ending):
             if spec.lifecycle.stopFailureMode == .abort, !isAborting {
-                context.drop(watch)
+                unwatch(watch, &context)
                 return end(ending, by: .abort, &context)
             }
             guard spec.sendsFinalKill else { return }

@@ -96,7 +96,13 @@ extension Instance {
     mutating func stopTreeWatch(_ context: inout Context) {
         guard let token = wholeTreeWatch else { return }
         wholeTreeWatch = nil
+        unwatch(token, &context)
+    }
+
+    /// A watch ends with its token: one that lived on would answer for the wrong wait, or take the place of a later one.
+    func unwatch(_ token: Token, _ context: inout Context) {
         context.drop(token)
+        context.emit(.unwatchTree(token, id))
     }
 
     /// Nothing of a service is left that had no main process.

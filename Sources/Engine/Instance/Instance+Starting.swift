@@ -101,7 +101,7 @@ extension Instance {
 
     /// Up by its own word; now by the probe's.
     mutating func cameUp(_ main: Token?, _ context: inout Context) {
-        if main == nil, spec.type != .oneshot { watchWholeTree(&context) }
+        if main != nil { stopTreeWatch(&context) } else if spec.type != .oneshot { watchWholeTree(&context) }
         guard spec.hasProbe else { return startPost(0, main, &context) }
         enter(.probing(main: main), &context)
         startProbe(&context)
@@ -170,6 +170,7 @@ extension Instance {
             cameUp(main, &context)
         case (.found(let main), .awaitingMain(afterStartPost: true)):
             search = nil
+            stopTreeWatch(&context)
             started(main, &context)
         case (.found(let main), _):
             search = nil

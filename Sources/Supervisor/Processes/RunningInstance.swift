@@ -10,12 +10,8 @@ final class RunningInstance {
     let definition: Definition
     /// The connection that it was started for (`Accept=yes`).
     let connection: AcceptedConnection?
-    /// nil between runs.
-    var tree: ProcessTree?
-    /// The watch whose tree is empty, while the end of one of its processes has not been told yet.
-    var emptyTree: Token?
-    /// While the tree cannot be watched.
-    var treeTimer: TimerSource?
+    /// Its process tree and who waits for that to be empty; nil between runs.
+    var run: RunningTree?
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
     var invocation = ""
     /// What marks its processes: the name of its cgroup, or `invocation` where there is none.
@@ -40,6 +36,8 @@ final class RunningInstance {
 
     var name: String { definition.unit.name.description }
 
+    var tree: ProcessTree? { run?.tree }
+
     /// Names its process tree, the same for every supervisor process that has it.
     var treeName: String { "\(name)#\(generation.number).\(id.number)" }
 
@@ -60,8 +58,52 @@ final class RunningInstance {
         errorOutput?.close()
         output = nil
         errorOutput = nil
-        try? tree?.remove()
-        tree = nil
+        run?.end()
+        run = nil
+    }
+}
+
+/// The process tree of one run, with the waits for it: they end with it, so that nothing that comes late can act on the tree of
+/// another run.
+final class RunningTree {
+    let tree: ProcessTree
+    var watch = TreeWatch()
+    /// While the kernel cannot be asked (no descriptors left): the next look.
+    var timer: TimerSource?
+
+    init(_ tree: ProcessTree) { self.tree = tree }
+
+    /// Calls `reported` once when no process is left; the error if the kernel cannot be asked. (Not thrown: see
+    /// `RunningProcess.watch`.)
+    func arm(_ loop: EventLoop, _ reported: @escaping () -> Void) -> SystemError? {
+        do throws(SystemError) {
+            try tree.whenEmpty(loop: loop, reported)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func look(_ loop: EventLoop, after nanoseconds: Int64, _ reported: @escaping () -> Void) {
+        timer = try? loop.addTimer(reported)
+        timer?.arm(after: nanoseconds)
+    }
+
+    func disarm() {
+        tree.cancelWait()
+        timer = nil
+    }
+
+    /// The error if something of the tree is left.
+    @discardableResult
+    func end() -> SystemError? {
+        disarm()
+        do throws(SystemError) {
+            try tree.remove()
+            return nil
+        } catch {
+            return error
+        }
     }
 }
 

@@ -62,9 +62,8 @@ extension Supervisor {
             logger.error("\(instance.name): watching its main process \(pid): \(error)")
             return nil
         }
-        processes[token] = process
+        enter(process)
         journal(process)
-        tokenOfPid[pid] = token
         instance.mainProcess = token
         return token
     }

@@ -64,7 +64,7 @@ extension Supervisor {
     private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
         if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
         do throws(SystemError) {
-            instance.tree = try trees.make(name: instance.treeName, cookie: instance.invocation)
+            instance.run = RunningTree(try trees.make(name: instance.treeName, cookie: instance.invocation))
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
             instanceOfMark[instance.mark] = instance.id
             journal(instance)
@@ -99,9 +99,15 @@ extension Supervisor {
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }
-        processes[token] = process
-        tokenOfPid[process.pid] = token
+        enter(process)
         journal(process)
+    }
+
+    /// From now on its end is waited for, whatever else is said of its tree.
+    func enter(_ process: RunningProcess) {
+        processes[process.token] = process
+        tokenOfPid[process.pid] = process.token
+        instances[process.instance]?.run?.watch.began(process.token)
     }
 
     private func launch(
@@ -163,9 +169,8 @@ extension Supervisor {
         } else {
             handle(.exited(token, status.engine))
         }
-        if let owner, let empty = instances[owner]?.emptyTree {
-            instances[owner]?.emptyTree = nil
-            treeIsEmpty(empty, owner)
+        if let owner, let instance = instances[owner], let run = instance.run {
+            follow(run.watch.ended(token), run, instance)
         }
     }
 
@@ -187,43 +192,49 @@ extension Supervisor {
     }
 
     func watchTree(_ token: Token, _ id: InstanceID) {
-        guard let instance = instances[id], let tree = instance.tree else { return handle(.treeEmpty(token)) }
-        if tree.isEmpty { return treeIsEmpty(token, id) }
-        do throws(SystemError) {
-            try tree.whenEmpty(loop: loop) { [unowned self] in treeIsEmpty(token, id) }
-        } catch {
-            logger.error("\(instance.name): watching its processes: \(error)")
-            lookLater(token, instance)
+        guard let instance = instances[id], let run = instance.run else { return handle(.treeEmpty(token)) }
+        run.tree.noteMembers()
+        follow(run.watch.wait(token), run, instance)
+    }
+
+    func unwatchTree(_ token: Token, _ id: InstanceID) {
+        guard let instance = instances[id], let run = instance.run else { return }
+        follow(run.watch.giveUp(token), run, instance)
+    }
+
+    private func follow(_ step: TreeWatch.Step, _ run: RunningTree, _ instance: RunningInstance) {
+        switch step {
+        case .nothing: break
+        case .look: follow(run.watch.looked(isEmpty: run.tree.isEmpty), run, instance)
+        case .arm: arm(run, instance)
+        case .disarm: run.disarm()
+        case .answer(let tokens): endTree(run, instance, tokens)
         }
     }
 
-    /// Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
-    private func lookLater(_ token: Token, _ instance: RunningInstance) {
-        let id = instance.id
-        instance.treeTimer = try? loop.addTimer { [unowned self] in watchTree(token, id) }
-        instance.treeTimer?.arm(after: 1_000_000_000)
+    private func arm(_ run: RunningTree, _ instance: RunningInstance) {
+        let reported = treeReported(instance.id, ObjectIdentifier(run))
+        guard let error = run.arm(loop, reported) else { return }
+        // Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
+        logger.error("\(instance.name): watching its processes: \(error)")
+        run.look(loop, after: 1_000_000_000, reported)
     }
 
-    private func treeIsEmpty(_ token: Token, _ id: InstanceID) {
-        guard let instance = instances[id] else { return }
-        // A tree that could not be watched on says so by this, too.
-        if let tree = instance.tree, !tree.isEmpty { return lookLater(token, instance) }
-        instance.treeTimer = nil
-        // A zombie is in no tree: how it ended is told first, because `ExecStopPost=` is told that.
-        if processes.values.contains(where: { $0.instance == id }) {
-            instance.emptyTree = token
-            return
+    private func treeReported(_ id: InstanceID, _ tree: ObjectIdentifier) -> () -> Void {
+        { [unowned self] in
+            // The tree of another run is none of its business.
+            guard let instance = instances[id], let run = instance.run, ObjectIdentifier(run) == tree else { return }
+            follow(run.watch.reported(), run, instance)
         }
-        do throws(SystemError) {
-            try instance.tree?.remove()
-        } catch {
-            logger.debug("\(instance.name): \(error)")
-        }
-        instance.tree = nil
+    }
+
+    private func endTree(_ run: RunningTree, _ instance: RunningInstance, _ tokens: [Token]) {
+        if let error = run.end() { logger.debug("\(instance.name): \(error)") }
+        instance.run = nil
         prepareTerminal(of: instance.definition.unit)
         instanceOfMark[instance.mark] = nil
-        journal.put(.running(id), SavedInstance(instance))
-        handle(.treeEmpty(token))
+        journal.put(.running(instance.id), SavedInstance(instance))
+        for token in tokens { handle(.treeEmpty(token)) }
     }
 }
 

@@ -158,7 +158,7 @@ extension Supervisor {
             if record.hasTree {
                 let tree = try trees.adopt(
                     name: instance.treeName, cookie: record.invocation, session: record.session)
-                instance.tree = tree
+                instance.run = RunningTree(tree)
                 instance.mark = tree.cgroupName ?? record.invocation
                 instanceOfMark[instance.mark] = record.id
             }
@@ -182,8 +182,7 @@ extension Supervisor {
         do throws(SystemError) {
             let process = RunningProcess(token: record.token, instance: record.instance, handle: try handle(record))
             try watch(process)
-            processes[record.token] = process
-            tokenOfPid[record.pid] = record.token
+            enter(process)
             if record.descriptor == nil, engine.mainProcess(of: record.instance) == record.token {
                 instances[record.instance]?.mainProcess = record.token
             }

@@ -1,0 +1,322 @@
+@testable import Engine
+@testable import Supervisor
+
+/// One service between an engine and a kernel that says everything in the order in which a test wants it.
+///
+/// It carries out effects as the supervisor does, through the same table of tree watches (`TreeWatch`). What the kernel says of
+/// processes is not told at once but noted (`notices`): the caller chooses what is told next, or what happens next. A copy of
+/// a world is another course of events.
+struct OrderWorld {
+    /// What waits to be told.
+    enum Notice: Equatable {
+        case spawned(Token)
+        case exited(Token, ExitStatus)
+        /// The kernel says that the watched tree of this run is empty.
+        case treeReport(Int)
+        /// `READY=1` and its siblings, of a process that may be dead by now.
+        case message(Token, Word)
+        case strayMessage(Word)
+        /// Something happened at the path of the PID file.
+        case pidFileTouched
+    }
+
+    enum Word: Equatable { case ready, reloading, stopping, mainPid }
+
+    /// What happens outside, each once.
+    enum Action: Equatable {
+        case mainDies(Int32)
+        case strayDies
+        case says(Word)
+        /// One of the other processes says it.
+        case straySays(Word)
+        case writesPidFile
+        case time
+        case command(Order)
+    }
+
+    enum Order: Equatable { case stop, reload, drainNow }
+
+    enum Choice: Equatable {
+        case tell(Int)
+        case act(Int)
+        /// A command (`ExecStartPre=`, what a forking service executes, …) ends by itself.
+        case finish(Token)
+    }
+
+    static let unit = "app.service"
+    static let reloadSignal: Int32 = 12
+    static let drainSignal: Int32 = 10
+
+    var engine = Engine()
+    var now = Instant(nanoseconds: 1_000_000_000)
+    let plan: Plan
+    var spec: ServiceSpec { plan.services[0] }
+    var instance: InstanceID?
+    var watch: TreeWatch?
+    var runs = 0
+    /// Processes that live; the value tells whether it is a command that ends by itself.
+    var alive: [Token: Bool] = [:]
+    /// Processes of the tree that the engine knows nothing of.
+    var strays = 0
+    /// Whether `GuessMainPID=` finds the daemon.
+    var guesses = true
+    var pidFileIsThere = false
+    var notices: [Notice] = []
+    var actions: [Action] = []
+    var searches: Set<Token> = []
+    /// Signals short of SIGKILL are ignored.
+    var isStubborn = false
+    var violation: String?
+    var trace: [String] = []
+    private var queue: [Event] = []
+    private var requests: UInt64 = 0
+
+    init(_ spec: ServiceSpec) {
+        plan = Plan(group: GroupID(Self.unit), isSwapUnit: false, services: [spec])
+    }
+
+    // MARK: - What can happen next
+
+    var choices: [Choice] {
+        var list: [Choice] = []
+        for index in notices.indices where isDue(index) { list.append(.tell(index)) }
+        for index in actions.indices where isPossible(actions[index]) { list.append(.act(index)) }
+        for (token, ends) in alive where ends { list.append(.finish(token)) }
+        return list
+    }
+
+    /// A process is never said to have ended before it is said to have begun; everything else in any order. Messages of one
+    /// sender keep theirs.
+    private func isDue(_ index: Int) -> Bool {
+        switch notices[index] {
+        case .exited(let token, _): !notices.contains(.spawned(token))
+        case .message(let token, _):
+            !notices[..<index].contains { notice in
+                if case .message(let sender, _) = notice { sender == token } else { false }
+            }
+        case .spawned, .treeReport, .strayMessage, .pidFileTouched: true
+        }
+    }
+
+    private func isPossible(_ action: Action) -> Bool {
+        switch action {
+        case .mainDies: livingMain != nil
+        case .strayDies: strays > 0
+        case .says(.mainPid): livingMain != nil && strays > 0
+        case .says: livingMain != nil
+        case .straySays: strays > 0
+        case .writesPidFile: strays > 0 || livingMain != nil
+        case .time: engine.nextDeadline != nil
+        case .command: true
+        }
+    }
+
+    private var livingMain: Token? {
+        alive.filter { !$0.value }.keys.min { $0.number < $1.number }
+    }
+
+    mutating func take(_ choice: Choice) {
+        switch choice {
+        case .tell(let index): tell(notices.remove(at: index))
+        case .act(let index): act(actions.remove(at: index))
+        case .finish(let token): finish(token)
+        }
+    }
+
+    /// Nothing is left to be told, and nobody ends by itself: whoever is waited for must be there.
+    var isQuiet: Bool { notices.isEmpty && !alive.values.contains(true) }
+
+    // MARK: - What happens
+
+    mutating func act(_ action: Action) {
+        trace.append("\(action)")
+        switch action {
+        case .mainDies(let code): if let main = livingMain { end(main, .exited(code)) }
+        case .strayDies:
+            strays -= 1
+            reportIfEmpty()
+        case .says(let word): if let main = livingMain { notices.append(.message(main, word)) }
+        case .straySays(let word): notices.append(.strayMessage(word))
+        case .writesPidFile:
+            pidFileIsThere = true
+            if !searches.isEmpty { notices.append(.pidFileTouched) }
+        case .time:
+            if let next = engine.nextDeadline {
+                now = max(now, next)
+                handle(.deadlineReached)
+            }
+        case .command(.stop): command(.stop(plan.group))
+        case .command(.reload): command(.reload(plan.group))
+        case .command(.drainNow): command(.drainNow(plan.group))
+        }
+    }
+
+    mutating func start() { command(.start(plan)) }
+
+    private mutating func command(_ command: Command) {
+        requests += 1
+        handle(.command(command, RequestID(number: requests)))
+    }
+
+    private mutating func finish(_ token: Token) {
+        trace.append("finish \(token.number)")
+        // What a forking service executes leaves a daemon behind.
+        if spec.type == .forking, instance.flatMap({ engine.instances[$0]?.state }) == .forking(control: token) {
+            strays += 1
+        }
+        end(token, .exited(0))
+    }
+
+    private mutating func end(_ token: Token, _ status: ExitStatus) {
+        guard alive.removeValue(forKey: token) != nil else { return }
+        notices.append(.exited(token, status))
+        reportIfEmpty()
+    }
+
+    private var treeIsEmpty: Bool { alive.isEmpty && strays == 0 }
+
+    private mutating func reportIfEmpty() {
+        guard treeIsEmpty, watch?.isArmed == true, !notices.contains(.treeReport(runs)) else { return }
+        notices.append(.treeReport(runs))
+    }
+
+    // MARK: - What is told
+
+    private mutating func tell(_ notice: Notice) {
+        trace.append("told \(notice)")
+        switch notice {
+        case .spawned(let token): handle(.spawned(token))
+        case .exited(let token, let status):
+            handle(.exited(token, status))
+            if let step = watch?.ended(token) { follow(step) }
+        case .treeReport(let run):
+            guard run == runs, let step = watch?.reported() else { return }
+            follow(step)
+        case .message(let token, let word):
+            // Once its end has been told nobody knows any more whose message it was.
+            if watch?.processes.contains(token) == true { tell(word, by: .process(token)) }
+        case .strayMessage(let word):
+            // Likewise of one that has died.
+            if strays > 0 { tell(word, by: .other) }
+        case .pidFileTouched:
+            for token in searches.sorted(by: { $0.number < $1.number }) where searches.contains(token) {
+                let answer = readPidFile()
+                guard answer != .later else { continue }
+                searches.remove(token)
+                handle(.mainSought(token, answer))
+            }
+        }
+    }
+
+    private mutating func tell(_ word: Word, by sender: Event.Sender) {
+        guard let instance else { return }
+        if word == .mainPid {
+            guard strays > 0 else { return }
+            let main = find()
+            return handle(.mainProcessChanged(instance, main))
+        }
+        var message = NotifyMessage()
+        message.ready = word == .ready
+        message.reloading = word == .reloading
+        message.stopping = word == .stopping
+        message.monotonic = .nanoseconds(now.nanoseconds)
+        handle(.notified(instance, sender, message))
+    }
+
+    /// One of the strays is known by a token from now on.
+    private mutating func find() -> Token {
+        let token = engine.newToken(for: instance ?? InstanceID(number: 0))
+        strays -= 1
+        alive[token] = false
+        watch?.began(token)
+        return token
+    }
+
+    private mutating func readPidFile() -> MainSearch {
+        guard pidFileIsThere else { return .later }
+        return strays > 0 ? .found(find()) : .later
+    }
+
+    // MARK: - Effects
+
+    mutating func handle(_ event: Event) {
+        queue.append(event)
+        guard queue.count == 1 else { return }
+        while let next = queue.first {
+            for effect in engine.handle(next, at: now) { carryOut(effect) }
+            queue.removeFirst()
+        }
+        check()
+    }
+
+    private mutating func carryOut(_ effect: Effect) {
+        switch effect {
+        case .prepare(let generation, _): queue.append(.prepared(generation))
+        case .createInstance(let id, _, _): instance = id
+        case .spawn(let token, _, let command): spawn(token, command)
+        case .signal(_, Self.reloadSignal): break
+        case .signal(let token, let signal): if obeys(signal) { end(token, .signalled(signal, coreDumped: false)) }
+        case .signalTree(_, let signal): if obeys(signal) { endAll(signal) }
+        case .killTree: endAll(9)
+        case .watchTree(let token, _):
+            guard let step = watch?.wait(token) else { return queue.append(.treeEmpty(token)) }
+            follow(step)
+        case .unwatchTree(let token, _): if let step = watch?.giveUp(token) { follow(step) }
+        case .probe(let token, _): queue.append(.probeAnswered(token, .ready))
+        case .checkConditions(let token, _): queue.append(.conditionsChecked(token, .met))
+        case .seekMain(let token, _): seek(token)
+        case .cancelSearch(let token): searches.remove(token)
+        case .forgetInstance:
+            if watch != nil { violation = violation ?? "forgotten with a tree" }
+            instance = nil
+        case .cancelProbe, .releaseGeneration, .recordServing, .startUnits, .report: break
+        }
+    }
+
+    private func obeys(_ signal: Int32) -> Bool { signal == 9 || !isStubborn }
+
+    private mutating func endAll(_ signal: Int32) {
+        for token in alive.keys.sorted(by: { $0.number < $1.number }) {
+            end(token, .signalled(signal, coreDumped: false))
+        }
+        strays = 0
+        reportIfEmpty()
+    }
+
+    private mutating func spawn(_ token: Token, _ command: ServiceCommand) {
+        if watch == nil {
+            watch = TreeWatch()
+            runs += 1
+        }
+        watch?.began(token)
+        let isMain = if case .start = command { spec.type != .forking && spec.type != .oneshot } else { false }
+        alive[token] = !isMain
+        notices.append(.spawned(token))
+    }
+
+    private mutating func seek(_ token: Token) {
+        guard spec.lifecycle.hasPidFile else {
+            let answer = guesses && strays == 1 ? MainSearch.found(find()) : .absent
+            return queue.append(.mainSought(token, answer))
+        }
+        let answer = readPidFile()
+        if answer == .later { searches.insert(token) }
+        queue.append(.mainSought(token, answer))
+    }
+
+    private mutating func follow(_ step: TreeWatch.Step) {
+        switch step {
+        case .nothing: break
+        case .look:
+            let isEmpty = treeIsEmpty
+            if let next = watch?.looked(isEmpty: isEmpty) { follow(next) }
+        // Looked at and armed in one: what became empty in between is said at once.
+        case .arm: reportIfEmpty()
+        case .disarm: notices.removeAll { $0 == .treeReport(runs) }
+        case .answer(let tokens):
+            if !treeIsEmpty { violation = violation ?? "said to be empty, and is not" }
+            watch = nil
+            for token in tokens { handle(.treeEmpty(token)) }
+        }
+    }
+}
