@@ -5,7 +5,7 @@ import Testing
 @testable import Supervisor
 
 @Suite("Events of one process in all orders")
-struct EventOrderTests {
+struct OrderSimulationTests {
     /// A service by what the order of events may depend on.
     enum Kind: String, CaseIterable {
         case simple, simpleWithPidFile, notify, notifyReload, oneshot, forking, forkingWithPidFile, forkingUnguessed
