@@ -111,10 +111,7 @@ public struct Engine: Sendable, Codable {
         guard let group = instances[id]?.group else { return }
         if var instance = instances.removeValue(forKey: id) {
             body(&instance, &context)
-            deadlines.set(.instance(id), instance.deadline)
-            deadlines.set(.probe(id), instance.probeDeadline)
-            deadlines.set(.watchdog(id), instance.watchdogDeadline)
-            deadlines.set(.runtime(id), instance.runtimeDeadline)
+            setDeadlines(of: instance)
             instances[id] = instance
         }
         for token in context.takeNewTokens() {
@@ -126,6 +123,13 @@ public struct Engine: Sendable, Codable {
             instances[id]?.openTokens.remove(token)
         }
         touch(group)
+    }
+
+    mutating func setDeadlines(of instance: Instance) {
+        deadlines.set(.instance(instance.id), instance.deadline)
+        deadlines.set(.probe(instance.id), instance.probeDeadline)
+        deadlines.set(.watchdog(instance.id), instance.watchdogDeadline)
+        deadlines.set(.runtime(instance.id), instance.runtimeDeadline)
     }
 
     private mutating func withOwner(

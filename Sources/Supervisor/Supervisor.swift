@@ -202,7 +202,7 @@ public actor Supervisor {
         try takeDirectories()
         try followJournal()
         let isSuccessor = inheritance != nil
-        let saved = isSuccessor ? inheritance : try stateOfKilled()
+        var saved = isSuccessor ? inheritance : try stateOfKilled()
         if let saved { unitTable.fill(saved.units) }
         inheritance = nil
         dropStored()
@@ -210,6 +210,7 @@ public actor Supervisor {
             engine = saved.engine
             lastRequest = max(lastRequest, engine.lastRequest)
         }
+        passGap(&saved)
         try makeDirectories(anew: saved == nil)
         timer = try loop.addTimer { [unowned self] in deadlineReached() }
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }

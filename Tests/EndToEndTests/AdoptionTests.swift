@@ -268,5 +268,35 @@ extension EndToEnd {
                 #expect(main.hasEnded)
             }
         }
+
+        // MARK: - A pause between two supervisors
+
+        @Test("A pause longer than WatchdogSec= and other limits ends no healthy service; afterwards they count again")
+        func longPause() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "fed.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    WatchdogSec=1s
+                    ExecStart=/bin/sh -c 'systemd-notify --ready; \
+                    while :; do [ -e \(layout.path)/out/starve ] || systemd-notify WATCHDOG=1; sleep 0.1; done'
+                    """)
+            } then: { world in
+                #expect(try world.run("start", "fed").outcome == .started)
+                let fed = try Watched(try world.mainPid("fed.service"))
+                try world.crash()
+                usleep(1_500_000)
+                try world.startAgain()
+                #expect(!fed.hasEnded)
+                #expect(try world.mainPid("fed.service") == Int(fed.pid))
+                try world.layout().write("out/starve", "")
+                try fed.awaitEnd()
+                try eventually("the end of the watchdog's patience") { try world.status("fed").first?.state == .failed }
+                #expect(try world.status("fed").first?.reason?.contains("WATCHDOG=1") ?? false)
+            }
+        }
     }
 }

@@ -128,6 +128,14 @@ struct Bench {
         drainQueue()
     }
 
+    /// The supervisor is killed, and nobody listens for so long; then another one goes on.
+    mutating func pause(_ gap: Duration) throws {
+        engine = try Simulation.reread(engine)
+        now = now + gap
+        engine.passGap(until: now, heard: nil)
+        tell(.deadlineReached)
+    }
+
     /// What happened since the last call, without the words that a test does not care for.
     mutating func takeLog(_ prefixes: String...) -> [String] {
         defer { log = [] }

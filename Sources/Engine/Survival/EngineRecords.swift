@@ -81,10 +81,7 @@ extension Engine {
             }
         }
         for instance in instances.map(\.instance) {
-            deadlines.set(.instance(instance.id), instance.deadline)
-            deadlines.set(.probe(instance.id), instance.probeDeadline)
-            deadlines.set(.watchdog(instance.id), instance.watchdogDeadline)
-            deadlines.set(.runtime(instance.id), instance.runtimeDeadline)
+            setDeadlines(of: instance)
             for token in instance.openTokens { owners[token] = instance.id }
         }
         // What was to be started when the other process ended may not have been.

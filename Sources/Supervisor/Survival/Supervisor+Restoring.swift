@@ -7,6 +7,13 @@ import UnitStore
 /// Going on from the state of another process: one that executed this program in its place and has left every descriptor open, or
 /// one that was killed. What cannot be taken over is told in the log and left out; the rest goes on.
 extension Supervisor {
+    /// Time limits go on from where somebody could listen last.
+    func passGap(_ saved: inout SavedState?) {
+        guard let head = saved?.head else { return }
+        let gap = engine.passGap(until: now, heard: head.takenAt.map(Instant.init))
+        saved?.activation?.machine.passGap(gap, until: now)
+    }
+
     /// Takes over what exists in the kernel. Nothing is acted on before `resume`.
     func restore(_ saved: SavedState) {
         let units = RestoredUnits(saved.units, SpecifierEnvironment(configuration, environment: environment))
