@@ -28,14 +28,29 @@ extension Supervisor {
 
     /// - Parameter anew: nothing of an earlier process is gone on with.
     func makeDirectories(anew: Bool) throws(SystemError) {
+        try takeTrash()
         // But for what services print that go on unwatched.
         if anew { leaveOutput() }
         // Directories of generations and credentials may still be in use: `tellStrangers` looks.
-        if anew { try FileTree.remove(configuration.runtimeDirectory + "/output") }
+        if anew { throwAway(configuration.runtimeDirectory + "/output") }
         for name in ["output", "generations", "credentials"] {
             try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
         }
         try LogFile.makeDirectory(configuration.logDirectory, group: readers)
+    }
+
+    private func takeTrash() throws(SystemError) {
+        trash = try Trash(loop: loop, path: configuration.runtimeDirectory + "/trash")
+        trash?.failed = { [unowned self] error in logger.warning("\(error); it stays") }
+    }
+
+    /// Removes something that may be large, or that cannot be removed: neither is a reason not to go on.
+    func throwAway(_ path: String) {
+        do throws(SystemError) {
+            try trash?.throwAway(path)
+        } catch {
+            logger.warning("\(error); it stays")
+        }
     }
 
     private func lock(_ directory: String) throws(SystemError) -> DirectoryLock {

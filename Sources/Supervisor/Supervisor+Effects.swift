@@ -136,14 +136,15 @@ extension Supervisor {
     private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
         let group = UnitNameEscaping.escape(id.group.name)
         let path = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
+        let users = Set(parts.map(\.unit.execution.user))
+        let user = users.count == 1 ? users.first?.flatMap { try? Accounts.user($0) } : nil
+        // Of a supervisor whose memory was lost; processes of it that live may have it.
+        if (try? FileTree.exists(path)) == true, strangers.isEmpty { throwAway(path) }
         do throws(SystemError) {
-            try FileTree.makeDirectory(path)
+            let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
+            try ServiceDirectory.make(path, mode: 0o755, owner: owner)
         } catch {
             throw PreparationError(unit: id.group.name, text: "\(error)")
-        }
-        let users = Set(parts.map(\.unit.execution.user))
-        if users.count == 1, let name = users.first ?? nil, let user = try? Accounts.user(name) {
-            chown(path, user.uid, user.gid)
         }
         return path
     }
@@ -151,11 +152,7 @@ extension Supervisor {
     private func release(_ id: GenerationID) {
         guard let resources = generations.removeValue(forKey: id) else { return }
         journal.end(.generation(id))
-        do throws(SystemError) {
-            try FileTree.remove(resources.directory)
-        } catch {
-            logger.warning("\(id): removing its directory: \(error)")
-        }
+        throwAway(resources.directory)
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {
@@ -214,7 +211,9 @@ extension Supervisor {
             used.formUnion(launcher.runtimeDirectories(of: other.definition.unit.execution))
         }
         do throws(SystemError) {
-            try launcher.removeRuntimeDirectories(of: execution, exceptThose: used)
+            for directory in try launcher.unlinkRuntimeDirectories(of: execution, exceptThose: used) {
+                try trash?.throwAway(directory)
+            }
         } catch {
             logger.warning("\(instance.name): removing RuntimeDirectory=: \(error)")
         }

@@ -69,6 +69,8 @@ public actor Supervisor {
     /// Output of services that nobody watches, by its FIFO.
     var leftOutput: [String: LogPipe] = [:]
     let pidFiles: PidFiles
+    /// Directories of services that are over.
+    var trash: Trash?
     var notifySocket: NotifySocket?
 
     // Socket units that were started.
@@ -364,6 +366,7 @@ public actor Supervisor {
         generations = [:]
         if trees.leftovers().isEmpty { removeLeftDirectories() }
         trees.remove()
+        trash?.finish()
         journal.remove()
         logger.info("everything is stopped")
         loop.exit(0)

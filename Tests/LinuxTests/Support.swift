@@ -12,8 +12,9 @@ import Testing
 final class Scratch {
     let path: String
 
-    init() throws {
-        var template = Array("/tmp/holdfast-linux-XXXXXX".utf8CString)
+    /// - Parameter directory: /dev/shm for what is slow on a disk.
+    init(in directory: String = "/tmp") throws {
+        var template = Array("\(directory)/holdfast-linux-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         chmod(path, 0o755)

@@ -142,6 +142,26 @@ int holdfast_set_cloexec(int fd, int on);
 int holdfast_open(const char *path, int flags, mode_t mode);
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
 
+/* (nocall) O_PATH is hidden behind _GNU_SOURCE. What is at `name`, without the effects that opening a device or a FIFO has. Not
+ * `follow`: a link itself, not what it leads to. */
+int holdfast_pin(int dir, const char *name, int follow);
+/* (nocall) glibc 2.36 has no openat2. Follows no link and leaves neither `dir` nor its mount; -EXDEV at a mount, -ENOSYS where
+ * the kernel has no such call. */
+int holdfast_open_below(int dir, const char *name, int flags);
+/* (nocall) AT_EMPTY_PATH is hidden behind _GNU_SOURCE. The owner of what is open, if only with O_PATH. */
+int holdfast_own(int fd, uid_t uid, gid_t gid);
+/* (nocall) The three go through /proc/self/fd, the only way to do this to what is open with O_PATH (fchmodat2 is younger than
+ * the oldest kernel that we support): the mode, another open of the same file, another name for it. */
+int holdfast_set_mode(int fd, mode_t mode);
+int holdfast_reopen(int fd, int flags);
+int holdfast_link(int fd, int dir, const char *name);
+/* (nocall) renameat2 is hidden behind _GNU_SOURCE. -EEXIST if the target is there, or both change places. */
+enum { HOLDFAST_RENAME_NEW, HOLDFAST_RENAME_EXCHANGE };
+int holdfast_rename(int from, const char *name, int to, const char *target, int mode);
+/* (vm) Binds a Unix socket at an absolute path below `root`: the name that the socket has is the path as a process with that root
+ * sees it. The thread's own root is unchanged. */
+int holdfast_bind_below(int root, int socket, const struct sockaddr *address, socklen_t length);
+
 /* (nocall) kcmp has no function. 1 if both are of one open file description, else 0. */
 int holdfast_is_same_file(int left, int right);
 /* (nocall) sys/signalfd.h is not in Swift's module of glibc. A descriptor that is readable while the signal waits, which must be

@@ -4,46 +4,74 @@ import SystemPackage
 
 /// A directory that a service is given (`RuntimeDirectory=` and its siblings, systemd.exec(5)).
 public enum ServiceDirectory {
+    public typealias Owner = (uid: UInt32, gid: UInt32)
+
     /// Makes the directory and its parents, and gives it mode and owner, also if it is there already.
     ///
     /// Its parents belong to root. Files below it change their owner along with it, and are left alone if the directory
     /// itself has the right one, as in systemd.
+    ///
+    /// With `StateDirectory=foo foo/sub` the service owns `foo`, and can put anything in the place of `sub` while this runs: no
+    /// link of it is followed, and what is there is only given to the service if it is the service's already, or empty.
     /// - Parameters:
     ///   - owner: nil: whoever owns it.
     ///   - keepsExisting: one that is there stays as it is (`ConfigurationDirectory=`, which is not the service's to write).
+    ///   - sparing: files below it that keep their owner: held sockets, which have their own settings.
     public static func make(
-        _ path: String, mode: UInt16, owner: (uid: UInt32, gid: UInt32)?, keepsExisting: Bool = false
+        _ path: String, mode: UInt16, owner: Owner?, keepsExisting: Bool = false, sparing: Set<FileID> = []
     ) throws(SystemError) {
-        if keepsExisting, access(path, F_OK) == 0 { return }
-        try FileTree.makeDirectory(path, mode: mode_t(mode))
-        let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
-        var status = stat()
-        try checkErrno(fstat(directory.raw, &status), "stat", path)
+        for _ in 0..<3 {
+            let place = try PathWalk(path, .ofRoot, making: 0o755).run(followsLast: true)
+            if place.entry == nil {
+                // What others put there meanwhile is looked at like everything that is there.
+                _ = try place.directory.makeDirectory(place.name, mode: mode_t(mode))
+                guard let made = try place.directory.pin(place.name) else { continue }
+                return try give(made, in: place.directory, path, mode, owner, sparing)
+            }
+            if keepsExisting { return }
+            let isProtected = place.directory.isProtected
+            let user = place.directory.status.st_uid
+            guard let entry = place.takeEntry() else { continue }
+            return try give(entry, isProtected, user, path, mode, owner, sparing)
+        }
+        throw SystemError("make directory", path, .noSuchFileOrDirectory)
+    }
+
+    private static func give(
+        _ entry: borrowing PinnedFile, in directory: borrowing SafeDirectory, _ path: String, _ mode: UInt16,
+        _ owner: Owner?, _ sparing: Set<FileID>
+    ) throws(SystemError) {
+        try give(entry, directory.isProtected, directory.status.st_uid, path, mode, owner, sparing)
+    }
+
+    /// - Parameters:
+    ///   - isProtected: only root and we can have put it there; else `user` can, too.
+    private static func give(
+        _ entry: borrowing PinnedFile, _ isProtected: Bool, _ user: UInt32, _ path: String, _ mode: UInt16,
+        _ owner: Owner?, _ sparing: Set<FileID>
+    ) throws(SystemError) {
+        guard entry.status.isDirectory else { throw SystemError("make directory", path, .notDirectory) }
+        let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
+        let status = try stat(of: directory.raw, path)
+        if !isProtected, let owner, status.st_uid != owner.uid {
+            guard status.isOurs, try isEmpty(directory, path) else {
+                throw SystemError(
+                    "give away a directory of user \(status.st_uid), which user \(user) may have put there,", path,
+                    .permissionDenied)
+            }
+        }
         if status.st_mode & 0o7777 != mode_t(mode) {
             try checkErrno(fchmod(directory.raw, mode_t(mode)), "set mode of", path)
         }
         guard let owner, status.st_uid != owner.uid || status.st_gid != owner.gid else { return }
-        try chownAll(in: directory, path, owner, depth: 0)
-        // Last: the directory's own owner says that the rest is done.
-        try checkErrno(fchown(directory.raw, owner.uid, owner.gid), "change owner of", path)
+        var change = try OwnerChange(of: directory, path, to: owner, sparing: sparing)
+        while try change.advance(1 << 16) {}
     }
 
-    /// Follows no link: whoever owned the tree may have put one there.
-    private static func chownAll(
-        in directory: borrowing OwnedDescriptor, _ path: String, _ owner: (uid: UInt32, gid: UInt32), depth: Int
-    ) throws(SystemError) {
-        guard depth < 64 else { throw SystemError("change owner of", path, .tooManySymbolicLinkLevels) }
-        for name in try FileTree.entries(of: directory, path) {
-            let entry = path + "/" + name
-            let number = holdfast_openat(directory.raw, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
-            if number >= 0 {
-                let below = OwnedDescriptor(owning: number)
-                try chownAll(in: below, entry, owner, depth: depth + 1)
-                try checkErrno(fchown(below.raw, owner.uid, owner.gid), "change owner of", entry)
-            } else if fchownat(directory.raw, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0, errno != ENOENT {
-                throw SystemError("change owner of", entry)
-            }
-        }
+    private static func isEmpty(_ directory: borrowing OwnedDescriptor, _ path: String) throws(SystemError) -> Bool {
+        let number = try check(holdfast_openat(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0), "list", path)
+        var listing = try DirectoryListing(OwnedDescriptor(owning: number), path)
+        return try listing.next() == nil
     }
 
     /// Makes a symbolic link at `path`, and its parents, unless it is there with this target. Something else that is there
@@ -53,15 +81,22 @@ public enum ServiceDirectory {
     public static func link(_ path: String, to target: String, in root: String) throws(SystemError) {
         let target = relative(target, from: path)
         let path = root + "/" + path
-        if let parent = FileTree.parent(of: path) { try FileTree.makeDirectory(parent) }
-        if symlink(target, path) == 0 { return }
-        guard errno == EEXIST, linkTarget(of: path) == target else { throw SystemError("make link", path) }
+        let directory = try SafeDirectory.parent(of: path, .ofRoot, making: 0o755)
+        let name = FileName(FileTree.name(of: path))
+        if try directory.makeLink(name, to: target) { return }
+        guard try directory.leads(name, to: target) else { throw SystemError("make link", path, .fileExists) }
     }
 
     /// Removes the link if it points there; what somebody put in its place stays.
-    public static func unlink(_ path: String, to target: String, in root: String) {
-        let path = (link: root + "/" + path, target: relative(target, from: path))
-        if linkTarget(of: path.link) == path.target { Glibc.unlink(path.link) }
+    public static func unlink(_ path: String, to target: String, in root: String) throws(SystemError) {
+        let full = root + "/" + path
+        do throws(SystemError) {
+            let directory = try SafeDirectory.parent(of: full, .ofRoot)
+            let name = FileName(FileTree.name(of: full))
+            if try directory.leads(name, to: relative(target, from: path)) { try directory.unlink(name) }
+        } catch {
+            if error.errno != .noSuchFileOrDirectory { throw error }
+        }
     }
 
     private static func relative(_ target: String, from path: String) -> String {
@@ -70,12 +105,12 @@ public enum ServiceDirectory {
         let common = zip(from, to).prefix { $0 == $1 }.count
         return (Array(repeating: "..", count: from.count - common) + to.dropFirst(common)).joined(separator: "/")
     }
+}
 
-    private static func linkTarget(of path: String) -> String? {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { bytes in
-            bytes.bindMemory(to: CChar.self).baseAddress.map { readlink(path, $0, bytes.count) } ?? -1
-        }
-        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
+extension SafeDirectory {
+    /// There is a symbolic link with this text.
+    func leads(_ name: FileName, to target: String) throws(SystemError) -> Bool {
+        guard let entry = try pin(name), entry.status.isLink else { return false }
+        return try entry.linkTarget() == Array(target.utf8)
     }
 }

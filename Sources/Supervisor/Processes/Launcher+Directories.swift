@@ -21,7 +21,8 @@ extension Launcher {
         for kind in DirectoryKind.allCases {
             guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
             do throws(SystemError) {
-                for relative in directories.paths {
+                // Those above first, as systemd does it: they give what is below them along.
+                for relative in directories.paths.sorted() {
                     try ServiceDirectory.make(
                         path(relative, kind), mode: directories.mode, owner: owner(credentials),
                         keepsExisting: kind == .configuration)
@@ -46,15 +47,17 @@ extension Launcher {
         Set(execution.directories[.runtime]?.paths.map { path($0, .runtime) } ?? [])
     }
 
-    /// Removes runtime directories and their links, but for those in `used`.
-    func removeRuntimeDirectories(
+    /// Runtime directories that are to be removed, all but those in `used`. Their links are gone then.
+    func unlinkRuntimeDirectories(
         of execution: ExecutionSettings, exceptThose used: Set<String>
-    ) throws(SystemError) {
+    ) throws(SystemError) -> [String] {
+        var removed: [String] = []
         for entry in execution.directories[.runtime]?.entries ?? [] {
             let directory = path(entry.path, .runtime)
             if used.contains(directory) { continue }
-            if let link = entry.link { ServiceDirectory.unlink(link, to: entry.path, in: root(.runtime)) }
-            try FileTree.remove(directory)
+            if let link = entry.link { try ServiceDirectory.unlink(link, to: entry.path, in: root(.runtime)) }
+            removed.append(directory)
         }
+        return removed
     }
 }

@@ -87,8 +87,7 @@ extension Supervisor {
     /// Before `resume`: what is there and belongs to nobody that the journal names. Nothing of it is killed: that the journal
     /// does not know a process is no proof that its service is over.
     func tellStrangers() {
-        let known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
-        let left = trees.leftovers(kept: known)
+        let left = strangers
         for left in left {
             let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
             logger.warning(
@@ -99,18 +98,24 @@ extension Supervisor {
         if left.isEmpty { removeLeftDirectories() }
     }
 
+    /// Process trees that belong to no instance.
+    var strangers: [(name: String, members: [Int32])] {
+        let known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
+        return trees.leftovers(kept: known)
+    }
+
     /// Directories of generations and runs that are over.
     func removeLeftDirectories() {
         if instances.isEmpty {
             let credentials = configuration.runtimeDirectory + "/credentials"
-            for name in (try? UnitDirectory.list(credentials)) ?? [] { try? FileTree.remove("\(credentials)/\(name)") }
+            for name in (try? UnitDirectory.list(credentials)) ?? [] { throwAway("\(credentials)/\(name)") }
         }
         let directories = Set(generations.values.map(\.directory))
         let base = configuration.runtimeDirectory + "/generations"
         for group in (try? UnitDirectory.list(base)) ?? [] {
             for number in (try? UnitDirectory.list("\(base)/\(group)")) ?? [] {
                 let path = "\(base)/\(group)/\(number)"
-                if !directories.contains(path) { try? FileTree.remove(path) }
+                if !directories.contains(path) { throwAway(path) }
             }
         }
     }

@@ -1,0 +1,98 @@
+import Glibc
+
+/// One component of a path, as the kernel has it: bytes, which need not be UTF-8. A user who names a file `\xff` must not get it
+/// overlooked.
+struct FileName: Hashable, Sendable {
+    /// With the NUL at its end, to be passed to system calls as it is.
+    let bytes: [CChar]
+
+    init(_ text: String) { bytes = text.utf8.map { CChar(bitPattern: $0) } + [0] }
+
+    init(_ component: some Sequence<UInt8>) { bytes = component.map { CChar(bitPattern: $0) } + [0] }
+
+    init(copying pointer: UnsafePointer<CChar>) {
+        bytes = Array(UnsafeBufferPointer(start: pointer, count: strlen(pointer) + 1))
+    }
+
+    static let dot = FileName(".")
+    static let dotDot = FileName("..")
+
+    /// For people; what is no UTF-8 is replaced.
+    var text: String { String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
+
+    /// The components of a path, without empty ones.
+    static func components(_ path: some Sequence<UInt8>) -> [FileName] {
+        path.split(separator: UInt8(ascii: "/")).map { FileName($0) }
+    }
+}
+
+extension stat {
+    /// What it describes, by descriptor.
+    init(of descriptor: Int32, _ path: @autoclosure () -> String) throws(SystemError) {
+        self.init()
+        try checkErrno(fstat(descriptor, &self), "stat", path())
+    }
+
+    var kind: mode_t { st_mode & S_IFMT }
+    var isDirectory: Bool { kind == S_IFDIR }
+    var isLink: Bool { kind == S_IFLNK }
+
+    /// Owned by root or by us: what nobody else can have put there.
+    var isOurs: Bool { st_uid == 0 || st_uid == geteuid() }
+
+    /// Of a directory: only root and we decide what its entries of ours lead to.
+    ///
+    /// Group root is as good as root. In a sticky directory others may add entries, but neither rename nor remove ours.
+    var protectsEntries: Bool {
+        guard isOurs else { return false }
+        if st_mode & S_ISVTX != 0 || st_mode & 0o022 == 0 { return true }
+        return st_mode & 0o002 == 0 && (st_gid == 0 || st_gid == getegid())
+    }
+
+    func isSame(as other: stat) -> Bool { st_dev == other.st_dev && st_ino == other.st_ino }
+}
+
+/// The entries of a directory, read one after another.
+struct DirectoryListing: ~Copyable {
+    private let stream: OpaquePointer
+    private let path: String
+
+    /// - Parameter directory: open for reading.
+    init(_ directory: consuming OwnedDescriptor, _ path: String) throws(SystemError) {
+        self.path = path
+        let number = directory.release()
+        guard let stream = fdopendir(number) else {
+            let error = SystemError("list", path)
+            close(number)
+            throw error
+        }
+        self.stream = stream
+    }
+
+    deinit { closedir(stream) }
+
+    var descriptor: Int32 { dirfd(stream) }
+
+    /// The next entry but for `.` and `..`; nil at the end.
+    mutating func next() throws(SystemError) -> FileName? {
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno != 0 { throw SystemError("list", path) }
+                return nil
+            }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { FileName(copying: $0) }
+            }
+            if name != .dot && name != .dotDot { return name }
+        }
+    }
+
+    /// Begins again at the first entry.
+    mutating func rewind() { rewinddir(stream) }
+
+    /// Where `seek` goes on: the kernel's word (`d_off`), which stays good while entries are neither added nor removed.
+    var position: Int { telldir(stream) }
+
+    mutating func seek(_ position: Int) { seekdir(stream, position) }
+}

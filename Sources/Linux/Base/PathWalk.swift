@@ -1,0 +1,132 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Whose symbolic links are followed on the way to a file.
+public enum LinkTrust: Sendable {
+    /// Those of root and ourselves, in directories that nobody else may write to. For what is given away, bound, or removed.
+    case ofRoot
+    /// Beside those, a link of any user that leads to something of the same user: then it leads nowhere that the user could not
+    /// have put the file itself. For files that are read or written, in deployments with a `current -> releases/7`.
+    case ofOwner
+}
+
+/// Resolution of a path, component by component, as the kernel does it but for links that others may have made.
+///
+/// The supervisor is root and its services are not; a service that owns a directory may at any moment put a link in the place of
+/// anything below it. So each component is opened relative to the one before, never by its whole path, a link is opened itself
+/// and judged by its owner, and what was opened stays open for whatever is done with it: there is no moment in between.
+/// (openat2(2) with RESOLVE_NO_SYMLINKS cannot tell the administrator's `/var/lib/app -> /data/app` from the service's.)
+struct PathWalk: ~Copyable {
+    /// Where a walk has ended: the directory, a name in it, and what is there.
+    struct Place: ~Copyable {
+        let directory: SafeDirectory
+        let name: FileName
+        /// nil: nothing.
+        let entry: PinnedFile?
+
+        consuming func takeEntry() -> PinnedFile? { entry }
+        consuming func takeDirectory() -> SafeDirectory { directory }
+    }
+
+    private let path: String
+    private let trust: LinkTrust
+    /// Mode of the directories that are made on the way; nil: none are.
+    private let making: mode_t?
+    private var at: SafeDirectory
+    /// What is left of the path, the next at the end.
+    private var rest: [FileName]
+    /// Links of others that are being followed: what is there when no more than `left` components are left must be the user's.
+    private var owed: [(left: Int, uid: UInt32)] = []
+    private var linksLeft = 40
+    private var triesLeft = 64
+
+    init(_ path: String, _ trust: LinkTrust, making: mode_t? = nil) throws(SystemError) {
+        self.path = path
+        self.trust = trust
+        self.making = making
+        at = try SafeDirectory(start: path.hasPrefix("/") ? "/" : ".")
+        rest = FileName.components(path.utf8).reversed()
+    }
+
+    /// - Parameter followsLast: also a link at the end of the path is followed.
+    consuming func run(followsLast: Bool) throws(SystemError) -> Place {
+        while let name = rest.popLast() {
+            if name == .dot { continue }
+            let isLast = rest.isEmpty
+            if name == .dotDot {
+                // The parent of what others may move is wherever they have moved it.
+                guard at.isProtected else { throw refusal(at.status.st_uid, "leave the directory of", at.path) }
+                at = try at.parent()
+                try settle(at.status)
+                continue
+            }
+            guard let entry = try at.pin(name) else {
+                if isLast {
+                    try settle(at.status)
+                    return Place(directory: at, name: name, entry: nil)
+                }
+                try make(name)
+                continue
+            }
+            if entry.status.isLink, !isLast || followsLast {
+                if let found = try follow(entry, name) {
+                    if isLast { return Place(directory: at, name: name, entry: consume found) }
+                    let isProtected = found.status.protectsEntries
+                    at = try at.enter(found, name, isProtected: isProtected)
+                }
+                continue
+            }
+            try settle(entry.status)
+            if isLast { return Place(directory: at, name: name, entry: consume entry) }
+            let isProtected = at.isProtected && entry.status.protectsEntries
+            at = try at.enter(entry, name, isProtected: isProtected)
+        }
+        // The path was "/", or ended with "." or "..", or a link led to one of these.
+        let entry = try at.pin(.dot)
+        return Place(directory: at, name: .dot, entry: entry)
+    }
+
+    private mutating func make(_ name: FileName) throws(SystemError) {
+        guard let making else { throw SystemError("open", path, .noSuchFileOrDirectory) }
+        // Somebody may remove it as fast as it is made.
+        triesLeft -= 1
+        guard triesLeft > 0 else { throw SystemError("make directory", at.path(of: name), .noSuchFileOrDirectory) }
+        _ = try at.makeDirectory(name, mode: making)
+        rest.append(name)
+    }
+
+    /// Goes on with what the link says. Answers what it leads to if only the kernel can tell: the links in /proc/self/fd are no
+    /// paths.
+    private mutating func follow(
+        _ link: borrowing PinnedFile, _ name: FileName
+    ) throws(SystemError) -> PinnedFile? {
+        linksLeft -= 1
+        guard linksLeft > 0 else { throw SystemError("open", path, .tooManySymbolicLinkLevels) }
+        let uid = link.status.st_uid
+        let isTrusted = at.isProtected && link.status.isOurs
+        if isTrusted, at.path == "/proc" || at.path.hasPrefix("/proc/") { return try at.pin(name, follow: true) }
+        if !isTrusted {
+            guard trust == .ofOwner else { throw refusal(uid, "follow the link of", at.path(of: name)) }
+            owed.append((rest.count, uid))
+        }
+        let target = try link.linkTarget()
+        if target.first == UInt8(ascii: "/") { at = try SafeDirectory(start: "/") }
+        let components = FileName.components(target)
+        rest += components.reversed()
+        if components.isEmpty { try settle(at.status) }
+        return nil
+    }
+
+    /// Looks whether links of others have led to what belongs to them.
+    private mutating func settle(_ status: stat) throws(SystemError) {
+        while let (left, uid) = owed.last, rest.count <= left {
+            guard status.st_uid == uid else { throw refusal(uid, "follow a link of", path) }
+            owed.removeLast()
+        }
+    }
+
+    private func refusal(_ uid: UInt32, _ what: String, _ path: String) -> SystemError {
+        SystemError("\(what) user \(uid)", path, .permissionDenied)
+    }
+}

@@ -1,0 +1,111 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// Which file: what stays the same when it is renamed.
+public struct FileID: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+
+    init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
+}
+
+/// A change of the owner of a directory and everything below it, a bounded piece at a time, whatever its depth.
+///
+/// Whoever owned the tree may still change it: no link is followed, no mount crossed, and only two descriptors are open: the way
+/// back is `..`, with a look whether that is where the way down began.
+///
+/// These keep their owner:
+/// - A file with several names that is root's, or not of the former owner of the tree: one of its other names may be
+///   somewhere else (where fs.protected_hardlinks is off, anybody may have linked it here).
+/// - If only the group of the tree changes, what does not belong to the tree's owner.
+struct OwnerChange: ~Copyable {
+    private let path: String
+    private let owner: ServiceDirectory.Owner
+    private let former: uid_t
+    private let sparing: Set<FileID>
+    private var listing: DirectoryListing
+    private var current: stat
+    /// The directories above the current one: which, and how far they are done.
+    private var above: [(status: stat, position: Int)] = []
+
+    init(
+        of directory: borrowing OwnedDescriptor, _ path: String, to owner: ServiceDirectory.Owner, sparing: Set<FileID>
+    ) throws(SystemError) {
+        let status = try stat(of: directory.raw, path)
+        listing = try DirectoryListing(try Self.open(".", in: directory.raw, path), path)
+        self.path = path
+        self.owner = owner
+        self.sparing = sparing
+        current = status
+        former = status.st_uid
+    }
+
+    private static func open(_ name: String, in directory: Int32, _ path: String) throws(SystemError) -> OwnedDescriptor
+    {
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
+        return OwnedDescriptor(owning: try check(holdfast_openat(directory, name, flags, 0), "open", path))
+    }
+
+    /// Changes up to `steps` files. False when all is done, the directory itself last: its owner says that the rest is done.
+    mutating func advance(_ steps: Int) throws(SystemError) -> Bool {
+        for _ in 0..<steps {
+            if let name = try listing.next() {
+                try change(name)
+            } else if try !ascend() {
+                return false
+            }
+        }
+        return true
+    }
+
+    private mutating func change(_ name: FileName) throws(SystemError) {
+        let number = holdfast_pin(listing.descriptor, name.bytes, 0)
+        if number == -ENOENT { return }
+        let pinned = OwnedDescriptor(owning: try check(number, "change owner of", path + "/…/" + name.text))
+        let status = try stat(of: pinned.raw, path)
+        if status.isDirectory { return try descend(name, status) }
+        guard isToChange(status) else { return }
+        try check(holdfast_own(pinned.raw, owner.uid, owner.gid), "change owner of", path + "/…/" + name.text)
+    }
+
+    private func isToChange(_ status: stat) -> Bool {
+        if status.st_uid == owner.uid && status.st_gid == owner.gid { return false }
+        if former == owner.uid && status.st_uid != owner.uid { return false }
+        if status.isDirectory { return true }
+        if status.st_nlink > 1 && (status.st_uid == 0 || status.st_uid != former) { return false }
+        return !sparing.contains(FileID(status))
+    }
+
+    private mutating func descend(_ name: FileName, _ status: stat) throws(SystemError) {
+        var number = holdfast_open_below(listing.descriptor, name.bytes, O_RDONLY | O_DIRECTORY)
+        if number == -ENOSYS {
+            guard status.st_dev == current.st_dev else { return }
+            number = holdfast_openat(listing.descriptor, name.bytes, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+        }
+        // A mount, or gone, or replaced meanwhile.
+        if [-EXDEV, -ENOENT, -ELOOP, -ENOTDIR].contains(number) { return }
+        let opened = OwnedDescriptor(owning: try check(number, "open", path + "/…/" + name.text))
+        let position = listing.position
+        above.append((current, position))
+        current = try stat(of: opened.raw, path)
+        listing = try DirectoryListing(opened, path)
+    }
+
+    /// False at the top.
+    private mutating func ascend() throws(SystemError) -> Bool {
+        if above.isEmpty || isToChange(current) {
+            try checkErrno(fchown(listing.descriptor, owner.uid, owner.gid), "change owner of", path)
+        }
+        guard let (status, position) = above.popLast() else { return false }
+        let up = try Self.open("..", in: listing.descriptor, path)
+        let found = try stat(of: up.raw, path)
+        guard found.isSame(as: status) else {
+            throw SystemError("change owner of what is moved meanwhile in", path, .resourceBusy)
+        }
+        current = found
+        listing = try DirectoryListing(up, path)
+        listing.seek(position)
+        return true
+    }
+}

@@ -1,0 +1,132 @@
+import CSpawn
+import Glibc
+import SystemPackage
+
+/// What is to be removed and may be large: directories of services, and what an earlier supervisor process left.
+///
+/// Throwing away is a rename into a directory of ours, which takes no time however large the tree is and frees the path for the
+/// next start. What is there is removed bit by bit, in pauses of the loop. It needs no record: whatever is in the directory is to
+/// go, also when the process that put it there is no more.
+public final class Trash {
+    /// Entries that are removed before the clock is looked at, how long one round of the loop lasts and the pause until the next
+    /// (nanoseconds): most of the time is left to others while there is something to remove, however much.
+    private static let steps = 16
+    private static let round: Int64 = 1_000_000
+    private static let pause: Int64 = 2_000_000
+    /// Of a directory that cannot be renamed, because it is a mount: entries that are removed at once.
+    private static let stepsAtOnce = 1 << 14
+
+    private static let aside = ".holdfast-removing-"
+
+    private let path: String
+    private var timer: TimerSource?
+    /// Of the trash, while there is something in it.
+    private var emptying: Removal?
+    /// Of directories that could not be moved there.
+    private var asides: [Removal] = []
+    /// Called with what cannot be removed, once for each time that something is thrown away.
+    public var failed: ((SystemError) -> Void)?
+
+    private final class Removal {
+        var removal: TreeRemoval
+        init(_ removal: consuming TreeRemoval) { self.removal = removal }
+    }
+
+    /// - Parameter path: a directory of ours, made with the first thing that is thrown away.
+    public init(loop: EventLoop, path: String) throws(SystemError) {
+        self.path = path
+        timer = try loop.addTimer(accuracy: 1000, priority: .idle) { [unowned self] in removeSome() }
+        // Of an earlier process.
+        if access(path, F_OK) == 0, let base = try? open() { empty(base) }
+        for name in FileTree.parent(of: path).flatMap({ try? UnitDirectory.list($0) }) ?? []
+        where name.hasPrefix(Self.aside) {
+            guard let parent = try? SafeDirectory.parent(of: path, .ofRoot) else { continue }
+            remove(FileName(name), in: parent)
+        }
+    }
+
+    private func open() throws(SystemError) -> SafeDirectory {
+        try SafeDirectory.make(path, .ofRoot, mode: 0o700, parentMode: 0o755)
+    }
+
+    /// Takes a directory, or a file, away from its path. That it is not there is fine.
+    public func throwAway(_ path: String) throws(SystemError) {
+        let parent: SafeDirectory
+        do throws(SystemError) {
+            parent = try SafeDirectory.parent(of: path, .ofRoot)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return }
+            throw error
+        }
+        try throwAway(FileName(FileTree.name(of: path)), in: parent)
+    }
+
+    func throwAway(_ name: FileName, in parent: borrowing SafeDirectory) throws(SystemError) {
+        guard let entry = try parent.pin(name) else { return }
+        guard entry.status.isDirectory else {
+            try parent.unlink(name)
+            return
+        }
+        let fresh = TreeRemoval.freshName("")
+        do throws(SystemError) {
+            let base = try open()
+            try parent.move(name, to: base, fresh)
+            empty(base)
+        } catch {
+            switch error.errno {
+            case .noSuchFileOrDirectory: return
+            case .resourceBusy: try empty(entry, parent, name)
+            // On another file system, or no room for the trash.
+            default: try putAside(name, in: parent)
+            }
+        }
+    }
+
+    /// Of a mount only what is in it can go; this much at once, because what is put there next must stay.
+    private func empty(
+        _ entry: borrowing PinnedFile, _ parent: borrowing SafeDirectory, _ name: FileName
+    ) throws(SystemError) {
+        let directory = try SafeDirectory.open(parent.path(of: name), .ofRoot)
+        guard directory.status.isSame(as: entry.status) else { return }
+        var removal = TreeRemoval(everythingIn: directory)
+        if removal.advance(Self.stepsAtOnce) { throw SystemError("remove all of", entry.path, .resourceBusy) }
+        if let problem = removal.problem { throw problem }
+    }
+
+    private func putAside(_ name: FileName, in parent: borrowing SafeDirectory) throws(SystemError) {
+        let fresh = TreeRemoval.freshName(Self.aside)
+        try parent.move(name, to: parent, fresh)
+        remove(fresh, in: try SafeDirectory.open(parent.path, .ofRoot))
+    }
+
+    private func remove(_ name: FileName, in parent: consuming SafeDirectory) {
+        asides.append(Removal(TreeRemoval(name, in: parent)))
+        timer?.arm(after: Self.pause)
+    }
+
+    private func empty(_ base: consuming SafeDirectory) {
+        // One that is under way finds what has come since.
+        if emptying == nil { emptying = Removal(TreeRemoval(everythingIn: base)) }
+        timer?.arm(after: Self.pause)
+    }
+
+    private func removeSome(until end: Int64 = EventLoop.now + round) {
+        repeat {
+            guard let first = asides.first ?? emptying else { return }
+            if first.removal.advance(Self.steps) { continue }
+            if asides.isEmpty { emptying = nil } else { asides.removeFirst() }
+            if let problem = first.removal.problem { failed?(problem) }
+        } while EventLoop.now < end
+        if !isIdle { timer?.arm(after: Self.pause) }
+    }
+
+    /// Removes what it can within a bound, at the end of the process; the rest is there for the next one.
+    public func finish() {
+        removeSome(until: EventLoop.now + 100_000_000)
+        timer?.cancel()
+        if emptying == nil { rmdir(path) }
+    }
+
+    /// Nothing is left that can be removed.
+    var isIdle: Bool { emptying == nil && asides.isEmpty }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// Services that run as a user without rights and try to make the supervisor, which is root, act for them.
+    @Suite(.enabled(if: supervisorIsRoot)) struct ServicePaths {
+        /// A directory that only root may look into.
+        private func secret(_ layout: World.Layout) throws {
+            try layout.write("secret/file", "secret\n", mode: 0o600)
+            chmod(layout.path + "/secret", 0o700)
+        }
+
+        private func expectUntouched(_ world: World, _ location: SourceLocation = #_sourceLocation) throws {
+            for (name, mode) in [("secret", 0o700), ("secret/file", 0o600)] {
+                var status = stat()
+                #expect(lstat("\(world.path)/\(name)", &status) == 0, sourceLocation: location)
+                #expect(status.st_uid == 0 && Int(status.st_mode & 0o7777) == mode, "\(name)", sourceLocation: location)
+            }
+            let names = try FileManager.default.contentsOfDirectory(atPath: world.path + "/secret")
+            #expect(names == ["file"], sourceLocation: location)
+            #expect(world.contents("secret/file") == "secret\n", sourceLocation: location)
+        }
+
+        @Test("A service that puts a link in the place of one of its directories is given nothing, and is told why")
+        func linkForDirectory() throws {
+            try withWorld { layout in
+                try secret(layout)
+                try layout.unit(
+                    "app.service",
+                    """
+                    [Unit]
+                    StartLimitBurst=4
+                    [Service]
+                    User=nobody
+                    RuntimeDirectory=foo foo/sub
+                    RuntimeDirectoryPreserve=yes
+                    Restart=always
+                    RestartSec=0
+                    ExecStart=/bin/sh -c 'cd $RUNTIME_DIRECTORY_TOP && rm -r sub && ln -s \(layout.path)/secret sub'
+                    Environment=RUNTIME_DIRECTORY_TOP=\(layout.path)/run/foo
+                    """)
+            } then: { world in
+                try world.run("start", "app")
+                try eventually("the service to be given up") {
+                    try world.control("why", "app").outputText.contains("permission denied")
+                        || world.control("why", "app").outputText.contains("Permission denied")
+                }
+                let why = try world.control("why", "app").outputText
+                #expect(why.contains("RuntimeDirectory=") && why.contains("\(world.path)/run/foo/sub"), "\(why)")
+                try expectUntouched(world)
+                try FileManager.default.removeItem(atPath: world.path + "/run/foo")
+            }
+        }
+
+        @Test("A tree of any depth in a generation's directory goes with it")
+        func deepGenerationDirectory() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "app.service",
+                    """
+                    [Service]
+                    User=nobody
+                    Type=notify
+                    NotifyAccess=all
+                    RuntimeDirectory=app
+                    ExecStart=/bin/sh -c 'cd $GENERATION_DIRECTORY && mkdir -p $(printf "d/%%.0s" $(seq 150)) \\
+                        && cp -r d $RUNTIME_DIRECTORY/ && systemd-notify --ready && exec sleep infinity'
+                    """)
+            } then: { world in
+                #expect(try world.run("start", "app").outcome == .started)
+                #expect(try world.run("stop", "app").status == 0)
+                #expect(!FileManager.default.fileExists(atPath: world.path + "/run/app"))
+                try eventually("the trash to be empty") {
+                    try FileManager.default.contentsOfDirectory(atPath: world.runtime + "/trash").isEmpty
+                }
+            }
+        }
+
+        @Test("Nothing that is left over is a reason not to start")
+        func leftovers() throws {
+            try withWorld { _ in
+            } then: { world in
+                try world.crash()
+                try FileManager.default.removeItem(atPath: world.runtime + "/journal")
+                for name in ["generations/app/1", "credentials/x", "output/y", "output.left/z", "trash/a"] {
+                    let path = "\(world.runtime)/\(name)/" + String(repeating: "d/", count: 150)
+                    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+                }
+                try world.startAgain()
+                #expect(try world.control("status").end() == 0)
+            }
+        }
+    }
+}
