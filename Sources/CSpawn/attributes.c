@@ -12,10 +12,59 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static int lacks_privilege(int error) { return error == EPERM || error == EACCES; }
+
+static void ease(struct order *order, int bit) { order->eased |= 1ULL << bit; }
+
+/* As systemd's setpriority_closest(): without the privilege, the lowest nice level that RLIMIT_NICE allows. */
+static int set_nice(struct order *order) {
+    int wanted = order->plan->nice;
+    if (syscall(SYS_setpriority, PRIO_PROCESS, 0, wanted) >= 0)
+        return 0;
+    int error = errno;
+    /* The system call gives 20 - nice. */
+    long raw = syscall(SYS_getpriority, PRIO_PROCESS, 0);
+    uint64_t pair[2];
+    if (!lacks_privilege(error) || raw < 0 || wanted > 20 - raw
+        || syscall(SYS_prlimit64, 0, RLIMIT_NICE, NULL, pair) < 0) {
+        errno = error;
+        return holdfast_child_fail(order, HOLDFAST_STEP_NICE, 0);
+    }
+    long current = 20 - raw, limit = pair[0] >= 40 ? -20 : pair[0] < 1 ? 19 : 20 - (long)pair[0];
+    if (wanted < current)
+        ease(order, HOLDFAST_EASED_NICE);
+    if (current > limit && syscall(SYS_setpriority, PRIO_PROCESS, 0, limit) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_NICE, 0);
+    return 0;
+}
+
+/* As systemd's setrlimit_closest(): without the privilege, as much as the hard limit allows. */
+static int set_limit(struct order *order, int i) {
+    const struct holdfast_limit *limit = &order->plan->limits[i];
+    uint64_t wanted[2] = {limit->soft, limit->hard}, have[2];
+    if (syscall(SYS_prlimit64, 0, limit->resource, wanted, NULL) >= 0)
+        return 0;
+    int error = errno;
+    if (error != EPERM || syscall(SYS_prlimit64, 0, limit->resource, NULL, have) < 0 || have[1] == ~0ULL) {
+        errno = error;
+        return holdfast_child_fail(order, HOLDFAST_STEP_LIMITS, i);
+    }
+    for (int part = 0; part < 2; part++)
+        if (wanted[part] > have[1])
+            wanted[part] = have[1];
+    if (syscall(SYS_prlimit64, 0, limit->resource, wanted, NULL) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_LIMITS, i);
+    ease(order, i);
+    return 0;
+}
+
 static int schedule(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
-    if (plan->change_nice && syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->nice) < 0)
-        return holdfast_child_fail(order, HOLDFAST_STEP_NICE, 0);
+    if (plan->change_nice) {
+        int status = set_nice(order);
+        if (status != 0)
+            return status;
+    }
     if (plan->change_scheduler) {
         int parameter = plan->scheduler_priority; /* struct sched_param has this one member */
         if (syscall(SYS_sched_setscheduler, 0, plan->scheduler_policy, &parameter) < 0)
@@ -32,13 +81,19 @@ int holdfast_child_attributes(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (plan->oom_score_adj
         && holdfast_child_write(
-               AT_FDCWD, "/proc/self/oom_score_adj", plan->oom_score_adj, strlen(plan->oom_score_adj)) < 0)
-        return holdfast_child_fail(order, HOLDFAST_STEP_OOM_SCORE, 0);
+               AT_FDCWD, "/proc/self/oom_score_adj", plan->oom_score_adj, strlen(plan->oom_score_adj)) < 0) {
+        if (!lacks_privilege(errno))
+            return holdfast_child_fail(order, HOLDFAST_STEP_OOM_SCORE, 0);
+        ease(order, HOLDFAST_EASED_OOM_SCORE);
+    }
     /* Lives in the memory that is still the supervisor's, too: holdfast_spawn puts the supervisor's own back. */
     if (plan->coredump_filter
         && holdfast_child_write(
-               AT_FDCWD, "/proc/self/coredump_filter", plan->coredump_filter, strlen(plan->coredump_filter)) < 0)
-        return holdfast_child_fail(order, HOLDFAST_STEP_COREDUMP_FILTER, 0);
+               AT_FDCWD, "/proc/self/coredump_filter", plan->coredump_filter, strlen(plan->coredump_filter)) < 0) {
+        if (!lacks_privilege(errno))
+            return holdfast_child_fail(order, HOLDFAST_STEP_COREDUMP_FILTER, 0);
+        ease(order, HOLDFAST_EASED_COREDUMP_FILTER);
+    }
     int status = schedule(order);
     if (status != 0)
         return status;
@@ -52,9 +107,9 @@ int holdfast_child_attributes(struct order *order) {
     if (status != 0)
         return status;
     for (size_t i = 0; i < plan->limit_count; i++) {
-        uint64_t pair[2] = {plan->limits[i].soft, plan->limits[i].hard};
-        if (syscall(SYS_prlimit64, 0, plan->limits[i].resource, pair, NULL) < 0)
-            return holdfast_child_fail(order, HOLDFAST_STEP_LIMITS, (int)i);
+        status = set_limit(order, (int)i);
+        if (status != 0)
+            return status;
     }
     return 0;
 }

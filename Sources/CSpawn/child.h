@@ -9,6 +9,8 @@ struct order {
     int join_cgroup; /* clone could not put us there */
     /* Written by the child, read after it has executed or died. */
     volatile int step, error, index;
+    /* Bit i: limit i is not what was asked for but the nearest that the kernel allows; then the bits below. */
+    volatile uint64_t eased;
 };
 
 /* Everything between clone and execve; never returns 0. */

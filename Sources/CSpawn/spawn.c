@@ -100,6 +100,7 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     result->pid = 0;
     result->pidfd = -1;
     result->index = 0;
+    result->eased = 0;
     result->step = HOLDFAST_STEP_FORK;
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
@@ -145,6 +146,7 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
         return -order.error;
     }
     result->step = HOLDFAST_STEP_NONE;
+    result->eased = order.eased;
     result->pid = (pid_t)pid;
     result->pidfd = pidfd;
     return 0;

@@ -65,6 +65,25 @@ extension LinuxTests {
             #expect(changed.count == numbers.count, "\(text)")
         }
 
+        @Test("a limit, nice level or OOM score that the kernel denies: the nearest is taken, and named")
+        func easedAttributes() throws {
+            var hard = rlimit()
+            getrlimit(__rlimit_resource_t(7), &hard)
+            // Above fs.nr_open, which nobody may exceed.
+            let wanted: UInt64 = 1 << 40
+            let limit = try lines("ulimit -Hn; ulimit -Sn") {
+                $0.limits = [.init(resource: 7, soft: wanted, hard: wanted)]
+            }
+            #expect(limit == ["\(hard.rlim_max)", "\(hard.rlim_max)"])
+            var plan = SpawnPlan(
+                program: "/bin/true", arguments: ["true"], standardInput: 0, standardOutput: 1, standardError: 2)
+            plan.limits = [.init(resource: 4, soft: 0, hard: 0), .init(resource: 7, soft: wanted, hard: wanted)]
+            let child = try ProcessSpawner.spawn(plan)
+            #expect(child.eased == ["LimitNOFILE=\(wanted)"])
+            var status: Int32 = 0
+            waitpid(child.pid, &status, 0)
+        }
+
         @Test("no new privileges, for the program and its children")
         func noNewPrivileges() throws {
             #expect(try status("NoNewPrivs") { $0.noNewPrivileges = true } == "1")

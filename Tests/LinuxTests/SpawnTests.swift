@@ -102,7 +102,9 @@ extension LinuxTests {
             #expect(failure { $0.descriptors = Array(repeating: 0, count: 2000) }?.step == .descriptors)
         }
 
-        @Test("without privilege a change of user, group or nice level is refused at its step", .enabled(if: isRoot))
+        @Test(
+            "without privilege a change of user or group is refused at its step; of nice level and OOM score the nearest counts",
+            .enabled(if: isRoot))
         func refusedWithoutPrivilege() throws {
             // A first child drops privilege, so the refusal is the kernel's; it is asked through this test's own plan.
             let saved = geteuid()
@@ -115,7 +117,15 @@ extension LinuxTests {
                 } catch { return (error as? SpawnError)?.step }
             }
             #expect(step { $0.credentials = Credentials(uid: 1, gid: 1, groups: []) } == .group)
-            #expect(step { $0.nice = -5 } == .nice)
+            var plan = SpawnPlan(
+                program: "/bin/true", arguments: ["true"], standardInput: 0, standardOutput: 1, standardError: 2)
+            plan.nice = -5
+            plan.oomScoreAdjust = -1000
+            let child = try ProcessSpawner.spawn(plan)
+            #expect(child.eased == ["Nice=-5", "OOMScoreAdjust=-1000"])
+            var status: Int32 = 0
+            waitpid(child.pid, &status, 0)
+            #expect(status == 0)
         }
 
         @Test("a working directory that may be missing does not stop the start")

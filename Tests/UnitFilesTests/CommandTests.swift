@@ -124,11 +124,34 @@ struct CommandTests {
             ("%Y", "/etc/u"), ("%%", "%"), ("a%%i%ib", "a%ix-yb"), ("50%", "50%"),
         ]
         for (text, value) in expected { #expect(try expander.expand(text) == value, "\(text)") }
-        for (text, offset) in [("ab%Zc", 2), ("%é", 0)] {
+        for (text, offset) in [("ab%Zc", 2), ("%0", 0)] {
             #expect { try expander.expand(text) } throws: {
                 ($0 as? ValueError)?.offset == offset && ($0 as? ValueError)?.code == .unknownSpecifier
             }
         }
+    }
+
+    @Test("specifiers that systemd 252 refuses or keeps as they are written")
+    func oddSpecifiers() throws {
+        func expander(_ unit: String) throws -> SpecifierExpander {
+            SpecifierExpander(
+                environment: SpecifierEnvironment(), unit: try name(unit), fragmentPath: "/etc/u/x",
+                realPath: { $0 + ".real" })
+        }
+        for text in ["%-", "% ", "%/x", "%é", "a%.b"] { #expect(try expander("x.service").expand(text) == text) }
+        #expect(try expander("x.service").expand("%y|%Y") == "/etc/u/x.real|/etc/u")
+        // A path that escaping would not have made is none.
+        for unit in ["x@-a.service", "x@a-.service", "x@a--b.service", "x@a-..-b.service", "x@\\x2fa.service"] {
+            #expect(throws: ValueError.self, "\(unit)") { try expander(unit).expand("%f") }
+        }
+        #expect(try expander("x@-.service").expand("%f") == "/")
+        // In names of units only what is safe there.
+        for specifier in "fIJPythsSCLEdTVyY" {
+            #expect(throws: ValueError.self) { try expander("x@a.service").expand("%\(specifier)", .unitNames) }
+        }
+        #expect(try expander("x-b@a.service").expand("%p.%i.%j.%N", .unitNames) == "x-b.a.b.x-b@a")
+        // Without an os-release there is no value for its fields.
+        #expect(throws: ValueError.self) { try expander("x.service").expand("%o") }
     }
 
     @Test("a specifier without a value here is an error with its column")

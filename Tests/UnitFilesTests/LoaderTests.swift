@@ -60,6 +60,53 @@ struct LoaderTests {
         #expect(try described(files, "a-b-c.service") == "a-b-")
     }
 
+    @Test("drop-ins and links of an alias's name count, those of the type and of name prefixes too")
+    func companionsOfAliases() throws {
+        var source = InMemoryUnitFileSource(
+            files: [
+                "/usr/u/a-b.service": text("0"), "/usr/u/t@.service": text("t"),
+                "/etc/u/other.service.d/1.conf": "[Unit]\nDescription=alias",
+                "/etc/u/z@.service.d/1.conf": "[Unit]\nDescription=template alias",
+            ],
+            links: ["/etc/u/other.service": "/usr/u/a-b.service", "/etc/u/z@.service": "/usr/u/t@.service"])
+        for (place, unit) in [
+            ("other.service", "one"), ("a-.service", "two"), ("service", "three"), ("a-b.service", "four"),
+        ] { source.links["/usr/u/\(place).wants/\(unit).service"] = "../x.service" }
+        let loader = UnitLoader(source: source, searchPath: paths)
+        let unit = try #require(loader.load(try name("other.service")).service)
+        #expect(unit.name.description == "a-b.service" && unit.unit.description == "alias")
+        let wanted = unit.unit.wants.map(\.name.prefix)
+        #expect(wanted == ["four", "one", "three", "two"])
+        #expect(loader.load(try name("t@i.service")).service?.unit.description == "template alias")
+    }
+
+    @Test("of links of one name the first directory's counts, and one to /dev/null masks")
+    func maskedLinks() throws {
+        var source = InMemoryUnitFileSource(files: ["/usr/u/a.target": "[Unit]\nDescription=a"])
+        source.links = [
+            "/etc/u/a.target.wants/x.service": "/dev/null", "/usr/u/a.target.wants/x.service": "../x.service",
+            "/usr/u/a.target.wants/y.service": "/dev/null", "/run/u/a.target.wants/z.service": "../z.service",
+            "/usr/u/a.target.wants/z.service": "/dev/null", "/etc/u/a.target.requires/t@.service": "../t@.service",
+        ]
+        let loader = UnitLoader(source: source, searchPath: paths)
+        let unit = try #require(loader.load(try name("a.target")).target).unit
+        #expect(unit.wants.map(\.name.description) == ["z.service"])
+        // As a template that is named by another unit: the instance of that unit's name.
+        #expect(unit.requires.map(\.name.description) == ["t@a.service"])
+    }
+
+    @Test("an instance that is a link to another template runs that template")
+    func instanceOfAnotherTemplate() throws {
+        let source = InMemoryUnitFileSource(
+            files: ["/usr/u/t@.service": text("t %i"), "/usr/u/o@.service": text("o %i")],
+            links: ["/etc/u/t@x.service": "/usr/u/o@.service", "/etc/u/t@y.service": "/usr/u/t@.service"])
+        let loader = UnitLoader(source: source, searchPath: paths)
+        let other = try #require(loader.load(try name("t@x.service")).service)
+        #expect(other.name.description == "o@x.service" && other.unit.description == "o x")
+        #expect(loader.load(try name("t@y.service")).service?.unit.description == "t y")
+        #expect(loader.load(try name("t@z.service")).service?.unit.description == "t z")
+    }
+
     @Test("a drop-in can add a swap section, and its diagnostics name the drop-in")
     func dropInSections() throws {
         let files = ["/etc/u/a.service": text("0"), "/etc/u/a.service.d/swap.conf": "[X-Swap]\nSoakSec=1\nBad=2"]

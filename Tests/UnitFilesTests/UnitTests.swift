@@ -280,7 +280,7 @@ struct UnitTests {
             ("[Servcie]\nA=b", .unknownSection, .error, "[Service]"), ("[Socket]\nA=b", .unknownSection, .error, nil),
             ("[X-Swap]\nSoakSecs=1", .unknownDirective, .error, "SoakSec="),
             ("[Unit]\nWants=data.mount", .unsupportedUnitKind, .warning, nil),
-            ("[Unit]\nAfter=", .invalidValue, .warning, nil), ("Environment=A=\\q", .unknownEscape, .warning, nil),
+            ("Environment=A=\\q", .unknownEscape, .warning, nil),
         ] as [(String, DiagnosticCode, Diagnostic.Severity, String?)])
     func names(lines: String, code: DiagnosticCode, severity: Diagnostic.Severity, suggestion: String?) throws {
         let unit = try service(lines)

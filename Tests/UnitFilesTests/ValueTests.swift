@@ -55,6 +55,56 @@ struct ValueTests {
     }
 
     @Test(
+        "numbers as systemd 252 takes them: hexadecimal, binary, octal, with a sign",
+        arguments: [
+            ("007", 7), ("010", 8), ("08", nil), ("0x10", 16), ("0X1f", 31), ("0xg", nil), ("0b101", 5), ("0B1", 1),
+            ("0b2", nil), ("0o17", 15), ("0O7", 7), ("0o8", nil), ("+5", 5), ("+0x5", 5), ("-0", 0), ("-1", -1),
+            ("-0x1", -1), ("--1", nil), ("+-1", nil), ("1 2", nil), ("1.0", nil), ("1e3", nil), ("1K", nil), ("", nil),
+            ("0b", nil), ("0x", nil), ("0b+1", 1), ("0b-1", -1), ("0x+1", nil), ("infinity", nil), ("\u{661}", nil),
+            ("9223372036854775807", .max), ("9223372036854775808", nil), ("-9223372036854775808", .min),
+        ] as [(String, Int?)])
+    func numbers(text: String, expected: Int?) {
+        #expect((try? Value.integer(text, in: Int.min...Int.max)) == expected)
+    }
+
+    @Test(
+        "spans as systemd 252 takes them",
+        arguments: [
+            ("+5", 5_000_000), ("5 +5", 10_000_000), ("5+5", nil), ("1.5.5", nil), ("1.5 .5", 2_000_000),
+            ("1.5s.5", 2_000_000), ("010", 10_000_000), ("0x10", nil), ("1e3", nil), ("5,5", nil), ("5S", nil),
+            ("5mon", nil), ("5 -5", nil), ("0.0000001", 0), ("1.9999999", 1_999_999), ("5s\t5s", 10_000_000),
+            ("9223372036854775807us", .max), ("9223372036854775808us", nil), ("584543y", nil), ("INFINITY", nil),
+        ] as [(String, Int64?)])
+    func spans(text: String, expected: Int64?) {
+        #expect((try? TimeSpan.parse(text)) == expected.map { .after(.microseconds($0)) })
+    }
+
+    @Test("what is longer than a century waits a century where systemd takes infinity")
+    func longSpans() throws {
+        #expect(try TimeSpan.parse("292471y") == .infinite)
+        for text in ["infinity", "101y", "292471y"] {
+            #expect(try TimeSpan.parseLong(text) == .seconds(3_155_760_000))
+        }
+        let loaded = try service("RestartSec=infinity\nKillMode=process\nKillMode=\n[Unit]\nRequires=\nAfter=\n")
+        #expect(loaded.diagnostics.isEmpty && loaded.service?.killMode == .controlGroup)
+        #expect(loaded.service?.restartDelay == .seconds(3_155_760_000))
+    }
+
+    @Test(
+        "sizes as systemd 252 takes them",
+        arguments: [
+            ("1M1K", 1_049_600), ("1M 1K", 1_049_600), ("1 M 1 K", 1_049_600), ("1K 1", 1025), ("1K1M", nil),
+            ("1M1M", nil),
+            ("1.", 1), ("10.M", 10_485_760), (".5K", nil), ("0.9B", 0), ("0.1K", 102), ("1.0000001G", 1_073_741_931),
+            ("+1", 1), ("-1", nil), ("-0", nil), ("0x10", nil), ("010", 10), ("1k", nil), ("1KB", nil), ("1KiB", nil),
+            ("15E", 17_293_822_569_102_704_640), ("16E", nil), ("18446744073709551615", .max),
+            ("18446744073709551616", nil), ("infinity", nil), ("", nil),
+        ] as [(String, UInt64?)])
+    func moreSizes(text: String, expected: UInt64?) {
+        #expect((try? Value.size(text)) == expected)
+    }
+
+    @Test(
         "sizes",
         arguments: [
             ("4096", 4096), ("64K", 65536), ("1M", 1_048_576), ("1.5G", 1_610_612_736), ("2T", 2_199_023_255_552),
@@ -64,7 +114,7 @@ struct ValueTests {
         #expect(try Value.size(text) == expected)
     }
 
-    @Test("no sizes", arguments: ["", "K", "16E", "-1", "1Q", "1.K", "99999999999999999999", "1 2"])
+    @Test("no sizes", arguments: ["", "K", "16E", "-1", "1Q", "99999999999999999999", "1 2"])
     func noSizes(text: String) {
         #expect(throws: ValueError.self) { try Value.size(text) }
     }
@@ -91,7 +141,7 @@ struct ValueTests {
         "signals",
         arguments: [
             ("SIGTERM", 15), ("TERM", 15), ("15", 15), ("USR1", 10), ("SIGRTMIN+3", 37), ("RTMIN", 34), ("RTMAX-1", 63),
-            ("SIGPOLL", 29), ("SIGWINCH", 28),
+            ("SIGIO", 29), ("0xf", 15), ("015", 13), ("RTMIN+0x3", 37), ("32", 32), ("SIGWINCH", 28),
         ] as [(String, Int32)])
     func signals(text: String, number: Int32) throws {
         let signal = try Signal.parse(text)
@@ -101,7 +151,7 @@ struct ValueTests {
 
     @Test("no signals, with what was meant")
     func noSignals() {
-        for bad in ["", "0", "65", "SIG", "+15", "RTMIN+31", "sigterm "] {
+        for bad in ["", "0", "65", "SIG", "-15", "CLD", "RTMIN+31", "sigterm "] {
             #expect(throws: ValueError.self) { try Signal.parse(bad) }
         }
         #expect { try Signal.parse("SIGTREM") } throws: { ($0 as? ValueError)?.suggestion == "SIGTERM" }

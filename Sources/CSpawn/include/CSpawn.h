@@ -118,6 +118,14 @@ struct holdfast_spawn_result {
     int pidfd;
     int step;  /* enum holdfast_step of the failure */
     int index; /* which limit, descriptor or capability failed */
+    uint64_t eased; /* bits of limits by index, and HOLDFAST_EASED_... */
+};
+
+/* Attributes of which the kernel gave less than was asked for, for want of a privilege. */
+enum {
+    HOLDFAST_EASED_NICE = 61,
+    HOLDFAST_EASED_OOM_SCORE = 62,
+    HOLDFAST_EASED_COREDUMP_FILTER = 63,
 };
 
 /* (vm) Starts the program. On failure nothing is left: the child has been reaped. */

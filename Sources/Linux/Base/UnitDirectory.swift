@@ -72,6 +72,13 @@ public enum UnitDirectory {
         return bytes.isEmpty ? nil : String(validating: bytes, as: UTF8.self)
     }
 
+    /// realpath(3): without symbolic links; nil if there is no such file.
+    public static func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(validatingCString: resolved)
+    }
+
     /// Reads a file, following links, and checks who may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
         let file = try open(path)

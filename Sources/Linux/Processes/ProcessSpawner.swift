@@ -6,6 +6,8 @@ import SystemPackage
 @frozen public struct Child: ~Copyable {
     public let pid: Int32
     public var handle: ProcessHandle
+    /// Directives of which the kernel gave less than was asked for, for want of a privilege: `LimitNOFILE=65536`.
+    public let eased: [String]
 
     /// Takes it apart: the handle outlives this value.
     public consuming func takeHandle() -> ProcessHandle { handle }
@@ -36,7 +38,23 @@ public enum ProcessSpawner {
             let step = SpawnError.Step(rawValue: result.step) ?? .forking
             throw SpawnError(step, subject(of: step, plan, Int(result.index)), negated: status)
         }
-        return Child(pid: result.pid, handle: ProcessHandle(pid: result.pid, owning: result.pidfd))
+        return Child(
+            pid: result.pid, handle: ProcessHandle(pid: result.pid, owning: result.pidfd),
+            eased: eased(result.eased, plan))
+    }
+
+    private static func eased(_ bits: UInt64, _ plan: SpawnPlan) -> [String] {
+        guard bits != 0 else { return [] }
+        func has(_ bit: Int) -> Bool { bits >> UInt64(bit) & 1 == 1 }
+        func text(_ limit: UInt64) -> String { limit == .max ? "infinity" : "\(limit)" }
+        var directives = plan.limits.indices.filter(has).map { index in
+            let limit = plan.limits[index]
+            return limit.directive + text(limit.soft) + (limit.soft == limit.hard ? "" : ":" + text(limit.hard))
+        }
+        if has(Int(HOLDFAST_EASED_NICE)) { directives.append("Nice=\(plan.nice ?? 0)") }
+        if has(Int(HOLDFAST_EASED_OOM_SCORE)) { directives.append("OOMScoreAdjust=\(plan.oomScoreAdjust ?? 0)") }
+        if has(Int(HOLDFAST_EASED_COREDUMP_FILTER)) { directives.append("CoredumpFilter=") }
+        return directives
     }
 
     private static func subject(of step: SpawnError.Step, _ plan: SpawnPlan, _ index: Int) -> String? {

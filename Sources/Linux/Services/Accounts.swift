@@ -76,6 +76,17 @@ public enum Accounts {
         return found
     }
 
+    /// The group's name by its number; nil if the database has none.
+    public static func groupName(_ gid: UInt32) -> String? {
+        record { (entry: inout Glibc.group, buffer, size) in
+            var result: UnsafeMutablePointer<Glibc.group>?
+            let status = getgrgid_r(gid, &entry, buffer, size, &result)
+            return (status, result != nil)
+        } read: { (entry: Glibc.group) in
+            String(cString: entry.gr_name)
+        }
+    }
+
     /// What `User=`, `Group=` and `SupplementaryGroups=` mean together: the user's own groups, then those named.
     /// Without a user, only the group changes.
     public static func credentials(

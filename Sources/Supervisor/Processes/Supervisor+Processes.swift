@@ -126,6 +126,11 @@ extension Supervisor {
             throw error.cause
         }
         let pid = child.pid
+        if !child.eased.isEmpty {
+            // As systemd in a container: a service that asks for more than its host has is better than none.
+            let list = child.eased.joined(separator: " ")
+            logger.warning("\(instance.id): \(list): not permitted here, the nearest that is counts for pid \(pid)")
+        }
         instance.tree?.started(main: pid)
         let process = RunningProcess(token: token, instance: instance.id, handle: child.takeHandle())
         do throws(SystemError) {

@@ -1,5 +1,6 @@
 import Engine
 import UnitFiles
+import UnitStore
 
 /// Texts made units again, by this version of Holdfast.
 struct RestoredUnits {
@@ -28,7 +29,7 @@ struct RestoredUnits {
         }
         let loaded = UnitLoader.restore(
             name, sources: saved.sources.map { UnitSource(path: $0.path, text: $0.text) }, wants: saved.wants,
-            specifiers: specifiers)
+            specifiers: specifiers, realPath: { UnitsOnDisk().realPath($0) })
         if let unit = loaded.unit { return .success(unit) }
         let reason = loaded.diagnostics.first { $0.severity == .error }.map { "\($0.location): \($0.message)" }
         return .failure(Problem(text: "\(saved.name) cannot be read again: \(reason ?? "not a unit")"))

@@ -58,7 +58,7 @@ extension UnitBuilder {
             // Old units write 0 for "never", as with the other limits.
             service.lifecycle.runtimeMax = limit == .after(.zero) ? .infinite : limit
         case .runtimeRandomizedExtraSec:
-            set(\.runtimeRandomizedExtra, value(assignment, .ignored, TimeSpan.parseFinite))
+            set(\.runtimeRandomizedExtra, value(assignment, .ignored, TimeSpan.parseLong))
         case .restartKillSignal:
             if let signal = value(assignment, .fatal, Signal.parse) { service.lifecycle.restartKillSignal = signal }
         case .sendSIGHUP: set(\.sendsSIGHUP, value(assignment, .ignored, Value.boolean))

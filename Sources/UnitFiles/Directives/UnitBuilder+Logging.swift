@@ -23,7 +23,7 @@ extension UnitBuilder {
         case .syslogLevelPrefix:
             if let on = value(assignment, .ignored, Value.boolean) { service.logging.syslogLevelPrefix = on }
         case .logRateLimitIntervalSec:
-            if let interval = value(assignment, .ignored, TimeSpan.parseFinite) {
+            if let interval = value(assignment, .ignored, TimeSpan.parseLong) {
                 service.logging.rateLimitInterval = interval
             }
         case .logRateLimitBurst:

@@ -74,6 +74,11 @@ extension UnitBuilder {
         var scheduling = execution.cpuScheduling ?? CPUScheduling()
         switch directive {
         case .cpuSchedulingPolicy:
+            if assignment.value.isEmpty {
+                execution.cpuScheduling?.policy = .other
+                execution.cpuScheduling?.priority = 0
+                return
+            }
             guard let policy = choice(assignment, .ignored, of: CPUScheduling.Policy.self) else { return }
             scheduling.policy = policy
             let range = policy.priorities

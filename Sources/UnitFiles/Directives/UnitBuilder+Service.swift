@@ -42,10 +42,15 @@ extension UnitBuilder {
         case .restart:
             if let restart = choice(assignment, .ignored, of: RestartPolicy.self) { service.restart = restart }
         case .restartSec:
-            if let delay = value(assignment, .ignored, TimeSpan.parseFinite) { service.restartDelay = delay }
+            if let delay = value(assignment, .ignored, TimeSpan.parseLong) { service.restartDelay = delay }
         case .timeoutStartSec, .timeoutStopSec, .timeoutSec: timeout(directive, assignment)
         case .killSignal, .finalKillSignal: signal(directive, assignment)
-        case .killMode: if let mode = choice(assignment, .fatal, of: KillMode.self) { service.killMode = mode }
+        case .killMode:
+            if assignment.value.isEmpty {
+                service.killMode = .controlGroup
+            } else if let mode = choice(assignment, .fatal, of: KillMode.self) {
+                service.killMode = mode
+            }
         case .sendSIGKILL: if let send = value(assignment, .ignored, Value.boolean) { service.sendSIGKILL = send }
         case .sockets: service.sockets += names(assignment, kinds: [.socket], instantiate: true, .fatal)
         case .upstreams:

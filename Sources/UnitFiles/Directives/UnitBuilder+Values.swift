@@ -77,14 +77,15 @@ extension UnitBuilder {
 
     /// Words with specifiers replaced. A word that fails is reported and left out.
     mutating func words(
-        _ assignment: Assignment, escapes: WordReader.Escapes, _ policy: Policy = .ignored
+        _ assignment: Assignment, escapes: WordReader.Escapes, _ policy: Policy = .ignored,
+        _ scope: SpecifierExpander.Scope = .all
     ) -> [Word] {
         var reader = WordReader(assignment.value, escapes: escapes)
         var result: [Word] = []
         do {
             while var word = try reader.next() {
                 do {
-                    word.text = try expander.expand(word)
+                    word.text = try expander.expand(word, scope)
                     result.append(word)
                 } catch {
                     reject(assignment, error, policy)
@@ -116,7 +117,7 @@ extension UnitBuilder {
         _ policy: Policy = .ignored
     ) -> [UnitReference] {
         var result: [UnitReference] = []
-        for word in words(assignment, escapes: .retained, policy) {
+        for word in words(assignment, escapes: .retained, policy, .unitNames) {
             do throws(UnitNameError) {
                 var name = try UnitName(word.text)
                 if instantiate, name.isTemplate, !self.name.isTemplate {

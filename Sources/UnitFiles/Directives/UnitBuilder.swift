@@ -46,11 +46,13 @@ struct UnitBuilder {
     let aliases: UnitAliases
 
     init(
-        name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?, aliases: UnitAliases = UnitAliases()
+        name: UnitName, environment: SpecifierEnvironment, fragmentPath: String?, aliases: UnitAliases = UnitAliases(),
+        realPath: @escaping @Sendable (String) -> String? = { $0 }
     ) {
         self.name = name
         self.aliases = aliases
-        expander = SpecifierExpander(environment: environment, unit: name, fragmentPath: fragmentPath)
+        expander = SpecifierExpander(
+            environment: environment, unit: name, fragmentPath: fragmentPath, realPath: realPath)
         service = ServiceUnit(name: name)
         socket = SocketUnit(name: name)
         firstFile = SourceLocation(file: fragmentPath ?? name.description)
@@ -288,14 +290,8 @@ struct UnitBuilder {
     }
 
     mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
-        if assignment.value.isEmpty {
-            report(
-                Diagnostic(
-                    .warning, .invalidValue, at: assignment.keyLocation, directive: assignment.key,
-                    "\(assignment.key)= cannot be reset, units can only be added"))
-            return []
-        }
-        return names(assignment, instantiate: true, ordering: ordering)
+        // An empty assignment takes nothing back: "dependencies may not be reset to an empty list" (systemd.unit(5)).
+        names(assignment, instantiate: true, ordering: ordering)
     }
 }
 

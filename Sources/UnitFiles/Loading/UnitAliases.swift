@@ -6,10 +6,14 @@ struct UnitAliases: Sendable {
     var isEmpty: Bool { targets.isEmpty }
 
     /// Takes note of a link if it is an alias: to a unit of the same kind, template to template, plain to plain. A link from
-    /// an instance to its template is no alias but a file of its own.
+    /// an instance to its template is no alias but a file of its own; to another template, it stands for its instance of that.
     mutating func add(_ name: UnitName, leadingTo target: String) {
         let file = target.utf8.lastIndex(of: UInt8(ascii: "/")).map { target[target.utf8.index(after: $0)...] }
         guard let other = try? UnitName(file ?? target[...]), other != name, other.kind == name.kind else { return }
+        if let instance = name.instance, other.isTemplate, other != name.template {
+            targets[name.description] = try? other.instantiated(instance)
+            return
+        }
         guard name.isTemplate == other.isTemplate, name.isInstance == other.isInstance else { return }
         targets[name.description] = other
     }
@@ -40,8 +44,13 @@ struct UnitAliases: Sendable {
         return current
     }
 
-    /// All names that lead to the unit.
+    /// All names that lead to the unit; to an instance also those of its template, instantiated.
     func names(of unit: UnitName) -> [UnitName] {
-        targets.keys.compactMap { try? UnitName($0) }.filter { resolve($0) == unit }.sorted()
+        guard !targets.isEmpty else { return [] }
+        let names = targets.keys.compactMap { try? UnitName($0) }.map { name in
+            guard name.isTemplate, let instance = unit.instance else { return name }
+            return (try? name.instantiated(instance)) ?? name
+        }
+        return Set(names.filter { resolve($0) == unit }).sorted()
     }
 }

@@ -30,6 +30,8 @@ public protocol UnitFileSource: Sendable {
     func entries(of directory: String) -> [String]
     /// Names in a directory that are symbolic links, with what they lead to, as written.
     func links(of directory: String) -> [String: String]
+    /// The path without symbolic links; nil if there is no such file.
+    func realPath(_ path: String) -> String?
     /// The text of a file.
     func read(_ path: String) throws(UnitFileReadError) -> String
 }
@@ -69,6 +71,11 @@ public struct InMemoryUnitFileSource: UnitFileSource {
             found[String(path[path.utf8.index(after: slash)...])] = target
         }
         return found
+    }
+
+    public func realPath(_ path: String) -> String? {
+        if let target = links[path] { return realPath(target) }
+        return files[path] == nil ? nil : path
     }
 
     public func read(_ path: String) throws(UnitFileReadError) -> String {

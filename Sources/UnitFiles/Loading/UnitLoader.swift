@@ -154,7 +154,10 @@ public struct UnitLoader: Sendable {
         guard let path = fragmentPath(of: name) else {
             return LoadedUnit(name: name, outcome: .missing, diagnostics: [])
         }
-        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: path, aliases: aliases)
+        let source = source
+        var builder = UnitBuilder(
+            name: name, environment: specifiers, fragmentPath: path, aliases: aliases,
+            realPath: { source.realPath($0) })
         var origin = UnitOrigin()
         do {
             let text = try source.read(path)
@@ -199,17 +202,19 @@ public struct UnitLoader: Sendable {
     ///   - sources: the unit file first, then its drop-ins in the order in which they apply.
     ///   - wants: units of which only links told that they are wanted.
     public static func restore(
-        _ name: UnitName, sources: [UnitSource], wants: [String], specifiers: SpecifierEnvironment
+        _ name: UnitName, sources: [UnitSource], wants: [String], specifiers: SpecifierEnvironment,
+        realPath: @escaping @Sendable (String) -> String? = { $0 }
     ) -> LoadedUnit {
         guard let fragment = sources.first else { return LoadedUnit(name: name, outcome: .missing, diagnostics: []) }
-        var builder = UnitBuilder(name: name, environment: specifiers, fragmentPath: fragment.path)
+        // What was renamed since is known by the path that it had.
+        var builder = UnitBuilder(
+            name: name, environment: specifiers, fragmentPath: fragment.path, realPath: { realPath($0) ?? $0 })
         var origin = UnitOrigin()
         origin.fragmentPath = fragment.path
         origin.sources = sources
         origin.dropInPaths = sources.dropFirst().map(\.path)
-        for (index, source) in sources.enumerated() {
-            builder.apply(UnitFileParser.parse(source.text, path: source.path), isDropIn: index > 0)
-        }
+        // What runs was accepted once: nothing of its text makes it unusable that does not in a drop-in.
+        for source in sources { builder.apply(UnitFileParser.parse(source.text, path: source.path), isDropIn: true) }
         let known = Set((builder.unit.wants + builder.unit.requires).map(\.name))
         for unit in wants.compactMap({ try? UnitName($0) }) where !known.contains(unit) {
             builder.unit.wants.append(UnitReference(unit, at: SourceLocation(file: fragment.path)))
@@ -265,34 +270,44 @@ public struct UnitLoader: Sendable {
 
     /// Drop-ins in the order in which they apply: by file name; of one file name the most specific directory counts.
     func dropIns(of name: UnitName) -> [String] {
+        files(of: name, ".d") { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.map(\.path)
+    }
+
+    /// What the `.d`, `.wants`, … directories of a unit and of its aliases hold, by file name; of one file name the first
+    /// counts, so that a link to /dev/null there masks the others (systemd.unit(5), "Unit File Load Path").
+    private func files(
+        of name: UnitName, _ suffix: String, _ isWanted: (String) -> Bool
+    ) -> [(name: String, path: String, directory: String)] {
         guard !companions.isEmpty else { return [] }
         var chosen: [String: String] = [:]
         func take(_ directoryName: String, at index: Int) {
             guard companions[directoryName]?.contains(index) == true else { return }
             let directory = Self.join(searchPath[index], directoryName)
-            for entry in source.entries(of: directory) where entry.hasSuffix(".conf") && !entry.hasPrefix(".") {
-                if chosen[entry] == nil { chosen[entry] = Self.join(directory, entry) }
+            for entry in source.entries(of: directory) where isWanted(entry) && chosen[entry] == nil {
+                chosen[entry] = directory
             }
         }
-        let own = Self.dropInNames(of: name)
-        for index in searchPath.indices { for directory in own { take(directory, at: index) } }
-        for index in searchPath.indices { take(name.kind.rawValue + ".d", at: index) }
-        return chosen.sorted { $0.key < $1.key }.map(\.value)
+        for known in [name] + aliases.names(of: name) {
+            let own = Self.companionNames(of: known, suffix)
+            for index in searchPath.indices { for directory in own { take(directory, at: index) } }
+        }
+        for index in searchPath.indices { take(name.kind.rawValue + suffix, at: index) }
+        return chosen.sorted { $0.key < $1.key }.map { ($0.key, Self.join($0.value, $0.key), $0.value) }
     }
 
     /// `foo-bar@v2.service.d`, its prefixes by dashes, then the same for the template.
-    private static func dropInNames(of name: UnitName) -> [String] {
-        var names = [name.description + ".d"]
+    private static func companionNames(of name: UnitName, _ suffix: String) -> [String] {
+        var names = [name.description + suffix]
         func truncations(_ stem: String) {
             var rest = Substring(stem)
             while let dash = rest.utf8.lastIndex(of: UInt8(ascii: "-")) {
                 let truncated = rest[...dash]
-                if truncated.utf8.count < stem.utf8.count { names.append(truncated + name.kind.suffix + ".d") }
+                if truncated.utf8.count < stem.utf8.count { names.append(truncated + name.kind.suffix + suffix) }
                 rest = rest[..<dash]
             }
         }
         if let template = name.template {
-            if name.isInstance { names.append(template.description + ".d") }
+            if name.isInstance { names.append(template.description + suffix) }
             truncations(name.prefix)
         } else {
             truncations(name.stem)
@@ -303,27 +318,27 @@ public struct UnitLoader: Sendable {
     /// The units that are linked into `NAME.wants/` of any directory, also if `NAME` has no file (systemd's own targets).
     public func wanted(by name: UnitName) -> [UnitReference] {
         var list: [UnitReference] = []
-        for suffix in Self.companionSuffixes.dropFirst() { linked(name, suffix, into: &list) }
+        for suffix in Self.companionSuffixes.dropFirst() { linked(name, suffix, keepsTemplates: true, into: &list) }
         return UnitBuilder.unique(list)
     }
 
-    /// Adds the units that are linked into `NAME.wants/` (or the template's) of any directory.
-    private func linked(_ name: UnitName, _ suffix: String, into list: inout [UnitReference]) {
-        guard !companions.isEmpty else { return }
-        for owner in name.isInstance ? [name, name.identity] : [name] {
-            let directoryName = owner.description + suffix
-            for index in companions[directoryName] ?? [] {
-                let directory = Self.join(searchPath[index], directoryName)
-                for entry in source.entries(of: directory).sorted() {
-                    guard var unit = try? UnitName(entry) else { continue }
-                    if unit.isTemplate, let instance = name.instance {
-                        guard let instantiated = try? unit.instantiated(instance) else { continue }
-                        unit = instantiated
-                    }
-                    unit = canonical(unit)
-                    list.append(UnitReference(unit, at: SourceLocation(file: Self.join(directory, entry))))
-                }
+    /// Adds the units that are linked into `NAME.wants/` (or an alias's, or the template's) of any directory.
+    ///
+    /// - Parameter keepsTemplates: a template stands for its release; else, as in `Wants=`, for its instance of the unit's
+    ///   instance or prefix.
+    private func linked(
+        _ name: UnitName, _ suffix: String, keepsTemplates: Bool = false, into list: inout [UnitReference]
+    ) {
+        var links: [String: [String: String]] = [:]
+        for file in files(of: name, suffix, { _ in true }) {
+            if links[file.directory] == nil { links[file.directory] = source.links(of: file.directory) }
+            if links[file.directory]?[file.name] == "/dev/null" { continue }
+            guard var unit = try? UnitName(file.name) else { continue }
+            if unit.isTemplate, name.isInstance || !name.isTemplate && !keepsTemplates {
+                guard let instantiated = try? unit.instantiated(name.instance ?? name.prefix) else { continue }
+                unit = instantiated
             }
+            list.append(UnitReference(canonical(unit), at: SourceLocation(file: file.path)))
         }
     }
 

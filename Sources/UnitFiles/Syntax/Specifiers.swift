@@ -1,7 +1,7 @@
 /// What `%` specifiers expand to that depends on the host and on how the supervisor runs (systemd.unit(5), "Specifiers").
 ///
-/// nil means that the host does not know it; using such a specifier is then an error in the unit. Fields of os-release that
-/// are not set are empty texts, as systemd has it.
+/// nil means that the host does not know it; using such a specifier is then an error in the unit. Fields that os-release(5)
+/// does not set are empty texts; without such a file they are nil.
 public struct SpecifierEnvironment: Sendable, Hashable {
     /// `%t`, `%S`, `%C`, `%L`, `%E`: directory roots.
     public var runtimeDirectory = "/run"
@@ -30,12 +30,12 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     public var homeDirectory = "/root"
     public var shell = "/bin/sh"
     /// `%o`, `%w`, `%W`, `%A`, `%B`, `%M`: ID, VERSION_ID, VARIANT_ID, IMAGE_VERSION, BUILD_ID, IMAGE_ID of os-release(5).
-    public var osID = ""
-    public var osVersionID = ""
-    public var osVariantID = ""
-    public var osImageVersion = ""
-    public var osBuildID = ""
-    public var osImageID = ""
+    public var osID: String?
+    public var osVersionID: String?
+    public var osVariantID: String?
+    public var osImageVersion: String?
+    public var osBuildID: String?
+    public var osImageID: String?
 
     public init() {}
 }
@@ -46,15 +46,28 @@ public struct SpecifierExpander: Sendable {
     public let unit: UnitName
     /// For `%y` and `%Y`; nil if the unit has no fragment.
     public let fragmentPath: String?
+    /// The path without symbolic links.
+    private let realPath: @Sendable (String) -> String?
 
-    public init(environment: SpecifierEnvironment, unit: UnitName, fragmentPath: String?) {
+    public init(
+        environment: SpecifierEnvironment, unit: UnitName, fragmentPath: String?,
+        realPath: @escaping @Sendable (String) -> String? = { $0 }
+    ) {
         self.environment = environment
         self.unit = unit
         self.fragmentPath = fragmentPath
+        self.realPath = realPath
+    }
+
+    /// Which specifiers may be used.
+    public enum Scope: Sendable {
+        case all
+        /// In names of units: those whose values are safe there (systemd's unit_name_printf()).
+        case unitNames
     }
 
     /// The text with all specifiers replaced. Error offsets count from the start of `text`.
-    public func expand(_ text: String) throws(ValueError) -> String {
+    public func expand(_ text: String, _ scope: Scope = .all) throws(ValueError) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         let bytes = Array(text.utf8)
         var result = ""
@@ -68,8 +81,20 @@ public struct SpecifierExpander: Sendable {
                 result += "%"
                 break
             }
-            result += try value(of: bytes[next + 1], at: next)
-            index = next + 2
+            let specifier = bytes[next + 1]
+            if Ascii.isLetter(specifier) || Ascii.isDigit(specifier) || specifier == UInt8(ascii: "%") {
+                guard scope == .all || Self.inUnitNames.contains(specifier) else {
+                    throw ValueError(
+                        "%\(Unicode.Scalar(specifier)) cannot be used in the name of a unit", at: next,
+                        code: .unknownSpecifier)
+                }
+                result += try value(of: specifier, at: next)
+                index = next + 2
+            } else {
+                // As systemd: what could never be a specifier is kept as it is written.
+                result += "%"
+                index = next + 1
+            }
             guard result.utf8.count <= UnitFileLimits.expandedLength else {
                 throw ValueError(
                     "the value is longer than \(UnitFileLimits.expandedLength) bytes once expanded", at: next)
@@ -79,15 +104,17 @@ public struct SpecifierExpander: Sendable {
     }
 
     /// As `expand`, and offsets count from the start of the value that the word was taken from.
-    func expand(_ word: Word) throws(ValueError) -> String {
+    func expand(_ word: Word, _ scope: Scope = .all) throws(ValueError) -> String {
         do {
-            return try expand(word.text)
+            return try expand(word.text, scope)
         } catch {
             var moved = error
             moved.offset += word.offset
             throw moved
         }
     }
+
+    private static let inUnitNames = Set("%ijnNpaAbBHlqmMovwWgGuU".utf8)
 
     private func value(of specifier: UInt8, at offset: Int) throws(ValueError) -> String {
         let name = "%" + String(Unicode.Scalar(specifier))
@@ -103,8 +130,8 @@ public struct SpecifierExpander: Sendable {
         case UInt8(ascii: "j"): known = lastComponent
         case UInt8(ascii: "J"): known = UnitNameEscaping.unescape(lastComponent)
         case UInt8(ascii: "f"): known = UnitNameEscaping.unescapePath(unit.instance ?? unit.prefix)
-        case UInt8(ascii: "y"): known = fragmentPath
-        case UInt8(ascii: "Y"): known = fragmentPath.map(directory)
+        case UInt8(ascii: "y"): known = fragmentPath.flatMap(realPath)
+        case UInt8(ascii: "Y"): known = fragmentPath.flatMap(realPath).map(directory)
         default: known = try hostValue(of: specifier, name: name, at: offset)
         }
         guard let known else {
@@ -143,9 +170,8 @@ public struct SpecifierExpander: Sendable {
         case UInt8(ascii: "B"): return environment.osBuildID
         case UInt8(ascii: "M"): return environment.osImageID
         default:
-            let shown = Ascii.isLetter(specifier) || specifier < 0x7F ? name : "this"
             throw ValueError(
-                "\(shown) is not a specifier; write %% for a percent sign", at: offset, code: .unknownSpecifier)
+                "\(name) is not a specifier; write %% for a percent sign", at: offset, code: .unknownSpecifier)
         }
     }
 

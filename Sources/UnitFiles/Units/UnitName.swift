@@ -211,10 +211,14 @@ public enum UnitNameEscaping {
         return String(validating: result, as: UTF8.self)
     }
 
-    /// The reverse of `escapePath`: `foo-bar-baz` -> `/foo/bar/baz`, `-` -> `/`.
+    /// The reverse of `escapePath`: `foo-bar-baz` -> `/foo/bar/baz`, `-` -> `/`. nil also for a path that `escapePath` would
+    /// not have made: with a slash at either end, two in a row, or `.` or `..` as a component.
     public static func unescapePath(_ text: String) -> String? {
         if text == "-" { return "/" }
         guard let path = unescape(text) else { return nil }
-        return path.utf8.first == UInt8(ascii: "/") ? path : "/" + path
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard !parts.contains(where: { $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) })
+        else { return nil }
+        return "/" + path
     }
 }

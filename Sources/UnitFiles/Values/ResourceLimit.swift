@@ -38,10 +38,11 @@ public struct ResourceLimit: Sendable, Hashable {
         switch unit {
         case .bytes: return try Value.size(text)
         case .count:
-            guard let number = UInt64(text), text.utf8.allSatisfy(Ascii.isDigit) else {
+            guard let (isNegative, number) = Value.magnitude(text), !isNegative || number == 0 else {
                 throw ValueError("expected a limit such as \"1024\", \"1024:4096\" or \"infinity\"")
             }
-            return number
+            // The kernel's own number for it.
+            return number == .max ? nil : number
         case .seconds:
             let parts = try TimeSpan.parseFinite(text).components
             return UInt64(clamping: parts.seconds + (parts.attoseconds > 0 ? 1 : 0))

@@ -42,24 +42,23 @@ public struct Signal: Sendable, Hashable, CustomStringConvertible {
     }
 
     static func named(_ text: String) -> Signal? {
-        if let number = Int32(text) { return text.utf8.allSatisfy(Ascii.isDigit) ? Signal(validating: number) : nil }
+        if let (isNegative, number) = Value.magnitude(text), !isNegative || number == 0 {
+            return Int32(exactly: number).flatMap { Signal(validating: $0) }
+        }
         let name = text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
         if let index = names.firstIndex(of: name), index > 0 { return Signal(number: Int32(index)) }
-        switch name {
-        case "IOT": return .abort
-        case "CLD": return Signal(number: 17)
-        case "POLL": return Signal(number: 29)
-        case "RTMIN": return Signal(number: 34)
-        case "RTMAX": return Signal(number: 64)
-        default: break
-        }
-        if name.hasPrefix("RTMIN+"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) {
-            return Signal(number: 34 + offset)
-        }
-        if name.hasPrefix("RTMAX-"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) {
-            return Signal(number: 64 - offset)
-        }
+        if name == "RTMIN" { return Signal(number: 34) }
+        if name == "RTMAX" { return Signal(number: 64) }
+        if name.hasPrefix("RTMIN+"), let offset = offset(name.dropFirst(6)) { return Signal(number: 34 + offset) }
+        if name.hasPrefix("RTMAX-"), let offset = offset(name.dropFirst(6)) { return Signal(number: 64 - offset) }
         return nil
+    }
+
+    private static func offset(_ text: Substring) -> Int32? {
+        guard let first = text.utf8.first, Ascii.isDigit(first), let (_, number) = Value.magnitude(text) else {
+            return nil
+        }
+        return number <= 30 ? Int32(number) : nil
     }
 }
 

@@ -52,31 +52,33 @@ public enum TimeSpan {
         return units
     }()
 
-    /// Reads `5min 20s`, `2 h`, `1.5s`, `300ms20s`, `90` (seconds) or `infinity`.
+    /// Reads `5min 20s`, `2 h`, `1.5s`, `300ms20s`, `90` (seconds) or `infinity`. What no clock here can count to is infinite.
     public static func parse(_ text: String) throws(ValueError) -> TimeLimit {
         if Ascii.trimmed(text) == "infinity" { return .infinite }
-        return .after(.microseconds(try sum(text, units, bare: second)))
+        let span = try sum(text, units, bare: second)
+        return Int64(exactly: span).map { .after(.microseconds($0)) } ?? .infinite
     }
 
     /// Reads `50us`, `1ms 500ns`, `50000`: nanoseconds, of which a bare number counts `unit` each.
     public static func parseNanoseconds(_ text: String, unit: Int64 = 1) throws(ValueError) -> UInt64 {
-        UInt64(try sum(text, nanosecondUnits, bare: unit))
+        if Ascii.trimmed(text) == "infinity" { return .max }
+        return try sum(text, nanosecondUnits, bare: unit)
     }
 
     /// `units` and `bare`, the unit of a bare number, count in the same unit as the result.
-    private static func sum(_ text: String, _ units: [String: Int64], bare: Int64) throws(ValueError) -> Int64 {
+    private static func sum(_ text: String, _ units: [String: Int64], bare: Int64) throws(ValueError) -> UInt64 {
         let bytes = Array(text.utf8)
         var index = 0
         func skipSpace() { while index < bytes.count, Ascii.isSpace(bytes[index]) { index += 1 } }
         skipSpace()
-        var total: Int64 = 0
+        var total: UInt64 = 0
         var seen = false
         while index < bytes.count {
             let start = index
-            let digits = takeNumber(bytes, &index)
-            guard let digits else {
+            guard let digits = takeNumber(bytes, &index) else {
                 throw ValueError("expected a time span such as \"30s\", \"5min 20s\" or \"infinity\"", at: start)
             }
+            let end = index
             skipSpace()
             let unitStart = index
             while index < bytes.count, Ascii.isLetter(bytes[index]) || bytes[index] >= 0x80 { index += 1 }
@@ -85,11 +87,15 @@ public enum TimeSpan {
                 throw ValueError(
                     "unknown unit of time \"\(name)\" (us, ms, s, min, h, d, w, month, y)", at: unitStart)
             }
-            let whole = digits.whole.multipliedReportingOverflow(by: unit)
-            let part = fraction(digits.fraction, of: unit)
+            guard index > end || index == bytes.count else {
+                throw ValueError("expected a unit of time or a space", at: end)
+            }
+            let whole = digits.whole.multipliedReportingOverflow(by: UInt64(unit))
+            let part = fraction(digits.fraction, of: UInt64(unit))
             let sum = total.addingReportingOverflow(whole.partialValue)
             let full = sum.partialValue.addingReportingOverflow(part)
-            guard !whole.overflow, !sum.overflow, !full.overflow else {
+            let isTooLong = digits.whole >= UInt64.max / UInt64(unit) || whole.overflow || sum.overflow || full.overflow
+            guard !isTooLong, full.partialValue != .max else {
                 throw ValueError("the time span is too long", at: start)
             }
             total = full.partialValue
@@ -98,6 +104,13 @@ public enum TimeSpan {
         }
         guard seen else { throw ValueError("expected a time span such as \"30s\", \"5min 20s\" or \"infinity\"") }
         return total
+    }
+
+    /// As `parse`, with a century for all that is longer, `infinity` too: nobody sees the difference, and it can be added to
+    /// any instant.
+    public static func parseLong(_ text: String) throws(ValueError) -> Duration {
+        let century = Duration.seconds(3_155_760_000)
+        return min(try parse(text).duration ?? century, century)
     }
 
     /// As `parse`, where "no limit" has no sense.
@@ -126,18 +139,22 @@ public enum TimeSpan {
         return words.joined(separator: " ")
     }
 
-    private static func takeNumber(_ bytes: [UInt8], _ index: inout Int) -> (whole: Int64, fraction: [UInt8])? {
-        var whole: Int64 = 0
+    /// A decimal number, of at most 63 bits before its point as strtoll(3) has it; a plus is allowed.
+    private static func takeNumber(_ bytes: [UInt8], _ index: inout Int) -> (whole: UInt64, fraction: [UInt8])? {
+        var whole: UInt64 = 0
         var fraction: [UInt8] = []
         var count = 0
+        let hasSign = index < bytes.count && bytes[index] == UInt8(ascii: "+")
+        if hasSign { index += 1 }
         while index < bytes.count, Ascii.isDigit(bytes[index]) {
             let product = whole.multipliedReportingOverflow(by: 10)
-            let sum = product.partialValue.addingReportingOverflow(Int64(bytes[index] - 48))
-            guard !product.overflow, !sum.overflow else { return nil }
+            let sum = product.partialValue.addingReportingOverflow(UInt64(bytes[index] - 48))
+            guard !product.overflow, !sum.overflow, sum.partialValue <= Int64.max else { return nil }
             whole = sum.partialValue
             index += 1
             count += 1
         }
+        if count == 0, hasSign { return nil }
         if index < bytes.count, bytes[index] == UInt8(ascii: ".") {
             index += 1
             while index < bytes.count, Ascii.isDigit(bytes[index]) {
@@ -149,13 +166,12 @@ public enum TimeSpan {
         return count == 0 && fraction.isEmpty ? nil : (whole, fraction)
     }
 
-    private static func fraction(_ digits: [UInt8], of unit: Int64) -> Int64 {
+    private static func fraction(_ digits: [UInt8], of unit: UInt64) -> UInt64 {
         var scale = unit
-        var sum: Int64 = 0
-        for digit in digits.prefix(18) {
-            // 10 * scale cannot overflow: the longest unit, a year in nanoseconds, has 17 digits.
-            sum += scale * Int64(digit) / 10
+        var sum: UInt64 = 0
+        for digit in digits.prefix(20) {
             scale /= 10
+            sum += scale * UInt64(digit)
         }
         return sum
     }

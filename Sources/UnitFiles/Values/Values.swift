@@ -11,43 +11,91 @@ public enum Value {
         }
     }
 
-    /// A decimal number with optional sign, within the range.
+    /// A number within the range, as systemd takes one: decimal, `0x10`, `0b101`, `0o17`, or octal behind a 0; a sign is
+    /// allowed.
     public static func integer<Number: FixedWidthInteger>(
         _ text: String, in range: ClosedRange<Number>
     ) throws(ValueError) -> Number {
-        guard let number = Number(text), range.contains(number) else {
-            throw ValueError("expected a number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\"")
-        }
+        let expected = "expected a number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\""
+        guard let (isNegative, magnitude) = magnitude(text), let size = Int128(exactly: magnitude),
+            let number = Number(exactly: isNegative ? -size : size), range.contains(number)
+        else { throw ValueError(expected) }
         return number
     }
 
-    /// A size in bytes: `4096`, `64K`, `1.5G`; the suffixes K M G T P E count by 1024.
+    /// What strtoul(3) makes of a whole text with base 0, and Python's prefixes `0b` and `0o`, which systemd adds.
+    static func magnitude(_ text: some StringProtocol) -> (isNegative: Bool, UInt64)? {
+        var rest = Array(text.utf8)[...]
+        var base: UInt64?
+        if let first = rest.first, first == UInt8(ascii: "0"), let second = rest.dropFirst().first {
+            if second | 0x20 == UInt8(ascii: "b") { base = 2 }
+            if second | 0x20 == UInt8(ascii: "o") { base = 8 }
+            if base != nil { rest = rest.dropFirst(2) }
+        }
+        let isNegative = rest.first == UInt8(ascii: "-")
+        if isNegative || rest.first == UInt8(ascii: "+") { rest = rest.dropFirst() }
+        if base == nil, rest.first == UInt8(ascii: "0"), rest.count > 1 {
+            let isHexadecimal = rest[rest.startIndex + 1] | 0x20 == UInt8(ascii: "x")
+            base = isHexadecimal ? 16 : 8
+            rest = rest.dropFirst(isHexadecimal ? 2 : 1)
+        }
+        return digits(rest, base: base ?? 10).map { (isNegative, $0) }
+    }
+
+    private static func digits(_ bytes: ArraySlice<UInt8>, base: UInt64) -> UInt64? {
+        guard !bytes.isEmpty else { return nil }
+        var value: UInt64 = 0
+        for byte in bytes {
+            guard let digit = Ascii.hexDigit(byte), UInt64(digit) < base else { return nil }
+            let (product, overflow) = value.multipliedReportingOverflow(by: base)
+            let (sum, carry) = product.addingReportingOverflow(UInt64(digit))
+            guard !overflow, !carry else { return nil }
+            value = sum
+        }
+        return value
+    }
+
+    /// A size in bytes: `4096`, `64K`, `1.5G`, `1M 512K`; the suffixes B K M G T P E count by 1024.
     public static func size(_ text: String) throws(ValueError) -> UInt64 {
-        let expected = "expected a size such as \"4096\", \"64K\" or \"1.5G\", not \"\(text)\""
-        var digits = Substring(text)
-        var shift: UInt64 = 0
-        if let last = text.utf8.last, !Ascii.isDigit(last) {
-            guard let power = Array("BKMGTPE".utf8).firstIndex(of: last) else { throw ValueError(expected) }
-            shift = 10 * UInt64(power)
-            digits = Ascii.trimmed(text.dropLast())
+        let expected = ValueError("expected a size such as \"4096\", \"64K\" or \"1.5G\", not \"\(text)\"")
+        var rest = Array(text.utf8)[...]
+        var total: UInt64 = 0
+        // Each part has a smaller suffix than the one before; none is the smallest.
+        var suffixes = Array("EPTGMKB".utf8)[...]
+        var isOpen = true
+        repeat {
+            guard isOpen, let part = sizePart(&rest, suffixes) else { throw expected }
+            let sum = total.addingReportingOverflow(part.bytes)
+            guard !sum.overflow else { throw expected }
+            total = sum.partialValue
+            if let suffix = part.suffix { suffixes = suffixes[(suffix + 1)...] } else { isOpen = false }
+        } while !rest.isEmpty
+        return total
+    }
+
+    /// A number with its suffix; `suffix` is the place of that in the list, nil for none.
+    private static func sizePart(
+        _ rest: inout ArraySlice<UInt8>, _ suffixes: ArraySlice<UInt8>
+    ) -> (bytes: UInt64, suffix: Int?)? {
+        rest = rest.drop { Ascii.isSpace($0) }
+        if rest.first == UInt8(ascii: "+") { rest = rest.dropFirst() }
+        let whole = rest.prefix { Ascii.isDigit($0) }
+        guard let number = digits(whole, base: 10) else { return nil }
+        rest = rest[whole.endIndex...]
+        // "10.M" is valid.
+        var share = 0.0
+        if rest.first == UInt8(ascii: ".") {
+            let fraction = rest.dropFirst().prefix { Ascii.isDigit($0) }
+            rest = rest[fraction.endIndex...]
+            guard let numerator = fraction.isEmpty ? 0 : digits(fraction, base: 10) else { return nil }
+            share = fraction.reduce(Double(numerator)) { share, _ in share / 10 }
         }
-        let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, first.utf8.allSatisfy(Ascii.isDigit), let whole = UInt64(first),
-            whole <= UInt64.max >> shift
-        else { throw ValueError(expected) }
-        var result = whole << shift
-        if parts.count == 2 {
-            guard !parts[1].isEmpty, parts[1].utf8.allSatisfy(Ascii.isDigit) else { throw ValueError(expected) }
-            var scale = UInt64(1) << shift
-            for digit in parts[1].utf8.prefix(18) {
-                let sum = result.addingReportingOverflow(
-                    (scale / 10) * UInt64(digit - 48) + (scale % 10) * UInt64(digit - 48) / 10)
-                guard !sum.overflow else { throw ValueError(expected) }
-                result = sum.partialValue
-                scale /= 10
-            }
-        }
-        return result
+        rest = rest.drop { Ascii.isSpace($0) }
+        let suffix = rest.first.flatMap { suffixes.firstIndex(of: $0) }
+        if suffix != nil { rest = rest.dropFirst() }
+        let shift = 10 * UInt64(suffix.map { 6 - $0 } ?? 0)
+        guard number <= (UInt64.max >> shift) - (share > 0 ? 1 : 0) else { return nil }
+        return (number << shift + UInt64(share * Double(UInt64(1) << shift)), suffix)
     }
 
     /// As `size`, or nil for `infinity`.
@@ -57,7 +105,7 @@ public enum Value {
 
     /// A file mode in octal: `0660`.
     public static func mode(_ text: String) throws(ValueError) -> UInt16 {
-        guard text.utf8.allSatisfy({ $0 &- 48 < 8 }), let mode = UInt16(text, radix: 8), mode <= 0o7777 else {
+        guard let mode = digits(Array(text.utf8)[...], base: 8).flatMap({ UInt16(exactly: $0) }), mode <= 0o7777 else {
             throw ValueError("expected an octal mode such as \"0660\", not \"\(text)\"")
         }
         return mode

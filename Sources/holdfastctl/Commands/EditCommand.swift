@@ -94,6 +94,8 @@ struct OverlaidFile: UnitFileSource {
 
     func links(of directory: String) -> [String: String] { disk.links(of: directory) }
 
+    func realPath(_ path: String) -> String? { path == self.path ? path : disk.realPath(path) }
+
     func read(_ path: String) throws(UnitFileReadError) -> String {
         path == self.path ? text : try disk.read(path)
     }
