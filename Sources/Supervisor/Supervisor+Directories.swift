@@ -34,7 +34,9 @@ extension Supervisor {
         // Directories of generations and credentials may still be in use: `tellStrangers` looks.
         if anew { throwAway(configuration.runtimeDirectory + "/output") }
         for name in ["output", "generations", "credentials"] {
-            try FileTree.makeDirectory(configuration.runtimeDirectory + "/" + name)
+            // FIFOs that belong to users of services are there: nobody else is to open them by their path.
+            try FileTree.makeDirectory(
+                configuration.runtimeDirectory + "/" + name, mode: name == "output" ? 0o700 : 0o755)
         }
         try LogFile.makeDirectory(configuration.logDirectory, group: readers)
     }

@@ -196,10 +196,20 @@ extension Supervisor {
             evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
         }
         instance.close()
+        removePidFile(of: instance)
         removeRuntimeDirectories(of: instance)
         removeCredentials(of: instance)
         if !instances.values.contains(where: { $0.logName == instance.logName }) { logs?.forget(instance.logName) }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
+    }
+
+    private var allHeldSockets: [HeldSocket] {
+        (sockets.map { Array($0.shared.values.joined()) } ?? []) + generations.values.flatMap(\.own)
+    }
+
+    /// Files of held sockets below directories that services are given: they have owners of their own.
+    func sparedFiles(_ execution: ExecutionSettings) -> Set<FileID> {
+        execution.directories.isEmpty ? [] : Set(allHeldSockets.compactMap(\.endpoint.fileID))
     }
 
     /// Generations share a runtime directory: it goes with the last of them.
@@ -210,9 +220,10 @@ extension Supervisor {
         let used = instances.values.filter { $0 !== instance }.reduce(into: Set<String>()) { used, other in
             used.formUnion(launcher.runtimeDirectories(of: other.definition.unit.execution))
         }
+        let held = allHeldSockets.flatMap(\.paths)
         do throws(SystemError) {
             for directory in try launcher.unlinkRuntimeDirectories(of: execution, exceptThose: used) {
-                try trash?.throwAway(directory)
+                try trash?.throwAway(directory, keeping: held)
             }
         } catch {
             logger.warning("\(instance.name): removing RuntimeDirectory=: \(error)")

@@ -76,6 +76,67 @@ extension EndToEnd {
             }
         }
 
+        @Test("A held socket in a service's runtime directory keeps its path whatever becomes of the directory")
+        func heldPath() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "api.socket",
+                    """
+                    [Socket]
+                    ListenStream=%t/api/api.sock
+                    SocketUser=root
+                    Symlinks=%t/api/alias
+                    RemoveOnStop=yes
+                    """)
+                try layout.unit(
+                    "api.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    User=nobody
+                    RuntimeDirectory=api
+                    ExecStart=/bin/sh -c 'echo >$RUNTIME_DIRECTORY/own; systemd-notify --ready; exec sleep infinity'
+                    """)
+            } then: { world in
+                let directory = world.path + "/run/api"
+                func owner(_ name: String) -> (inode: ino_t, uid: uid_t)? {
+                    var status = stat()
+                    return stat(directory + name, &status) == 0 ? (status.st_ino, status.st_uid) : nil
+                }
+                #expect(try world.run("start", "api.socket").status == 0)
+                let before = try #require(owner("/api.sock"))
+                for command in ["start", "restart", "stop"] {
+                    #expect(try world.run(command, "api.service").status == 0)
+                    #expect(owner("/api.sock")?.inode == before.inode, "after \(command)")
+                    #expect(owner("/alias")?.inode == before.inode, "after \(command)")
+                    #expect(owner("/api.sock")?.uid == 0, "after \(command)")
+                }
+                #expect(owner("/own") == nil, "what is the service's goes")
+                #expect(try world.run("stop", "api.socket").status == 0)
+                #expect(owner("/api.sock") == nil)
+            }
+        }
+
+        @Test("A service with User= can open its output anew, as /dev/stdout")
+        func standardOutput() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "o.service",
+                    """
+                    [Service]
+                    Type=oneshot
+                    User=nobody
+                    ExecStart=/bin/sh -c 'echo out >/dev/stdout; echo err >/dev/stderr; echo fd >/proc/self/fd/1'
+                    """)
+            } then: { world in
+                let started = try world.run("start", "o").status
+                #expect(started == 0)
+                let log = world.contents("log/o.service.log") ?? ""
+                #expect(log.contains(" out") && log.contains(" err") && log.contains(" fd"), "\(log)")
+            }
+        }
+
         @Test("Nothing that is left over is a reason not to start")
         func leftovers() throws {
             try withWorld { _ in

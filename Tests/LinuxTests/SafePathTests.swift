@@ -59,7 +59,7 @@ final class LinkSwapper {
     /// Calls `body` until it has gone well and failed often enough, so that both states were met.
     func challenge(_ body: () throws -> Void) {
         var (passed, refused) = (0, 0)
-        for _ in 0..<20_000 where passed < 300 || refused < 300 {
+        for _ in 0..<20_000 where passed < 100 || refused < 100 {
             do {
                 try body()
                 passed += 1
@@ -87,6 +87,86 @@ extension LinuxTests {
                 try ServiceDirectory.unlink("sub/x", to: "sub/deep", in: swapper.scratch("foo"))
             }
             swapper.end()
+        }
+
+        @Test("sockets, FIFOs and their other names are bound, linked and removed where they belong")
+        func sockets() throws {
+            let swapper = try LinkSwapper(try Scratch())
+            let path = swapper.scratch("foo/sub/x")
+            let look = ListeningSocket.FileOptions(mode: 0o620, owner: 7, group: 8)
+            swapper.challenge {
+                let socket = try ListeningSocket(.unix(path: path + ".sock"), options: look)
+                #expect(socket.address == .unix(path: path + ".sock"), "programs compare its name")
+                _ = try? socket.restorePath()
+                socket.unlinkPath()
+            }
+            swapper.challenge {
+                let fifo = try HeldFile(.fifo(path: path + ".fifo"), file: look)
+                fifo.unlinkPath()
+            }
+            swapper.challenge {
+                try SocketLinks.make(path + ".link", to: "/x", directoryMode: 0o755, replacing: true)
+                SocketLinks.remove(path + ".link", to: "/x")
+            }
+            swapper.end()
+        }
+
+        @Test("a socket in a directory of somebody else has its name, mode and owner, and can be reached")
+        func foreignSocket() throws {
+            let scratch = try Scratch()
+            try FileTree.makeDirectory(scratch("foo"))
+            chown(scratch("foo"), nobody, nobody)
+            let look = ListeningSocket.FileOptions(mode: 0o620, owner: 7, group: 8)
+            let socket = try ListeningSocket(.unix(path: scratch("foo/x")), options: look)
+            #expect(socket.address == .unix(path: scratch("foo/x")))
+            var status = stat()
+            #expect(lstat(scratch("foo/x"), &status) == 0 && status.st_mode & 0o7777 == 0o620)
+            #expect(status.st_uid == 7 && status.st_gid == 8)
+            let client = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream)
+            let result = try SocketAddress.unix(path: scratch("foo/x")).withSockaddr { connect(client.raw, $0, $1) }
+            #expect(result == 0)
+            #expect(try UnitDirectory.list(scratch("foo")) == [".x.held", "x"])
+            #expect(throws: SystemError.self) { _ = try ListeningSocket(.unix(path: scratch("foo/x"))) }
+            unlink(scratch("foo/x"))
+            #expect(try socket.restorePath() == .restored)
+            socket.unlinkPath()
+            #expect(try UnitDirectory.list(scratch("foo")) == [])
+        }
+
+        @Test("files are opened, read and removed for a service where they belong")
+        func files() throws {
+            let swapper = try LinkSwapper(try Scratch())
+            let path = swapper.scratch("foo/sub/secret")
+            swapper.challenge { _ = try OutputTarget.truncate(path).open(stream: 1) }
+            swapper.challenge { try OutputTarget.append(path).open(stream: 1).writeAll("x".utf8, subject: path) }
+            swapper.challenge {
+                let read = try CredentialFiles.read(path, as: "x", limit: 1 << 16)
+                #expect(read.allSatisfy { $0.bytes != Array("secret".utf8) })
+            }
+            swapper.challenge {
+                let pid = try PidFile.read(path, user: nobody)
+                #expect(pid == nil)
+            }
+            swapper.challenge { try PidFile.remove(path) }
+            let trash = try Trash(loop: try EventLoop(), path: swapper.scratch("trash"))
+            swapper.challenge { try trash.throwAway(path) }
+            swapper.end()
+        }
+
+        @Test("a PID file is read only if root or the service's user has written it, and removed")
+        func pidFile() throws {
+            let scratch = try Scratch()
+            let path = try scratch.write("pid", "4711\n")
+            #expect(try PidFile.read(path, user: nobody) == 4711)
+            chown(path, nobody, nobody)
+            #expect(try PidFile.read(path, user: nobody) == 4711)
+            #expect(throws: SystemError.self) { _ = try PidFile.read(path, user: 7) }
+            #expect(try PidFile.read(scratch("none"), user: 7) == nil)
+            try PidFile.remove(path)
+            try PidFile.remove(path)
+            try FileTree.makeDirectory(path)
+            try PidFile.remove(path)
+            #expect(try UnitDirectory.list(scratch.path) == ["pid"])
         }
 
         @Test("a directory that the service's user did not make is not given to it, where it may have moved it there")

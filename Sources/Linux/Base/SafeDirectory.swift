@@ -97,6 +97,11 @@ public struct SafeDirectory: ~Copyable, Sendable {
         return SafeDirectory(up, status, status.protectsEntries, FileTree.parent(of: path) ?? "/")
     }
 
+    /// Another descriptor of the same directory.
+    func reopen() throws(SystemError) -> SafeDirectory {
+        SafeDirectory(try descriptor.duplicate(), status, isProtected, path)
+    }
+
     /// What is at `name`, a link itself; nil if nothing is.
     func pin(_ name: FileName, follow: Bool = false) throws(SystemError) -> PinnedFile? {
         let number = holdfast_pin(descriptor.raw, name.bytes, follow ? 1 : 0)
@@ -104,6 +109,20 @@ public struct SafeDirectory: ~Copyable, Sendable {
         let opened = OwnedDescriptor(owning: try check(number, "open", path(of: name)))
         let status = try stat(of: opened.raw, path(of: name))
         return PinnedFile(opened, status, path(of: name))
+    }
+
+    /// The path of a file without links in its directories; nil if these are not there.
+    static func canonical(_ path: String) -> String? {
+        guard let directory = try? parent(of: path, .ofOwner) else { return nil }
+        return directory.path(of: FileName(FileTree.name(of: path)))
+    }
+
+    /// Takes over owner and mode.
+    func look(like other: stat) throws(SystemError) {
+        if status.st_uid != other.st_uid || status.st_gid != other.st_gid {
+            try check(holdfast_own(descriptor.raw, other.st_uid, other.st_gid), "change owner of", path)
+        }
+        try check(holdfast_set_mode(descriptor.raw, other.st_mode & 0o7777), "set mode of", path)
     }
 
     /// Opens for reading, to be listed.

@@ -17,7 +17,7 @@ public enum SafeFile {
     ) throws(SystemError) -> OwnedDescriptor {
         // Again if it goes or comes in between, as open(2) does it by itself.
         for _ in 0..<8 {
-            let place = try PathWalk(path, .ofOwner).run(followsLast: true)
+            let place = try PathWalk(path, .ofOwner).run(followsLast: flags & O_NOFOLLOW == 0)
             let directory = place.directory.descriptor.raw
             if place.entry == nil {
                 guard flags & O_CREAT != 0 else { throw SystemError("open", path, .noSuchFileOrDirectory) }

@@ -81,7 +81,7 @@ public enum UnitDirectory {
 
     /// Reads a file, following links, and checks who may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
-        let file = try open(path)
+        let file = checkOwner ? try open(path) : try openNamed(path)
         var status = stat()
         guard fstat(file.raw, &status) == 0 else { throw .system(SystemError("stat", path)) }
         if holdfast_is_dev_null(status.st_mode, UInt64(status.st_rdev)) != 0 { return .masked }
@@ -105,6 +105,13 @@ public enum UnitDirectory {
         do throws(SystemError) {
             // O_NONBLOCK: a FIFO put there must not stop us.
             return try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        } catch { throw .system(error) }
+    }
+
+    /// Services may have the directory of what their unit only names in hand.
+    private static func openNamed(_ path: String) throws(ReadError) -> OwnedDescriptor {
+        do throws(SystemError) {
+            return try SafeFile.open(path, O_RDONLY)
         } catch { throw .system(error) }
     }
 

@@ -80,7 +80,9 @@ public final class LogFile {
     public func clear() throws(SystemError) {
         for segment in try known() { remove(segment) }
         segments = []
-        if truncate(path, 0) < 0 && errno != ENOENT { throw SystemError("empty", path) }
+        if let place = try present(), try place.pin(FileName(name)) != nil {
+            _ = try place.open(FileName(name), O_WRONLY | O_TRUNC | O_NOCTTY | O_NONBLOCK)
+        }
         size = 0
         file = nil
     }
@@ -89,7 +91,7 @@ public final class LogFile {
     func compressed(_ segmentPath: String) {
         guard let known = segments else { return }
         guard let index = known.firstIndex(where: { fullPath($0) == segmentPath }) else {
-            unlink(segmentPath + ".gz")
+            unlink(FileTree.name(of: segmentPath) + ".gz")
             return
         }
         segments?[index].isCompressed = access(segmentPath, F_OK) != 0
@@ -99,20 +101,15 @@ public final class LogFile {
 
     private func isStillThere() -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_ino == inode && status.st_dev == device
+        return lstat(path, &status) == 0 && status.st_ino == inode && status.st_dev == device
     }
 
     private func open(at second: Int64) throws(SystemError) {
-        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK
-        var opened: OwnedDescriptor
-        do throws(SystemError) {
-            opened = try OwnedDescriptor.open(path, flags, mode: 0o640)
-        } catch {
-            guard error.errno == .noSuchFileOrDirectory else { throw error }
-            // Somebody removed the directory.
-            try LogFile.makeDirectory(directory, group: group)
-            opened = try OwnedDescriptor.open(path, flags, mode: 0o640)
-        }
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK
+        // Somebody may have removed the directory.
+        if try present() == nil { try LogFile.makeDirectory(directory, group: group) }
+        let place = try SafeDirectory.open(directory, .ofOwner)
+        let opened = try place.open(FileName(name), flags, mode: 0o640)
         var status = stat()
         try checkErrno(fstat(opened.raw, &status), "stat", path)
         if let group, status.st_gid != group { _ = fchown(opened.raw, .max, group) }
@@ -127,8 +124,22 @@ public final class LogFile {
 
     /// A directory for captured output: what services print may be secret.
     public static func makeDirectory(_ path: String, group: UInt32?) throws(SystemError) {
-        try FileTree.makeDirectory(path, mode: 0o750)
-        if let group { _ = chown(path, .max, group) }
+        let directory = try SafeDirectory.make(path, .ofOwner, mode: 0o750, parentMode: 0o755)
+        if let group { _ = holdfast_own(directory.descriptor.raw, .max, group) }
+    }
+
+    /// The directory, if it is there.
+    private func present() throws(SystemError) -> SafeDirectory? {
+        do throws(SystemError) {
+            return try SafeDirectory.open(directory, .ofOwner)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+    }
+
+    private func unlink(_ name: String) {
+        if let directory = (try? present()) ?? nil { _ = try? directory.unlink(FileName(name)) }
     }
 
     private static func firstSecond(_ raw: Int32) -> Int64? {
@@ -179,7 +190,8 @@ public final class LogFile {
         let time = max(Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000, (segments.last?.time ?? 0) + 1)
         let segment = LogArchive.Segment(
             name: LogArchive.segmentName(name, time), time: time, isCompressed: false)
-        try checkErrno(rename(path, fullPath(segment)), "rotate", path)
+        let place = try SafeDirectory.open(directory, .ofOwner)
+        try place.rename(FileName(name), to: place, FileName(segment.name))
         file = nil
         segments.append(segment)
         while segments.count > max(0, limits.keep) { remove(segments.removeFirst()) }
@@ -190,8 +202,8 @@ public final class LogFile {
     private func fullPath(_ segment: LogArchive.Segment) -> String { directory + "/" + segment.name }
 
     private func remove(_ segment: LogArchive.Segment) {
-        unlink(fullPath(segment))
-        unlink(fullPath(segment) + ".gz")
+        unlink(segment.name)
+        unlink(segment.name + ".gz")
     }
 
     private func known() throws(SystemError) -> [LogArchive.Segment] {

@@ -32,12 +32,21 @@ public final class LogPipe {
     private var ended: (() -> Void)?
 
     /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process.
+    /// - Parameter owner: the service's user, who may then open it as /dev/stdout, which opens the FIFO anew; nil: ours.
     public convenience init(
-        path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture
+        path: String, owner: (uid: UInt32, gid: UInt32)? = nil, origin: LogOrigin, log: UnitLog, capture: LogCapture
     ) throws(SystemError) {
-        if mkfifo(path, 0o600) < 0 && errno != EEXIST { throw SystemError("make FIFO", path) }
-        let fifo = try OwnedDescriptor.open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW)
+        let directory = try SafeDirectory.parent(of: path, .ofRoot)
+        _ = try directory.makeFIFO(FileName(FileTree.name(of: path)), mode: 0o600)
+        let fifo = try Self.open(directory, path, O_RDWR)
+        if let owner { try checkErrno(fchown(fifo.raw, owner.uid, owner.gid), "change owner of", path) }
         try self.init(fifo, path, origin, log, capture, ended: nil)
+    }
+
+    private static func open(
+        _ directory: borrowing SafeDirectory, _ path: String, _ flags: Int32
+    ) throws(SystemError) -> OwnedDescriptor {
+        try directory.open(FileName(FileTree.name(of: path)), flags | O_NONBLOCK)
     }
 
     /// Takes the FIFO at `path` of a service that nobody watches any more; without a reader the service would wait for one for
@@ -46,10 +55,11 @@ public final class LogPipe {
         left path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture, ended: @escaping () -> Void
     ) throws(SystemError) {
         // Not for writing, too: our own end would hide that there is no other.
-        let fifo = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+        let directory = try SafeDirectory.parent(of: path, .ofRoot)
+        let fifo = try Self.open(directory, path, O_RDONLY)
         try self.init(fifo, path, origin, log, capture, ended: ended)
         // That there is no writer is only told of a FIFO that has had one since it was opened.
-        _ = try OwnedDescriptor.open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW)
+        _ = try Self.open(directory, path, O_WRONLY)
     }
 
     private init(
@@ -77,7 +87,7 @@ public final class LogPipe {
     /// The service's end, for `SpawnPlan`: blocking, an open file description of its own, so that the O_NONBLOCK of ours does
     /// not reach it. Close it after the spawn.
     public func openForService() throws(SystemError) -> OwnedDescriptor {
-        try OwnedDescriptor.open(path, O_RDWR)
+        OwnedDescriptor(owning: try check(holdfast_reopen(fifo.raw, O_RDWR), "open", path))
     }
 
     /// The last lines, oldest first, for a failure report; at most 20 with 400 bytes each. An unfinished one is among them.
@@ -115,7 +125,9 @@ public final class LogPipe {
         source?.cancel()
         source = nil
         capture.journal.forget(self)
-        unlink(path)
+        if let directory = try? SafeDirectory.parent(of: path, .ofRoot) {
+            _ = try? directory.unlink(FileName(FileTree.name(of: path)))
+        }
     }
 
     // MARK: - Reading

@@ -72,7 +72,9 @@ public final class LocalServer {
 
     deinit {
         source?.cancel()
-        unlink(path)
+        if let directory = try? SafeDirectory.parent(of: path, .ofOwner) {
+            _ = try? directory.unlink(FileName(FileTree.name(of: path)))
+        }
     }
 
     private static func listen(_ path: String, _ mode: mode_t, _ group: UInt32?) throws(SystemError) -> OwnedDescriptor
@@ -81,17 +83,15 @@ public final class LocalServer {
         let descriptor = OwnedDescriptor(owning: try checkErrno(socket(AF_UNIX, type, 0), "create control socket"))
         if answers(path) { throw SystemError("listen on", path, .addressInUse) }
         // A file that is no socket was put there by somebody else, and is not ours to remove.
-        var status = stat()
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK {
-            throw SystemError("listen on", path, .fileExists)
+        let directory = try SafeDirectory.parent(of: path, .ofOwner)
+        let name = FileName(FileTree.name(of: path))
+        if let entry = try directory.pin(name) {
+            guard entry.status.kind == S_IFSOCK else { throw SystemError("listen on", path, .fileExists) }
+            try directory.unlink(name)
         }
-        unlink(path)
-        let bound = try SocketAddress.unix(path: path).withSockaddr { bind(descriptor.raw, $0, $1) }
-        try checkErrno(bound, "bind", path)
-        if let group, chown(path, UInt32.max, group) != 0, geteuid() == 0 {
-            throw SystemError("change group of", path, Errno(rawValue: errno))
-        }
-        try checkErrno(chmod(path, mode), "change mode of", path)
+        // Without root's rights the group stays.
+        let look = UnixPath.Look(mode: mode, group: geteuid() == 0 ? group : nil)
+        try UnixPath.bind(descriptor.raw, path, in: directory, name, look)
         try checkErrno(Glibc.listen(descriptor.raw, 128), "listen on", path)
         return descriptor
     }

@@ -24,17 +24,21 @@ public enum CredentialFiles {
     /// are passed over, as systemd does it.
     /// - Parameter limit: bytes, of all together; more is EFBIG.
     public static func read(_ path: String, as name: String, limit: Int) throws(SystemError) -> [Entry] {
-        var status = stat()
-        try checkErrno(stat(path, &status), "read credential", path)
-        switch status.st_mode & S_IFMT {
+        let entry: PinnedFile
+        do throws(SystemError) {
+            entry = try SafeFile.pin(path)
+        } catch {
+            throw SystemError("read credential", path, error.errno)
+        }
+        switch entry.status.kind {
         case S_IFDIR:
             var found: [Entry] = []
-            let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+            let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
             try collect(directory, path, name, depth: 0, limit, &found)
             return found
         case S_IFREG:
             // O_NONBLOCK: what is there by now may be a FIFO.
-            let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            let file = try SafeFile.open(path, O_RDONLY)
             return [Entry(name, try file.readAll(limit: limit, subject: path))]
         default:
             // From a socket systemd reads; here nothing may wait for who is at its other end.
@@ -72,9 +76,10 @@ public enum CredentialFiles {
     public static func write(
         _ entries: [Entry], to path: String, owner: (uid: UInt32, gid: UInt32)?
     ) throws(SystemError) {
-        if let parent = FileTree.parent(of: path) { try FileTree.makeDirectory(parent) }
-        if mkdir(path, 0o700) < 0 && errno != EEXIST { throw SystemError("make directory", path) }
-        let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let parent = try SafeDirectory.parent(of: path, .ofRoot, making: 0o755)
+        let name = FileName(FileTree.name(of: path))
+        _ = try parent.makeDirectory(name, mode: 0o700)
+        let directory = try parent.open(name, O_RDONLY | O_DIRECTORY)
         try checkErrno(fchmod(directory.raw, 0o700), "set mode of", path)
         let wanted = Set(entries.map(\.name))
         for stale in try FileTree.entries(of: directory, path) where !wanted.contains(stale) {
@@ -107,7 +112,7 @@ public enum CredentialFiles {
     /// Removes them with their directory. That it is not there is fine.
     public static func remove(_ path: String) throws(SystemError) {
         // Without root's rights nothing is removed from a directory that may not be written to.
-        _ = chmod(path, 0o700)
+        if let entry = try? SafeFile.pin(path), entry.status.isDirectory { try? entry.setMode(0o700) }
         try FileTree.remove(path)
     }
 }

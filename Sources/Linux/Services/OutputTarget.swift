@@ -32,7 +32,7 @@ public enum OutputTarget: Equatable, Sendable {
     /// O_NOCTTY: a terminal that is named here must not become ours. O_NONBLOCK: a FIFO without a reader would stop us until
     /// it has one (it is ENXIO now); taken back, because the service would inherit it.
     private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
-        let opened = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
+        let opened = try SafeFile.open(path, flags)
         try opened.setNonBlocking(false)
         return opened
     }

@@ -16,10 +16,9 @@ public final class PassedFile {
     /// Opens it; a stream socket is connected to, and everything else than a file, a socket or a device is EINVAL.
     public init(path: String, name: String, _ access: Access) throws(SystemError) {
         self.name = name
-        var status = stat()
-        try checkErrno(stat(path, &status), "open", path)
-        if status.st_mode & S_IFMT == S_IFSOCK {
-            descriptor = try Self.connect(path)
+        let entry = try SafeFile.pin(path)
+        if entry.status.kind == S_IFSOCK {
+            descriptor = try Self.connect(entry, path)
             return
         }
         let flags =
@@ -30,15 +29,17 @@ public final class PassedFile {
             case .truncate: O_RDWR | O_TRUNC
             }
         // O_NONBLOCK: a device that waits for a carrier would stop us; taken back, because the service would inherit it.
-        let opened = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
+        let opened = try SafeFile.open(path, flags)
         try opened.setNonBlocking(false)
         descriptor = opened
     }
 
-    private static func connect(_ path: String) throws(SystemError) -> OwnedDescriptor {
+    private static func connect(
+        _ entry: borrowing PinnedFile, _ path: String
+    ) throws(SystemError) -> OwnedDescriptor {
         let socket = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream | SocketType.nonBlocking)
         // A full backlog is EAGAIN, which is an error here: nothing may wait.
-        let result = try SocketAddress.unix(path: path).withSockaddr { Glibc.connect(socket.raw, $0, $1) }
+        let result = try UnixPath.connect(socket.raw, to: entry)
         try checkErrno(result, "connect to", path)
         try socket.setNonBlocking(false)
         return socket

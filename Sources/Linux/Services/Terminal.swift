@@ -7,7 +7,7 @@ public enum Terminal {
     /// For a service to read and write, or with O_WRONLY to write. Never ours: O_NOCTTY.
     public static func open(_ path: String, _ flags: Int32 = O_RDWR) throws(SystemError) -> OwnedDescriptor {
         // O_NONBLOCK: a serial line without a carrier would stop us; taken back, because the service would inherit it.
-        let terminal = try OwnedDescriptor.open(path, flags | O_NOCTTY | O_NONBLOCK)
+        let terminal = try SafeFile.open(path, flags)
         guard isatty(terminal.raw) == 1 else { throw SystemError("open terminal", path, Errno(rawValue: ENOTTY)) }
         try terminal.setNonBlocking(false)
         return terminal

@@ -61,6 +61,62 @@ public final class Trash {
         try throwAway(FileName(FileTree.name(of: path)), in: parent)
     }
 
+    /// The same for a directory in which held files may be, which keep their paths (`HeldEndpoint.paths`): an empty directory with
+    /// the same mode and owner, in which each of them has its name, too, changes places with it, so that there is no moment without.
+    public func throwAway(_ path: String, keeping held: [String]) throws(SystemError) {
+        let parent: SafeDirectory
+        do throws(SystemError) {
+            parent = try SafeDirectory.parent(of: path, .ofRoot)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return }
+            throw error
+        }
+        let name = FileName(FileTree.name(of: path))
+        let below = parent.path(of: name) + "/"
+        let kept = held.filter { $0.hasPrefix(below) }.map { FileName.components($0.utf8.dropFirst(below.utf8.count)) }
+        guard !kept.isEmpty, let entry = try parent.pin(name), entry.status.isDirectory else {
+            return try throwAway(name, in: parent)
+        }
+        let old = try parent.enter(entry, name, isProtected: false)
+        let base = try open()
+        let fresh = TreeRemoval.freshName("")
+        _ = try base.makeDirectory(fresh, mode: 0o700)
+        guard let made = try base.pin(fresh) else { return }
+        let new = try base.enter(made, fresh, isProtected: true)
+        do throws(SystemError) {
+            for components in kept { try Self.keep(components, of: old, in: new) }
+            try new.look(like: old.status)
+            let result = holdfast_rename(
+                base.descriptor.raw, fresh.bytes, parent.descriptor.raw, name.bytes, Int32(HOLDFAST_RENAME_EXCHANGE))
+            try check(result, "replace", path)
+            empty(base)
+        } catch {
+            empty(base)
+            throw error
+        }
+    }
+
+    private static func keep(
+        _ components: [FileName], of old: borrowing SafeDirectory, in new: borrowing SafeDirectory
+    ) throws(SystemError) {
+        var from = try old.reopen()
+        var to = try new.reopen()
+        for component in components.dropLast() {
+            guard let entry = try from.pin(component), entry.status.isDirectory else { return }
+            from = try from.enter(entry, component, isProtected: false)
+            _ = try to.makeDirectory(component, mode: 0o700)
+            guard let made = try to.pin(component) else { return }
+            to = try to.enter(made, component, isProtected: true)
+            try to.look(like: from.status)
+        }
+        guard let last = components.last, let entry = try from.pin(last) else { return }
+        if entry.status.isLink {
+            _ = try to.makeLink(last, to: String(decoding: entry.linkTarget(), as: UTF8.self))
+        } else if !entry.status.isDirectory {
+            _ = try entry.link(to, last)
+        }
+    }
+
     func throwAway(_ name: FileName, in parent: borrowing SafeDirectory) throws(SystemError) {
         guard let entry = try parent.pin(name) else { return }
         guard entry.status.isDirectory else {

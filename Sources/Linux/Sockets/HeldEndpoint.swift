@@ -42,6 +42,22 @@ public enum HeldEndpoint {
         }
     }
 
+    /// Paths that must not be removed as long as it is held, without links.
+    public var paths: [String] {
+        switch self {
+        case .socket(let socket): socket.file?.paths ?? []
+        case .file(let file): file.path.flatMap { SafeDirectory.canonical($0) }.map { [$0] } ?? []
+        }
+    }
+
+    /// The file that these are names of.
+    public var fileID: FileID? {
+        switch self {
+        case .socket(let socket): socket.file?.id
+        case .file(let file): (try? stat(of: file.raw, "")).map { FileID($0) }
+        }
+    }
+
     /// Settings that the kernel refused.
     public var problems: [SystemError] {
         switch self {
@@ -126,23 +142,27 @@ public enum SocketLinks {
     public static func make(
         _ path: String, to target: String, directoryMode: mode_t, replacing: Bool
     ) throws(SystemError) {
-        if let parent = FileTree.parent(of: path) {
-            try FileTree.makeDirectory(parent, mode: directoryMode, parentMode: directoryMode)
+        let directory = try SafeDirectory.parent(of: path, .ofOwner, making: directoryMode)
+        let name = FileName(FileTree.name(of: path))
+        if try directory.makeLink(name, to: target) { return }
+        if try directory.leads(name, to: target) { return }
+        // What others may reach a service by is never replaced.
+        guard replacing, let entry = try directory.pin(name), ![S_IFSOCK, S_IFIFO].contains(entry.status.kind) else {
+            throw SystemError("Symlinks=", path, .fileExists)
         }
-        if symlink(target, path) == 0 { return }
-        guard errno == EEXIST else { throw SystemError("Symlinks=", path) }
-        if leads(path, to: target) { return }
-        guard replacing else { throw SystemError("Symlinks=", path, .fileExists) }
-        unlink(path)
-        try checkErrno(symlink(target, path), "Symlinks=", path)
+        try directory.unlink(name)
+        guard try directory.makeLink(name, to: target) else { throw SystemError("Symlinks=", path, .fileExists) }
     }
 
-    /// Removes it, if it still leads there.
-    public static func remove(_ path: String, to target: String) { if leads(path, to: target) { unlink(path) } }
+    /// The path without links in its directories.
+    public static func canonical(_ path: String) -> String? { SafeDirectory.canonical(path) }
 
-    private static func leads(_ path: String, to target: String) -> Bool {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let length = readlink(path, &buffer, buffer.count)
-        return length >= 0 && buffer[..<length].elementsEqual(target.utf8.map { CChar(bitPattern: $0) })
+    /// Removes it, if it still leads there.
+    public static func remove(_ path: String, to target: String) {
+        let name = FileName(FileTree.name(of: path))
+        guard let directory = try? SafeDirectory.parent(of: path, .ofOwner),
+            (try? directory.leads(name, to: target)) == true
+        else { return }
+        _ = try? directory.unlink(name)
     }
 }

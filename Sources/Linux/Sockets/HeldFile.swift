@@ -89,19 +89,24 @@ public final class HeldFile {
     ) throws(SystemError) -> OwnedDescriptor {
         switch target {
         case .fifo(let path):
-            if let parent = FileTree.parent(of: path) {
-                try FileTree.makeDirectory(parent, mode: file.directoryMode, parentMode: file.directoryMode)
+            let directory = try SafeDirectory.parent(of: path, .ofOwner, making: file.directoryMode)
+            let name = FileName(FileTree.name(of: path))
+            _ = try directory.makeFIFO(name, mode: file.mode)
+            guard let entry = try directory.pin(name) else { throw SystemError("open", path, .noSuchFileOrDirectory) }
+            guard entry.status.kind == S_IFIFO else { throw SystemError("open", path, .fileExists) }
+            // In a directory of somebody else only what is ours or the owner's: another one is not given away.
+            let owners = [0, geteuid(), directory.status.st_uid, file.owner ?? 0]
+            guard directory.isProtected || owners.contains(entry.status.st_uid) && entry.status.st_nlink == 1 else {
+                throw SystemError("open", path, .permissionDenied)
             }
-            if mkfifo(path, file.mode) < 0, errno != EEXIST { throw SystemError("mkfifo", path) }
             // Read and write: a writer that comes and goes is no end of file for those who read.
-            let opened = try OwnedDescriptor.open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
-            try check(opened, path, is: [S_IFIFO])
+            let opened = try entry.reopen(O_RDWR | O_NOCTTY | O_NONBLOCK)
             try checkErrno(fchmod(opened.raw, file.mode), "set mode of", path)
             try own(opened, file, path)
             return opened
         case .special(let path, let writable):
             let mode = writable ? O_RDWR : O_RDONLY
-            let opened = try OwnedDescriptor.open(path, mode | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
+            let opened = try SafeFile.open(path, mode | O_NOFOLLOW)
             try check(opened, path, is: [S_IFREG, S_IFCHR])
             return opened
         case .messageQueue(let name):
@@ -131,20 +136,25 @@ public final class HeldFile {
         try checkErrno(fchown(opened.raw, file.owner ?? .max, file.group ?? .max), "set owner of", path)
     }
 
+    /// Of a FIFO.
+    var path: String? { if case .fifo(let path) = target { path } else { nil } }
+
     /// Removes the FIFO's path or the message queue's name; what is open stays open.
     public func unlinkPath() {
         switch target {
-        case .fifo(let path): if leadsHere(path) { unlink(path) }
+        case .fifo(let path): unlink(path)
         case .messageQueue(let name): _ = holdfast_remove_message_queue(name)
         case .special, .netlink: break
         }
     }
 
-    private func leadsHere(_ path: String) -> Bool {
-        var here = stat()
-        var there = stat()
-        return fstat(raw, &here) == 0 && lstat(path, &there) == 0 && here.st_ino == there.st_ino
-            && here.st_dev == there.st_dev
+    /// Only if it still leads here.
+    private func unlink(_ path: String) {
+        let name = FileName(FileTree.name(of: path))
+        guard let here = try? stat(of: raw, path), let directory = try? SafeDirectory.parent(of: path, .ofOwner),
+            let entry = (try? directory.pin(name)) ?? nil, entry.status.isSame(as: here)
+        else { return }
+        _ = try? directory.unlink(name)
     }
 
     /// O_NONBLOCK, which all who share it have in common.

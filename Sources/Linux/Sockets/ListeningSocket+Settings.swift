@@ -43,12 +43,10 @@ extension ListeningSocket {
         }
         if file != options {
             options = file
-            if case .unix(let path) = address, self.file?.isIntact == true {
-                do throws(SystemError) {
-                    try Self.setAccess(path, file)
-                } catch {
-                    problems.append(error)
-                }
+            do throws(SystemError) {
+                try self.file?.dress(file.look)
+            } catch {
+                problems.append(error)
             }
         }
         return left

@@ -37,6 +37,8 @@ public final class ListeningSocket {
             self.group = group
             self.directoryMode = directoryMode
         }
+
+        var look: UnixPath.Look { UnixPath.Look(mode: mode, owner: owner, group: group) }
     }
 
     public let kind: SocketKind
@@ -81,11 +83,11 @@ public final class ListeningSocket {
             throw SystemError("listening on", "\(address)", error)
         }
         do throws(SystemError) {
-            file = try Self.dress(address, options)
+            if case .unix(let path) = address { file = SocketFile(path) }
             problems = settings.apply(opened.raw, address.family)
             if kind.isConnected { try checkErrno(listen(opened.raw, backlog), "listen") }
         } catch {
-            if case .unix(let path) = address { unlink(path) }
+            file?.remove()
             throw SystemError(error.call == "listen" ? "listening on" : error.call, "\(address)", error.errno)
         }
         self.address = SocketAddress.local(of: opened.raw) ?? address
@@ -137,10 +139,11 @@ public final class ListeningSocket {
     ) throws(SystemError) -> OwnedDescriptor {
         let opened = try make(address, kind, settings, network)
         if case .unix(let path) = address {
-            if let parent = FileTree.parent(of: path) {
-                try FileTree.makeDirectory(parent, mode: options.directoryMode, parentMode: options.directoryMode)
-            }
-            try removeStale(path, kind, address)
+            let directory = try SafeDirectory.parent(of: path, .ofOwner, making: options.directoryMode)
+            let name = FileName(FileTree.name(of: path))
+            try removeStale(name, in: directory, kind)
+            try UnixPath.bind(opened.raw, path, in: directory, name, options.look)
+            return opened
         }
         try checkErrno(try address.withSockaddr { bind(opened.raw, $0, $1) }, "bind")
         return address.port == 0 && kind == .stream ? try lockPort(of: opened, settings, network) : opened
@@ -160,30 +163,15 @@ public final class ListeningSocket {
 
     /// Removes a socket file at which nobody listens; anything else in the way is EADDRINUSE.
     static func removeStale(
-        _ path: String, _ kind: SocketKind, _ address: SocketAddress
+        _ name: FileName, in directory: borrowing SafeDirectory, _ kind: SocketKind
     ) throws(SystemError) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemError("bind", path, .addressInUse) }
+        guard let entry = try directory.pin(name) else { return }
+        guard entry.status.kind == S_IFSOCK else { throw SystemError("bind", entry.path, .addressInUse) }
         let client = try OwnedDescriptor.socket(AF_UNIX, kind.type | SocketType.nonBlocking)
         // ECONNREFUSED is the only proof. A full queue is EAGAIN, a missing right EACCES: somebody may be there.
-        let result = try address.withSockaddr { connect(client.raw, $0, $1) }
-        guard result < 0 && errno == ECONNREFUSED else { throw SystemError("bind", path, .addressInUse) }
-        unlink(path)
-    }
-
-    /// Mode and owner between bind and listen: until it listens nobody can connect, so nobody sees the wrong ones.
-    private static func dress(_ address: SocketAddress, _ options: FileOptions) throws(SystemError) -> SocketFile? {
-        guard case .unix(let path) = address else { return nil }
-        try setAccess(path, options)
-        return SocketFile(path)
-    }
-
-    static func setAccess(_ path: String, _ options: FileOptions) throws(SystemError) {
-        try checkErrno(chmod(path, options.mode), "set mode of", path)
-        if options.owner != nil || options.group != nil {
-            try checkErrno(lchown(path, options.owner ?? .max, options.group ?? .max), "set owner of", path)
-        }
+        let result = try UnixPath.connect(client.raw, to: entry)
+        guard result < 0 && errno == ECONNREFUSED else { throw SystemError("bind", entry.path, .addressInUse) }
+        try directory.unlink(name)
     }
 
     // MARK: What others may have broken
@@ -255,8 +243,7 @@ public final class ListeningSocket {
 
     /// Binds a new socket to the same address; the old one lives on in those who have it.
     private func replace() throws(SystemError) {
-        if let file, file.isIntact { unlink(file.path) }
-        file?.forget()
+        file?.remove()
         let fresh = try ListeningSocket(
             address, kind: kind, backlog: backlog, options: options, settings: settings, network: network)
         // Not before: if there is no new socket, the watch of the old one is what tries again.

@@ -35,10 +35,8 @@ public final class ReservedAddress {
                 raw = opened.raw
                 descriptor = consume opened
             case .unix(let path):
-                if let parent = FileTree.parent(of: path) {
-                    try FileTree.makeDirectory(parent, mode: directoryMode, parentMode: directoryMode)
-                }
-                try ListeningSocket.removeStale(path, .stream, wanted)
+                let directory = try SafeDirectory.parent(of: path, .ofOwner, making: directoryMode)
+                try ListeningSocket.removeStale(FileName(FileTree.name(of: path)), in: directory, .stream)
                 address = wanted
                 raw = nil
                 descriptor = nil
@@ -74,6 +72,7 @@ public final class ReservedAddress {
     /// Removes a Unix socket's path that a program has left behind; one where somebody listens stays.
     public func removeLeftover() {
         guard case .unix(let path) = address else { return }
-        try? ListeningSocket.removeStale(path, .stream, address)
+        guard let directory = try? SafeDirectory.parent(of: path, .ofOwner) else { return }
+        try? ListeningSocket.removeStale(FileName(FileTree.name(of: path)), in: directory, .stream)
     }
 }

@@ -1,41 +1,74 @@
+import CSpawn
 import Glibc
+import SystemPackage
 
 /// The file of a bound Unix socket, with a second hard link beside it, `.NAME.held`.
 ///
 /// A bound socket cannot be bound again, but its inode can be linked again for as long as one link is left: so a vanished
 /// path comes back to the same socket, in all processes that share it.
+///
+/// The directory may belong to a service's user: it is opened anew for everything, without following that user's links, and
+/// nothing is touched but the file that is ours.
 final class SocketFile {
     let path: String
-    private let held: String
-    private let device: UInt64
-    private let inode: UInt64
+    /// Without links.
+    private let directory: String
+    private let name: FileName
+    private let held: FileName
+    let id: FileID
 
     init?(_ path: String) {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return nil }
+        guard let directory = try? SafeDirectory.parent(of: path, .ofOwner) else { return nil }
+        name = FileName(FileTree.name(of: path))
+        guard let entry = (try? directory.pin(name)) ?? nil, entry.status.kind == S_IFSOCK else { return nil }
         self.path = path
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
-        held = (FileTree.parent(of: path) ?? ".") + "/." + FileTree.name(of: path) + ".held"
+        self.directory = directory.path
+        id = FileID(entry.status)
+        held = FileName(".\(FileTree.name(of: path)).held")
         // Best effort: some file systems have no hard links; a vanished path then gets a new socket.
-        unlink(held)
-        link(path, held)
+        if isOurs(held, in: directory) { return }
+        _ = try? directory.unlink(held)
+        _ = try? entry.link(directory, held)
     }
 
-    var isIntact: Bool { isOurs(path) }
+    /// Without links: the path and the second one.
+    var paths: [String] { [directory + "/" + name.text, directory + "/" + held.text] }
 
-    private func isOurs(_ path: String) -> Bool {
+    /// A look by the path that clients take.
+    var isIntact: Bool {
         var status = stat()
-        return lstat(path, &status) == 0 && UInt64(status.st_dev) == device && UInt64(status.st_ino) == inode
+        return lstat(path, &status) == 0 && FileID(status) == id
     }
 
-    func restore() -> Bool { isOurs(held) && link(held, path) == 0 }
+    private func isOurs(_ name: FileName, in directory: borrowing SafeDirectory) -> Bool {
+        guard let entry = (try? directory.pin(name)) ?? nil else { return false }
+        return FileID(entry.status) == id
+    }
+
+    private func open() throws(SystemError) -> SafeDirectory { try SafeDirectory.open(directory, .ofOwner) }
+
+    func restore() -> Bool {
+        guard let place = try? open(), let entry = (try? place.pin(held)) ?? nil, FileID(entry.status) == id else {
+            return false
+        }
+        return (try? entry.link(place, name)) == true
+    }
+
+    func dress(_ look: UnixPath.Look) throws(SystemError) {
+        let place = try open()
+        guard let entry = try place.pin(name), FileID(entry.status) == id else { return }
+        try UnixPath.dress(entry, look)
+    }
 
     /// Removes the second link only: whoever holds the socket next makes its own.
-    func forget() { if isOurs(held) { unlink(held) } }
+    func forget() {
+        guard let place = try? open(), isOurs(held, in: place) else { return }
+        _ = try? place.unlink(held)
+    }
 
+    /// Removes the path if it is still ours, and the second link.
     func remove() {
-        if isOurs(path) { unlink(path) }
+        if let place = try? open(), isOurs(name, in: place) { _ = try? place.unlink(name) }
         forget()
     }
 }

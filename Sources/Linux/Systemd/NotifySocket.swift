@@ -62,10 +62,10 @@ public final class NotifySocket {
         if setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, socklen_t(MemoryLayout<Int32>.size)) < 0 {
             setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
-        unlink(path)
-        let raw = descriptor.raw
-        try checkErrno(try SocketAddress.unix(path: path).withSockaddr { bind(raw, $0, $1) }, "bind", path)
-        try checkErrno(chmod(path, 0o777), "set mode of", path)
+        let directory = try SafeDirectory.parent(of: path, .ofOwner)
+        let name = FileName(FileTree.name(of: path))
+        try directory.unlink(name)
+        try UnixPath.bind(descriptor.raw, path, in: directory, name, UnixPath.Look(mode: 0o777))
         try listen(loop)
     }
 
@@ -140,7 +140,8 @@ public final class NotifySocket {
     /// Stops receiving and removes the path.
     public func remove() {
         source?.cancel()
-        unlink(path)
+        guard let directory = try? SafeDirectory.parent(of: path, .ofOwner) else { return }
+        _ = try? directory.unlink(FileName(FileTree.name(of: path)))
     }
 }
 

@@ -108,7 +108,8 @@ extension Supervisor {
             throw Launcher.LaunchError(text: "the context is not text")
         }
         do throws(SystemError) {
-            let input = try scratchFile(Array(text))
+            // In memory: the job has the services' environment in it, which may be secret.
+            let input = try OwnedDescriptor.inMemory(Array(text), name: "a job for holdfast-render")
             let output = try OwnedDescriptor.null()
             let pipe = try Pipe(nonBlockingReader: true)
             var plan = SpawnPlan(
@@ -119,17 +120,6 @@ extension Supervisor {
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }
-    }
-
-    /// A file without a name: the job has the services' environment in it, which may be secret.
-    private func scratchFile(_ bytes: [UInt8]) throws(SystemError) -> OwnedDescriptor {
-        let path = configuration.runtimeDirectory + "/generations/.render"
-        unlink(path)
-        let file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-        unlink(path)
-        try file.writeAll(bytes, subject: "a job for holdfast-render")
-        lseek(file.raw, 0, SEEK_SET)
-        return file
     }
 }
 

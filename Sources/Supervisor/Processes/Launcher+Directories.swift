@@ -17,7 +17,10 @@ extension Launcher {
     }
 
     /// Makes them all, with mode and owner, and the links to them.
-    func makeDirectories(of execution: ExecutionSettings, for credentials: Credentials?) throws(LaunchError) {
+    /// - Parameter spared: files in them that keep their owner.
+    func makeDirectories(
+        of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = []
+    ) throws(LaunchError) {
         for kind in DirectoryKind.allCases {
             guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
             do throws(SystemError) {
@@ -25,7 +28,7 @@ extension Launcher {
                 for relative in directories.paths.sorted() {
                     try ServiceDirectory.make(
                         path(relative, kind), mode: directories.mode, owner: owner(credentials),
-                        keepsExisting: kind == .configuration)
+                        keepsExisting: kind == .configuration, sparing: spared)
                 }
                 for entry in directories.entries {
                     guard let link = entry.link else { continue }

@@ -58,6 +58,8 @@ struct Launcher {
         var result: ServiceResult?
         /// For the main process; whoever opened them keeps them open until it has been executed.
         var openFiles: [PassedFile] = []
+        /// Files that keep their owner when directories are given to the service.
+        var spared: Set<FileID> = []
     }
 
     /// The command behind an index of a directive; nil if there is none, which the engine never asks for.
@@ -90,7 +92,7 @@ struct Launcher {
         }
         let account = try account(of: execution)
         let credentials = try credentials(of: execution)
-        try makeDirectories(of: execution, for: credentials)
+        try makeDirectories(of: execution, for: credentials, sparing: facts.spared)
 
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = instance.invocation

@@ -31,7 +31,15 @@ extension Supervisor {
 
     /// The process that the file names, if it is one of the service's: the file may be old, or anybody's.
     private func readPidFile(_ path: String, _ instance: RunningInstance) -> MainSearch {
-        guard let pid = PidFiles.read(path) else { return .later }
+        let found: Int32?
+        do throws(SystemError) {
+            let user = (try? launcher.credentials(of: instance.definition.unit.execution))??.uid ?? 0
+            found = try PidFile.read(path, user: user)
+        } catch {
+            logger.warning("\(instance.name): PIDFile=: \(error)")
+            return .later
+        }
+        guard let pid = found else { return .later }
         if let main = instance.mainProcess, processes[main]?.pid == pid { return .absent }
         // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
         guard ProcessFacts.read(pid)?.isDead == false, instance.tree?.contains(pid) == true,
@@ -41,6 +49,18 @@ extension Supervisor {
             return .later
         }
         return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
+    }
+
+    /// Of a service that is over; a generation that has the same file goes on with it.
+    func removePidFile(of instance: RunningInstance) {
+        guard let path = instance.definition.unit.lifecycle.pidFile,
+            !instances.values.contains(where: { $0.definition.unit.lifecycle.pidFile == path })
+        else { return }
+        do throws(SystemError) {
+            try PidFile.remove(path)
+        } catch {
+            logger.warning("\(instance.name): removing PIDFile=: \(error)")
+        }
     }
 
     /// The one process of the tree that nobody of the tree waits for: what was executed has ended, so its daemon is ours by
@@ -114,16 +134,5 @@ final class PidFiles {
             candidate = parent
         }
         return candidate
-    }
-
-    /// The number in a PID file; nil if there is none.
-    static func read(_ path: String) -> Int32? {
-        guard let content = try? UnitDirectory.read(path, checkOwner: false), case .text(let bytes) = content else {
-            return nil
-        }
-        let first = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first ?? []
-        let digits = String(decoding: first, as: UTF8.self).filter { !$0.isWhitespace }
-        guard let pid = Int32(digits), pid > 1 else { return nil }
-        return pid
     }
 }

@@ -30,7 +30,9 @@ extension Supervisor {
             defer { withExtendedLifetime(files) {} }
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
-                .init(mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files))
+                .init(
+                    mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files,
+                    spared: sparedFiles(instance.definition.unit.execution)))
             if kind.isMain { setNonBlocking(instance, generation) }
             if kind.talks { prepareTerminal(of: instance.definition.unit) }
             try run(plan, token, instance, generation, talks: kind.talks)

@@ -67,6 +67,11 @@ final class HeldSocket {
         if case .socket(let socket) = endpoint { socket.network = network }
     }
 
+    /// Paths by which it is reached, which nothing of ours may remove.
+    var paths: [String] {
+        endpoint.paths + (owner == nil ? unit.options.symlinks.compactMap { SocketLinks.canonical($0) } : [])
+    }
+
     /// What `Symlinks=` lead to.
     private var linkTarget: String? {
         switch endpoint.target {

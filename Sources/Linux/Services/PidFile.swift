@@ -1,0 +1,46 @@
+import Glibc
+import SystemPackage
+
+/// The file in which a service says which of its processes is the main one (`PIDFile=`, systemd.service(5)).
+public enum PidFile {
+    /// The number in it; nil if there is none yet.
+    ///
+    /// Whoever can write to it chooses which process is signalled, so it must belong to root or to the service's user, and links
+    /// of others are not followed.
+    public static func read(_ path: String, user: UInt32) throws(SystemError) -> Int32? {
+        guard let entry = try find(path) else { return nil }
+        guard entry.status.kind == S_IFREG else { throw SystemError("read PID file", path, .invalidArgument) }
+        guard entry.status.isOurs || entry.status.st_uid == user else {
+            throw SystemError("read PID file of user \(entry.status.st_uid)", path, .permissionDenied)
+        }
+        let bytes = try entry.reopen(O_RDONLY | O_NONBLOCK).readAll(limit: 4096, subject: path)
+        let first = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first ?? []
+        let digits = String(decoding: first, as: UTF8.self).filter { !$0.isWhitespace }
+        guard let pid = Int32(digits), pid > 1 else { return nil }
+        return pid
+    }
+
+    private static func find(_ path: String) throws(SystemError) -> PinnedFile? {
+        do throws(SystemError) {
+            let place = try PathWalk(path, .ofRoot).run(followsLast: true)
+            return place.takeEntry()
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+    }
+
+    /// Removes it, whatever it says: its service is over. That it is not there is fine.
+    public static func remove(_ path: String) throws(SystemError) {
+        do throws(SystemError) {
+            let directory = try SafeDirectory.parent(of: path, .ofRoot)
+            let name = FileName(FileTree.name(of: path))
+            guard let entry = try directory.pin(name), entry.status.kind == S_IFREG || entry.status.isLink else {
+                return
+            }
+            try directory.unlink(name)
+        } catch {
+            if error.errno != .noSuchFileOrDirectory { throw error }
+        }
+    }
+}
