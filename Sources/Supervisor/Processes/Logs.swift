@@ -31,16 +31,17 @@ extension Supervisor {
             unit: instance.name, generation: instance.generation.number, stream: stream == 2 ? .err : .out,
             toJournal: (stream == 2 ? targets.error : targets.output) == .journal)
         let pipe = try LogPipe(
-            path: logPath(instance, stream), owner: outputOwner(instance), origin: origin, log: log(of: instance, logs),
+            path: logPath(instance, stream), owner: outputOwner(instance.definition.unit.execution), origin: origin,
+            log: log(of: instance, logs),
             capture: logs)
         if stream == 2 { instance.errorOutput = pipe } else { instance.output = pipe }
         return pipe
     }
 
     /// Who may open /dev/stdout anew beside root: programs that are configured so do it by name.
-    private func outputOwner(_ instance: RunningInstance) -> (uid: UInt32, gid: UInt32)? {
-        guard !configuration.isUser,
-            let credentials = (try? launcher.credentials(of: instance.definition.unit.execution)) ?? nil
+    func outputOwner(_ execution: ExecutionSettings?) -> (uid: UInt32, gid: UInt32)? {
+        guard !configuration.isUser, let execution,
+            let credentials = (try? launcher.credentials(of: execution)) ?? nil
         else { return nil }
         return (credentials.uid, credentials.gid)
     }

@@ -113,8 +113,9 @@ extension Supervisor {
 
     func socketLog(_ unit: String, _ token: SocketToken) throws(SystemError) -> LogPipe {
         guard let logs else { throw SystemError("capture output of", unit, .badFileDescriptor) }
+        let owner = outputOwner(socketUnits[SocketID(unit)]?.unit.execution)
         return try LogPipe(
-            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out",
+            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out", owner: owner,
             origin: LogOrigin(unit: unit, generation: nil, stream: .out),
             log: logs.log(of: unit, policy: LogPolicy(), told: troubleTeller(unit)), capture: logs)
     }
