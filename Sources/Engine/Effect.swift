@@ -35,7 +35,7 @@ public enum Effect: Sendable, Equatable {
 }
 
 /// Which command of a service, by its directive and its index there.
-public enum ServiceCommand: Sendable, Equatable {
+public enum ServiceCommand: Sendable, Equatable, Codable {
     case condition(Int)
     case startPre(Int)
     case start(Int)
@@ -99,6 +99,8 @@ public struct OperationResult: Sendable, Equatable, Codable {
     /// What serves now.
     public var serving: GenerationSummary?
     public var failure: Failure?
+    /// What went wrong while services were being stopped: they are gone, but did not go as they should have.
+    public var uncleanEnds: [Failure]
     /// Seconds spent in each phase, in order.
     public var durations: [PhaseDuration]
 }

@@ -43,9 +43,14 @@ public struct Engine: Sendable, Codable {
 
     /// Tells the engine what happened; answers with what is to be done, in this order.
     ///
-    /// - Parameter catchingUp: what is told happened while nobody looked; more of it follows, and all of it counts before the
-    ///   time that has passed.
-    public mutating func handle(_ event: Event, at now: Instant, catchingUp: Bool = false) -> [Effect] {
+    /// - Parameters:
+    ///   - catchingUp: what is told happened while nobody looked; more of it follows, and all of it counts before the time that
+    ///     has passed.
+    ///   - due: of `deadlineReached`: when that was. Everything that had happened by then has been told; what happened between
+    ///     then and `now` may not have been. nil: now.
+    public mutating func handle(
+        _ event: Event, at now: Instant, catchingUp: Bool = false, due: Instant? = nil
+    ) -> [Effect] {
         context.now = now
         switch event {
         case .command(let command, let request):
@@ -58,8 +63,8 @@ public struct Engine: Sendable, Codable {
             prepareFailed(generation, failure)
         case .spawned(let token):
             withOwner(of: token) { $0.spawned(token, &$1) }
-        case .spawnFailed(let token, let cause):
-            withOwner(of: token, ending: true) { $0.spawnFailed(token, cause, &$1) }
+        case .spawnFailed(let token, let text, let status):
+            withOwner(of: token, ending: true) { $0.spawnFailed(token, text, status: status, &$1) }
         case .exited(let token, let status):
             withOwner(of: token, ending: true) { $0.exited(token, status, &$1) }
         case .treeEmpty(let token):
@@ -80,13 +85,15 @@ public struct Engine: Sendable, Codable {
         case .restored(let group, let memory):
             restore(group, memory)
         }
-        // What has happened counts before what time does: a service that died before the end of its soak was not soaked.
         settle()
-        if !catchingUp {
-            fireDeadlines()
+        // What has happened counts before what time does: a service that died before the end of its soak was not soaked, and one
+        // that ended in time was not late, however long it takes until that is told. So deadlines wait for their own event, which
+        // comes after everything that has happened.
+        if case .deadlineReached = event {
+            fireDeadlines(until: due.map { min($0, now) } ?? now)
             settle()
-            keepRelations()
         }
+        if !catchingUp { keepRelations() }
         finishShutdown()
         return context.takeEffects()
     }
@@ -147,8 +154,8 @@ public struct Engine: Sendable, Codable {
         if !touched.contains(group) { touched.append(group) }
     }
 
-    private mutating func fireDeadlines() {
-        while let owner = deadlines.popDue(at: context.now) {
+    private mutating func fireDeadlines(until due: Instant) {
+        while let owner = deadlines.popDue(at: due) {
             switch owner {
             case .instance(let id): with(id) { $0.deadlineReached(&$1) }
             case .probe(let id): with(id) { $0.probeDeadlineReached(&$1) }

@@ -8,8 +8,9 @@ public enum Event: Sendable, Codable {
     case prepareFailed(GenerationID, Failure)
     /// execve(2) of the process succeeded.
     case spawned(Token)
-    /// The text names step and errno: `executing /srv/x: No such file or directory`. There is no process.
-    case spawnFailed(Token, String)
+    /// The text names step and errno: `executing /srv/x: No such file or directory`. There is no process. The status is the one of
+    /// systemd.exec(5), "Process exit codes", where there is one for the step.
+    case spawnFailed(Token, String, status: Int32?)
     case exited(Token, ExitStatus)
     /// The last process of the instance watched under this token is gone.
     case treeEmpty(Token)

@@ -1,16 +1,9 @@
 /// Single facts that whoever carries out effects must know.
 extension Engine {
     /// How the run that is ending ended, for the commands that come after it (`$SERVICE_RESULT`); nil while nothing ends.
-    public func result(of instance: InstanceID) -> ServiceResult? {
-        switch instances[instance]?.state {
-        case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
-            .stopPost(_, _, let ending), .sweeping(_, let ending):
-            ending.result
-        case .restartWait(let result), .inactive(let result): result
-        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
-            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, nil:
-            nil
-        }
+    public func end(of id: InstanceID) -> ServiceEnd? {
+        guard let instance = instances[id], let result = instance.result else { return nil }
+        return ServiceEnd(result: result, main: instance.mainStatus)
     }
 
     /// The group is swapped, rather than stopped and started.
@@ -69,5 +62,20 @@ extension Engine {
     public func servingRelease(of id: GroupID) -> String? {
         guard let group = groups[id], let serving = group.serving else { return nil }
         return group.generations[serving]?.release
+    }
+}
+
+extension Instance {
+    /// How the run that is ending ended.
+    fileprivate var result: ServiceResult? {
+        switch state {
+        case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
+            .stopPost(_, _, let ending), .sweeping(_, let ending):
+            ending.result
+        case .restartWait(let result), .inactive(let result): result
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining:
+            nil
+        }
     }
 }

@@ -37,6 +37,8 @@ public actor Supervisor {
     /// Nanoseconds for which events may follow from events before others have their turn. A service that fails at once and
     /// is restarted at once, without a start limit, never leaves the backlog empty.
     private static let longestGo: Int64 = 50_000_000
+    /// When the deadline was reached of which the backlog tells.
+    private var due: Instant?
     private var timer: TimerSource?
 
     // Units.
@@ -298,6 +300,20 @@ public actor Supervisor {
         if !isHandling, continuation == nil { handleBacklog() }
     }
 
+    /// The loop tells exits before timers, so everything that had happened by now is told before this.
+    private func deadlineReached() {
+        guard due == nil else { return }
+        due = now
+        notifySocket?.receiveWaiting()
+        handle(.deadlineReached)
+    }
+
+    private func takeDue(_ event: Event) -> Instant? {
+        guard case .deadlineReached = event else { return nil }
+        defer { due = nil }
+        return due
+    }
+
     /// Whether events wait for the loop's next round.
     var hasBacklog: Bool { !backlog.isEmpty }
 
@@ -314,7 +330,7 @@ public actor Supervisor {
         while next < backlog.count, next == 0 || EventLoop.now < end {
             let event = backlog[next]
             next += 1
-            let effects = engine.handle(event, at: now, catchingUp: isCatchingUp)
+            let effects = engine.handle(event, at: now, catchingUp: isCatchingUp, due: takeDue(event))
             let sendsSignals = journal(before: effects)
             for effect in effects { perform(effect) }
             if sendsSignals { journalSent() }
@@ -331,11 +347,6 @@ public actor Supervisor {
             if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
         }
         armTimer()
-    }
-
-    private func deadlineReached() {
-        notifySocket?.receiveWaiting()
-        handle(.deadlineReached)
     }
 
     private func armTimer() {

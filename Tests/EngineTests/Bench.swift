@@ -243,7 +243,7 @@ struct Bench {
             }
         log.append(words)
         guard !notExecutable.contains(words) else {
-            return queue.append(.spawnFailed(token, "executing /srv/x: No such file or directory"))
+            return queue.append(.spawnFailed(token, "executing /srv/x: No such file or directory", status: 203))
         }
         let type = specs[id]?.type ?? .simple
         let isStart = if case .start = command { true } else { false }

@@ -57,9 +57,9 @@ struct ServiceTests {
         rules.success.codes = [3]
         rules.prevent.codes = [4]
         rules.force.codes = [0]
-        func result(_ status: Ended) -> ServiceResult {
-            rules.isClean(status)
-                ? .clean(status) : .failed(Failure(unit: app, step: .run, cause: .exited(status)))
+        func result(_ status: Ended) -> ServiceEnd {
+            let failed = ServiceResult.failed(Failure(unit: app, step: .run, cause: .exited(status)))
+            return ServiceEnd(result: rules.isClean(status) ? .clean(status) : failed, main: status)
         }
         #expect(rules.restarts(after: result(.exited(1))))
         #expect(!rules.restarts(after: result(.exited(3))))
@@ -209,7 +209,8 @@ struct ServiceTests {
             return
         }
         _ = engine.handle(.command(.stop(plan.group), RequestID(number: 2)), at: now)
-        let after = engine.handle(.spawnFailed(main, "executing /srv/x: No such file or directory"), at: now)
+        let after = engine.handle(
+            .spawnFailed(main, "executing /srv/x: No such file or directory", status: 203), at: now)
         #expect(after.contains { if case .watchTree = $0 { true } else { false } })
     }
 

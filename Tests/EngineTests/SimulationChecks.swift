@@ -100,7 +100,7 @@ extension Simulation {
             switch failure.cause {
             case .watchdog: true
             case .timedOut: failure.step == .run
-            case .spawn, .exited, .protocolError, .probe, .startLimit, .text: false
+            case .spawn, .exited, .endedEarly, .protocolError, .probe, .startLimit, .text: false
             }
         guard isOwnDoing else { return }
         for id in kernel.instances where engine.instances[id]?.failure == failure {

@@ -86,7 +86,7 @@ extension Simulation {
     private mutating func loseWhatWasOnItsWay() -> Found {
         for event in kernel.pending {
             switch event {
-            case .spawnFailed(let token, _): kernel.processes[token] = nil
+            case .spawnFailed(let token, _, _): kernel.processes[token] = nil
             case .prepared(let generation), .prepareFailed(let generation, _): kernel.generations[generation] = nil
             case .treeEmpty(let token), .probeAnswered(let token, _): kernel.openTokens.remove(token)
             case .mainSought(_, .found(let token)): kernel.unfind(token)

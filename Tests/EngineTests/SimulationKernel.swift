@@ -134,7 +134,8 @@ struct FakeKernel {
         if random.chance(isCalm ? 0 : 4) {
             process.isAlive = false
             processes[token] = process
-            pending.append(.spawnFailed(token, "executing /srv/x: No such file or directory"))
+            let status = random.pick([203, 203, nil] as [Int32?])
+            pending.append(.spawnFailed(token, "executing /srv/x: No such file or directory", status: status))
             return
         }
         process.hangs = !isCalm && random.chance(8)
@@ -281,7 +282,7 @@ struct FakeKernel {
     /// What the event tells the engine, in the kernel's own books.
     mutating func noteDelivery(_ event: Event, at now: Instant) {
         switch event {
-        case .spawnFailed(let token, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _),
+        case .spawnFailed(let token, _, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _),
             .conditionsChecked(let token, _), .mainSought(let token, .found), .mainSought(let token, .absent):
             openTokens.remove(token)
         case .mainSought(_, .later): break
@@ -295,7 +296,12 @@ struct FakeKernel {
             guard let process = processes[token], process.command == .start(0) else { return }
             if trees[process.instance]?.spec.type == .simple { trees[process.instance]?.isUp = true }
             noteReady(process.instance, now)
-        case .spawnFailed(let token, _): noteStep(token, succeeded: false, now)
+        case .spawnFailed(let token, _, let status):
+            if case .condition? = processes[token]?.command, status != nil, let id = processes[token]?.instance {
+                trees[id]?.wasSkipped = true
+            }
+            // With the prefix `-` that is no failure; what has no status is none of the program's.
+            if status != nil { noteStep(token, succeeded: false, now) }
         case .exited(let token, let status):
             processes[token]?.exitIsTold = true
             guard let process = processes[token] else { return }

@@ -11,7 +11,7 @@ enum Short {
         case .commands(let list): list.map { text(.command($0.command, $0.request)) }.joined(separator: " + ")
         case .prepareFailed(let generation, _): "prepareFailed(\(generation))"
         case .spawned(let token): "spawned \(token.number)"
-        case .spawnFailed(let token, _): "spawnFailed \(token.number)"
+        case .spawnFailed(let token, _, let status): "spawnFailed \(token.number) \(status ?? 0)"
         case .exited(let token, let status): "exited \(token.number) \(status)"
         case .treeEmpty(let token): "treeEmpty \(token.number)"
         case .conditionsChecked(let token, let verdict): "conditions \(token.number) \(verdict)"

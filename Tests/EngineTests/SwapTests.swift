@@ -133,7 +133,8 @@ struct SwapTests {
         var bench = Bench.servingSite()
         bench.notExecutable = ["start app@v2.service"]
         bench.swap(Plans.site("v2"))
-        expectRolledBack(bench, "app@v2.service", .start, .spawn("executing /srv/x: No such file or directory"))
+        expectRolledBack(
+            bench, "app@v2.service", .start, .spawn("executing /srv/x: No such file or directory", status: 203))
     }
 
     @Test("an ExecStartPre= that fails rolls the swap back with its exit status")

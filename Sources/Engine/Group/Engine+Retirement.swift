@@ -46,10 +46,7 @@ extension Engine {
 
     private mutating func forget(_ instance: Instance) {
         let id = instance.group
-        // What was stopped has ended, too; what made way for a successor has not.
-        if groups[id]?.operation?.kind == .stop, instance.mandate == .leaving, let cause = instance.startCause {
-            trigger(instance.spec.triggers.units(cause), cause)
-        }
+        noteEnd(of: instance)
         instances[instance.id] = nil
         if groups[id]?.generations[instance.birth.number]?.plan.isSwapUnit == false {
             groups[id]?.starts[instance.spec.member] = instance.recentStarts.isEmpty ? nil : instance.recentStarts
@@ -68,6 +65,26 @@ extension Engine {
         groups[id]?.generations[instance.birth.number]?.born -= 1
         context.emit(.forgetInstance(instance.id))
         releaseIfEmpty(instance.birth)
+    }
+
+    /// What was told to go has gone: what went wrong on its way counts, and units are started by that. (What is rolled back was
+    /// never there.)
+    private mutating func noteEnd(of instance: Instance) {
+        let id = instance.group
+        guard instance.mandate == .leaving, let operation = groups[id]?.operation else { return }
+        switch operation.phase {
+        case .draining, .stoppingOld, .stopping: break
+        case .waiting, .preparing, .starting, .soaking, .holding, .rollingBack, .reloading: return
+        }
+        if let failure = instance.finalFailure { groups[id]?.operation?.uncleanEnds.append(failure) }
+        guard let cause = instance.startCause else { return }
+        switch cause {
+        case .success:
+            // What makes way for a successor has not come to its end.
+            guard operation.kind == .stop else { return }
+        case .failure, .upheld: break
+        }
+        trigger(instance.spec.triggers.units(cause), cause)
     }
 
     /// Ends a generation of which nothing is left, unless it is about to start.
@@ -112,7 +129,9 @@ extension Engine {
         }
         groups[id]?.serving = nil
         groups[id]?.since = context.now
-        groups[id]?.lastFailure = nil
+        // Stopped, but not as it should: it is failed, as under systemd.
+        let failure = groups[id]?.operation?.uncleanEnds.first
+        groups[id]?.lastFailure = failure
         finish(id, .completed)
     }
 
@@ -125,7 +144,7 @@ extension Engine {
         let result = OperationResult(
             kind: operation.kind, outcome: .aborted, from: operation.from, to: operation.to,
             serving: group.serving.flatMap { group.generations[$0]?.summary }, failure: operation.failure,
-            durations: operation.durations)
+            uncleanEnds: operation.uncleanEnds, durations: operation.durations)
         context.emit(.report(.finished(group.id, result, operation.requests)))
     }
 
@@ -144,7 +163,7 @@ extension Engine {
         let serving = group.serving.flatMap { group.generations[$0]?.summary }
         let result = OperationResult(
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
-            failure: operation.failure, durations: durations)
+            failure: operation.failure, uncleanEnds: operation.uncleanEnds, durations: durations)
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
@@ -170,7 +189,7 @@ extension Engine {
         // How the last run of each ended is what counts, not what went wrong on the way there.
         let failure = members.lazy.compactMap(\.finalFailure).first
         groups[id]?.lastFailure = failure
-        groups[id]?.isDone = members.allSatisfy(\.isReady)
+        groups[id]?.isDone = members.allSatisfy(\.isDone)
         groups[id]?.since = context.now
         for member in members { forget(member) }
         releaseIfEmpty(GenerationID(group: id, number: serving))

@@ -17,7 +17,7 @@ extension Engine {
             if let failure = lackOfAcceptor(instance, operation) { return failure }
             switch instance.state {
             case .inactive(.failed(let failure)): return failure
-            case .inactive(.clean) where instance.spec.type == .oneshot: continue
+            case .inactive(.clean) where instance.isReady: continue
             case .inactive(.clean(let status)):
                 return instance.failed(.readiness, status.map { .exited($0) } ?? .text("it was stopped"))
             case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,

@@ -108,6 +108,8 @@ struct Operation: Sendable, Codable {
     var from: GenerationSummary?
     var to: GenerationSummary?
     var failure: Failure?
+    /// What went wrong while instances left that were told to.
+    @Added var uncleanEnds: [Failure] = []
     var startedAt: Instant
     var phaseSince: Instant
     var durations: [PhaseDuration] = []

@@ -43,9 +43,9 @@ public struct Triggers: Sendable, Equatable, Codable, Blank {
 /// Why units are started that nobody has asked for.
 public enum StartCause: Sendable, Equatable {
     /// `OnFailure=` of this unit, and how it has ended; nil of a target, and where nothing was started.
-    case failure(unit: String, ServiceResult?)
+    case failure(unit: String, ServiceEnd?)
     /// `OnSuccess=` of this unit.
-    case success(unit: String, ServiceResult?)
+    case success(unit: String, ServiceEnd?)
     /// `Upholds=` of this group.
     case upheld(by: GroupID)
 }
@@ -181,13 +181,15 @@ extension Triggers {
 }
 
 extension Instance {
-    /// What has ended for good starts units by this; nil while it has not, and if it was skipped.
+    /// What has ended for good starts units by this; nil while it has not, and if a condition skipped it before it began.
     var startCause: StartCause? {
         guard case .inactive(let result) = state else { return nil }
+        let end = ServiceEnd(result: result, main: mainStatus)
         switch result {
-        case .failed: return .failure(unit: spec.unit, result)
-        case .clean: return .success(unit: spec.unit, result)
-        case .skipped: return nil
+        case .failed: return .failure(unit: spec.unit, end)
+        case .clean: return .success(unit: spec.unit, end)
+        // By `ExecCondition=`; where `Condition…=` does not hold, nothing has begun that could end.
+        case .skipped: return hasBegun ? .success(unit: spec.unit, end) : nil
         }
     }
 }

@@ -78,13 +78,14 @@ public struct RestartRules: Sendable, Equatable, Codable {
         }
     }
 
-    /// Systemd's table of `Restart=` against the reason of the end.
-    public func restarts(after result: ServiceResult) -> Bool {
-        if let status = result.status {
+    /// Systemd's table of `Restart=` against the reason of the end. `RestartPreventExitStatus=` and `RestartForceExitStatus=` are
+    /// about the main process, whatever the reason was: one that exits with 7 when it is killed for being late counts as well.
+    public func restarts(after end: ServiceEnd) -> Bool {
+        if let status = end.main {
             if prevent.contains(status) { return false }
             if force.contains(status) { return true }
         }
-        switch (policy, result.category) {
+        switch (policy, end.result.category) {
         case (.no, _), (_, .skipped), (_, .neverAgain): return false
         case (.always, _): return true
         case (.onSuccess, let category): return category == .clean

@@ -21,28 +21,45 @@ public enum ServiceResult: Sendable, Equatable, Codable {
         }
     }
 
-    var status: ExitStatus? {
-        switch self {
-        case .clean(let status): status
-        case .skipped: nil
-        case .failed(let failure): failure.cause.status
-        }
-    }
-
     public var failure: Failure? {
         if case .failed(let failure) = self { failure } else { nil }
     }
+
+    /// `$SERVICE_RESULT` of systemd.exec(5), table 5.
+    public var name: String {
+        switch self {
+        case .clean: "success"
+        case .skipped: "exec-condition"
+        case .failed(let failure): failure.cause.serviceResult
+        }
+    }
+}
+
+/// How a run ended, as those are told who come after it (`$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`).
+public struct ServiceEnd: Sendable, Equatable {
+    public var result: ServiceResult
+    /// Of the main process; nil if there was none, or while it lives.
+    public var main: ExitStatus?
 }
 
 /// What failed, at which step, and why. The supervisor puts it into words and adds the last lines that were logged.
 public struct Failure: Sendable, Equatable, Codable, Error {
     /// Where in its life the service, or the generation, was.
     public enum Step: Sendable, Equatable, Codable {
-        case dependency, prepare, condition, startPre, start, readiness, startPost, soak, run, reload, stop
+        case dependency, prepare, condition, startPre, start, readiness, startPost, soak, run, reload
+        /// `ExecStop=`
+        case stop
+        /// What it had been doing was being ended: by a signal, or because it had said so itself.
+        case leave
+        /// `ExecStopPost=`
+        case stopPost
     }
     public enum Cause: Sendable, Equatable, Codable {
-        /// Setting the process up or executing it failed; the text names the step and the errno.
-        case spawn(String)
+        /// Setting the process up or executing it failed; the text names the step and the errno. The status is the one that
+        /// systemd.exec(5) has for it, 203 where the program could not be executed; nil where there is none.
+        case spawn(String, status: Int32?)
+        /// Its main process ended cleanly, when it was to stay.
+        case endedEarly(ExitStatus)
         /// It did not do what its `Type=` promises; said in full.
         case protocolError(String)
         /// It did not say `WATCHDOG=1` within this time.
@@ -77,8 +94,8 @@ public struct Failure: Sendable, Equatable, Codable, Error {
 extension Failure.Cause {
     var category: ServiceResult.Category {
         switch self {
-        case .spawn: .uncleanExit
-        case .text, .protocolError: .otherwise
+        case .spawn(_, status: .some): .uncleanExit
+        case .text, .protocolError, .endedEarly, .spawn(_, status: nil): .otherwise
         case .watchdog: .watchdog
         case .exited(.exited), .exited(.unknown): .uncleanExit
         case .exited(.signalled): .uncleanSignal
@@ -87,7 +104,18 @@ extension Failure.Cause {
         }
     }
 
-    var status: ExitStatus? {
-        if case .exited(let status) = self { status } else { nil }
+    /// `$SERVICE_RESULT` of systemd.exec(5), table 5.
+    var serviceResult: String {
+        switch self {
+        case .spawn(_, status: .some): "exit-code"
+        case .spawn(_, status: nil), .text: "resources"
+        case .protocolError, .endedEarly: "protocol"
+        case .watchdog: "watchdog"
+        case .exited(.signalled(_, coreDumped: true)): "core-dump"
+        case .exited(.signalled): "signal"
+        case .exited: "exit-code"
+        case .timedOut, .probe: "timeout"
+        case .startLimit: "start-limit-hit"
+        }
     }
 }

@@ -2,30 +2,33 @@
 extension Instance {
     // MARK: - Events
 
-    mutating func spawnFailed(_ token: Token, _ cause: String, _ context: inout Context) {
+    mutating func spawnFailed(_ token: Token, _ text: String, status: Int32?, _ context: inout Context) {
+        let cause = Failure.Cause.spawn(text, status: status)
         switch state {
-        case .condition(_, token):
-            fail(failed(.condition, .spawn(cause)), main: nil, &context)
+        case .condition(let index, token): conditionNotSpawned(index, text, status, &context)
         case .startPre(let index, token):
-            if spec.commands.startPre[safely: index] == .yes { return startPreEnded(index, .exited(0), &context) }
-            fail(failed(.startPre, .spawn(cause)), main: nil, &context)
-        case .starting(main: token), .forking(control: token):
-            fail(failed(.start, .spawn(cause)), main: nil, &context)
-        case .oneshot(let index, main: token):
-            if spec.commands.start[safely: index] == .yes { return oneshotEnded(index, .exited(0), &context) }
-            fail(failed(.start, .spawn(cause)), main: nil, &context)
+            if let end = endInPlaceOfSpawn(.startPre(index), status) { return startPreEnded(index, end, &context) }
+            fail(failed(.startPre, cause), main: nil, &context)
+        case .starting(main: token), .oneshot(_, main: token): mainNotSpawned(token, cause, status, &context)
+        case .forking(control: token):
+            if let end = endInPlaceOfSpawn(.start(0), status) { return forkingEnded(end, &context) }
+            fail(failed(.start, cause), main: nil, &context)
         case .startPost(let index, control: token, let main):
-            if spec.commands.startPost[safely: index] == .yes {
-                return startPostEnded(index, .exited(0), main: main, &context)
+            if let end = endInPlaceOfSpawn(.startPost(index), status) {
+                return startPostEnded(index, end, main: main, &context)
             }
-            fail(failed(.startPost, .spawn(cause)), main: main, &context)
+            fail(failed(.startPost, cause), main: main, &context)
         case .reloading(let index, control: token, let main):
-            reloadEnded(index, .exited(127), main: main, &context)
-            if reloadFailure != nil { reloadFailure = failed(.reload, .spawn(cause)) }
-        case .stopping(let index, control: token, let ending):
-            stopStep(index + 1, ending, &context)
-        case .stopPost(let index, control: token, let ending):
-            stopPostStep(index + 1, ending, &context)
+            reloadEnded(index, endInPlaceOfSpawn(.reload(index), status) ?? .exited(255), main: main, &context)
+            if reloadFailure != nil { reloadFailure = failed(.reload, cause) }
+        case .stopping(let index, control: token, var ending):
+            if endInPlaceOfSpawn(.stop(index), status) != nil { return stopStep(index + 1, ending, &context) }
+            add(failed(.stop, cause), to: &ending, &context)
+            windDown(ending, &context)
+        case .stopPost(let index, control: token, var ending):
+            if endInPlaceOfSpawn(.stopPost(index), status) != nil { return stopPostStep(index + 1, ending, &context) }
+            add(failed(.stopPost, cause), to: &ending, &context)
+            sweep(ending, &context)
         case .draining, .stopping, .terminating, .killing:
             // It was told to go before it was known that it never came.
             exited(token, .unknown, &context)
@@ -36,16 +39,35 @@ extension Instance {
         }
     }
 
+    /// The program of `ExecStart=` cannot be executed.
+    private mutating func mainNotSpawned(
+        _ token: Token, _ cause: Failure.Cause, _ status: Int32?, _ context: inout Context
+    ) {
+        // On trial it is to stay, whatever its status may be.
+        if mandate != .onTrial || spec.type == .oneshot, let end = endInPlaceOfSpawn(.start(startIndex), status) {
+            // One that has ended as soon as it was there.
+            spawned(token, &context)
+            return exited(token, end, &context)
+        }
+        mainStatus = status.map { .exited($0) }
+        fail(failed(.start, cause), main: nil, &context)
+    }
+
     mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+        if mainProcess == token, status != .unknown { mainStatus = status }
         switch state {
         case .condition(let index, token): conditionEnded(index, status, &context)
         case .startPre(let index, token): startPreEnded(index, status, &context)
         case .startPost(let index, control: token, let main): startPostEnded(index, status, main: main, &context)
         case .reloading(let index, control: token, let main): reloadEnded(index, status, main: main, &context)
-        case .stopping(let index, control: token, let ending): stopStep(index + 1, ending, &context)
-        case .stopPost(let index, control: token, let ending): stopPostStep(index + 1, ending, &context)
+        case .stopping(let index, control: token, let ending): stopEnded(index, status, ending, &context)
+        case .stopPost(let index, control: token, let ending): stopPostEnded(index, status, ending, &context)
         case .oneshot(let index, main: token): oneshotEnded(index, status, &context)
         case .forking(control: token): forkingEnded(status, &context)
+        case .startPost(let index, let control, main: token)
+        where mandate != .onTrial && isClean(main: status) && !spec.lifecycle.endsWithTree:
+            // That the commands after its start are done comes first; then it has ended, or stays without it.
+            state = .startPost(index, control: control, main: nil)
         case .starting(main: token), .probing(main: token), .startPost(_, control: _, main: token):
             mainEnded(.readiness, status, &context)
         case .running(main: token) where spec.type == .forking && spec.lifecycle.hasPidFile && search == nil:
@@ -57,28 +79,49 @@ extension Instance {
             .reloadAnnounced(main: token):
             mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
         case .draining(main: token):
-            windDown(Ending(main: nil, result: .clean(status)), &context)
-        case .stopping(let index, let control, var ending) where ending.main == token:
-            ending.main = nil
+            var ending = Ending(main: token, result: .clean(nil))
+            _ = left(token, status, &ending, &context)
+            windDown(ending, &context)
+        case .stopping(let index, let control, var ending):
+            guard left(token, status, &ending, &context) else { return }
             state = .stopping(index, control: control, ending)
-        case .terminating(let watch, var ending) where ending.main == token:
-            ending.main = nil
+        case .terminating(let watch, var ending):
+            guard left(token, status, &ending, &context) else { return }
             state = .terminating(watch: watch, ending)
             // `mixed` kills the others only now; `process` would leave them, which I3 forbids.
-            if [.mixed, .process].contains(spec.killMode) { context.emit(.killTree(id)) }
-        case .killing(let watch, var ending) where ending.main == token:
-            ending.main = nil
+            guard [.mixed, .process].contains(spec.killMode), ending.main == nil, ending.control == nil else { return }
+            context.emit(.killTree(id))
+        case .killing(let watch, var ending):
+            guard left(token, status, &ending, &context) else { return }
             state = .killing(watch: watch, ending)
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
-            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
-            .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopPost,
+            .sweeping, .restartWait, .inactive:
             break
         }
     }
 
+    private mutating func stopEnded(
+        _ index: Int, _ status: ExitStatus, _ ending: Ending, _ context: inout Context
+    ) {
+        if status == .unknown || isClean(.stop(index), status) { return stopStep(index + 1, ending, &context) }
+        var ending = ending
+        add(failed(.stop, .exited(status)), to: &ending, &context)
+        windDown(ending, &context)
+    }
+
+    private mutating func stopPostEnded(
+        _ index: Int, _ status: ExitStatus, _ ending: Ending, _ context: inout Context
+    ) {
+        if status == .unknown || isClean(.stopPost(index), status) { return stopPostStep(index + 1, ending, &context) }
+        var ending = ending
+        add(failed(.stopPost, .exited(status)), to: &ending, &context)
+        sweep(ending, &context)
+    }
+
     /// The main process left by itself.
     mutating func mainEnded(_ step: Failure.Step, _ status: ExitStatus, _ context: inout Context) {
-        let clean = spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes
+        let clean = isClean(main: status)
         // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify
         // service that never said READY=1 (systemd calls it a protocol error).
         if clean, isUp, spec.lifecycle.endsWithTree {
@@ -91,7 +134,7 @@ extension Instance {
         } else if clean, mandate != .onTrial, spec.type == .simple {
             windDown(Ending(main: nil, result: .clean(status)), &context)
         } else {
-            fail(failed(step, .exited(status)), main: nil, &context)
+            fail(failed(step, clean ? .endedEarly(status) : .exited(status)), main: nil, &context)
         }
     }
 
@@ -134,8 +177,13 @@ extension Instance {
             reloadFailure = timedOut(.reload)
             reloadIsOver(main, &context)
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
-        case .stopping(_, _, let ending): end(ending, by: spec.lifecycle.stopFailureMode, &context)
-        case .terminating(let watch, let ending):
+        case .stopping(_, _, var ending):
+            // That `DrainTimeoutSec=` is over is no failure: it says when to stop being patient.
+            if !isDraining { addTimeout(.stop, to: &ending, &context) }
+            end(ending, by: spec.lifecycle.stopFailureMode, &context)
+        case .terminating(let watch, var ending):
+            addTimeout(.leave, to: &ending, &context)
+            state = .terminating(watch: watch, ending)
             if spec.lifecycle.stopFailureMode == .abort, !isAborting {
                 unwatch(watch, &context)
                 return end(ending, by: .abort, &context)
@@ -145,7 +193,9 @@ extension Instance {
         case .killing:
             // Once more: what forked while it was killed, where there is no cgroup.kill.
             killAgain(&context)
-        case .stopPost(_, _, let ending): sweep(ending, &context)
+        case .stopPost(_, _, var ending):
+            addTimeout(.stopPost, to: &ending, &context)
+            sweep(ending, &context)
         case .sweeping: killAgain(&context)
         case .restartWait: begin(&context)
         case .waiting, .checking, .running, .exited, .inactive: break
@@ -171,19 +221,36 @@ extension Instance {
         stopProbe(&context)
         switch state {
         case .waiting: conclude(.clean(nil), &context, mayRestart: false)
-        case .restartWait(let result): conclude(result, &context, mayRestart: false)
+        // What it waits for is not to come any more: then its last run is no failure that would stay.
+        case .restartWait: conclude(.clean(nil), &context, mayRestart: false)
         case .checking: conclude(.clean(nil), &context, mayRestart: false)
-        case .condition, .startPre, .forking, .awaitingMain:
-            terminate(Ending(main: nil, result: .clean(nil)), &context)
+        case .condition(let index, let token): retireFrom(.condition(index), token, main: nil, &context)
+        case .startPre(let index, let token): retireFrom(.startPre(index), token, main: nil, &context)
+        case .forking(let token): retireFrom(.start(0), token, main: nil, &context)
+        case .awaitingMain: terminate(Ending(main: nil, result: .clean(nil)), &context)
         case .oneshot(_, let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .starting(let main): retireEarly(main, &context)
         case .probing(let main): retireEarly(main, &context)
         case .reloadSignalled(_, let main): drain(main, &context)
-        case .startPost(_, _, let main), .running(let main), .reloading(_, _, let main), .reloadAnnounced(let main):
-            drain(main, &context)
+        case .startPost(let index, let token, let main):
+            // It is not up yet, so that there is nothing that `ExecStop=` could stop; but it may have accepted connections.
+            if spec.drain == nil {
+                retireFrom(.startPost(index), token, main: main, &context)
+            } else {
+                drain(main, &context)
+            }
+        case .running(let main), .reloading(_, _, let main), .reloadAnnounced(let main): drain(main, &context)
         case .exited: leave(Ending(main: nil, result: .clean(nil)), &context)
         case .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .inactive: break
         }
+    }
+
+    /// While one of its commands runs: that is ended, too, and how it ends counts.
+    private mutating func retireFrom(
+        _ command: ServiceCommand, _ token: Token, main: Token?, _ context: inout Context
+    ) {
+        let control = Control(token: token, command: command)
+        terminate(Ending(main: main, result: .clean(nil), control: control), &context)
     }
 
     private mutating func retireEarly(_ main: Token?, _ context: inout Context) {
@@ -204,10 +271,12 @@ extension Instance {
         }
         switch drain.method {
         case .signal(let signal):
+            isDraining = true
             context.emit(.signal(main, signal))
             deadline = drain.timeout.map { context.now + $0 }
             enter(.draining(main: main), &context)
         case .stopCommands:
+            isDraining = true
             leave(Ending(main: main, result: .clean(nil)), &context)
             if case .stopping = state { deadline = drain.timeout.map { context.now + $0 } }
         }
@@ -285,7 +354,7 @@ extension Instance {
         guard spec.lifecycle.sendsHangup else { return }
         switch spec.killMode {
         case .controlGroup: context.emit(.signalTree(id, 1))
-        case .mixed, .process: if let main = ending.main { context.emit(.signal(main, 1)) }
+        case .mixed, .process: for token in ending.processes { context.emit(.signal(token, 1)) }
         case .none: break
         }
     }
@@ -302,11 +371,8 @@ extension Instance {
         case .controlGroup:
             context.emit(.signalTree(id, signal))
         case .mixed, .process:
-            if let main = ending.main {
-                context.emit(.signal(main, signal))
-            } else {
-                context.emit(.killTree(id))
-            }
+            for token in ending.processes { context.emit(.signal(token, signal)) }
+            if ending.processes.isEmpty { context.emit(.killTree(id)) }
         case .none:
             break
         }
@@ -355,7 +421,9 @@ extension Instance {
         stopSearch(&context)
         stopTreeWatch(&context)
         deadline = nil
-        guard mayRestart, mandate == .serving, spec.restart.restarts(after: result) else {
+        guard mayRestart, mandate == .serving,
+            spec.restart.restarts(after: ServiceEnd(result: result, main: mainStatus))
+        else {
             enter(.inactive(result), &context)
             // What leaves because its group wants it to has not ended by itself, and what fails on trial was never there.
             if mandate == .serving, let cause = startCause {

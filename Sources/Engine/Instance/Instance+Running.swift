@@ -66,7 +66,9 @@ extension Instance {
         case .starting: state = .starting(main: token)
         case .probing: state = .probing(main: token)
         case .startPost(let index, let control, _): state = .startPost(index, control: control, main: token)
-        case .running: state = .running(main: token)
+        case .running:
+            state = .running(main: token)
+            mainStatus = nil
         case .reloading(let index, let control, _): state = .reloading(index, control: control, main: token)
         case .reloadSignalled(let since, _): state = .reloadSignalled(since: since, main: token)
         case .reloadAnnounced: state = .reloadAnnounced(main: token)
@@ -211,7 +213,7 @@ extension Instance {
     mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
         // Once more, if nobody saw how it ended.
         let next = status == .unknown ? index : index + 1
-        if status != .unknown, !spec.restart.isCleanCommand(status), spec.commands.reload[safely: index] != .yes {
+        if status != .unknown, !isClean(.reload(index), status) {
             reloadFailure = failed(.reload, .exited(status))
         } else if next < spec.commands.reload.count {
             let token = spawn(.reload(next), &context)

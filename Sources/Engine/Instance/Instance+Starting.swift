@@ -8,6 +8,9 @@ extension Instance {
         lastProbeAnswer = nil
         watchdogInterval = nil
         mainEnd = nil
+        mainStatus = nil
+        startIndex = 0
+        (hasBegun, hasStarted) = (false, false)
         saysReloading = false
         guard admitsStart(at: context.now) else {
             let rules = spec.restart
@@ -64,6 +67,7 @@ extension Instance {
     }
 
     private mutating func beginCommands(_ context: inout Context) {
+        hasBegun = true
         deadline = spec.startTimeout.map { context.now + $0 }
         condition(0, &context)
     }
@@ -118,10 +122,16 @@ extension Instance {
         if main == nil, search != nil { return enter(.awaitingMain(afterStartPost: true), &context) }
         deadline = nil
         failure = nil
+        hasStarted = true
         if main == nil, spec.type == .oneshot {
             // "ExecStop= is run when the unit is stopped", which a oneshot that does not stay is at once.
             if spec.lifecycle.remainsAfterExit { return enter(.exited(.exited(0)), &context) }
             return leave(Ending(main: nil, result: .clean(.exited(0))), &context)
+        }
+        // It has ended while `ExecStartPost=` ran.
+        if main == nil, let status = mainStatus {
+            if spec.lifecycle.remainsAfterExit { return enter(.exited(status), &context) }
+            return leave(Ending(main: nil, result: .clean(status)), &context)
         }
         enter(.running(main: main), &context)
         runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
@@ -133,11 +143,12 @@ extension Instance {
 
     private mutating func oneshot(_ index: Int, _ context: inout Context) {
         guard index < spec.commands.start.count else { return cameUp(nil, &context) }
+        startIndex = index
         enter(.oneshot(index, main: spawn(.start(index), &context)), &context)
     }
 
     mutating func oneshotEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
-        if spec.isCleanMain(status) || spec.commands.start[safely: index] == .yes {
+        if isClean(main: status) {
             oneshot(index + 1, &context)
         } else {
             fail(failed(.start, .exited(status)), main: nil, &context)
@@ -149,7 +160,7 @@ extension Instance {
     /// What was executed has ended; its daemon, if all is well, goes on.
     mutating func forkingEnded(_ status: ExitStatus, _ context: inout Context) {
         // Of an end that nobody saw the daemon tells more: it is there, or nothing of the service is.
-        guard status == .unknown || spec.isCleanMain(status) || spec.commands.start[safely: 0] == .yes else {
+        guard status == .unknown || isClean(.start(0), status) else {
             return fail(failed(.start, .exited(status)), main: nil, &context)
         }
         enter(.awaitingMain(afterStartPost: false), &context)
@@ -260,24 +271,32 @@ extension Instance {
     /// A condition ended: 0 goes on, 1 to 254 skips the service without failing it, the rest is a failure
     /// (`ExecCondition=` in systemd.service(5)).
     mutating func conditionEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
-        switch status {
-        // Nobody saw how it ended (the supervisor was killed meanwhile): asked once more.
-        case .unknown: condition(index, &context)
-        case .exited(0): condition(index + 1, &context)
-        case .exited(1...254): windDown(Ending(main: nil, result: .skipped), &context)
-        case .exited, .signalled:
-            if spec.commands.condition[safely: index] == .yes {
-                condition(index + 1, &context)
-            } else {
-                fail(failed(.condition, .exited(status)), main: nil, &context)
-            }
+        if status == .unknown {
+            // Nobody saw how it ended (the supervisor was killed meanwhile): asked once more.
+            condition(index, &context)
+        } else if isClean(.condition(index), status) {
+            condition(index + 1, &context)
+        } else if case .exited(1...254) = status {
+            windDown(Ending(main: nil, result: .skipped), &context)
+        } else {
+            fail(failed(.condition, .exited(status)), main: nil, &context)
         }
+    }
+
+    /// `ExecCondition=` that cannot be executed has the status that stands for that, which skips the service like any other.
+    mutating func conditionNotSpawned(_ index: Int, _ text: String, _ status: Int32?, _ context: inout Context) {
+        if let end = endInPlaceOfSpawn(.condition(index), status) { return conditionEnded(index, end, &context) }
+        guard let status, (1...254).contains(status) else {
+            return fail(failed(.condition, .spawn(text, status: status)), main: nil, &context)
+        }
+        context.emit(.report(.skipped(id, "ExecCondition= (\(text))")))
+        conditionEnded(index, .exited(status), &context)
     }
 
     mutating func startPreEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
         if status == .unknown {
             startPre(index, &context)
-        } else if spec.restart.isCleanCommand(status) || spec.commands.startPre[safely: index] == .yes {
+        } else if isClean(.startPre(index), status) {
             startPre(index + 1, &context)
         } else {
             fail(failed(.startPre, .exited(status)), main: nil, &context)
@@ -287,7 +306,7 @@ extension Instance {
     mutating func startPostEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
         if status == .unknown {
             startPost(index, main, &context)
-        } else if spec.restart.isCleanCommand(status) || spec.commands.startPost[safely: index] == .yes {
+        } else if isClean(.startPost(index), status) {
             startPost(index + 1, main, &context)
         } else {
             fail(failed(.startPost, .exited(status)), main: main, &context)

@@ -57,6 +57,16 @@ struct Instance: Sendable, Codable {
     struct Ending: Sendable, Equatable, Codable {
         var main: Token?
         var result: ServiceResult
+        /// The command that ran beside the main process, or before it, when the way out began: how it ends counts as well.
+        var control: Control?
+
+        /// Those of its processes that `KillMode=` never leaves out.
+        var processes: [Token] { [main, control?.token].compactMap(\.self) }
+    }
+
+    struct Control: Sendable, Equatable, Codable {
+        var token: Token
+        var command: ServiceCommand
     }
 
     /// What its group wants of it.
@@ -94,10 +104,20 @@ struct Instance: Sendable, Codable {
     var mainEnd: ExitStatus?
     /// While it is reloaded: how its main process had ended, of a service that stays after that.
     var exitedBefore: ExitStatus?
+    /// How the main process of this run ended, once it has. Of a oneshot service the one that was executed last.
+    var mainStatus: ExitStatus?
+    /// A command of this run was executed, or was to be.
+    @Added var hasBegun: Bool = false
+    /// This run was up.
+    @Added var hasStarted: Bool = false
+    /// Which command of `ExecStart=` was executed last.
+    @Added var startIndex: Int = 0
     /// The last that it said of `RELOADING=1` and `READY=1` was the former.
     @Added var saysReloading: Bool = false
     /// It leaves to be started again: `RestartKillSignal=` counts.
     @Added var isRestarting: Bool = false
+    /// It was told to finish what it has: `DrainTimeoutSec=` counts.
+    @Added var isDraining: Bool = false
     /// Of *terminating*: by the watchdog's signal rather than the kill signal.
     @Added var isAborting: Bool = false
     /// The probe under way.
@@ -144,11 +164,23 @@ struct Instance: Sendable, Codable {
         switch state {
         case .running, .reloading, .reloadSignalled, .reloadAnnounced, .exited: true
         case .inactive(.skipped): true
-        // What it is there for is done.
-        case .inactive(.clean): spec.type == .oneshot
+        // What it is there for is done, or it was up and has ended since; of what is swapped only one that stays can serve.
+        case .inactive(.clean): spec.type == .oneshot || hasStarted && spec.drain == nil
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait,
             .inactive(.failed):
+            false
+        }
+    }
+
+    /// It is gone, because what it is there for is done or its conditions say so: who requires it has what it needs.
+    var isDone: Bool {
+        switch state {
+        case .inactive(.skipped): true
+        case .inactive(.clean): spec.type == .oneshot
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
+            .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive(.failed):
             false
         }
     }
@@ -188,8 +220,9 @@ struct Instance: Sendable, Codable {
         case .condition(_, let token), .startPre(_, let token), .startPost(_, let token, _),
             .reloading(_, let token, _), .stopping(_, let token, _), .stopPost(_, let token, _), .forking(let token):
             token
+        case .terminating(_, let ending), .killing(_, let ending): ending.control?.token
         case .waiting, .checking, .starting, .oneshot, .awaitingMain, .probing, .running, .exited, .reloadSignalled,
-            .reloadAnnounced, .draining, .terminating, .killing, .sweeping, .restartWait, .inactive:
+            .reloadAnnounced, .draining, .sweeping, .restartWait, .inactive:
             nil
         }
     }

@@ -13,7 +13,7 @@ public struct Found: Sendable {
     public mutating func note(_ event: Event) {
         switch event {
         case .prepared(let generation), .prepareFailed(let generation, _): generations.insert(generation)
-        case .spawned(let token), .spawnFailed(let token, _), .exited(let token, _): processes.insert(token)
+        case .spawned(let token), .spawnFailed(let token, _, _), .exited(let token, _): processes.insert(token)
         default: break
         }
     }
@@ -90,7 +90,7 @@ extension Engine {
             case .killing, .sweeping: effects.append(.killTree(instance.id))
             // Without a main process that could take the kill signal, the others were to be killed at once.
             case .terminating(_, let ending)
-            where ending.main == nil && [.mixed, .process].contains(instance.spec.killMode):
+            where ending.processes.isEmpty && [.mixed, .process].contains(instance.spec.killMode):
                 effects.append(.killTree(instance.id))
             default: break
             }

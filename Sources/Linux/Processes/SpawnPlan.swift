@@ -164,6 +164,37 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             case .executing: "executing"
             }
         }
+
+        /// What the process would have exited with under systemd (systemd.exec(5), "Process exit codes"); nil where there is no
+        /// process yet.
+        public var exitStatus: Int32? {
+            switch self {
+            case .forking: nil
+            case .workingDirectory: 200
+            case .nice: 201
+            case .descriptors: 202
+            case .executing: 203
+            case .limits, .coredumpFilter: 205
+            case .oomScore: 206
+            case .signals: 207
+            case .terminal: 208
+            case .ioScheduling: 211
+            case .timerSlack: 212
+            case .secureBits: 213
+            case .cpuScheduling: 214
+            case .cpuAffinity: 215
+            case .group: 216
+            case .user: 217
+            case .capabilities, .ambientCapabilities: 218
+            case .cgroup: 219
+            case .session: 220
+            case .network: 225
+            case .rootDirectory: 226
+            case .noNewPrivileges: 227
+            case .personality: 230
+            case .keyring: 237
+            }
+        }
     }
 
     public var step: Step

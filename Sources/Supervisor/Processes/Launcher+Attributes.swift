@@ -10,7 +10,7 @@ extension Launcher {
             do throws(UnknownAccount) {
                 return try Accounts.user(name)
             } catch {
-                throw LaunchError(text: "\(error)")
+                throw LaunchError(error)
             }
         }
         return configuration.isUser || execution.setLoginEnvironment == true ? try? Accounts.user("\(geteuid())") : nil
@@ -25,7 +25,7 @@ extension Launcher {
             return try Accounts.credentials(
                 user: execution.user, group: execution.group, supplementaryGroups: execution.supplementaryGroups)
         } catch {
-            throw LaunchError(text: "\(error)")
+            throw LaunchError(error)
         }
     }
 
@@ -70,5 +70,16 @@ extension Launcher {
         }
         if execution.limits[.nofile] == nil { limits.append(fileLimit) }
         return limits
+    }
+}
+
+extension Launcher.LaunchError {
+    fileprivate init(_ unknown: UnknownAccount) {
+        let step: SpawnError.Step =
+            switch unknown.kind {
+            case .user: .user
+            case .group: .group
+            }
+        self.init(text: "\(unknown)", status: step.exitStatus)
     }
 }

@@ -35,7 +35,7 @@ extension Launcher {
                     try ServiceDirectory.link(link, to: entry.path, in: root(kind))
                 }
             } catch {
-                throw LaunchError(text: "setting \(kind.rawValue)=: \(error)")
+                throw LaunchError(text: "setting \(kind.rawValue)=: \(error)", status: kind.exitStatus)
             }
         }
     }
@@ -62,5 +62,18 @@ extension Launcher {
             removed.append(directory)
         }
         return removed
+    }
+}
+
+extension DirectoryKind {
+    /// Of systemd.exec(5), "Process exit codes".
+    fileprivate var exitStatus: Int32 {
+        switch self {
+        case .runtime: 233
+        case .state: 238
+        case .cache: 239
+        case .logs: 240
+        case .configuration: 241
+        }
     }
 }

@@ -64,7 +64,7 @@ extension Launcher {
             do throws(SystemError) {
                 opened.append(try PassedFile(path: file.path, name: file.name, .init(file.access)))
             } catch {
-                if !file.mayBeMissing { throw LaunchError(text: "OpenFile=: \(error)") }
+                if !file.mayBeMissing { throw LaunchError(text: "OpenFile=: \(error)", status: 202) }
             }
         }
         return opened
@@ -119,15 +119,9 @@ extension Launcher {
     }
 
     /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: of the run, and of its main process if that has ended.
-    static func resultVariables(_ result: ServiceResult, _ main: Linux.ExitStatus?) -> [String: String] {
-        var environment: [String: String] = [:]
-        environment["SERVICE_RESULT"] =
-            switch result {
-            case .clean: "success"
-            case .skipped: "exec-condition"
-            case .failed(let failure): failure.cause.serviceResult
-            }
-        switch main {
+    static func resultVariables(_ end: ServiceEnd) -> [String: String] {
+        var environment = ["SERVICE_RESULT": end.result.name]
+        switch end.main.map({ Linux.ExitStatus($0) }) {
         case .exited(let code):
             environment["EXIT_CODE"] = "exited"
             environment["EXIT_STATUS"] = "\(code)"
@@ -143,22 +137,6 @@ extension Launcher {
 extension User {
     /// nologin(8) and false(1), whereever they are.
     fileprivate var hasNoShell: Bool { ["nologin", "false", "true"].contains(FileTree.name(of: shell)) }
-}
-
-extension Failure.Cause {
-    /// `$SERVICE_RESULT` of systemd.exec(5).
-    fileprivate var serviceResult: String {
-        switch self {
-        case .spawn, .text: "resources"
-        case .protocolError: "protocol"
-        case .watchdog: "watchdog"
-        case .exited(.signalled(_, coreDumped: true)): "core-dump"
-        case .exited(.signalled): "signal"
-        case .exited: "exit-code"
-        case .timedOut, .probe: "timeout"
-        case .startLimit: "start-limit-hit"
-        }
-    }
 }
 
 extension PassedFile.Access {

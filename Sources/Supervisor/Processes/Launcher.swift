@@ -21,7 +21,12 @@ struct Launcher {
     let isProtectedFromOOM: Bool
 
     /// A step that failed before there was a process; the text names it.
-    struct LaunchError: Error { let text: String }
+    struct LaunchError: Error {
+        let text: String
+        /// What the process would have exited with under systemd (systemd.exec(5), "Process exit codes"), where a process comes
+        /// that far.
+        var status: Int32?
+    }
 
     /// Descriptors that live until the spawn.
     struct Streams: ~Copyable {
@@ -52,10 +57,8 @@ struct Launcher {
     struct Facts {
         /// The main process, for commands beside it.
         var mainPid: Int32?
-        /// How the main process ended, if it has.
-        var mainStatus: Linux.ExitStatus?
         /// How the run ended, for commands after it.
-        var result: ServiceResult?
+        var end: ServiceEnd?
         /// For the main process; whoever opened them keeps them open until it has been executed.
         var openFiles: [PassedFile] = []
         /// Files that keep their owner when directories are given to the service.
@@ -100,9 +103,7 @@ struct Launcher {
         if unit.isConnectedToTerminal { variables["TERM"] = Terminal.type(of: unit.terminal.path) }
         variables["CREDENTIALS_DIRECTORY"] = credentialsDirectory(of: unit)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
-        if kind.isAfterTheEnd, let result = facts.result {
-            variables.merge(Self.resultVariables(result, facts.mainStatus)) { $1 }
-        }
+        if kind.isAfterTheEnd, let end = facts.end { variables.merge(Self.resultVariables(end)) { $1 } }
         if kind.isStart { variables.merge(instance.triggeredBy) { $1 } }
         if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
@@ -140,7 +141,8 @@ struct Launcher {
             let searched = execution.execSearchPath.isEmpty ? ProgramSearch.directories : execution.execSearchPath
             return try ProgramSearch.find(path, in: searched, root: root?.path ?? "")
         } catch {
-            throw LaunchError(text: "executing \(path): \(error.errno.text)")
+            throw LaunchError(
+                text: "executing \(path): \(error.errno.text)", status: SpawnError.Step.executing.exitStatus)
         }
     }
 

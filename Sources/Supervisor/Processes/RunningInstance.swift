@@ -24,8 +24,6 @@ final class RunningInstance {
     var triggeredBy: [String: String] = [:]
     /// nil when no main process is alive.
     var mainProcess: Token?
-    /// How the main process of this run ended, once it has.
-    var mainStatus: Linux.ExitStatus?
 
     init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
         self.id = id

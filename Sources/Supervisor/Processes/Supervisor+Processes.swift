@@ -8,9 +8,9 @@ extension Supervisor {
     func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
         guard let instance = instances[id], let generation = generations[instance.generation],
             let command = Launcher.command(kind, of: instance.definition.unit)
-        else { return handle(.spawnFailed(token, "its definition is gone")) }
+        else { return handle(.spawnFailed(token, "its definition is gone", status: nil)) }
         do throws(Launcher.LaunchError) {
-            let result = engine.result(of: id)
+            let end = engine.end(of: id)
             let main = instance.mainProcess.flatMap { processes[$0]?.pid }
             if instance.tree == nil {
                 // Of an earlier run of this instance: systemd removes them as soon as that one has ended.
@@ -18,7 +18,6 @@ extension Supervisor {
                     removeRuntimeDirectories(of: instance)
                 }
                 if kind.beginsRun {
-                    instance.mainStatus = nil
                     prepareStore(instance)
                     try launcher.makeCredentials(of: instance.definition.unit)
                 }
@@ -31,7 +30,7 @@ extension Supervisor {
             let plan = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
                 .init(
-                    mainPid: main, mainStatus: instance.mainStatus, result: result, openFiles: files,
+                    mainPid: main, end: end, openFiles: files,
                     spared: sparedFiles(instance.definition.unit.execution)))
             if kind.isMain { setNonBlocking(instance, generation) }
             if kind.talks { prepareTerminal(of: instance.definition.unit) }
@@ -40,7 +39,7 @@ extension Supervisor {
             if kind.isMain, instance.definition.unit.type != .forking { instance.mainProcess = token }
             handle(.spawned(token))
         } catch {
-            handle(.spawnFailed(token, error.text))
+            handle(.spawnFailed(token, error.text, status: error.status))
         }
     }
 
@@ -89,18 +88,18 @@ extension Supervisor {
         _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
         talks: Bool = false
     ) throws(Launcher.LaunchError) {
-        let process: RunningProcess
+        var plan = plan
+        let streams: Launcher.Streams
         do throws(SystemError) {
-            let streams = try openStreams(for: instance, generation, talks: talks)
-            var plan = plan
-            if talks, case .terminal(let claim) = instance.definition.unit.execution.standardInput {
-                plan.terminal = streams.input.raw
-                plan.takesTerminal = claim == .force
-            }
-            process = try launch(plan, streams, token, instance)
+            streams = try openStreams(for: instance, generation, talks: talks)
         } catch {
-            throw Launcher.LaunchError(text: "\(error)")
+            throw Launcher.LaunchError(text: "\(error)", status: 209)
         }
+        if talks, case .terminal(let claim) = instance.definition.unit.execution.standardInput {
+            plan.terminal = streams.input.raw
+            plan.takesTerminal = claim == .force
+        }
+        let process = try launch(plan, streams, token, instance)
         enter(process)
         journal(process)
     }
@@ -114,7 +113,7 @@ extension Supervisor {
 
     private func launch(
         _ plan: SpawnPlan, _ streams: consuming Launcher.Streams, _ token: Token, _ instance: RunningInstance
-    ) throws(SystemError) -> RunningProcess {
+    ) throws(Launcher.LaunchError) -> RunningProcess {
         var plan = plan
         // A socket that is handed over as standard input is in the plan already.
         if plan.standardInput < 0 { plan.standardInput = streams.input.raw }
@@ -125,7 +124,7 @@ extension Supervisor {
         do throws(SpawnError) {
             child = try children.spawn(plan)
         } catch {
-            throw error.cause
+            throw Launcher.LaunchError(text: "\(error)", status: error.step.exitStatus)
         }
         let pid = child.pid
         if !child.eased.isEmpty {
@@ -141,7 +140,7 @@ extension Supervisor {
             // Without a watch its end would never be known: better no process than that.
             try? process.send(SIGKILL)
             children.abandon(pid: pid)
-            throw error
+            throw Launcher.LaunchError(text: "\(error)")
         }
         return process
     }
@@ -166,7 +165,6 @@ extension Supervisor {
             if let instance = instances[process.instance] {
                 if instance.mainProcess == token {
                     instance.mainProcess = nil
-                    instance.mainStatus = status
                     keepEvidence(instance)
                 }
             }

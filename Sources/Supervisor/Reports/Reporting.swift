@@ -123,9 +123,11 @@ extension Supervisor {
         if connections[group] == nil { record(group, result, report, who) }
         causes[group] = nil
         logEnd(group, result)
+        // What is stopped or replaced is gone; that it did not go as it should have is worth knowing.
+        let unclean = result.uncleanEnds.map(Wording.sentence)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
-            let answer = ShownResult(group, result, report, pending.notes)
+            let answer = ShownResult(group, result, report, pending.notes + unclean)
             end(pending, answer)
         }
         armProgressTimer()
@@ -223,7 +225,7 @@ extension Supervisor {
         var status: String?
         var answer: String?
         switch failure.cause {
-        case .exited(let end): status = Wording.end(end)
+        case .exited(let end), .endedEarly(let end): status = Wording.end(end)
         case .probe(let text): answer = text
         case .spawn, .timedOut, .startLimit, .text, .protocolError, .watchdog: break
         }
@@ -333,7 +335,7 @@ extension SwapPhase {
             case .readiness: .verify
             case .soak: .soak
             case .run, .reload: .verify
-            case .stop: .drain
+            case .stop, .leave, .stopPost: .drain
             }
     }
 }

@@ -6,32 +6,36 @@ import Linux
 enum Wording {
     /// `cannot start app@v3.service: exited with status 3 before it was ready`
     static func sentence(_ failure: Failure) -> String {
-        var text = "\(verb(failure.step)) \(failure.unit): \(cause(failure))"
+        var text = "\(verb(failure)) \(failure.unit): \(cause(failure))"
         if let number = failure.errno, number > 0 {
             text += " (the service says: \(SystemError("", nil, .init(rawValue: number)).errno.text))"
         }
         return text
     }
 
-    private static func verb(_ step: Failure.Step) -> String {
-        switch step {
+    private static func verb(_ failure: Failure) -> String {
+        switch failure.step {
         case .dependency, .prepare, .condition, .startPre, .start, .readiness, .startPost: "cannot start"
         case .soak: "cannot keep"
         case .run: "lost"
         case .reload: "cannot reload"
-        case .stop: "cannot stop"
+        // It is gone all the same.
+        case .stop, .leave, .stopPost: "unclean stop of"
         }
     }
 
     private static func cause(_ failure: Failure) -> String {
         let what = command(failure.step)
         switch failure.cause {
-        case .spawn(let text): return what.map { "\($0): \(text)" } ?? text
-        case .exited(let status): return "\(what.map { "\($0) " } ?? "")\(end(status))\(when(failure.step))"
+        case .spawn(let text, _): return what.map { "\($0): \(text)" } ?? text
+        case .exited(let status), .endedEarly(let status):
+            return "\(what.map { "\($0) " } ?? "")\(end(status))\(when(failure.step))"
         case .timedOut(let limit):
             switch failure.step {
             case .readiness: return "not ready within \(span(limit))"
-            case .dependency, .prepare, .condition, .startPre, .start, .startPost, .soak, .run, .reload, .stop:
+            case .leave: return "not gone within \(span(limit)), killed"
+            case .dependency, .prepare, .condition, .startPre, .start, .startPost, .soak, .run, .reload, .stop,
+                .stopPost:
                 return "\(what.map { "\($0) " } ?? "")not done within \(span(limit))"
             }
         case .protocolError(let text): return text
@@ -89,7 +93,8 @@ enum Wording {
         case .startPost: "ExecStartPost="
         case .reload: "ExecReload="
         case .stop: "ExecStop="
-        case .dependency, .prepare, .start, .readiness, .soak, .run: nil
+        case .stopPost: "ExecStopPost="
+        case .dependency, .prepare, .start, .readiness, .soak, .run, .leave: nil
         }
     }
 
@@ -97,7 +102,7 @@ enum Wording {
         switch step {
         case .start, .readiness: " before it was ready"
         case .soak: " during soak"
-        case .dependency, .prepare, .condition, .startPre, .startPost, .run, .reload, .stop: ""
+        case .dependency, .prepare, .condition, .startPre, .startPost, .run, .reload, .stop, .leave, .stopPost: ""
         }
     }
 

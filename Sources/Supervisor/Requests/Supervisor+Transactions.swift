@@ -187,13 +187,13 @@ extension Supervisor {
     /// What the unit that is started is told of the one that has ended (systemd.exec(5)).
     private func monitorVariables(_ cause: StartCause) -> [String: String]? {
         let unit: String
-        let result: ServiceResult
+        let end: ServiceEnd
         switch cause {
-        case .failure(let name, let end?), .success(let name, let end?): (unit, result) = (name, end)
+        case .failure(let name, let known?), .success(let name, let known?): (unit, end) = (name, known)
         case .failure(_, nil), .success(_, nil), .upheld: return nil
         }
         guard let ended = instances.values.filter({ $0.name == unit }).max(by: { $0.id < $1.id }) else { return nil }
-        var variables = Launcher.resultVariables(result, ended.mainStatus)
+        var variables = Launcher.resultVariables(end)
         variables["INVOCATION_ID"] = ended.invocation
         variables["UNIT"] = unit
         return Dictionary(uniqueKeysWithValues: variables.map { ("MONITOR_" + $0.key, $0.value) })
