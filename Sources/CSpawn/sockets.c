@@ -98,3 +98,16 @@ int holdfast_discard(int fd) {
     }
     return length < 0 ? -errno : 1;
 }
+
+int holdfast_filter(int fd) {
+    struct sock_filter found[sizeof no_new_connections / sizeof *no_new_connections];
+    socklen_t length = 0;
+    /* Without room the number of instructions is told (SO_GET_FILTER of socket(7)). */
+    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &length) < 0)
+        return errno == EACCES ? 3 : -errno;
+    if (length == 0)
+        return 0;
+    if (length != sizeof found / sizeof *found || getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, found, &length) < 0)
+        return 2;
+    return memcmp(found, no_new_connections, sizeof found) == 0 ? 1 : 2;
+}

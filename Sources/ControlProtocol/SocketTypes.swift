@@ -34,6 +34,43 @@ public struct SocketLimit: Codable, Equatable, Sendable {
     }
 }
 
+/// Something that a process did to a held socket, and that belongs to all who share it.
+public struct SocketChange: Codable, Equatable, Sendable {
+    /// `SO_RCVBUF`, `TCP_DEFER_ACCEPT`, `socket filter`, `backlog`, `mode`, `O_NONBLOCK`.
+    public var attribute: String
+    public var found: String
+    /// As the unit says, or as it was when the socket was opened.
+    public var expected: String
+    /// The services that had the socket at that time, the latest first.
+    public var suspects: [String]
+    /// When it was found last.
+    public var at: String
+    /// How often in a row.
+    public var count: Int
+    /// Why it cannot be put back; nil: it was.
+    public var problem: String?
+
+    public init(
+        attribute: String, found: String, expected: String, suspects: [String], at: String, count: Int = 1,
+        problem: String? = nil
+    ) {
+        self.attribute = attribute
+        self.found = found
+        self.expected = expected
+        self.suspects = suspects
+        self.at = at
+        self.count = count
+        self.problem = problem
+    }
+
+    /// For people: `SO_RCVBUF was 4608 instead of 131072, by web@v2.service (generation 2); put back`.
+    public var sentence: String {
+        let who = suspects.isEmpty ? "a process" : suspects.joined(separator: " or ")
+        let end = problem.map { "cannot be put back: \($0)" } ?? "put back"
+        return "\(attribute) was \(found) instead of \(expected), by \(who); \(end)"
+    }
+}
+
 /// One held socket.
 public struct SocketStatus: Codable, Equatable, Sendable {
     /// The socket unit, `http.socket`.
@@ -70,6 +107,8 @@ public struct SocketStatus: Codable, Equatable, Sendable {
     public var triggerLimit: SocketLimit?
     /// More makes it wait.
     public var pollLimit: SocketLimit?
+    /// What processes did to it, one for each attribute; nil: nothing.
+    public var changes: [SocketChange]?
 
     public init(
         unit: String, address: String, scope: SocketScope, generation: Int? = nil, descriptorName: String,

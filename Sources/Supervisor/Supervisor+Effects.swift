@@ -84,6 +84,8 @@ extension Supervisor {
                     reserved[name] = try held.reserve(unit, for: id, in: network)
                 }
             case (.descriptor, .shared):
+                // Nobody starts with what an earlier process has left on it.
+                lookAtSockets(held.present(unit))
                 let list = try held.opened(unit)
                 opened.append((unit, list))
                 found[name] = list
@@ -189,6 +191,7 @@ extension Supervisor {
 
     private func forget(_ id: InstanceID) {
         guard let instance = instances.removeValue(forKey: id) else { return }
+        if instance.tree != nil { dropSharer(instance) }
         journal.end(.running(id))
         instanceOfMark[instance.mark] = nil
         keepStore(of: instance)

@@ -67,6 +67,7 @@ struct InterfaceTests {
         try check("GenerationReference", GenerationReference(generation: 1, release: "v1"))
         try check("SocketStatus", Samples.startedSocket)
         try check("SocketLimit", SocketLimit(burst: 1, interval: 1))
+        try check("SocketChange", Samples.socketChange)
         try check("SocketHolder", SocketHolder(unit: "a", generation: 1))
         try check("UnitGenerations", UnitGenerations(unit: "a", generations: []))
         try check("UnitText", UnitText(path: "a", text: "b"))

@@ -74,12 +74,17 @@ enum Samples {
         + #""queued":1,"scope":"generation","state":"held","unit":"app@.socket"}"#
 
     /// One with everything that a started socket unit has.
+    static let socketChange = SocketChange(
+        attribute: "socket filter", found: "a classic BPF program", expected: "none",
+        suspects: ["web@v2.service (generation 2)"], at: "2026-11-28T16:00:00Z", count: 2,
+        problem: "it is locked (SO_LOCK_FILTER)")
     static let startedSocket: SocketStatus = {
         var socket = Self.socket
         (socket.state, socket.paused, socket.service, socket.reason) = (.failed, true, "app.service", "too often")
         (socket.triggered, socket.connections, socket.accepted, socket.maxConnections) = (7, 1, 9, 64)
         socket.triggerLimit = SocketLimit(burst: 20, interval: 2)
         socket.pollLimit = SocketLimit(burst: 15, interval: 2)
+        socket.changes = [socketChange]
         return socket
     }()
 

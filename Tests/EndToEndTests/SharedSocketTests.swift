@@ -96,9 +96,10 @@ extension EndToEnd {
                 try listen(world.layout(), [other])
                 let swap = try world.begin("swap", "web@late")
                 try swap.waitFor(.start)
+                try eventually("the new release's process") { (try? world.mainPid("web@late.service")) != nil }
                 try world.crash()
                 try world.startAgain()
-                #expect(try addresses(world).count == 2)
+                #expect(try addresses(world).count == 2, "\(world.daemon.errorText)")
                 try world.run("abort", "web")
                 _ = try swap.end()
                 try eventually("the end of the swap") { try world.generations("web").count == 1 }

@@ -268,6 +268,10 @@ int holdfast_set_pipe_size(int fd, int size);
  * send their SYN again until it does. Connections that exist or are queued are not touched. */
 int holdfast_hold_back(int fd, int on);
 
+/* (macro) struct sock_filter is compared with the program above. What is attached to a socket: 0 nothing, 1 the program of
+ * holdfast_hold_back, 2 another classic one, 3 an extended one, which the kernel does not show. */
+int holdfast_filter(int fd);
+
 /* (macro) MSG_DONTWAIT and MSG_TRUNC are an enum behind macros. Throws one datagram, or what a pipe has, away; 0 at the end
  * of a pipe, -EAGAIN when nothing is left. */
 int holdfast_discard(int fd);

@@ -66,6 +66,28 @@ public enum HeldEndpoint {
         }
     }
 
+    /// What it was like when it was opened or updated, for another process of the supervisor.
+    public var baseline: HeldBaseline {
+        switch self {
+        case .socket(let socket): HeldBaseline(socket: socket.baseline)
+        case .file(let file): HeldBaseline(socket: file.baseline, pipeSize: file.pipeSize)
+        }
+    }
+
+    /// Makes it what it was when it was opened or updated, and says what was different.
+    /// - Parameter nonBlocking: what O_NONBLOCK must be; nil: as those who have it like.
+    public func putBack(nonBlocking: Bool?) -> [AttributeChange] {
+        switch self {
+        case .socket(let socket): socket.putBack(nonBlocking: nonBlocking)
+        case .file(let file): file.putBack(nonBlocking: nonBlocking)
+        }
+    }
+
+    /// What a process did to it cannot be undone, and whoever gets it suffers from that.
+    public var isBeyondRepair: Bool {
+        if case .socket(let socket) = self { socket.isBeyondRepair } else { false }
+    }
+
     /// nil where there are no connections.
     public var connected: ListeningSocket? {
         if case .socket(let socket) = self, socket.kind.isConnected { socket } else { nil }

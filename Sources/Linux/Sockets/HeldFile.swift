@@ -42,6 +42,10 @@ public final class HeldFile {
     /// Settings that the kernel refused: told, and gone on without.
     public private(set) var problems: [SystemError] = []
     private let descriptor: OwnedDescriptor
+    /// What it was like when it was opened or updated; only of a netlink socket.
+    var baseline: SocketBaseline
+    /// Of a FIFO.
+    private(set) var pipeSize: Int32?
     private var watch: IOSource?
 
     /// The number to put into a `SpawnPlan`.
@@ -59,15 +63,19 @@ public final class HeldFile {
         } catch {
             throw SystemError("listening on", "\(target)", error.errno)
         }
+        baseline = SocketBaseline(of: descriptor.raw)
         update(options: options, previous: SocketOptions(), sizes: sizes)
     }
 
     /// Takes one that somebody else opened.
     public init(
-        adopting opened: consuming OwnedDescriptor, _ target: Target, file: ListeningSocket.FileOptions = .init()
+        adopting opened: consuming OwnedDescriptor, _ target: Target, file: ListeningSocket.FileOptions = .init(),
+        baseline: HeldBaseline? = nil
     ) {
         self.target = target
         self.file = file
+        self.baseline = baseline?.socket ?? SocketBaseline(of: opened.raw)
+        pipeSize = baseline?.pipeSize ?? StatusFlags.pipeSize(opened.raw)
         descriptor = opened
     }
 
@@ -75,11 +83,17 @@ public final class HeldFile {
     public func update(options: SocketOptions, previous: SocketOptions, sizes: Sizes) {
         problems = []
         switch target {
-        case .netlink: problems = options.apply(raw, AF_NETLINK, previous: previous)
+        case .netlink:
+            // What others have changed is not to look as if it were ours.
+            _ = baseline.putBack(raw) { nil }
+            problems = options.apply(raw, AF_NETLINK, previous: previous)
+            baseline = SocketBaseline(of: raw)
         case .fifo:
-            guard let size = sizes.pipe else { return }
-            let result = holdfast_set_pipe_size(raw, size)
-            if result < 0 { problems.append(SystemError("PipeSize=", "\(size)", negated: result)) }
+            if let size = sizes.pipe {
+                let result = holdfast_set_pipe_size(raw, size)
+                if result < 0 { problems.append(SystemError("PipeSize=", "\(size)", negated: result)) }
+            }
+            if sizes.pipe != nil || pipeSize == nil { pipeSize = StatusFlags.pipeSize(raw) }
         case .special, .messageQueue: break
         }
     }

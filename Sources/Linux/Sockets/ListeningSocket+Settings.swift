@@ -30,7 +30,10 @@ extension ListeningSocket {
         dropped(\.mark, "Mark=")
         dropped(\.priority, "Priority=")
         dropped(\.congestion, "TCPCongestion=")
+        // What others have changed is not to look as if it were ours.
+        _ = baseline.putBack(raw) { nil }
         problems = new.apply(raw, address.family, previous: settings)
+        baseline = SocketBaseline(of: raw)
         var kept = new
         (kept.ipv6Only, kept.device, kept.freeBind) = (settings.ipv6Only, settings.device, settings.freeBind)
         (kept.transparent, kept.reusePort, kept.ipProtocol) =
@@ -108,6 +111,7 @@ extension ListeningSocket {
         }
         let result = holdfast_hold_back(raw, on ? 1 : 0)
         // Nothing was attached: as good as taken off.
+        isHeldBack = on && result >= 0
         if !on, result == -ENOENT { return }
         try check(result, "hold connections back", "\(address)")
     }

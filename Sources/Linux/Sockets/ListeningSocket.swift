@@ -53,6 +53,12 @@ public final class ListeningSocket {
     public internal(set) var problems: [SystemError] = []
     private(set) var descriptor: OwnedDescriptor
     private(set) var file: SocketFile?
+    /// What it was like when it was opened or updated.
+    public internal(set) var baseline: SocketBaseline
+    /// By the kernel (`holdBack`).
+    var isHeldBack = false
+    /// What a process did to it cannot be undone, and whoever gets it suffers from that: the next generation needs another.
+    public internal(set) var isBeyondRepair = false
     private var watch: IOSource?
     var reading: ReadableWatch?
     /// Where it was opened; nil: in our own network.
@@ -68,11 +74,11 @@ public final class ListeningSocket {
     public init(
         _ address: SocketAddress, kind: SocketKind = .stream, backlog: Int32 = 4096,
         options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
-        network: NetworkNamespace? = nil
+        network: NetworkNamespace? = nil, requested: SocketAddress? = nil
     ) throws(SystemError) {
         self.kind = kind
         self.network = network
-        requested = address
+        self.requested = requested ?? address
         self.backlog = backlog
         self.options = options
         self.settings = settings
@@ -91,15 +97,17 @@ public final class ListeningSocket {
             throw SystemError(error.call == "listen" ? "listening on" : error.call, "\(address)", error.errno)
         }
         self.address = SocketAddress.local(of: opened.raw) ?? address
+        baseline = SocketBaseline(of: opened.raw)
         descriptor = opened
     }
 
     /// Takes a socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none. Whether it
     /// blocks stays as it is: a service that has it may count on that.
+    /// - Parameter baseline: what it was like when it was opened; nil: as it is now.
     public init(
         adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
         backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
-        network: NetworkNamespace? = nil
+        network: NetworkNamespace? = nil, baseline: SocketBaseline? = nil
     ) throws(SystemError) {
         guard let local = SocketAddress.local(of: opened.raw) else {
             throw SystemError("adopt socket", requested.map { "\($0)" }, .invalidArgument)
@@ -112,6 +120,7 @@ public final class ListeningSocket {
         self.options = options
         self.settings = settings
         if case .unix(let path) = local { file = SocketFile(path) }
+        self.baseline = baseline ?? SocketBaseline(of: opened.raw)
         descriptor = opened
     }
 
@@ -242,15 +251,23 @@ public final class ListeningSocket {
     }
 
     /// Binds a new socket to the same address; the old one lives on in those who have it.
-    private func replace() throws(SystemError) {
+    func replace() throws(SystemError) {
         file?.remove()
-        let fresh = try ListeningSocket(
-            address, kind: kind, backlog: backlog, options: options, settings: settings, network: network)
+        try take(
+            ListeningSocket(
+                address, kind: kind, backlog: backlog, options: options, settings: settings, network: network))
+    }
+
+    /// This is the other one from now on.
+    func take(_ fresh: ListeningSocket) throws(SystemError) {
+        let other = try fresh.descriptor.duplicate()
         // Not before: if there is no new socket, the watch of the old one is what tries again.
         cancelWatch()
         file = fresh.file
         fresh.file = nil
-        descriptor = try fresh.descriptor.duplicate()
+        baseline = fresh.baseline
+        isBeyondRepair = false
+        descriptor = other
         if let reading { self.reading = try reading.moved(to: descriptor) }
     }
 

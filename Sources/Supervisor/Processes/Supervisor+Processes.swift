@@ -54,7 +54,9 @@ extension Supervisor {
             for unit in instance.definition.sockets {
                 for held in generation.sockets[unit.name.description] ?? [] {
                     let isInput = held === input
-                    try held.endpoint.setNonBlocking(wanted || isSwapped && !isInput)
+                    // Another service that has it may race for connections, although this one does not.
+                    try held.endpoint.setNonBlocking(
+                        wanted || isSwapped && !isInput || held.sharers.mustNotBlock)
                 }
             }
         } catch {
@@ -68,6 +70,7 @@ extension Supervisor {
             instance.run = RunningTree(try trees.make(name: instance.treeName, cookie: instance.invocation))
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
             instanceOfMark[instance.mark] = instance.id
+            noteSharer(instance)
             journal(instance)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
@@ -166,6 +169,7 @@ extension Supervisor {
                 if instance.mainProcess == token {
                     instance.mainProcess = nil
                     keepEvidence(instance)
+                    lookAtSockets(of: instance)
                 }
             }
         }
@@ -236,6 +240,7 @@ extension Supervisor {
     private func endTree(_ run: RunningTree, _ instance: RunningInstance, _ tokens: [Token]) {
         if let error = run.end() { logger.debug("\(instance.name): \(error)") }
         instance.run = nil
+        dropSharer(instance)
         prepareTerminal(of: instance.definition.unit)
         instanceOfMark[instance.mark] = nil
         journal.put(.running(instance.id), SavedInstance(instance))

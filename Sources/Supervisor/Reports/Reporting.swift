@@ -50,6 +50,7 @@ extension Supervisor {
 
     private func told(_ instance: InstanceID, _ phase: ServicePhase) {
         guard let running = instances[instance] else { return }
+        if phase == .running { lookAtSockets(of: running) }
         logger.debug("\(running.name) generation \(running.generation.number): \(phase.rawValue)")
         let group = running.generation.group
         guard requests.has(group), let view = engine.view(of: group), let operation = view.operation,

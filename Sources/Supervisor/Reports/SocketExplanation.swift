@@ -13,7 +13,16 @@ extension Supervisor {
             return WhyReply(
                 unit: name.description, state: state, findings: [Finding(text: "it is not open", hint: hint)])
         }
-        return WhyReply(unit: name.description, state: state, findings: held.map(finding))
+        return WhyReply(unit: name.description, state: state, findings: held.flatMap { [finding($0)] + changes($0) })
+    }
+
+    private func changes(_ socket: SocketStatus) -> [Finding] {
+        (socket.changes ?? []).map { change in
+            let text = "\(socket.address): \(change.sentence) (\(change.at))"
+            guard change.problem != nil, let holder = socket.holders.last?.unit else { return Finding(text: text) }
+            // What is started anew gets another socket if this one cannot be mended.
+            return Finding(text: text, hint: "holdfastctl restart \(holder)")
+        }
     }
 
     private func finding(_ socket: SocketStatus) -> Finding {

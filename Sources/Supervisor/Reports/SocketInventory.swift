@@ -12,6 +12,8 @@ extension Supervisor {
             generation: held.owner?.number, descriptorName: held.unit.fileDescriptorName,
             listening: held.endpoint.isListening, backlog: held.endpoint.backlog,
             queued: held.endpoint.acceptQueue?.waiting, holders: holders, kind: SocketKind(held.endpoint.target))
+        let changes = held.sharers.changes.values.sorted { ($0.at, $0.change.attribute) < ($1.at, $1.change.attribute) }
+        if !changes.isEmpty { status.changes = changes.map(SocketChange.init) }
         if held.owner == nil { describe(SocketID(name), in: &status) }
         return status
     }

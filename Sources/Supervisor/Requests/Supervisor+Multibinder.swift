@@ -39,7 +39,9 @@ extension Supervisor {
     private func bind(_ address: SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError> {
         Result { () throws(SystemError) in
             guard let sockets else { throw SystemError("listening on", "\(address)", .canceled) }
-            return OwnedDescriptorBox(try sockets.bind(address, backlog: backlog).endpoint.duplicate())
+            let held = try sockets.bind(address, backlog: backlog)
+            lookAtSocket(held)
+            return OwnedDescriptorBox(try held.endpoint.duplicate())
         }
     }
 }
@@ -63,8 +65,9 @@ extension HeldSockets {
 
     /// The socket at an address that a client asks for: one that is held already, whoever opened it, or a new one.
     func bind(_ address: SocketAddress, backlog: Int32) throws(SystemError) -> HeldSocket {
-        if let present = bound[address]?.held { return present }
-        if let present = registry.socket(at: .socket(address, .stream)) { return present }
+        if let present = bound[address]?.held ?? registry.socket(at: .socket(address, .stream)) {
+            return present
+        }
         guard bound.count < Self.multibinderLimit, let unit = Self.unit else {
             throw SystemError("listening on", "\(address)", .tooManyOpenFiles)
         }

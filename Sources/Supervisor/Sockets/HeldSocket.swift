@@ -18,6 +18,10 @@ final class HeldSocket {
     /// It is, or was, one of a shared unit's sockets. Before that it belongs to a generation that may never serve.
     fileprivate(set) var isKept = false
     fileprivate weak var registry: SocketRegistry?
+    /// Services whose processes have it, and what they did to it.
+    var sharers = SocketSharers()
+    /// As it is now. A unit may have thousands of sockets, of which one changes.
+    var isJournaled = false
 
     init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?, number: Int = .random(in: 1...(.max))) {
         self.unit = unit
@@ -101,6 +105,7 @@ final class HeldSocket {
     func update(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) -> [String] {
         let before = Linux.SocketOptions(self.unit.options)
         self.unit = unit
+        isJournaled = false
         let settings = Linux.SocketOptions(unit.options)
         switch endpoint {
         case .socket(let socket):
@@ -148,14 +153,15 @@ final class SocketRegistry {
 
     /// The socket there, whatever unit it is of.
     func socket(at target: HeldEndpoint.Target) -> HeldSocket? {
-        byTarget[target]?.values.lazy.compactMap(\.held).max { $0.number < $1.number }
+        byTarget[target]?.values.lazy.compactMap(\.held).first
     }
 
     /// The unit's socket there. A template with `X-Scope=shared` has one socket for all of its releases: that of app@v1.socket
     /// is that of app@v2.socket.
     func socket(at target: HeldEndpoint.Target, of unit: SocketUnit) -> HeldSocket? {
-        byTarget[target]?.values.lazy.compactMap(\.held).filter { $0.unit.name.identity == unit.name.identity }
-            .max { $0.number < $1.number }
+        let all =
+            byTarget[target]?.values.compactMap(\.held).filter { $0.unit.name.identity == unit.name.identity } ?? []
+        return all.first { !$0.endpoint.isBeyondRepair } ?? all.first
     }
 
     var all: [HeldSocket] { byTarget.values.flatMap { $0.values.compactMap(\.held) } }
@@ -164,7 +170,11 @@ final class SocketRegistry {
     var count: Int { byTarget.values.reduce(0) { $0 + $1.count } }
 
     /// Marks a socket as one of its unit's, and journaled as that.
-    func keep(_ held: HeldSocket) { held.isKept = true }
+    func keep(_ held: HeldSocket) {
+        guard !held.isKept else { return }
+        held.isKept = true
+        held.isJournaled = false
+    }
 }
 
 struct WeakSocket { weak var held: HeldSocket? }

@@ -52,12 +52,39 @@ final class HeldSockets {
         for entry in unit.listen {
             let target = try target(of: entry, in: unit)
             if let held = present(target, of: unit), !sockets.contains(where: { $0 === held }) {
-                sockets.append(held)
+                sockets.append(try usable(held, unit))
             } else {
                 sockets.append(try open(unit, entry, target, owner: nil))
             }
         }
         return sockets
+    }
+
+    /// The socket, or another one beside it if a process did something to it that cannot be undone. Those who have the first
+    /// accept from it until they are gone.
+    private func usable(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> HeldSocket {
+        guard held.endpoint.isBeyondRepair, case .socket(let socket) = held.endpoint, socket.canHaveSuccessor else {
+            return held
+        }
+        do throws(SystemError) {
+            let fresh = HeldSocket(unit: unit, endpoint: .socket(try socket.successor()), owner: nil)
+            try watch(fresh)
+            noticed(held, "processes started from now on get a new socket at the same address")
+            return fresh
+        } catch {
+            throw PreparationError(unit: unit.name.description, text: "\(error)")
+        }
+    }
+
+    /// What is open for the unit as it is written.
+    func present(_ unit: SocketUnit) -> [HeldSocket] {
+        unit.listen.compactMap { entry in
+            do throws(PreparationError) {
+                return present(try target(of: entry, in: unit), of: unit)
+            } catch {
+                return nil
+            }
+        }
     }
 
     /// What is open there for the unit.
@@ -102,7 +129,7 @@ final class HeldSockets {
     /// Takes what another process of the supervisor opened, or what lay in store for it.
     func adopt(
         _ descriptor: consuming OwnedDescriptor, _ unit: SocketUnit, _ target: HeldEndpoint.Target,
-        owner: GenerationID?, number: Int
+        owner: GenerationID?, number: Int, _ baseline: HeldBaseline?
     ) throws(SystemError) -> HeldSocket {
         // An account that has gone meanwhile changes nothing about a file that is there.
         let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
@@ -112,8 +139,9 @@ final class HeldSockets {
             endpoint = .socket(
                 try ListeningSocket(
                     adopting: descriptor, requested: address, kind: kind, backlog: Int32(clamping: unit.backlog),
-                    options: file, settings: Linux.SocketOptions(unit.options)))
-        case .file(let target): endpoint = .file(HeldFile(adopting: descriptor, target, file: file))
+                    options: file, settings: Linux.SocketOptions(unit.options), baseline: baseline?.socket))
+        case .file(let target):
+            endpoint = .file(HeldFile(adopting: descriptor, target, file: file, baseline: baseline))
         }
         let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, number: number)
         try watch(held)
@@ -243,6 +271,16 @@ final class HeldSockets {
             } catch {
                 noticed(held, "a process shut it down, and it cannot be opened again: \(error)")
             }
+        }
+    }
+
+    /// The error if a socket that has taken the place of another cannot be watched. (Not thrown: see `HeldSocket`.)
+    func watchAgain(_ held: HeldSocket) -> SystemError? {
+        do throws(SystemError) {
+            try watch(held)
+            return nil
+        } catch {
+            return error
         }
     }
 

@@ -107,7 +107,10 @@ extension Supervisor {
     /// From now on shared units listen where the generation that serves does. Until then nothing of them is changed for it: a
     /// release that is rolled back leaves no trace.
     func keepSockets(of id: GenerationID) {
-        guard let resources = generations[id], let pending = resources.pending, let sockets else { return }
+        guard let resources = generations[id], let sockets else { return }
+        // It is ready: what it did to the sockets on its way is undone, before anybody counts on them.
+        for held in resources.sockets.values.joined() where !held.sharers.present.isEmpty { lookAtSocket(held) }
+        guard let pending = resources.pending else { return }
         resources.pending = nil
         for unit in pending.units {
             let name = unit.name.description

@@ -98,6 +98,10 @@ struct SavedSocket: Codable {
     var inode: UInt64?
     /// A generation opened it that has not served yet; nil stands for false.
     var isUnkept: Bool?
+    /// What it was like when it was opened or updated (`HeldBaseline`).
+    var baseline: String?
+    /// What processes did to it.
+    var changes: [ObservedChange]?
 }
 
 struct SavedGeneration: Codable {

@@ -58,6 +58,7 @@ extension Supervisor {
 
     func journal(_ held: HeldSocket) {
         journal.put(.socket(held.number), unitTable.record(of: held))
+        held.isJournaled = true
         guard held.closed == nil else { return }
         store.put(held.endpoint.raw, name: StoredName.socket(held.number))
         held.closed = { [journal, store] number in
@@ -86,7 +87,7 @@ extension Supervisor {
     /// A shared unit has other sockets than before.
     func journalShared(_ name: String) {
         let list = sockets?.shared[name]
-        for held in list ?? [] { journal(held) }
+        for held in list ?? [] where !held.isJournaled { journal(held) }
         put(.shared(name), list?.map(\.number))
     }
 

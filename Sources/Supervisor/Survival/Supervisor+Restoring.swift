@@ -32,6 +32,7 @@ extension Supervisor {
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
             held[number] = restore(record, number, units, finder)
             if record.isUnkept != true, let held = held[number] { sockets?.registry.keep(held) }
+            for change in record.changes ?? [] { held[number]?.sharers.changes[change.change.attribute] = change }
         }
         for (name, numbers) in saved.shared { sockets?.restore(numbers.compactMap { held[$0] }, for: name) }
         var once = RestoredOnce()
@@ -50,6 +51,7 @@ extension Supervisor {
             if record.isPending == true { resources.pending = pendingSockets(of: record.id) }
             generations[record.id] = resources
         }
+        noteSharers()
         for record in saved.stores ?? [] {
             guard let member = try? UnitName(record.member) else { continue }
             let key = DescriptorStoreKey(group: record.group, member: member)
@@ -83,13 +85,16 @@ extension Supervisor {
         _ record: SavedSocket, _ number: Int, _ units: RestoredUnits, _ finder: SocketFinder
     ) -> HeldSocket? {
         guard let unit = units.socket(record.unit), let sockets else { return nil }
+        let baseline = record.baseline.flatMap { HeldBaseline(text: $0) }
         do throws(SystemError) {
             if let raw = record.descriptor {
                 let descriptor = try OwnedDescriptor.inherited(raw)
-                return try sockets.adopt(descriptor, unit, record.target, owner: record.owner, number: number)
+                return try sockets.adopt(
+                    descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
             if let inode = record.inode, let descriptor = finder.take(inode) {
-                return try sockets.adopt(descriptor, unit, record.target, owner: record.owner, number: number)
+                return try sockets.adopt(
+                    descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
         } catch {
             logger.error("\(unit.name): \(error)")

@@ -60,7 +60,8 @@ final class UnitTable {
         SavedSocket(
             unit: number(of: held.unit), target: held.endpoint.target, owner: held.owner,
             descriptor: held.endpoint.raw, inode: OwnedDescriptor.inode(of: held.endpoint.raw),
-            isUnkept: held.owner == nil && !held.isKept ? true : nil)
+            isUnkept: held.owner == nil && !held.isKept ? true : nil, baseline: held.endpoint.baseline.text,
+            changes: held.sharers.changes.isEmpty ? nil : Array(held.sharers.changes.values))
     }
 }
 

@@ -89,7 +89,11 @@ enum InventoryText {
                 .init(text: holders.isEmpty ? "-" : holders.joined(separator: ", ")),
             ])
         }
-        return table.lines(screen)
+        let changes = sockets.flatMap { socket in
+            (socket.changes ?? []).map { "\(socket.unit): \(socket.address): \($0.sentence) (\($0.at))" }
+        }
+        return table.lines(screen) + (changes.isEmpty ? [] : [""])
+            + changes.map { screen.paint(Text.harmless($0), .yellow) }
     }
 
     /// `listening (app.service, 3 times)`, `running (paused)`, `listening (7 of 64 connections)`, `failed: why`.
