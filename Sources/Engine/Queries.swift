@@ -21,6 +21,9 @@ extension Engine {
     /// The main process, as far as the instance has one.
     public func mainProcess(of id: InstanceID) -> Token? { instances[id]?.mainProcess }
 
+    /// The command beside the main process, if one runs.
+    public func controlProcess(of id: InstanceID) -> Token? { instances[id]?.controlProcess }
+
     /// The newest request that an operation is to be answered to.
     public var lastRequest: UInt64 {
         let waiting = groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests

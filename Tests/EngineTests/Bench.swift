@@ -86,6 +86,14 @@ struct Bench {
         tell(.mainSought(search, .found(daemon(id))))
     }
 
+    /// `MAINPID=` of one of a unit's processes.
+    mutating func namesMain(_ unit: String) -> Token? {
+        guard let id = instance(unit) else { return nil }
+        let main = daemon(id)
+        tell(.mainProcessChanged(id, main))
+        return main
+    }
+
     /// A command that hangs ends: `start setup.service` of a oneshot.
     mutating func endControl(_ words: String, _ status: Ended = .exited(0)) {
         guard let token = processes.first(where: { $0.value.name == words })?.key else {

@@ -128,7 +128,8 @@ extension Simulation {
     mutating func findDaemon(_ id: InstanceID) -> Token {
         let token = engine.newToken(for: id)
         let process = FakeKernel.Process(token: token, instance: id, command: .start(0))
-        process.saidReady = true
+        // The successor of a service that is not up yet says READY=1 in its place.
+        process.saidReady = kernel.trees[id]?.isUp != false || kernel.trees[id]?.spec.type == .forking
         kernel.processes[token] = process
         kernel.openTokens.insert(token)
         kernel.living.append(token)
@@ -310,7 +311,9 @@ extension Simulation {
     /// `Conflicts=`: what is being stopped for it is gone before it begins. What stops its own predecessor first begins when
     /// that is gone, everything else when it is prepared.
     private mutating func checkConflicts(_ id: GroupID, atPrepare: Bool) {
-        guard let operation = engine.groups[id]?.operation, let plan = operation.plan, !operation.isRestoring,
+        // Recovery repeats what was begun before.
+        guard !isRecovering, let operation = engine.groups[id]?.operation, let plan = operation.plan,
+            !operation.isRestoring,
             !(plan.isSwapUnit && operation.stopsFirst), operation.stopsFirst != atPrepare
         else { return }
         for other in plan.relations.conflicts {
@@ -336,7 +339,9 @@ extension Simulation {
         for generation in view.generations {
             for service in generation.services where service.phase == .running || service.phase == .reloading {
                 guard let tree = kernel.trees[service.instance] else { continue }
-                let main = service.mainProcess.flatMap { kernel.processes[$0] }
+                // One that has ended may have a successor, which is being asked for.
+                let isSought = engine.instances[service.instance]?.endedMain != nil
+                let main = isSought ? nil : service.mainProcess.flatMap { kernel.processes[$0] }
                 guard main.map({ $0.isAlive || !$0.exitIsTold }) ?? kernel.isAlive(tree) else {
                     fail("I5", "\(service.spec.unit) is shown as running, and is not")
                     continue

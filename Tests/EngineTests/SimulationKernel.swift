@@ -219,6 +219,11 @@ struct FakeKernel {
     }
 
     mutating func straggle(_ id: InstanceID) {
+        // A server that replaces itself leaves a process that its PID file names.
+        if trees[id]?.spec.lifecycle.hasPidFile == true, random.chance(50) {
+            trees[id]?.daemons += 1
+            return
+        }
         if random.chance(50) { trees[id]?.stragglers += 1 } else { trees[id]?.stubborn += 1 }
     }
 
@@ -314,7 +319,8 @@ struct FakeKernel {
             if let id = checks[token] { trees[id]?.wasSkipped = true }
         case .mainSought(let token, .found), .mainSought(let token, .absent):
             if case .mainSought(_, .found(let main)) = event { processes[main]?.spawnIsTold = true }
-            if let id = seekers[token] {
+            // Others are up by another word, and ask only for a successor.
+            if let id = seekers[token], trees[id]?.spec.type == .forking {
                 trees[id]?.isUp = true
                 noteReady(id, now)
             }

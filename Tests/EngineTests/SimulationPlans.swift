@@ -171,7 +171,7 @@ struct PlanMaker: Sendable {
         spec.lifecycle.hasConditions = random.chance(15)
         spec.lifecycle.remainsAfterExit = random.chance(spec.type == .oneshot ? 60 : 8)
         spec.lifecycle.endsWithTree = spec.type != .oneshot && random.chance(8)
-        spec.lifecycle.hasPidFile = spec.type == .forking && random.chance(60)
+        spec.lifecycle.hasPidFile = spec.type != .oneshot && random.chance(spec.type == .forking ? 60 : 10)
         spec.lifecycle.startFailureMode = random.pick([.terminate, .terminate, .abort, .kill])
         spec.lifecycle.stopFailureMode = random.pick([.terminate, .terminate, .abort, .kill])
         spec.lifecycle.abortTimeout = random.pick([nil, .seconds(2)])

@@ -195,6 +195,78 @@ struct TypeTests {
         #expect(bench.serving(app) == nil && bench.failures.last?.cause == .exited(.exited(1)))
     }
 
+    /// Self-upgrading servers: `Type=simple` with `PIDFile=` and `ExecReload=kill -HUP` (systemd reads it whatever the type).
+    @Test(
+        "with PIDFile= the process that it names is the main one when the main process ends, whatever the type",
+        arguments: [ServiceSpec.StartType.simple, .notify, .notifyReload, .forking])
+    func successorByPidFile(_ type: ServiceSpec.StartType) {
+        var bench = started(type) { $0.lifecycle.hasPidFile = true }
+        if type == .notify || type == .notifyReload { bench.ready(app) }
+        let old = bench.main(app)
+        _ = bench.takeLog()
+        bench.exit(app, .exited(1))
+        #expect(bench.service(app)?.phase == .running && bench.main(app) != nil && bench.main(app) != old)
+        #expect(bench.takeLog("signal", "kill", "seek") == ["seek app.service"])
+        bench.searches[app] = .later
+        bench.exit(app)
+        #expect(bench.service(app) == nil && bench.view(app)?.lastFailure == nil)
+    }
+
+    @Test("a successor that is found while the service drains is told to drain, too")
+    func successorDrains() {
+        var bench = Bench()
+        bench.start(
+            Plans.service(app) {
+                $0.lifecycle.hasPidFile = true
+                $0.drain = .init(method: .signal(10), timeout: .seconds(60))
+            })
+        bench.command(.stop(GroupID(app)))
+        _ = bench.takeLog()
+        bench.exit(app)
+        #expect(bench.service(app)?.phase == .draining)
+        #expect(bench.takeLog("signal") == ["signal 10 app.service"])
+        bench.searches[app] = .absent
+        bench.exit(app)
+        #expect(bench.service(app) == nil)
+    }
+
+    @Test("a notify service whose main process hands over before READY=1 waits for the successor's")
+    func successorBeforeReady() {
+        var bench = started(.notify) { $0.lifecycle.hasPidFile = true }
+        bench.exit(app)
+        #expect(bench.service(app)?.phase == .starting)
+        bench.ready(app)
+        #expect(bench.service(app)?.phase == .running)
+    }
+
+    @Test("forking: MAINPID= said before the launcher has ended names the main process")
+    func mainPidOfForking() {
+        var bench = Bench()
+        bench.hanging = ["start app.service"]
+        bench.searches[app] = .absent
+        bench.start(Plans.service(app) { $0.type = .forking })
+        let main = bench.namesMain(app)
+        bench.endControl("start app.service")
+        #expect(bench.service(app)?.phase == .running && bench.service(app)?.mainProcess == main)
+        bench.exit(app, .exited(3))
+        #expect(bench.view(app)?.lastFailure?.cause == .exited(.exited(3)))
+    }
+
+    @Test("forking: MAINPID= ends the wait for a PID file")
+    func mainPidInsteadOfPidFile() {
+        var bench = Bench()
+        bench.searches[app] = .later
+        bench.start(
+            Plans.service(app) {
+                $0.type = .forking
+                $0.lifecycle.hasPidFile = true
+            })
+        #expect(bench.service(app)?.phase == .starting)
+        let main = bench.namesMain(app)
+        #expect(bench.service(app)?.phase == .running && bench.service(app)?.mainProcess == main)
+        #expect(bench.takeLog("cancel") == ["cancel search"])
+    }
+
     @Test("forking: what was executed ends badly, and the start fails")
     func launcherFails() {
         var bench = Bench()

@@ -139,7 +139,7 @@ extension LinuxTests {
             let socket = try ListeningSocket(.unix(path: scratch("app.sock")))
             let sharer = try OwnedDescriptor(owning: check(holdfast_duplicate(socket.raw, 3), "dup"))
             var vanished = 0
-            try watcher.watch(scratch("app.sock")) { vanished += 1 }
+            watcher.watch(scratch("app.sock")) { vanished += 1 }
             #expect(try socket.restorePath() == .intact)
             unlink(scratch("app.sock"))
             #expect(!canConnect(socket.address))

@@ -89,7 +89,7 @@ extension OrderWorld {
             engine: "\(parts)", tree: (watch?.processes ?? []).sorted { $0.number < $1.number },
             watch: watch?.waits ?? [],
             isArmed: watch?.isArmed ?? false, alive: alive, strays: strays,
-            outside: "\(notices) \(actions) \(searches.count) \(pidFileIsThere) \(isStubborn) \(violation ?? "")")
+            outside: "\(notices) \(actions) \(searches.count) \(pidFile) \(isStubborn) \(violation ?? "")")
     }
 }
 

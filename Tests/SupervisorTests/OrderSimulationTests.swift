@@ -8,7 +8,8 @@ import Testing
 struct OrderSimulationTests {
     /// A service by what the order of events may depend on.
     enum Kind: String, CaseIterable {
-        case simple, simpleWithPidFile, notify, notifyReload, oneshot, forking, forkingWithPidFile, forkingUnguessed
+        case simple, simpleWithPidFile, notify, notifyWithPidFile, notifyReload, oneshot, forking, forkingWithPidFile,
+            forkingUnguessed
     }
 
     enum Trait: String, CaseIterable {
@@ -22,12 +23,12 @@ struct OrderSimulationTests {
         spec.type =
             switch kind {
             case .simple, .simpleWithPidFile: .simple
-            case .notify: .notify
+            case .notify, .notifyWithPidFile: .notify
             case .notifyReload: .notifyReload
             case .oneshot: .oneshot
             case .forking, .forkingWithPidFile, .forkingUnguessed: .forking
             }
-        spec.lifecycle.hasPidFile = kind == .forkingWithPidFile || kind == .simpleWithPidFile
+        spec.lifecycle.hasPidFile = [.forkingWithPidFile, .simpleWithPidFile, .notifyWithPidFile].contains(kind)
         spec.lifecycle.reloadSignal = OrderWorld.reloadSignal
         spec.commands.reload = [.no]
         spec.notifyAccess = .all
@@ -54,7 +55,7 @@ struct OrderSimulationTests {
         world.start()
         guard stage != .start else { return world }
         world.settle()
-        if kind == .notify || kind == .notifyReload { world.act(.says(.ready)) }
+        if [.notify, .notifyWithPidFile, .notifyReload].contains(kind) { world.act(.says(.ready)) }
         if kind == .forkingWithPidFile { world.act(.writesPidFile) }
         world.settle()
         // Somebody beside the main process.
@@ -77,8 +78,8 @@ struct OrderSimulationTests {
 
     private static func actions(_ kind: Kind, _ stage: Stage) -> [OrderWorld.Action] {
         var list: [OrderWorld.Action] = [.mainDies(0), .mainDies(1), .strayDies, .straySays(.mainPid), .time]
-        if kind == .notify || kind == .notifyReload { list += [.says(.ready), .says(.reloading)] }
-        if kind == .forkingWithPidFile || kind == .simpleWithPidFile { list.append(.writesPidFile) }
+        if [.notify, .notifyWithPidFile, .notifyReload].contains(kind) { list += [.says(.ready), .says(.reloading)] }
+        if [.forkingWithPidFile, .simpleWithPidFile, .notifyWithPidFile].contains(kind) { list.append(.writesPidFile) }
         if stage != .stopping, stage != .killing { list.append(.command(.stop)) }
         if stage == .stopping { list.append(.command(.drainNow)) }
         return list

@@ -60,7 +60,11 @@ struct OrderWorld {
     var strays = 0
     /// Whether `GuessMainPID=` finds the daemon.
     var guesses = true
-    var pidFileIsThere = false
+    enum PidFile: Equatable {
+        case missing, namesStray
+        case names(Token)
+    }
+    var pidFile = PidFile.missing
     var notices: [Notice] = []
     var actions: [Action] = []
     var searches: Set<Token> = []
@@ -138,7 +142,7 @@ struct OrderWorld {
         case .says(let word): if let main = livingMain { notices.append(.message(main, word)) }
         case .straySays(let word): notices.append(.strayMessage(word))
         case .writesPidFile:
-            pidFileIsThere = true
+            pidFile = strays > 0 ? .namesStray : livingMain.map { .names($0) } ?? .missing
             if !searches.isEmpty { notices.append(.pidFileTouched) }
         case .time:
             if let next = engine.nextDeadline {
@@ -233,8 +237,17 @@ struct OrderWorld {
     }
 
     private mutating func readPidFile() -> MainSearch {
-        guard pidFileIsThere else { return .later }
-        return strays > 0 ? .found(find()) : .later
+        switch pidFile {
+        case .missing: return .later
+        case .namesStray:
+            guard strays > 0 else { return .later }
+            let token = find()
+            pidFile = .names(token)
+            return .found(token)
+        case .names(let token):
+            guard alive[token] != nil else { return .later }
+            return instance.flatMap { engine.mainProcess(of: $0) } == token ? .absent : .found(token)
+        }
     }
 
     // MARK: - Effects

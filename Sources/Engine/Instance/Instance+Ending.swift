@@ -53,7 +53,8 @@ extension Instance {
         fail(failed(.start, cause), main: nil, &context)
     }
 
-    mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+    /// A process has ended for good.
+    mutating func ended(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
         if mainProcess == token, status != .unknown { mainStatus = status }
         switch state {
         case .condition(let index, token): conditionEnded(index, status, &context)
@@ -70,11 +71,6 @@ extension Instance {
             state = .startPost(index, control: control, main: nil)
         case .starting(main: token), .probing(main: token), .startPost(_, control: _, main: token):
             mainEnded(.readiness, status, &context)
-        case .running(main: token) where spec.type == .forking && spec.lifecycle.hasPidFile && search == nil:
-            // A daemon may hand over to a successor, as long as its PID file says so before it goes.
-            state = .running(main: nil)
-            mainEnd = status
-            seekMain(&context)
         case .running(main: token), .reloading(_, control: _, main: token), .reloadSignalled(_, main: token),
             .reloadAnnounced(main: token):
             mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
@@ -160,7 +156,7 @@ extension Instance {
         case .startPre: fail(timedOut(.startPre), main: nil, by: late, &context)
         case .starting(let main): fail(timedOut(.readiness), main: main, by: late, &context)
         case .oneshot(_, let main): fail(timedOut(.start), main: main, by: late, &context)
-        case .forking: fail(timedOut(.start), main: nil, by: late, &context)
+        case .forking: fail(timedOut(.start), main: namedMain, by: late, &context)
         case .awaitingMain: fail(timedOut(.readiness), main: nil, by: late, &context)
         case .probing(let main):
             let cause = lastProbeAnswer.map { Failure.Cause.probe($0) } ?? .timedOut(spec.startTimeout ?? .zero)
@@ -226,7 +222,7 @@ extension Instance {
         case .checking: conclude(.clean(nil), &context, mayRestart: false)
         case .condition(let index, let token): retireFrom(.condition(index), token, main: nil, &context)
         case .startPre(let index, let token): retireFrom(.startPre(index), token, main: nil, &context)
-        case .forking(let token): retireFrom(.start(0), token, main: nil, &context)
+        case .forking(let token): retireFrom(.start(0), token, main: namedMain, &context)
         case .awaitingMain: terminate(Ending(main: nil, result: .clean(nil)), &context)
         case .oneshot(_, let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .starting(let main): retireEarly(main, &context)
@@ -264,7 +260,8 @@ extension Instance {
     }
 
     private mutating func drain(_ main: Token?, _ context: inout Context) {
-        stopSearch(&context)
+        // One that ended a moment ago may have a successor, which is drained then.
+        if endedMain == nil { stopSearch(&context) }
         stopTreeWatch(&context)
         guard let drain = spec.drain, let main else {
             return leave(Ending(main: main, result: .clean(nil)), &context)
@@ -340,7 +337,7 @@ extension Instance {
             deadline = (spec.lifecycle.abortTimeout ?? spec.stopTimeout).map { context.now + $0 }
         case .kill:
             guard spec.sendsFinalKill else { return terminate(ending, &context) }
-            stopSearch(&context)
+            let ending = stopSeeking(ending, &context)
             stopTreeWatch(&context)
             let watch = context.newToken()
             kill(watch, ending, &context)
@@ -359,9 +356,18 @@ extension Instance {
         }
     }
 
-    /// The signal to what is left; `KillMode=` says to whom.
-    private mutating func terminate(_ ending: Ending, signal: Int32, _ context: inout Context) {
+    /// Nobody asks any more who the main process is. One whose end waited for that is gone.
+    private mutating func stopSeeking(_ ending: Ending, _ context: inout Context) -> Ending {
         stopSearch(&context)
+        var ending = ending
+        if let ended = endedMain, ending.main == ended { ending.main = nil }
+        (endedMain, mainEnd) = (nil, nil)
+        return ending
+    }
+
+    /// The signal to what is left; `KillMode=` says to whom.
+    private mutating func terminate(_ known: Ending, signal: Int32, _ context: inout Context) {
+        let ending = stopSeeking(known, &context)
         stopTreeWatch(&context)
         isAborting = false
         let watch = context.newToken()

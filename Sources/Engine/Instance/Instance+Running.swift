@@ -63,7 +63,13 @@ extension Instance {
     mutating func mainProcessChanged(_ token: Token, _ context: inout Context) {
         stopTreeWatch(&context)
         switch state {
-        case .starting: state = .starting(main: token)
+        // A simple service waits only for the word that it was executed: its successor has been.
+        case .starting: if spec.type == .simple { cameUp(token, &context) } else { state = .starting(main: token) }
+        case .oneshot(let index, _): state = .oneshot(index, main: token)
+        case .forking: namedMain = token
+        case .awaitingMain(let afterStartPost):
+            stopSearch(&context)
+            if afterStartPost { started(token, &context) } else { cameUp(token, &context) }
         case .probing: state = .probing(main: token)
         case .startPost(let index, let control, _): state = .startPost(index, control: control, main: token)
         case .running:
@@ -79,8 +85,8 @@ extension Instance {
         case .terminating(let watch, var ending):
             ending.main = token
             state = .terminating(watch: watch, ending)
-        case .waiting, .checking, .condition, .startPre, .oneshot, .forking, .awaitingMain, .exited, .killing,
-            .stopPost, .sweeping, .restartWait, .inactive:
+        case .waiting, .checking, .condition, .startPre, .exited, .killing, .stopPost, .sweeping, .restartWait,
+            .inactive:
             break
         }
     }
@@ -224,7 +230,7 @@ extension Instance {
         if saysReloading, reloadFailure == nil { return enter(.reloadAnnounced(main: main), &context) }
         reloadIsOver(main, &context)
         // The daemon may have replaced itself.
-        if spec.type == .forking, spec.lifecycle.hasPidFile, search == nil { seekMain(&context) }
+        if case .running = state, spec.lifecycle.hasPidFile, search == nil { seekMain(&context) }
     }
 
     mutating func reloadIsOver(_ main: Token?, _ context: inout Context) {

@@ -7,7 +7,7 @@ extension Instance {
         statusText = nil
         lastProbeAnswer = nil
         watchdogInterval = nil
-        mainEnd = nil
+        (endedMain, mainEnd, namedMain) = (nil, nil, nil)
         mainStatus = nil
         startIndex = 0
         (hasBegun, hasStarted) = (false, false)
@@ -118,7 +118,7 @@ extension Instance {
     }
 
     /// All that a start consists of is done.
-    private mutating func started(_ main: Token?, _ context: inout Context) {
+    mutating func started(_ main: Token?, _ context: inout Context) {
         if main == nil, search != nil { return enter(.awaitingMain(afterStartPost: true), &context) }
         deadline = nil
         failure = nil
@@ -136,6 +136,12 @@ extension Instance {
         enter(.running(main: main), &context)
         runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
         feedWatchdog(context.now)
+        // `ExecStartPost=` may have replaced it.
+        if main != nil, spec.type != .forking, spec.lifecycle.hasPidFile, !spec.commands.startPost.isEmpty,
+            search == nil
+        {
+            seekMain(&context)
+        }
         if mandate == .onTrial, spec.hasProbe { probeDeadline = context.now + spec.probeInterval }
     }
 
@@ -163,52 +169,12 @@ extension Instance {
         guard status == .unknown || isClean(.start(0), status) else {
             return fail(failed(.start, .exited(status)), main: nil, &context)
         }
+        if let main = namedMain {
+            namedMain = nil
+            return cameUp(main, &context)
+        }
         enter(.awaitingMain(afterStartPost: false), &context)
         seekMain(&context)
-    }
-
-    mutating func seekMain(_ context: inout Context) {
-        let token = context.newToken()
-        search = token
-        context.emit(.seekMain(token, id))
-    }
-
-    mutating func mainSought(_ token: Token, _ answer: MainSearch, _ context: inout Context) {
-        guard search == token else { return }
-        switch (answer, state) {
-        case (.found(let main), .awaitingMain(afterStartPost: false)):
-            search = nil
-            cameUp(main, &context)
-        case (.found(let main), .awaitingMain(afterStartPost: true)):
-            search = nil
-            stopTreeWatch(&context)
-            started(main, &context)
-        case (.found(let main), _):
-            search = nil
-            mainEnd = nil
-            mainProcessChanged(main, &context)
-        case (.absent, .awaitingMain):
-            search = nil
-            cameUp(nil, &context)
-        case (.later, .awaitingMain(afterStartPost: true)), (.later, .startPost), (.later, .probing):
-            watchWholeTree(&context)
-        case (.later, .awaitingMain(afterStartPost: false)):
-            // Who is asked answers once more when it knows, so the search stays open.
-            if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { cameUp(nil, &context) }
-        case (.absent, _), (.later, _):
-            stopSearch(&context)
-            // The main process has ended, and no other one has taken its place.
-            guard let status = mainEnd else { return }
-            mainEnd = nil
-            mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
-        }
-    }
-
-    mutating func stopSearch(_ context: inout Context) {
-        guard let token = search else { return }
-        search = nil
-        context.drop(token)
-        context.emit(.cancelSearch(token))
     }
 
     // MARK: - Probe

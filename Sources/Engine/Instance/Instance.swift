@@ -100,8 +100,12 @@ struct Instance: Sendable, Codable {
     var search: Token?
     /// Watches the tree of a service whose main process is not known, or not what counts.
     var wholeTreeWatch: Token?
-    /// How the main process of a service with a PID file ended, while it is asked for a successor.
+    /// The main process whose end has been told and is acted upon only once the PID file has been asked for a successor.
+    var endedMain: Token?
+    /// How it ended.
     var mainEnd: ExitStatus?
+    /// What a forking service has named by `MAINPID=` before its launcher has ended.
+    var namedMain: Token?
     /// While it is reloaded: how its main process had ended, of a service that stays after that.
     var exitedBefore: ExitStatus?
     /// How the main process of this run ended, once it has. Of a oneshot service the one that was executed last.
@@ -210,7 +214,8 @@ struct Instance: Sendable, Codable {
         case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),
             .stopPost(_, _, let ending), .sweeping(_, let ending):
             ending.main
-        case .waiting, .checking, .condition, .startPre, .forking, .awaitingMain, .exited, .restartWait, .inactive: nil
+        case .forking: namedMain
+        case .waiting, .checking, .condition, .startPre, .awaitingMain, .exited, .restartWait, .inactive: nil
         }
     }
 

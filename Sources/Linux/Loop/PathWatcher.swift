@@ -5,6 +5,11 @@ import SystemPackage
 /// Tells when a name in a directory vanishes or appears (inotify(7)): how a held Unix socket learns that its path was
 /// removed, and how a PID file is awaited. One inotify instance for all names of a purpose, because a host allows only 128
 /// of them per user.
+///
+/// An inotify watch belongs to a directory, not to its path: if the directory or one above it is removed, renamed away or
+/// replaced, and made anew, the watch stays with what nobody means any more. (And a directory that a process works in says
+/// nothing of its own removal before that process has left.) So the whole way to a path is watched: in each directory that is
+/// there the next name of the way.
 public final class PathWatcher {
     /// What is told.
     public enum Purpose: Sendable {
@@ -15,70 +20,160 @@ public final class PathWatcher {
 
         fileprivate var mask: UInt32 {
             switch self {
-            case .removal: UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
-            case .appearance: UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR)
+            case .removal: UInt32(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+            case .appearance: UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO)
             }
         }
     }
 
+    /// What a watched directory is watched for.
+    private struct Interest: Hashable {
+        let path: String
+        let name: String
+        /// The path itself, and not a directory on the way to it.
+        let isLast: Bool
+    }
+
+    private let loop: EventLoop
     private let purpose: Purpose
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
-    private var directories: [Int32: String] = [:]
-    private var numbers: [String: Int32] = [:]
+    private var retry: TimerSource?
     private var handlers: [String: () -> Void] = [:]
+    /// By the kernel's number of the watch. Several paths may lead through one directory, also under different names (links).
+    private var interests: [Int32: Set<Interest>] = [:]
+    /// Paths that could not be watched for lack of memory or watches; tried again after a second.
+    private var unwatched: Set<String> = []
 
     public init(loop: EventLoop, for purpose: Purpose = .removal) throws(SystemError) {
+        self.loop = loop
         self.purpose = purpose
         descriptor = OwnedDescriptor(
             owning: try checkErrno(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)), "watch directories"))
         source = try loop.addIO(descriptor.raw, .readable, priority: .probes) { [unowned self] _ in receive() }
     }
 
-    /// Calls `handler` whenever that happened to `path`; the caller looks what is there now.
-    public func watch(_ path: String, _ handler: @escaping () -> Void) throws(SystemError) {
-        let directory = FileTree.parent(of: path) ?? "."
-        if numbers[directory] == nil {
-            let number = try checkErrno(
-                inotify_add_watch(descriptor.raw, directory, purpose.mask), "watch directory", directory)
-            numbers[directory] = number
-            directories[number] = directory
-        }
+    /// Calls `handler` whenever that happened to `path`, which is absolute, or something happened on the way to it; the caller
+    /// looks what is there now. What happened before is not told: the caller looks after this. Not even lack of memory ends
+    /// the watch: then the handler is called every second.
+    public func watch(_ path: String, _ handler: @escaping () -> Void) {
         handlers[path] = handler
+        arm(path)
     }
 
-    /// Ends the watch of a path; of its directory with the last path in it.
     public func unwatch(_ path: String) {
         handlers[path] = nil
-        let directory = FileTree.parent(of: path) ?? "."
-        guard let number = numbers[directory],
-            !handlers.keys.contains(where: { FileTree.parent(of: $0) ?? "." == directory })
-        else { return }
-        inotify_rm_watch(descriptor.raw, number)
-        numbers[directory] = nil
-        directories[number] = nil
+        unwatched.remove(path)
+        disarm(path)
     }
+
+    // MARK: - Watches
+
+    private func arm(_ path: String) {
+        disarm(path)
+        do throws(SystemError) {
+            // What appears between the look and the watch is on the way in the next round.
+            var way = Way(to: path)
+            for _ in 0..<8 {
+                for step in way.steps { try add(step, path) }
+                let now = Way(to: path)
+                if now == way { break }
+                disarm(path)
+                way = now
+            }
+            unwatched.remove(path)
+        } catch {
+            unwatched.insert(path)
+            tryAgainLater()
+        }
+    }
+
+    private func add(_ step: Way.Step, _ path: String) throws(SystemError) {
+        let mask = step.isLast ? purpose.mask : UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
+        let number = inotify_add_watch(descriptor.raw, step.directory, mask | UInt32(IN_ONLYDIR) | UInt32(IN_MASK_ADD))
+        guard number >= 0 else {
+            // Gone, or another kind of file, since the look: the next look sees it.
+            if errno == ENOENT || errno == ENOTDIR { return }
+            throw SystemError("watch directory", step.directory)
+        }
+        interests[number, default: []].insert(Interest(path: path, name: step.name, isLast: step.isLast))
+    }
+
+    private func disarm(_ path: String) {
+        for (number, list) in interests where list.contains(where: { $0.path == path }) {
+            let left = list.filter { $0.path != path }
+            interests[number] = left.isEmpty ? nil : left
+            if left.isEmpty { inotify_rm_watch(descriptor.raw, number) }
+        }
+    }
+
+    private func tryAgainLater() {
+        if retry == nil { retry = try? loop.addTimer { [unowned self] in tryAgain() } }
+        retry?.arm(after: 1_000_000_000)
+    }
+
+    private func tryAgain() {
+        for path in unwatched.sorted() {
+            arm(path)
+            handlers[path]?()
+        }
+    }
+
+    // MARK: - Events
 
     private func receive() {
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
         let count = read(descriptor.raw, &buffer, buffer.count)
-        guard count > 0 else { return source?.postpone() ?? () }
-        source?.noteProgress()
+        guard count > 0 else { return }
         var changed: Set<String> = []
+        var rerouted: Set<String> = []
         var offset = 0
         let headerSize = MemoryLayout<inotify_event>.size
         while offset + headerSize <= count {
             let event = buffer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: inotify_event.self) }
             let start = offset + headerSize
             let end = min(start + Int(event.len), count)
-            // The kernel's queue ran over: what was lost is unknown, so everybody looks.
-            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { changed.formUnion(handlers.keys) }
-            if let directory = directories[event.wd] {
-                let name = String(decoding: buffer[start..<end].prefix { $0 != 0 }, as: UTF8.self)
-                changed.insert(directory == "/" ? "/" + name : directory + "/" + name)
-            }
+            let name = String(decoding: buffer[start..<end].prefix { $0 != 0 }, as: UTF8.self)
+            note(event, name, &changed, &rerouted)
             offset = end
         }
-        for path in changed { handlers[path]?() }
+        for path in rerouted where handlers[path] != nil { arm(path) }
+        for path in changed.union(rerouted).sorted() { handlers[path]?() }
+    }
+
+    private func note(
+        _ event: inotify_event, _ name: String, _ changed: inout Set<String>, _ rerouted: inout Set<String>
+    ) {
+        // The kernel's queue ran over: what was lost is unknown, so everybody looks.
+        if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { return rerouted.formUnion(handlers.keys) }
+        let isGone = event.mask & UInt32(IN_IGNORED | IN_UNMOUNT) != 0
+        for interest in interests[event.wd] ?? [] where isGone || interest.name == name {
+            if isGone || !interest.isLast { rerouted.insert(interest.path) } else { changed.insert(interest.path) }
+        }
+        if event.mask & UInt32(IN_IGNORED) != 0 { interests[event.wd] = nil }
+    }
+}
+
+/// The directories that lead to a path, as far as they are there.
+private struct Way: Equatable {
+    struct Step: Equatable {
+        let directory: String
+        /// The next name of the way, in this directory.
+        let name: String
+        let isLast: Bool
+    }
+
+    private(set) var steps: [Step] = []
+
+    init(to path: String) {
+        var directory = "/"
+        let names = path.split(separator: "/").map(String.init)
+        for (index, name) in names.enumerated() {
+            let isLast = index == names.count - 1
+            steps.append(Step(directory: directory, name: name, isLast: isLast))
+            directory += directory == "/" ? name : "/" + name
+            var status = stat()
+            guard !isLast, stat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
+        }
     }
 }

@@ -42,10 +42,10 @@ extension Supervisor {
         if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
             changeStore(instance, store, datagram.descriptors)
         }
-        let wasMain = if case .process(let token) = sender { instances[id]?.mainProcess == token } else { false }
-        if let main { mainProcessChanged(id, main, inode: mainInode, sender) }
-        if wasMain, let token = instances[id]?.mainProcess {
-            handle(.notified(id, .process(token), message))
+        let wasMain = if case .process(let token) = sender { engine.mainProcess(of: id) == token } else { false }
+        let named = main.flatMap { mainProcessChanged(id, $0, inode: mainInode, sender) }
+        if wasMain, let named {
+            handle(.notified(id, .process(named), message))
         } else {
             handle(.notified(id, self.sender(datagram.pid)?.1 ?? sender, message))
         }
@@ -85,7 +85,8 @@ extension Supervisor {
     private func mayTell(_ instance: RunningInstance, _ sender: Event.Sender) -> Bool {
         switch (instance.definition.unit.notifyAccess, sender) {
         case (.all, _), (.exec, .process): true
-        case (.none, .process(let token)), (.main, .process(let token)): token == instance.mainProcess
+        case (.none, .process(let token)), (.main, .process(let token)):
+            token == engine.mainProcess(of: instance.id)
         case (.none, .other), (.main, .other), (.exec, .other): false
         }
     }
@@ -93,15 +94,21 @@ extension Supervisor {
     /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).
     ///
     /// - Parameter inode: of its pidfd, where the service knows it: then the pid cannot be another process by now.
-    private func mainProcessChanged(_ id: InstanceID, _ pid: Int32, inode: UInt64?, _ sender: Event.Sender) {
-        guard let instance = instances[id], mayTell(instance, sender) else { return }
-        if let token = instance.mainProcess, processes[token]?.pid == pid { return }
+    /// - Returns: the new main process, if it is another one.
+    private func mainProcessChanged(
+        _ id: InstanceID, _ pid: Int32, inode: UInt64?, _ sender: Event.Sender
+    ) -> Token? {
+        guard let instance = instances[id], mayTell(instance, sender), mainProcess(of: id)?.pid != pid else {
+            return nil
+        }
         guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid),
             inode == nil || handle.inode() == inode
         else {
-            return logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
+            logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
+            return nil
         }
-        guard let token = watchMain(pid, handle, instance) else { return }
+        guard let token = watchMain(pid, handle, instance) else { return nil }
         self.handle(.mainProcessChanged(id, token))
+        return token
     }
 }

@@ -152,7 +152,7 @@ extension Supervisor {
             return handle(.probeAnswered(token, .notReady("\(text): no timer for its time-out")))
         }
         do throws(Launcher.LaunchError) {
-            let main = instance.mainProcess.flatMap { processes[$0]?.pid }
+            let main = mainProcess(of: instance.id)?.pid
             // As a condition: with the sockets' addresses in its environment and no say in the protocol.
             let plan = try launcher.plan(
                 command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))

@@ -22,8 +22,6 @@ final class RunningInstance {
     var store: DescriptorStore?
     /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
     var triggeredBy: [String: String] = [:]
-    /// nil when no main process is alive.
-    var mainProcess: Token?
 
     init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
         self.id = id

@@ -3,8 +3,11 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Main processes that the supervisor did not execute itself: daemons that fork.
+/// Main processes, and those of them that the supervisor did not execute itself: daemons that fork.
 extension Supervisor {
+    /// The main process, if it lives. Which one that is only the engine knows: a second record of it would differ some day.
+    func mainProcess(of id: InstanceID) -> RunningProcess? { engine.mainProcess(of: id).flatMap { processes[$0] } }
+
     /// By its PID file, else by looking whether there is only one that it can be.
     func seekMain(_ token: Token, _ id: InstanceID) {
         guard let instance = instances[id] else { return handle(.mainSought(token, .absent)) }
@@ -12,8 +15,13 @@ extension Supervisor {
         guard let path = settings.pidFile else {
             return handle(.mainSought(token, settings.guessesMainPid ? guessMain(instance) : .absent))
         }
-        let answer = readPidFile(path, instance)
-        if answer == .later { pidFiles.expect(path, for: token, pidFileLook(path, token, id)) }
+        var answer = readPidFile(path, instance)
+        if answer == .later {
+            pidFiles.expect(path, for: token, pidFileLook(path, token, id))
+            // It may have appeared between the look and the watch.
+            answer = readPidFile(path, instance)
+            if answer != .later { pidFiles.forget(token) }
+        }
         handle(.mainSought(token, answer))
     }
 
@@ -40,7 +48,7 @@ extension Supervisor {
             return .later
         }
         guard let pid = found else { return .later }
-        if let main = instance.mainProcess, processes[main]?.pid == pid { return .absent }
+        if mainProcess(of: instance.id)?.pid == pid { return .absent }
         // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
         guard ProcessFacts.read(pid)?.isDead == false, instance.tree?.contains(pid) == true,
             let handle = try? ProcessHandle(pid: pid)
@@ -72,8 +80,12 @@ extension Supervisor {
         return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
     }
 
-    /// Its end becomes the event `exited` of the token.
+    /// Its end becomes the event `exited` of the token. nil if it cannot be the main process.
     func watchMain(_ pid: Int32, _ handle: consuming ProcessHandle, _ instance: RunningInstance) -> Token? {
+        // Watched already, as an earlier main process: a second watch would ask for its end twice, and learn nothing.
+        if let token = tokenOfPid[pid], processes[token]?.instance == instance.id {
+            return engine.controlProcess(of: instance.id) == token || probes[token] != nil ? nil : token
+        }
         let token = engine.newToken(for: instance.id)
         let process = RunningProcess(token: token, instance: instance.id, handle: handle)
         do throws(SystemError) {
@@ -84,55 +96,52 @@ extension Supervisor {
         }
         enter(process)
         journal(process)
-        instance.mainProcess = token
         return token
     }
 }
 
-/// PID files that are awaited. Who writes one may make its directory first, so the nearest directory that exists is
-/// watched.
+/// PID files that are awaited, each by the search for a main process that waits for it.
 final class PidFiles {
     private let loop: EventLoop
     private var watcher: PathWatcher?
-    private var awaited: [Token: (path: String, watched: String, look: () -> Void)] = [:]
+    private var retry: TimerSource?
+    private var awaited: [Token: (path: String, look: () -> Void)] = [:]
 
     init(loop: EventLoop) { self.loop = loop }
 
-    /// Calls `look` whenever there may be something new at the path.
+    /// Calls `look` whenever there may be something new at the path, until `forget`.
     func expect(_ path: String, for token: Token, _ look: @escaping () -> Void) {
+        awaited[token] = (path, look)
         if watcher == nil { watcher = try? PathWatcher(loop: loop, for: .appearance) }
-        arm(path, token, look)
+        if let watcher { watch(path, watcher) } else { tryLater() }
     }
 
-    private func arm(_ path: String, _ token: Token, _ look: @escaping () -> Void) {
-        let missing = Self.firstMissing(path)
-        awaited[token] = (path, missing, look)
-        try? watcher?.watch(missing) { [unowned self] in changed(missing) }
-        // It may have appeared between the look and the watch.
-        if Self.firstMissing(path) != missing { changed(missing) }
+    private func watch(_ path: String, _ watcher: PathWatcher) {
+        watcher.watch(path) { [unowned self] in changed(path) }
     }
 
-    private func changed(_ watched: String) {
-        for (token, entry) in awaited where entry.watched == watched {
-            if watched != entry.path {
-                watcher?.unwatch(watched)
-                arm(entry.path, token, entry.look)
-            }
-            entry.look()
+    /// The host has no inotify instance left for us.
+    private func tryLater() {
+        retry = try? loop.addTimer { [unowned self] in
+            retry = nil
+            let paths = Set(awaited.values.map(\.path)).sorted()
+            guard !paths.isEmpty else { return }
+            watcher = try? PathWatcher(loop: loop, for: .appearance)
+            if let watcher { for path in paths { watch(path, watcher) } } else { tryLater() }
+            for path in paths { changed(path) }
+        }
+        retry?.arm(after: 1_000_000_000)
+    }
+
+    private func changed(_ path: String) {
+        for (token, entry) in awaited where entry.path == path {
+            // One look may end the searches of others, or their services.
+            if awaited[token] != nil { entry.look() }
         }
     }
 
     func forget(_ token: Token) {
         guard let entry = awaited.removeValue(forKey: token) else { return }
-        if !awaited.values.contains(where: { $0.watched == entry.watched }) { watcher?.unwatch(entry.watched) }
-    }
-
-    /// The path itself if its directory is there, else the first part of it that is not.
-    private static func firstMissing(_ path: String) -> String {
-        var candidate = path
-        while let parent = FileTree.parent(of: candidate), parent != "/", access(parent, F_OK) != 0 {
-            candidate = parent
-        }
-        return candidate
+        if !awaited.values.contains(where: { $0.path == entry.path }) { watcher?.unwatch(entry.path) }
     }
 }

@@ -11,7 +11,7 @@ extension Supervisor {
         else { return handle(.spawnFailed(token, "its definition is gone", status: nil)) }
         do throws(Launcher.LaunchError) {
             let end = engine.end(of: id)
-            let main = instance.mainProcess.flatMap { processes[$0]?.pid }
+            let main = mainProcess(of: id)?.pid
             if instance.tree == nil {
                 // Of an earlier run of this instance: systemd removes them as soon as that one has ended.
                 if kind.beginsRun, instance.definition.unit.execution.runtimeDirectoryPreserve == .no {
@@ -35,8 +35,6 @@ extension Supervisor {
             if kind.isMain { setNonBlocking(instance, generation) }
             if kind.talks { prepareTerminal(of: instance.definition.unit) }
             try run(plan, token, instance, generation, talks: kind.talks)
-            // What a forking service executes is not its main process: that is what it leaves behind.
-            if kind.isMain, instance.definition.unit.type != .forking { instance.mainProcess = token }
             handle(.spawned(token))
         } catch {
             handle(.spawnFailed(token, error.text, status: error.status))
@@ -166,8 +164,7 @@ extension Supervisor {
             journal.end(.process(token))
             tokenOfPid[process.pid] = nil
             if let instance = instances[process.instance] {
-                if instance.mainProcess == token {
-                    instance.mainProcess = nil
+                if engine.mainProcess(of: instance.id) == token {
                     keepEvidence(instance)
                     lookAtSockets(of: instance)
                 }

@@ -147,8 +147,7 @@ extension Supervisor {
     private func status(
         of service: ServiceView, _ look: CloseLook?, memory: Bool
     ) -> (ServiceStatus, Connections?) {
-        let running = instances[service.instance]
-        let pid = running?.mainProcess.flatMap { processes[$0]?.pid }
+        let pid = mainProcess(of: service.instance)?.pid
         let looks = look?.goesOn ?? false
         let held = looks ? connections(of: service) : nil
         let log = logs?.existing(service.spec.unit)

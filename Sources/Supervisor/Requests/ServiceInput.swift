@@ -28,7 +28,7 @@ extension Supervisor {
         let generations = engine.view(of: group)?.generations ?? []
         let serving = engine.view(of: group)?.serving
         let services = (generations.first { $0.number == serving } ?? generations.last)?.services ?? []
-        let running = services.compactMap { instances[$0.instance] }.filter { $0.mainProcess != nil }
+        let running = services.compactMap { instances[$0.instance] }.filter { mainProcess(of: $0.id) != nil }
         let named = [name, name + ".service"]
         if let member = running.first(where: { named.contains($0.name) }) { return member }
         guard running.count > 1 else {

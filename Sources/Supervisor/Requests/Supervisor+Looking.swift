@@ -147,7 +147,7 @@ extension Supervisor {
             guard let running = instances[service.instance] else { continue }
             switch who {
             case .main:
-                guard let process = running.mainProcess.flatMap({ processes[$0] }) else { continue }
+                guard let process = mainProcess(of: running.id) else { continue }
                 if (try? process.send(parsed.number)) != nil { pids.append(Int(process.pid)) }
             case .all:
                 pids += running.tree?.members().map(Int.init) ?? []

@@ -135,7 +135,7 @@ extension Supervisor {
         let release = engine.servingRelease(of: group) ?? memory.release(of: group)
         var services = view.generations.first { $0.number == view.serving }?.services ?? []
         if let service = named.service { services = services.filter { $0.spec.unit == service } }
-        let pids = services.compactMap { instances[$0.instance]?.mainProcess.flatMap { processes[$0]?.pid } }
+        let pids = services.compactMap { mainProcess(of: $0.instance)?.pid }
         return ListedUnit(
             unit: unit, operand: operand(group, release), description: description, state: state(view),
             mainPids: pids.map(Int.init), outdated: isOutdated(view) ? true : nil)

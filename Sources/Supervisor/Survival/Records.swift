@@ -144,7 +144,6 @@ struct SavedInstance: Codable {
     var invocation: String
     var hasTree: Bool
     var session: SessionTree.State?
-    var mainProcess: Token?
     /// Our ends of its FIFOs.
     var output: Int32?
     var errorOutput: Int32?

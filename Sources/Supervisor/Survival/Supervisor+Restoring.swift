@@ -158,7 +158,6 @@ extension Supervisor {
             id: record.id, generation: record.generation, definition: definition,
             connection: connections[record.generation.group])
         instance.invocation = record.invocation
-        instance.mainProcess = record.mainProcess
         instance.triggeredBy = record.triggeredBy ?? [:]
         if let entries = record.store {
             let unit = definition.unit
@@ -195,9 +194,6 @@ extension Supervisor {
             let process = RunningProcess(token: record.token, instance: record.instance, handle: try handle(record))
             try watch(process)
             enter(process)
-            if record.descriptor == nil, engine.mainProcess(of: record.instance) == record.token {
-                instances[record.instance]?.mainProcess = record.token
-            }
         } catch {
             if error.errno != .noSuchProcess { logger.error("process \(record.pid): \(error)") }
         }

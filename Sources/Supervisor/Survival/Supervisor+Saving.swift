@@ -89,7 +89,7 @@ extension SavedInstance {
         self.init(
             id: instance.id, generation: instance.generation, definition: instance.definition.id,
             invocation: instance.invocation, hasTree: instance.tree != nil, session: instance.tree?.session,
-            mainProcess: instance.mainProcess, output: instance.output?.descriptor,
+            output: instance.output?.descriptor,
             errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved,
             triggeredBy: instance.triggeredBy.isEmpty ? nil : instance.triggeredBy)
     }

@@ -55,11 +55,7 @@ extension Supervisor {
             let process = RunningProcess(
                 token: command.token, instance: command.instance, handle: try ProcessHandle(pid: pid))
             try watch(process)
-            processes[command.token] = process
-            tokenOfPid[pid] = command.token
-            if command.command.isMain, instance.definition.unit.type != .forking {
-                instance.mainProcess = command.token
-            }
+            enter(process)
             journal(process)
             logger.info("\(instance.name): process \(pid) was started in the last moment of the killed supervisor")
             return true

@@ -1,0 +1,87 @@
+/// Which process is the main one: looked for after a forking start, and after the end of a main process that may have a successor.
+extension Instance {
+    /// A daemon may hand over to a successor, whatever its type, as long as its PID file says so before it goes.
+    mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+        if namedMain == token { namedMain = nil }
+        guard mayHaveSuccessor(token) else { return ended(token, status, &context) }
+        // What an earlier search has found is older than this end.
+        (endedMain, mainEnd) = (token, status)
+        seekMain(&context)
+    }
+
+    private func mayHaveSuccessor(_ token: Token) -> Bool {
+        guard spec.lifecycle.hasPidFile, mainProcess == token else { return false }
+        switch state {
+        case .starting, .oneshot, .probing, .startPost, .running, .reloading, .reloadSignalled, .reloadAnnounced,
+            .draining, .stopping:
+            return true
+        case .waiting, .checking, .condition, .startPre, .forking, .awaitingMain, .exited, .terminating, .killing,
+            .stopPost, .sweeping, .restartWait, .inactive:
+            return false
+        }
+    }
+
+    mutating func seekMain(_ context: inout Context) {
+        stopSearch(&context)
+        let token = context.newToken()
+        search = token
+        context.emit(.seekMain(token, id))
+    }
+
+    mutating func mainSought(_ token: Token, _ answer: MainSearch, _ context: inout Context) {
+        guard search == token else { return }
+        if let ended = endedMain { return successorSought(ended, answer, &context) }
+        switch (answer, state) {
+        case (.found(let main), .awaitingMain(afterStartPost: false)):
+            search = nil
+            cameUp(main, &context)
+        case (.found(let main), .awaitingMain(afterStartPost: true)):
+            search = nil
+            stopTreeWatch(&context)
+            started(main, &context)
+        case (.found(let main), _):
+            search = nil
+            mainEnd = nil
+            mainProcessChanged(main, &context)
+        case (.absent, .awaitingMain):
+            search = nil
+            cameUp(nil, &context)
+        case (.later, .awaitingMain(afterStartPost: true)), (.later, .startPost), (.later, .probing):
+            watchWholeTree(&context)
+        case (.later, .awaitingMain(afterStartPost: false)):
+            // Who is asked answers once more when it knows, so the search stays open.
+            if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { cameUp(nil, &context) }
+        case (.absent, _), (.later, _):
+            stopSearch(&context)
+            // The main process has ended, and no other one has taken its place.
+            guard let status = mainEnd else { return }
+            mainEnd = nil
+            mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
+        }
+    }
+
+    /// The main process has ended; what that means shows now.
+    private mutating func successorSought(_ ended: Token, _ answer: MainSearch, _ context: inout Context) {
+        let status = mainEnd ?? .unknown
+        (endedMain, mainEnd) = (nil, nil)
+        switch answer {
+        case .found(let main):
+            search = nil
+            mainProcessChanged(main, &context)
+            // Its predecessor was asked to finish, and the signal went nowhere else.
+            if case .draining = state, case .signal(let signal) = spec.drain?.method {
+                context.emit(.signal(main, signal))
+            }
+        case .absent, .later:
+            stopSearch(&context)
+            self.ended(ended, status, &context)
+        }
+    }
+
+    mutating func stopSearch(_ context: inout Context) {
+        guard let token = search else { return }
+        search = nil
+        context.drop(token)
+        context.emit(.cancelSearch(token))
+    }
+}
