@@ -79,6 +79,8 @@ public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
     case unchanged
     /// It did not work, and nothing serves in its place.
     case failed
+    /// It was cut over to, and does not serve any more: it has ended since, or was stopped, while the old generation drained.
+    case lost
 }
 
 /// How long the steps of an operation took, in seconds; nil for a step that it did not have.
@@ -141,7 +143,7 @@ public struct OperationResult: Codable, Equatable, Sendable {
     /// The generation that served before; after `rolled_back` and `aborted` it serves still.
     public var fromGeneration: Int?
     public var fromRelease: String?
-    /// Present if the outcome is `rolled_back` or `failed`.
+    /// Present if the outcome is `rolled_back`, `failed` or `lost`.
     public var reason: FailureReport?
     /// Other swap units that moved along, with their releases, and things worth knowing.
     public var notes: [String]

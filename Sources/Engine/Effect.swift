@@ -90,7 +90,11 @@ public enum PhaseName: Sendable, Equatable, Codable {
 
 /// How an operation ended.
 public struct OperationResult: Sendable, Equatable, Codable {
-    public enum Outcome: Sendable, Equatable, Codable { case completed, rolledBack, aborted, failed }
+    public enum Outcome: Sendable, Equatable, Codable {
+        case completed, rolledBack, aborted, failed
+        /// It was cut over to, and does not serve any more: it has ended since, or was stopped.
+        case lost
+    }
     public var kind: OperationKind
     public var outcome: Outcome
     public var from: GenerationSummary?

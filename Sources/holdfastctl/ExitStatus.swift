@@ -13,6 +13,8 @@ enum ExitStatus: Int32, Error {
     case unreachable = 4
     /// A start failed, or a swap was rolled back or aborted.
     case startFailed = 7
+    /// A swap was cut over, and what it brought has ended or was stopped since.
+    case lost = 8
     /// ^C; what was begun goes on.
     case interrupted = 130
 }

@@ -25,6 +25,7 @@ struct Holdfastctl: ParsableCommand {
               3    status: something listed failed or is crash-looping
               4    the daemon cannot be reached; status: unknown unit
               7    a start failed, or a swap was rolled back or aborted
+              8    a swap was cut over, and what it brought does not serve any more
               130  ^C; what was begun goes on
             """,
         version: "holdfastctl \(Holdfast.version)",

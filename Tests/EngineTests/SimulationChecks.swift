@@ -74,6 +74,7 @@ extension Simulation {
             let kind = engine.isShuttingDown ? "shutting down" : "\(result.kind)"
             coverage.ends["\(kind) \(result.outcome)", default: 0] += 1
             if result.outcome == .completed { checkCompleted(id, result) }
+            checkIsTrue(id, result)
         case .refused(let request, let refusal):
             answers[Int(request.number)] += 1
             let name = "\(refusal)".prefix { $0 != "(" }
@@ -249,6 +250,25 @@ extension Simulation {
             }
             let soak = operation.protects ? operation.plan?.settings.soak ?? .zero : .zero
             if now - since < soak { fail("I1", "\(generation) serves before \(tree.spec.unit) is soaked") }
+        }
+    }
+
+    /// Every outcome is true at the moment at which it is told, as far as the engine can know: "completed" that what was brought
+    /// lives, "rolled back" that something of what served before does.
+    private mutating func checkIsTrue(_ id: GroupID, _ result: OperationResult) {
+        guard [.swap, .rollback].contains(result.kind), let group = engine.groups[id] else { return }
+        let members = group.serving.flatMap { group.generations[$0]?.instances.values.sorted() } ?? []
+        let living = members.filter { member in
+            kernel.trees[member].map { $0.wasSkipped || kernel.isAlive($0) } ?? false
+        }
+        switch result.outcome {
+        case .completed:
+            let born = members.filter { engine.instances[$0]?.birth.number == group.serving }
+            if born.isEmpty || !born.allSatisfy(living.contains) {
+                fail("truth", "completed, and what was brought is gone")
+            }
+        case .rolledBack: if living.isEmpty { fail("truth", "rolled back, and nothing serves") }
+        case .aborted, .failed, .lost: break
         }
     }
 

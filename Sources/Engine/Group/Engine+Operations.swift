@@ -15,7 +15,7 @@ extension Engine {
                 cutOver(id)
             }
         case .draining:
-            if leavingIsDone(id) { finish(id, operation.isRestoring ? .rolledBack : .completed) }
+            if leavingIsDone(id) { drained(id, operation) }
         case .stoppingOld:
             if operation.oldHasLeft {
                 startAgain(id, operation)
@@ -245,11 +245,12 @@ extension Engine {
 
     /// A tier is up: soak it if there is something to protect, then the next one.
     private mutating func verified(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        // The tiers have it in common, soaked or not.
+        let left = operation.readyTimeLeft.map { max(.zero, $0 - (context.now - operation.phaseSince)) }
+        groups[id]?.operation?.readyTimeLeft = left
         guard operation.protects, let soak = operation.plan?.settings.soak, soak > .zero else {
             return tierIsProved(id, operation, tier)
         }
-        let left = operation.readyTimeLeft.map { $0 - (context.now - operation.phaseSince) }
-        groups[id]?.operation?.readyTimeLeft = left
         enter(.soaking(tier), id)
         deadlines.set(.group(id), context.now + soak)
     }
@@ -315,6 +316,16 @@ extension Engine {
         context.emit(.recordServing(GenerationID(group: id, number: new), release: release))
     }
 
+    /// The old generation is gone. Whether the new one is still there is looked at now: the answer is about this moment. (There is
+    /// no way back by itself: what served before has left, and one that died is nothing to go back from unasked.)
+    private mutating func drained(_ id: GroupID, _ operation: Operation) {
+        guard let loss = lossAfterCutover(id) else {
+            return finish(id, operation.isRestoring ? .rolledBack : .completed)
+        }
+        if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
+        finish(id, operation.isRestoring ? .failed : .lost)
+    }
+
     // MARK: - Back
 
     /// The new generation is to go; what served goes on, or (strategy `queue`) is started again.
@@ -350,6 +361,11 @@ extension Engine {
             return prepare(id, plan)
         }
         let hadPredecessor = operation.from != nil && operation.plan?.isSwapUnit == true && !operation.isRestoring
+        // "Still serves" is said only of what does.
+        if operation.from != nil, let loss = lossAfterCutover(id, isOld: true) {
+            if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
+            return finish(id, .failed)
+        }
         finish(id, operation.wasAborted ? .aborted : hadPredecessor ? .rolledBack : .failed)
     }
 

@@ -135,15 +135,20 @@ extension Engine {
         finish(id, .completed)
     }
 
-    /// A stop came in between: whoever waits for the operation is told that it was aborted.
+    /// A stop came in between: whoever waits for the operation is told that it was aborted, or, after its cutover, that what it
+    /// brought is being stopped.
     mutating func cutShort(_ group: inout Group) {
         guard let operation = group.operation else { return }
         noteAdrift(group.id, operation)
         group.operation = nil
         waitingToStart.remove(group.id)
+        let isAfterCutover = operation.phase == .draining && !operation.isRestoring
+        let stopped = Failure(
+            unit: group.id.name, step: .run, cause: .text("stopped while the generation before it drained"))
         let result = OperationResult(
-            kind: operation.kind, outcome: .aborted, from: operation.from, to: operation.to,
-            serving: group.serving.flatMap { group.generations[$0]?.summary }, failure: operation.failure,
+            kind: operation.kind, outcome: isAfterCutover ? .lost : .aborted, from: operation.from, to: operation.to,
+            serving: group.serving.flatMap { group.generations[$0]?.summary },
+            failure: operation.failure ?? (isAfterCutover ? stopped : nil),
             uncleanEnds: operation.uncleanEnds, durations: operation.durations)
         context.emit(.report(.finished(group.id, result, operation.requests)))
     }

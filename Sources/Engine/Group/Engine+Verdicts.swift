@@ -56,4 +56,20 @@ extension Engine {
         let answer = culprit.lastProbeAnswer.map { Failure.Cause.probe($0) }
         return culprit.failed(.readiness, answer ?? .timedOut(limit))
     }
+
+    /// What is missing of the generation that serves: services of it that are to be there, and have ended or do not come up again.
+    func lossAfterCutover(_ id: GroupID, isOld: Bool = false) -> Failure? {
+        guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
+            let text = isOld ? "what served has ended meanwhile" : "it has ended already"
+            return Failure(unit: id.name, step: .run, cause: .text(text))
+        }
+        let all = generation.instances.values.sorted().compactMap { instances[$0] }
+        // What was carried over is none of the swap's.
+        let members = isOld ? all : all.filter { $0.birth.number == serving }
+        // Of what served before, all that is asked is whether it serves still: that a part of it had failed is older news.
+        if isOld, members.isEmpty || members.contains(where: \.isReady) { return nil }
+        let lost = members.filter { $0.isGone && !$0.isDone || $0.failure != nil && !$0.isReady }
+        guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
+        return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))
+    }
 }

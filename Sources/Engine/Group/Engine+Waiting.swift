@@ -15,6 +15,11 @@ extension Engine {
         if plan.relations.conflicts.contains(where: { groups[$0]?.operation?.kind == .stop && $0 != id }) {
             return .waiting
         }
+        // Bound to is more than required: "strictly has to be in active state" (systemd.unit(5)), not skipped, and not done.
+        for bound in plan.relations.bindsTo.sorted() where bound != id && !isRunning(bound) && !isStarting(bound) {
+            let cause = Failure.Cause.text("\(bound), which it is bound to, is not running")
+            return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
+        }
         for required in plan.requires.sorted()
         where !isRunning(required) && !isStarting(required) && groups[required]?.isDone != true {
             let cause = Failure.Cause.text("\(required), which it requires, is not running")

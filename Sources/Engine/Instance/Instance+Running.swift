@@ -7,10 +7,7 @@ extension Instance {
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
         if message.restartReset { restarts = 0 }
-        // It can only be prolonged (`EXTEND_TIMEOUT_USEC=` in sd_notify(3)).
-        if let prolonged = message.extendTimeout, let limit = deadline {
-            deadline = max(limit, context.now + prolonged)
-        }
+        if let prolonged = message.extendTimeout { extendTimeouts(to: context.now + prolonged) }
         if let interval = message.watchdogInterval {
             watchdogInterval = interval
             feedWatchdog(context.now)
@@ -22,6 +19,16 @@ extension Instance {
         case .trigger: if isUp { watchdogBit(&context) }
         case nil: break
         }
+    }
+
+    /// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): what limits the state that it is in can only be prolonged. Not where `DrainTimeoutSec=`
+    /// is the limit: that is the operator's word, and a swap does not wait for ever for what it replaces.
+    private mutating func extendTimeouts(to time: Instant) {
+        guard mandate != .leaving || spec.drain == nil else { return }
+        deadline = deadline.map { max($0, time) }
+        guard isUp else { return }
+        runtimeDeadline = runtimeDeadline.map { max($0, time) }
+        watchdogDeadline = watchdogDeadline.map { max($0, time) }
     }
 
     private mutating func saidReady(_ context: inout Context) {

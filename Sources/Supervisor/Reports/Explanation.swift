@@ -106,7 +106,7 @@ extension Supervisor {
         let who = last.who.map { $0.user ?? "uid \($0.uid)" }.map { " by \($0)" } ?? ""
         var text = "the last \(last.kind.rawValue), at \(last.at)\(who): "
         switch last.outcome {
-        case .rolledBack, .aborted, .failed:
+        case .rolledBack, .aborted, .failed, .lost:
             text += last.outcome.rawValue.map { $0 == "_" ? " " : $0 }.map(String.init).joined()
             if let reason = last.reason { text += ": \(reason)" }
             return [Finding(text: text)]

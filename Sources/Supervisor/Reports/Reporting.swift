@@ -161,7 +161,7 @@ extension Supervisor {
         batch.left -= 1
         batch.notes.append("\(result.unit): \(result.outcome.rawValue)")
         batch.notes += result.notes
-        if [.failed, .rolledBack, .aborted].contains(result.outcome), batch.failure == nil {
+        if [.failed, .rolledBack, .aborted, .lost].contains(result.outcome), batch.failure == nil {
             batch.failure = result.reason
             batch.outcome = .failed
         }
@@ -281,6 +281,7 @@ extension OperationOutcome {
             case (.rolledBack, _): .rolledBack
             case (.aborted, _): .aborted
             case (.failed, _): .failed
+            case (.lost, _): .lost
             }
     }
 }

@@ -42,6 +42,7 @@ enum InventoryText {
         case .stopped: ("stopped", nil)
         case .unchanged: ("unchanged", .dim)
         case .failed: ("failed", .red)
+        case .lost: ("lost", .red)
         }
     }
 

@@ -21,6 +21,7 @@ enum ResultText {
         // Who says `abort` gets what was asked for; who waits for a swap does not.
         case .aborted: verb == .abort ? .ok : .startFailed
         case .rolledBack: .startFailed
+        case .lost: .lost
         case .failed:
             switch verb {
             case .start, .restart, .swap, .promote, .rollback: .startFailed
@@ -35,7 +36,7 @@ enum ResultText {
         let took = Text.duration(result.durations.total)
         var lines: [String]
         switch result.outcome {
-        case .rolledBack, .failed: return []
+        case .rolledBack, .failed, .lost: return []
         case .aborted:
             guard verb == .abort else { return [] }
             lines = ["\(name): aborted; " + stillServes(result)]
@@ -67,7 +68,7 @@ enum ResultText {
         case .aborted:
             guard verb != .abort else { return [] }
             return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
-        case .rolledBack, .failed: break
+        case .rolledBack, .failed, .lost: break
         }
         var lines: [String] = []
         if let reason = result.reason {
@@ -83,7 +84,15 @@ enum ResultText {
         if result.outcome == .rolledBack {
             lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result))
         }
+        if result.outcome == .lost { lines += lost(result, screen) }
         return lines
+    }
+
+    /// It was cut over to, and the old one is gone: there is no way back but an operator's.
+    private static func lost(_ result: OperationResult, _ screen: Screen) -> [String] {
+        let now = screen.paint("lost: ", .red) + "it was cut over to, and does not serve any more"
+        guard result.fromGeneration != nil else { return [now] }
+        return [now, "  holdfastctl rollback \(Text.harmless(Text.shortName(result.unit))) starts what served before"]
     }
 
     /// Of many that say the same of one unit each, how many they are.
