@@ -125,7 +125,8 @@ let package = Package(
             name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol", "UnitFiles"],
             swiftSettings: strict),
         .testTarget(
-            name: "SupervisorTests", dependencies: ["Supervisor", "Engine", "ControlProtocol", "Linux", "UnitFiles"],
+            name: "SupervisorTests",
+            dependencies: ["Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles"],
             swiftSettings: strict),
         .testTarget(name: "RenderCoreTests", dependencies: ["RenderCore"], swiftSettings: strict),
         .testTarget(name: "MultibinderTests", dependencies: ["Multibinder"], swiftSettings: strict),

@@ -29,6 +29,11 @@ public enum ControlError: Error, Equatable, Sendable {
     /// `required` says who may: `root or group holdfast`.
     case permissionDenied(required: String)
     case shuttingDown
+    /// No request of that name was begun within the last `since` seconds, which is as far back as there are records: one that
+    /// was made since then was never begun.
+    case noSuchRequest(request: String, since: Double)
+    /// The request was begun, and the supervisor died before it had written down how it ended.
+    case outcomeUnknown(request: String)
     /// Anything else, as a sentence: `cannot …: step: cause`.
     case failed(message: String)
 
@@ -59,6 +64,8 @@ public enum ControlError: Error, Equatable, Sendable {
         case .noInput: Self.manager + "NoInput"
         case .permissionDenied: Self.manager + "PermissionDenied"
         case .shuttingDown: Self.manager + "ShuttingDown"
+        case .noSuchRequest: Self.manager + "NoSuchRequest"
+        case .outcomeUnknown: Self.manager + "OutcomeUnknown"
         case .failed: Self.manager + "Failed"
         case .unknown(let name, _): name
         }
@@ -84,6 +91,8 @@ public enum ControlError: Error, Equatable, Sendable {
             fields.unit = unit
         case .noInput(let unit, let reason): (fields.unit, fields.reason) = (unit, reason)
         case .permissionDenied(let required): fields.required = required
+        case .noSuchRequest(let request, let since): (fields.request, fields.since) = (request, since)
+        case .outcomeUnknown(let request): fields.request = request
         case .failed(let message): fields.message = message
         case .unknown(_, let parameters): return parameters
         }
@@ -119,6 +128,9 @@ public enum ControlError: Error, Equatable, Sendable {
         case manager + "NoInput": fields.unit.map { .noInput(unit: $0, reason: fields.reason ?? "") }
         case manager + "PermissionDenied": fields.required.map { .permissionDenied(required: $0) }
         case manager + "ShuttingDown": .shuttingDown
+        case manager + "NoSuchRequest":
+            fields.request.map { .noSuchRequest(request: $0, since: fields.since ?? 0) }
+        case manager + "OutcomeUnknown": fields.request.map { .outcomeUnknown(request: $0) }
         case manager + "Failed": fields.message.map { .failed(message: $0) }
         default: nil
         }
@@ -139,6 +151,8 @@ public enum ControlError: Error, Equatable, Sendable {
         var detail: String?
         var required: String?
         var message: String?
+        var request: String?
+        var since: Double?
     }
 
     /// The sentence for people, without a full stop.
@@ -168,6 +182,9 @@ public enum ControlError: Error, Equatable, Sendable {
         case .noInput(let unit, let reason): "\(unit) takes no input: \(reason)"
         case .permissionDenied(let required): "permission denied: this needs \(required)"
         case .shuttingDown: "the supervisor is shutting down"
+        case .noSuchRequest: "the supervisor knows no such request"
+        case .outcomeUnknown:
+            "begun, and its outcome is unknown: the supervisor was killed before it had written it down"
         case .failed(let message): message
         case .unknown(let name, let parameters):
             parameters == .empty ? "the daemon answered \(name)" : "the daemon answered \(name) \(parameters)"

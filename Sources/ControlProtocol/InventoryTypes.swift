@@ -65,12 +65,15 @@ public struct HistoryEntry: Codable, Equatable, Sendable {
     /// The sentence of the failure.
     public var reason: String?
     public var durations: PhaseDurations
+    /// The name of the request that asked for it (``RequestIdentity``); nil if nobody asked.
+    public var request: String?
 
     public init(
         number: Int, unit: String, kind: HistoryKind, who: Actor? = nil, at: String, from: GenerationReference? = nil,
         to: GenerationReference? = nil, outcome: OperationOutcome, reason: String? = nil,
-        durations: PhaseDurations = PhaseDurations()
+        durations: PhaseDurations = PhaseDurations(), request: String? = nil
     ) {
+        self.request = request
         self.number = number
         self.unit = unit
         self.kind = kind

@@ -13,6 +13,11 @@ public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
         self.bytes = bytes
     }
 
+    /// The ``bytes`` of an object that was written by this program or another process of it.
+    public init(written bytes: [UInt8]) {
+        self.init(trusted: bytes)
+    }
+
     /// Writes `value` as JSON with sorted names.
     /// - Throws: ``MessageError/badMember(_:)`` if the value cannot be written (a number that is not finite).
     public init(encoding value: some Encodable) throws(MessageError) {

@@ -43,4 +43,17 @@ enum ManagerMethod: String, CaseIterable {
     case mask = "io.holdfast.Manager.Mask"
     case unmask = "io.holdfast.Manager.Unmask"
     case shutdown = "io.holdfast.Manager.Shutdown"
+    case outcome = "io.holdfast.Manager.Outcome"
+
+    /// It changes something, so its requests may have names.
+    var takesIdentity: Bool {
+        switch self {
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .pause, .resume,
+            .forget, .resetFailed, .update, .reexec, .clearLogs, .input, .enable, .disable, .mask, .unmask, .shutdown:
+            true
+        case .describe, .status, .history, .generations, .sockets, .cat, .list, .why, .show, .events, .logs, .verify,
+            .dependencies, .unitFileStates, .outcome:
+            false
+        }
+    }
 }

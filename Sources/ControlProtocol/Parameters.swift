@@ -79,6 +79,10 @@ enum Parameters {
         var name: String
         var text: String
     }
+    struct Outcome: CallParameters {
+        static let names = ["request"]
+        var request: String
+    }
     struct Interface: CallParameters {
         static let names = ["interface"]
         var interface: String
@@ -107,9 +111,11 @@ extension Call {
     }
 
     func read<P: CallParameters>(_: P.Type) throws(ControlError) -> P {
-        if let unknown = parameters.names.first(where: { !P.names.contains($0) }) {
-            throw .invalidParameter(parameter: unknown)
+        let mayHaveName = ManagerMethod(rawValue: method)?.takesIdentity == true
+        let unknown = parameters.names.first { name in
+            !P.names.contains(name) && !(mayHaveName && name == Self.identityParameter)
         }
+        if let unknown { throw .invalidParameter(parameter: unknown) }
         // No parameters, and none needed: nothing to start a decoder for.
         if parameters == .empty, let nothing = P.empty { return nothing }
         do {

@@ -76,6 +76,9 @@ public enum Request: Equatable, Sendable {
     case input(name: String, text: String)
     /// Answer with ``ShutdownReply``s.
     case shutdown
+    /// What became of a request, told also by another supervisor process than the one that began it. While it goes on, answer
+    /// with what it answers with `more`; at its end with ``Reply/init(outcome:)``.
+    case outcome(of: RequestIdentity)
 
     /// PIPE_BUF of pipe(7) on Linux: as much is taken whole or not at all, and never mixed with what others write.
     public static let inputLimit = 4096
@@ -177,6 +180,11 @@ public enum Request: Equatable, Sendable {
         case .reexec: return try call.withoutParameters(.reexec)
         case .shutdown: return try call.withoutParameters(.shutdown)
         case .describe: return try call.withoutParameters(.describe)
+        case .outcome:
+            guard let identity = RequestIdentity(try call.read(Parameters.Outcome.self).request) else {
+                throw .invalidParameter(parameter: Call.identityParameter)
+            }
+            return .outcome(of: identity)
         }
     }
 
@@ -227,6 +235,7 @@ public enum Request: Equatable, Sendable {
         case .install(.unmask, _, _): ManagerMethod.unmask.rawValue
         case .input: ManagerMethod.input.rawValue
         case .shutdown: ManagerMethod.shutdown.rawValue
+        case .outcome: ManagerMethod.outcome.rawValue
         }
     }
 
@@ -234,7 +243,7 @@ public enum Request: Equatable, Sendable {
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
-        case .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates: false
+        case .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome: false
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
             .clearLogs, .input, .update, .reexec, .shutdown:
             true
@@ -248,7 +257,7 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
             true
-        case .events, .logs: true
+        case .events, .logs, .outcome: true
         case .list, .why, .show, .forget, .resetFailed, .verify, .dependencies, .unitFileStates, .install:
             false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
@@ -258,9 +267,12 @@ public enum Request: Equatable, Sendable {
     }
 
     /// The call that asks for this.
-    /// - Parameter more: ask for progress; only sensible if ``streams``.
-    public func call(more: Bool = false, oneway: Bool = false) -> Call {
-        Call(method: method, parameters: parameters, oneway: oneway, more: more)
+    /// - Parameters:
+    ///   - more: ask for progress; only sensible if ``streams``.
+    ///   - identity: the name of the request; only of one that changes something.
+    public func call(more: Bool = false, oneway: Bool = false, as identity: RequestIdentity? = nil) -> Call {
+        let call = Call(method: method, parameters: parameters, oneway: oneway, more: more)
+        return identity.map(call.named) ?? call
     }
 
     private var parameters: JSONObject {
@@ -289,6 +301,7 @@ public enum Request: Equatable, Sendable {
         case .input(let name, let text): .of(Parameters.Input(name: name, text: text))
         case .history(let name, let limit): .of(Parameters.History(name: name, limit: limit))
         case .generations(let name): .of(Parameters.OptionalName(name: name))
+        case .outcome(let identity): .of(Parameters.Outcome(request: identity.description))
         }
     }
 }

@@ -25,10 +25,15 @@ extension Engine {
     public func controlProcess(of id: InstanceID) -> Token? { instances[id]?.controlProcess }
 
     /// The newest request that an operation is to be answered to.
-    public var lastRequest: UInt64 {
-        let waiting = groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests
-        return waiting.map(\.number).max() ?? 0
+    public var lastRequest: UInt64 { awaitedRequests.map(\.number).max() ?? 0 }
+
+    /// Requests whose end this engine will tell.
+    public var awaitedRequests: Set<RequestID> {
+        Set(groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests)
     }
+
+    /// Everything has been stopped, and that was told: whoever told it has not lived to end.
+    public var hasEnded: Bool { isShuttingDown && shutdownRequests.isEmpty }
 
     /// Everything is being stopped, or has been.
     public var isEnding: Bool { isShuttingDown }

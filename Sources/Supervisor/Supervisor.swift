@@ -107,6 +107,12 @@ public actor Supervisor {
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
+    /// Clients' requests by their names.
+    var ledger = RequestLedger(at: Instant(nanoseconds: EventLoop.now))
+    /// The client's request that is being looked at.
+    var currentIdentity: RequestIdentity?
+    /// Ends of operations that the journal has and the history does not have yet.
+    var unwrittenHistory: [GroupID: HistoryEntry] = [:]
     /// Why operations are under way that nobody has asked for, for the history.
     var causes: [GroupID: String] = [:]
     /// `MONITOR_…` for groups that `OnFailure=` or `OnSuccess=` starts, until they have started.
@@ -236,7 +242,10 @@ public actor Supervisor {
             try loop.addSignal(.user2) { [unowned self] in reopenLogs() },
         ]
         isCatchingUp = true
-        if let saved { restore(saved) }
+        if let saved {
+            restore(saved)
+            restoreRequests(saved, isSuccessor: isSuccessor)
+        }
         if isSuccessor, saved?.isJournalBehind != true { continueJournal() } else { rewriteJournal() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         let sessions = ControlSessions(
@@ -255,7 +264,10 @@ public actor Supervisor {
         }
         isCatchingUp = false
         // What was to be kept up, or to go along, when the other process ended.
-        if saved != nil { handle(.deadlineReached) }
+        if saved != nil {
+            handle(.deadlineReached)
+            finishInterruptedShutdown()
+        }
         armTimer()
         journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
             journalFaults.succeed()
@@ -333,6 +345,7 @@ public actor Supervisor {
             let effects = engine.handle(event, at: now, catchingUp: isCatchingUp, due: takeDue(event))
             let sendsSignals = journal(before: effects)
             for effect in effects { perform(effect) }
+            endsAreTold()
             if sendsSignals { journalSent() }
         }
         backlog.removeSubrange(..<next)

@@ -9,8 +9,6 @@ enum ConnectionError: Error, Equatable {
     case pathTooLong(path: String)
     /// The daemon closed the connection before its last reply.
     case closed
-    /// It was restarted, and the next one does not know what became of the operation on this unit.
-    case forgotten(name: String)
     /// What it sent is not Varlink.
     case garbled(MessageError)
 
@@ -20,8 +18,6 @@ enum ConnectionError: Error, Equatable {
             "cannot reach the daemon: \(step) \(path): \(String(cString: strerror(errno)))"
         case .pathTooLong(let path): "cannot reach the daemon: the path is too long for a Unix socket: \(path)"
         case .closed: "the daemon closed the connection before it had answered"
-        case .forgotten(let name):
-            "the supervisor was restarted, and what became of this is not known: holdfastctl status \(name)"
         case .garbled(let error): "the daemon answered with something else than Varlink: \(error)"
         }
     }

@@ -9,8 +9,12 @@ enum ExitStatus: Int32, Error {
     case badInvocation = 2
     /// `status`: something listed failed or is crash-looping.
     case notRunning = 3
-    /// The daemon cannot be reached; or, in `status`, the unit is unknown.
+    /// The daemon cannot be reached, or did not answer a question that changes nothing; or, in `status`, the unit is unknown.
     case unreachable = 4
+    /// The supervisor ended before it began what was asked: nothing was done.
+    case notBegun = 5
+    /// The supervisor ended, and what became of what was asked is not known.
+    case outcomeUnknown = 6
     /// A start failed, or a swap was rolled back or aborted.
     case startFailed = 7
     /// A swap was cut over, and what it brought has ended or was stopped since.

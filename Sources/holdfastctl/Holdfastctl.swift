@@ -24,6 +24,8 @@ struct Holdfastctl: ParsableCommand {
               2    the command line could not be understood
               3    status: something listed failed or is crash-looping
               4    the daemon cannot be reached; status: unknown unit
+              5    never begun: the supervisor ended before; ask again
+              6    outcome unknown: the supervisor ended meanwhile
               7    a start failed, or a swap was rolled back or aborted
               8    a swap was cut over, and what it brought does not serve any more
               130  ^C; what was begun goes on
@@ -231,8 +233,10 @@ extension ControlCommand {
             do throws(CommandFailure) {
                 one = try body(name)
             } catch {
-                guard case .refused = error else { throw error }
-                one = session.report(error, refusal: Self.exitStatus(for:))
+                switch error {
+                case .refused, .uncertain: one = session.report(error, refusal: Self.exitStatus(for:))
+                case .connection, .failed, .unexpected, .interrupted, .local: throw error
+                }
             }
             if status == .ok { status = one }
             if untilFailure, status != .ok { break }

@@ -21,32 +21,28 @@ extension Session {
         var statuses = [ExitStatus](repeating: .ok, count: names.count)
         var waiting = ArraySlice(names.indices)
         var running: [RunningCall] = []
-        let began = Int64(time(nil))
         while !waiting.isEmpty || !running.isEmpty {
             while let next = waiting.first, running.count < Self.atOnce {
                 waiting.removeFirst()
                 do throws(CommandFailure) {
-                    running.append(RunningCall(index: next, connection: try begin(request(names[next]))))
+                    // No progress is shown, so none is asked for.
+                    running.append(RunningCall(index: next, try Conversation(self, request(names[next]))))
                 } catch {
                     // Without a daemon there is no point in trying the others.
-                    guard case .refused = error else { throw error }
+                    guard case .uncertain = error else { throw error }
                     statuses[next] = report(error) { _ in .failure }
                 }
             }
-            guard try awaitAny(running) else {
+            guard running.isEmpty || awaitAny(running) else {
                 complain("detached: what was begun goes on")
                 return .interrupted
             }
-            for call in running {
+            for call in running where call.isReadable {
                 do throws(CommandFailure) {
                     if let result = try call.result(self) { statuses[call.index] = show(result, verb) }
                 } catch {
                     switch error {
-                    case .refused: statuses[call.index] = report(error) { _ in .failure }
-                    case .connection(.closed):
-                        let result = try laterResult(error, names[call.index], since: began)
-                        printJSON(OperationReply(result: result))
-                        statuses[call.index] = show(result, verb)
+                    case .refused, .uncertain: statuses[call.index] = report(error) { _ in .failure }
                     case .connection, .failed, .unexpected, .interrupted, .local: throw error
                     }
                 }
@@ -56,20 +52,9 @@ extension Session {
         return statuses.first { $0 != .ok } ?? .ok
     }
 
-    private func begin(_ request: Request) throws(CommandFailure) -> Connection {
-        do throws(ConnectionError) {
-            let connection = try Connection(path: path)
-            // No progress is shown, so none is asked for.
-            try connection.send(request.call())
-            return connection
-        } catch {
-            throw .connection(error)
-        }
-    }
-
     /// Waits until one of them has something to read. False on ^C.
-    private func awaitAny(_ calls: [RunningCall]) throws(CommandFailure) -> Bool {
-        var entries = calls.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+    private func awaitAny(_ calls: [RunningCall]) -> Bool {
+        var entries = calls.map { pollfd(fd: $0.conversation.descriptor, events: Int16(POLLIN), revents: 0) }
         entries.append(pollfd(fd: Interrupts.readEnd ?? -1, events: Int16(POLLIN), revents: 0))
         while poll(&entries, nfds_t(entries.count), -1) < 0 {}
         for (call, entry) in zip(calls, entries) { call.isReadable = entry.revents != 0 }
@@ -79,32 +64,23 @@ extension Session {
     }
 }
 
-/// One call that is not answered yet. A class, because the noncopyable connection cannot live in an array.
+/// One call that is not answered yet.
 private final class RunningCall {
     let index: Int
-    private var connection: Connection
+    let conversation: Conversation
     var isReadable = false
     private(set) var isOver = false
 
-    var descriptor: CInt { connection.descriptor }
-
-    init(index: Int, connection: consuming Connection) {
+    init(index: Int, _ conversation: Conversation) {
         self.index = index
-        self.connection = connection
+        self.conversation = conversation
     }
 
     /// The result, once it is there.
     func result(_ session: Session) throws(CommandFailure) -> OperationResult? {
-        guard isReadable else { return nil }
         isReadable = false
         isOver = true
-        let reply: Reply?
-        do throws(ConnectionError) {
-            reply = try connection.takeReply()
-        } catch {
-            throw .connection(error)
-        }
-        guard let reply else {
+        guard let reply = try conversation.take(), !reply.continues else {
             isOver = false
             return nil
         }

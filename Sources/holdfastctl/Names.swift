@@ -58,7 +58,5 @@ extension Session {
     }
 
     /// The same session without the printing of JSON, for questions whose answers are not the command's.
-    var quietly: Session {
-        Session(path: path, json: false, output: output, errors: errors)
-    }
+    var quietly: Session { quiet }
 }

@@ -45,10 +45,11 @@ struct Absences {
 }
 
 extension ConnectionError {
-    fileprivate var isAbsence: Bool {
+    /// Another supervisor may follow.
+    var isAbsence: Bool {
         switch self {
         case .closed, .unreachable: true
-        case .forgotten, .garbled, .pathTooLong: false
+        case .garbled, .pathTooLong: false
         }
     }
 
@@ -56,58 +57,5 @@ extension ConnectionError {
     fileprivate func isAbsence(for seconds: Double, _ patience: Double, _ withoutSocket: Double) -> Bool {
         guard case .unreachable(_, _, let number) = self else { return false }
         return number == ECONNREFUSED && seconds < patience || number == ENOENT && seconds < withoutSocket
-    }
-}
-
-extension Session {
-    /// The end of an operation whose supervisor has gone, as the next one tells it.
-    /// - Parameter began: seconds since 1970.
-    func laterResult(
-        _ failure: CommandFailure, _ name: String, since began: Int64
-    ) throws(CommandFailure) -> OperationResult {
-        var absences = Absences()
-        guard var connection = try absences.end(failure, self) else { throw failure }
-        try send(Request.drain(name: name, now: false).call(), on: connection)
-        while true {
-            switch try receive(&connection, tick: nil) {
-            case .tick: continue
-            case .interrupted: throw .interrupted
-            case .reply(let reply):
-                if reply.failure != nil { throw .connection(.forgotten(name: name)) }
-                let answer: OperationReply = try decode(reply)
-                guard let result = answer.result, result.outcome != .unchanged else {
-                    return try pastResult(name, since: began)
-                }
-                return result
-            }
-        }
-    }
-
-    /// How an operation ended of which nobody was told, by the history.
-    /// - Parameter began: seconds since 1970.
-    func pastResult(_ name: String, since began: Int64) throws(CommandFailure) -> OperationResult {
-        let reply = try quietly.ask(.history(name: name, limit: 1), HistoryReply.self)
-        // Its clock has seconds only.
-        guard let entry = reply.entries.first, (Timestamp.unixSeconds(entry.at) ?? 0) >= began - 1 else {
-            throw .connection(.forgotten(name: name))
-        }
-        return OperationResult(
-            outcome: entry.outcome, unit: entry.unit, generation: entry.to?.generation, release: entry.to?.release,
-            fromGeneration: entry.from?.generation, fromRelease: entry.from?.release,
-            reason: entry.reason.map { FailureReport(unit: entry.unit, phase: .record, message: $0) },
-            notes: ["the supervisor was restarted meanwhile"], durations: entry.durations)
-    }
-}
-
-extension Request {
-    /// The unit whose operation this begins, and which another connection can be told of.
-    var operated: String? {
-        switch self {
-        case .start(let name, _), .stop(let name), .restart(let name, _), .reload(let name), .swap(let name, _),
-            .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _):
-            name
-        default:
-            nil
-        }
     }
 }

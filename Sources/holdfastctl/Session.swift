@@ -14,6 +14,8 @@ enum CommandFailure: Error {
     case interrupted
     /// Without the daemon: unit files that cannot be used or changed.
     case local(String)
+    /// The supervisor died, and the next one has no outcome to tell.
+    case uncertain(Uncertainty)
 }
 
 /// One run of holdfastctl: where the daemon is and where text goes.
@@ -22,20 +24,58 @@ struct Session {
     let json: Bool
     let output: Screen
     let errors: Screen
+    /// What a command has had of the supervisor so far.
+    private let contact: Contact
+
+    private final class Contact {
+        /// It was there: if it has gone since, another may be on its way.
+        var wasMade = false
+        /// It was asked to change something. What the rest of the command only looks at is asked again then.
+        var hasActed = false
+        /// What is looked at now is asked again.
+        var isPatient = false
+    }
+
+    init(path: String, json: Bool, output: Screen, errors: Screen) {
+        self.init(path: path, json: json, output: output, errors: errors, Contact())
+    }
+
+    private init(path: String, json: Bool, output: Screen, errors: Screen, _ contact: Contact) {
+        self.contact = contact
+        self.path = path
+        self.json = json
+        self.output = output
+        self.errors = errors
+    }
 
     /// The same, which prints nothing of what it is answered.
-    var quiet: Session { Session(path: path, json: false, output: output, errors: errors) }
+    var quiet: Session { Session(path: path, json: false, output: output, errors: errors, contact) }
 
     /// Calls a method that answers once. With `--json` the answer is printed as it came.
     func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
         try decode(try answer(to: request))
     }
 
+    /// The same for what a command can do without: nil where no supervisor runs, or none that answers this caller. One that dies
+    /// before it has answered is asked again.
+    func askIfThere<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R? {
+        contact.isPatient = true
+        defer { contact.isPatient = false }
+        do throws(CommandFailure) {
+            return try ask(request, R.self)
+        } catch {
+            switch error {
+            case .connection where !contact.wasMade: return nil
+            case .refused: return nil
+            case .connection, .failed, .unexpected, .interrupted, .local, .uncertain: throw error
+            }
+        }
+    }
+
     private func answer(to request: Request) throws(CommandFailure) -> Reply {
-        var connection = try connect()
-        try send(request.call(), on: connection)
+        let conversation = try Conversation(self, request)
         while true {
-            switch try receive(&connection, tick: nil) {
+            switch try conversation.next(tick: nil) {
             case .tick: continue
             case .interrupted: throw .interrupted
             case .reply(let reply):
@@ -64,28 +104,11 @@ struct Session {
         _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
     ) throws(CommandFailure) -> ExitStatus {
         Interrupts.catchThem()
-        var connection = try connect()
-        try send(request.call(more: true), on: connection)
-        let began = Int64(time(nil))
-        var wasAway = false
-        var absences = Absences()
+        let conversation = try Conversation(self, request, more: true)
         var live = LiveProgress(output, silent: json)
         defer { live.erase() }
         while true {
-            let event: Connection.Event
-            do throws(CommandFailure) {
-                event = try receive(&connection, tick: live.interval)
-            } catch {
-                guard let unit = request.operated else { throw error }
-                live.erase()
-                guard let next = try absences.end(error, self) else { throw error }
-                connection = next
-                // What goes on is told to whoever waits for its end, too.
-                try send(Request.drain(name: unit, now: false).call(more: true), on: connection)
-                wasAway = true
-                continue
-            }
-            switch event {
+            switch try next(conversation, &live) {
             case .tick: live.redraw()
             case .interrupted:
                 live.erase()
@@ -93,13 +116,8 @@ struct Session {
                 complain(ResultText.detached(verb, name))
                 return .interrupted
             case .reply(let reply):
-                if let refusal = reply.failure {
-                    throw wasAway ? .connection(.forgotten(name: name)) : .refused(refusal)
-                }
+                if let refusal = reply.failure { throw .refused(refusal) }
                 let answer: OperationReply = try decode(reply)
-                if wasAway, answer.result?.outcome == .unchanged {
-                    return try showPast(name, since: began, verb)
-                }
                 if json { printJSON(reply) }
                 if let result = answer.result {
                     live.finish(total: result.durations.total)
@@ -122,24 +140,21 @@ struct Session {
         }
     }
 
-    /// The end of an operation that came while no supervisor could tell of it.
-    private func showPast(_ name: String, since began: Int64, _ verb: OperationVerb) throws(CommandFailure)
-        -> ExitStatus
-    {
-        let result = try pastResult(name, since: began)
-        printJSON(OperationReply(result: result))
-        return show(result, verb)
+    /// The next answer of an operation whose progress is on the screen.
+    private func next(
+        _ conversation: Conversation, _ live: inout LiveProgress
+    ) throws(CommandFailure) -> Connection.Event {
+        try conversation.next(tick: live.interval) { live.erase() }
     }
 
     /// Ends the supervisor and shows what drains.
     func shutdown() throws(CommandFailure) -> ShutdownReply {
         Interrupts.catchThem()
-        var connection = try connect()
-        try send(Request.shutdown.call(more: true), on: connection)
+        let conversation = try Conversation(self, .shutdown, more: true)
         var live = LiveProgress(output, silent: json)
         defer { live.erase() }
         while true {
-            switch try receive(&connection, tick: live.interval) {
+            switch try next(conversation, &live) {
             case .tick: live.redraw()
             case .interrupted: throw .unexpected("detached: the shutdown goes on")
             case .reply(let reply):
@@ -162,6 +177,10 @@ struct Session {
             complain(Text.harmless(what))
             return .failure
         case .interrupted: return .interrupted
+        case .uncertain(let uncertainty):
+            if json { emitError(uncertainty.error) }
+            complain(uncertainty.message)
+            return uncertainty.exitStatus
         case .unexpected(let what):
             complain("the daemon answered unexpectedly: \(what)")
             return .failure
@@ -169,9 +188,7 @@ struct Session {
             complain(what)
             return .failure
         case .refused(let error):
-            if json {
-                emit("{\"error\":\(JSONText.quoted(error.name)),\"parameters\":\(error.parameters)}\n")
-            }
+            if json { emitError(error) }
             complain(Text.harmless(error.localizedMessage))
             if case .invalidUnit(_, let diagnostics) = error, diagnostics.count > 1 {
                 for diagnostic in diagnostics {
@@ -180,6 +197,10 @@ struct Session {
             }
             return status(error)
         }
+    }
+
+    private func emitError(_ error: ControlError) {
+        emit("{\"error\":\(JSONText.quoted(error.name)),\"parameters\":\(error.parameters)}\n")
     }
 
     /// Prints lines on standard output, unless `--json` has printed already.
@@ -211,9 +232,28 @@ struct Session {
 
     func connect() throws(CommandFailure) -> Connection {
         do {
-            return try Connection(path: path)
+            let connection = try Connection(path: path)
+            contact.wasMade = true
+            return connection
         } catch {
             throw .connection(error)
+        }
+    }
+
+    /// Whether a request may be asked of the next supervisor if this one goes.
+    func outlives(_ request: Request) -> Bool { request.changesSomething || contact.hasActed || contact.isPatient }
+
+    /// A connection for a request. Between the requests of one command the supervisor may be replaced.
+    func connect(for request: Request) throws(CommandFailure) -> Connection {
+        if request.changesSomething { contact.hasActed = true }
+        do throws(CommandFailure) {
+            return try connect()
+        } catch {
+            var absences = Absences()
+            guard contact.wasMade, outlives(request), let next = try absences.end(error, self) else {
+                throw error
+            }
+            return next
         }
     }
 
@@ -228,6 +268,15 @@ struct Session {
     func receive(_ connection: inout Connection, tick: Int?) throws(CommandFailure) -> Connection.Event {
         do {
             return try connection.next(tick: tick)
+        } catch {
+            throw .connection(error)
+        }
+    }
+
+    /// Reads once from a connection that has something to read.
+    func take(_ connection: inout Connection) throws(CommandFailure) -> Reply? {
+        do {
+            return try connection.takeReply()
         } catch {
             throw .connection(error)
         }

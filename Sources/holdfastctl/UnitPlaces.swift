@@ -18,11 +18,12 @@ struct UnitPlaces {
     private(set) var configuration: UnitStore.Configuration
 
     /// The directories of the command line, else those of the daemon if one runs, else the standard ones.
-    init(_ global: GlobalOptions, _ session: Session, named: [String] = []) {
+    /// - Throws: if a daemon runs and does not say: its units are not in the standard ones perhaps.
+    init(_ global: GlobalOptions, _ session: Session, named: [String] = []) throws(CommandFailure) {
         configuration = global.user ? .user(environment: Self.environment()) : .system
         if !named.isEmpty {
             configuration.unitDirectories = named.map(Self.absolute)
-        } else if let running = try? session.quiet.ask(.describe, DescribeReply.self) {
+        } else if let running = try session.quiet.askIfThere(.describe, DescribeReply.self) {
             configuration.unitDirectories = running.unitDirectories
             configuration.runtimeDirectory = running.runtimeDirectory
         }

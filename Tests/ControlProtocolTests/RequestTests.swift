@@ -65,6 +65,60 @@ struct RequestTests {
         }
     }
 
+    @Test("Every request that changes something may have a name, and is the same request under it; no other has one")
+    func names() throws {
+        for (original, _) in Samples.requests {
+            let call = original.call(as: Samples.identity)
+            let read = try Call(message: Array(call.encoded().dropLast()))
+            if original.changesSomething {
+                #expect(try Request(read) == original)
+                #expect(try read.identity() == Samples.identity)
+                #expect(try original.call().identity() == nil)
+            } else if case .outcome = original {
+                continue
+            } else if !original.streams || original == .events(names: nil) {
+                #expect(throws: ControlError.self) { try Request(read) }
+            }
+        }
+    }
+
+    @Test(
+        "A name that is too short, too long or of other characters is refused, and so is what is no text",
+        arguments: [
+            #""""#, #""0123456789abcde""#, "\"\(String(repeating: "x", count: 65))\"", #""0123456789abcdef\u0000""#,
+            #""0123456789abcde/""#, #""0123456789abcd\n ""#, #""0123456789abcdé""#, "7", "[]", "{}", "true",
+            "\"\(String(repeating: "x", count: 100_000))\"",
+        ])
+    func badNames(json: String) throws {
+        let call = try Call(
+            message: Array(#"{"method":"\#(manager)Stop","parameters":{"name":"a","request":\#(json)}}"#.utf8))
+        #expect(throws: ControlError.invalidParameter(parameter: "request")) { try call.identity() }
+        #expect(throws: ControlError.invalidParameter(parameter: "request")) {
+            try request(manager + "Outcome", #"{"request":\#(json)}"#)
+        }
+    }
+
+    @Test("A name is random, and no two are the same")
+    func random() {
+        let names = (0..<1000).map { _ in RequestIdentity.random() }
+        #expect(Set(names).count == 1000)
+        #expect(names.allSatisfy { $0.description.utf8.count == 32 && RequestIdentity($0.description) == $0 })
+    }
+
+    @Test("An answer goes through Outcome as it was given")
+    func outcomes() throws {
+        let answers = [
+            Reply(OperationReply(result: Samples.result)), Reply(parameters: .empty),
+            Reply(ControlError.failed(message: "a \"quoted\" cause")),
+        ]
+        for answer in answers {
+            let told = try Reply(message: Array(Reply(outcome: answer).encoded().dropLast()))
+            #expect(told.error == nil && told.outcome == answer)
+        }
+        #expect(Reply(parameters: .empty).outcome == nil)
+        #expect(Reply(parameters: try JSONObject(encoding: ["parameters": 1])).outcome == nil)
+    }
+
     @Test("A stream without an end is only for those who take more than one reply")
     func expectsMore() {
         #expect(throws: ControlError.expectedMore) { try request(manager + "Events") }
@@ -79,7 +133,7 @@ struct RequestTests {
         #expect(acting.union(looking).count == ManagerMethod.allCases.count + ServiceMethod.allCases.count)
         let methods = [
             "Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events", "Logs",
-            "Verify", "Dependencies", "UnitFileStates",
+            "Verify", "Dependencies", "UnitFileStates", "Outcome",
         ]
         #expect(looking == Set(methods.map { manager + $0 } + ServiceMethod.allCases.map(\.rawValue)))
     }

@@ -58,10 +58,11 @@ enum Samples {
     static let entry = HistoryEntry(
         number: 7, unit: "site@.target", kind: .swap, who: Actor(uid: 1000, user: "ann"), at: "2026-11-23T05:02:57Z",
         from: GenerationReference(generation: 3, release: "v2"), to: GenerationReference(generation: 4, release: "v3"),
-        outcome: .completed, reason: "x", durations: durations)
+        outcome: .completed, reason: "x", durations: durations, request: identity.description)
+    static let identity = RequestIdentity("0123456789abcdef-A_z")!
     static let entryJSON =
         #"{"at":"2026-11-23T05:02:57Z","durations":\#(durationsJSON),"from":{"generation":3,"release":"v2"},"#
-        + #""kind":"swap","number":7,"outcome":"completed","reason":"x","to":{"generation":4,"release":"v3"},"#
+        + #""kind":"swap","number":7,"outcome":"completed","reason":"x","request":"\#(identity)","to":{"generation":4,"release":"v3"},"#
         + #""unit":"site@.target","who":{"uid":1000,"user":"ann"}}"#
 
     static let socket = SocketStatus(
@@ -134,6 +135,7 @@ enum Samples {
 
     /// Every request there is, with its parameters as they are sent.
     static let requests: [(request: Request, parameters: String)] = [
+        (.outcome(of: identity), #"{"request":"\#(identity)"}"#),
         (.getInfo, "{}"),
         (.getInterfaceDescription(interface: "io.holdfast.Manager"), #"{"interface":"io.holdfast.Manager"}"#),
         (.describe, "{}"),
@@ -211,6 +213,8 @@ enum Samples {
         (.noInput(unit: "a", reason: "b"), #"{"reason":"b","unit":"a"}"#),
         (.permissionDenied(required: "root or group holdfast"), #"{"required":"root or group holdfast"}"#),
         (.shuttingDown, "{}"),
+        (.noSuchRequest(request: "0123456789abcdef", since: 2.5), #"{"request":"0123456789abcdef","since":2.5}"#),
+        (.outcomeUnknown(request: "0123456789abcdef"), #"{"request":"0123456789abcdef"}"#),
         (.failed(message: "cannot x: y"), #"{"message":"cannot x: y"}"#),
     ]
 }

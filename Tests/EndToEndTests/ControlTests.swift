@@ -22,7 +22,9 @@ extension EndToEnd {
                 try connection.send(
                     call("org.varlink.service.GetInterfaceDescription", "{\"interface\":\"io.holdfast.Manager\"}"))
                 let description = try connection.readMessage()
-                #expect(description.contains("method Swap(name: string, hold: ?bool)"), "\(description.prefix(200))")
+                #expect(
+                    description.contains("method Swap(name: string, hold: ?bool, request: ?string)"),
+                    "\(description.prefix(200))")
                 try connection.send(call("io.holdfast.Manager.Dance"))
                 #expect(try connection.readMessage().contains("org.varlink.service.MethodNotFound"))
                 try connection.send(call("org.example.Nobody.Here"))

@@ -10,6 +10,8 @@ final class FakeDaemon: Sendable {
         case replies([Reply])
         /// These replies, and then the end of the stream.
         case hangUpAfter([Reply])
+        /// One of them for each call of a connection.
+        case inTurn([Reply])
         /// Raw bytes.
         case garbage([UInt8])
     }
@@ -70,6 +72,7 @@ final class FakeDaemon: Sendable {
     private func answer(_ connection: CInt) {
         var framer = MessageFramer(limit: MessageLimit.request)
         var buffer = [UInt8](repeating: 0, count: 4096)
+        var turn = 0
         while true {
             let count = recv(connection, &buffer, buffer.count, 0)
             guard count > 0 else { return }
@@ -83,6 +86,9 @@ final class FakeDaemon: Sendable {
                 case .hangUpAfter(let replies):
                     for reply in replies { post(reply.encoded(), connection) }
                     return
+                case .inTurn(let replies):
+                    post(replies[min(turn, replies.count - 1)].encoded(), connection)
+                    turn += 1
                 case .garbage(let bytes): post(bytes, connection)
                 }
             }

@@ -117,8 +117,11 @@ struct ProgramTests {
         Case("events", "Events", .hangUpAfter([Reply(EventsReply(event: begin), continues: true)]), 4),
         Case("wait nope", "Events", .noSuchUnit(name: "nope", suggestion: nil), 4),
         Case("shutdown", "Shutdown", .replies([Reply(ShutdownReply(stopped: ["a.service"]))]), 0),
-        Case("swap site@v3", "Swap", .hangUpAfter([]), 4),
-        Case("swap site@v3", "Swap", .hangUpAfter([Reply(OperationReply(progress: Site.swap[0]), continues: true)]), 4),
+        // It ended, and the next one does not know what became of this.
+        Case("swap site@v3", "Swap", .hangUpAfter([]), 6),
+        Case("swap site@v3", "Swap", .hangUpAfter([Reply(OperationReply(progress: Site.swap[0]), continues: true)]), 6),
+        Case("reread", "Update", .hangUpAfter([]), 6),
+        Case("status", "Status", .hangUpAfter([]), 4),
         Case("swap site@v3", "Swap", .garbage(Array("HTTP/1.1 400\r\n\r\n\0".utf8)), 4),
         Case("swap site@v3", "Swap", .replies([Reply(OperationReply(progress: Site.swap[0]))]), 1),
         Case("status", "Status", .replies([Reply(SignalReply(pids: []))]), 1),
@@ -170,7 +173,12 @@ struct ProgramTests {
         func calls(_ line: String) throws -> [String] {
             try with([:]) { daemon in
                 _ = try Program.run(line.split(separator: " ").map(String.init) + ["--socket", daemon.path])
-                return daemon.calls.map { "\($0.method.dropFirst(20)) \($0.parameters)\($0.more ? " more" : "")" }
+                return daemon.calls.map { call in
+                    // The name of a request is another one each time.
+                    let parameters = call.parameters.description
+                        .replacing(/,?"request":"[0-9a-f]{32}"/, with: "")
+                    return "\(call.method.dropFirst(20)) \(parameters)\(call.more ? " more" : "")"
+                }
             }
         }
         #expect(try calls("status") == ["Status {}"])
@@ -189,6 +197,77 @@ struct ProgramTests {
         #expect(try calls("history -n 0 a") == [#"History {"name":"a"}"#])
         #expect(try calls("drain --now a") == [#"Drain {"name":"a","now":true} more"#])
         #expect(try calls("restart --hard a") == [#"Restart {"hard":true,"name":"a"} more"#])
+    }
+
+    /// What the next supervisor says of a request, and how the command that asked ends.
+    struct Fate: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var outcome: FakeDaemon.Script?
+        var status: Int32
+        var says: String
+    }
+
+    static let fates: [Fate] = [
+        Fate(
+            testDescription: "ended",
+            outcome: .replies([Reply(outcome: Reply(OperationReply(result: Site.completed)))]),
+            status: 0, says: "site@v3: serves as generation 4"),
+        Fate(
+            testDescription: "failed",
+            outcome: .replies([Reply(outcome: Reply(OperationReply(result: Site.rolledBack)))]), status: 7,
+            says: "cannot swap site@v3"),
+        Fate(
+            testDescription: "refused",
+            outcome: .replies([Reply(outcome: Reply(ControlError.nothingToAbort(unit: "site@.target")))]), status: 1,
+            says: "nothing to abort"),
+        Fate(
+            testDescription: "never begun",
+            outcome: .replies([Reply(ControlError.noSuchRequest(request: "x", since: 1000))]), status: 5,
+            says: "swap site@v3: not begun"),
+        Fate(
+            testDescription: "records that begin too late",
+            outcome: .replies([Reply(ControlError.noSuchRequest(request: "x", since: 0))]), status: 6,
+            says: "swap site@v3: outcome unknown"),
+        Fate(
+            testDescription: "lost", outcome: .replies([Reply(ControlError.outcomeUnknown(request: "x"))]), status: 6,
+            says: "swap site@v3: outcome unknown"),
+        Fate(
+            testDescription: "an older supervisor", outcome: nil, status: 6, says: "swap site@v3: outcome unknown"),
+    ]
+
+    @Test("After the supervisor's death the request's own outcome is told, or that there is none", arguments: fates)
+    func fate(_ fate: Fate) throws {
+        var script: [String: FakeDaemon.Script] = ["Swap": .hangUpAfter([])]
+        script["Outcome"] = fate.outcome
+        try with(script) { daemon in
+            for json in [false, true] {
+                let run = try Program.run(["swap", "site@v3", "--socket", daemon.path] + (json ? ["--json"] : []))
+                #expect(run.status == fate.status, "\(run)")
+                if !json || fate.status != 0 { #expect((run.output + run.errors).contains(fate.says), "\(run)") }
+                // With --json the answer has the shape that it always has.
+                if json, fate.status == 0 || fate.status == 7 {
+                    let reply = try JSONDecoder().decode(OperationReply.self, from: Data(run.output.utf8))
+                    #expect(reply.result != nil)
+                } else if json {
+                    #expect(run.output.hasPrefix("{\"error\":"), "\(run)")
+                }
+            }
+            let asked = daemon.calls.filter { $0.method.hasSuffix("Outcome") }.map(\.parameters)
+            let sent = try daemon.calls.filter { $0.method.hasSuffix("Swap") }.map { try $0.identity() }
+            #expect(asked == sent.compactMap { $0.map { Request.outcome(of: $0).call().parameters } })
+        }
+    }
+
+    @Test("A supervisor of an earlier version is asked without a name")
+    func earlierVersion() throws {
+        let refusal = Reply(ControlError.invalidParameter(parameter: "request"))
+        try with(["Stop": .inTurn([refusal, Reply(OperationReply(result: Site.result(.stopped)))])]) { daemon in
+            #expect(try Program.run(["stop", "a", "--socket", daemon.path]).status == 0)
+            let names = try daemon.calls.map { try $0.identity() }
+            #expect(names.map { $0 == nil } == [false, true])
+        }
+        let reexec = Reply(ReexecReply(version: "2", previousVersion: "1", pause: 0))
+        #expect(try run("daemon-reexec", ["Reexec": .inTurn([refusal, reexec])]).status == 0)
     }
 
     @Test("A swap prints its events and its end on standard output")

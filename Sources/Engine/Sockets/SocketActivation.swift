@@ -61,6 +61,11 @@ public struct SocketActivation: Sendable, Codable {
         return effects
     }
 
+    /// Requests whose end will be told.
+    public var awaitedRequests: Set<RequestID> {
+        Set(sockets.values.flatMap { $0.startRequests + $0.stopRequests })
+    }
+
     /// When `deadlineReached` must be told next, if nothing else happens before.
     public var nextDeadline: Instant? {
         let all = sockets.values.compactMap(\.deadline) + services.values.compactMap(\.deadline)

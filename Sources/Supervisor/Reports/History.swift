@@ -48,6 +48,15 @@ struct History {
         try FileTree.sync(path)
     }
 
+    /// Whether an entry is there, under whatever number.
+    func contains(_ entry: HistoryEntry) -> Bool {
+        entries.contains { known in
+            var entry = entry
+            entry.number = known.number
+            return known == entry
+        }
+    }
+
     /// The newest first.
     func entries(of unit: String?, limit: Int) -> [HistoryEntry] {
         Array(entries.reversed().lazy.filter { unit == nil || $0.unit == unit }.prefix(limit))

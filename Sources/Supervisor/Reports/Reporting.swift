@@ -5,13 +5,20 @@ import UnitFiles
 
 /// One call that means several units: answered when all have.
 struct Batch: Codable {
-    var call: ControlSessions.CallID
+    /// nil if nobody waits any more.
+    var call: ControlSessions.CallID?
     var name: String
     var left: Int
     var notes: [String] = []
     var failure: FailureReport?
     var startedAt: Instant
     var outcome: OperationOutcome
+    /// The name of the client's request.
+    var identity: RequestIdentity?
+    /// Parts whose ends are in the journal.
+    @Added var ended: [RequestID] = []
+    /// Those of them that are not counted yet.
+    @Added var decided: [RequestID: ShownResult] = [:]
 }
 
 /// Reports of the engine, put into words and sent to those who wait.
@@ -117,11 +124,11 @@ extension Supervisor {
         let report = result.failure.map { failureReport($0, group, result) }
         evidence[group] = nil
         triggers[group] = nil
-        let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
-        let all = ids + waiting.filter { !ids.contains($0) }
-        let who = ids.lazy.compactMap { self.requests[$0]?.who }.first
+        let all = waitingRequests(group, ids)
         // A connection is no deploy.
-        if connections[group] == nil { record(group, result, report, who) }
+        if connections[group] == nil, let entry = unwrittenHistory[group] ?? historyEntry(group, result, report, ids) {
+            record(entry)
+        }
         causes[group] = nil
         logEnd(group, result)
         // What is stopped or replaced is gone; that it did not go as it should have is worth knowing.
@@ -129,9 +136,15 @@ extension Supervisor {
         for id in all {
             guard let pending = requests.remove(id) else { continue }
             let answer = ShownResult(group, result, report, pending.notes + unclean)
-            end(pending, answer)
+            end(pending, id, answer)
         }
         armProgressTimer()
+    }
+
+    /// Who is told of an operation's end: those that asked for it, and those that wait for whatever is under way.
+    func waitingRequests(_ group: GroupID, _ ids: [RequestID]) -> [RequestID] {
+        let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
+        return ids + waiting.filter { !ids.contains($0) }
     }
 
     private func logEnd(_ group: GroupID, _ result: EngineResult) {
@@ -140,11 +153,13 @@ extension Supervisor {
     }
 
     /// Sends the end of a request to whoever waits for it.
-    func end(_ pending: PendingRequest, _ result: ShownResult) {
-        if let batch = pending.batch { return endPart(batch, result) }
-        guard let call = pending.call else { return }
-        syncHistory()
-        control?.reply(call, Reply(OperationReply(result: result)))
+    func end(_ pending: PendingRequest, _ id: RequestID, _ result: ShownResult) {
+        if let batch = pending.batch {
+            batches[batch]?.decided[id] = nil
+            return endPart(batch, result)
+        }
+        if isAwaited(pending) { syncHistory() }
+        conclude(pending, Reply(OperationReply(result: result)))
     }
 
     /// What an operator was told is on disk.
@@ -156,7 +171,7 @@ extension Supervisor {
         }
     }
 
-    private func endPart(_ id: UInt64, _ result: ShownResult) {
+    func endPart(_ id: UInt64, _ result: ShownResult) {
         guard var batch = batches[id] else { return }
         batch.left -= 1
         batch.notes.append("\(result.unit): \(result.outcome.rawValue)")
@@ -172,21 +187,30 @@ extension Supervisor {
         let answer = ShownResult(
             outcome: batch.outcome, unit: batch.name, reason: batch.failure, notes: batch.notes,
             durations: PhaseDurations(total: (now - batch.startedAt).seconds))
-        control?.reply(batch.call, Reply(OperationReply(result: answer)))
+        for part in batch.ended { journal.end(.part(part)) }
+        if let identity = batch.identity {
+            journal.end(.batch(id))
+            conclude(identity, Reply(OperationReply(result: answer)))
+        } else if let call = batch.call {
+            control?.reply(call, Reply(OperationReply(result: answer)))
+        }
+    }
+
+    /// A part of a request that was not even begun.
+    func failedPart(_ pending: PendingRequest, _ error: ControlError) -> ShownResult {
+        // A socket is in no group.
+        let unit = pending.group?.name ?? pending.batch.flatMap { batches[$0]?.name } ?? ""
+        let report = FailureReport(unit: unit, phase: .prepare, message: error.localizedMessage)
+        return ShownResult(outcome: .failed, unit: unit, reason: report)
     }
 
     func refused(_ request: RequestID, _ error: ControlError) {
         guard let pending = requests.remove(request) else { return }
         if let group = pending.group { (triggers[group], causes[group]) = (nil, nil) }
         if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
-        if let batch = pending.batch {
-            // A socket is in no group.
-            let unit = pending.group?.name ?? batches[batch]?.name ?? ""
-            let report = FailureReport(unit: unit, phase: .prepare, message: error.localizedMessage)
-            return endPart(batch, ShownResult(outcome: .failed, unit: unit, reason: report))
-        }
-        if let call = pending.call {
-            control?.reply(call, Reply(error))
+        if pending.batch != nil { return end(pending, request, failedPart(pending, error)) }
+        if pending.identity != nil || pending.call != nil {
+            conclude(pending, Reply(error))
         } else {
             // It was to go along with something else; nobody else would hear of it.
             logger.warning("\(pending.group.map { "\($0): " } ?? "")\(error.localizedMessage)")
@@ -195,12 +219,13 @@ extension Supervisor {
 
     private func unchanged(_ group: GroupID, _ request: RequestID) {
         guard let pending = requests.remove(request) else { return }
-        let serving = engine.view(of: group)?.serving
-        end(
-            pending,
-            ShownResult(
-                outcome: .unchanged, unit: group.name, generation: serving,
-                release: engine.servingRelease(of: group), notes: pending.notes))
+        end(pending, request, unchangedResult(group, pending.notes))
+    }
+
+    func unchangedResult(_ group: GroupID, _ notes: [String]) -> ShownResult {
+        ShownResult(
+            outcome: .unchanged, unit: group.name, generation: engine.view(of: group)?.serving,
+            release: engine.servingRelease(of: group), notes: notes)
     }
 
     /// Every service is gone; then sockets are closed, with their commands.
@@ -214,8 +239,8 @@ extension Supervisor {
         guard let ids = shutdownRequests, !activation.socketIDs.contains(where: activation.isActive) else { return }
         shutdownRequests = nil
         for id in ids {
-            guard let call = requests.remove(id)?.call else { continue }
-            control?.reply(call, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))
+            guard let pending = requests.remove(id) else { continue }
+            conclude(pending, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))
         }
         shutDownComplete()
     }
@@ -241,14 +266,22 @@ extension Supervisor {
         return newest?.lastLines() ?? []
     }
 
-    private func record(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ who: Actor?) {
-        guard let kind = HistoryKind(result.kind) else { return }
+    /// What the history is to say of an end; nil for what is not in there.
+    func historyEntry(
+        _ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ ids: [RequestID]
+    ) -> HistoryEntry? {
+        guard let kind = HistoryKind(result.kind) else { return nil }
+        let asked = ids.lazy.compactMap { self.requests[$0] }.first { $0.who != nil }
         let durations = PhaseDurations(result.durations)
-        let entry = HistoryEntry(
-            number: 0, unit: group.name, kind: kind, who: who,
+        return HistoryEntry(
+            number: 0, unit: group.name, kind: kind, who: asked?.who,
             at: Timestamp.string(unixSeconds: WallClock.seconds - Int64(durations.total)),
             from: result.from.map(GenerationReference.init), to: result.to.map(GenerationReference.init),
-            outcome: OperationOutcome(result), reason: report?.message ?? causes[group], durations: durations)
+            outcome: OperationOutcome(result), reason: report?.message ?? causes[group], durations: durations,
+            request: asked?.identity?.description)
+    }
+
+    func record(_ entry: HistoryEntry) {
         do throws(SystemError) {
             try history.append(entry)
         } catch {

@@ -35,8 +35,9 @@ extension Supervisor {
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
         // The target itself counts before anything begins: a part that is done at once must not look like the last one.
         batches[batch] = Batch(
-            call: call, name: name.description, left: 1, notes: work.transaction.notes, startedAt: now, outcome: outcome
-        )
+            call: call, name: name.description, left: 1, notes: work.transaction.notes, startedAt: now,
+            outcome: outcome, identity: ledger.identity(of: call))
+        if let batch = batches[batch], batch.identity != nil { journal.put(.batch(lastRequest), batch) }
         let own = newRequest(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
         begin(work, Requested(command, own)) { group, kind in
             batches[batch]?.left += 1
@@ -134,8 +135,9 @@ extension Supervisor {
         let id = SocketID(name.description)
         if activation.isActive(id) { return handleSocket(.stop(id, newRequest(call: call, kind: .stop))) }
         let wasHeld = sockets?.shared[name.description] != nil
+        noteAction()
         sockets?.release(name.description)
         let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)
-        control?.reply(call, Reply(OperationReply(result: result)))
+        conclude(call, Reply(OperationReply(result: result)))
     }
 }

@@ -13,11 +13,14 @@ extension Supervisor {
             let request = try Request(call)
             try mayAsk(request, peer)
             if request.changesSomething {
+                guard try isNew(request, call, id, peer) else { return }
+                currentIdentity = ledger.identity(of: id)
                 if request != .update { lookAtDisk() }
             }
-            if let reply = try answer(request, id, peer) { control?.reply(id, reply) }
+            defer { currentIdentity = nil }
+            if let reply = try answer(request, id, peer) { conclude(id, reply) }
         } catch {
-            control?.reply(id, Reply(error))
+            conclude(id, Reply(error))
         }
     }
 
@@ -38,6 +41,7 @@ extension Supervisor {
         unsubscribe(call)
         errands[call]?.errand.end()
         // What was asked for goes on; only nobody listens any more.
+        ledger.left(call)
         for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
         armProgressTimer()
     }
@@ -85,6 +89,7 @@ extension Supervisor {
         case .drain(let name, let now): try drain(name, now: now, id, peer)
         case .reexec: try reexec(for: id)
         case .shutdown: shutDown(for: newRequest(call: id, peer: peer))
+        case .outcome(let identity): return try outcome(of: identity, id, peer)
         }
         return nil
     }
@@ -99,7 +104,8 @@ extension Supervisor {
         let id = RequestID(number: lastRequest)
         let who = peer.map { Actor(uid: Int($0.uid), user: (try? Accounts.user("\($0.uid)"))?.name) }
         requests[id] = PendingRequest(
-            call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch)
+            call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
+            identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })
         return id
     }
 
@@ -167,7 +173,7 @@ extension Supervisor {
         guard engine.view(of: group)?.operation != nil else {
             requests[request] = nil
             let result = ShownResult(outcome: .unchanged, unit: group.name)
-            return control?.reply(call, Reply(OperationReply(result: result))) ?? ()
+            return conclude(call, Reply(OperationReply(result: result)))
         }
         requests[request]?.waitsForAnyEnd = true
         armProgressTimer()

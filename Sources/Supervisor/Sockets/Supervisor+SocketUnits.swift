@@ -86,6 +86,7 @@ extension Supervisor {
                     : "it starts nothing: Service= has to say which of \(takers.map(\.description).joined(separator: ", "))"
             )
         }
+        noteAction()
         if !activation.isActive(id) { socketUnits[id] = StartedSocket(unit: unit, service: service) }
         let spec = spec(of: unit, service)
         handleSocket(.start(id, spec, request))
@@ -250,7 +251,7 @@ extension Supervisor {
     private func answerSocketRequest(_ request: RequestID, _ id: SocketID, _ answer: SocketAnswer) {
         guard let pending = requests.remove(request) else { return }
         func done(_ outcome: OperationOutcome, _ notes: [String] = []) {
-            end(pending, ShownResult(outcome: outcome, unit: id.name, notes: notes + pending.notes))
+            end(pending, request, ShownResult(outcome: outcome, unit: id.name, notes: notes + pending.notes))
         }
         switch answer {
         case .started:
@@ -258,23 +259,23 @@ extension Supervisor {
         case .stopped: done(.stopped)
         case .unchanged: done(.unchanged)
         case .paused, .resumed: done(.completed)
-        case .failed(let failure): failed(pending, "cannot start \(id): \(Wording.sentence(failure))", id)
-        case .notOpen: failed(pending, "cannot pause \(id): it is not open", id)
-        case .notPaused: failed(pending, "\(id) is not paused", id)
+        case .failed(let failure): failed(pending, request, "cannot start \(id): \(Wording.sentence(failure))", id)
+        case .notOpen: failed(pending, request, "cannot pause \(id): it is not open", id)
+        case .notPaused: failed(pending, request, "\(id) is not paused", id)
         case .cannotPause(let users):
             let text = """
                 cannot pause \(id): \(users.joined(separator: ", ")) accepts from it, and only new TCP connections can be held \
                 back from a process that does; stop it first, then connections queue
                 """
-            failed(pending, text, id)
+            failed(pending, request, text, id)
         }
     }
 
-    private func failed(_ pending: PendingRequest, _ text: String, _ id: SocketID) {
+    private func failed(_ pending: PendingRequest, _ request: RequestID, _ text: String, _ id: SocketID) {
         guard pending.batch == nil else {
             let report = FailureReport(unit: id.name, phase: .prepare, message: text)
-            return end(pending, ShownResult(outcome: .failed, unit: id.name, reason: report))
+            return end(pending, request, ShownResult(outcome: .failed, unit: id.name, reason: report))
         }
-        if let call = pending.call { control?.reply(call, Reply(.failed(message: text))) }
+        conclude(pending, Reply(.failed(message: text)))
     }
 }

@@ -1,3 +1,4 @@
+import ControlProtocol
 import Engine
 import Linux
 import StateCoding
@@ -16,6 +17,13 @@ final class Journal {
         case shared(String)
         case definition(UInt64)
         case unit(Int)
+        case request(RequestIdentity)
+        case pending(RequestID)
+        case batch(UInt64)
+        case part(RequestID)
+        /// Since when every request is known.
+        case records
+        case history
 
         var text: String {
             switch self {
@@ -32,6 +40,12 @@ final class Journal {
             case .shared(let name): "h\(name)"
             case .definition(let number): "d\(number)"
             case .unit(let number): "u\(number)"
+            case .request(let identity): "q\(identity)"
+            case .pending(let id): "w\(id.number)"
+            case .batch(let number): "b\(number)"
+            case .part(let id): "e\(id.number)"
+            case .records: "l"
+            case .history: "y"
             }
         }
     }

@@ -32,6 +32,8 @@ struct SavedState: Codable {
     var signals: [SavedSignal]?
     /// The journal lacks something that there was no room for; nil stands for false.
     var isJournalBehind: Bool?
+    /// Ends of operations that are not in the history yet.
+    var unwrittenHistory: [HistoryEntry]?
 
     /// Every descriptor that must stay open.
     var descriptors: [Int32] {
@@ -216,6 +218,13 @@ struct SavedPeople: Codable {
     /// Calls that are answered when the successor is up.
     var reexecCalls: [ControlSessions.CallID] = []
     var subscribers: [SavedSubscriber]?
+    var ledger: RequestLedger.Saved?
+    /// Of requests that mean several units, those parts that have ended: only of a process that was killed.
+    var parts: [RequestID: SavedPart] = [:]
+
+    private enum CodingKeys: String, CodingKey {
+        case sessions, lastCall, lastRequest, requests, batches, evidence, reexecCalls, subscribers, ledger
+    }
 }
 
 /// A call of `Events`.

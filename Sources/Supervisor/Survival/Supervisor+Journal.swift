@@ -15,6 +15,7 @@ extension Supervisor {
 
     /// Writes what has changed, before `effects` are carried out. Returns whether `journalSent` must follow.
     func journal(before effects: [Effect]) -> Bool {
+        noteEnds(effects)
         journalEngine()
         let signals = effects.compactMap(SavedSignal.init)
         if !signals.isEmpty { journal.put(.signals, signals) }
@@ -34,9 +35,10 @@ extension Supervisor {
         for id in changes.groups { put(.group(id), engine.record(of: id)) }
         for id in changes.instances { put(.instance(id), engine.record(of: id)) }
         journal.putCore(engine.core)
+        journalRequests()
     }
 
-    private func put(_ key: Journal.Key, _ value: (some Encodable)?) {
+    func put(_ key: Journal.Key, _ value: (some Encodable)?) {
         if let value { journal.put(key, value) } else { journal.end(key) }
     }
 
@@ -127,6 +129,7 @@ extension Supervisor {
             for generation in state.generations { journal.put(.generation(generation.id), generation) }
             for instance in state.instances { journal.put(.running(instance.id), instance) }
             for process in state.processes { journal.put(.process(process.token), process) }
+            rewriteRequests()
         }
         followSockets()
         _ = engine.takeChanges()
@@ -166,8 +169,9 @@ extension Supervisor {
                 try StateDecoder.decode(Engine.CoreRecord.self, from: core), try reader.all("g"), try reader.all("i")),
             backlog: [], lastDefinition: 0, units: try reader.numbered("u"), definitions: try reader.all("d"),
             sockets: try reader.numbered("s"), shared: try reader.named("h"), generations: try reader.all("n"),
-            instances: try reader.all("r"), processes: try reader.all("p"), own: SavedOwn(), people: SavedPeople(),
-            activation: try reader.value("x"), signals: try reader.value("t"))
+            instances: try reader.all("r"), processes: try reader.all("p"), own: SavedOwn(),
+            people: try reader.people(),
+            activation: try reader.value("x"), signals: try reader.value("t"), unwrittenHistory: try reader.value("y"))
         return state
     }
 }
@@ -192,6 +196,25 @@ private struct JournalReader {
         var found: [String: T] = [:]
         for key in keys(letter) { found[String(key.dropFirst())] = try read(key) as T }
         return found
+    }
+
+    /// What clients asked for. Who waits for it is not known any more.
+    func people() throws -> SavedPeople {
+        var people = SavedPeople()
+        for (number, pending) in try numbered("w") as [Int: PendingRequest] {
+            people.requests[RequestID(number: UInt64(number))] = pending
+        }
+        for (number, batch) in try numbered("b") as [Int: Batch] { people.batches[UInt64(number)] = batch }
+        for (number, part) in try numbered("e") as [Int: SavedPart] {
+            people.parts[RequestID(number: UInt64(number))] = part
+        }
+        people.lastRequest = max(
+            people.requests.keys.map(\.number).max() ?? 0, people.batches.keys.max() ?? 0,
+            people.parts.keys.map(\.number).max() ?? 0)
+        if let since = try value("l") as Instant? {
+            people.ledger = RequestLedger.Saved(entries: try all("q"), completeSince: since)
+        }
+        return people
     }
 
     func numbered<T: Decodable>(_ letter: String) throws -> [Int: T] {

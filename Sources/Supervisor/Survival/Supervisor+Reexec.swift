@@ -60,13 +60,13 @@ extension Supervisor {
     private func reexecFailed(_ problem: String) {
         let message = "holdfastd \(Holdfast.version) goes on: \(program) cannot take over: \(problem)"
         logger.error("\(message)")
-        for call in reexecCalls { control?.reply(call, Reply(ControlError.failed(message: message))) }
+        for call in reexecCalls { conclude(call, Reply(ControlError.failed(message: message))) }
         reexecCalls = []
     }
 
     func answerReexec(_ call: ControlSessions.CallID, _ head: SavedHead) {
         let pause = head.takenAt.map { Double(EventLoop.now - $0) / 1e9 } ?? 0
-        control?.reply(
+        conclude(
             call, Reply(ReexecReply(version: Holdfast.version, previousVersion: head.version, pause: pause)))
     }
 }

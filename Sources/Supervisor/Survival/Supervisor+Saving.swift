@@ -53,14 +53,14 @@ extension Supervisor {
     }
 
     private func savedPeople() -> SavedPeople {
-        let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.map(\.call) + reexecCalls)
-            .union(subscribers.keys)
+        let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.compactMap(\.call) + reexecCalls)
+            .union(subscribers.keys).union(ledger.awaitedCalls)
         return SavedPeople(
             sessions: control?.saved(awaited) ?? [], lastCall: control?.lastCall ?? 0, lastRequest: lastRequest,
             requests: requests.all, batches: batches, evidence: evidence, reexecCalls: reexecCalls,
             subscribers: subscribers.map { call, subscriber in
                 SavedSubscriber(call: call, groups: subscriber.groups.sorted(), lost: subscriber.lost)
-            }.sorted { $0.call.number < $1.call.number })
+            }.sorted { $0.call.number < $1.call.number }, ledger: ledger.saved)
     }
 }
 

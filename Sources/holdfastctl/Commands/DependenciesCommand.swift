@@ -12,7 +12,7 @@ struct DependenciesCommand: ControlCommand {
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session)
+        let places = try UnitPlaces(global, session)
         let unit = try places.unit(name)
         let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)
         var states: [String: UnitState] = [:]

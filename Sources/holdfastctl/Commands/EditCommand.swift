@@ -23,7 +23,7 @@ struct EditCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = UnitPlaces(global, session)
+        let places = try UnitPlaces(global, session)
         let unit = try places.unit(name)
         guard let directory = places.configuration.unitDirectories.first else {
             complain("there is no unit directory to write to")

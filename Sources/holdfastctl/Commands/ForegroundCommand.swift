@@ -36,7 +36,7 @@ struct ForegroundCommand: ControlCommand {
                 ]
             case .refused(.permissionDenied(let required)):
                 words = ["only what it prints is shown: typing needs \(required)"]
-            case .refused, .connection, .failed, .unexpected, .interrupted, .local: throw error
+            case .refused, .connection, .failed, .unexpected, .interrupted, .local, .uncertain: throw error
             }
         }
         var view = try view(of: target, session)
@@ -118,9 +118,13 @@ private struct Typing {
         } catch {
             switch error {
             case .connection(let reason): return wait("\(reason.message); waiting")
+            // It was not passed on.
+            case .uncertain(let uncertainty) where uncertainty.exitStatus == .notBegun:
+                return wait("the supervisor ended; waiting")
             case .interrupted: return wait("interrupted")
             case .refused(.shuttingDown): return wait("the supervisor is shutting down; waiting")
-            case .refused, .failed, .unexpected, .local:
+            // Sent again, what was passed on after all would be there twice.
+            case .refused, .failed, .unexpected, .local, .uncertain:
                 let said = session.report(error) { _ in .failure }
                 if status == .ok { status = said }
             }

@@ -29,8 +29,8 @@ extension LinkChange {
 }
 
 extension InstallCommand {
-    fileprivate func places(_ session: Session) -> UnitInstallation {
-        let places = UnitPlaces(global, session, named: directories.named)
+    fileprivate func places(_ session: Session) throws(CommandFailure) -> UnitInstallation {
+        let places = try UnitPlaces(global, session, named: directories.named)
         return UnitInstallation(places.loader, places.configuration)
     }
 
@@ -81,7 +81,7 @@ struct EnableCommand: LinkChange {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = places(session)
+        let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
         try change(session, places) { try $0.enable(units, runtime: options.runtime) }
         return now ? try operate(units, .start, session) { .start(name: $0, hold: false) } : .ok
@@ -98,7 +98,7 @@ struct DisableCommand: LinkChange {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = places(session)
+        let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
         try change(session, places) { try $0.disable(units, runtime: options.runtime) }
         return now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
@@ -116,7 +116,7 @@ struct MaskCommand: LinkChange {
     @Argument(help: "Units, with their suffix if they do not exist.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = places(session)
+        let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
         // A unit that is masked has no definition to stop it by, so it is stopped before.
         let status = now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
@@ -133,7 +133,7 @@ struct UnmaskCommand: LinkChange {
     @Argument(help: "Units, with their suffix if they do not exist otherwise.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = places(session)
+        let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
         try change(session, places) { try $0.unmask(units, runtime: options.runtime) }
         return .ok
@@ -153,7 +153,7 @@ struct IsEnabledCommand: InstallCommand {
     @Argument(help: unitNames) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let places = places(session)
+        let places = try places(session)
         var isEnabled = false
         var told: [UnitFileStatus] = []
         for name in names {

@@ -22,7 +22,7 @@ struct VerifyCommand: ControlCommand {
     @Argument(help: "Files or units; everything in the unit directories if none is named.") var targets: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        var places = UnitPlaces(global, session, named: directories.named)
+        var places = try UnitPlaces(global, session, named: directories.named)
         places.prefer(directoriesOf: targets.filter(Self.isPath))
         let diagnostics = diagnostics(in: places)
         if session.json {

@@ -1,0 +1,179 @@
+import ControlProtocol
+import Engine
+import Linux
+
+/// How one of several parts of a request ended.
+struct SavedPart: Codable {
+    var batch: UInt64
+    var result: ShownResult
+}
+
+/// Clients' requests in the journal. How one ended is written together with what the engine has decided, before it is carried out:
+/// a process that is killed in between has left either both or neither.
+extension Supervisor {
+    // MARK: - Writing
+
+    /// What has changed about clients' requests.
+    func journalRequests() {
+        let changes = ledger.takeChanges()
+        for (identity, entry) in changes.entries { put(.request(identity), entry?.withoutWaiter) }
+        if let since = changes.completeSince { journal.put(.records, since) }
+        for id in requests.takeChanged() { put(.pending(id), requests[id]?.withoutCall) }
+    }
+
+    /// All of it, for a new file.
+    func rewriteRequests() {
+        for entry in ledger.saved.entries { journal.put(.request(entry.identity), entry.withoutWaiter) }
+        journal.put(.records, ledger.completeSince)
+        for (id, pending) in requests.all where pending.identity != nil {
+            journal.put(.pending(id), pending.withoutCall)
+        }
+        for (id, batch) in batches where batch.identity != nil {
+            journal.put(.batch(id), batch)
+            for (part, result) in batch.decided {
+                journal.put(.part(part), SavedPart(batch: id, result: result))
+            }
+        }
+        if !unwrittenHistory.isEmpty { journal.put(.history, Array(unwrittenHistory.values)) }
+        _ = ledger.takeChanges()
+        _ = requests.takeChanged()
+    }
+
+    /// The ends that effects will tell of.
+    func noteEnds(_ effects: [Effect]) {
+        for case .report(let report) in effects {
+            switch report {
+            case .finished(let group, let result, let ids): noteEnd(group, result, waitingRequests(group, ids))
+            case .refused(let id, let refusal):
+                guard let pending = requests[id] else { continue }
+                let error = Wording.error(refusal)
+                noteEnd(id, part: { failedPart(pending, error) }, whole: { Reply(error) })
+            case .unchanged(let group, let id):
+                guard let pending = requests[id] else { continue }
+                let result = unchangedResult(group, pending.notes)
+                noteEnd(id, part: { result }, whole: { Reply(OperationReply(result: result)) })
+            case .phase, .service, .skipped, .failure, .stopping, .shutDownComplete: break
+            }
+        }
+    }
+
+    private func noteEnd(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
+        let named = ids.filter { requests[$0]?.identity != nil }
+        guard !named.isEmpty else { return }
+        let report = result.failure.map { failureReport($0, group, result) }
+        let unclean = result.uncleanEnds.map(Wording.sentence)
+        for id in named {
+            let shown = ShownResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
+            noteEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })
+        }
+        guard connections[group] == nil, let entry = historyEntry(group, result, report, ids) else { return }
+        unwrittenHistory[group] = entry
+        journal.put(.history, Array(unwrittenHistory.values))
+    }
+
+    private func noteEnd(_ id: RequestID, part: () -> ShownResult, whole: () -> Reply) {
+        guard let pending = requests[id], let identity = pending.identity else { return }
+        guard let batch = pending.batch else {
+            _ = ledger.answer(identity, whole())
+            return
+        }
+        let result = part()
+        batches[batch]?.decided[id] = result
+        batches[batch]?.ended.append(id)
+        journal.put(.part(id), SavedPart(batch: batch, result: result))
+    }
+
+    /// The effects have been carried out: what they told is where it belongs.
+    func endsAreTold() {
+        guard !unwrittenHistory.isEmpty else { return }
+        unwrittenHistory = [:]
+        journal.end(.history)
+    }
+
+    // MARK: - Going on
+
+    /// Takes over the requests that another process had begun.
+    func restoreRequests(_ saved: SavedState, isSuccessor: Bool) {
+        ledger = saved.people.ledger.map { RequestLedger($0, keepsWaiters: isSuccessor) } ?? RequestLedger(at: now)
+        guard !isSuccessor else { return }
+        for entry in saved.unwrittenHistory ?? [] where !history.contains(entry) { record(entry) }
+        requests = PendingRequests()
+        batches = saved.people.batches
+        lastRequest = max(lastRequest, saved.people.lastRequest)
+        var alive = engine.awaitedRequests.union(activation.awaitedRequests)
+        for (id, pending) in saved.people.requests {
+            let operation = pending.group.flatMap { engine.view(of: $0)?.operation }
+            if pending.waitsForAnyEnd, operation != nil { alive.insert(id) }
+            if alive.contains(id), isUnderWay(pending.identity) { requests[id] = pending }
+        }
+        for (id, batch) in batches { restore(batch, id, saved.people) }
+        let known = Set(requests.all.values.compactMap(\.identity) + batches.values.compactMap(\.identity))
+        for entry in ledger.entries.values where isUnderWay(entry.identity) && !known.contains(entry.identity) {
+            settle(entry)
+        }
+    }
+
+    private func isUnderWay(_ identity: RequestIdentity?) -> Bool {
+        guard let entry = identity.flatMap({ ledger.entries[$0] }) else { return false }
+        return entry.answer == nil && !entry.isLost
+    }
+
+    /// A request of which neither an end nor anything that leads to one is written down.
+    private func settle(_ entry: RequestLedger.Entry) {
+        if entry.method == Request.shutdown.method, engine.isEnding {
+            // Every service is gone, and the sockets were being closed: that is gone on with.
+            requests[newRequest()]?.identity = entry.identity
+        } else if entry.hasActed {
+            ledger.lose(entry.identity)
+        } else {
+            // Whatever the engine decides for a request is written together with the request's end.
+            ledger.retract(entry.identity)
+        }
+    }
+
+    /// Every service is gone, and the process that said so has not lived to end.
+    func finishInterruptedShutdown() {
+        guard engine.hasEnded, shutdownRequests == nil else { return }
+        let asked = requests.all.filter { ledger.isShutdown($0.value.identity) }.keys.min { $0.number < $1.number }
+        shutDown(for: asked)
+    }
+
+    /// Counts what is left of a request that means several units.
+    private func restore(_ batch: Batch, _ id: UInt64, _ people: SavedPeople) {
+        let ended = people.parts.filter { $0.value.batch == id }.sorted { $0.key.number < $1.key.number }
+        let left = requests.all.values.filter { $0.batch == id }.count
+        // Parts that neither ended nor go on: of sockets, which are written down a moment later.
+        let lost = people.requests.filter { part, pending in
+            pending.batch == id && requests[part] == nil && people.parts[part] == nil
+        }
+        guard isUnderWay(batch.identity), left + ended.count > 0 else {
+            batches[id] = nil
+            return
+        }
+        batches[id]?.call = nil
+        batches[id]?.left = left + ended.count + lost.count
+        for (_, part) in ended { endPart(id, part.result) }
+        for (_, pending) in lost {
+            let unit = pending.group?.name ?? batch.name
+            let text = "what became of it is not known: the supervisor was killed"
+            let report = FailureReport(unit: unit, phase: .prepare, message: text)
+            endPart(id, ShownResult(outcome: .failed, unit: unit, reason: report))
+        }
+    }
+}
+
+extension RequestLedger.Entry {
+    fileprivate var withoutWaiter: RequestLedger.Entry {
+        var entry = self
+        entry.waiter = nil
+        return entry
+    }
+}
+
+extension PendingRequest {
+    fileprivate var withoutCall: PendingRequest {
+        var pending = self
+        pending.call = nil
+        return pending
+    }
+}

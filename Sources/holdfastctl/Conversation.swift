@@ -1,0 +1,214 @@
+import ControlProtocol
+import Glibc
+
+/// One request to the supervisor, from the question to the last answer, whatever becomes of the supervisor in between.
+///
+/// A request that changes something has a name of its own. If the connection ends before the last answer, the next supervisor is
+/// asked by that name what became of this very request. So an answer is never that of another one, and never a guess: either it is
+/// the request's own, or it says that the request was never begun, or that its outcome is unknown.
+///
+/// A class, because the noncopyable connection cannot live in an array.
+final class Conversation {
+    private let session: Session
+    private let request: Request
+    private let wantsProgress: Bool
+    /// nil for one that only looks, and for a supervisor of a version that knows no names of requests.
+    private var identity: RequestIdentity?
+    private var connection: Connection
+    private var absences = Absences()
+    /// On the clock of ``Clock``: when the request was sent.
+    private let sentAt: Double
+    /// What is asked on this connection is what became of the request.
+    private var asksOutcome = false
+    /// Asks.
+    init(_ session: Session, _ request: Request, more: Bool = false) throws(CommandFailure) {
+        self.session = session
+        self.request = request
+        wantsProgress = more
+        identity = request.changesSomething ? .random() : nil
+        connection = try session.connect(for: request)
+        sentAt = Clock.now()
+        do throws(CommandFailure) {
+            try session.send(request.call(more: more, as: identity), on: connection)
+        } catch {
+            try recover(from: error)
+        }
+    }
+
+    /// For `poll`.
+    var descriptor: CInt { connection.descriptor }
+
+    /// Waits for the next answer; after the last one nothing follows.
+    /// - Parameter onAbsence: called before another supervisor is waited for.
+    func next(tick: Int?, onAbsence: () -> Void = {}) throws(CommandFailure) -> Connection.Event {
+        while true {
+            do throws(CommandFailure) {
+                let event = try session.receive(&connection, tick: tick)
+                guard case .reply(let reply) = event else { return event }
+                if let reply = try interpret(reply) { return .reply(reply) }
+            } catch {
+                onAbsence()
+                try recover(from: error)
+            }
+        }
+    }
+
+    /// Reads once from a connection that has something to read.
+    /// - Returns: an answer if one is complete.
+    func take() throws(CommandFailure) -> Reply? {
+        do throws(CommandFailure) {
+            return try session.take(&connection).flatMap(interpret)
+        } catch {
+            try recover(from: error)
+            return nil
+        }
+    }
+
+    /// The answer that a reply brings; nil if it only brought this conversation forward.
+    private func interpret(_ reply: Reply) throws(CommandFailure) -> Reply? {
+        guard !asksOutcome else { return try outcome(reply) }
+        if identity != nil, reply.failure == .invalidParameter(parameter: "request") {
+            // A supervisor of an earlier version, which has done nothing so far.
+            identity = nil
+            try session.send(request.call(more: wantsProgress), on: connection)
+            return nil
+        }
+        return reply
+    }
+
+    private func outcome(_ reply: Reply) throws(CommandFailure) -> Reply? {
+        if reply.continues { return reply }
+        switch reply.failure {
+        case nil:
+            guard let answer = reply.outcome else { throw .unexpected("it does not tell the outcome") }
+            return answer
+        case .noSuchRequest(_, let since)?:
+            // Its records must reach back to when this was asked, or they prove nothing.
+            throw uncertain(Clock.now() - sentAt <= since ? .notBegun(since: since) : .unknown)
+        case .outcomeUnknown?, .methodNotFound?: throw uncertain(.unknown)
+        case let error?: throw .refused(error)
+        }
+    }
+
+    private func uncertain(_ fate: Uncertainty.Fate) -> CommandFailure {
+        .uncertain(Uncertainty(fate: fate, request: request, identity: identity))
+    }
+
+    /// The connection has ended: the next supervisor is asked.
+    private func recover(from failure: CommandFailure) throws(CommandFailure) {
+        guard session.outlives(request), case .connection(let error) = failure, error.isAbsence else { throw failure }
+        do throws(CommandFailure) {
+            guard let next = try absences.end(failure, session) else { throw failure }
+            connection = next
+        } catch {
+            guard request.changesSomething, case .connection(let reason) = error else { throw error }
+            throw .uncertain(Uncertainty(fate: .unknown, request: request, identity: identity, reason: reason.message))
+        }
+        if request.changesSomething, identity == nil { throw uncertain(.unknown) }
+        asksOutcome = identity != nil
+        let question = identity.map { Request.outcome(of: $0) } ?? request
+        do throws(CommandFailure) {
+            try session.send(question.call(more: wantsProgress), on: connection)
+        } catch {
+            try recover(from: error)
+        }
+    }
+}
+
+/// A request of which the supervisor has told no outcome.
+struct Uncertainty {
+    enum Fate {
+        /// Nothing was done. The supervisor's records reach back so many seconds.
+        case notBegun(since: Double)
+        /// It was begun, or may have been.
+        case unknown
+    }
+    var fate: Fate
+    var request: Request
+    var identity: RequestIdentity?
+    /// Why no supervisor could be asked.
+    var reason: String?
+
+    var exitStatus: ExitStatus {
+        switch fate {
+        case .notBegun: .notBegun
+        case .unknown: .outcomeUnknown
+        }
+    }
+
+    /// `stop z: not begun: …`
+    var message: String {
+        let title = Text.harmless(request.title)
+        switch fate {
+        case .notBegun:
+            return
+                "\(title): not begun: the supervisor ended before it took up this request, and nothing was done; ask again"
+        case .unknown:
+            let cause = reason.map { " (\($0))" } ?? ""
+            let hint = request.look.map { ": " + Text.harmless($0) } ?? ""
+            return "\(title): outcome unknown: the supervisor ended while this was asked of it\(cause)\(hint)"
+        }
+    }
+
+    /// What a program is told.
+    var error: ControlError {
+        let name = identity?.description ?? ""
+        return switch fate {
+        case .notBegun(let since): .noSuchRequest(request: name, since: since)
+        case .unknown: .outcomeUnknown(request: name)
+        }
+    }
+}
+
+extension Request {
+    /// The command, as it is typed: `stop z`.
+    var title: String {
+        switch self {
+        case .start(let name, _): "start \(name)"
+        case .stop(let name): "stop \(name)"
+        case .restart(let name, _): "restart \(name)"
+        case .reload(let name): "reload-or-restart \(name)"
+        case .swap(let name, _): "swap \(name)"
+        case .promote(let name): "promote \(name)"
+        case .abort(let name): "abort \(name)"
+        case .rollback(let name): "rollback \(name)"
+        case .drain(let name, _): "drain \(name)"
+        case .signal(let name, let signal, _): "signal \(signal) \(name)"
+        case .pause(let name): "pause \(name)"
+        case .resume(let name): "resume \(name)"
+        case .forget(let name): "remove \(name)"
+        case .resetFailed(let names): (["reset-failed"] + (names ?? [])).joined(separator: " ")
+        case .update: "reread"
+        case .reexec: "daemon-reexec"
+        case .clearLogs(let name): "clear \(name)"
+        case .install(let verb, let names, _): ([verb.rawValue] + names).joined(separator: " ")
+        case .input(let name, _): "input of \(name)"
+        case .shutdown: "shutdown"
+        case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
+            .why,
+            .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome:
+            String(method.split(separator: ".").last ?? "")
+        }
+    }
+
+    /// The command that shows what is so now.
+    fileprivate var look: String? {
+        switch self {
+        case .start(let name, _), .stop(let name), .restart(let name, _), .reload(let name), .swap(let name, _),
+            .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _), .signal(let name, _, _),
+            .forget(let name), .input(let name, _):
+            "holdfastctl status \(name)"
+        case .resetFailed: "holdfastctl status"
+        case .pause, .resume: "holdfastctl sockets"
+        case .update: "holdfastctl reread"
+        case .reexec: "holdfastctl version"
+        case .clearLogs(let name): "holdfastctl logs \(name)"
+        case .install(_, let names, _): (["holdfastctl is-enabled"] + names).joined(separator: " ")
+        case .shutdown: "holdfastctl status"
+        case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
+            .why,
+            .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome:
+            nil
+        }
+    }
+}
