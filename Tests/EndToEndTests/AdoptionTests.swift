@@ -101,7 +101,8 @@ extension EndToEnd {
 
         /// Crashes the supervisor when a command of the unit runs, and makes the journal end before that command's process.
         private func crashAtStart(_ world: World, of mark: String, runs: Bool) throws -> Watched {
-            try eventually(mark) { world.contents("out/\(mark)") != nil }
+            // The shell makes the file before it writes the line.
+            try eventually(mark) { world.contents("out/\(mark)")?.hasSuffix("\n") == true }
             let pid = try #require(world.contents("out/\(mark)").flatMap { Int($0.split(separator: "\n").last ?? "") })
             let process = try Watched(pid)
             // Whoever answers has written the process down.
