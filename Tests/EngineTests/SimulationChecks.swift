@@ -253,21 +253,20 @@ extension Simulation {
         }
     }
 
-    /// Every outcome is true at the moment at which it is told, as far as the engine can know: "completed" that what was brought
+    /// Every outcome is true at the moment at which it is told, as far as the engine can know: "completed" that all that was brought
     /// lives, "rolled back" that something of what served before does.
     private mutating func checkIsTrue(_ id: GroupID, _ result: OperationResult) {
-        guard [.swap, .rollback].contains(result.kind), let group = engine.groups[id] else { return }
-        let members = group.serving.flatMap { group.generations[$0]?.instances.values.sorted() } ?? []
-        let living = members.filter { member in
-            kernel.trees[member].map { $0.wasSkipped || kernel.isAlive($0) } ?? false
-        }
+        guard [.swap, .rollback].contains(result.kind), !isRecovering else { return }
+        let trees = kernel.instances.compactMap { kernel.trees[$0] }.filter { $0.generation.group == id }
         switch result.outcome {
         case .completed:
-            let born = members.filter { engine.instances[$0]?.birth.number == group.serving }
-            if born.isEmpty || !born.allSatisfy(living.contains) {
+            let brought = trees.filter { $0.generation.number == result.to?.number }
+            if !brought.allSatisfy({ $0.wasSkipped || kernel.isAlive($0) }) {
                 fail("truth", "completed, and what was brought is gone")
             }
-        case .rolledBack: if living.isEmpty { fail("truth", "rolled back, and nothing serves") }
+        case .rolledBack:
+            let serves = trees.contains { !$0.wasSkipped && kernel.isAlive($0) } || trees.allSatisfy(\.wasSkipped)
+            if !serves { fail("truth", "rolled back, and nothing serves") }
         case .aborted, .failed, .lost: break
         }
     }

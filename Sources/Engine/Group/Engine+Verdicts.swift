@@ -66,8 +66,9 @@ extension Engine {
         let all = generation.instances.values.sorted().compactMap { instances[$0] }
         // What was carried over is none of the swap's.
         let members = isOld ? all : all.filter { $0.birth.number == serving }
-        // Of what served before, all that is asked is whether it serves still: that a part of it had failed is older news.
-        if isOld, members.isEmpty || members.contains(where: \.isReady) { return nil }
+        // Of what served before, all that is asked is whether it serves still: that a part of it had failed is older news. A part
+        // that was skipped, or is done, does not serve in place of one that has failed.
+        if isOld, members.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
         let lost = members.filter { $0.isGone && !$0.isDone || $0.failure != nil && !$0.isReady }
         guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
         return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))
