@@ -17,6 +17,10 @@ extension EndToEnd {
                     let sockets = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
                     return sockets.split(separator: "\n").count { $0.hasSuffix(" " + world.controlSocket) } == 1
                 }
+                // Directories of the last generation are removed in the pauses of the loop.
+                try eventually("the trash to be emptied") {
+                    ProcessEntry(world.daemon.pid)?.descriptors.values.contains { $0.contains("/trash") } == false
+                }
                 let daemon = try #require(ProcessEntry(world.daemon.pid))
                 descriptors = daemon.descriptors
                 processes = world.processes().count

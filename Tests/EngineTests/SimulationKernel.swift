@@ -105,6 +105,16 @@ struct FakeKernel {
         return process.isAlive || !process.exitIsTold
     }
 
+    /// A condition whose program ends with 1 to 254 skips the service, unless its line or `SuccessExitStatus=` says that this is
+    /// no failure.
+    private mutating func noteCondition(_ process: Process, _ status: ExitStatus) {
+        guard case .condition = process.command, case .exited(1...254) = status,
+            let spec = trees[process.instance]?.spec,
+            !spec.commands.mayFail(process.command), !spec.restart.isCleanCommand(status)
+        else { return }
+        trees[process.instance]?.wasSkipped = true
+    }
+
     /// What makes it count as running lives, or its end has not been told: its main process or, without one, anything.
     func isAlive(_ tree: Tree) -> Bool {
         if tree.spec.type == .oneshot || tree.spec.lifecycle.remainsAfterExit { return true }
@@ -302,17 +312,13 @@ struct FakeKernel {
             if trees[process.instance]?.spec.type == .simple { trees[process.instance]?.isUp = true }
             noteReady(process.instance, now)
         case .spawnFailed(let token, _, let status):
-            if case .condition? = processes[token]?.command, status != nil, let id = processes[token]?.instance {
-                trees[id]?.wasSkipped = true
-            }
+            if let process = processes[token], let status { noteCondition(process, .exited(status)) }
             // With the prefix `-` that is no failure; what has no status is none of the program's.
             if status != nil { noteStep(token, succeeded: false, now) }
         case .exited(let token, let status):
             processes[token]?.exitIsTold = true
             guard let process = processes[token] else { return }
-            if case .condition = process.command, case .exited(1...254) = status {
-                trees[process.instance]?.wasSkipped = true
-            }
+            noteCondition(process, status)
             noteStep(token, succeeded: trees[process.instance]?.spec.restart.isCleanCommand(status) ?? false, now)
             noteOneshot(process, status, now)
         case .conditionsChecked(let token, .unmet):

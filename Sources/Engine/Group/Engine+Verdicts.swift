@@ -69,7 +69,8 @@ extension Engine {
         // Of what served before, all that is asked is whether it serves still: that a part of it had failed is older news. A part
         // that was skipped, or is done, does not serve in place of one that has failed.
         if isOld, members.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
-        let lost = members.filter { $0.isGone && !$0.isDone || $0.failure != nil && !$0.isReady }
+        // One that waits to be started again after a clean end has no failure, and does not serve at this moment either.
+        let lost = members.filter { $0.isGone && !$0.isDone || (isOld || $0.failure != nil) && !$0.isReady }
         guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
         return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))
     }

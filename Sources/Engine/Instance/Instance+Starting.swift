@@ -8,7 +8,6 @@ extension Instance {
         lastProbeAnswer = nil
         watchdogInterval = nil
         (endedMain, mainEnd, namedMain) = (nil, nil, nil)
-        mainStatus = nil
         startIndex = 0
         (hasBegun, hasStarted) = (false, false)
         saysReloading = false
@@ -22,6 +21,8 @@ extension Instance {
             conclude(.failed(cause), &context, mayRestart: false)
             return
         }
+        // Of a run that the limit refuses, the end of the last one is what OnFailure= units are told (MONITOR_EXIT_STATUS).
+        mainStatus = nil
         guard spec.lifecycle.hasConditions else { return beginCommands(&context) }
         // The answer does not depend on the service: its time begins with it.
         deadline = nil
