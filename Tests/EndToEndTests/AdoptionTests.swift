@@ -11,6 +11,7 @@ extension EndToEnd {
         private func startAfterKills(_ world: World, _ delays: [UInt32]) throws {
             for delay in delays {
                 try world.beginAgain()
+                // No wait for an event: the kill is to hit each moment of the adoption, the early ones too.
                 usleep(delay * 1000)
                 try world.crash()
             }
@@ -289,6 +290,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "fed").outcome == .started)
                 let fed = try Watched(try world.mainPid("fed.service"))
                 try world.crash()
+                // The pause itself is what is tried: longer than WatchdogSec=, with nobody to hear WATCHDOG=1.
                 usleep(1_500_000)
                 try world.startAgain()
                 #expect(!fed.hasEnded)
