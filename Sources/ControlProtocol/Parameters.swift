@@ -58,6 +58,11 @@ enum Parameters {
         var name: String
         var hard: Bool?
     }
+    struct NameWith: CallParameters {
+        static let names = ["name", "with"]
+        var name: String
+        var with: [String]?
+    }
     struct NameNow: CallParameters {
         static let names = ["name", "now"]
         var name: String

@@ -13,7 +13,8 @@ public enum Request: Equatable, Sendable {
     /// With `hold` it waits before cutover if the start turns out to be a swap. Answer with ``OperationReply``s.
     case start(name: String, hold: Bool)
     /// Answer with ``OperationReply``s.
-    case stop(name: String)
+    /// `with`: units that are stopped by the same request, each by a call of its own.
+    case stop(name: String, with: [String] = [])
     /// A swap to the same release; `hard` stops first and lets connections queue. Answer with ``OperationReply``s.
     case restart(name: String, hard: Bool)
     /// `ExecReload=` if there is one, else a restart. Answer with ``OperationReply``s.
@@ -123,7 +124,9 @@ public enum Request: Equatable, Sendable {
         case .start:
             let parameters = try call.read(Parameters.NameHold.self)
             return .start(name: parameters.name, hold: parameters.hold ?? false)
-        case .stop: return .stop(name: try name())
+        case .stop:
+            let parameters = try call.read(Parameters.NameWith.self)
+            return .stop(name: parameters.name, with: parameters.with ?? [])
         case .restart:
             let parameters = try call.read(Parameters.NameHard.self)
             return .restart(name: parameters.name, hard: parameters.hard ?? false)
@@ -288,7 +291,9 @@ public enum Request: Equatable, Sendable {
         case .start(let name, let hold), .swap(let name, let hold):
             .of(Parameters.NameHold(name: name, hold: hold ? true : nil))
         case .restart(let name, let hard): .of(Parameters.NameHard(name: name, hard: hard ? true : nil))
-        case .stop(let name), .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
+        case .stop(let name, let others):
+            .of(Parameters.NameWith(name: name, with: others.isEmpty ? nil : others))
+        case .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
             .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name), .dependencies(let name):
             .of(Parameters.Name(name: name))
         case .logs(let query): .of(query)

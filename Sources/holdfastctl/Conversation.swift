@@ -165,7 +165,7 @@ extension Request {
     var title: String {
         switch self {
         case .start(let name, _): "start \(name)"
-        case .stop(let name): "stop \(name)"
+        case .stop(let name, _): "stop \(name)"
         case .restart(let name, _): "restart \(name)"
         case .reload(let name): "reload-or-restart \(name)"
         case .swap(let name, _): "swap \(name)"
@@ -194,7 +194,7 @@ extension Request {
     /// The command that shows what is so now.
     fileprivate var look: String? {
         switch self {
-        case .start(let name, _), .stop(let name), .restart(let name, _), .reload(let name), .swap(let name, _),
+        case .start(let name, _), .stop(let name, _), .restart(let name, _), .reload(let name), .swap(let name, _),
             .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _), .signal(let name, _, _),
             .forget(let name), .input(let name, _):
             "holdfastctl status \(name)"

@@ -5,7 +5,7 @@ extension SocketActivation {
             switch sockets[id]?.state {
             case .startPre, .opening, .startPost:
                 if let request { sockets[id]?.startRequests.append(request) }
-            case nil, .listening, .running, .stopPre, .ending, .stopPost, .dead, .failed:
+            case nil, .listening, .running, .releasing, .stopPre, .ending, .stopPost, .dead, .failed:
                 if let request { emit(.answer(request, id, .unchanged)) }
             }
             return
@@ -33,7 +33,42 @@ extension SocketActivation {
         case .startPost(_, let token): end(token, id, then: .stopPre, nil)
         case .listening, .running: next(.stopPre(0), of: id, nil)
         // `open` is answered at once, and then it is stopped (`opened`).
-        case .opening, .stopPre, .ending, .stopPost, .dead, .failed: break
+        case .opening, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
+        }
+    }
+
+    /// Stops it when its services have gone.
+    mutating func release(_ id: SocketID, _ spec: SocketSpec, _ request: RequestID?, _ groups: Set<GroupID>) {
+        let isHeldOnly = !isActive(id)
+        if isHeldOnly {
+            // Its commands have not run.
+            var bare = spec
+            (bare.stopPre, bare.stopPost) = ([], [])
+            var socket = sockets[id] ?? ActivatedSocket(spec: bare, at: now)
+            socket.spec = bare
+            sockets[id] = socket
+        }
+        switch sockets[id]?.state {
+        case .listening, .running, .dead, .failed:
+            guard !groups.isEmpty || isHeldOnly else { return stop(id, request) }
+            if let request { sockets[id]?.stopRequests.append(request) }
+            for group in groups { services[group, default: ActivatedService()].isActive = true }
+            enter(.releasing(groups), id)
+            if groups.isEmpty { next(.stopPre(0), of: id, nil) }
+        case .releasing(let present):
+            if let request { sockets[id]?.stopRequests.append(request) }
+            for group in groups { services[group, default: ActivatedService()].isActive = true }
+            sockets[id]?.state = .releasing(present.union(groups))
+        case nil, .startPre, .opening, .startPost, .stopPre, .ending, .stopPost: stop(id, request)
+        }
+    }
+
+    /// A service has gone: what waited for the last one is closed.
+    mutating func releaseSockets(of group: GroupID) {
+        for id in sockets.keys.sorted() {
+            guard case .releasing(var groups) = sockets[id]?.state, groups.remove(group) != nil else { continue }
+            sockets[id]?.state = .releasing(groups)
+            if groups.isEmpty { next(.stopPre(0), of: id, nil) }
         }
     }
 
@@ -89,7 +124,7 @@ extension SocketActivation {
         case .stopPre(let index, _, let failure): ended(.stopPre(index), id, error, failure)
         case .stopPost(let index, _, let failure): ended(.stopPost(index), id, error, failure)
         case .ending(_, isKilled: _, let step, let failure): take(step, id, failure)
-        case .opening, .listening, .running, .dead, .failed: break
+        case .opening, .listening, .running, .releasing, .dead, .failed: break
         }
     }
 
@@ -124,7 +159,7 @@ extension SocketActivation {
             guard socket.isCooling else { return }
             sockets[id]?.polls = SocketRate()
             listen(id)
-        case .opening, .running, .dead, .failed: break
+        case .opening, .running, .releasing, .dead, .failed: break
         }
     }
 
@@ -200,7 +235,8 @@ extension SocketActivation {
     }
 
     mutating func forgetUnusedServices() {
-        let used = Set(sockets.keys.filter { isActive($0) }.compactMap { sockets[$0]?.spec.service })
+        var used = Set(sockets.keys.filter { isActive($0) }.compactMap { sockets[$0]?.spec.service })
+        for case .releasing(let groups) in sockets.values.map(\.state) { used.formUnion(groups) }
         services = services.filter { used.contains($0.key) }
     }
 
@@ -210,7 +246,7 @@ extension SocketActivation {
             switch sockets[id]?.state {
             case .opening: emit(.open(id))
             case .listening: if paused[id] == nil, sockets[id]?.isCooling == false { emit(.watch(id)) }
-            case nil, .startPre, .startPost, .running, .stopPre, .ending, .stopPost, .dead, .failed: break
+            case nil, .startPre, .startPost, .running, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
             }
         }
         for id in paused.keys.sorted() where paused[id]?.holdsBack == true { emit(.holdBack(id, true)) }
@@ -224,7 +260,7 @@ extension ActivatedSocket {
         case .startPre(_, let token), .startPost(_, let token), .stopPre(_, let token, _),
             .ending(let token, _, _, _), .stopPost(_, let token, _):
             token
-        case .opening, .listening, .running, .dead, .failed: nil
+        case .opening, .listening, .running, .releasing, .dead, .failed: nil
         }
     }
 }

@@ -66,6 +66,7 @@ extension SocketActivation {
             endIdle(group)
             services[group]?.isActive = false
             services[group]?.wasTriggered = false
+            releaseSockets(of: group)
             for id in sockets(of: group) where sockets[id]?.state == .running {
                 if failure { fail(id, .serviceStartLimit) } else { listen(id) }
             }

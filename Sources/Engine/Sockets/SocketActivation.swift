@@ -39,6 +39,7 @@ public struct SocketActivation: Sendable, Codable {
         switch event {
         case .start(let id, let spec, let request): start(id, spec, request)
         case .stop(let id, let request): stop(id, request)
+        case .release(let id, let spec, let request, let services): release(id, spec, request, services)
         case .changed(let id, let spec): changed(id, spec)
         case .commandEnded(let token, let success): commandEnded(token, success)
         case .opened(let id): opened(id)
@@ -105,6 +106,8 @@ struct ActivatedSocket: Sendable, Codable {
         case listening
         /// Its service is active.
         case running
+        /// It is closed when these have gone, and starts nothing any more.
+        case releasing(Set<GroupID>)
         case stopPre(Int, SocketToken, SocketFailure?)
         /// A command that took too long or is not wanted any more has been told to end; the next step follows its end.
         case ending(SocketToken, isKilled: Bool, Step, SocketFailure?)
@@ -140,7 +143,7 @@ struct ActivatedSocket: Sendable, Codable {
     /// There is a descriptor.
     var isOpen: Bool {
         switch state {
-        case .startPost, .listening, .running, .stopPre: true
+        case .startPost, .listening, .running, .releasing, .stopPre: true
         case .ending(_, _, let step, _): step != .end
         case .startPre, .opening, .stopPost, .dead, .failed: false
         }

@@ -76,6 +76,9 @@ public enum SocketEvent: Sendable {
     /// An operator, a dependency or the boot wants it open.
     case start(SocketID, SocketSpec, RequestID?)
     case stop(SocketID, RequestID?)
+    /// To be stopped as soon as these services, which are being stopped, have gone; until then nothing is started any more. It
+    /// may be held without having been started as a unit.
+    case release(SocketID, SocketSpec, RequestID?, Set<GroupID>)
     /// The unit's file has changed.
     case changed(SocketID, SocketSpec)
     /// nil: it succeeded; else what it ended with.
@@ -191,7 +194,7 @@ public enum SocketPhase: String, Sendable, Equatable, CaseIterable, Codable {
             case .startPost: .startPost
             case .listening: socket.isCooling ? .cooling : .listening
             case .running: .running
-            case .stopPre: .stopPre
+            case .releasing, .stopPre: .stopPre
             case .ending(_, _, let step, _): step == .end ? .stopPost : .stopPre
             case .stopPost: .stopPost
             case .dead: .dead
@@ -242,7 +245,7 @@ extension SocketActivation {
     public func isActive(_ id: SocketID) -> Bool {
         switch sockets[id]?.state {
         case nil, .dead, .failed: false
-        case .startPre, .opening, .startPost, .listening, .running, .stopPre, .ending, .stopPost: true
+        case .startPre, .opening, .startPost, .listening, .running, .releasing, .stopPre, .ending, .stopPost: true
         }
     }
 
@@ -258,7 +261,7 @@ extension SocketActivation {
             case .startPre(_, let token), .startPost(_, let token), .stopPre(_, let token, _),
                 .ending(let token, _, _, _), .stopPost(_, let token, _):
                 token
-            case .opening, .listening, .running, .dead, .failed: nil
+            case .opening, .listening, .running, .releasing, .dead, .failed: nil
             }
         }.sorted { $0.number < $1.number }
     }

@@ -92,7 +92,7 @@ extension SocketActivation {
             case .startPre, .startPost, .stopPre, .stopPost, .ending:
                 sockets[id]?.deadline = socket.deadline.map { $0 + gap }
             // The end of a poll limit is due by the clock.
-            case .opening, .listening, .running, .dead, .failed: break
+            case .opening, .listening, .running, .releasing, .dead, .failed: break
             }
         }
         for (group, service) in services {

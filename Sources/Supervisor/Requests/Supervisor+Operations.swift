@@ -84,9 +84,19 @@ extension Supervisor {
 
     // MARK: - Stop
 
-    func stop(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+    /// - Parameter others: names that are stopped by the same request, each by a call of its own.
+    func stop(
+        _ name: String, with others: [String], _ call: ControlSessions.CallID, _ peer: Peer
+    ) throws(ControlError) {
         let unit = try? unitName(name)
-        if let unit, unit.kind == .socket { return try stopSocket(unit, call) }
+        let others = others.compactMap { try? unitName($0) }
+        if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
+        // From now on, not only when their own calls come, nothing is started by them.
+        if let group = try? groupID(name) {
+            for socket in others where socket.kind == .socket && canStop(socket, stopping: [group]) {
+                releaseSocket(socket, nil)
+            }
+        }
         if let unit, case .list? = try? target(unit) {
             let work = try decide(.stop, unit)
             return beginBatch(work, .stop(GroupID(unit.description)), .stop, unit, call, peer)
@@ -127,17 +137,56 @@ extension Supervisor {
         }
     }
 
-    private func stopSocket(_ name: UnitName, _ call: ControlSessions.CallID) throws(ControlError) {
-        let users = instances.values.filter { $0.definition.sockets.contains { $0.name == name } }.map(\.name)
-        guard users.isEmpty else {
-            throw .failed(message: "cannot stop \(name): \(Set(users).sorted().joined(separator: ", ")) uses it")
+    // MARK: - Sockets
+
+    /// Stops a socket with what requires it, as one: it starts nothing any more from now on, and is closed when those who have
+    /// it have gone.
+    private func stopSocket(
+        _ name: UnitName, with others: [UnitName], _ call: ControlSessions.CallID, _ peer: Peer
+    ) throws(ControlError) {
+        // Of a service that requires a socket the engine knows nothing.
+        let running = Set(instances.values.map(\.definition.unit.name)).sorted { $0.description < $1.description }
+        let work = try decide(.stop, name, among: running)
+        let required = Set(work.transaction.jobs.filter { $0.type == .stop }.map { GroupID($0.unit) })
+        let named = Set(others.filter { $0.kind != .socket }.map(group(of:)))
+        guard canStop(name, stopping: required.union(named)) else {
+            let users = Set(users(of: name).map(\.name)).sorted()
+            let all = (users + [name.description]).joined(separator: " ")
+            throw .failed(
+                message:
+                    "cannot stop \(name): \(users.joined(separator: ", ")) uses it; holdfastctl stop \(all) stops both")
         }
+        let users = Set(users(of: name).map(\.definition.group))
+        releaseSocket(name, newRequest(call: call, kind: .stop, peer: peer))
+        begin(work, nil, for: peer)
+        for group in users.subtracting(required).sorted() where named.contains(group) {
+            handle(.command(.stop(group), newRequest(group: group, kind: .stop, peer: peer)))
+        }
+    }
+
+    private func users(of socket: UnitName) -> [RunningInstance] {
+        instances.values.filter { $0.definition.sockets.contains { $0.name == socket } }
+    }
+
+    /// Everybody who has it is being stopped, or will be.
+    private func canStop(_ socket: UnitName, stopping groups: Set<GroupID>) -> Bool {
+        users(of: socket).map(\.definition.group).allSatisfy { group in
+            groups.contains(group) || engine.view(of: group)?.operation?.kind == .stop
+        }
+    }
+
+    /// Closes a socket when those who have it have gone; who has it is being stopped, or is to be in the same breath.
+    /// - Parameter stopping: only those are waited for; nil: all.
+    func releaseSocket(_ name: UnitName, _ request: RequestID?, stopping: Set<GroupID>? = nil) {
         let id = SocketID(name.description)
-        if activation.isActive(id) { return handleSocket(.stop(id, newRequest(call: call, kind: .stop))) }
-        let wasHeld = sockets?.shared[name.description] != nil
+        let unit = socketUnits[id]?.unit ?? heldSockets(id).first?.unit ?? resolver.load(name).socket
+        guard let unit, activation.isActive(id) || sockets?.shared[id.name] != nil else {
+            return handleSocket(.stop(id, request))
+        }
+        let groups = Set(users(of: name).map(\.definition.group))
+        let spec = activation.view(of: id)?.spec ?? spec(of: unit, nil)
+        let waited = groups.filter { engine.isActive($0) && stopping?.contains($0) != false }
         noteAction()
-        sockets?.release(name.description)
-        let result = ShownResult(outcome: wasHeld ? .stopped : .unchanged, unit: name.description)
-        conclude(call, Reply(OperationReply(result: result)))
+        handleSocket(.release(id, spec, request, waited))
     }
 }

@@ -79,7 +79,7 @@ extension Supervisor {
         case .update: return Reply(update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)
-        case .stop(let name): try stop(name, id, peer)
+        case .stop(let name, let others): try stop(name, with: others, id, peer)
         case .restart(let name, let hard): try restart(name, hard: hard, id, peer)
         case .reload(let name): try reload(name, id, peer)
         case .swap(let name, let hold): try swap(name, hold: hold, id, peer)

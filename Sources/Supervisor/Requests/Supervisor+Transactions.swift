@@ -35,10 +35,12 @@ extension Supervisor {
     private static let several = "what is enabled"
 
     /// What a request comes to. Nothing is done yet.
+    /// - Parameter others: what else may say something about it, beside those that always count.
     func decide(
-        _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true
+        _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true,
+        among others: [UnitName] = []
     ) throws(ControlError) -> Work {
-        try decide(type, node(of: unit), graph(of: [unit]), mode, isManual, verbally: unit.description)
+        try decide(type, node(of: unit), graph(of: [unit] + others), mode, isManual, verbally: unit.description)
     }
 
     private func decide(
@@ -117,9 +119,9 @@ extension Supervisor {
             }
         case .stop:
             guard name.kind == .socket else { return Requested(.stop(group), makeRequest(group, .stop)) }
-            // Services that have it keep their own descriptor until they are gone.
-            let id = SocketID(job.unit)
-            if activation.isActive(id) { handleSocket(.stop(id, nil)) } else { sockets?.release(job.unit) }
+            // Services that are not stopped along keep their own descriptor until they are gone.
+            let stopping = work.transaction.jobs.filter { $0.type == .stop }.map { GroupID($0.unit) }
+            releaseSocket(name, nil, stopping: Set(stopping))
             return nil
         case .reload: return Requested(.reload(group), makeRequest(group, .reload))
         case .verifyActive: return nil

@@ -101,7 +101,7 @@ struct DisableCommand: LinkChange {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
         try change(session, places) { try $0.disable(units, runtime: options.runtime) }
-        return now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
+        return now ? try operate(units, .stop, session) { StopCommand.request($0, of: units.map(\.description)) } : .ok
     }
 }
 
@@ -119,7 +119,8 @@ struct MaskCommand: LinkChange {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
         // A unit that is masked has no definition to stop it by, so it is stopped before.
-        let status = now ? try operate(units, .stop, session) { .stop(name: $0) } : .ok
+        let status =
+            now ? try operate(units, .stop, session) { StopCommand.request($0, of: units.map(\.description)) } : .ok
         try change(session, places) { try $0.mask(units, runtime: options.runtime) }
         return status
     }

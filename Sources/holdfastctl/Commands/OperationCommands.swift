@@ -28,7 +28,15 @@ struct StopCommand: ControlCommand {
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        try session.operateAll(session.operands(names, .runningOnly), .stop) { .stop(name: $0) }
+        let operands = try session.operands(names, .runningOnly)
+        return try session.operateAll(operands, .stop) { Self.request($0, of: operands) }
+    }
+
+    /// A socket among them starts nothing any more as soon as the first is being stopped; that it and its service are stopped
+    /// is one request.
+    static func request(_ name: String, of operands: [String]) -> Request {
+        let isSocket = { (name: String) in name.hasSuffix(".socket") }
+        return .stop(name: name, with: operands.filter { $0 != name && (isSocket(name) || isSocket($0)) })
     }
 }
 
