@@ -84,8 +84,8 @@ public actor Supervisor {
     var socketCommands: [SocketToken: RunningSocketCommand] = [:]
     /// Said once every socket unit has stopped, too.
     var shutdownRequests: [RequestID]?
-    /// Groups that came or went while events were handled.
-    var touchedServices: Set<GroupID> = []
+    /// Groups that came or went while events were handled; true: one that was gone in between.
+    var touchedServices: [GroupID: Bool] = [:]
     /// While `readable` is told: the one of the unit's sockets that is.
     var readableSocket: HeldSocket?
     /// Accepted, and not yet given to an instance or refused.

@@ -82,7 +82,8 @@ private struct SocketWorld {
             if open.contains(id) { problem = "\(id) is opened twice" }
             if below(8) == 0 { return [.openFailed(id, "in use")] }
             open.insert(id)
-            return [.opened(id)]
+            guard let group = machine.view(of: id)?.spec.service else { return [.opened(id)] }
+            return [.opened(id), .service(group, running.contains(group) ? .active : .inactive)]
         case .close(let id):
             if !open.contains(id) { problem = "\(id) is closed and was not open" }
             open.remove(id)
@@ -124,7 +125,7 @@ private struct SocketWorld {
         now += Int64(below(700)) * 1_000_000
         if let due = machine.nextDeadline, due <= Instant(nanoseconds: now) { tell(.deadlineReached) }
         let id = ids[below(3)]
-        switch below(14) {
+        switch below(15) {
         case 0, 1:
             let spec = spec(id)
             tell(.start(id, spec, request()))
@@ -154,9 +155,24 @@ private struct SocketWorld {
             tell(.changed(id, spec))
             tellActivity(of: spec)
         case 12: tell(.arrived(id))
+        case 13: release(id)
         default: tell(.deadlineReached)
         }
         check()
+    }
+
+    /// Stopped with some of what runs; also one that only a service brought.
+    private mutating func release(_ id: SocketID) {
+        if !machine.isActive(id) {
+            guard below(2) == 0 else { return }
+            open.insert(id)
+        }
+        let waited = running.filter { _ in below(2) == 0 }
+        tell(.release(id, spec(id), below(2) == 0 ? request() : nil, waited))
+        let mayTake: [SocketPhase] = [.listening, .cooling, .running]
+        if let phase = machine.view(of: id)?.phase, mayTake.contains(phase) {
+            problem = "\(id) is released and \(phase)"
+        }
     }
 
     private mutating func check() {
@@ -182,6 +198,7 @@ private struct SocketWorld {
     /// Lets everything end.
     mutating func settle() {
         for id in ids { tell(.stop(id, request())) }
+        for group in running.sorted() { tell(.service(group, .inactive)) }
         for _ in 0..<200 {
             now += 2_000_000_000
             tell(.deadlineReached)

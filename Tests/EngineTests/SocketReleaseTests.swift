@@ -50,6 +50,27 @@ import Testing
         #expect(effects.contains(.answer(RequestID(number: 8), id, .stopped)))
     }
 
+    @Test(
+        "A start that comes while it is being closed opens it again, and is answered then; a stop after it takes it back"
+    )
+    func startWhileReleasing() {
+        var machine = running()
+        let start = RequestID(number: 9)
+        let released = SocketEvent.release(id, spec, request, [service])
+        _ = machine.handle(released, at: now)
+        #expect(machine.handle(.start(id, spec, start), at: now) == [], "it is not said to listen")
+        #expect(machine.awaitedRequests == [request, start])
+        let effects = machine.handle(.service(service, .inactive), at: now)
+        #expect(effects.contains(.close(id)) && effects.contains(.answer(request, id, .stopped)), "\(effects)")
+        #expect(effects.last == .open(id), "\(effects)")
+        #expect(machine.handle(.opened(id), at: now).contains(.answer(start, id, .started)))
+        _ = machine.handle(.service(service, .active), at: now)
+        _ = machine.handle(released, at: now)
+        _ = machine.handle(.start(id, spec, start), at: now)
+        #expect(machine.handle(.stop(id, nil), at: now) == [.answer(start, id, .stopped)])
+        #expect(!machine.handle(.service(service, .inactive), at: now).contains(.open(id)))
+    }
+
     @Test("One that only services brought is closed likewise, without its commands")
     func heldOnly() {
         var machine = SocketActivation()

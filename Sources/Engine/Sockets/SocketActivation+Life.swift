@@ -5,16 +5,24 @@ extension SocketActivation {
             switch sockets[id]?.state {
             case .startPre, .opening, .startPost:
                 if let request { sockets[id]?.startRequests.append(request) }
-            case nil, .listening, .running, .releasing, .stopPre, .ending, .stopPost, .dead, .failed:
+            case .releasing, .stopPre, .ending, .stopPost:
+                // It is being closed; "it listens" would be untrue in a moment.
+                let waiting = sockets[id]?.nextStart?.requests ?? []
+                sockets[id]?.nextStart = .init(spec: spec, requests: waiting + (request.map { [$0] } ?? []))
+            case nil, .listening, .running, .dead, .failed:
                 if let request { emit(.answer(request, id, .unchanged)) }
             }
             return
         }
+        begin(id, spec, request.map { [$0] } ?? [])
+    }
+
+    private mutating func begin(_ id: SocketID, _ spec: SocketSpec, _ requests: [RequestID]) {
         // What it has counted stays; what limited it begins anew.
         var socket = sockets[id] ?? ActivatedSocket(spec: spec, at: now)
         socket.spec = spec
         (socket.triggers, socket.polls, socket.isCooling) = (SocketRate(), SocketRate(), false)
-        socket.startRequests = request.map { [$0] } ?? []
+        socket.startRequests = requests
         sockets[id] = socket
         if let service = spec.service, services[service] == nil { services[service] = ActivatedService() }
         next(.startPre(0), of: id, nil)
@@ -28,6 +36,7 @@ extension SocketActivation {
             return
         }
         if let request { sockets[id]?.stopRequests.append(request) }
+        cancelNextStart(id)
         switch state {
         case .startPre(_, let token): end(token, id, then: .end, nil)
         case .startPost(_, let token): end(token, id, then: .stopPre, nil)
@@ -35,6 +44,13 @@ extension SocketActivation {
         // `open` is answered at once, and then it is stopped (`opened`).
         case .opening, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
         }
+    }
+
+    /// A stop came after a start that waited for the end of another stop.
+    private mutating func cancelNextStart(_ id: SocketID) {
+        guard let next = sockets[id]?.nextStart else { return }
+        sockets[id]?.nextStart = nil
+        for request in next.requests { emit(.answer(request, id, .stopped)) }
     }
 
     /// Stops it when its services have gone.
@@ -56,6 +72,7 @@ extension SocketActivation {
             enter(.releasing(groups), id)
             if groups.isEmpty { next(.stopPre(0), of: id, nil) }
         case .releasing(let present):
+            cancelNextStart(id)
             if let request { sockets[id]?.stopRequests.append(request) }
             for group in groups { services[group, default: ActivatedService()].isActive = true }
             sockets[id]?.state = .releasing(present.union(groups))
@@ -209,6 +226,10 @@ extension SocketActivation {
         answerStart(id, failure.map { .failed($0) } ?? .stopped)
         for request in sockets[id]?.stopRequests ?? [] { emit(.answer(request, id, .stopped)) }
         sockets[id]?.stopRequests = []
+        if let next = sockets[id]?.nextStart {
+            sockets[id]?.nextStart = nil
+            begin(id, next.spec, next.requests)
+        }
         forgetUnusedServices()
     }
 

@@ -64,7 +64,7 @@ public struct SocketActivation: Sendable, Codable {
 
     /// Requests whose end will be told.
     public var awaitedRequests: Set<RequestID> {
-        Set(sockets.values.flatMap { $0.startRequests + $0.stopRequests })
+        Set(sockets.values.flatMap { $0.startRequests + $0.stopRequests + ($0.nextStart?.requests ?? []) })
     }
 
     /// When `deadlineReached` must be told next, if nothing else happens before.
@@ -115,6 +115,11 @@ struct ActivatedSocket: Sendable, Codable {
         case dead
         case failed(SocketFailure)
     }
+    /// A start that was asked for while it was being stopped.
+    struct NextStart: Sendable, Codable {
+        var spec: SocketSpec
+        var requests: [RequestID]
+    }
     /// What follows a command that was ended.
     enum Step: Sendable, Equatable, Codable { case stopPre, close, end }
 
@@ -134,6 +139,7 @@ struct ActivatedSocket: Sendable, Codable {
     var triggered = 0
     var startRequests: [RequestID] = []
     var stopRequests: [RequestID] = []
+    var nextStart: NextStart?
 
     init(spec: SocketSpec, at now: Instant) {
         self.spec = spec

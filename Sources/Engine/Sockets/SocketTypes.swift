@@ -249,6 +249,14 @@ extension SocketActivation {
         }
     }
 
+    /// It is being closed, or will be when those who have it have gone.
+    public func isStopping(_ id: SocketID) -> Bool {
+        switch sockets[id]?.state {
+        case .releasing, .stopPre, .ending, .stopPost: true
+        case nil, .startPre, .opening, .startPost, .listening, .running, .dead, .failed: false
+        }
+    }
+
     /// Groups whose coming and going matters here.
     public var watchedServices: [GroupID] { services.keys.sorted() }
 

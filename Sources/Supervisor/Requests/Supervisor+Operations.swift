@@ -93,7 +93,8 @@ extension Supervisor {
         if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
         // From now on, not only when their own calls come, nothing is started by them.
         if let group = try? groupID(name) {
-            for socket in others where socket.kind == .socket && canStop(socket, stopping: [group]) {
+            let stopping = Set([group] + others.filter { $0.kind != .socket }.map(self.group(of:)))
+            for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {
                 releaseSocket(socket, nil)
             }
         }
@@ -126,7 +127,7 @@ extension Supervisor {
             let closing = Set(others.map(\.endpoint.text)).sorted().map {
                 "\($0) closes with it: \(name) does not name it any more"
             }
-            guard !table.isEmpty else { return closing }
+            guard !table.isEmpty, !activation.isStopping(SocketID(name)) else { return closing }
             let starts =
                 activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
             return closing + [

@@ -87,7 +87,8 @@ extension Supervisor {
             )
         }
         noteAction()
-        if !activation.isActive(id) { socketUnits[id] = StartedSocket(unit: unit, service: service) }
+        let isKnown = activation.isActive(id) && !activation.isStopping(id)
+        if !isKnown { socketUnits[id] = StartedSocket(unit: unit, service: service) }
         let spec = spec(of: unit, service)
         handleSocket(.start(id, spec, request))
         if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
@@ -104,6 +105,10 @@ extension Supervisor {
         do throws(PreparationError) {
             sockets.keep(try sockets.opened(unit), for: unit)
             handleSocket(.opened(id))
+            // It may have waited for the end of a stop, while its service came.
+            if let group = activation.view(of: id)?.spec.service {
+                handleSocket(.service(group, activity(of: group)))
+            }
         } catch {
             handleSocket(.openFailed(id, error.text))
         }
@@ -210,14 +215,17 @@ extension Supervisor {
 
     /// Its coming and going is told to sockets and connections, when all that followed from an event is done.
     func noteService(_ group: GroupID) {
-        if activation.watches(group) || connections[group] != nil { touchedServices.insert(group) }
+        guard activation.watches(group) || connections[group] != nil else { return }
+        touchedServices[group] = touchedServices[group] == true || !engine.isActive(group)
     }
 
     func tellSockets() {
-        while let group = touchedServices.min() {
-            touchedServices.remove(group)
+        while let group = touchedServices.keys.min() {
+            let wasGone = touchedServices.removeValue(forKey: group) == true
             let activity = activity(of: group)
             if activity != .active { connectionEnded(group) }
+            // Started again at once (OnSuccess=, Upholds=): what waited for its end waits no longer.
+            if activity == .active, wasGone, activation.watches(group) { handleSocket(.service(group, .inactive)) }
             if activation.watches(group) { handleSocket(.service(group, activity)) }
         }
     }

@@ -35,8 +35,8 @@ struct StopCommand: ControlCommand {
     /// A socket among them starts nothing any more as soon as the first is being stopped; that it and its service are stopped
     /// is one request.
     static func request(_ name: String, of operands: [String]) -> Request {
-        let isSocket = { (name: String) in name.hasSuffix(".socket") }
-        return .stop(name: name, with: operands.filter { $0 != name && (isSocket(name) || isSocket($0)) })
+        let hasSocket = operands.contains { $0.hasSuffix(".socket") }
+        return .stop(name: name, with: hasSocket ? operands.filter { $0 != name } : [])
     }
 }
 
