@@ -132,7 +132,7 @@ let package = Package(
         .testTarget(name: "MultibinderTests", dependencies: ["Multibinder"], swiftSettings: strict),
         .testTarget(name: "StaticCoreTests", dependencies: ["StaticCore"], swiftSettings: strict),
         .testTarget(name: "ProbeCoreTests", dependencies: ["ProbeCore"], swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["ControlProtocol", "UnitFiles"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

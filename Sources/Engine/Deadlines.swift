@@ -30,7 +30,7 @@ struct Deadlines: Sendable {
             return
         }
         if let set = valid[owner], set.at == at { return }
-        lastSerial += 1
+        lastSerial &+= 1
         valid[owner] = (at, lastSerial)
         heap.insert(Entry(at: at, serial: lastSerial, owner: owner))
         dropStale()

@@ -193,7 +193,7 @@ struct Context: Sendable, Codable {
 
     /// A token never handed out before, in the whole life of this engine.
     mutating func newToken() -> Token {
-        lastToken += 1
+        lastToken &+= 1
         let token = Token(number: lastToken)
         newTokens.append(token)
         return token
@@ -206,7 +206,7 @@ struct Context: Sendable, Codable {
     mutating func drop(_ token: Token) { voidTokens.append(token) }
 
     mutating func newInstance() -> InstanceID {
-        lastInstance += 1
+        lastInstance &+= 1
         return InstanceID(number: lastInstance)
     }
 

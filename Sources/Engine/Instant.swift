@@ -8,22 +8,21 @@ public struct Instant: Hashable, Comparable, Sendable, Codable {
 
     /// Saturates: a time span near infinity means "never", not a trap.
     public static func + (instant: Instant, duration: Duration) -> Instant {
-        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
-        return Instant(nanoseconds: overflow ? .max : sum)
+        let span = duration.wholeNanoseconds
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(span)
+        return Instant(nanoseconds: overflow ? (span < 0 ? .min : .max) : sum)
     }
 
+    /// Exact: a `Duration` holds more than the difference of two instants can be.
     public static func - (left: Instant, right: Instant) -> Duration {
-        .nanoseconds(left.nanoseconds.subtractingReportingOverflow(right.nanoseconds).partialValue)
+        .nanoseconds(left.nanoseconds) - .nanoseconds(right.nanoseconds)
     }
 }
 
 extension Duration {
     /// The duration in nanoseconds, saturated to what 64 bits hold (292 years).
     public var wholeNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (high, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        let (sum, carried) = high.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return carried ? (high < 0 ? .min : .max) : sum
+        // Not `components`, which ends the process for what has more than 64 bits of seconds.
+        Int64(clamping: attoseconds / 1_000_000_000)
     }
 }

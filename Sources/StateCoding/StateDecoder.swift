@@ -18,8 +18,16 @@ final class Reader {
     }
 
     func decode<T: Decodable>(_ type: T.Type, at offset: Int, _ path: [any CodingKey]) throws -> T {
-        try T(from: ValueDecoder(reader: self, offset: offset, codingPath: path))
+        let value = try T(from: ValueDecoder(reader: self, offset: offset, codingPath: path))
+        // The standard library ends the process when a sum of spans is out of reach; those of a century of centuries are not.
+        if let span = value as? Duration, let bounded = min(max(span, Self.shortestSpan), Self.longestSpan) as? T {
+            return bounded
+        }
+        return value
     }
+
+    private static let shortestSpan = Duration.seconds(Int64.min)
+    private static let longestSpan = Duration.seconds(Int64.max)
 
     func tag(_ offset: Int, _ path: [any CodingKey]) throws -> UInt8 {
         guard offset >= 0, offset < bytes.count else { throw broken(path, "it ends too early") }

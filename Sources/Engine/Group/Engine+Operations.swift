@@ -53,7 +53,7 @@ extension Engine {
 
     private mutating func prepare(_ id: GroupID, _ plan: Plan) {
         guard var group = groups[id] else { return }
-        group.lastNumber += 1
+        group.lastNumber &+= 1
         let number = group.lastNumber
         var generation = Generation(
             number: number, release: plan.release, plan: plan, role: .starting, startedAt: context.now)
@@ -179,7 +179,7 @@ extension Engine {
             if !plan.isSwapUnit { instance.recentStarts = group.starts[spec.member] ?? [] }
             instances[instance.id] = instance
             group.generations[number]?.instances[spec.member] = instance.id
-            group.generations[number]?.born += 1
+            group.generations[number]?.born &+= 1
             context.emit(.createInstance(instance.id, birth, spec))
         }
         operation.publicTier = publicTier(of: group.generations[number])

@@ -62,7 +62,7 @@ extension Engine {
                 groups[id]?.generations[number]?.instances[instance.spec.member] = nil
             }
         }
-        groups[id]?.generations[instance.birth.number]?.born -= 1
+        groups[id]?.generations[instance.birth.number]?.born &-= 1
         context.emit(.forgetInstance(instance.id))
         releaseIfEmpty(instance.birth)
     }

@@ -131,7 +131,7 @@ extension Engine {
             deadlines.set(.upheld(id), past.since + Upholding.interval)
             return false
         }
-        past.count += 1
+        past.count &+= 1
         upheld[id] = past
         return true
     }

@@ -22,11 +22,11 @@ extension Instance {
             reloadEnded(index, endInPlaceOfSpawn(.reload(index), status) ?? .exited(255), main: main, &context)
             if reloadFailure != nil { reloadFailure = failed(.reload, cause) }
         case .stopping(let index, control: token, var ending):
-            if endInPlaceOfSpawn(.stop(index), status) != nil { return stopStep(index + 1, ending, &context) }
+            if endInPlaceOfSpawn(.stop(index), status) != nil { return stopStep(index &+ 1, ending, &context) }
             add(failed(.stop, cause), to: &ending, &context)
             windDown(ending, &context)
         case .stopPost(let index, control: token, var ending):
-            if endInPlaceOfSpawn(.stopPost(index), status) != nil { return stopPostStep(index + 1, ending, &context) }
+            if endInPlaceOfSpawn(.stopPost(index), status) != nil { return stopPostStep(index &+ 1, ending, &context) }
             add(failed(.stopPost, cause), to: &ending, &context)
             sweep(ending, &context)
         case .draining, .stopping, .terminating, .killing:
@@ -100,7 +100,7 @@ extension Instance {
     private mutating func stopEnded(
         _ index: Int, _ status: ExitStatus, _ ending: Ending, _ context: inout Context
     ) {
-        if status == .unknown || isClean(.stop(index), status) { return stopStep(index + 1, ending, &context) }
+        if status == .unknown || isClean(.stop(index), status) { return stopStep(index &+ 1, ending, &context) }
         var ending = ending
         add(failed(.stop, .exited(status)), to: &ending, &context)
         windDown(ending, &context)
@@ -109,7 +109,7 @@ extension Instance {
     private mutating func stopPostEnded(
         _ index: Int, _ status: ExitStatus, _ ending: Ending, _ context: inout Context
     ) {
-        if status == .unknown || isClean(.stopPost(index), status) { return stopPostStep(index + 1, ending, &context) }
+        if status == .unknown || isClean(.stopPost(index), status) { return stopPostStep(index &+ 1, ending, &context) }
         var ending = ending
         add(failed(.stopPost, .exited(status)), to: &ending, &context)
         sweep(ending, &context)
@@ -438,7 +438,7 @@ extension Instance {
             }
             return
         }
-        restarts += 1
+        restarts &+= 1
         enter(.restartWait(result), &context)
         let delay = spec.restart.delay(beforeRestart: restarts)
         if delay > .zero {

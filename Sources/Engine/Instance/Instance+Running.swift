@@ -225,7 +225,7 @@ extension Instance {
     /// A reload that fails leaves the service running as it was; the failure is told.
     mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
         // Once more, if nobody saw how it ended.
-        let next = status == .unknown ? index : index + 1
+        let next = status == .unknown ? index : index &+ 1
         if status != .unknown, !isClean(.reload(index), status) {
             reloadFailure = failed(.reload, .exited(status))
         } else if next < spec.commands.reload.count {

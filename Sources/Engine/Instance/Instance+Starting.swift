@@ -156,7 +156,7 @@ extension Instance {
 
     mutating func oneshotEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
         if isClean(main: status) {
-            oneshot(index + 1, &context)
+            oneshot(index &+ 1, &context)
         } else {
             fail(failed(.start, .exited(status)), main: nil, &context)
         }
@@ -242,7 +242,7 @@ extension Instance {
             // Nobody saw how it ended (the supervisor was killed meanwhile): asked once more.
             condition(index, &context)
         } else if isClean(.condition(index), status) {
-            condition(index + 1, &context)
+            condition(index &+ 1, &context)
         } else if case .exited(1...254) = status {
             windDown(Ending(main: nil, result: .skipped), &context)
         } else {
@@ -264,7 +264,7 @@ extension Instance {
         if status == .unknown {
             startPre(index, &context)
         } else if isClean(.startPre(index), status) {
-            startPre(index + 1, &context)
+            startPre(index &+ 1, &context)
         } else {
             fail(failed(.startPre, .exited(status)), main: nil, &context)
         }
@@ -274,7 +274,7 @@ extension Instance {
         if status == .unknown {
             startPost(index, main, &context)
         } else if isClean(.startPost(index), status) {
-            startPost(index + 1, main, &context)
+            startPost(index &+ 1, main, &context)
         } else {
             fail(failed(.startPost, .exited(status)), main: main, &context)
         }

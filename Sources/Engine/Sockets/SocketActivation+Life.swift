@@ -310,10 +310,10 @@ extension SocketCommand {
 
     fileprivate var following: SocketCommand {
         switch self {
-        case .startPre(let index): .startPre(index + 1)
-        case .startPost(let index): .startPost(index + 1)
-        case .stopPre(let index): .stopPre(index + 1)
-        case .stopPost(let index): .stopPost(index + 1)
+        case .startPre(let index): .startPre(index &+ 1)
+        case .startPost(let index): .startPost(index &+ 1)
+        case .stopPre(let index): .stopPre(index &+ 1)
+        case .stopPost(let index): .stopPost(index &+ 1)
         }
     }
 }

@@ -37,7 +37,7 @@ extension SocketActivation {
         if services[service]?.isActive == true { return enter(.running, id) }
         let limit = socket.spec.triggerLimit
         let mayTrigger = socket.triggers.allows(limit, at: now)
-        if mayTrigger { socket.triggered += 1 }
+        if mayTrigger { socket.triggered &+= 1 }
         sockets[id] = socket
         guard mayTrigger else { return fail(id, .triggerLimit(limit.burst, limit.interval)) }
         services[service, default: ActivatedService()].wasTriggered = true
@@ -104,8 +104,8 @@ extension SocketActivation {
             return
         }
         let number = socket.accepted
-        socket.accepted += 1
-        socket.triggered += 1
+        socket.accepted &+= 1
+        socket.triggered &+= 1
         socket.connections[number] = source
         sockets[id] = socket
         emit(.startConnection(id, number))

@@ -90,7 +90,7 @@ public struct SocketActivation: Sendable, Codable {
 
     /// Never handed out before, so that the end of an earlier life's command changes nothing (I6).
     mutating func newToken() -> SocketToken {
-        lastToken += 1
+        lastToken &+= 1
         return SocketToken(number: lastToken)
     }
 }
@@ -170,7 +170,7 @@ struct SocketRate: Sendable, Codable, Equatable {
             return true
         }
         guard count < limit.burst else { return false }
-        count += 1
+        count &+= 1
         return true
     }
 }

@@ -16,7 +16,7 @@ extension HostFacts {
         // A file system that keeps whole seconds: systemd-update-done(8) writes the rest into the file.
         let line = text(file)?.split(separator: "\n").first { $0.hasPrefix("TIMESTAMP_NSEC=") }
         guard let said = line.flatMap({ Int64($0.dropFirst(15)) }) else { return true }
-        return Int64(vendor.tv_sec) * 1_000_000_000 + Int64(vendor.tv_nsec) > said
+        return Int64(vendor.tv_sec).multipliedSaturated(by: 1_000_000_000).addingSaturated(Int64(vendor.tv_nsec)) > said
     }
 
     /// The block device behind the path, or one that it is made of, is one of dm-crypt.

@@ -129,7 +129,7 @@ public final class RecordFile {
         var now = timespec()
         guard lstat(path, &status) == 0, clock_gettime(CLOCK_REALTIME, &now) == 0 else { return nil }
         let written = status.st_mtim
-        return Double(now.tv_sec - written.tv_sec) + Double(now.tv_nsec - written.tv_nsec) / 1e9
+        return Double(now.tv_sec) - Double(written.tv_sec) + Double(now.tv_nsec - written.tv_nsec) / 1e9
     }
 
     /// Bytes in the file now, also if it has not been opened here.

@@ -177,8 +177,8 @@ public final class LogFile {
 
     private func isFull(with more: Int, at second: Int64) -> Bool {
         guard size > 0 else { return false }
-        if let limit = limits.size, size + more > limit { return true }
-        if let age = limits.age, second - begin >= age { return true }
+        if let limit = limits.size, size.addingSaturated(more) > limit { return true }
+        if let age = limits.age, second.subtractingSaturated(begin) >= age { return true }
         return false
     }
 
@@ -187,7 +187,8 @@ public final class LogFile {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         // Later than the last, also when the clock was put back or two come in one millisecond.
-        let time = max(Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000, (segments.last?.time ?? 0) + 1)
+        let clock = Int64(now.tv_sec).multipliedSaturated(by: 1000).addingSaturated(Int64(now.tv_nsec) / 1_000_000)
+        let time = max(clock, (segments.last?.time ?? 0).addingSaturated(1))
         let segment = LogArchive.Segment(
             name: LogArchive.segmentName(name, time), time: time, isCompressed: false)
         let place = try SafeDirectory.open(directory, .ofOwner)

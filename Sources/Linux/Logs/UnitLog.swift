@@ -182,7 +182,7 @@ public final class UnitLog {
         let now = EventLoop.now
         if now >= window.end {
             tellSuppressed(origin)
-            window = (now + policy.rateInterval, 0, 0)
+            window = (now.addingSaturated(policy.rateInterval), 0, 0)
         }
         guard window.count < policy.rateBurst else {
             window.suppressed += 1

@@ -227,10 +227,7 @@ public final class TimerSource: EventSource {
     }
 
     /// Fires once, `nanoseconds` from now. A span near infinity means "never", not a trap.
-    public func arm(after nanoseconds: Int64) {
-        let (sum, overflow) = EventLoop.now.addingReportingOverflow(nanoseconds)
-        arm(at: overflow ? .max : sum)
-    }
+    public func arm(after nanoseconds: Int64) { arm(at: EventLoop.now.addingSaturated(nanoseconds)) }
 
     /// Fires once when CLOCK_MONOTONIC reaches `nanoseconds`, never earlier; replaces an earlier arming. A time in the
     /// past fires in the loop's next round.

@@ -125,7 +125,7 @@ extension Supervisor {
         let upstreams = service.upstreams.compactMap { socket($0.name, whole) }
         var probed: SocketUnit?
         if case .socket(let name) = service.swap?.readyProbe?.endpoint { probed = socket(name, whole) }
-        lastDefinition += 1
+        lastDefinition &+= 1
         let definition = Definition(
             id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
             target: whole.target, network: whole.settings.network)

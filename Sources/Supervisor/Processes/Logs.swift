@@ -96,10 +96,9 @@ extension LogPolicy {
         let settings = unit.logging
         limits = LogFile.Limits(
             size: settings.maxBytes.map { Int(clamping: $0) }, keep: settings.keep,
-            age: settings.maxAge.map { Int($0.components.seconds) })
+            age: settings.maxAge.map { Int($0.wholeNanoseconds / 1_000_000_000) })
         if let rate = settings.rateLimit {
-            let parts = rate.interval.components
-            rateInterval = Int64(clamping: parts.seconds) * 1_000_000_000 + parts.attoseconds / 1_000_000_000
+            rateInterval = rate.interval.wholeNanoseconds
             rateBurst = rate.burst
         }
         level = settings.syslogLevel

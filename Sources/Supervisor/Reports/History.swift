@@ -31,7 +31,7 @@ struct History {
     /// Numbers the entry and writes it. A disk that is full costs the entry in the file, not the operation.
     mutating func append(_ entry: HistoryEntry) throws(SystemError) {
         var entry = entry
-        lastNumber += 1
+        lastNumber &+= 1
         entry.number = lastNumber
         entries.append(entry)
         if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }

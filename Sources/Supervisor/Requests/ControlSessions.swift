@@ -108,7 +108,7 @@ final class ControlSessions {
     }
 
     private func open(_ descriptor: consuming OwnedDescriptor, _ peer: Peer) -> (UInt64, Session)? {
-        lastSession += 1
+        lastSession &+= 1
         let id = lastSession
         let priority = priority(of: peer)
         let connection = try? StreamConnection(
@@ -183,7 +183,7 @@ final class ControlSessions {
     }
 
     private func begin(_ call: Call, _ id: UInt64, _ session: Session) {
-        lastCall += 1
+        lastCall &+= 1
         let callID = CallID(number: lastCall)
         session.call = (callID, call.oneway, call.more)
         sessionOfCall[callID] = id

@@ -30,7 +30,7 @@ extension Supervisor {
         _ work: Work, _ command: Command, _ kind: OperationKind, _ name: UnitName,
         _ call: ControlSessions.CallID, _ peer: Peer
     ) {
-        lastRequest += 1
+        lastRequest &+= 1
         let batch = lastRequest
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
         // The target itself counts before anything begins: a part that is done at once must not look like the last one.

@@ -100,7 +100,7 @@ extension Supervisor {
         call: ControlSessions.CallID? = nil, group: GroupID? = nil, kind: OperationKind? = nil, peer: Peer? = nil,
         notes: [String] = [], batch: UInt64? = nil
     ) -> RequestID {
-        lastRequest += 1
+        lastRequest &+= 1
         let id = RequestID(number: lastRequest)
         let who = peer.map { Actor(uid: Int($0.uid), user: (try? Accounts.user("\($0.uid)"))?.name) }
         requests[id] = PendingRequest(

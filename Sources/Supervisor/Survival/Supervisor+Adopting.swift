@@ -29,7 +29,10 @@ extension Supervisor {
                 "an earlier supervisor process was killed: its \(count == 1 ? "service is" : "\(count) services are") taken over"
             )
             journalFaults.enter(.takingOver)
-            lastJournalWrite = RecordFile.age(journalPath).map { EventLoop.now - Int64($0 * 1e9) }
+            lastJournalWrite = RecordFile.age(journalPath).map {
+                // A file's time may be anything.
+                EventLoop.now - Int64(min(max($0, -1e9), 1e9) * 1e9)
+            }
             return takeStored(for: state.ofKilled)
         } catch {
             if let error = error as? SystemError, error.isTransient { throw error }

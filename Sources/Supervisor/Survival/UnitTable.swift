@@ -31,7 +31,7 @@ final class UnitTable {
             name: unit.name.description, sources: unit.origin.sources.map { .init(path: $0.path, text: $0.text) },
             wants: wants.map(\.name.description))
         if let number = numbers[saved] { return number }
-        last += 1
+        last &+= 1
         numbers[saved] = last
         all[last] = saved
         journal.put(.unit(last), saved)
