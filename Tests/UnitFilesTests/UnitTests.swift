@@ -261,7 +261,7 @@ struct UnitTests {
     func badValues(lines: String, code: DiagnosticCode, isUsable: Bool) throws {
         let unit = try service(lines)
         #expect(codes(unit.diagnostics) == [code], "\(unit.diagnostics)")
-        #expect(unit.diagnostics.first?.severity == .error)
+        #expect(unit.diagnostics.first?.severity == (isUsable ? .warning : .error))
         #expect((unit.unit != nil) == isUsable)
     }
 
@@ -269,16 +269,18 @@ struct UnitTests {
         "names that are not honoured",
         arguments: [
             ("CPUAccounting=yes", .unsupportedDirective, .warning, nil),
-            ("ExecStrat=/x", .unknownDirective, .error, "ExecStart="),
-            ("execstart=/x", .unknownDirective, .error, "ExecStart="), ("Nonsense=1", .unknownDirective, .error, nil),
-            ("After=x.service", .unknownDirective, .error, "After= in [Unit]"),
-            ("ListenStream=80", .unknownDirective, .error, "ListenStream= in [Socket]"),
+            ("ExecStrat=/x", .unknownDirective, .warning, "ExecStart="),
+            ("execstart=/x", .unknownDirective, .warning, "ExecStart="),
+            ("Nonsense=1", .unknownDirective, .warning, nil),
+            ("After=x.service", .unknownDirective, .warning, "After= in [Unit]"),
+            ("ListenStream=80", .unknownDirective, .warning, "ListenStream= in [Socket]"),
             ("X-Upstrems=a.socket", .unknownDirective, .warning, "X-Upstreams="),
             ("X-Scope=shared", .unknownDirective, .warning, "X-Scope= in [Socket]"),
             ("[X-Swp]\nA=b", .unknownSection, .warning, "[X-Swap]"),
-            ("[Swap]\nA=b", .unknownSection, .error, "[X-Swap]"),
-            ("[Servcie]\nA=b", .unknownSection, .error, "[Service]"), ("[Socket]\nA=b", .unknownSection, .error, nil),
-            ("[X-Swap]\nSoakSecs=1", .unknownDirective, .error, "SoakSec="),
+            ("[Swap]\nA=b", .unknownSection, .warning, "[X-Swap]"),
+            ("[Servcie]\nA=b", .unknownSection, .warning, "[Service]"),
+            ("[Socket]\nA=b", .unknownSection, .warning, nil),
+            ("[X-Swap]\nSoakSecs=1", .unknownDirective, .warning, "SoakSec="),
             ("[Unit]\nWants=data.mount", .unsupportedUnitKind, .warning, nil),
             ("Environment=A=\\q", .unknownEscape, .warning, nil),
         ] as [(String, DiagnosticCode, Diagnostic.Severity, String?)])
@@ -316,7 +318,7 @@ struct UnitTests {
         let unit = try load("app@v2.service", "[Service]\nExecStart=/x\nExecStrat=/y\n")
         #expect(
             unit.diagnostics.map(\.description) == [
-                "/etc/holdfast/units/app@.service:3:1: error: unknown directive ExecStrat= in [Service], "
+                "/etc/holdfast/units/app@.service:3:1: warning: unknown directive ExecStrat= in [Service], "
                     + "it is ignored (did you mean ExecStart=?)"
             ])
     }

@@ -78,12 +78,8 @@ extension Supervisor {
     func planned(
         _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil
     ) throws(ControlError) -> Planning.Planned {
-        let problems = whole.diagnostics.filter { $0.severity == .error && isFatal($0) }
-        guard whole.isUsable, !whole.services.isEmpty else {
-            let all = whole.diagnostics.filter { $0.severity == .error }
-            if all.isEmpty { throw .failed(message: "\(whole.name) has no services to start: it wants none") }
-            throw .invalidUnit(
-                name: whole.name.description, diagnostics: (problems.isEmpty ? all : problems).map(UnitDiagnostic.init))
+        guard whole.isUsable else {
+            throw .invalidUnit(name: whole.name.description, diagnostics: whole.diagnostics.map(UnitDiagnostic.init))
         }
         var notes: [String] = []
         var services = whole.services
@@ -113,11 +109,6 @@ extension Supervisor {
         plan.relations.stopsWhenUnneeded = (whole.target?.unit ?? sections.first)?.graph.stopWhenUnneeded ?? false
         plan.relations.triggers = whole.target.map { Triggers($0.unit) } ?? Triggers()
         return Planning.Planned(plan: plan, definition: whole, notes: notes)
-    }
-
-    /// Warnings and "not supported yet" do not stop a unit; what `isUsable` stands for does.
-    private func isFatal(_ diagnostic: Diagnostic) -> Bool {
-        ![.unsupportedDirective, .unknownDirective, .unknownSection].contains(diagnostic.code)
     }
 
     private func define(_ service: ServiceUnit, _ group: GroupID, _ whole: SwapUnitDefinition) -> Definition {

@@ -122,7 +122,6 @@ extension UnitBuilder {
     mutating func finishProtection() {
         guard !missingProtection.isEmpty else { return }
         let starts = allowsUnsupported
-        if !starts { isUsable = false }
         for (directive, locations) in missingProtection.sorted(by: { $0.key < $1.key }) {
             for location in locations {
                 let message =
@@ -130,10 +129,9 @@ extension UnitBuilder {
                     ? "\(directive)= is not supported yet, the service starts without it (X-AllowUnsupported=yes)"
                     : "\(directive)= is not supported yet, and without it the service would be less confined than the "
                         + "unit asks for; X-AllowUnsupported=yes in [Service] starts it all the same"
-                report(
-                    Diagnostic(
-                        starts ? .warning : .error, .unsupportedDirective, at: location,
-                        directive: directive, message))
+                let diagnostic = Diagnostic(
+                    starts ? .warning : .error, .unsupportedDirective, at: location, directive: directive, message)
+                if starts { report(diagnostic) } else { refuse(diagnostic) }
             }
         }
     }

@@ -34,8 +34,7 @@ extension UnitBuilder {
     mutating func finishHandoff() {
         var seen: Set<String> = []
         for template in service.handoff.templates where !seen.insert(template.name).inserted {
-            isUsable = false
-            report(
+            refuse(
                 Diagnostic(
                     .error, .invalidValue, at: template.location, directive: ServiceDirective.template.rawValue,
                     "X-Template=: \(template.name) is rendered twice, the second would replace the first"))
@@ -43,9 +42,8 @@ extension UnitBuilder {
         guard service.handoff.conventions.contains(.standardInput), execution.standardInput != .null else {
             return
         }
-        isUsable = false
         let location = SourceLocation(file: name.description)
-        report(
+        refuse(
             Diagnostic(
                 .error, .invalidValue, at: location,
                 directive: ServiceDirective.handoff.rawValue,

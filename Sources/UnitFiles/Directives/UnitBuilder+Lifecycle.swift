@@ -115,9 +115,8 @@ extension UnitBuilder {
         } else if service.execStart.isEmpty, isUsable || !hasRefusedEssential {
             missing("ExecStart", "the service has no ExecStart=, it could do nothing")
         } else if service.execStart.count > 1 {
-            isUsable = false
             let location = service.execStart[1].location
-            report(
+            refuse(
                 Diagnostic(
                     .error, .invalidValue, at: location, directive: "ExecStart",
                     "ExecStart=: a second command is only allowed with Type=oneshot"))
@@ -139,14 +138,12 @@ extension UnitBuilder {
         let location = typeLocation ?? SourceLocation(file: name.description)
         let restart = service.restart
         if restart == .always || restart == .onSuccess {
-            isUsable = false
             let message = "Restart=\(restart.rawValue) makes no sense with Type=oneshot"
-            report(Diagnostic(.error, .invalidValue, at: location, directive: "Restart", message))
+            refuse(Diagnostic(.error, .invalidValue, at: location, directive: "Restart", message))
         }
         if service.lifecycle.exitType == .cgroup {
-            isUsable = false
             let message = "ExitType=cgroup makes no sense with Type=oneshot"
-            report(Diagnostic(.error, .invalidValue, at: location, directive: "ExitType", message))
+            refuse(Diagnostic(.error, .invalidValue, at: location, directive: "ExitType", message))
         }
         // A oneshot service has no time-out unless it asks for one.
         if !hasStartTimeout { service.timeoutStart = .infinite }

@@ -121,9 +121,8 @@ extension UnitBuilder {
 
     /// A unit that contradicts itself.
     private mutating func refuse(_ directive: String, _ message: String) {
-        isUsable = false
         let location = sectionLocation
-        report(Diagnostic(.error, .invalidValue, at: location, directive: directive, "\(directive)= \(message)"))
+        refuse(Diagnostic(.error, .invalidValue, at: location, directive: directive, "\(directive)= \(message)"))
     }
 }
 

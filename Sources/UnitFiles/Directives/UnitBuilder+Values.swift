@@ -3,14 +3,17 @@
 extension UnitBuilder {
     /// Reports a value that cannot be read.
     mutating func reject(_ assignment: Assignment, _ error: ValueError, _ policy: Policy) {
-        if policy == .fatal {
-            isUsable = false
-            if assignment.key == "ExecStart" || assignment.key.hasPrefix("Listen") { hasRefusedEssential = true }
-        }
-        report(
+        func diagnostic(_ severity: Diagnostic.Severity, _ ending: String) -> Diagnostic {
             Diagnostic(
-                .error, error.code, at: assignment.location(at: error.offset), directive: assignment.key,
-                "\(assignment.key)=: \(error.message)", suggestion: error.suggestion))
+                severity, error.code, at: assignment.location(at: error.offset), directive: assignment.key,
+                "\(assignment.key)=: \(error.message)\(ending)", suggestion: error.suggestion)
+        }
+        switch policy {
+        case .ignored: report(diagnostic(.warning, ", it is ignored"))
+        case .fatal:
+            if assignment.key == "ExecStart" || assignment.key.hasPrefix("Listen") { hasRefusedEssential = true }
+            refuse(diagnostic(.error, ""))
+        }
     }
 
     /// One value, taken as it is written.

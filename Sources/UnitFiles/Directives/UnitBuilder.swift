@@ -17,7 +17,7 @@ struct UnitBuilder {
     var diagnostics: [Diagnostic] = []
     /// How many were not kept.
     private var dropped = 0
-    var isUsable = true
+    private(set) var isUsable = true
     var unit = UnitSection()
     var install = InstallSection()
     var swap: SwapSection?
@@ -60,10 +60,9 @@ struct UnitBuilder {
 
     /// Applies one file on top of what is there: first the unit file, then its drop-ins.
     mutating func apply(_ file: ParsedUnitFile, isDropIn: Bool) {
-        if file.isCutShort, !isDropIn { isUsable = false }
         for var diagnostic in file.diagnostics {
             if isDropIn, file.isCutShort { diagnostic.severity = .warning }
-            report(diagnostic)
+            if diagnostic.severity == .error { refuse(diagnostic) } else { report(diagnostic) }
         }
         var known: [String: UnitSectionName] = [:]
         for header in file.sections where known[header.name] == nil {
@@ -81,7 +80,18 @@ struct UnitBuilder {
         }
     }
 
-    /// Keeps a diagnostic; the argument is not even made once there are too many, so that a hostile file costs little.
+    /// Makes the unit unusable. The first reason is kept, in the place of a warning where there are too many: it is the
+    /// headline of every refusal.
+    mutating func refuse(_ diagnostic: Diagnostic) {
+        let isFirst = isUsable
+        isUsable = false
+        guard diagnostics.count >= UnitFileLimits.diagnosticsPerUnit else { return diagnostics.append(diagnostic) }
+        dropped += 1
+        if isFirst { diagnostics[diagnostics.count - 1] = diagnostic }
+    }
+
+    /// Keeps a diagnostic that does not make the unit unusable; the argument is not even made once there are too many, so that
+    /// a hostile file costs little.
     mutating func report(_ diagnostic: @autoclosure () -> Diagnostic) {
         if diagnostics.count < UnitFileLimits.diagnosticsPerUnit {
             diagnostics.append(diagnostic())
@@ -94,7 +104,7 @@ struct UnitBuilder {
     mutating func finish(origin: UnitOrigin) -> Unit? {
         if dropped > 0 {
             let message = "\(dropped) more problems of this unit are not shown"
-            diagnostics.append(Diagnostic(.error, .tooManyDiagnostics, at: firstFile, message))
+            diagnostics.append(Diagnostic(.warning, .tooManyDiagnostics, at: firstFile, message))
         }
         unit.conditions.asserts += hostRequirements
         unit.after = Self.unique(unit.after)
@@ -141,10 +151,9 @@ struct UnitBuilder {
 
     /// Reports that the unit lacks something.
     mutating func missing(_ directive: String, _ message: String) {
-        isUsable = false
         guard !hasRefusedEssential else { return }
         let location = ownSection ?? firstFile
-        report(Diagnostic(.error, .missingDirective, at: location, directive: directive, message))
+        refuse(Diagnostic(.error, .missingDirective, at: location, directive: directive, message))
     }
 
     // MARK: Sections and names of directives
@@ -153,7 +162,7 @@ struct UnitBuilder {
         if let section = UnitSectionName(rawValue: header.name) {
             if section.belongs(to: name.kind) { return section }
             let message = "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
-            report(Diagnostic(.error, .unknownSection, at: header.location, message))
+            report(Diagnostic(.warning, .unknownSection, at: header.location, message))
             return nil
         }
         if header.name.hasPrefix("X-") {
@@ -173,7 +182,7 @@ struct UnitBuilder {
             ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
             : "unknown section [\(header.name)], it is ignored"
         report(
-            Diagnostic(.error, .unknownSection, at: header.location, message, suggestion: near.map { "[\($0)]" }))
+            Diagnostic(.warning, .unknownSection, at: header.location, message, suggestion: near.map { "[\($0)]" }))
         return nil
     }
 
@@ -208,16 +217,17 @@ struct UnitBuilder {
         let key = assignment.key
         if DirectiveTable.isSystemd(key, in: section) {
             // A socket that listens on half of what it names is not that socket.
-            let fatal = section == .socket && key.hasPrefix("Listen")
-            if fatal {
-                isUsable = false
+            if section == .socket, key.hasPrefix("Listen") {
                 hasRefusedEssential = true
+                return refuse(
+                    Diagnostic(
+                        .error, .unsupportedDirective, at: assignment.keyLocation, directive: key,
+                        "\(key)= is not supported yet"))
             }
-            report(
+            return report(
                 Diagnostic(
-                    fatal ? .error : .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
-                    "\(key)= is not supported yet" + (fatal ? "" : ", it is ignored")))
-            return
+                    .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
+                    "\(key)= is not supported yet, it is ignored"))
         }
         // Suggestions compare with every name there is.
         guard diagnostics.count < UnitFileLimits.diagnosticsPerUnit else {
@@ -228,10 +238,9 @@ struct UnitBuilder {
             $0 != section && ($0.honoured.contains(key) || DirectiveTable.isSystemd(key, in: $0))
         }
         if let elsewhere {
-            let severity: Diagnostic.Severity = key.hasPrefix("X-") ? .warning : .error
             report(
                 Diagnostic(
-                    severity, .unknownDirective, at: assignment.keyLocation, directive: key,
+                    .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
                     "\(key)= has no meaning in [\(section.rawValue)], it is ignored",
                     suggestion: "\(key)= in [\(elsewhere.rawValue)]"))
             return
@@ -251,7 +260,7 @@ struct UnitBuilder {
             ?? EditDistance.closest(to: key, in: DirectiveTable.names(in: section).sorted())
         report(
             Diagnostic(
-                .error, .unknownDirective, at: assignment.keyLocation, directive: key,
+                .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
                 "unknown directive \(key)= in [\(section.rawValue)], it is ignored",
                 suggestion: near.map { "\($0)=" }))
     }

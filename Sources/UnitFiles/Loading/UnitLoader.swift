@@ -110,7 +110,7 @@ public struct UnitLoader: Sendable {
                     } catch {
                         let location = SourceLocation(file: Self.join(directory, entry))
                         diagnostics.append(
-                            Diagnostic(.error, .invalidUnitName, at: location, "\(error), the file is ignored"))
+                            Diagnostic(.warning, .invalidUnitName, at: location, "\(error), the file is ignored"))
                     }
                 }
             }
@@ -183,8 +183,7 @@ public struct UnitLoader: Sendable {
                 continue
             } catch {
                 // What it would have changed is not known, so neither is what would be started.
-                builder.isUsable = false
-                builder.diagnostics.append(Self.diagnostic(path, error))
+                builder.refuse(Self.diagnostic(path, error))
             }
         }
         linked(name, ".wants", into: &builder.unit.wants)

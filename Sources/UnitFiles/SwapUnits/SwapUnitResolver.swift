@@ -195,6 +195,13 @@ public final class SwapUnitResolver {
             isSwappable: target.swap != nil, settings: SwapSettings(target.swap ?? SwapSection()), target: target)
         definition.diagnostics = load(target.name).diagnostics
         complete(&definition, walk)
+        if definition.services.isEmpty, definition.isUsable {
+            definition.isUsable = false
+            definition.diagnostics.append(
+                Diagnostic(
+                    .error, .missingDirective, at: SourceLocation(file: target.fragmentPath ?? ""), directive: "Wants",
+                    "\(target.name) has no services to start: it wants none"))
+        }
         return definition
     }
 

@@ -166,7 +166,7 @@ public struct UnitFileParser {
         if dropped > 0 {
             let message = "\(dropped) more problems in this file are not shown"
             result.diagnostics.append(
-                Diagnostic(.error, .tooManyDiagnostics, at: SourceLocation(file: result.path), message))
+                Diagnostic(.warning, .tooManyDiagnostics, at: SourceLocation(file: result.path), message))
         }
     }
 
@@ -293,10 +293,12 @@ public struct UnitFileParser {
     private mutating func report(
         _ severity: Diagnostic.Severity, _ code: DiagnosticCode, _ location: SourceLocation, _ message: String
     ) {
-        guard result.diagnostics.count < UnitFileLimits.diagnosticsPerFile else {
-            dropped += 1
-            return
+        let diagnostic = Diagnostic(severity, code, at: location, message)
+        guard result.diagnostics.count >= UnitFileLimits.diagnosticsPerFile else {
+            return result.diagnostics.append(diagnostic)
         }
-        result.diagnostics.append(Diagnostic(severity, code, at: location, message))
+        dropped += 1
+        // The reason why the file is unusable is kept, in the place of a warning.
+        if severity == .error { result.diagnostics[result.diagnostics.count - 1] = diagnostic }
     }
 }

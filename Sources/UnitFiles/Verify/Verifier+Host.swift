@@ -64,6 +64,9 @@ extension Verifier {
 
     /// Cycles of `After=` and `Before=` over all units. Those among the members of one swap unit are found when that is
     /// resolved.
+    ///
+    /// A cycle is broken by leaving out a unit that the start can do without, as systemd does. It is an error only where a
+    /// unit of the cycle requires all the others.
     func orderingCycles() -> [Diagnostic] {
         let names = resolver.loader.allNames().filter { !$0.isTemplate }
         var graph = OrderingGraph(names)
@@ -77,7 +80,20 @@ extension Verifier {
             if owners.count == 1, owners.first != .some(nil) { return nil }
             let path = cycle.map(\.description).joined(separator: " after ")
             let location = graph.reason(cycle[0], after: cycle[1]) ?? SourceLocation(file: cycle[0].description)
-            return Diagnostic(.error, .orderingCycle, at: location, "ordering cycle: \(path)")
+            let isFatal = cycle.dropLast().contains { required(by: $0).isSuperset(of: cycle) }
+            return Diagnostic(isFatal ? .error : .warning, .orderingCycle, at: location, "ordering cycle: \(path)")
         }
+    }
+
+    /// A unit and all that it cannot be started without.
+    private func required(by name: UnitName) -> Set<UnitName> {
+        var found: Set<UnitName> = [name]
+        var queue = [name]
+        while let next = queue.popLast() {
+            guard let section = resolver.load(next).unit?.definition.unit else { continue }
+            let references = section.requires + section.graph.bindsTo
+            queue += references.map(\.name).filter { found.insert($0).inserted }
+        }
+        return found
     }
 }

@@ -25,8 +25,10 @@ public struct Verifier {
         var diagnostics: [Diagnostic] = []
         var definitions: Set<UnitName> = []
         let held = heldAddresses()
-        for name in names {
-            let named = name.isTemplate ? (try? name.instantiated(SwapUnitResolver.placeholder)) ?? name : name
+        let instances = names.map { name in
+            name.isTemplate ? (try? name.instantiated(SwapUnitResolver.placeholder)) ?? name : name
+        }
+        for (name, named) in zip(names, instances) {
             let unit = resolver.load(named)
             diagnostics += unit.diagnostics
             if unit.isMissing {
@@ -40,7 +42,7 @@ public struct Verifier {
                     let list = owners.map(\.description).joined(separator: " and ")
                     let message = "\(named) belongs to \(list), which would both swap it"
                     let location = SourceLocation(file: service.fragmentPath ?? "")
-                    diagnostics.append(Diagnostic(.error, .severalOwners, at: location, message))
+                    diagnostics.append(Diagnostic(.warning, .severalOwners, at: location, message))
                 }
             }
             if let owner = owners.first, definitions.contains(owner) { continue }
@@ -48,23 +50,26 @@ public struct Verifier {
                 diagnostics += definition.diagnostics + sockets(definition)
             }
         }
-        return diagnostics
+        // What a swap unit lacks was said with its definition, at the same place.
+        let known = Set(diagnostics.filter { $0.severity == .error }.map(\.location))
+        return diagnostics + unmetRequirements(of: instances).filter { !known.contains($0.location) }
     }
 
     // MARK: One service
 
     private func programs(_ service: ServiceUnit) -> [Diagnostic] {
         guard let host else { return [] }
-        var commands = service.execCondition + service.execStartPre + service.execStart + service.execStartPost
-        commands += service.execReload + service.execStop + service.execStopPost
-        if case .exec(let command)? = service.swap?.readyProbe?.method { commands.append(command) }
-        return commands.compactMap { command in
+        // Without these it does not start; without the others it runs.
+        var starting = service.execCondition + service.execStartPre + service.execStart + service.execStartPost
+        if case .exec(let command)? = service.swap?.readyProbe?.method { starting.append(command) }
+        let others = service.execReload + service.execStop + service.execStopPost
+        return (starting.map { ($0, true) } + others.map { ($0, false) }).compactMap { command, isNeeded in
             // What depends on the release is not there before a release is.
             guard !command.path.contains(SwapUnitResolver.placeholder), !host.programExists(command.path) else {
                 return nil
             }
             return Diagnostic(
-                command.prefixes.ignoreFailure ? .warning : .error, .missingProgram, at: command.location,
+                isNeeded && !command.prefixes.ignoreFailure ? .error : .warning, .missingProgram, at: command.location,
                 "\(command.path) is missing or cannot be executed")
         }
     }

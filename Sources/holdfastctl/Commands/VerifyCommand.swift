@@ -9,8 +9,8 @@ struct VerifyCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check unit files, without the daemon.",
         discussion: """
-            Names every directive that is unknown or not honoured, with file, line and column. Ends with 1 if \
-            there is an error.
+            Names every directive that is unknown or not honoured, with file, line and column. An error makes its unit \
+            unusable; what is ignored is a warning. Ends with 1 if there is an error, with 0 if there are only warnings.
 
             Examples:
               holdfastctl verify                     all units that are installed
