@@ -127,6 +127,7 @@ extension ServiceStatus {
             writer.member("state", state)
             writer.member("statusText", statusText)
             writer.member("unit", unit)
+            writer.member("waitingFor", waitingFor)
         }
     }
 
@@ -147,6 +148,7 @@ extension ServiceStatus {
             case "state": found.state = try reader.value(ServiceState.self)
             case "statusText": value.statusText = try reader.string()
             case "unit": found.unit = try reader.string()
+            case "waitingFor": value.waitingFor = try reader.string()
             default: reader.skip()
             }
         }

@@ -87,11 +87,13 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
     /// Lines of its output that could not be written, and those over `LogRateLimitBurst=`; nil for none.
     public var linesLost: Int?
     public var linesSuppressed: Int?
+    /// What has to come before it leaves its present state, in words; nil if nothing has to.
+    public var waitingFor: String?
 
     public init(
         unit: String, state: ServiceState, mainPid: Int? = nil, statusText: String? = nil, age: Double? = nil,
         restarts: Int = 0, result: String? = nil, ready: Bool = false, connections: Int? = nil, memory: Int? = nil,
-        linesLost: Int? = nil, linesSuppressed: Int? = nil
+        linesLost: Int? = nil, linesSuppressed: Int? = nil, waitingFor: String? = nil
     ) {
         self.unit = unit
         self.state = state
@@ -105,6 +107,7 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
         self.memory = memory
         self.linesLost = linesLost
         self.linesSuppressed = linesSuppressed
+        self.waitingFor = waitingFor
     }
 }
 

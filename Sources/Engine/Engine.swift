@@ -75,6 +75,8 @@ public struct Engine: Sendable, Codable {
             withOwner(of: token, ending: true) { $0.conditionsChecked(token, verdict, &$1) }
         case .mainSought(let token, let answer):
             withOwner(of: token, ending: answer != .later) { $0.mainSought(token, answer, &$1) }
+        case .searchNoted(let token, let note):
+            withOwner(of: token) { $0.searchNoted(token, note, &$1) }
         case .notified(let instance, let sender, let message):
             with(instance) { $0.notified(sender, message, &$1) }
         case .mainProcessChanged(let instance, let token):

@@ -17,6 +17,8 @@ public enum Event: Sendable, Codable {
     case probeAnswered(Token, ProbeAnswer)
     case conditionsChecked(Token, ConditionVerdict)
     case mainSought(Token, MainSearch)
+    /// A search that goes on has met something else.
+    case searchNoted(Token, SearchNote)
     case notified(InstanceID, Sender, NotifyMessage)
     /// The process named by `MAINPID=` belongs to the instance and is watched under this token from now on.
     case mainProcessChanged(InstanceID, Token)
@@ -92,6 +94,8 @@ public struct NotifyMessage: Sendable, Equatable, Codable {
     public var monotonic: Duration?
     /// `EXTEND_TIMEOUT_USEC=`
     public var extendTimeout: Duration?
+    /// Of `READY=1` that may be refused: who has sent it, for people.
+    public var sender: String?
     public init() {}
 }
 

@@ -18,6 +18,8 @@ public struct OperationView: Sendable, Equatable {
     /// When the phase ends by itself, where it does.
     public var deadline: Instant?
     public var new: Int?
+    /// Groups that it waits for before it goes on.
+    public var obstacles: [GroupID]
 }
 
 public struct GenerationView: Sendable, Equatable {
@@ -43,6 +45,7 @@ public struct ServiceView: Sendable, Equatable {
     public var statusText: String?
     public var failure: Failure?
     public var lastProbeAnswer: String?
+    public var awaited: Awaited?
 }
 
 extension Engine {
@@ -56,7 +59,7 @@ extension Engine {
         let operation = group.operation.map {
             OperationView(
                 kind: $0.kind, phase: PhaseName($0), startedAt: $0.startedAt, phaseSince: $0.phaseSince,
-                deadline: deadlines.deadline(of: .group(id)), new: $0.new)
+                deadline: deadlines.deadline(of: .group(id)), new: $0.new, obstacles: obstacles(to: id))
         }
         return GroupView(
             id: id, serving: group.serving, lastNumber: group.lastNumber,
@@ -76,7 +79,7 @@ extension Engine {
                     deadline: instance.deadline, mainProcess: instance.mainProcess, restarts: instance.restarts,
                     statusText: instance.statusText,
                     failure: instance.failure ?? (instance.isUp ? instance.reloadFailure : nil),
-                    lastProbeAnswer: instance.lastProbeAnswer)
+                    lastProbeAnswer: instance.lastProbeAnswer, awaited: awaited(by: instance))
             })
     }
 

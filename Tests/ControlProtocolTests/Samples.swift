@@ -6,10 +6,11 @@ enum Samples {
     static let service = ServiceStatus(
         unit: "app@v3.service", state: .startPre, mainPid: 4711, statusText: "warming up", age: 1.5, restarts: 2,
         result: "exit status 1 (FAILURE)", ready: true, connections: 12, memory: 1024, linesLost: 3,
-        linesSuppressed: 4)
+        linesSuppressed: 4, waitingFor: "ExecStartPre=/bin/check to end")
     static let serviceJSON =
         #"{"age":1.5,"connections":12,"linesLost":3,"linesSuppressed":4,"mainPid":4711,"memory":1024,"ready":true,"restarts":2,"#
-        + #""result":"exit status 1 (FAILURE)","state":"start_pre","statusText":"warming up","unit":"app@v3.service"}"#
+        + #""result":"exit status 1 (FAILURE)","state":"start_pre","statusText":"warming up","unit":"app@v3.service","#
+        + #""waitingFor":"ExecStartPre=/bin/check to end"}"#
 
     static let generation = GenerationStatus(
         number: 4, release: "v3", role: .draining, services: [service], age: 60, phase: .cutOver,

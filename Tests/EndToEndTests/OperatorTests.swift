@@ -76,6 +76,42 @@ extension EndToEnd {
             }
         }
 
+        @Test("A start that waits says what for, one that timed out what did not come: of a PID file, and of READY=1")
+        func awaited() throws {
+            let found = [
+                "foreign": "it names 1 (", "garbage": "it holds no number", "missing": "it does not exist",
+            ]
+            try withWorld { layout in
+                for (name, content) in ["foreign": "echo 1", "garbage": "echo hello", "missing": ": >/dev/null; true"] {
+                    let file = name == "missing" ? "/dev/null" : "\(layout.path)/\(name).pid"
+                    try layout.unit(
+                        "\(name).service",
+                        """
+                        [Service]
+                        Type=forking
+                        PIDFile=\(layout.path)/\(name).pid
+                        TimeoutStartSec=2s
+                        ExecStart=/bin/sh -c "\(content) >\(file); sleep 1000 & exit 0"
+                        """)
+                }
+                try layout.unit(
+                    "silent.service", "[Service]\nType=notify\nTimeoutStartSec=2s\nExecStart=/bin/sleep 1000\n")
+            } then: { world in
+                for (name, finding) in found {
+                    let start = try world.begin("start", name)
+                    let wait = "PIDFile=\(world.path)/\(name).pid: \(finding)"
+                    try eventually("status to say it") {
+                        let service = try world.status(name).first?.generations.first?.services.first
+                        return service?.waitingFor?.hasPrefix(wait) ?? false
+                    }
+                    #expect(try start.end().errors.contains("not ready within 2s: \(wait)"))
+                    #expect(try world.control("why", name).outputText.contains("not ready within 2s: \(wait)"))
+                }
+                let start = try world.run("start", "silent")
+                #expect(start.errors.contains("not ready within 2s: it never said READY=1"), "\(start.errors)")
+            }
+        }
+
         @Test("rollback brings the previous release back, and a second one the release after it")
         func rollback() throws {
             try withWorld {

@@ -94,6 +94,12 @@ struct Bench {
         return main
     }
 
+    /// The search for a main process that is under way meets something else.
+    mutating func noteSearch(_ unit: String, _ note: SearchNote) {
+        guard let token = instance(unit).flatMap({ openSearches[$0] }) else { return }
+        tell(.searchNoted(token, note))
+    }
+
     /// A command that hangs ends: `start setup.service` of a oneshot.
     mutating func endControl(_ words: String, _ status: Ended = .exited(0)) {
         guard let token = processes.first(where: { $0.value.name == words })?.key else {

@@ -129,7 +129,7 @@ struct Simulation {
     private mutating func remember(_ event: Event) {
         switch event {
         case .spawned, .spawnFailed, .exited, .treeEmpty, .probeAnswered, .prepared, .prepareFailed, .notified,
-            .mainProcessChanged, .conditionsChecked, .mainSought:
+            .mainProcessChanged, .conditionsChecked, .mainSought, .searchNoted:
             history.append(event)
         case .command, .commands, .deadlineReached, .restored: break
         }

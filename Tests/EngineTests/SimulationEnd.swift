@@ -153,6 +153,7 @@ extension Simulation {
         case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed,
             .conditionsChecked:
             true
+        case .searchNoted: false
         case .mainSought(let token, _): kernel.searches[token] == nil
         case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
             kernel.processes[token]?.exitIsTold ?? true

@@ -300,7 +300,7 @@ struct FakeKernel {
         case .spawnFailed(let token, _, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _),
             .conditionsChecked(let token, _), .mainSought(let token, .found), .mainSought(let token, .absent):
             openTokens.remove(token)
-        case .mainSought(_, .later): break
+        case .mainSought(_, .later), .searchNoted: break
         case .spawned, .notified, .mainProcessChanged, .command, .commands, .prepared, .prepareFailed, .deadlineReached,
             .restored:
             break
@@ -344,7 +344,7 @@ struct FakeKernel {
         case .prepareFailed(let generation, _): generations[generation] = .failed
         case .command, .commands, .treeEmpty, .probeAnswered, .mainProcessChanged, .deadlineReached,
             .restored,
-            .conditionsChecked, .mainSought:
+            .conditionsChecked, .mainSought, .searchNoted:
             break
         }
     }

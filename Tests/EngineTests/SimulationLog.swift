@@ -16,6 +16,7 @@ enum Short {
         case .treeEmpty(let token): "treeEmpty \(token.number)"
         case .conditionsChecked(let token, let verdict): "conditions \(token.number) \(verdict)"
         case .mainSought(let token, let answer): "main sought \(token.number) \(answer)"
+        case .searchNoted(let token, _): "search noted \(token.number)"
         case .probeAnswered(let token, let answer): "probe \(token.number) \(answer)"
         case .notified(let id, .process(let token), let message):
             "notify i\(id.number) from \(token.number)\(message.ready ? " READY" : "") \(text(message.extendTimeout))"

@@ -29,6 +29,15 @@ struct StatusTextTests {
             ])
     }
 
+    @Test("A service that waits says for what")
+    func waiting() {
+        let service = ServiceStatus(
+            unit: "app.service", state: .starting, mainPid: 12, age: 3,
+            waitingFor: "PIDFile=/run/app.pid: it does not exist")
+        #expect(
+            StatusText.serviceText(service) == "pid 12, for 3 s, waits for PIDFile=/run/app.pid: it does not exist")
+    }
+
     @Test("A generation that serves alone has no line of its own, so that a list of stacks can be read")
     func stack() {
         #expect(

@@ -101,9 +101,16 @@ extension Engine {
 
     /// Others that are being stopped need this group until they are gone.
     func mustOutliveOthers(_ id: GroupID) -> Bool {
-        groups.values.contains { other in
-            other.id != id && stopsBefore(other, id) && !reaches(id, other.id)
-        }
+        groups.values.contains { isOutlived($0, by: id) }
+    }
+
+    /// Those that are being stopped, and are gone before this group is told to go.
+    func outlived(by id: GroupID) -> [GroupID] {
+        groups.values.filter { isOutlived($0, by: id) }.map(\.id).sorted()
+    }
+
+    private func isOutlived(_ other: Group, by id: GroupID) -> Bool {
+        other.id != id && stopsBefore(other, id) && !reaches(id, other.id)
     }
 
     private func stopsBefore(_ other: Group, _ id: GroupID) -> Bool {

@@ -54,7 +54,9 @@ extension Engine {
             return Failure(unit: operation.plan?.unitName ?? "", step: .readiness, cause: .timedOut(limit))
         }
         let answer = culprit.lastProbeAnswer.map { Failure.Cause.probe($0) }
-        return culprit.failed(.readiness, answer ?? .timedOut(limit))
+        var failure = culprit.failed(.readiness, answer ?? .timedOut(limit))
+        failure.awaited = awaited(by: culprit)
+        return failure
     }
 
     /// What is missing of the generation that serves: services of it that are to be there, and have ended or do not come up again.

@@ -43,6 +43,16 @@ extension Engine {
         }
     }
 
+    /// Groups that an operation waits for before it goes on, for people.
+    func obstacles(to id: GroupID) -> [GroupID] {
+        guard let operation = groups[id]?.operation else { return [] }
+        if operation.kind == .stop { return outlived(by: id) }
+        guard operation.waitsForOthers, let plan = operation.plan else { return [] }
+        let starting = plan.after.union(plan.requires).filter { $0 != id && isStarting($0) && !waits($0, for: id) }
+        let leaving = plan.relations.conflicts.filter { $0 != id && groups[$0]?.operation?.kind == .stop }
+        return starting.union(leaving).sorted()
+    }
+
     private func isRunning(_ id: GroupID) -> Bool {
         groups[id].map { $0.serving != nil && $0.operation?.kind != .stop } ?? false
     }

@@ -81,6 +81,8 @@ public struct Failure: Sendable, Equatable, Codable, Error {
     /// What the service itself said last: `ERRNO=` and `STATUS=`.
     public var errno: Int32?
     public var statusText: String?
+    /// What did not come in time.
+    public var awaited: Awaited?
 
     public init(unit: String, step: Step, cause: Cause, errno: Int32? = nil, statusText: String? = nil) {
         self.unit = unit

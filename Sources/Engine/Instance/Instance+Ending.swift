@@ -130,7 +130,10 @@ extension Instance {
         } else if clean, mandate != .onTrial, spec.type == .simple {
             windDown(Ending(main: nil, result: .clean(status)), &context)
         } else {
-            fail(failed(step, clean ? .endedEarly(status) : .exited(status)), main: nil, &context)
+            var failure = failed(step, clean ? .endedEarly(status) : .exited(status))
+            // Why it was not ready by then, if it had said so and was not allowed to.
+            if step == .readiness, refusedReady != nil { failure.awaited = awaited }
+            fail(failure, main: nil, &context)
         }
     }
 
@@ -160,7 +163,7 @@ extension Instance {
         case .awaitingMain: fail(timedOut(.readiness), main: nil, by: late, &context)
         case .probing(let main):
             let cause = lastProbeAnswer.map { Failure.Cause.probe($0) } ?? .timedOut(spec.startTimeout ?? .zero)
-            fail(failed(.readiness, cause), main: main, by: late, &context)
+            fail(missed(.readiness, cause), main: main, by: late, &context)
         case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, by: late, &context)
         case .reloading(_, let control, let main):
             reloadFailure = timedOut(.reload)
@@ -205,7 +208,7 @@ extension Instance {
     }
 
     private func timedOut(_ step: Failure.Step) -> Failure {
-        failed(step, .timedOut(spec.startTimeout ?? .zero))
+        missed(step, .timedOut(spec.startTimeout ?? .zero))
     }
 
     // MARK: - Requests of the group

@@ -60,6 +60,11 @@ extension Instance {
         }
     }
 
+    mutating func searchNoted(_ token: Token, _ note: SearchNote, _ context: inout Context) {
+        guard search == token else { return }
+        searchNote = note
+    }
+
     /// The main process has ended; what that means shows now.
     private mutating func successorSought(_ ended: Token, _ answer: MainSearch, _ context: inout Context) {
         let status = mainEnd ?? .unknown

@@ -3,7 +3,11 @@ extension Instance {
     // MARK: - Notify
 
     mutating func notified(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
-        guard hasProcesses, accepts(sender) else { return }
+        guard hasProcesses else { return }
+        guard accepts(sender) else {
+            if message.ready { refusedReady = message.sender ?? refusedReady }
+            return
+        }
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
         if message.restartReset { restarts = 0 }
@@ -126,9 +130,7 @@ extension Instance {
         let gone = Ending(main: nil, result: .clean(nil))
         switch state {
         case .awaitingMain:
-            fail(
-                failed(.readiness, .protocolError("none of its processes is left, and no PID file")), main: nil,
-                &context)
+            fail(missed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
         case .running(main: nil), .reloadAnnounced(main: nil):
             if mandate == .onTrial {
                 fail(failed(.soak, .text("none of its processes is left")), main: nil, &context)

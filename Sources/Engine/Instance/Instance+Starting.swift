@@ -5,7 +5,7 @@ extension Instance {
         errno = nil
         reloadFailure = nil
         statusText = nil
-        lastProbeAnswer = nil
+        (lastProbeAnswer, refusedReady, searchNote) = (nil, nil, nil)
         watchdogInterval = nil
         (endedMain, mainEnd, namedMain) = (nil, nil, nil)
         startIndex = 0

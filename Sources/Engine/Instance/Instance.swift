@@ -124,6 +124,10 @@ struct Instance: Sendable, Codable {
     @Added var isDraining: Bool = false
     /// Of *terminating*: by the watchdog's signal rather than the kill signal.
     @Added var isAborting: Bool = false
+    /// Who has said `READY=1` in this run although `NotifyAccess=` does not allow it: `process 17 (sh)`.
+    var refusedReady: String?
+    /// What the search for the main process has met last.
+    var searchNote: SearchNote?
     /// The probe under way.
     var probe: Token?
     var lastProbeAnswer: String?

@@ -51,6 +51,13 @@ public struct ProcessFacts: Equatable, Sendable {
         self.state = Character(Unicode.Scalar(state))
     }
 
+    /// The name of the program that it runs, as ps(1) shows it, at most 15 bytes; nil when there is no such process.
+    public static func commandName(of pid: Int32) -> String? {
+        ProcFile.read("/proc/\(pid)/comm", limit: 64).map {
+            String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        }
+    }
+
     /// The start time of a process, nil when there is none.
     public static func startTime(of pid: Int32) -> UInt64? { read(pid)?.startTime }
 

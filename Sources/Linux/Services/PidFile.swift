@@ -3,21 +3,32 @@ import SystemPackage
 
 /// The file in which a service says which of its processes is the main one (`PIDFile=`, systemd.service(5)).
 public enum PidFile {
-    /// The number in it; nil if there is none yet.
+    public enum Content: Equatable, Sendable {
+        case missing
+        /// It is there, and its first line is no process number.
+        case noNumber
+        case process(Int32)
+    }
+
+    /// What it says.
     ///
     /// Whoever can write to it chooses which process is signalled, so it must belong to root or to the service's user, and links
     /// of others are not followed.
-    public static func read(_ path: String, user: UInt32) throws(SystemError) -> Int32? {
-        guard let entry = try find(path) else { return nil }
+    public static func read(_ path: String, user: UInt32) throws(SystemError) -> Content {
+        guard let entry = try find(path) else { return .missing }
         guard entry.status.kind == S_IFREG else { throw SystemError("read PID file", path, .invalidArgument) }
         guard entry.status.isOurs || entry.status.st_uid == user else {
             throw SystemError("read PID file of user \(entry.status.st_uid)", path, .permissionDenied)
         }
         let bytes = try entry.reopen(O_RDONLY | O_NONBLOCK).readAll(limit: 4096, subject: path)
         let first = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first ?? []
-        let digits = String(decoding: first, as: UTF8.self).filter { !$0.isWhitespace }
-        guard let pid = Int32(digits), pid > 1 else { return nil }
-        return pid
+        let isBlank = { (byte: UInt8) in
+            byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
+        }
+        guard let start = first.firstIndex(where: { !isBlank($0) }), let end = first.lastIndex(where: { !isBlank($0) }),
+            let pid = Int32(String(decoding: first[start...end], as: UTF8.self)), pid > 0
+        else { return .noNumber }
+        return .process(pid)
     }
 
     private static func find(_ path: String) throws(SystemError) -> PinnedFile? {

@@ -37,6 +37,8 @@ extension Supervisor {
             case .barrier, .busError, .unknown: break
             }
         }
+        // Should it be refused, people want to know whose word it was.
+        if message.ready { message.sender = Self.describe(datagram.pid) }
         // Who may speak is decided by who the main process was when this was sent: a launcher hands over and says READY=1
         // in one datagram. The other way round the process that it names may be the sender itself.
         if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
@@ -49,6 +51,10 @@ extension Supervisor {
         } else {
             handle(.notified(id, self.sender(datagram.pid)?.1 ?? sender, message))
         }
+    }
+
+    private static func describe(_ pid: Int32) -> String {
+        "process \(pid)" + (ProcessFacts.commandName(of: pid).map { " (\($0))" } ?? "")
     }
 
     /// Which instance a process belongs to. The sender may be dead by now: then its pid is still known (it is reaped after

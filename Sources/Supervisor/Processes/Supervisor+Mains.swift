@@ -15,14 +15,20 @@ extension Supervisor {
         guard let path = settings.pidFile else {
             return handle(.mainSought(token, settings.guessesMainPid ? guessMain(instance) : .absent))
         }
-        var answer = readPidFile(path, instance)
-        if answer == .later {
+        var look = readPidFile(path, instance)
+        if case .nothing = look {
             pidFiles.expect(path, for: token, pidFileLook(path, token, id))
             // It may have appeared between the look and the watch.
-            answer = readPidFile(path, instance)
-            if answer != .later { pidFiles.forget(token) }
+            look = readPidFile(path, instance)
         }
-        handle(.mainSought(token, answer))
+        switch look {
+        case .answer(let answer):
+            pidFiles.forget(token)
+            handle(.mainSought(token, answer))
+        case .nothing(let finding):
+            handle(.mainSought(token, .later))
+            handle(.searchNoted(token, SearchNote(pidFile: path, finding: finding)))
+        }
     }
 
     private func pidFileLook(_ path: String, _ token: Token, _ id: InstanceID) -> () -> Void {
@@ -31,32 +37,47 @@ extension Supervisor {
 
     private func lookAtPidFile(_ path: String, _ token: Token, _ id: InstanceID) {
         guard let instance = instances[id] else { return pidFiles.forget(token) }
-        let answer = readPidFile(path, instance)
-        guard answer != .later else { return }
-        pidFiles.forget(token)
-        handle(.mainSought(token, answer))
+        switch readPidFile(path, instance) {
+        case .answer(let answer):
+            pidFiles.forget(token)
+            handle(.mainSought(token, answer))
+        case .nothing(let finding): handle(.searchNoted(token, SearchNote(pidFile: path, finding: finding)))
+        }
+    }
+
+    private enum PidFileLook {
+        case answer(MainSearch)
+        /// What is there in place of a main process.
+        case nothing(String)
     }
 
     /// The process that the file names, if it is one of the service's: the file may be old, or anybody's.
-    private func readPidFile(_ path: String, _ instance: RunningInstance) -> MainSearch {
-        let found: Int32?
+    private func readPidFile(_ path: String, _ instance: RunningInstance) -> PidFileLook {
+        let pid: Int32
         do throws(SystemError) {
             let user = (try? launcher.credentials(of: instance.definition.unit.execution))??.uid ?? 0
-            found = try PidFile.read(path, user: user)
+            switch try PidFile.read(path, user: user) {
+            case .missing: return .nothing("it does not exist")
+            case .noNumber: return .nothing("it holds no number")
+            case .process(let number): pid = number
+            }
         } catch {
-            logger.warning("\(instance.name): PIDFile=: \(error)")
-            return .later
+            return .nothing("\(error)")
         }
-        guard let pid = found else { return .later }
-        if mainProcess(of: instance.id)?.pid == pid { return .absent }
+        if mainProcess(of: instance.id)?.pid == pid { return .answer(.absent) }
         // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
-        guard ProcessFacts.read(pid)?.isDead == false, instance.tree?.contains(pid) == true,
-            let handle = try? ProcessHandle(pid: pid)
-        else {
-            logger.debug("\(instance.name): \(path) names \(pid), which is not a process of this service")
-            return .later
+        guard let facts = ProcessFacts.read(pid), !facts.isDead else {
+            return .nothing("it names \(pid), which does not run")
         }
-        return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
+        guard instance.tree?.contains(pid) == true else {
+            let name = ProcessFacts.commandName(of: pid).map { " (\($0))" } ?? ""
+            return .nothing("it names \(pid)\(name), which is no process of this service")
+        }
+        do throws(SystemError) {
+            return .answer(watchMain(pid, try ProcessHandle(pid: pid), instance).map { .found($0) } ?? .absent)
+        } catch {
+            return .nothing("it names \(pid): \(error)")
+        }
     }
 
     /// Of a service that is over; a generation that has the same file goes on with it.

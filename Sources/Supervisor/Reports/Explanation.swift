@@ -44,9 +44,7 @@ extension Supervisor {
                 var text =
                     service.phase == .autoRestart
                     ? "waits to be started again" : "\(shown.sentence) for \(Wording.age(now - service.since))"
-                if let answer = service.lastProbeAnswer, !service.isReady {
-                    text += "; its probe's last answer: \(answer)"
-                }
+                if let awaited = awaitedText(service) { text += ", waits for \(awaited)" }
                 if service.restarts > 0 {
                     text +=
                         "; restarted \(service.restarts == 1 ? "once" : "\(service.restarts) times") in this generation"
@@ -90,7 +88,7 @@ extension Supervisor {
             // Until then a start would be refused like those before it.
             hint = "holdfastctl reset-failed \(group.name) and \(hint), when its cause is mended"
         }
-        return [Finding(unit: failure.unit, text: Wording.sentence(failure), hint: hint, failure: report)]
+        return [Finding(unit: failure.unit, text: sentence(failure), hint: hint, failure: report)]
     }
 
     private func quiet(_ group: GroupID, _ view: GroupView?) -> String {

@@ -75,10 +75,10 @@ extension Supervisor {
     }
 
     private func told(_ group: GroupID, _ failure: Failure) {
-        logger.warning("\(Wording.sentence(failure))")
+        logger.warning("\(sentence(failure))")
         for instance in instances.values where instance.name == failure.unit { keepEvidence(instance) }
         guard let operation = engine.view(of: group)?.operation, let shown = SwapPhase(operation.phase) else { return }
-        progress(group, operation.new, shown, service: failure.unit, message: Wording.sentence(failure))
+        progress(group, operation.new, shown, service: failure.unit, message: sentence(failure))
     }
 
     private func progress(
@@ -132,7 +132,7 @@ extension Supervisor {
         causes[group] = nil
         logEnd(group, result)
         // What is stopped or replaced is gone; that it did not go as it should have is worth knowing.
-        let unclean = result.uncleanEnds.map(Wording.sentence)
+        let unclean = result.uncleanEnds.map { sentence($0) }
         for id in all {
             guard let pending = requests.remove(id) else { continue }
             let answer = ShownResult(group, result, report, pending.notes + unclean)
@@ -257,7 +257,7 @@ extension Supervisor {
         }
         let lines = evidence[group]?[failure.unit] ?? liveLines(failure.unit)
         return FailureReport(
-            unit: failure.unit, phase: SwapPhase(failure.step), message: Wording.sentence(failure), exitStatus: status,
+            unit: failure.unit, phase: SwapPhase(failure.step), message: sentence(failure), exitStatus: status,
             probeAnswer: answer, lastLines: lines)
     }
 

@@ -16,18 +16,40 @@ extension Supervisor {
         guard let operation = view.operation else { return nil }
         let left = operation.deadline.map { max(0, ($0 - now).seconds) }
         switch operation.phase {
-        case .waiting: return Waiting(text: "units that it starts after", secondsLeft: left)
+        case .waiting: return Waiting(text: obstacles(operation) ?? "units that it starts after", secondsLeft: left)
         case .prepare: return nil
         case .hold: return Waiting(text: "promote or abort")
         case .soak: return Waiting(text: "SoakSec=", secondsLeft: left)
         case .start, .restore:
             let services = view.generations.first { $0.number == operation.new }?.services ?? []
-            guard let late = services.first(where: { !$0.isReady && $0.phase != .waiting }) else { return nil }
-            let answer = late.lastProbeAnswer.map { " (\($0))" } ?? ""
-            return Waiting(text: "\(late.spec.unit): \(ServiceState(late.phase).sentence)\(answer)", secondsLeft: left)
-        case .drain, .stopOld, .rollBack, .stop: return leaving(view)
-        case .reload: return Waiting(text: "ExecReload=")
+            let late = services.filter { !$0.isReady }
+            guard let first = late.first(where: { $0.phase != .waiting }) ?? late.first else { return nil }
+            let text = awaitedText(first) ?? ServiceState(first.phase).sentence
+            // The nearer of the two ends.
+            let own = first.deadline.map { max(0, ($0 - now).seconds) }
+            return Waiting(text: "\(first.spec.unit): \(text)", secondsLeft: [left, own].compactMap(\.self).min())
+        case .drain, .stopOld, .rollBack, .stop:
+            return leaving(view) ?? obstacles(operation).map { Waiting(text: $0, secondsLeft: left) }
+        case .reload:
+            let services = view.generations.first { $0.number == view.serving }?.services ?? []
+            let late = services.first { $0.phase == .reloading }
+            let text = late.flatMap(awaitedText) ?? "ExecReload="
+            return Waiting(text: text, secondsLeft: late?.deadline.map { max(0, ($0 - now).seconds) })
         }
+    }
+
+    /// Of a unit of which nothing is there yet that could say so itself.
+    private func waitNote(_ view: GroupView) -> String? {
+        guard view.generations.allSatisfy(\.services.isEmpty) else { return nil }
+        return view.operation.flatMap(obstacles).map { "waits for \($0)" }
+    }
+
+    /// Other groups whose turn it is.
+    private func obstacles(_ operation: OperationView) -> String? {
+        guard !operation.obstacles.isEmpty else { return nil }
+        let shown = operation.obstacles.prefix(4).map(\.name).joined(separator: ", ")
+        let more = operation.obstacles.count - 4
+        return more > 0 ? "\(shown) and \(more) more" : shown
     }
 
     /// Who is still there of what leaves, and what holds it.
@@ -37,8 +59,11 @@ extension Supervisor {
         let told = services.filter { [.draining, .stopping, .killing, .stopPost].contains($0.phase) }
         guard let slowest = told.first else { return nil }
         let deadline = told.compactMap(\.deadline).max()
+        // Of a command that is asked to stop it people want to know which.
+        let command: String? = if case .command = slowest.awaited { awaitedText(slowest) } else { nil }
+        let text = command ?? ServiceState(slowest.phase).sentence
         return Waiting(
-            text: "\(slowest.spec.unit) generation \(slowest.birth): \(ServiceState(slowest.phase).sentence)",
+            text: "\(slowest.spec.unit) generation \(slowest.birth): \(text)",
             connections: told.map { connections(of: $0)?.count ?? 0 }.reduce(0, +),
             secondsLeft: deadline.map { max(0, ($0 - now).seconds) })
     }
@@ -93,7 +118,7 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: reason(view).map(Wording.sentence) ?? pauseNote(group),
+            reason: reason(view).map(sentence) ?? waitNote(view) ?? pauseNote(group),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)
     }
@@ -155,9 +180,9 @@ extension Supervisor {
         let status = ServiceStatus(
             unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
             statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
-            result: service.failure.map(Wording.sentence), ready: service.isReady, connections: held?.count,
+            result: service.failure.map(sentence), ready: service.isReady, connections: held?.count,
             memory: looks && memory ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
-            linesSuppressed: some(log?.suppressed))
+            linesSuppressed: some(log?.suppressed), waitingFor: awaitedText(service))
         return (status, held)
     }
 

@@ -1,12 +1,13 @@
 import ControlProtocol
 import Engine
 import Linux
+import UnitFiles
 
 /// The sentences in which failures and refusals are told. One place, so that they stay in the same words.
 enum Wording {
     /// `cannot start app@v3.service: exited with status 3 before it was ready`
-    static func sentence(_ failure: Failure) -> String {
-        var text = "\(verb(failure)) \(failure.unit): \(cause(failure))"
+    static func sentence(_ failure: Failure, of unit: ServiceUnit? = nil) -> String {
+        var text = "\(verb(failure)) \(failure.unit): \(cause(failure, unit))"
         if let number = failure.errno, number > 0 {
             text += " (the service says: \(SystemError("", nil, .init(rawValue: number)).errno.text))"
         }
@@ -22,6 +23,17 @@ enum Wording {
         // It is gone all the same.
         case .stop, .leave, .stopPost: "unclean stop of"
         }
+    }
+
+    private static func cause(_ failure: Failure, _ unit: ServiceUnit?) -> String {
+        // Which of its commands hangs.
+        if case .timedOut(let limit) = failure.cause, case .command(let command) = failure.awaited {
+            return "\(line(command, unit)) not done within \(span(limit))"
+        }
+        let text = cause(failure)
+        // The probe's answer is the cause itself.
+        if case .probe = failure.cause { return text }
+        return text + (failure.awaited.flatMap { missing($0, of: unit) }.map { ": \($0)" } ?? "")
     }
 
     private static func cause(_ failure: Failure) -> String {

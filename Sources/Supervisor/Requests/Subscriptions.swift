@@ -59,14 +59,14 @@ extension Supervisor {
         case .failure(let group, let failure):
             publish(
                 UnitEvent(
-                    .failure, at: rightNow, unit: group.name, service: failure.unit, message: Wording.sentence(failure)),
+                    .failure, at: rightNow, unit: group.name, service: failure.unit, message: sentence(failure)),
                 group)
         case .finished(let group, let result, _):
             let to = result.to ?? result.serving
             publish(
                 UnitEvent(
                     .finished, at: rightNow, unit: group.name, generation: to?.number, release: to?.release,
-                    outcome: OperationOutcome(result), message: result.failure.map(Wording.sentence)), group)
+                    outcome: OperationOutcome(result), message: result.failure.map(sentence)), group)
         case .stopping, .refused, .unchanged, .shutDownComplete: break
         }
         if let group = self.group(of: report) { publishState(of: group) }

@@ -61,7 +61,7 @@ extension Supervisor {
         let named = ids.filter { requests[$0]?.identity != nil }
         guard !named.isEmpty else { return }
         let report = result.failure.map { failureReport($0, group, result) }
-        let unclean = result.uncleanEnds.map(Wording.sentence)
+        let unclean = result.uncleanEnds.map { sentence($0) }
         for id in named {
             let shown = ShownResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
             noteEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })

@@ -165,6 +165,7 @@ enum StatusText {
                 parts.append(service.state == .running ? "uptime \(Text.uptime(age))" : "for \(Text.coarse(age))")
             }
         }
+        if let waitingFor = service.waitingFor { parts.append("waits for \(waitingFor)") }
         if service.restarts > 0 { parts.append(Text.counted(service.restarts, "restart")) }
         if let connections = service.connections { parts.append(Text.counted(connections, "connection")) }
         if let memory = service.memory { parts.append(Text.bytes(memory)) }

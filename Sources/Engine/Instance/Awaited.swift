@@ -1,0 +1,78 @@
+/// What a service waits for, and what has come in its place so far. For people: nothing is decided by it.
+public enum Awaited: Sendable, Equatable, Codable {
+    /// Units that it starts after and that are not ready.
+    case units([String])
+    case conditions
+    /// A command has yet to end.
+    case command(ServiceCommand)
+    /// The program has yet to be executed.
+    case execution
+    /// `READY=1`; the processes that have said so without being allowed to by `NotifyAccess=`.
+    case readyMessage(refused: String?)
+    case mainProcess(SearchNote?)
+    /// The probe's last answer.
+    case probe(String?)
+    /// `RELOADING=1`, the answer to `ReloadSignal=`.
+    case reloadingMessage
+    /// `READY=1` after `RELOADING=1`.
+    case reloadedMessage
+    /// The main process was asked to finish, and has yet to end.
+    case mainExit
+    /// The processes have been signalled, and some have yet to end.
+    case lastProcess
+}
+
+/// What a search for a main process has met in its place.
+public struct SearchNote: Sendable, Equatable, Codable {
+    public var pidFile: String
+    /// `does not exist`, `names 1, which is no process of this service`.
+    public var finding: String
+
+    public init(pidFile: String, finding: String) {
+        self.pidFile = pidFile
+        self.finding = finding
+    }
+}
+
+extension Instance {
+    /// nil where nothing has to come.
+    var awaited: Awaited? {
+        switch state {
+        case .waiting: .units([])
+        case .checking: .conditions
+        case .condition(let index, _): .command(.condition(index))
+        case .startPre(let index, _): .command(.startPre(index))
+        case .starting: spec.type == .simple ? .execution : .readyMessage(refused: refusedReady)
+        case .oneshot(let index, _): .command(.start(index))
+        case .forking: .command(.start(0))
+        case .awaitingMain: .mainProcess(searchNote)
+        case .probing: .probe(lastProbeAnswer)
+        case .startPost(let index, _, _): .command(.startPost(index))
+        case .reloading(let index, _, _): .command(.reload(index))
+        case .reloadSignalled: .reloadingMessage
+        case .reloadAnnounced: .reloadedMessage
+        case .draining: .mainExit
+        case .stopping(let index, _, _): .command(.stop(index))
+        case .terminating, .killing, .sweeping: .lastProcess
+        case .stopPost(let index, _, _): .command(.stopPost(index))
+        case .running, .exited, .restartWait, .inactive: nil
+        }
+    }
+
+    /// A failure that is nobody's word but the lack of one: it says what was waited for.
+    func missed(_ step: Failure.Step, _ cause: Failure.Cause) -> Failure {
+        var failure = failed(step, cause)
+        failure.awaited = awaited
+        return failure
+    }
+}
+
+extension Engine {
+    /// With the units that keep a service from being started.
+    func awaited(by instance: Instance) -> Awaited? {
+        guard case .units = instance.awaited else { return instance.awaited }
+        let generation = groups[instance.group]?.generations.values.first { $0.instances.values.contains(instance.id) }
+        let others = (generation?.instances.values.sorted() ?? []).compactMap { instances[$0] }
+        return .units(others.filter { instance.uses($0) && !$0.isReady }.map(\.spec.unit))
+    }
+}

@@ -1,0 +1,74 @@
+import Engine
+import UnitFiles
+
+/// What services wait for, in words: the same in `status`, in progress, in failures and in `why`.
+extension Wording {
+    /// Behind "waits for".
+    static func awaited(_ awaited: Awaited, of unit: ServiceUnit?) -> String {
+        switch awaited {
+        case .units(let names): names.isEmpty ? "units that it starts after" : names.joined(separator: ", ")
+        case .conditions: "its conditions to be looked at"
+        case .command(let command): "\(line(command, unit)) to end"
+        case .execution: "its program to be executed"
+        case .readyMessage(let refused): "READY=1" + (refused.map { "; \($0) said it, which \(access(unit))" } ?? "")
+        case .mainProcess(let note): note.map(finding) ?? "its main process to be known"
+        case .probe(let answer): answer.map { "its probe: \($0)" } ?? "its probe to answer"
+        case .reloadingMessage: "RELOADING=1, the answer to ReloadSignal="
+        case .reloadedMessage: "READY=1 after RELOADING=1"
+        case .mainExit: "its main process to end"
+        case .lastProcess: "its processes to end"
+        }
+    }
+
+    /// What did not come, behind "not ready within 30s".
+    static func missing(_ awaited: Awaited, of unit: ServiceUnit?) -> String? {
+        switch awaited {
+        case .units(let names): names.isEmpty ? nil : "\(names.joined(separator: ", ")) was not ready"
+        case .conditions, .execution, .mainExit, .lastProcess: nil
+        case .command(let command): "\(line(command, unit)) has not ended"
+        case .readyMessage(let refused):
+            refused.map { "READY=1 came only from \($0), which \(access(unit))" } ?? "it never said READY=1"
+        case .mainProcess(let note): note.map(finding) ?? "its main process is not known"
+        case .probe(let answer): answer == nil ? "its probe has not answered" : nil
+        case .reloadingMessage: "it never answered ReloadSignal= by RELOADING=1"
+        case .reloadedMessage: "it never said READY=1 after RELOADING=1"
+        }
+    }
+
+    private static func finding(_ note: SearchNote) -> String { "PIDFile=\(note.pidFile): \(note.finding)" }
+
+    private static func access(_ unit: ServiceUnit?) -> String {
+        "NotifyAccess=\(unit?.notifyAccess.rawValue ?? "") does not allow"
+    }
+
+    /// `ExecStartPre=/usr/bin/sleep`
+    static func line(_ command: ServiceCommand, _ unit: ServiceUnit?) -> String {
+        let directive =
+            switch command {
+            case .condition: "ExecCondition="
+            case .startPre: "ExecStartPre="
+            case .start: "ExecStart="
+            case .startPost: "ExecStartPost="
+            case .reload: "ExecReload="
+            case .stop: "ExecStop="
+            case .stopPost: "ExecStopPost="
+            }
+        return directive + (unit.flatMap { Launcher.command(command, of: $0)?.path } ?? "")
+    }
+}
+
+extension Supervisor {
+    /// A failure in a sentence, with the words of the unit that it is about.
+    func sentence(_ failure: Failure) -> String { Wording.sentence(failure, of: unit(named: failure.unit)) }
+
+    /// The definition that runs, or ran last.
+    private func unit(named name: String) -> ServiceUnit? {
+        let running = instances.values.filter { $0.name == name }.max { $0.id < $1.id }
+        if let running { return running.definition.unit }
+        return definitions.values.filter { $0.unit.name.description == name }.max { $0.id < $1.id }?.unit
+    }
+
+    func awaitedText(_ service: ServiceView) -> String? {
+        service.awaited.map { Wording.awaited($0, of: instances[service.instance]?.definition.unit) }
+    }
+}
