@@ -134,6 +134,10 @@ public actor Supervisor {
     /// What a successor must know if this process is killed.
     let journal: Journal
     let journalFaults: JournalFaults
+    /// Decided, and maybe not sent.
+    var unsentSignals = UnsentSignals()
+    /// Processes that ended while nobody looked, and whose ends have not been told.
+    var unreportedEnds: [Token: SavedProcess] = [:]
     /// When a killed supervisor wrote its journal last, on the loop's clock.
     var lastJournalWrite: Int64?
     /// While it is behind.
@@ -218,6 +222,7 @@ public actor Supervisor {
         dropStored()
         if let saved {
             engine = saved.engine
+            unsentSignals = UnsentSignals(saved.signals ?? [])
             lastRequest = max(lastRequest, engine.lastRequest)
         }
         passGap(&saved)
@@ -343,10 +348,13 @@ public actor Supervisor {
             let event = backlog[next]
             next += 1
             let effects = engine.handle(event, at: now, catchingUp: isCatchingUp, due: takeDue(event))
-            let sendsSignals = journal(before: effects)
-            for effect in effects { perform(effect) }
+            noteEnd(event)
+            journal(before: effects)
+            for effect in effects {
+                perform(effect)
+                noteSent(effect)
+            }
             endsAreTold()
-            if sendsSignals { journalSent() }
         }
         backlog.removeSubrange(..<next)
         isHandling = false

@@ -29,6 +29,12 @@ struct Simulation {
     var crashes = 0
     var written = Written()
     var isRecovering = false
+    /// How many supervisors have been killed in the middle of their work.
+    var crashCount = 0
+    /// Processes have ended between the last killed one and its successor.
+    var diedUnseen = false
+    /// What the present one found.
+    var found = Found()
     /// Answers may have been lost, or given to nobody.
     var hasCrashed = false
 
@@ -121,7 +127,7 @@ struct Simulation {
             carryOut(effect)
             if violation != nil { return }
         }
-        if let done { crash(undone: Array(effects.dropFirst(done))) }
+        if let done { crash(done: Array(effects.prefix(done)), undone: Array(effects.dropFirst(done))) }
         if reexecsAfterEvents { reexecute() }
         check()
     }

@@ -21,6 +21,7 @@ extension Simulation {
         case .spawn(let token, let id, let command):
             checkSpawn(id, command)
             kernel.spawn(token, id, command)
+            if kernel.isSpawnedTwice { fail("I7", "a command runs twice at once") }
         case .signal(let token, PlanMaker.reloadSignal): kernel.processes[token]?.mustReload = true
         case .signal(let token, let signal):
             if let process = kernel.processes[token], kernel.trees[process.instance]?.main == token {

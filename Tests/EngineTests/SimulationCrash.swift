@@ -36,54 +36,98 @@ extension Simulation {
         } catch {
             fail("I7", "the engine cannot be written: \(error)")
         }
-        guard !isRecovering, random.chance(crashes) else { return nil }
+        // Commands beside what runs already are rare, and what must not be mistaken for them is there.
+        guard random.chance(effects.contains(where: \.startsBeside) ? 10 * crashes : crashes) else { return nil }
         return random.below(effects.count + 1)
     }
 
-    mutating func crash(undone: [Effect]) {
-        log?.append("        KILLED")
+    /// - Parameters:
+    ///   - done: what was carried out before the end.
+    ///   - undone: what was not.
+    mutating func crash(done: [Effect], undone: [Effect]) {
         coverage.ends["crash", default: 0] += 1
+        crashCount += 1
+        let count = crashCount
+        hasCrashed = true
+        // Whoever had asked for something has lost the connection.
+        for index in answers.indices where answers[index] == 0 { answers[index] = 1 }
+        let isNested = isRecovering
+        isRecovering = true
+        defer { if !isNested { isRecovering = false } }
+        // What is told to go by effects that were on their way counts as told.
+        let isQuiet = !undone.contains(where: \.endsProcesses) && !kernel.hasUntoldEnds
+        let healthy = isQuiet && !isNested ? healthyInstances.map { ($0, kernel.trees[$0]?.runs) } : []
+        for effect in undone { if case .report(let report) = effect { read(report) } }
+        if !isNested { diedUnseen = false }
+        var unsent = undone.filter(\.isSignal)
+        // Who takes over may be killed as well, before anything was handled: then the next one begins where it began.
+        var last: [Effect]? = done
+        while let before = last, violation == nil {
+            log?.append("        KILLED")
+            last = takeOver(after: before.last, &unsent)
+        }
+        tellEnds()
+        guard crashCount == count else { return }
+        if !isNested { isRecovering = false }
+        if violation == nil { handle(.deadlineReached) }
+        guard crashCount == count else { return }
+        // What ended while nobody looked may take others along.
+        if !diedUnseen { for (id, runs) in healthy { checkUntouched(id, runs) } }
+    }
+
+    /// One supervisor takes over. Answers its effects if it was killed before it had done all that follows from the journal.
+    private mutating func takeOver(after last: Effect?, _ unsent: inout [Effect]) -> [Effect]? {
         do {
             engine = try written.read()
         } catch {
-            return fail("I7", "the journal cannot be read: \(error)")
+            fail("I7", "the journal cannot be read: \(error)")
+            return nil
         }
-        isRecovering = true
-        defer { isRecovering = false }
-        // Whoever had asked for something has lost the connection.
-        for index in answers.indices where answers[index] == 0 { answers[index] = 1 }
-        hasCrashed = true
-        let found = loseWhatWasOnItsWay()
-        for effect in undone { if case .report(let report) = effect { read(report) } }
-        for effect in engine.recovery(found) {
+        let isLong = !kernel.isCalm && random.chance(40)
+        now = now + .milliseconds(random.below(isLong ? 200_000 : 200))
+        engine.passGap(until: now, heard: nil)
+        kernel.openTokens.formUnion(engine.owners.keys)
+        found = loseWhatWasOnItsWay(last)
+        let effects = engine.recovery(found)
+        checkKills(effects)
+        let all = effects + unsent
+        let cut = random.chance(25) ? random.below(all.count + 1) : nil
+        for effect in all.prefix(cut ?? all.count) {
             log?.append("        \(Short.text(effect))")
             carryOut(effect)
         }
-        for effect in undone {
-            switch effect {
-            case .signal, .signalTree: carryOut(effect)
-            default: break
-            }
-        }
+        unsent.removeFirst(max(0, min(unsent.count, (cut ?? all.count) - effects.count)))
+        guard let cut else { return nil }
+        coverage.ends["crash while taking over", default: 0] += 1
+        return Array(all.prefix(cut))
+    }
+
+    /// What ended, or was answered, while nobody looked.
+    private mutating func tellEnds() {
+        let count = crashCount
         for event in engine.missedEvents(found) where violation == nil {
             if case .prepareFailed(let id, _) = event { kernel.generations[id] = .failed }
             handle(event)
+            // Another one has taken over meanwhile, and has told the rest.
+            guard crashCount == count else { return }
         }
         let left = kernel.processes.values.filter { !$0.exitIsTold && found.processes.contains($0.token) }
         for process in left.sorted(by: { $0.token.number < $1.token.number }) where violation == nil {
-            handle(.spawned(process.token))
-            if !process.isAlive { handle(.exited(process.token, .unknown)) }
+            for event in [Event.spawned(process.token), .exited(process.token, .unknown)] {
+                if case .exited = event, process.isAlive { continue }
+                handle(event)
+                guard crashCount == count else { return }
+            }
         }
-        for token in engine.awaitedProcesses where violation == nil {
-            if kernel.processes[token] == nil { handle(.exited(token, .unknown)) }
+        for token in engine.awaitedProcesses where violation == nil && kernel.processes[token] == nil {
+            handle(.exited(token, .unknown))
+            guard crashCount == count else { return }
         }
         kernel.openTokens.formUnion(engine.owners.keys)
-        isRecovering = false
-        if violation == nil { handle(.deadlineReached) }
     }
 
     /// Answers that nobody has taken are gone with the process; what exists in the kernel is found.
-    private mutating func loseWhatWasOnItsWay() -> Found {
+    private mutating func loseWhatWasOnItsWay(_ last: Effect?) -> Found {
         for event in kernel.pending {
             switch event {
             case .spawnFailed(let token, _, _): kernel.processes[token] = nil
@@ -100,10 +144,84 @@ extension Simulation {
         where state == .failed && engine.groups[id.group]?.generations[id.number] == nil {
             kernel.generations[id] = nil
         }
+        // While nobody looks processes end as at any other time.
+        for token in kernel.living where random.chance(4) {
+            kernel.end(token, .exited(0))
+            diedUnseen = true
+        }
+        kernel.pending = []
+        if case .spawn(let token, _, let command)? = last, random.chance(60) { loseRecord(of: token, command) }
         var found = Found()
         found.generations = Set(kernel.generations.keys)
         found.instances = Set(kernel.instances)
         found.processes = Set(kernel.processes.keys)
         return found
+    }
+
+    /// A process that was started in the last moment, and not written down, is found if it lives, or if it has left a tree; else
+    /// it is as if it had never been.
+    private mutating func loseRecord(of token: Token, _ command: ServiceCommand) {
+        guard let process = kernel.processes[token], !process.isAlive, !process.exitIsTold,
+            let tree = kernel.trees[process.instance]
+        else { return }
+        if case .start = command, tree.spec.type != .oneshot, !kernel.isEmpty(tree) { return }
+        coverage.ends["unrecorded process", default: 0] += 1
+        kernel.processes[token] = nil
+        tree.processes.removeAll { $0 == token }
+        if tree.main == token { tree.main = nil }
+    }
+
+    // MARK: - That a crash by itself ends nothing
+
+    /// Instances that are up and that nobody has told to go, of groups that do nothing but reload.
+    private var healthyInstances: [InstanceID] {
+        kernel.instances.filter { id in
+            guard let tree = kernel.trees[id], let instance = engine.instances[id], instance.isUp, !tree.isToldToGo,
+                !engine.isShuttingDown
+            else { return false }
+            switch engine.groups[instance.group]?.operation?.kind {
+            case nil, .reload: break
+            default: return false
+            }
+            return instance.mainProcess.map { kernel.processes[$0]?.isAlive ?? false } ?? !kernel.isEmpty(tree)
+        }
+    }
+
+    /// A command that must be started once more may find others of its service there: they are not in its way.
+    private mutating func checkKills(_ effects: [Effect]) {
+        for case .killTree(let id) in effects where engine.instances[id]?.treeWatch == nil {
+            fail("I7", "instance \(id.number) is killed because a supervisor was killed")
+        }
+    }
+
+    private mutating func checkUntouched(_ id: InstanceID, _ runs: Int?) {
+        guard violation == nil else { return }
+        guard let tree = kernel.trees[id], !tree.isToldToGo, tree.runs == runs else {
+            return fail("I7", "instance \(id.number) is told to go because a supervisor was killed")
+        }
+    }
+}
+
+extension Effect {
+    /// Signals are written down by themselves.
+    fileprivate var isSignal: Bool {
+        switch self {
+        case .signal, .signalTree: true
+        default: false
+        }
+    }
+
+    fileprivate var startsBeside: Bool {
+        switch self {
+        case .spawn(_, _, .reload), .spawn(_, _, .startPost): true
+        default: false
+        }
+    }
+
+    fileprivate var endsProcesses: Bool {
+        switch self {
+        case .signal, .signalTree, .killTree, .spawn(_, _, .stop): true
+        default: false
+        }
     }
 }

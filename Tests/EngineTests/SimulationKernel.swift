@@ -99,6 +99,17 @@ struct FakeKernel {
 
     func isEmpty(_ id: InstanceID) -> Bool { trees[id].map(isEmpty) ?? true }
 
+    /// Some process has ended, or all of a tree, and the engine has not heard of it.
+    var hasUntoldEnds: Bool {
+        processes.values.contains { !$0.isAlive && !$0.exitIsTold }
+            || pending.contains {
+                switch $0 {
+                case .exited, .treeEmpty, .spawnFailed: true
+                default: false
+                }
+            }
+    }
+
     /// Its main process lives, or its death has not been told.
     func mainLives(_ tree: Tree) -> Bool {
         guard let main = tree.main, let process = processes[main] else { return false }
@@ -129,6 +140,8 @@ struct FakeKernel {
         }
     }
 
+    /// A command was started while its process, under the same token, lived.
+    var isSpawnedTwice = false
     /// Which instance's tree a token watches.
     var watchers: [Token: InstanceID] = [:]
     /// Searches that were answered with "later".
@@ -138,6 +151,7 @@ struct FakeKernel {
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {
         openTokens.insert(token)
+        if processes[token]?.isAlive == true { isSpawnedTwice = true }
         if command == .start(0) { trees[id]?.runs += 1 }
         let process = Process(token: token, instance: id, command: command)
         process.run = trees[id]?.runs ?? 0
@@ -319,7 +333,11 @@ struct FakeKernel {
             processes[token]?.exitIsTold = true
             guard let process = processes[token] else { return }
             noteCondition(process, status)
-            noteStep(token, succeeded: trees[process.instance]?.spec.restart.isCleanCommand(status) ?? false, now)
+            // A command whose end nobody saw is run once more, also if it may fail.
+            if status != .unknown {
+                let isClean = trees[process.instance]?.spec.restart.isCleanCommand(status) ?? false
+                noteStep(token, succeeded: isClean, now)
+            }
             noteOneshot(process, status, now)
         case .conditionsChecked(let token, .unmet):
             if let id = checks[token] { trees[id]?.wasSkipped = true }

@@ -156,7 +156,8 @@ extension Supervisor {
             // As a condition: with the sockets' addresses in its environment and no say in the protocol.
             let plan = try launcher.plan(
                 command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))
-            try run(plan, token, instance, generation)
+            // A successor asks anew.
+            try run(plan, token, instance, generation, isKept: false)
         } catch {
             return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))
         }

@@ -85,9 +85,10 @@ extension Supervisor {
     }
 
     /// Starts a process of an instance; its end becomes the event `exited` of `token`.
+    /// - Parameter isKept: a successor goes on with it.
     func run(
         _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
-        talks: Bool = false
+        talks: Bool = false, isKept: Bool = true
     ) throws(Launcher.LaunchError) {
         var plan = plan
         let streams: Launcher.Streams
@@ -161,7 +162,6 @@ extension Supervisor {
         notifySocket?.receiveWaiting()
         let owner = processes[token]?.instance
         if let process = processes.removeValue(forKey: token) {
-            journal.end(.process(token))
             tokenOfPid[process.pid] = nil
             if let instance = instances[process.instance] {
                 if engine.mainProcess(of: instance.id) == token {

@@ -7,7 +7,7 @@ import StateCoding
 /// anything is done that follows from the change. In the runtime directory, so in memory, and gone with the host.
 final class Journal {
     enum Key {
-        case head, core, signals, activation
+        case head, core, signals, signalsSent, activation
         case group(GroupID)
         case instance(InstanceID)
         case running(InstanceID)
@@ -30,6 +30,7 @@ final class Journal {
             case .head: "a"
             case .core: "c"
             case .signals: "t"
+            case .signalsSent: "ts"
             case .activation: "x"
             case .group(let id): "g\(id.name)"
             case .instance(let id): "i\(id.number)"
@@ -128,26 +129,5 @@ final class Journal {
     func remove() {
         isOver = true
         file.remove()
-    }
-}
-
-/// A signal that was decided and maybe not sent.
-enum SavedSignal: Codable {
-    case process(Token, Int32)
-    case tree(InstanceID, Int32)
-
-    init?(_ effect: Effect) {
-        switch effect {
-        case .signal(let token, let signal): self = .process(token, signal)
-        case .signalTree(let instance, let signal): self = .tree(instance, signal)
-        default: return nil
-        }
-    }
-
-    var effect: Effect {
-        switch self {
-        case .process(let token, let signal): .signal(token, signal)
-        case .tree(let instance, let signal): .signalTree(instance, signal)
-        }
     }
 }

@@ -9,25 +9,37 @@ import StateCoding
 /// The rule: after the engine has decided and before any of its effects is carried out, what it is now is in the file. So a process
 /// that is killed has done less than is written, never more, and its successor does the rest (`Engine.recovery`). Three things
 /// are written beside that, because the engine does not know them: what exists in the kernel for an instance (before its first
-/// process), a process (as soon as it has a pid), and signals (that they are to be sent, and that they have been).
+/// process), a process (as soon as it has a pid), and signals (that they are to be sent, and each that has been).
 extension Supervisor {
     var journalPath: String { configuration.runtimeDirectory + "/journal" }
 
-    /// Writes what has changed, before `effects` are carried out. Returns whether `journalSent` must follow.
-    func journal(before effects: [Effect]) -> Bool {
+    /// Writes what has changed, before `effects` are carried out.
+    func journal(before effects: [Effect]) {
         noteEnds(effects)
         journalEngine()
         let signals = effects.compactMap(SavedSignal.init)
-        if !signals.isEmpty { journal.put(.signals, signals) }
+        if !signals.isEmpty {
+            unsentSignals = UnsentSignals(signals)
+            unsentSignals.write(to: journal)
+        }
         journal.flush()
         if journal.isOvergrown { rewriteJournal() }
-        return !signals.isEmpty
     }
 
-    /// What was to be sent has been.
-    func journalSent() {
-        journal.end(.signals)
+    /// Each signal is crossed off by itself, right after it was sent: a successor would send it once more, and to some programs
+    /// a second one means something else.
+    func noteSent(_ effect: Effect) {
+        guard SavedSignal(effect) != nil else { return }
+        unsentSignals.noteSent(in: journal)
         journal.flush()
+    }
+
+    /// The record of a process ends together with what the engine makes of its end: without the one and with the other the
+    /// process would be taken for one that was never started.
+    func noteEnd(_ event: Event) {
+        guard case .exited(let token, _) = event else { return }
+        unreportedEnds[token] = nil
+        journal.end(.process(token))
     }
 
     private func journalEngine() {
@@ -130,6 +142,7 @@ extension Supervisor {
             for instance in state.instances { journal.put(.running(instance.id), instance) }
             for process in state.processes { journal.put(.process(process.token), process) }
             rewriteRequests()
+            unsentSignals.write(to: journal)
         }
         followSockets()
         _ = engine.takeChanges()
@@ -170,8 +183,9 @@ extension Supervisor {
             backlog: [], lastDefinition: 0, units: try reader.numbered("u"), definitions: try reader.all("d"),
             sockets: try reader.numbered("s"), shared: try reader.named("h"), generations: try reader.all("n"),
             instances: try reader.all("r"), processes: try reader.all("p"), own: SavedOwn(),
-            people: try reader.people(),
-            activation: try reader.value("x"), signals: try reader.value("t"), unwrittenHistory: try reader.value("y"))
+            people: try reader.people(), activation: try reader.value("x"),
+            signals: UnsentSignals.left(try reader.value("t"), sent: try reader.value("ts")),
+            unwrittenHistory: try reader.value("y"))
         return state
     }
 }

@@ -27,6 +27,7 @@ extension Supervisor {
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
+        for record in saved.processes where processes[record.token] == nil { unreportedEnds[record.token] = record }
         let finder = SocketFinder(saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
         var held: [Int: HeldSocket] = [:]
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
@@ -217,7 +218,10 @@ extension Supervisor {
         journalFaults.enter(.goingOn)
         takeUnrecorded(&found)
         for effect in engine.recovery(found) { perform(effect) }
-        for signal in saved.signals ?? [] { perform(signal.effect) }
+        while let signal = unsentSignals.next {
+            perform(signal.effect)
+            noteSent(signal.effect)
+        }
         keepSocketsOfServing()
         resume(saved.backlog)
         resumeSockets(isKnown: saved.activation != nil)

@@ -41,9 +41,10 @@ extension Supervisor {
             takenAt: EventLoop.now)
     }
 
-    /// Without the programs of probes: those are asked anew.
+    /// Without the programs of probes: those are asked anew. Who has ended without its end being told counts as started.
     private func savedProcesses() -> [SavedProcess] {
-        processes.values.filter { probes[$0.token] == nil }.sorted { $0.pid < $1.pid }.map(SavedProcess.init)
+        let running = processes.values.filter { probes[$0.token] == nil }.map(SavedProcess.init)
+        return (running + unreportedEnds.values).sorted { ($0.pid, $0.token.number) < ($1.pid, $1.token.number) }
     }
 
     private func savedOwn() -> SavedOwn {

@@ -1,0 +1,46 @@
+import Engine
+import Foundation
+import Linux
+import StateCoding
+import Testing
+
+@testable import Supervisor
+
+@Suite("Signals over a crash")
+struct UnsentSignalsTests {
+    private let signals: [SavedSignal] = [
+        .process(Token(number: 1), 10), .tree(InstanceID(number: 2), 15), .process(Token(number: 3), 1),
+    ]
+
+    /// What a successor would send.
+    private func left(_ path: String) throws -> [SavedSignal] {
+        let records = try RecordFile.read(path).records
+        func value<T: Decodable>(_ key: String, _ type: T.Type) throws -> T? {
+            try records[key].map { try StateDecoder.decode(type, from: $0) }
+        }
+        return UnsentSignals.left(try value("t", [SavedSignal].self), sent: try value("ts", Int.self)) ?? []
+    }
+
+    @Test("each signal is crossed off right after it was sent, so that a successor sends no other one twice")
+    func crossedOff() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("signals-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let journal = Journal(path: path)
+        for _ in 0..<2 {
+            var unsent = UnsentSignals(signals)
+            unsent.write(to: journal)
+            journal.flush()
+            for index in signals.indices {
+                #expect(try left(path) == Array(signals[index...]))
+                #expect(unsent.next == signals[index])
+                // The file may be written anew at any moment.
+                if index == 1 { journal.rewrite { unsent.write(to: journal) } }
+                #expect(try left(path) == Array(signals[index...]))
+                unsent.noteSent(in: journal)
+                journal.flush()
+            }
+            #expect(try left(path) == [])
+            #expect(unsent.next == nil)
+        }
+    }
+}
