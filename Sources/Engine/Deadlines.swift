@@ -19,6 +19,10 @@ struct Deadlines: Sendable {
         static func < (left: Entry, right: Entry) -> Bool { (left.at, left.serial) < (right.at, right.serial) }
         static func == (left: Entry, right: Entry) -> Bool { left.serial == right.serial }
     }
+    struct Due: Sendable {
+        fileprivate let owner: Owner
+        fileprivate let serial: UInt64
+    }
     private var heap = Heap<Entry>()
     private var valid: [Owner: (at: Instant, serial: UInt64)] = [:]
     private var lastSerial: UInt64 = 0
@@ -40,13 +44,23 @@ struct Deadlines: Sendable {
 
     func deadline(of owner: Owner) -> Instant? { valid[owner]?.at }
 
-    mutating func popDue(at now: Instant) -> Owner? {
+    /// Those that are due, in their order; each is to be taken before it is acted on. One that is set meanwhile is not among them,
+    /// even if it is due already: what sets itself a deadline that has passed would be acted on for ever.
+    mutating func allDue(at now: Instant) -> [Due] {
+        var due: [Due] = []
+        while let first = heap.min, first.at <= now {
+            heap.removeMin()
+            if isValid(first) { due.append(Due(owner: first.owner, serial: first.serial)) }
+        }
+        return due
+    }
+
+    /// The owner; nil if its deadline has been set anew or taken back since.
+    mutating func take(_ due: Due) -> Owner? {
+        guard valid[due.owner]?.serial == due.serial else { return nil }
+        valid[due.owner] = nil
         dropStale()
-        guard let first = heap.min, first.at <= now else { return nil }
-        heap.removeMin()
-        valid[first.owner] = nil
-        dropStale()
-        return first.owner
+        return due.owner
     }
 
     private func isValid(_ entry: Entry) -> Bool { valid[entry.owner]?.serial == entry.serial }

@@ -157,7 +157,8 @@ public struct Engine: Sendable, Codable {
     }
 
     private mutating func fireDeadlines(until due: Instant) {
-        while let owner = deadlines.popDue(at: due) {
+        for next in deadlines.allDue(at: due) {
+            guard let owner = deadlines.take(next) else { continue }
             switch owner {
             case .instance(let id): with(id) { $0.deadlineReached(&$1) }
             case .probe(let id): with(id) { $0.probeDeadlineReached(&$1) }

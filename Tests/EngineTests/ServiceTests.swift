@@ -331,13 +331,41 @@ struct ServiceTests {
         let owner = Deadlines.Owner.group(GroupID(app))
         deadlines.set(owner, Instant(nanoseconds: 10))
         deadlines.set(owner, Instant(nanoseconds: 20))
-        #expect(deadlines.popDue(at: Instant(nanoseconds: 15)) == nil)
+        #expect(deadlines.owners(dueAt: 15) == [])
         #expect(deadlines.next == Instant(nanoseconds: 20))
         deadlines.set(owner, nil)
         #expect(deadlines.next == nil)
         for count in 0..<10_000 { deadlines.set(owner, Instant(nanoseconds: Int64(count))) }
-        #expect(deadlines.popDue(at: Instant(nanoseconds: 9998)) == nil)
-        #expect(deadlines.popDue(at: Instant(nanoseconds: 9999)) == owner)
-        #expect(deadlines.popDue(at: Instant(nanoseconds: .max)) == nil)
+        #expect(deadlines.owners(dueAt: 9998) == [])
+        #expect(deadlines.owners(dueAt: 9999) == [owner])
+        #expect(deadlines.owners(dueAt: .max) == [])
+    }
+
+    @Test("what sets itself a deadline that has passed has its next turn when deadlines are looked at again")
+    func passedDeadlines() {
+        var deadlines = Deadlines()
+        let (first, second, third) = (
+            Deadlines.Owner.group(GroupID(app)), Deadlines.Owner.probe(InstanceID(number: 1)),
+            Deadlines.Owner.watchdog(InstanceID(number: 1))
+        )
+        deadlines.set(first, Instant(nanoseconds: 10))
+        deadlines.set(second, Instant(nanoseconds: 20))
+        deadlines.set(third, Instant(nanoseconds: 30))
+        var fired: [Deadlines.Owner] = []
+        for due in deadlines.allDue(at: Instant(nanoseconds: 30)) {
+            guard let owner = deadlines.take(due) else { continue }
+            fired.append(owner)
+            deadlines.set(first, Instant(nanoseconds: .min))
+            deadlines.set(third, nil)
+        }
+        #expect(fired == [first, second])
+        #expect(deadlines.next == Instant(nanoseconds: .min))
+        #expect(deadlines.owners(dueAt: 30) == [first])
+    }
+}
+
+extension Deadlines {
+    fileprivate mutating func owners(dueAt nanoseconds: Int64) -> [Owner] {
+        allDue(at: Instant(nanoseconds: nanoseconds)).compactMap { take($0) }
     }
 }

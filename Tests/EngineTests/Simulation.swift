@@ -82,7 +82,7 @@ struct Simulation {
 
     // MARK: - Steps
 
-    private mutating func step() {
+    mutating func step() {
         switch random.below(100) {
         case 0..<46: if !deliver() { act() }
         case 46..<74: act()
