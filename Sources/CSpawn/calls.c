@@ -42,6 +42,8 @@ int holdfast_set_nonblocking(int fd, int on) {
 
 int holdfast_set_cloexec(int fd, int on) { return result(fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0)); }
 
+int holdfast_close_from(unsigned first) { return result(syscall(SYS_close_range, first, ~0U, 0)); }
+
 int holdfast_open(const char *path, int flags, mode_t mode) { return result(open(path, flags | O_CLOEXEC, mode)); }
 
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode) {

@@ -159,12 +159,12 @@ public actor Supervisor {
     var reexecCalls: [ControlSessions.CallID] = []
 
     /// - Parameters:
-    ///   - fileLimit: RLIMIT_NOFILE of services that name none.
+    ///   - limits: those of services that name none; RLIMIT_NOFILE is the first.
     ///   - program: the file that this program was started from, absolute; what is there when it is to be executed anew counts.
     ///   - arguments: of this program, its name included.
     ///   - inherited: the descriptor of what an earlier program of this process has handed over (`StateFile`).
     public init(
-        loop: EventLoop, configuration: Configuration, environment: [String: String], fileLimit: SpawnPlan.Limit,
+        loop: EventLoop, configuration: Configuration, environment: [String: String], limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger
     ) throws {
         self.loop = loop
@@ -181,8 +181,12 @@ public actor Supervisor {
         stored = ManagerStore.take()
         let head = inheritance?.head
         startedAt = head?.startedAt ?? WallClock.seconds
-        var fileLimit = fileLimit
-        if let head { (fileLimit.soft, fileLimit.hard) = (head.fileLimitSoft, head.fileLimitHard) }
+        let limits =
+            head.map { head in
+                // Those of this process have been raised.
+                [SpawnPlan.Limit(resource: 7, soft: head.fileLimitSoft, hard: head.fileLimitHard)]
+                    + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
+            } ?? limits
         children = Children(loop: loop)
         // Unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
@@ -197,7 +201,7 @@ public actor Supervisor {
         fingerprint = UnitFingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(configuration, environment)
         launcher = Launcher(
-            configuration: configuration, fileLimit: fileLimit, environment: environment,
+            configuration: configuration, limits: limits, environment: environment,
             specifiers: resolver.loader.specifiers, isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
         history = History(path: configuration.stateDirectory + "/history.jsonl")
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")

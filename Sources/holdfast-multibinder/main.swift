@@ -4,7 +4,8 @@ import Glibc
 import Linux
 import Multibinder
 
-EventLoop.blockSignals([.terminate, .interrupt, .user1])
+StarterTraits.fillStandardStreams()
+StarterTraits.resetSignals(blocking: [.terminate, .interrupt, .user1])
 signal(SIGPIPE, SIG_IGN)
 
 func complain(_ text: String) -> Never {

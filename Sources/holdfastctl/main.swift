@@ -5,5 +5,9 @@
 // in, lines out); what to ask is decided by the commands in Commands/; `Session` and `Connection` are between them.
 
 import Glibc
+import Linux
 
+StarterTraits.fillStandardStreams()
+// Services ignore SIGPIPE, and "holdfastctl logs -f | head" in one must end all the same.
+StarterTraits.resetSignals(only: [SIGPIPE, SIGCHLD])
 exit(Holdfastctl.start(Array(CommandLine.arguments.dropFirst())).rawValue)

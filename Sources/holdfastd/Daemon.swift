@@ -49,15 +49,15 @@ struct Daemon: ParsableCommand {
     func run() throws {
         var environment = Self.environment()
         var configuration = user ? Configuration.user(environment: environment) : Configuration.system
-        if !units.isEmpty { configuration.unitDirectories = units.map(Self.absolute) }
-        if let runtimeDir { configuration.runtimeDirectory = Self.absolute(runtimeDir) }
-        if let stateDir { configuration.stateDirectory = Self.absolute(stateDir) }
-        if let logDir { configuration.logDirectory = Self.absolute(logDir) }
-        configuration.multibinderSocket = multibinder.map(Self.absolute)
+        if !units.isEmpty { configuration.unitDirectories = try units.map(Self.absolute) }
+        if let runtimeDir { configuration.runtimeDirectory = try Self.absolute(runtimeDir) }
+        if let stateDir { configuration.stateDirectory = try Self.absolute(stateDir) }
+        if let logDir { configuration.logDirectory = try Self.absolute(logDir) }
         guard configuration.controlSocket.utf8.count < 108 else {
             throw ValidationError(
                 "the runtime directory's path is too long for a socket: \(configuration.controlSocket)")
         }
+        if let multibinder { configuration.multibinderSocket = try Self.absolute(multibinder) }
         if let checkState {
             if let problem = StateFile.problem(checkState, configuration, environment) {
                 throw ValidationFailure(description: problem)
@@ -70,15 +70,20 @@ struct Daemon: ParsableCommand {
         // The numbers of descriptors that systemd kept for us (`ManagerStore`): a successor in this process, with this pid, would
         // take whatever is open under them for its own.
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { environment[name] = nil }
-        // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limit.
-        let limit = FileLimit.raise()
+        // What an earlier program of this process has handed over is named in its state.
+        if inherited == nil { StarterTraits.closeUnknownDescriptors() }
+        let arguments = try Self.absoluteArguments()
+        // Nobody's file system is kept busy.
+        chdir("/")
+        // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limits.
+        let limits = OwnLimits.raise()
         let file = MainLogFile(
             configuration.logDirectory + "/holdfastd.log", group: Supervisor.readers(of: configuration))
         var logger = Logger(label: "holdfastd") { _ in MainLog(file: file) }
         logger.logLevel = verbose ? .debug : .info
         let code: Int32
         do {
-            code = try Self.supervise(configuration, environment, limit, inherited, logger)
+            code = try Self.supervise(configuration, environment, arguments, limits, inherited, logger)
         } catch {
             logger.critical("cannot start: \(error)")
             throw ExitCode(1)
@@ -87,13 +92,13 @@ struct Daemon: ParsableCommand {
     }
 
     private static func supervise(
-        _ configuration: Configuration, _ environment: [String: String], _ limit: SpawnPlan.Limit,
-        _ inherited: Int32?, _ logger: Logger
+        _ configuration: Configuration, _ environment: [String: String], _ arguments: [String],
+        _ limits: [SpawnPlan.Limit], _ inherited: Int32?, _ logger: Logger
     ) throws -> Int32 {
         let loop = try EventLoop()
         let supervisor = try Supervisor(
-            loop: loop, configuration: configuration, environment: environment, fileLimit: limit,
-            program: Reexecution.ownProgram(), arguments: CommandLine.arguments, inherited: inherited, logger: logger)
+            loop: loop, configuration: configuration, environment: environment, limits: limits,
+            program: Reexecution.ownProgram(), arguments: arguments, inherited: inherited, logger: logger)
         let started = supervisor.assumeIsolated { supervisor in
             Result { () throws(SystemError) in try supervisor.start() }
         }
@@ -103,10 +108,28 @@ struct Daemon: ParsableCommand {
         return try loop.run()
     }
 
-    private static func absolute(_ path: String) -> String {
+    /// The command line for a successor, whose working directory is "/".
+    private static func absoluteArguments() throws -> [String] {
+        let options = ["--units", "--runtime-dir", "--state-dir", "--log-dir", "--multibinder"]
+        var result: [String] = []
+        for argument in CommandLine.arguments {
+            if let last = result.last, options.contains(last) {
+                result.append(try absolute(argument))
+            } else if let option = options.first(where: { argument.hasPrefix($0 + "=") }) {
+                result += [option, try absolute(String(argument.dropFirst(option.count + 1)))]
+            } else {
+                result.append(argument)
+            }
+        }
+        return result
+    }
+
+    private static func absolute(_ path: String) throws -> String {
         guard !path.hasPrefix("/") else { return path }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        guard getcwd(&buffer, buffer.count) != nil else { return path }
+        guard getcwd(&buffer, buffer.count) != nil else {
+            throw ValidationError("\(path) is relative to a working directory that does not exist any more")
+        }
         return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) + "/" + path
     }
 

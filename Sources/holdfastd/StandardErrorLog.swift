@@ -5,7 +5,7 @@ import Logging
 struct StandardErrorLog: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
-    private let isJournal = getenv("JOURNAL_STREAM") != nil
+    private let isJournal = Self.leadsToJournal
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -21,6 +21,14 @@ struct StandardErrorLog: LogHandler {
         var ready = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
         guard poll(&ready, 1, 0) > 0 else { return }
         text.withUTF8 { _ = write(2, $0.baseAddress, min($0.count, Int(PIPE_BUF))) }
+    }
+
+    /// `$JOURNAL_STREAM` names the journal's stream by device and inode (systemd.exec(5)): a variable that a shell of some service
+    /// has passed on says nothing about ours.
+    private static var leadsToJournal: Bool {
+        var status = stat()
+        guard let stream = getenv("JOURNAL_STREAM"), fstat(2, &status) == 0 else { return false }
+        return String(cString: stream) == "\(status.st_dev):\(status.st_ino)"
     }
 
     /// One line, whatever is in it: neither a second one with a priority of its own nor a terminal's commands.

@@ -6,7 +6,11 @@ import Linux
 import Logging
 import Supervisor
 
+StarterTraits.fillStandardStreams()
 // Before anything may start a thread: what is not blocked here would kill the process instead of waking the loop.
-EventLoop.blockSignals([.terminate, .interrupt, .hangUp, .user2, .child, .reexecute])
+StarterTraits.resetSignals(blocking: [.terminate, .interrupt, .hangUp, .user2, .child, .reexecute])
 signal(SIGPIPE, SIG_IGN)
+// A write beyond RLIMIT_FSIZE is an error like a full disk.
+signal(SIGXFSZ, SIG_IGN)
+umask(0o022)
 Daemon.main()

@@ -146,6 +146,8 @@ int holdfast_become_subreaper(int on);
 int holdfast_duplicate(int fd, int floor);
 int holdfast_set_nonblocking(int fd, int on);
 int holdfast_set_cloexec(int fd, int on);
+/* (nocall) close_range(2), which the Glibc module does not show. */
+int holdfast_close_from(unsigned first);
 /* (nocall) open and openat have `...`. */
 int holdfast_open(const char *path, int flags, mode_t mode);
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode);

@@ -115,7 +115,7 @@ extension Supervisor {
             var plan = SpawnPlan(
                 program: program, arguments: ["holdfast-render"], environment: ["PATH": ProgramSearch.path],
                 standardInput: input.raw, standardOutput: output.raw, standardError: pipe.writing.raw)
-            plan.limits = [launcher.fileLimit]
+            plan.limits = launcher.limits
             return try TemplateRun(plan, errors: try pipe.reading.duplicate(), children: children)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")

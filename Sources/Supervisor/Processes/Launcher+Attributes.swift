@@ -65,11 +65,11 @@ extension Launcher {
     }
 
     private func limits(_ execution: ExecutionSettings) -> [SpawnPlan.Limit] {
-        var limits = execution.limits.sorted { $0.key.number < $1.key.number }.map { kind, limit in
+        let limits = execution.limits.sorted { $0.key.number < $1.key.number }.map { kind, limit in
             SpawnPlan.Limit(resource: kind.number, soft: limit.soft ?? .max, hard: limit.hard ?? .max)
         }
-        if execution.limits[.nofile] == nil { limits.append(fileLimit) }
-        return limits
+        let named = Set(limits.map(\.resource))
+        return limits + self.limits.filter { !named.contains($0.resource) }
     }
 }
 

@@ -11,8 +11,9 @@ import UnitStore
 /// - `Launcher+Directories`: the directories that it is given.
 struct Launcher {
     let configuration: Configuration
-    /// RLIMIT_NOFILE as it was before the supervisor raised its own: services get this one unless they ask for another.
-    let fileLimit: SpawnPlan.Limit
+    /// Limits as they were before the supervisor raised its own, RLIMIT_NOFILE first: services get these unless they ask for
+    /// others.
+    let limits: [SpawnPlan.Limit]
     /// Our own environment, of which services get nothing but what `baseEnvironment` takes and `PassEnvironment=` names.
     let environment: [String: String]
     /// Where `RuntimeDirectory=` and its siblings are.

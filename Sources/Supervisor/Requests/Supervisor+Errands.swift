@@ -127,8 +127,8 @@ extension Supervisor {
         plan.oomScoreAdjust = 500
         plan.keyring = .ownSession
         plan.noNewPrivileges = true
-        plan.limits = [
-            launcher.fileLimit,
+        plan.limits = launcher.limits.filter { $0.resource != 2 }
+        plan.limits += [
             // A regular expression may need as much as there is: RLIMIT_DATA, and no core file of it.
             SpawnPlan.Limit(resource: 2, soft: 512 << 20, hard: 512 << 20),
             SpawnPlan.Limit(resource: 4, soft: 0, hard: 0),

@@ -56,6 +56,13 @@ struct SavedHead: Codable {
     /// RLIMIT_NOFILE for services that name none; ours has been raised.
     var fileLimitSoft: UInt64
     var fileLimitHard: UInt64
+    /// The other ones that have been raised.
+    var limits: [Limit]?
+    struct Limit: Codable {
+        var resource: Int32
+        var soft: UInt64
+        var hard: UInt64
+    }
     /// What is written before another boot means nothing.
     var boot: String?
     /// CLOCK_MONOTONIC in nanoseconds: since then nothing has been handled.

@@ -37,7 +37,9 @@ extension Supervisor {
     private func savedHead() -> SavedHead {
         SavedHead(
             format: SavedState.format, version: Holdfast.version, startedAt: startedAt,
-            fileLimitSoft: launcher.fileLimit.soft, fileLimitHard: launcher.fileLimit.hard, boot: BootID.current,
+            fileLimitSoft: launcher.limits.first?.soft ?? 1024, fileLimitHard: launcher.limits.first?.hard ?? 4096,
+            limits: launcher.limits.dropFirst().map { .init(resource: $0.resource, soft: $0.soft, hard: $0.hard) },
+            boot: BootID.current,
             takenAt: EventLoop.now)
     }
 
