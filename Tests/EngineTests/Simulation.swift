@@ -290,6 +290,7 @@ struct Simulation {
             message.reloading = random.chance(10)
             message.ready = random.chance(10)
             message.extendTimeout = random.chance(50) ? .seconds(random.below(10)) : nil
+            message.stopping = random.chance(10)
             handle(.notified(process.instance, random.chance(50) ? .other : .process(process.token), message))
         case 83..<86: changeMain(process)
         case 86..<90: crash(process)

@@ -88,8 +88,9 @@ extension Simulation {
             if !kernel.living.isEmpty { fail("I5", "shut down while processes live") }
         case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
         case .service(let id, .stopping), .service(let id, .killing):
-            // Given up on the way to ready: what it says from now on does not count.
-            if let tree = kernel.trees[id], !tree.isReady { kernel.trees[id]?.isToldToGo = true }
+            // Given up on the way to ready, or stopping by its own word: what it says from now on does not count.
+            let stopsItself = engine.instances[id]?.stopsItself == true
+            if let tree = kernel.trees[id], !tree.isReady || stopsItself { kernel.trees[id]?.isToldToGo = true }
         case .failure(_, let failure): noteFailure(failure)
         case .stopping(_, let cause): coverage.ends["stops \("\(cause)".prefix { $0 != "(" })", default: 0] += 1
         case .service, .skipped: break

@@ -11,13 +11,15 @@ extension Instance {
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
         if message.restartReset { restarts = 0 }
+        if message.reloading { announcedReload(message, &context) }
+        if message.ready { saidReady(&context) }
+        if message.stopping { announcedStop(&context) }
+        // After what the message says of the state: `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` prolongs `TimeoutStopSec=`.
         if let prolonged = message.extendTimeout { extendTimeouts(to: context.now + prolonged) }
         if let interval = message.watchdogInterval {
             watchdogInterval = interval
             feedWatchdog(context.now)
         }
-        if message.reloading { announcedReload(message, &context) }
-        if message.ready { saidReady(&context) }
         switch message.watchdog {
         case .keepAlive: feedWatchdog(context.now)
         case .trigger: if isUp { watchdogBit(&context) }
@@ -25,18 +27,8 @@ extension Instance {
         }
     }
 
-    /// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): what limits the state that it is in can only be prolonged. Not where `DrainTimeoutSec=`
-    /// is the limit: that is the operator's word, and a swap does not wait for ever for what it replaces.
-    private mutating func extendTimeouts(to time: Instant) {
-        guard mandate != .leaving || spec.drain == nil else { return }
-        deadline = deadline.map { max($0, time) }
-        guard isUp else { return }
-        runtimeDeadline = runtimeDeadline.map { max($0, time) }
-        watchdogDeadline = watchdogDeadline.map { max($0, time) }
-    }
-
     private mutating func saidReady(_ context: inout Context) {
-        saysReloading = false
+        (saysReloading, saysStopping) = (false, false)
         switch state {
         case .starting(let main):
             if spec.type == .notify || spec.type == .notifyReload { cameUp(main, &context) }
@@ -153,29 +145,32 @@ extension Instance {
         }
     }
 
-    // MARK: - Watchdog and RuntimeMaxSec=
+    // MARK: - Stopping by its own word
 
-    mutating func feedWatchdog(_ now: Instant) {
-        guard isUp, let interval = watchdogInterval ?? spec.lifecycle.watchdog else { return }
-        watchdogDeadline = interval > .zero ? now + interval : nil
+    /// `STOPPING=1`. Before the service is up, and while it is reloaded, that waits until it is; `READY=1` takes it back.
+    private mutating func announcedStop(_ context: inout Context) {
+        (saysReloading, saysStopping) = (false, true)
+        if case .running(let main) = state { stopByItself(main, &context) }
     }
 
-    mutating func watchdogBit(_ context: inout Context) {
-        watchdogDeadline = nil
-        guard isUp else { return }
-        let limit = watchdogInterval ?? spec.lifecycle.watchdog ?? .zero
-        let bitten = failed(mandate == .onTrial ? .soak : .run, .watchdog(limit))
-        let main = mainProcess
-        failure = bitten
-        context.emit(.report(.failure(group, bitten)))
+    /// As if the kill signal had been sent, but it is not, and neither does `ExecStop=` run: `TimeoutStopSec=` counts from now on,
+    /// `RuntimeMaxSec=` and the watchdog do not any more.
+    mutating func stopByItself(_ main: Token?, _ context: inout Context) {
+        // Its end is dealt with already, and a successor speaks for itself.
+        guard endedMain == nil else { return }
+        if mandate == .onTrial {
+            // The generation was to stay. Its group rolls back, in the right order (I4).
+            if failure == nil { failure = failed(.soak, .text("it said STOPPING=1")) }
+            return
+        }
         stopProbe(&context)
-        end(Ending(main: main, result: .failed(bitten)), by: .abort, &context)
-    }
-
-    mutating func runtimeIsOver(_ context: inout Context) {
-        runtimeDeadline = nil
-        guard isUp else { return }
-        fail(failed(.run, .timedOut(spec.lifecycle.runtimeMax ?? .zero)), main: mainProcess, &context)
+        stopSearch(&context)
+        stopTreeWatch(&context)
+        (isAborting, stopsItself) = (false, true)
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        let watch = context.newToken()
+        enter(.terminating(watch: watch, Ending(main: main, result: .clean(nil))), &context)
+        context.emit(.watchTree(watch, id))
     }
 
     // MARK: - Reload
@@ -209,7 +204,7 @@ extension Instance {
 
     /// `RELOADING=1`: the answer to our signal only if it was sent after that, which its `MONOTONIC_USEC=` tells.
     private mutating func announcedReload(_ message: NotifyMessage, _ context: inout Context) {
-        saysReloading = true
+        (saysReloading, saysStopping) = (true, false)
         switch state {
         case .reloadSignalled(let since, let main):
             guard let said = message.monotonic, said.wholeNanoseconds / 1000 >= since.nanoseconds / 1000 else { return }
@@ -250,5 +245,6 @@ extension Instance {
             return enter(.exited(status), &context)
         }
         enter(.running(main: main), &context)
+        if saysStopping { stopByItself(main, &context) }
     }
 }

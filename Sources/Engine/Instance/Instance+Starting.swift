@@ -10,7 +10,7 @@ extension Instance {
         (endedMain, mainEnd, namedMain) = (nil, nil, nil)
         startIndex = 0
         (hasBegun, hasStarted) = (false, false)
-        saysReloading = false
+        (saysReloading, saysStopping) = (false, false)
         guard admitsStart(at: context.now) else {
             let rules = spec.restart
             let refused = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
@@ -137,6 +137,7 @@ extension Instance {
         enter(.running(main: main), &context)
         runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
         feedWatchdog(context.now)
+        if saysStopping { return stopByItself(main, &context) }
         // `ExecStartPost=` may have replaced it.
         if main != nil, spec.type != .forking, spec.lifecycle.hasPidFile, !spec.commands.startPost.isEmpty,
             search == nil

@@ -40,7 +40,7 @@ struct Instance: Sendable, Codable {
         case draining(main: Token)
         /// `ExecStop=`; the main process may be gone already.
         case stopping(Int, control: Token, Ending)
-        /// The kill signal is sent; waiting for the tree to be empty.
+        /// The kill signal is sent, or the service said that it stops by itself; waiting for the tree to be empty.
         case terminating(watch: Token, Ending)
         /// SIGKILL is sent. If even that does not help (a process in uninterruptible sleep) this is where it stays,
         /// visibly: what is not gone is never reported as gone (I5).
@@ -118,12 +118,16 @@ struct Instance: Sendable, Codable {
     @Added var startIndex: Int = 0
     /// The last that it said of `RELOADING=1` and `READY=1` was the former.
     @Added var saysReloading: Bool = false
+    /// The last that it said of `STOPPING=1`, `RELOADING=1` and `READY=1` was the first.
+    @Added var saysStopping: Bool = false
     /// It leaves to be started again: `RestartKillSignal=` counts.
     @Added var isRestarting: Bool = false
     /// It was told to finish what it has: `DrainTimeoutSec=` counts.
     @Added var isDraining: Bool = false
     /// Of *terminating*: by the watchdog's signal rather than the kill signal.
     @Added var isAborting: Bool = false
+    /// Of *terminating*: by its own word, `STOPPING=1`; no signal was sent.
+    @Added var stopsItself: Bool = false
     /// Who has said `READY=1` in this run although `NotifyAccess=` does not allow it: `process 17 (sh)`.
     var refusedReady: String?
     /// What the search for the main process has met last.

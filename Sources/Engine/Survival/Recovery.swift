@@ -90,7 +90,8 @@ extension Engine {
             case .killing, .sweeping: effects.append(.killTree(instance.id))
             // Without a main process that could take the kill signal, the others were to be killed at once.
             case .terminating(_, let ending)
-            where ending.processes.isEmpty && [.mixed, .process].contains(instance.spec.killMode):
+            where !instance.stopsItself && ending.processes.isEmpty
+                && [.mixed, .process].contains(instance.spec.killMode):
                 effects.append(.killTree(instance.id))
             default: break
             }

@@ -14,11 +14,14 @@ extension Supervisor {
         var store = StoreRequest()
         for part in datagram.messages {
             switch part {
-            case .ready: message.ready = true
-            case .reloading: message.reloading = true
-            case .stopping: message.stopping = true
+            // The last of these three counts.
+            case .ready: (message.ready, message.reloading, message.stopping) = (true, false, false)
+            case .reloading: (message.ready, message.reloading, message.stopping) = (false, true, false)
+            case .stopping: (message.ready, message.reloading, message.stopping) = (false, false, true)
             case .status(let text): message.status = text
             case .errno(let number): message.errno = number
+            // systemd takes neither 0 nor "infinity".
+            case .extendTimeout(0), .extendTimeout(.max): break
             case .extendTimeout(let microseconds):
                 message.extendTimeout = .microseconds(Int64(clamping: microseconds))
             case .mainPid(let pid): main = pid

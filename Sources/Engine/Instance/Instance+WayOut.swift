@@ -1,0 +1,162 @@
+/// The way out, step by step: `ExecStop=`, kill signal, SIGKILL, `ExecStopPost=`, then another run or the end.
+extension Instance {
+    mutating func fail(
+        _ failure: Failure, main: Token?, by mode: TimeoutFailureMode = .terminate, _ context: inout Context
+    ) {
+        self.failure = failure
+        context.emit(.report(.failure(group, failure)))
+        let ending = Ending(main: main, result: .failed(failure))
+        // ExecStop= is for services that came up (systemd.service(5)); what failed on the way there is only killed.
+        guard isUp else {
+            stopProbe(&context)
+            return end(ending, by: mode, &context)
+        }
+        leave(ending, &context)
+    }
+
+    /// Out of a service that was up: `ExecStop=` first.
+    mutating func leave(_ ending: Ending, _ context: inout Context) {
+        stopProbe(&context)
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        stopStep(0, ending, &context)
+    }
+
+    mutating func stopStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
+        guard index < spec.commands.stop.count else { return windDown(ending, &context) }
+        let token = context.newToken()
+        context.emit(.spawn(token, id, .stop(index)))
+        enter(.stopping(index, control: token, ending), &context)
+    }
+
+    mutating func windDown(_ ending: Ending, _ context: inout Context) {
+        stopProbe(&context)
+        terminate(ending, &context)
+    }
+
+    /// Ends what is left as `TimeoutStartFailureMode=` and its siblings say.
+    mutating func end(_ ending: Ending, by mode: TimeoutFailureMode, _ context: inout Context) {
+        switch mode {
+        case .terminate: terminate(ending, &context)
+        case .abort:
+            terminate(ending, signal: spec.lifecycle.watchdogSignal, &context)
+            isAborting = true
+            deadline = (spec.lifecycle.abortTimeout ?? spec.stopTimeout).map { context.now + $0 }
+        case .kill:
+            guard spec.sendsFinalKill else { return terminate(ending, &context) }
+            let ending = stopSeeking(ending, &context)
+            stopTreeWatch(&context)
+            let watch = context.newToken()
+            kill(watch, ending, &context)
+            context.emit(.watchTree(watch, id))
+        }
+    }
+
+    /// The kill signal to what is left of a service that was stopping by itself.
+    mutating func stopWaiting(_ watch: Token, _ ending: Ending, _ context: inout Context) {
+        unwatch(watch, &context)
+        terminate(ending, &context)
+    }
+
+    mutating func terminate(_ ending: Ending, _ context: inout Context) {
+        let signal = isRestarting ? spec.lifecycle.restartKillSignal ?? spec.killSignal : spec.killSignal
+        terminate(ending, signal: signal, &context)
+        guard spec.lifecycle.sendsHangup else { return }
+        switch spec.killMode {
+        case .controlGroup: context.emit(.signalTree(id, 1))
+        case .mixed, .process: for token in ending.processes { context.emit(.signal(token, 1)) }
+        case .none: break
+        }
+    }
+
+    /// Nobody asks any more who the main process is. One whose end waited for that is gone.
+    private mutating func stopSeeking(_ ending: Ending, _ context: inout Context) -> Ending {
+        stopSearch(&context)
+        var ending = ending
+        if let ended = endedMain, ending.main == ended { ending.main = nil }
+        (endedMain, mainEnd) = (nil, nil)
+        return ending
+    }
+
+    /// The signal to what is left; `KillMode=` says to whom.
+    private mutating func terminate(_ known: Ending, signal: Int32, _ context: inout Context) {
+        let ending = stopSeeking(known, &context)
+        stopTreeWatch(&context)
+        (isAborting, stopsItself) = (false, false)
+        let watch = context.newToken()
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.terminating(watch: watch, ending), &context)
+        switch spec.killMode {
+        case .controlGroup:
+            context.emit(.signalTree(id, signal))
+        case .mixed, .process:
+            for token in ending.processes { context.emit(.signal(token, signal)) }
+            if ending.processes.isEmpty { context.emit(.killTree(id)) }
+        case .none:
+            break
+        }
+        context.emit(.watchTree(watch, id))
+    }
+
+    mutating func kill(_ watch: Token, _ ending: Ending, _ context: inout Context) {
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.killing(watch: watch, ending), &context)
+        if spec.finalKillSignal == 9 {
+            context.emit(.killTree(id))
+        } else {
+            context.emit(.signalTree(id, spec.finalKillSignal))
+        }
+    }
+
+    mutating func stopPostStep(_ index: Int, _ left: Ending, _ context: inout Context) {
+        // The tree is empty, so the main process is gone, also where its exit comes later than that word.
+        var ending = left
+        ending.main = nil
+        guard index < spec.commands.stopPost.count else {
+            if spec.commands.stopPost.isEmpty {
+                conclude(ending.result, &context, mayRestart: true)
+            } else {
+                sweep(ending, &context)
+            }
+            return
+        }
+        if index == 0 { deadline = spec.stopTimeout.map { context.now + $0 } }
+        let token = context.newToken()
+        context.emit(.spawn(token, id, .stopPost(index)))
+        enter(.stopPost(index, control: token, ending), &context)
+    }
+
+    mutating func sweep(_ ending: Ending, _ context: inout Context) {
+        let watch = context.newToken()
+        deadline = spec.stopTimeout.map { context.now + $0 }
+        enter(.sweeping(watch: watch, ending), &context)
+        context.emit(.killTree(id))
+        context.emit(.watchTree(watch, id))
+    }
+
+    /// No process is left. Another run, or the end.
+    mutating func conclude(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
+        stopProbe(&context)
+        stopSearch(&context)
+        stopTreeWatch(&context)
+        deadline = nil
+        guard mayRestart, mandate == .serving,
+            spec.restart.restarts(after: ServiceEnd(result: result, main: mainStatus))
+        else {
+            enter(.inactive(result), &context)
+            // What leaves because its group wants it to has not ended by itself, and what fails on trial was never there.
+            if mandate == .serving, let cause = startCause {
+                let units = spec.triggers.units(cause)
+                if !units.isEmpty { context.emit(.startUnits(units, cause)) }
+            }
+            return
+        }
+        restarts &+= 1
+        enter(.restartWait(result), &context)
+        let delay = spec.restart.delay(beforeRestart: restarts)
+        if delay > .zero {
+            deadline = context.now + delay
+        } else {
+            begin(&context)
+        }
+    }
+}

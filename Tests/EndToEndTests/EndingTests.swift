@@ -1,0 +1,176 @@
+import ControlProtocol
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// The units of Tests/Differential/endings under holdfastd, against how the same units ended under systemd 252
+    /// (`record-endings` there): what `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` say, whether they are failed, and what that
+    /// has started.
+    @Suite struct Endings {
+        struct Recorded: Decodable {
+            /// `stopPost exit-code exited 7`: which command ran, and what it was told.
+            var commands: [String]
+            /// `failed (failed)`, as systemctl shows it.
+            var state: String
+        }
+
+        /// Where we differ on purpose: what is expected instead.
+        private static let deliberate: [String: (expected: String, reason: String)] = [
+            "run-exit-7": (
+                "failed (failed): stop exit-code exited 7 | stopPost exit-code exited 7 | OnFailure exit-code exited 7",
+                always
+            ),
+            "run-die-kill": (
+                "failed (failed): stop signal killed KILL | stopPost signal killed KILL | OnFailure signal killed KILL",
+                always
+            ),
+            "reload-main-fails": (
+                "failed (failed): stop exit-code exited 7 | stopPost exit-code exited 7 | OnFailure exit-code exited 7",
+                always
+            ),
+            "reload-stopped": (
+                "inactive (dead): stop success - - | stopPost success exited 0 | OnSuccess success exited 0",
+                "\(always); and that a stop has ended a reload is no failure of the service"
+            ),
+            "stop-child-stays": (
+                "failed (failed): stopPost timeout exited 0 | OnFailure timeout exited 0",
+                "ExecStopPost= runs when nothing of the service is left (invariant I3), and knows the result"
+            ),
+            "stop-auto-restart": (
+                "inactive (dead): stopPost exit-code exited 7 | OnSuccess success exited 7",
+                "what OnSuccess= starts is not told that the unit has failed"
+            ),
+        ]
+        private static let always =
+            "\"the stop operation is always performed if the service started successfully, even if the processes in the service terminated on their own or were killed\" (systemd.service(5), ExecStop=)"
+
+        private static var directory: String {
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .appendingPathComponent("Differential").path
+        }
+
+        @Test(
+            "What ends, fails or times out in whichever phase ends as under systemd, and its commands are told so (needs root)",
+            .enabled(if: supervisorIsRoot))
+        func comparison() throws {
+            let data = try Data(contentsOf: URL(fileURLWithPath: Self.directory + "/recorded-endings.json"))
+            let recorded = try JSONDecoder().decode([String: Recorded].self, from: data)
+            let expected = recorded.mapValues(Self.text).merging(Self.deliberate.mapValues(\.expected)) { $1 }
+            var cases: [Case] = []
+            try withWorld {
+                cases = try layOut($0)
+                #expect(Set(cases.map(\.name)) == Set(recorded.keys), "record-endings is to be run again")
+            } then: { world in
+                var programs: [Program] = []
+                defer { for program in programs { program.killIfAlive() } }
+                // A few at a time: time limits are a part of the cases, and the machine may have two cores.
+                while let first = cases.firstIndex(where: { !$0.isOver }) {
+                    let active = cases.indices[first...].filter { !cases[$0].isOver }.prefix(20)
+                    let states = try states(world)
+                    for index in active {
+                        let name = cases[index].name
+                        cases[index].look(states[name] ?? "unknown", world, expected: expected[name] ?? "")
+                        if let verb = cases[index].nextVerb() {
+                            programs.append(
+                                try Program(
+                                    "\(World.binaries)/holdfastctl", [verb, name + ".service"],
+                                    environment: world.environment))
+                        }
+                    }
+                    usleep(100_000)
+                }
+                // Once more: that it has come as far as expected does not mean that it stays there.
+                let states = try states(world)
+                for var last in cases {
+                    last.look(states[last.name] ?? "unknown", world, expected: "")
+                    guard let expected = expected[last.name], last.found != expected else { continue }
+                    Issue.record("\(last.name): \(last.found)\n    under systemd \(expected)")
+                }
+            }
+        }
+
+        /// A unit, and how far it is.
+        private struct Case {
+            let name: String
+            /// What is done to it, one after the other.
+            let verbs: [String]
+            private var done = 0
+            private var begun: Date?
+            private(set) var found = ""
+            private(set) var isOver = false
+            private var state = ""
+            /// Everything that can be seen of it, and since when that has been so.
+            private var seen: (text: String, since: Date) = ("", .distantPast)
+
+            init(_ words: [String]) {
+                name = words[0].replacing(".service", with: "")
+                verbs = ["start"] + words.dropFirst()
+            }
+
+            mutating func look(_ state: String, _ world: World, expected: String) {
+                let log = world.contents("endings/out/\(name)") ?? ""
+                let steps = world.contents("endings/out/\(name).steps") ?? ""
+                self.state = state
+                found = Endings.text(Recorded(commands: log.split(separator: "\n").map(String.init), state: state))
+                let text = found + steps
+                if seen.text != text { seen = (text, Date()) }
+                if let begun, Date().timeIntervalSince(begun) > patience { isOver = true }
+                if done == verbs.count, found == expected { isOver = true }
+            }
+
+            /// What is to be done now, if anything is.
+            mutating func nextVerb() -> String? {
+                guard done < verbs.count, !isOver else { return nil }
+                if done == 0 {
+                    begun = Date()
+                } else {
+                    // Longer than `restart-ignored` takes until it is killed.
+                    guard !seen.text.hasSuffix(found), Date().timeIntervalSince(seen.since) > 1.5 else { return nil }
+                    if verbs[done] == "running", state != "active (running)" { return nil }
+                }
+                done += 1
+                seen.since = Date()
+                return ["wait", "running"].contains(verbs[done - 1]) ? nil : verbs[done - 1]
+            }
+        }
+
+        /// By unit, in the words of systemctl.
+        private func states(_ world: World) throws -> [String: String] {
+            let all = try world.status().map { status in
+                (status.unit.replacing(".service", with: ""), Self.state(status))
+            }
+            return Dictionary(all) { first, _ in first }
+        }
+
+        private static func state(_ status: UnitStatus) -> String {
+            let services = status.generations.flatMap(\.services)
+            if services.contains(where: { $0.state == .autoRestart }) { return "activating (auto-restart)" }
+            switch status.state {
+            case .failed: return "failed (failed)"
+            case .stopped: return "inactive (dead)"
+            case .running: return services.contains { $0.state == .exited } ? "active (exited)" : "active (running)"
+            case .starting, .swapping, .stopping: return "busy"
+            }
+        }
+
+        /// Without what the two do in another order, and what systemd 252 starts by OnSuccess= in the middle of restarts: a service
+        /// that is about to be started again has not come to its end.
+        private static func text(_ ending: Recorded) -> String {
+            let commands = ending.commands.filter { !$0.hasPrefix("On") }
+            let failures = ending.commands.filter { $0.hasPrefix("OnFailure") }
+            let isDead = ending.state == "inactive (dead)"
+            let success = isDead ? ending.commands.last { $0.hasPrefix("OnSuccess") } : nil
+            return "\(ending.state): " + (commands + failures + [success].compactMap(\.self)).joined(separator: " | ")
+        }
+
+        private func layOut(_ layout: World.Layout) throws -> [Case] {
+            try layout.makeDirectory("endings/out")
+            try FileManager.default.copyItem(
+                atPath: Self.directory + "/endings/act", toPath: "\(layout.path)/endings/act")
+            let made = try Program.run(
+                Self.directory + "/endings/units", ["\(layout.path)/units", "\(layout.path)/endings"])
+            #expect(try made.end() == 0, "\(made.errorText)")
+            return made.outputText.split(separator: "\n").map { Case($0.split(separator: " ").map(String.init)) }
+        }
+    }
+}
