@@ -1,22 +1,22 @@
-/// Why a call was refused. One that got as far as a failed swap is not refused: it has an ``OperationResult``.
+/// The reason for which a call was refused. A failed swap is not a refusal: it has an ``OperationResult``.
 public enum ControlError: Error, Equatable, Sendable {
     // org.varlink.service
     case interfaceNotFound(interface: String)
     case methodNotFound(method: String)
     case methodNotImplemented(method: String)
     case invalidParameter(parameter: String)
-    /// The method makes no sense for a caller that takes one reply only.
+    /// The method streams, and the caller takes one reply only.
     case expectedMore
 
     // io.holdfast.Manager
-    /// No file describes it and nothing of that name runs. `suggestion` is the nearest name that exists.
+    /// No file describes the unit and nothing of that name runs. `suggestion` is the nearest name that exists.
     case noSuchUnit(name: String, suggestion: String?)
-    /// A name without its suffix that fits several units.
+    /// A name without its suffix that matches several units.
     case ambiguousName(name: String, candidates: [String])
     /// The unit files do not verify.
     case invalidUnit(name: String, diagnostics: [UnitDiagnostic])
     case notSwappable(name: String, reason: String)
-    /// Another operation on the unit runs; `detail` says how far it is.
+    /// Another operation on the unit is running; `detail` says how far it is.
     case busy(unit: String, operation: String, detail: String)
     /// A template that has never had a release was named without one.
     case noRelease(name: String)
@@ -24,26 +24,25 @@ public enum ControlError: Error, Equatable, Sendable {
     case nothingToAbort(unit: String)
     case nothingToRollBack(unit: String)
     case notRunning(unit: String)
-    /// Nothing can be written to the standard input of a service; `reason` says what that is.
+    /// The service has no standard input to write to; `reason` says what its standard input is instead.
     case noInput(unit: String, reason: String)
-    /// `required` says who may: `root or group holdfast`.
+    /// `required` names those who are permitted: `root or group holdfast`.
     case permissionDenied(required: String)
     case shuttingDown
-    /// No request of that name was begun within the last `since` seconds, which is as far back as there are records: one that
-    /// was made since then was never begun.
+    /// The supervisor's records, which go back `since` seconds, have no such request: one made since was never begun.
     case noSuchRequest(request: String, since: Double)
-    /// The request was begun, and the supervisor died before it had written down how it ended.
+    /// The request was begun, and the supervisor died before it had recorded the outcome.
     case outcomeUnknown(request: String)
     /// Anything else, as a sentence: `cannot …: step: cause`.
     case failed(message: String)
 
-    /// An error of a newer daemon or another service. Only ``init(name:parameters:)`` makes it.
+    /// An error of a newer daemon or of another service. Only ``init(name:parameters:)`` makes it.
     case unknown(name: String, parameters: JSONObject)
 
     private static let service = "org.varlink.service."
     private static let manager = "io.holdfast.Manager."
 
-    /// The full name of the error as it is sent.
+    /// The full name of the error, as sent.
     public var name: String {
         switch self {
         case .interfaceNotFound: Self.service + "InterfaceNotFound"
@@ -71,7 +70,7 @@ public enum ControlError: Error, Equatable, Sendable {
         }
     }
 
-    /// The parameters of the error as they are sent.
+    /// The parameters of the error, as sent.
     public var parameters: JSONObject {
         var fields = Fields()
         switch self {
@@ -99,8 +98,8 @@ public enum ControlError: Error, Equatable, Sendable {
         return (try? JSONObject(encoding: fields)) ?? .empty
     }
 
-    /// Reads an error as it was sent. A parameter that cannot be read makes it ``unknown(name:parameters:)``, so that
-    /// nothing that the daemon said gets lost.
+    /// Reads an error from its name and parameters. An error whose parameters cannot be read becomes
+    /// ``unknown(name:parameters:)``, so that no information from the daemon is lost.
     public init(name: String, parameters: JSONObject) {
         let fields = (try? parameters.decode(Fields.self)) ?? Fields()
         self = Self.known(name, fields) ?? .unknown(name: name, parameters: parameters)
@@ -136,7 +135,7 @@ public enum ControlError: Error, Equatable, Sendable {
         }
     }
 
-    /// Every parameter that some error has.
+    /// The union of the parameters of all errors.
     private struct Fields: Codable {
         var interface: String?
         var method: String?
@@ -155,7 +154,7 @@ public enum ControlError: Error, Equatable, Sendable {
         var since: Double?
     }
 
-    /// The sentence for people, without a full stop.
+    /// The error as a sentence for people, without a full stop.
     public var localizedMessage: String {
         switch self {
         case .interfaceNotFound(let interface): "the daemon has no interface \"\(interface)\""
@@ -191,15 +190,15 @@ public enum ControlError: Error, Equatable, Sendable {
         }
     }
 
-    /// `site@.target` → `site@v1`, as an example of a name with a release.
+    /// An example of a name with a release: `site@.target` → `site@v1`.
     private static func withRelease(_ name: String) -> String {
         "\(name.prefix { $0 != "@" && $0 != "." })@v1"
     }
 }
 
 extension UnitDiagnostic {
-    /// `site@.target:7:1: unknown directive "ReadyTimeout" (did you mean ReadyTimeoutSec=?)`; positions that are not
-    /// known are left out.
+    /// The diagnostic as one line, without the positions that are not known: `site@.target:7:1: unknown directive
+    /// "ReadyTimeout" (did you mean ReadyTimeoutSec=?)`.
     public var sentence: String {
         var text = file
         if line > 0 { text += ":\(line)" }

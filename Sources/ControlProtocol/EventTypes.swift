@@ -1,12 +1,12 @@
-// What `Events` answers: a stream of what happens, without an end.
+// The replies of `Events`: a stream of events without an end.
 
-/// What an event tells.
+/// The kind of an event.
 public enum EventKind: String, Codable, Sendable, CaseIterable {
-    /// The stream is open: whatever happens from now on is told. Always the first.
+    /// The stream is open: every later event is reported. Always the first event.
     case begin
-    /// A unit is in another state.
+    /// A unit has changed its state.
     case unit
-    /// A service is in another state.
+    /// A service has changed its state.
     case service
     /// An operation has entered another phase.
     case phase
@@ -16,30 +16,30 @@ public enum EventKind: String, Codable, Sendable, CaseIterable {
     case finished
     /// The unit files were read again.
     case files
-    /// This client did not read fast enough: so many events were left out for it.
+    /// This client read too slowly: ``UnitEvent/count`` events were dropped for it.
     case lost
 }
 
-/// Something that happened.
+/// One event.
 public struct UnitEvent: Codable, Equatable, Sendable {
     public var kind: EventKind
-    /// When, RFC 3339.
+    /// The time of the event, RFC 3339.
     public var at: String
-    /// The swap unit or plain service that it is about, without a release.
+    /// The swap unit or plain service that the event is about, without a release.
     public var unit: String?
     public var generation: Int?
     public var release: String?
-    /// The service that it is about.
+    /// The service that the event is about.
     public var service: String?
-    /// Of a unit.
+    /// The new state of ``unit``.
     public var state: UnitState?
-    /// Of a service.
+    /// The new state of ``service``.
     public var serviceState: ServiceState?
     public var phase: SwapPhase?
     public var outcome: OperationOutcome?
-    /// In words.
+    /// A description for people.
     public var message: String?
-    /// With `lost`: how many.
+    /// The number of events dropped, with `lost`.
     public var count: Int?
 
     public init(

@@ -1,17 +1,17 @@
-// The interface text that `GetInterfaceDescription` serves. That of `io.holdfast.Manager` is the file
-// `io.holdfast.Manager.varlink` (beside this one by a link), compiled in: what is packaged, for clients in other languages
-// that are generated without a running daemon, is what the daemon says.
+// The interface text that `GetInterfaceDescription` serves. The text of `io.holdfast.Manager` is the file
+// `io.holdfast.Manager.varlink` (beside this file through a link), compiled in: the packaged text, from which clients
+// in other languages are generated without a running daemon, is the text that the daemon serves.
 
 /// A Varlink interface: its name and its description in Varlink's interface definition language.
 public struct Interface: Equatable, Sendable {
     public let name: String
-    /// What `GetInterfaceDescription` answers.
+    /// The answer to `GetInterfaceDescription`.
     public let text: String
 
     /// The interface that every Varlink service has (https://varlink.org/Service).
     public static let service = Interface(name: "org.varlink.service", text: serviceText)
 
-    /// Holdfast's own.
+    /// Holdfast's own interface.
     public static let manager = Interface(
         name: "io.holdfast.Manager",
         text: String(decoding: PackageResources.io_holdfast_Manager_varlink, as: UTF8.self))
@@ -19,11 +19,11 @@ public struct Interface: Equatable, Sendable {
 
 /// The interfaces that holdfastd serves.
 public enum Interfaces {
-    /// In the order in which `GetInfo` lists them.
+    /// All interfaces, in the order in which `GetInfo` lists them.
     public static let all: [Interface] = [.service, .manager]
 
     /// The description of the interface `name`.
-    /// - Throws: ``ControlError/interfaceNotFound(interface:)`` if it is none of ours.
+    /// - Throws: ``ControlError/interfaceNotFound(interface:)`` for any other name.
     public static func description(of name: String) throws(ControlError) -> InterfaceDescription {
         guard let interface = all.first(where: { $0.name == name }) else { throw .interfaceNotFound(interface: name) }
         return InterfaceDescription(description: interface.text)

@@ -1,15 +1,15 @@
-// What the methods that only look, or act at once, answer.
+// Replies of the methods that only read, or that act at once.
 
-/// The log is empty.
+/// The reply of `ClearLogs`: the log is empty.
 public struct ClearLogsReply: Codable, Equatable, Sendable {
     public init() {}
 }
 
-/// What became of a text for a service's standard input.
+/// The reply of `Input`: whether the text reached the service's standard input.
 public struct InputReply: Codable, Equatable, Sendable {
-    /// The service that it is for.
+    /// The service that the text is for.
     public var unit: String
-    /// False: what it was given before fills its FIFO, and it has not read it.
+    /// False if the FIFO is full of earlier text that the service has not read.
     public var accepted: Bool
 
     public init(unit: String, accepted: Bool) {
@@ -18,15 +18,15 @@ public struct InputReply: Codable, Equatable, Sendable {
     }
 }
 
-/// What was done to a unit.
+/// The kind of an operation in the history.
 public enum HistoryKind: String, Codable, Sendable, CaseIterable {
     case start, swap, rollback, stop, restart
 }
 
-/// Who asked for something: the peer of the control connection (`SO_PEERCRED`).
+/// The user who made a request: the peer of the control connection (`SO_PEERCRED`).
 public struct Actor: Codable, Equatable, Sendable {
     public var uid: Int
-    /// The name of that user on this host; nil if it has none.
+    /// The user's name on this host; nil if there is none.
     public var user: String?
 
     public init(uid: Int, user: String? = nil) {
@@ -35,7 +35,7 @@ public struct Actor: Codable, Equatable, Sendable {
     }
 }
 
-/// A generation as the history names it.
+/// A generation as it appears in the history.
 public struct GenerationReference: Codable, Equatable, Sendable {
     public var generation: Int
     public var release: String?
@@ -46,26 +46,26 @@ public struct GenerationReference: Codable, Equatable, Sendable {
     }
 }
 
-/// One operation that changed what serves, or tried to.
+/// One operation that changed, or tried to change, the serving generation.
 public struct HistoryEntry: Codable, Equatable, Sendable {
     /// 1, 2, … over all units of this host.
     public var number: Int
     /// The unit without a release: `site@.target`.
     public var unit: String
     public var kind: HistoryKind
-    /// Nil if nobody asked: the supervisor itself started it, after a boot for example.
+    /// Nil if the supervisor started the operation itself, for example after a boot.
     public var who: Actor?
-    /// When it began, RFC 3339.
+    /// The start of the operation, RFC 3339.
     public var at: String
-    /// What served before; nil if nothing did.
+    /// The generation that served before; nil if none did.
     public var from: GenerationReference?
-    /// What was to serve after; nil for a stop.
+    /// The generation that was to serve afterwards; nil for a stop.
     public var to: GenerationReference?
     public var outcome: OperationOutcome
-    /// The sentence of the failure.
+    /// The failure, as a sentence.
     public var reason: String?
     public var durations: PhaseDurations
-    /// The name of the request that asked for it (``RequestIdentity``); nil if nobody asked.
+    /// The name of the request for the operation (``RequestIdentity``); nil if the supervisor started it itself.
     public var request: String?
 
     public init(
@@ -89,7 +89,7 @@ public struct HistoryEntry: Codable, Equatable, Sendable {
 
 /// The reply of `History`.
 public struct HistoryReply: Codable, Equatable, Sendable {
-    /// The newest first.
+    /// The entries, newest first.
     public var entries: [HistoryEntry]
 
     public init(entries: [HistoryEntry]) {
@@ -101,7 +101,7 @@ public struct HistoryReply: Codable, Equatable, Sendable {
 public struct UnitGenerations: Codable, Equatable, Sendable {
     /// The unit without a release: `site@.target`.
     public var unit: String
-    /// The newest first.
+    /// The generations, newest first.
     public var generations: [GenerationStatus]
 
     public init(unit: String, generations: [GenerationStatus]) {
@@ -138,7 +138,7 @@ public struct SocketHolder: Codable, Equatable, Sendable {
 
 /// The reply of `Sockets`.
 public struct SocketsReply: Codable, Equatable, Sendable {
-    /// Sorted by unit, then generation.
+    /// The sockets, sorted by unit, then by generation.
     public var sockets: [SocketStatus]
 
     public init(sockets: [SocketStatus]) {
@@ -177,31 +177,31 @@ public struct SignalReply: Codable, Equatable, Sendable {
     }
 }
 
-/// How bad a diagnostic is.
+/// The severity of a diagnostic.
 public enum DiagnosticSeverity: String, Codable, Sendable, CaseIterable {
     /// The unit cannot be used.
     case error
-    /// It can be used, but perhaps not as it was meant.
+    /// The unit can be used, but perhaps not as intended.
     case warning
-    /// Worth knowing.
+    /// Information only.
     case note
 }
 
-/// Something to say about a unit file.
+/// One diagnostic about a unit file.
 public struct UnitDiagnostic: Codable, Equatable, Sendable {
-    /// The path as it was given or found.
+    /// The path as given or found.
     public var file: String
-    /// From 1; 0 if it is about the whole file.
+    /// From 1; 0 if the diagnostic is about the whole file.
     public var line: Int
-    /// From 1; 0 if it is about the whole line.
+    /// From 1; 0 if the diagnostic is about the whole line.
     public var column: Int
     public var severity: DiagnosticSeverity
-    /// A stable word for programs: `unknown-directive`.
+    /// A stable identifier for programs: `unknown-directive`.
     public var code: String
-    /// The directive that it is about, `ExecStart=`.
+    /// The directive concerned, `ExecStart=`.
     public var directive: String?
     public var message: String
-    /// What was probably meant.
+    /// The word that was probably intended.
     public var suggestion: String?
 
     public init(
@@ -221,15 +221,15 @@ public struct UnitDiagnostic: Codable, Equatable, Sendable {
 
 /// The reply of `Update`.
 public struct UpdateReply: Codable, Equatable, Sendable {
-    /// Units whose files changed. What runs goes on with the definition it was started with until its next start or swap.
+    /// Units whose files changed. A running unit keeps the definition it was started with until its next start or swap.
     public var changed: [String]
     public var added: [String]
-    /// Units without a file now. What runs goes on until it is stopped.
+    /// Units that have no file any more. A running one keeps running until it is stopped.
     public var removed: [String]
-    /// Units that run with an older definition than their files have now.
+    /// Units that run with an older definition than that in their files.
     public var outdated: [String]
     public var diagnostics: [UnitDiagnostic]
-    /// What open sockets took over of their changed units, and what only a new socket can have.
+    /// Settings of changed units that open sockets took over, and settings that only a new socket can have.
     public var notes: [String]
 
     public init(
@@ -249,14 +249,14 @@ public struct UpdateReply: Codable, Equatable, Sendable {
 public struct DescribeReply: Codable, Equatable, Sendable {
     public var version: String
     public var pid: Int
-    /// Highest precedence first.
+    /// The unit directories, highest precedence first.
     public var unitDirectories: [String]
     public var runtimeDirectory: String
     public var stateDirectory: String
     public var logDirectory: String
-    /// It runs for one user, without privileges.
+    /// The supervisor runs for one user, without privileges.
     public var userMode: Bool
-    /// RFC 3339.
+    /// The start of the supervisor, RFC 3339.
     public var startedAt: String
 
     public init(
@@ -290,7 +290,7 @@ public struct ServiceInfo: Codable, Equatable, Sendable {
         self.interfaces = interfaces
     }
 
-    /// What holdfastd says about itself.
+    /// Facts about holdfastd for `GetInfo`.
     public static let holdfast = ServiceInfo(
         vendor: "Holdfast", product: "holdfastd", version: Holdfast.version, url: "",
         interfaces: Interfaces.all.map(\.name))

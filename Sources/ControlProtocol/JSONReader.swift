@@ -1,12 +1,12 @@
-/// Reads JSON text member by member, in place. For text that ``JSONScanner`` has proved sound already; still nothing that it
-/// meets can lead it out of the text.
+/// Reads JSON text member by member, in place. ``JSONScanner`` has proved the text sound before; even so, no input
+/// makes the reader leave the text.
 ///
-/// The counterpart of ``JSONWriter``: what is read is decided by the caller, and what it does not know is skipped.
+/// The counterpart of ``JSONWriter``: the caller decides which members to read, and skips the others.
 struct JSONReader {
     private let bytes: [UInt8]
     private var position: Int
 
-    /// A member that is there and has another type than the caller wants.
+    /// A member that exists, with another type than the caller wants.
     struct Mismatch: Error { var name: String }
 
     init(_ bytes: [UInt8]) {
@@ -21,7 +21,7 @@ struct JSONReader {
         repeat {
             let name = try string()
             try expect(UInt8(ascii: ":"))
-            // Null is absent.
+            // Null counts as absent.
             if peek() == UInt8(ascii: "n") { skip() } else { try named(name, body) }
         } while take(UInt8(ascii: ","))
         try expect(UInt8(ascii: "}"))
@@ -94,7 +94,7 @@ struct JSONReader {
         return value
     }
 
-    /// Steps over a value of any kind.
+    /// Skips a value of any kind.
     mutating func skip() {
         var depth = 0
         repeat {
@@ -135,7 +135,7 @@ struct JSONReader {
         guard take(byte) else { throw Mismatch(name: "") }
     }
 
-    /// A number or literal, up to what ends it. At least one byte, so that whoever skips gets on.
+    /// Reads a number or literal up to the byte that ends it; at least one byte, so that ``skip()`` advances.
     private mutating func word() -> ArraySlice<UInt8> {
         skipSpace()
         let start = position

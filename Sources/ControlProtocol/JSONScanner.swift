@@ -1,5 +1,5 @@
-/// Walks JSON text (RFC 8259) without recursion and without building anything, to prove it sound and bounded before a
-/// decoder sees it, and to find where the members of an object lie.
+/// Walks JSON text (RFC 8259) without recursion and without building values. Proves it sound and bounded before a
+/// decoder sees it, and finds the positions of an object's members.
 struct JSONScanner {
     let bytes: [UInt8]
     private(set) var position = 0
@@ -8,13 +8,13 @@ struct JSONScanner {
         self.bytes = bytes
     }
 
-    /// One member of an object: its decoded name and where its value lies.
+    /// One member of an object: its decoded name and the position of its value.
     struct Member {
         var name: String
         var value: Range<Int>
     }
 
-    /// The members of the object that the whole text is.
+    /// The members of the object that makes up the whole text.
     /// - Throws: `malformed` if the text is not one JSON object or a name occurs twice, `tooDeep` beyond the limit.
     static func members(of bytes: [UInt8]) throws(MessageError) -> [Member] {
         guard String(validating: bytes, as: UTF8.self) != nil else { throw .malformed(offset: 0) }
@@ -38,7 +38,7 @@ struct JSONScanner {
         position += 1
     }
 
-    /// The outermost object, whose members the caller wants to know.
+    /// Scans the outermost object and returns its members.
     private mutating func object() throws(MessageError) -> [Member] {
         skipSpace()
         try expect(UInt8(ascii: "{"))
@@ -51,7 +51,7 @@ struct JSONScanner {
         while true {
             skipSpace()
             let name = try name()
-            // Two readers that disagree about which of two equal names counts is how filters are fooled.
+            // Two readers that disagree about which of two equal names counts let a message pass a filter.
             guard !members.contains(where: { $0.name == name }) else { throw malformed }
             skipSpace()
             try expect(UInt8(ascii: ":"))
@@ -59,7 +59,7 @@ struct JSONScanner {
             let from = position
             try skipValue(depth: 1)
             members.append(Member(name: name, value: from..<position))
-            // Nobody has objects this wide in an envelope or in parameters; the check above is quadratic.
+            // No envelope and no parameters are this wide; the check above is quadratic.
             guard members.count <= 64 else { throw malformed }
             skipSpace()
             switch current {
@@ -76,12 +76,12 @@ struct JSONScanner {
         let from = position
         try skipString()
         let raw = bytes[(from + 1)..<(position - 1)]
-        // Varlink names are plain letters and digits; a name that needs an escape is nobody's.
+        // Varlink names are plain letters and digits; no known name needs an escape.
         guard !raw.contains(UInt8(ascii: "\\")) else { throw .malformed(offset: from) }
         return String(decoding: raw, as: UTF8.self)
     }
 
-    /// Skips one value of any kind. Which containers are open is a bit each: 1 for an object, 0 for an array.
+    /// Skips one value of any kind. `open` has one bit for each open container: 1 for an object, 0 for an array.
     private mutating func skipValue(depth outer: Int) throws(MessageError) {
         var open: [Bool] = []
         while true {
@@ -111,7 +111,7 @@ struct JSONScanner {
         }
     }
 
-    /// After a value: steps over closing brackets and to the next element. True when nothing is open any more.
+    /// Steps over closing brackets after a value, and to the next element. True when no container is open.
     private mutating func closeContainers(_ open: inout [Bool]) throws(MessageError) -> Bool {
         while let isObject = open.last {
             skipSpace()

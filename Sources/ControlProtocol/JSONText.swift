@@ -1,6 +1,6 @@
-/// Writing and reading the strings of JSON by hand, where a whole encoder would be too much.
+/// Writes and reads JSON strings by hand, where a whole encoder would be too slow.
 public enum JSONText {
-    /// `text` as a JSON string with its quotes.
+    /// `text` as a JSON string with quotes.
     public static func quoted(_ text: String) -> String {
         guard text.utf8.contains(where: needsEscape) else { return "\"\(text)\"" }
         var bytes: [UInt8] = [UInt8(ascii: "\"")]
@@ -33,7 +33,7 @@ public enum JSONText {
         }
     }
 
-    /// What stands between the quotes of a JSON string, with its escapes resolved; nil for half a surrogate pair or an
+    /// The text between the quotes of a JSON string, with its escapes resolved; nil for half a surrogate pair or an
     /// escape that JSON does not have.
     static func unescaped(_ raw: ArraySlice<UInt8>) -> String? {
         guard raw.contains(UInt8(ascii: "\\")) else { return String(decoding: raw, as: UTF8.self) }
@@ -55,7 +55,7 @@ public enum JSONText {
         return String(text)
     }
 
-    /// The scalar of an escape, and how many bytes it has without its first backslash.
+    /// The scalar of an escape, and the length of the escape in bytes without its first backslash.
     private static func escaped(_ raw: ArraySlice<UInt8>) -> (Unicode.Scalar, Int)? {
         switch raw.first {
         case UInt8(ascii: "\""): return ("\"", 1)
@@ -69,7 +69,7 @@ public enum JSONText {
         case UInt8(ascii: "u"):
             guard let unit = hexadecimal(raw.dropFirst()) else { return nil }
             if let scalar = Unicode.Scalar(unit) { return (scalar, 5) }
-            // The first half of a surrogate pair: `\ud83d\ude00`.
+            // This is the first half of a surrogate pair: `\ud83d\ude00`.
             let rest = raw.dropFirst(5)
             guard unit < 0xDC00, rest.starts(with: "\\u".utf8), let low = hexadecimal(rest.dropFirst(2)),
                 (0xDC00..<0xE000).contains(low),

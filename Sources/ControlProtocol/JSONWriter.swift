@@ -1,7 +1,7 @@
-/// Writes JSON text into one buffer, without building anything else. For the answers that are large and asked for often; a
-/// thousand services take a `JSONEncoder` longer than everything else that `status` does.
+/// Writes JSON text into one buffer, without building anything else. For replies that are large and frequent: with a
+/// thousand services, `JSONEncoder` takes longer than the rest of `status` together.
 ///
-/// The caller keeps to the grammar: members only inside an object, each once. Names are plain letters.
+/// The caller keeps to the grammar: members only inside an object, each once, with names of plain letters.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
     /// The next value or member is the first of its container.
@@ -45,7 +45,7 @@ struct JSONWriter {
         literal(value ? "true" : "false")
     }
 
-    /// A number that is not finite has no JSON; it counts as not known.
+    /// Writes a number, or nothing if it is nil or not finite: JSON has no such number, and it counts as not known.
     mutating func member(_ name: StaticString, _ value: Double?) {
         guard let value, value.isFinite else { return }
         key(name)
@@ -96,7 +96,7 @@ struct JSONWriter {
     }
 
     private mutating func integer(_ value: Int) {
-        // Most are short; `description` would make a string for each.
+        // Most numbers are short; `description` would make a string for each.
         guard value > 0 else {
             bytes += "\(value)".utf8
             return

@@ -1,17 +1,17 @@
-// What `List`, `Why` and `Show` answer.
+// Replies of `List`, `Why` and `Show`.
 
-/// One unit that a name or pattern means.
+/// One unit that a name or pattern matches.
 public struct ListedUnit: Codable, Equatable, Sendable {
-    /// As `Status` names it (`site@.target`, `app.service`), or a member of a target (`app@v2.service`), or a socket.
+    /// The name as in `Status` (`site@.target`, `app.service`), or that of a member (`app@v2.service`) or socket.
     public var unit: String
-    /// What to name to start, stop or restart it: the swap unit with its release if it is one or belongs to one, else
-    /// ``unit``. Several units may have the same.
+    /// The name with which to start, stop or restart the unit: the swap unit with its release if the unit is one or
+    /// belongs to one, else ``unit``. Several units may have the same operand.
     public var operand: String
     public var description: String
     public var state: UnitState
-    /// The main processes of what serves.
+    /// The main processes of the serving generation.
     public var mainPids: [Int]
-    /// Its files say something else than when it was started; nil if it does not run, or if they do not.
+    /// Whether its files have changed since it was started; nil if they have not, or if it does not run.
     public var outdated: Bool?
 
     public init(
@@ -29,7 +29,7 @@ public struct ListedUnit: Codable, Equatable, Sendable {
 
 /// The reply of `List`.
 public struct ListReply: Codable, Equatable, Sendable {
-    /// In the order of the names asked for, each unit once; without names all, sorted.
+    /// The units in the order of the names in the call, each once; without names all units, sorted.
     public var units: [ListedUnit]
 
     public init(units: [ListedUnit]) {
@@ -37,15 +37,15 @@ public struct ListReply: Codable, Equatable, Sendable {
     }
 }
 
-/// One thing worth knowing about the state of a unit.
+/// One finding about the state of a unit.
 public struct Finding: Codable, Equatable, Sendable {
-    /// The service that it is about; nil if it is about the whole.
+    /// The service concerned; nil if the finding is about the whole unit.
     public var unit: String?
-    /// A sentence: what it waits for, what failed, what holds it.
+    /// The finding as a sentence: the event that the unit waits for, the failure, or the hold.
     public var text: String
-    /// What to do about it: `holdfastctl promote site`.
+    /// The command that helps: `holdfastctl promote site`.
     public var hint: String?
-    /// The evidence, if something failed.
+    /// The evidence, if there was a failure.
     public var failure: FailureReport?
 
     public init(unit: String? = nil, text: String, hint: String? = nil, failure: FailureReport? = nil) {
@@ -60,7 +60,7 @@ public struct Finding: Codable, Equatable, Sendable {
 public struct WhyReply: Codable, Equatable, Sendable {
     public var unit: String
     public var state: UnitState
-    /// What explains the state, the most important first.
+    /// The explanations of the state, the most important first.
     public var findings: [Finding]
 
     public init(unit: String, state: UnitState, findings: [Finding]) {
@@ -70,7 +70,7 @@ public struct WhyReply: Codable, Equatable, Sendable {
     }
 }
 
-/// One property of a unit. A name may occur several times: lists are one value each.
+/// One property of a unit. A name may occur several times: a list is one property for each value.
 public struct Property: Codable, Equatable, Sendable {
     public var name: String
     public var value: String
@@ -84,7 +84,7 @@ public struct Property: Codable, Equatable, Sendable {
 /// The reply of `Show`.
 public struct ShowReply: Codable, Equatable, Sendable {
     public var unit: String
-    /// What is known of it at run time, then what its files say.
+    /// The properties known at run time, then those from the unit's files.
     public var properties: [Property]
 
     public init(unit: String, properties: [Property]) {

@@ -1,12 +1,12 @@
-// What `Logs` asks and answers.
+// Parameters and replies of `Logs`.
 
-/// Which lines of captured output are wanted: the parameters of `Logs`.
+/// The parameters of `Logs`: the selection of captured lines.
 public struct LogQuery: Codable, Equatable, Sendable {
-    /// Units, groups, `GROUP:*`, patterns; all services if nil or empty.
+    /// Units, groups, `GROUP:*` and patterns; all services if nil or empty.
     public var names: [String]?
-    /// Goes on with what comes.
+    /// Continues with new lines as they arrive.
     public var follow: Bool?
-    /// The last so many; all if nil.
+    /// The number of newest lines to return; all if nil.
     public var lines: Int?
     /// RFC 3339, whole seconds.
     public var since: String?
@@ -14,7 +14,7 @@ public struct LogQuery: Codable, Equatable, Sendable {
     public var generation: Int?
     /// `out` or `err`.
     public var stream: String?
-    /// An extended regular expression that the text matches.
+    /// An extended regular expression that the text must match.
     public var grep: String?
     public var ignoreCase: Bool?
 
@@ -33,16 +33,16 @@ public struct LogQuery: Codable, Equatable, Sendable {
         self.ignoreCase = ignoreCase
     }
 
-    /// More at once would have to be kept in memory by whoever looks for them.
+    /// The most lines of one query: the program that searches keeps them in memory.
     public static let mostLines = 100_000
 
-    /// The first parameter with a value that it cannot have; nil if there is none.
+    /// The name of the first parameter that has an invalid value; nil if all are valid.
     var wrongParameter: String? {
         if let lines, !(0...Self.mostLines).contains(lines) { return "lines" }
         if let since, Timestamp.unixSeconds(since) == nil { return "since" }
         if let until, Timestamp.unixSeconds(until) == nil { return "until" }
         if let stream, !["out", "err"].contains(stream) { return "stream" }
-        // What a program is told in its arguments ends at a NUL.
+        // A NUL would end the argument of the program that searches.
         if grep?.utf8.contains(0) == true { return "grep" }
         if names?.contains(where: { $0.utf8.contains(0) }) == true { return "names" }
         return nil
@@ -54,9 +54,9 @@ public struct LoggedLine: Codable, Equatable, Sendable {
     /// RFC 3339 in UTC with microseconds.
     public var time: String
     public var unit: String
-    /// Nil in what is not a generation's: holdfastd's own log.
+    /// Nil in a log without generations: holdfastd's own.
     public var generation: Int?
-    /// `out` or `err`; `log` is what Holdfast says about the log; in holdfastd's own log the level.
+    /// `out` or `err`; `log` for Holdfast's own remarks about the log; in holdfastd's own log the level.
     public var stream: String
     public var text: String
 
@@ -71,7 +71,7 @@ public struct LoggedLine: Codable, Equatable, Sendable {
 
 /// A reply of `Logs`.
 public struct LogsReply: Codable, Equatable, Sendable {
-    /// None in the last reply of a call.
+    /// The lines; empty in the last reply of a call.
     public var lines: [LoggedLine]
 
     public init(lines: [LoggedLine]) {

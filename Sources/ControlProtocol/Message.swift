@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// JSON text of one object: proved sound by ``Call/init(message:)`` or ``Reply/init(message:)``, or written by our own
-/// encoder. It stays text until somebody knows its type, so `--json` can print exactly what was sent.
+/// JSON text of one object, proved sound by ``Call/init(message:)`` or ``Reply/init(message:)``, or written by our own
+/// encoder. It stays text until its type is known, so that `--json` can print exactly the bytes that were sent.
 public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
     /// The UTF-8 bytes, from `{` to `}`.
     public let bytes: [UInt8]
@@ -13,7 +13,7 @@ public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
         self.bytes = bytes
     }
 
-    /// The ``bytes`` of an object that was written by this program or another process of it.
+    /// The ``bytes`` of an object that this program, or another process of it, has written.
     public init(written bytes: [UInt8]) {
         self.init(trusted: bytes)
     }
@@ -32,12 +32,12 @@ public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// An object with one member, whose value is JSON that a program of ours has written.
+    /// An object with one member, whose value is JSON that a Holdfast program has written.
     public init(_ name: StaticString, json value: [UInt8]) {
         bytes = Array("{\"\(name)\":".utf8) + value + [UInt8(ascii: "}")]
     }
 
-    /// Reads the object as a `Value`.
+    /// Decodes the object as a `Value`.
     /// - Throws: ``MessageError/badMember(_:)`` with the outermost member that is missing or has another type.
     public func decode<Value: Decodable>(_: Value.Type) throws(MessageError) -> Value {
         do {
@@ -68,7 +68,7 @@ public struct JSONObject: Equatable, Sendable, CustomStringConvertible {
     public var description: String { String(decoding: bytes, as: UTF8.self) }
 }
 
-/// A Varlink call: what a client sends.
+/// A Varlink call, sent by a client.
 public struct Call: Equatable, Sendable {
     /// The full name of the method, `io.holdfast.Manager.Swap`.
     public var method: String
@@ -92,7 +92,7 @@ public struct Call: Equatable, Sendable {
     }
 
     /// Reads a message as the framer returned it. Members that Varlink does not define are ignored.
-    /// - Throws: ``MessageError`` if it is not a Varlink call; Varlink has no reply for that, so close the connection.
+    /// - Throws: ``MessageError`` if it is not a Varlink call; Varlink has no reply for that: close the connection.
     public init(message: [UInt8]) throws(MessageError) {
         let members = try Members(message)
         guard let method = try members.string("method") else { throw .badMember("method") }
@@ -121,7 +121,7 @@ public struct Call: Equatable, Sendable {
     }
 }
 
-/// A Varlink reply: what the daemon answers, once or, for a call with `more`, several times.
+/// A Varlink reply: the daemon sends one, or several for a call with `more`.
 public struct Reply: Equatable, Sendable {
     /// The parameters of the reply or of the error; an empty object if the message had none.
     public var parameters: JSONObject
@@ -136,8 +136,7 @@ public struct Reply: Equatable, Sendable {
         self.error = error
     }
 
-    /// A reply that carries `value`. A value that JSON cannot express becomes the error `Failed`, because a caller
-    /// that waits must get an answer.
+    /// A reply that carries `value`. The caller waits: a value that JSON cannot express becomes the error `Failed`.
     public init(_ value: some Encodable, continues: Bool = false) {
         do {
             self.init(parameters: try JSONObject(encoding: value), continues: continues)
@@ -146,7 +145,7 @@ public struct Reply: Equatable, Sendable {
         }
     }
 
-    /// The reply that says why a call was refused.
+    /// The reply that carries the reason of a refusal.
     public init(_ error: ControlError) {
         self.init(parameters: error.parameters, error: error.name)
     }
@@ -213,7 +212,7 @@ private struct Members {
     }
 }
 
-/// Puts an envelope together around parameters that are JSON already.
+/// Builds an envelope around parameters that are JSON already.
 private struct MessageWriter {
     private var bytes: [UInt8] = [UInt8(ascii: "{")]
 

@@ -1,15 +1,15 @@
-/// Cuts a byte stream into Varlink messages: everything up to a NUL is one.
+/// Cuts a byte stream into Varlink messages; each ends at a NUL.
 ///
-/// Feed it what `read` returned with ``append(_:)``, then take messages with ``next()`` until it returns nil. Memory
-/// is bounded by the limit plus what was appended at once, as long as the caller drains before it reads again.
-/// After an error the stream has no known message boundary any more: close it.
+/// The caller passes the bytes that `read` returned to ``append(_:)``, then takes messages with ``next()`` until it
+/// returns nil. Memory is bounded by the limit plus the bytes of one `append`, as long as the caller takes all messages
+/// before it reads again. After an error the stream has no known message boundary any more: close it.
 public struct MessageFramer: Sendable {
     /// The longest message accepted, in bytes without its NUL.
     public let limit: Int
     private var buffer: [UInt8] = []
-    /// Where the message that is being collected begins.
+    /// The index at which the incomplete message begins.
     private var start = 0
-    /// Up to here the buffer is known to hold no NUL, so that many small reads do not scan a long message again and again.
+    /// The index up to which the buffer holds no NUL, so that small reads do not scan a long message repeatedly.
     private var scanned = 0
 
     /// - Parameter limit: the longest message accepted, in bytes without its NUL; see ``MessageLimit``.
@@ -17,20 +17,20 @@ public struct MessageFramer: Sendable {
         self.limit = limit
     }
 
-    /// True if bytes of an unfinished message are waiting: an end of the stream now means a cut message.
+    /// Whether bytes of an unfinished message are waiting: an end of the stream now means a cut message.
     public var hasPartialMessage: Bool { start < buffer.count }
 
-    /// Whether the bytes that wait cannot become a message: a Varlink message is a JSON object. Somebody who speaks another
-    /// protocol (HTTP, as supervisorctl does) never sends the NUL that would end one, and waits for an answer.
+    /// Whether the waiting bytes cannot become a message: a Varlink message is a JSON object. A client of another
+    /// protocol (HTTP, as supervisorctl speaks) never sends the NUL that ends a message, and waits for an answer.
     public var isForeign: Bool { hasPartialMessage && buffer[start] != UInt8(ascii: "{") }
 
-    /// How many bytes wait to be taken, complete messages included.
+    /// The number of bytes not yet taken, complete messages included.
     public var bufferedBytes: Int { buffer.count - start }
 
-    /// Bytes that wait to be taken, for a successor that goes on with the stream.
+    /// The bytes not yet taken, for the successor that continues the stream.
     public var untaken: [UInt8] { Array(buffer[start...]) }
 
-    /// Takes in bytes as they were read.
+    /// Appends bytes as they were read.
     public mutating func append(_ bytes: some Sequence<UInt8>) {
         if start > 0 && start == buffer.count {
             buffer.removeAll(keepingCapacity: buffer.capacity <= 64 * 1024)
@@ -56,7 +56,7 @@ public struct MessageFramer: Sendable {
         return message
     }
 
-    /// Drops what was taken, once it is worth the move.
+    /// Drops the taken bytes from the buffer, if there are any.
     private mutating func compact() {
         guard start > 0 else { return }
         buffer.removeSubrange(..<start)
@@ -65,15 +65,15 @@ public struct MessageFramer: Sendable {
     }
 }
 
-/// Why bytes are not a Varlink message. The connection cannot be used any further.
+/// The reason for which bytes are not a Varlink message. The connection cannot be used any further.
 public enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The message is longer than `limit` bytes.
     case tooLarge(limit: Int)
     /// Objects and arrays nest deeper than ``MessageLimit/depth``.
     case tooDeep
-    /// Not JSON; `offset` is the byte at which that became clear.
+    /// Not JSON; `offset` is the byte at which the scan failed.
     case malformed(offset: Int)
-    /// JSON, but the member `name` is missing or has the wrong type, so it is no Varlink call or reply.
+    /// JSON, but no Varlink call or reply: the named member is missing or has the wrong type.
     case badMember(String)
 
     public var description: String {

@@ -45,7 +45,7 @@ enum ManagerMethod: String, CaseIterable {
     case shutdown = "io.holdfast.Manager.Shutdown"
     case outcome = "io.holdfast.Manager.Outcome"
 
-    /// It changes something, so its requests may have names.
+    /// Whether the method changes something, so that its requests may have a name.
     var takesIdentity: Bool {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .pause, .resume,

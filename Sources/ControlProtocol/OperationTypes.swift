@@ -1,44 +1,44 @@
-// What long-running methods (`Start`, `Stop`, `Restart`, `Reload`, `Swap`, `Promote`, `Abort`, `Rollback`, `Drain`)
-// answer: with `more` a `Progress` for everything that happens, and at the end, always, one `OperationResult`.
+// Replies of the long-running methods (`Start`, `Stop`, `Restart`, `Reload`, `Swap`, `Promote`, `Abort`, `Rollback`,
+// `Drain`): with `more`, one `Progress` for each event; at the end always one `OperationResult`.
 
 /// The steps of a swap (DESIGN section 4).
 public enum SwapPhase: String, Codable, Sendable, CaseIterable {
     /// Unit files are loaded and checked, generation sockets opened.
     case prepare
-    /// Services are executed, in order.
+    /// Services are being executed, in order.
     case start
-    /// All were executed; readiness is still missing.
+    /// All services were executed; readiness is still missing.
     case verify
-    /// Ready; must stay so for `SoakSec=`.
+    /// All services are ready and must stay ready for `SoakSec=`.
     case soak
-    /// Waits for `Promote` or `Abort`.
+    /// The operation waits for `Promote` or `Abort`.
     case hold
-    /// The old generation is told to stop accepting.
+    /// The old generation gets the signal to stop accepting.
     case cutOver = "cut_over"
-    /// The old generation, or the one that is stopped, finishes what it has.
+    /// The old generation, or the one that is being stopped, finishes its open work.
     case drain
-    /// The new generation is being ended; the old one goes on serving.
+    /// The new generation is being ended; the old one still serves.
     case rollBack = "roll_back"
     /// The outcome is written to the history.
     case record
 }
 
-/// Something happened in a running operation, or something to wait for changed.
+/// An event in a running operation, or a change in its wait condition.
 public struct Progress: Codable, Equatable, Sendable {
     /// Seconds since the operation began.
     public var elapsed: Double
-    /// The swap unit or service that the operation is about, with its release: `site@v3.target`.
+    /// The swap unit or service of the operation, with its release: `site@v3.target`.
     public var unit: String
-    /// The generation that this is about; nil before it has a number.
+    /// The generation concerned; nil before it has a number.
     public var generation: Int?
     /// The release of that generation.
     public var release: String?
     public var phase: SwapPhase
-    /// The one service that the message is about.
+    /// The service that the message is about, if it is about one.
     public var service: String?
-    /// What happened, in words: `ready`, `executed, pid 4711`.
+    /// The event, in words: `ready`, `executed, pid 4711`.
     public var message: String
-    /// What must come for the phase to go on, in words: `app@v3.service (probe http …)`.
+    /// The condition that must hold before the phase continues, in words: `app@v3.service (probe http …)`.
     public var waitingFor: String?
     /// Connections that the draining generation still has; nil if not counted.
     public var connectionsLeft: Int?
@@ -63,33 +63,33 @@ public struct Progress: Codable, Equatable, Sendable {
     }
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
-    /// What was asked for is so: the new generation serves and the old one is gone, or the reload or drain is done.
+    /// The operation succeeded: the new generation serves and the old one is gone, or the reload or drain is done.
     case completed
     /// The new generation failed and is gone; the old one still serves.
     case rolledBack = "rolled_back"
     /// An operator ended the swap; the old generation still serves.
     case aborted
-    /// It runs now and did not before.
+    /// The unit runs now and did not run before.
     case started
-    /// It ran before and is gone now.
+    /// The unit ran before and is gone now.
     case stopped
-    /// It was so already.
+    /// The unit was in the wanted state already.
     case unchanged
-    /// It did not work, and nothing serves in its place.
+    /// The operation failed, and nothing serves in its place.
     case failed
-    /// It was cut over to, and does not serve any more: it has ended since, or was stopped, while the old generation drained.
+    /// The new generation was cut over to, then ended or was stopped while the old one drained.
     case lost
 }
 
-/// How long the steps of an operation took, in seconds; nil for a step that it did not have.
+/// The durations of an operation's steps, in seconds; nil for a step that it did not have.
 public struct PhaseDurations: Codable, Equatable, Sendable {
     public var prepare: Double?
-    /// From the first execution until everything was ready.
+    /// The time from the first execution until everything was ready.
     public var start: Double?
     public var soak: Double?
-    /// From the cutover until the last old process was gone.
+    /// The time from the cutover until the last old process was gone.
     public var drain: Double?
     public var total: Double
 
@@ -104,19 +104,19 @@ public struct PhaseDurations: Codable, Equatable, Sendable {
     }
 }
 
-/// Why an operation did not succeed: everything that an operator needs to find the cause.
+/// The report of a failure: everything that an operator needs to find the cause.
 public struct FailureReport: Codable, Equatable, Sendable {
     /// The unit that failed, `app@v3.service`.
     public var unit: String
-    /// The step that it failed in.
+    /// The step in which it failed.
     public var phase: SwapPhase
-    /// The sentence: `cannot start app@v3.service: executing /srv/site/v3/bin/server: No such file or directory`.
+    /// The failure, as `cannot start app@v3.service: executing /srv/site/v3/bin/server: No such file or directory`.
     public var message: String
-    /// How its process ended, with the name: `exit status 1 (FAILURE)`, `signal 11 (SEGV)`; nil if it did not end.
+    /// The exit of its process: `exit status 1 (FAILURE)`, `signal 11 (SEGV)`; nil if the process did not end.
     public var exitStatus: String?
     /// The last answer of its probe: `503 Service Unavailable`; nil if no probe answered.
     public var probeAnswer: String?
-    /// The last lines that it wrote, oldest first, without line ends.
+    /// The last lines that the unit wrote, oldest first, without line ends.
     public var lastLines: [String]
 
     public init(
@@ -135,17 +135,17 @@ public struct FailureReport: Codable, Equatable, Sendable {
 /// The end of an operation.
 public struct OperationResult: Codable, Equatable, Sendable {
     public var outcome: OperationOutcome
-    /// What was operated on, with its release: `site@v3.target`.
+    /// The unit of the operation, with its release: `site@v3.target`.
     public var unit: String
-    /// The generation that the operation started, or the one it was about.
+    /// The generation that the operation started, or the generation that it concerned.
     public var generation: Int?
     public var release: String?
-    /// The generation that served before; after `rolled_back` and `aborted` it serves still.
+    /// The generation that served before; after `rolled_back` and `aborted` it still serves.
     public var fromGeneration: Int?
     public var fromRelease: String?
     /// Present if the outcome is `rolled_back`, `failed` or `lost`.
     public var reason: FailureReport?
-    /// Other swap units that moved along, with their releases, and things worth knowing.
+    /// Other swap units that moved along, with their releases, and other notes.
     public var notes: [String]
     public var durations: PhaseDurations
 
@@ -166,7 +166,7 @@ public struct OperationResult: Codable, Equatable, Sendable {
     }
 }
 
-/// One reply of a long-running method: `progress` while it runs, `result` in the last one.
+/// One reply of a long-running method: `progress` while it runs, `result` in the last reply.
 public struct OperationReply: Codable, Equatable, Sendable {
     public var progress: Progress?
     public var result: OperationResult?
@@ -182,11 +182,11 @@ public struct OperationReply: Codable, Equatable, Sendable {
 
 /// The reply of `Reexec`.
 public struct ReexecReply: Codable, Equatable, Sendable {
-    /// Of the program that runs now.
+    /// The version of the program that runs now.
     public var version: String
-    /// Of the one that ran before.
+    /// The version of the program that ran before.
     public var previousVersion: String
-    /// Seconds in between, in which nothing was handled.
+    /// The time between the two in seconds, in which no event was handled.
     public var pause: Double
 
     public init(version: String, previousVersion: String, pause: Double) {
@@ -196,10 +196,10 @@ public struct ReexecReply: Codable, Equatable, Sendable {
     }
 }
 
-/// One reply of `Shutdown`: `progress` while services drain, `stopped` in the last one.
+/// One reply of `Shutdown`: `progress` while services drain, `stopped` in the last reply.
 public struct ShutdownReply: Codable, Equatable, Sendable {
     public var progress: Progress?
-    /// The units that ran and are gone now.
+    /// The units that were running and are gone now.
     public var stopped: [String]?
 
     public init(progress: Progress) {

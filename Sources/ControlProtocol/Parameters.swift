@@ -1,8 +1,8 @@
-/// The parameters of the methods as they lie in a message. `names` lists what may occur: a misspelt optional
-/// parameter must not be taken for an absent one.
+/// The parameters of a method as they are in a message. `names` lists every parameter of the method: a misspelt
+/// optional parameter must not be taken for an absent one.
 protocol CallParameters: Codable {
     static var names: [String] { get }
-    /// What no parameters mean; nil if one is required.
+    /// The value that stands for no parameters; nil if a parameter is required.
     static var empty: Self? { get }
 }
 
@@ -100,8 +100,8 @@ extension Call {
         return request
     }
 
-    /// For some values (1.5 as an integer, half a surrogate pair) the decoder does not say where they are. The member
-    /// that it dislikes just as vaguely when it stands alone is the one.
+    /// The name of the parameter that the decoder rejects. For some values (1.5 as an integer, half a surrogate pair)
+    /// the decoder does not name it; then it is the member that gives the same vague error alone.
     private func culprit<P: CallParameters>(_: P.Type) -> String? {
         let members = (try? JSONScanner.members(of: parameters.bytes)) ?? []
         return members.first { member in
@@ -121,7 +121,7 @@ extension Call {
             !P.names.contains(name) && !(mayHaveName && name == Self.identityParameter)
         }
         if let unknown { throw .invalidParameter(parameter: unknown) }
-        // No parameters, and none needed: nothing to start a decoder for.
+        // Without parameters, where none is required, no decoder needs to start.
         if parameters == .empty, let nothing = P.empty { return nothing }
         do {
             return try parameters.decode(P.self)
@@ -136,7 +136,7 @@ extension Call {
 }
 
 extension JSONObject {
-    /// Parameters hold strings, booleans and integers only; writing them cannot fail.
+    /// Encodes parameters. They hold strings, booleans and integers only, so that encoding cannot fail.
     static func of(_ value: some Encodable) -> JSONObject {
         (try? JSONObject(encoding: value)) ?? .empty
     }

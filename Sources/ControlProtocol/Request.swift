@@ -1,90 +1,88 @@
-/// A call that was understood: its method is ours and its parameters have the right types.
+/// A validated call: its method is ours and its parameters have the right types.
 ///
-/// Both ends use it: the daemon makes one from a ``Call`` and switches over it, the client makes a ``Call`` from one.
+/// Both ends use it: the daemon makes one from a ``Call`` and switches over it; the client makes a ``Call`` from one.
 public enum Request: Equatable, Sendable {
-    /// `org.varlink.service.GetInfo`; answer with ``ServiceInfo``.
+    /// `org.varlink.service.GetInfo`. The reply is ``ServiceInfo``.
     case getInfo
-    /// `org.varlink.service.GetInterfaceDescription`; answer with ``InterfaceDescription``.
+    /// `org.varlink.service.GetInterfaceDescription`. The reply is ``InterfaceDescription``.
     case getInterfaceDescription(interface: String)
-    /// Answer with ``DescribeReply``.
+    /// The reply is ``DescribeReply``.
     case describe
-    /// All units if `names` is nil or empty. Answer with ``StatusReply``.
+    /// All units if `names` is nil or empty. The reply is ``StatusReply``.
     case status(names: [String]?)
-    /// With `hold` it waits before cutover if the start turns out to be a swap. Answer with ``OperationReply``s.
+    /// With `hold`, a start that turns out to be a swap waits before its cutover. Replies: ``OperationReply``.
     case start(name: String, hold: Bool)
-    /// Answer with ``OperationReply``s.
-    /// `with`: units that are stopped by the same request, each by a call of its own.
+    /// `with`: the other units that the same request stops, each by a call of its own. Replies: ``OperationReply``.
     case stop(name: String, with: [String] = [])
-    /// A swap to the same release; `hard` stops first and lets connections queue. Answer with ``OperationReply``s.
+    /// A swap to the same release; `hard` stops first and lets connections queue. Replies: ``OperationReply``.
     case restart(name: String, hard: Bool)
-    /// `ExecReload=` if there is one, else a restart. Answer with ``OperationReply``s.
+    /// `ExecReload=` if there is one, else a restart. Replies: ``OperationReply``.
     case reload(name: String)
-    /// Answer with ``OperationReply``s.
+    /// Replies: ``OperationReply``.
     case swap(name: String, hold: Bool)
-    /// Ends the hold: cut over. Answer with ``OperationReply``s.
+    /// Ends the hold: cuts over. Replies: ``OperationReply``.
     case promote(name: String)
-    /// Ends a swap before its cutover: the old generation stays. Answer with ``OperationReply``s.
+    /// Ends a swap before its cutover: the old generation stays. Replies: ``OperationReply``.
     case abort(name: String)
-    /// Swaps back to the previous release. Answer with ``OperationReply``s.
+    /// Swaps back to the previous release. Replies: ``OperationReply``.
     case rollback(name: String)
-    /// Waits for draining generations to end, or with `now` ends them. Answer with ``OperationReply``s.
+    /// Waits for draining generations to end, or with `now` ends them. Replies: ``OperationReply``.
     case drain(name: String, now: Bool)
-    /// `signal` is a name with or without `SIG`, or a number. Answer with ``SignalReply``.
+    /// `signal` is a name with or without `SIG`, or a number. The reply is ``SignalReply``.
     case signal(name: String, signal: String, who: SignalTarget)
-    /// The newest `limit` entries. Answer with ``HistoryReply``.
+    /// The newest `limit` entries. The reply is ``HistoryReply``.
     case history(name: String?, limit: Int?)
-    /// Answer with ``GenerationsReply``.
+    /// The reply is ``GenerationsReply``.
     case generations(name: String?)
-    /// Answer with ``SocketsReply``.
+    /// The reply is ``SocketsReply``.
     case sockets
-    /// New connections to a socket wait, and none is refused. Answer with ``OperationReply``s.
+    /// New connections to a socket wait, and none is refused. Replies: ``OperationReply``.
     case pause(name: String)
-    /// Answer with ``OperationReply``s.
+    /// Replies: ``OperationReply``.
     case resume(name: String)
-    /// Answer with ``CatReply``.
+    /// The reply is ``CatReply``.
     case cat(name: String)
-    /// The units that names and patterns mean: `app`, `app*`, `site:*`, `all`. Answer with ``ListReply``.
+    /// The units that names and patterns match: `app`, `app*`, `site:*`, `all`. The reply is ``ListReply``.
     case list(names: [String]?, sockets: Bool)
-    /// Why a unit is in the state that it is in. Answer with ``WhyReply``.
+    /// The reasons for the state of a unit. The reply is ``WhyReply``.
     case why(name: String)
-    /// Everything that is known of a unit. Answer with ``ShowReply``.
+    /// All properties of a unit. The reply is ``ShowReply``.
     case show(name: String)
-    /// What happens, from now on; of all units if `names` is nil or empty. Answer with ``EventsReply``s, without an end.
+    /// Events from now on; of all units if `names` is nil or empty. Replies: ``EventsReply``, without an end.
     case events(names: [String]?)
-    /// Forget that a unit failed, and close sockets that only it used. Answer with ``ListReply``.
+    /// Forgets that a unit failed, and closes the sockets that only it used. The reply is ``ListReply``.
     case forget(name: String)
-    /// Forget that units failed and how often they were started; of all that failed if `names` is nil or empty. Answer with
-    /// ``ListReply``.
+    /// Forgets failures and start counts; of all failed units if `names` is nil or empty. The reply is ``ListReply``.
     case resetFailed(names: [String]?)
-    /// Answer with ``UpdateReply``.
+    /// The reply is ``UpdateReply``.
     case update
-    /// Answer with ``ReexecReply``, when the installed program has taken over.
+    /// The reply is ``ReexecReply``, sent after the installed program has taken over.
     case reexec
-    /// Empties a unit's log. Answer with ``ClearLogsReply``.
+    /// Empties a unit's log. The reply is ``ClearLogsReply``.
     case clearLogs(name: String)
-    /// Lines that services have printed. Answer with ``LogsReply``s; with `follow` without an end.
+    /// Lines that services have printed. Replies: ``LogsReply``; with `follow` without an end.
     case logs(LogQuery)
-    /// What is wrong with unit files; with those of all units if `names` is nil or empty. Answer with ``VerifyReply``.
+    /// The diagnostics of unit files; of all units if `names` is nil or empty. The reply is ``VerifyReply``.
     case verify(names: [String]?)
-    /// What a unit needs, and what that needs. Answer with ``DependenciesReply``.
+    /// The units that a unit needs, directly or through others. The reply is ``DependenciesReply``.
     case dependencies(name: String)
-    /// Answer with ``UnitFileStatesReply``.
+    /// The reply is ``UnitFileStatesReply``.
     case unitFileStates(names: [String])
-    /// Changes links in the unit directories. Answer with ``InstallReply``.
+    /// Changes links in the unit directories. The reply is ``InstallReply``.
     case install(InstallVerb, names: [String], runtime: Bool)
-    /// Writes to a service's standard input, at most ``inputLimit`` bytes; an empty text only asks whether it can. Answer with
-    /// ``InputReply``.
+    /// Writes to a service's standard input, at most ``inputLimit`` bytes; an empty text only checks whether writing is
+    /// possible. The reply is ``InputReply``.
     case input(name: String, text: String)
-    /// Answer with ``ShutdownReply``s.
+    /// Replies: ``ShutdownReply``.
     case shutdown
-    /// What became of a request, told also by another supervisor process than the one that began it. While it goes on, answer
-    /// with what it answers with `more`; at its end with ``Reply/init(outcome:)``.
+    /// The outcome of a request, also from another supervisor process than the one that began it. While the request
+    /// runs, its own replies with `more`; at its end ``Reply/init(outcome:)``.
     case outcome(of: RequestIdentity)
 
-    /// PIPE_BUF of pipe(7) on Linux: as much is taken whole or not at all, and never mixed with what others write.
+    /// PIPE_BUF of pipe(7) on Linux: a write of this size is taken whole or not at all, and not mixed with others.
     public static let inputLimit = 4096
 
-    /// Which processes of a service get a signal.
+    /// The processes of a service that get a signal.
     public enum SignalTarget: String, Codable, Sendable, CaseIterable {
         /// The main process.
         case main
@@ -92,12 +90,12 @@ public enum Request: Equatable, Sendable {
         case all
     }
 
-    /// What is done to the links of units in the unit directories.
+    /// The change to the links of units in the unit directories.
     public enum InstallVerb: String, Sendable, CaseIterable {
         case enable, disable, mask, unmask
     }
 
-    /// Understands a call.
+    /// Validates a call.
     /// - Throws: ``ControlError`` to be sent back as it is: unknown interface or method, a parameter that is missing,
     ///   unknown or of the wrong type, or `upgrade`, which no method offers.
     public init(_ call: Call) throws(ControlError) {
@@ -242,7 +240,7 @@ public enum Request: Equatable, Sendable {
         }
     }
 
-    /// It changes something, so only root and the group `holdfast` may ask for it. Everything else only looks.
+    /// Whether the request changes something: then only root and the group `holdfast` may make it.
     public var changesSomething: Bool {
         switch self {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat: false
@@ -254,8 +252,8 @@ public enum Request: Equatable, Sendable {
         }
     }
 
-    /// It streams progress to a caller that says `more`, and answers once at the end to one that does not; `Events` and `Logs`
-    /// want `more`.
+    /// Whether the method streams. A caller that says `more` gets progress; one that does not gets one reply at the
+    /// end. `Events` and `Logs` require `more`.
     public var streams: Bool {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
@@ -269,10 +267,10 @@ public enum Request: Equatable, Sendable {
         }
     }
 
-    /// The call that asks for this.
+    /// The call for this request.
     /// - Parameters:
-    ///   - more: ask for progress; only sensible if ``streams``.
-    ///   - identity: the name of the request; only of one that changes something.
+    ///   - more: ask for progress; only useful if ``streams``.
+    ///   - identity: the name of the request; only for a request that changes something.
     public func call(more: Bool = false, oneway: Bool = false, as identity: RequestIdentity? = nil) -> Call {
         let call = Call(method: method, parameters: parameters, oneway: oneway, more: more)
         return identity.map(call.named) ?? call
@@ -282,7 +280,7 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .getInfo, .describe, .sockets, .update, .reexec, .shutdown: .empty
         case .getInterfaceDescription(let interface): .of(Parameters.Interface(interface: interface))
-        // Without names, which is how `status` is mostly asked, nothing need be written.
+        // Without names, the usual `status` call, there is nothing to write.
         case .status(nil), .events(nil), .verify(nil), .resetFailed(nil), .list(nil, false): .empty
         case .status(let names), .events(let names), .verify(let names), .resetFailed(let names):
             .of(Parameters.Names(names: names))

@@ -1,14 +1,14 @@
-/// The name that a client gives one request of its own before it asks, so that it can ask afterwards what became of that very
-/// request: also another supervisor process, if the first one died in between.
+/// The name that a client gives a request of its own before it sends it. With it the client can ask for the outcome of
+/// that very request afterwards, also from another supervisor process if the first one died in between.
 ///
-/// 16 to 64 letters, digits, `-` and `_` of ASCII, chosen so that nobody chooses the same: 128 random bits, a UUID.
+/// 16 to 64 ASCII letters, digits, `-` and `_`, chosen so that no two clients choose the same: 128 random bits, a UUID.
 public struct RequestIdentity: Hashable, Sendable, CustomStringConvertible {
-    /// Bytes of a name.
+    /// The permitted lengths of a name in bytes.
     public static let lengths = 16...64
 
     public let description: String
 
-    /// nil for a text that is no such name.
+    /// Nil if the text is no such name.
     public init?(_ text: String) {
         guard Self.lengths.contains(text.utf8.count), text.utf8.allSatisfy(Self.isValid) else { return nil }
         description = text
@@ -53,11 +53,12 @@ extension RequestIdentity: Codable {
 }
 
 extension Call {
-    /// The parameter that every method takes which changes something.
+    /// The name of the parameter that every changing method takes.
     static let identityParameter = "request"
 
     /// The name that the client has given this request; nil if it gave none.
-    /// - Throws: ``ControlError/invalidParameter(parameter:)`` for one that is too short, too long, or no name at all.
+    /// - Throws: ``ControlError/invalidParameter(parameter:)`` for a text that is too short, too long, or no name at
+    ///   all.
     public func identity() throws(ControlError) -> RequestIdentity? {
         struct Named: Decodable { var request: RequestIdentity? }
         guard parameters.names.contains(Self.identityParameter) else { return nil }
@@ -68,7 +69,7 @@ extension Call {
         }
     }
 
-    /// The same call under a name.
+    /// The same call with a request name.
     public func named(_ identity: RequestIdentity) -> Call {
         var call = self
         call.parameters = parameters.adding(Self.identityParameter, identity.description)
@@ -77,7 +78,7 @@ extension Call {
 }
 
 extension JSONObject {
-    /// The object with one member more.
+    /// The object with one more member.
     fileprivate func adding(_ name: String, _ value: String) -> JSONObject {
         let member = "\(JSONText.quoted(name)):\(JSONText.quoted(value))"
         guard self != .empty else { return JSONObject(trusted: Array("{\(member)}".utf8)) }
@@ -88,7 +89,7 @@ extension JSONObject {
 // MARK: - Outcomes
 
 extension Reply {
-    /// The last reply of `Outcome`: how the request was answered, its parameters and its error.
+    /// The last reply of `Outcome`, which carries the parameters and the error of the request's own last reply.
     public init(outcome reply: Reply) {
         var bytes = Array("{".utf8)
         if let error = reply.error { bytes += Array("\"error\":\(JSONText.quoted(error)),".utf8) }
@@ -96,7 +97,7 @@ extension Reply {
         self.init(parameters: JSONObject(trusted: bytes))
     }
 
-    /// The answer that the last reply of `Outcome` tells; nil if it tells none.
+    /// The request's own reply inside the last reply of `Outcome`; nil if there is none.
     public var outcome: Reply? {
         guard error == nil, let members = try? JSONScanner.members(of: parameters.bytes),
             let own = members.first(where: { $0.name == "parameters" })

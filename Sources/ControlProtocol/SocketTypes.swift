@@ -1,29 +1,29 @@
-/// What a socket unit holds there.
+/// The kind of a held socket.
 public enum SocketKind: String, Codable, Sendable, CaseIterable {
     case stream, datagram, fifo, special, netlink
     case sequentialPacket = "sequential_packet"
     case messageQueue = "message_queue"
 }
 
-/// What becomes of what comes to a held socket.
+/// The state of a held socket.
 public enum SocketState: String, Codable, Sendable, CaseIterable {
-    /// Its unit was not started: services that get it take what comes, and without one connections wait.
+    /// Its unit was not started: services that have the socket take its traffic; without one, connections wait.
     case held
-    /// Its commands run, or it is being opened.
+    /// Its commands before opening run, or it is being opened.
     case starting
-    /// What comes starts its service.
+    /// Traffic starts its service.
     case listening
-    /// Its poll limit is reached: what comes waits until the interval is over.
+    /// Its poll limit is reached: traffic waits until the interval is over.
     case cooling
-    /// Its service runs and takes what comes.
+    /// Its service runs and takes the traffic.
     case running
-    /// Its commands run before or after it is closed.
+    /// Its commands before or after closing run.
     case stopping
     /// Closed, because of `reason`, until its unit is started again.
     case failed
 }
 
-/// At most `burst` times in `interval` seconds.
+/// A rate limit: at most `burst` times in `interval` seconds.
 public struct SocketLimit: Codable, Equatable, Sendable {
     public var burst: Int
     public var interval: Double
@@ -34,20 +34,20 @@ public struct SocketLimit: Codable, Equatable, Sendable {
     }
 }
 
-/// Something that a process did to a held socket, and that belongs to all who share it.
+/// A change that a process made to a held socket, and that affects all processes that share it.
 public struct SocketChange: Codable, Equatable, Sendable {
-    /// `SO_RCVBUF`, `TCP_DEFER_ACCEPT`, `socket filter`, `backlog`, `mode`, `O_NONBLOCK`.
+    /// The attribute: `SO_RCVBUF`, `TCP_DEFER_ACCEPT`, `socket filter`, `backlog`, `mode`, `O_NONBLOCK`.
     public var attribute: String
     public var found: String
-    /// As the unit says, or as it was when the socket was opened.
+    /// The value from the unit, or the value at the time when the socket was opened.
     public var expected: String
     /// The services that had the socket at that time, the latest first.
     public var suspects: [String]
-    /// When it was found last.
+    /// The time at which the change was last found.
     public var at: String
-    /// How often in a row.
+    /// The number of times that it was found in a row.
     public var count: Int
-    /// Why it cannot be put back; nil: it was.
+    /// The reason for which it cannot be put back; nil if it was put back.
     public var problem: String?
 
     public init(
@@ -63,7 +63,7 @@ public struct SocketChange: Codable, Equatable, Sendable {
         self.problem = problem
     }
 
-    /// For people: `SO_RCVBUF was 4608 instead of 131072, by web@v2.service (generation 2); put back`.
+    /// The sentence for people: `SO_RCVBUF was 4608 instead of 131072, by web@v2.service (generation 2); put back`.
     public var sentence: String {
         let who = suspects.isEmpty ? "a process" : suspects.joined(separator: " or ")
         let end = problem.map { "cannot be put back: \($0)" } ?? "put back"
@@ -75,39 +75,39 @@ public struct SocketChange: Codable, Equatable, Sendable {
 public struct SocketStatus: Codable, Equatable, Sendable {
     /// The socket unit, `http.socket`.
     public var unit: String
-    /// The address it is bound to, `0.0.0.0:80`, `[::]:80`, `/run/site/app-v2.sock.7`, `@name`.
+    /// The address that the socket is bound to: `0.0.0.0:80`, `[::]:80`, `/run/site/app-v2.sock.7`, `@name`.
     public var address: String
     public var scope: SocketScope
-    /// The number of the generation that owns it; nil if it is shared.
+    /// The number of the generation that owns the socket; nil if it is shared.
     public var generation: Int?
-    /// The name it is passed on under (`FileDescriptorName=`).
+    /// The name under which it is passed on (`FileDescriptorName=`).
     public var descriptorName: String
-    /// It listens; false if it is only bound (`X-Pass=address`).
+    /// Whether the socket listens; false if it is only bound (`X-Pass=address`).
     public var listening: Bool
-    /// How many connections may wait to be accepted.
+    /// The number of connections that may wait to be accepted.
     public var backlog: Int
-    /// How many wait now; nil if the kernel does not tell.
+    /// The number that wait now; nil if the kernel does not report it.
     public var queued: Int?
     public var holders: [SocketHolder]
     public var kind: SocketKind
     public var state: SocketState
-    /// New connections wait and start nothing, until it is resumed.
+    /// New connections wait and start nothing until the socket is resumed.
     public var paused: Bool
-    /// What its traffic starts; nil with `Accept=yes`, and if it starts nothing.
+    /// The service that traffic starts; nil with `Accept=yes`, and if traffic starts none.
     public var service: String?
-    /// Why it failed.
+    /// The reason for the failure.
     public var reason: String?
-    /// How often its traffic started its service, since its unit was first started.
+    /// How often traffic started the service since the unit was first started.
     public var triggered: Int?
-    /// With `Accept=yes`: connections that have an instance now, those that ever had one, and how many may have one at once.
+    /// With `Accept=yes`: connections with an instance now, the total so far, and the most at once.
     public var connections: Int?
     public var accepted: Int?
     public var maxConnections: Int?
-    /// More is a failure.
+    /// The limit of ``triggered``; exceeding it is a failure.
     public var triggerLimit: SocketLimit?
-    /// More makes it wait.
+    /// The limit of polling; exceeding it makes traffic wait.
     public var pollLimit: SocketLimit?
-    /// What processes did to it, one for each attribute; nil: nothing.
+    /// Changes by processes, one for each attribute; nil if there are none.
     public var changes: [SocketChange]?
 
     public init(

@@ -1,8 +1,8 @@
 // Status as JSON without Codable, byte for byte as `JSONEncoder` would write it (a test compares them): with a thousand
-// services it is asked for often, and the daemon has one thread.
+// services it is a frequent and large reply, and the daemon has one thread.
 
 extension JSONObject {
-    /// The reply of `Status` as its parameters.
+    /// Encodes the reply of `Status`.
     public init(_ reply: StatusReply) {
         // A service of a plain unit takes some 250 bytes.
         var writer = JSONWriter(capacity: 64 + 300 * reply.units.count)
@@ -10,7 +10,7 @@ extension JSONObject {
         self.init(trusted: writer.bytes)
     }
 
-    /// Reads the parameters of a reply of `Status`.
+    /// Decodes the reply of `Status`.
     /// - Throws: ``MessageError/badMember(_:)`` with the innermost member that is missing or has another type.
     public func decodeStatus() throws(MessageError) -> StatusReply {
         var reader = JSONReader(bytes)

@@ -1,45 +1,45 @@
-// What `Status` answers. Every unit, also a plain service, is shown as its generations with their services, so that a
+// The reply of `Status`. Every unit, also a plain service, is shown as its generations with their services, so that a
 // reader needs one shape only. Times in seconds come from the monotonic clock: they do not jump when the date is set.
 
 /// The coarse state of a unit.
 public enum UnitState: String, Codable, Sendable, CaseIterable {
-    /// Not running, and nothing is wrong: never started, stopped on purpose, or ended well.
+    /// Not running, without a failure: never started, stopped on purpose, or ended with success.
     case stopped
-    /// Its first generation is on its way; none serves yet.
+    /// Its first generation is starting; none serves yet.
     case starting
     /// A generation serves, or (for a plain service) the program runs and is ready.
     case running
-    /// A generation serves and its successor is on its way or the predecessor drains.
+    /// A generation serves, and its successor is starting or its predecessor drains.
     case swapping
     /// All generations are being ended.
     case stopping
-    /// Not running because something failed; ``UnitStatus/reason`` says what.
+    /// Not running because of a failure; ``UnitStatus/reason`` explains it.
     case failed
 }
 
-/// The part that a generation plays.
+/// The role of a generation.
 public enum GenerationRole: String, Codable, Sendable, CaseIterable {
     /// Being prepared, started, verified or soaked.
     case starting
     /// Ready beside the serving one, waiting for `Promote` or `Abort`.
     case held
-    /// The one that counts: its successor is compared with it, a rollback comes back to it.
+    /// Serving: the generation with which a successor is compared, and to which a failed swap rolls back.
     case serving
-    /// Told to stop accepting; finishes what it has accepted.
+    /// Signalled to stop accepting; it finishes the connections that it has accepted.
     case draining
     /// Being ended because of a stop, an abort or a roll-back.
     case stopping
-    /// Ended by a failure and kept in the list to say so.
+    /// Ended by a failure, and listed to show it.
     case failed
 }
 
 /// The fine state of one service of a generation.
 public enum ServiceState: String, Codable, Sendable, CaseIterable {
-    /// Waits for a service that it is ordered after.
+    /// Waits for another service because of its ordering.
     case waiting
     /// `ExecCondition=` or `ExecStartPre=` runs.
     case startPre = "start_pre"
-    /// The program was executed and has not said that it is ready.
+    /// The program was executed and has not reported that it is ready.
     case starting
     /// `ExecStartPost=` runs.
     case startPost = "start_post"
@@ -53,7 +53,7 @@ public enum ServiceState: String, Codable, Sendable, CaseIterable {
     case draining
     /// Got the stop signal, or `ExecStop=`/`ExecStopPost=` runs.
     case stopping
-    /// Ended unasked; will be executed again after `RestartSec=`.
+    /// Ended unexpectedly; it will be executed again after `RestartSec=`.
     case autoRestart = "auto_restart"
     /// Ended by itself with success.
     case exited
@@ -70,21 +70,21 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
     public var state: ServiceState
     /// The main process; nil if there is none.
     public var mainPid: Int?
-    /// The last `STATUS=` that it sent.
+    /// The last `STATUS=` that the service sent.
     public var statusText: String?
-    /// Seconds in the present state; for a running service since it became ready.
+    /// Seconds in the present state; for a running service, seconds since it became ready.
     public var age: Double?
-    /// How often it was executed again because it had ended unasked, in this generation.
+    /// How often it was executed again after an unexpected exit, in this generation.
     public var restarts: Int
-    /// How its last main process ended: `exit status 1 (FAILURE)`, `signal 9 (KILL)`; nil if none ended yet.
+    /// The exit of its last main process: `exit status 1 (FAILURE)`, `signal 9 (KILL)`; nil if none has ended yet.
     public var result: String?
-    /// It has proved, by its own word or by a probe, that it can serve.
+    /// Whether it has proved, by notification or by a probe, that it can serve.
     public var ready: Bool
     /// Established connections on its sockets; nil if not counted.
     public var connections: Int?
     /// Memory of its processes in bytes; nil if not measured.
     public var memory: Int?
-    /// Lines of its output that could not be written, and those over `LogRateLimitBurst=`; nil for none.
+    /// Output lines that could not be written, and lines over `LogRateLimitBurst=`; nil for none.
     public var linesLost: Int?
     public var linesSuppressed: Int?
     /// What has to come before it leaves its present state, in words; nil if nothing has to.
@@ -118,22 +118,22 @@ public struct GenerationStatus: Codable, Equatable, Sendable {
     /// `v3` for `site@v3.target`; nil for a plain unit.
     public var release: String?
     public var role: GenerationRole
-    /// In start order.
+    /// The services in start order.
     public var services: [ServiceStatus]
     /// Seconds in the present role.
     public var age: Double?
-    /// The step of the swap that it is in; nil if it is in none.
+    /// The step of the swap that the generation is in; nil if it is in none.
     public var phase: SwapPhase?
-    /// What that step waits for, in words.
+    /// The condition that the step waits for, in words.
     public var waitingFor: String?
-    /// Seconds until patience ends: rolled back if it is starting, killed if it is draining. Nil without a deadline.
+    /// Seconds until a starting generation is rolled back or a draining one killed; nil without a limit.
     public var deadline: Double?
     /// Established connections on its sockets; nil if not counted.
     public var connections: Int?
-    /// The other end of the one that has been there for longest, `192.0.2.7:51234`; nil if there is none, if it has no
-    /// address (Unix sockets), or if nobody looked.
+    /// The remote address of the longest-lived connection, `192.0.2.7:51234`; nil if there is none, if it has no
+    /// address (Unix sockets), or if the connections were not looked up.
     public var oldestPeer: String?
-    /// Seconds since that one has sent anything.
+    /// Seconds since that connection last sent anything.
     public var oldestPeerIdle: Double?
 
     public init(
@@ -159,24 +159,24 @@ public struct GenerationStatus: Codable, Equatable, Sendable {
 public struct UnitStatus: Codable, Equatable, Sendable {
     /// The unit's name without a release: `site@.target`, `app.service`.
     public var unit: String
-    /// `Description=`, or the name again.
+    /// `Description=`, or the name if there is none.
     public var description: String
     public var state: UnitState
-    /// It has an `[X-Swap]` section, so it can be swapped.
+    /// Whether it has an `[X-Swap]` section and can be swapped.
     public var swappable: Bool
-    /// The release that serves, or served last.
+    /// The release that serves, or that served last.
     public var release: String?
     /// The number of the generation that serves; nil if none does.
     public var servingGeneration: Int?
-    /// The newest first. One that is gone is not listed, except one that failed when nothing came after it.
+    /// The generations, newest first. A generation that is gone is listed only if it failed and has no successor.
     public var generations: [GenerationStatus]
-    /// Why it is failed or stopped, in a sentence; nil when there is nothing to say.
+    /// The reason for which it failed or is stopped, as a sentence; nil if there is none to report.
     public var reason: String?
-    /// When it got into this state, RFC 3339; nil if it never ran.
+    /// The time at which it entered this state, RFC 3339; nil if it never ran.
     public var since: String?
-    /// Its files say something else than when it was started; nil if it does not run, or if they do not.
+    /// Whether its files have changed since it was started; nil if they have not, or if it does not run.
     public var outdated: Bool?
-    /// `enabled`, `disabled`, `static`, … as `systemctl is-enabled` has it; nil unless it was asked for by name.
+    /// `enabled`, `disabled`, `static`, … as `systemctl is-enabled` prints it; nil unless the call named the unit.
     public var unitFileState: String?
 
     public init(
@@ -200,7 +200,7 @@ public struct UnitStatus: Codable, Equatable, Sendable {
 
 /// The reply of `Status`.
 public struct StatusReply: Codable, Equatable, Sendable {
-    /// In the order of the names asked for, else sorted by name.
+    /// The units in the order of the names in the call, else sorted by name.
     public var units: [UnitStatus]
 
     public init(units: [UnitStatus]) {

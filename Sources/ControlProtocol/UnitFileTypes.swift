@@ -1,4 +1,4 @@
-// What the methods about unit files answer: `Verify`, `Dependencies`, `UnitFileStates`, `Enable` and its siblings.
+// Replies of the methods about unit files: `Verify`, `Dependencies`, `UnitFileStates`, `Enable` and its siblings.
 
 /// The reply of `Verify`.
 public struct VerifyReply: Codable, Equatable, Sendable {
@@ -9,11 +9,11 @@ public struct VerifyReply: Codable, Equatable, Sendable {
     }
 }
 
-/// A unit needs another one.
+/// The need of one unit for another.
 public struct Dependency: Codable, Equatable, Sendable {
     public var unit: String
     public var needs: String
-    /// The directive, or kind of link, that says so: `Requires`, `Wants`, `Sockets`.
+    /// The directive, or kind of link, that causes the need: `Requires`, `Wants`, `Sockets`.
     public var because: String
 
     public init(unit: String, needs: String, because: String) {
@@ -25,9 +25,9 @@ public struct Dependency: Codable, Equatable, Sendable {
 
 /// The reply of `Dependencies`.
 public struct DependenciesReply: Codable, Equatable, Sendable {
-    /// Under its full name.
+    /// The full name of the unit.
     public var unit: String
-    /// The needs of each unit once, in the order in which they are come upon.
+    /// The needs of each unit, once, in the order of discovery.
     public var dependencies: [Dependency]
 
     public init(unit: String, dependencies: [Dependency]) {
@@ -36,7 +36,7 @@ public struct DependenciesReply: Codable, Equatable, Sendable {
     }
 }
 
-/// How a unit stands to the start of the supervisor, in the words of systemctl(1).
+/// The state of a unit's file, in the words of systemctl(1): whether it starts with the supervisor.
 public enum UnitFileStateWord: String, Codable, Sendable, CaseIterable {
     case enabled
     case enabledRuntime = "enabled_runtime"
@@ -72,9 +72,9 @@ public struct UnitFileStatesReply: Codable, Equatable, Sendable {
 
 /// The reply of `Enable`, `Disable`, `Mask` and `Unmask`.
 public struct InstallReply: Codable, Equatable, Sendable {
-    /// What was done, in words; what was so before is not mentioned.
+    /// The changes made, in words; states that were so before are not mentioned.
     public var changes: [String]
-    /// What is worth knowing.
+    /// Notes for the caller.
     public var notes: [String]
 
     public init(changes: [String], notes: [String]) {
