@@ -1,12 +1,12 @@
 import ArgumentParser
 import ControlProtocol
 
-/// What Tab offers for names of units: what the daemon lists, asked quickly and without a word if it does not answer.
+/// Completion of unit names on Tab, from the daemon's list. A short time limit, and no message if it does not answer.
 enum UnitCompletion {
-    /// In milliseconds. A shell that hangs at Tab is worse than one that knows no names.
+    /// The time limit in milliseconds. A shell that hangs at Tab is worse than one without completion.
     private static let patience = 500
 
-    /// Names of units, as short as they may be typed, that begin with what is typed already.
+    /// Names of units, in their shortest form, that begin with `prefix`.
     static func candidates(path: String, prefix: String) -> [String] {
         let request = Request.list(names: nil, sockets: true).call()
         guard var connection = try? Connection(path: path), (try? connection.send(request)) != nil,
@@ -16,8 +16,8 @@ enum UnitCompletion {
         return names(list.units).filter { $0.hasPrefix(prefix) }
     }
 
-    /// A template with the release that it runs, so that what is completed can be used; names that two units share keep
-    /// their suffix.
+    /// A template is listed with the release that it runs, so that the completed name can be used; names that two units
+    /// share keep their suffix.
     static func names(_ units: [ListedUnit]) -> [String] {
         let names = units.map(\.operand)
         let stems = names.map(stem)
@@ -29,20 +29,20 @@ enum UnitCompletion {
     private static func stem(_ name: String) -> String {
         guard let dot = name.lastIndex(of: ".") else { return name }
         let stem = name[..<dot]
-        // Without a release one must be typed: "site@" invites to it.
+        // The user must type a release: "site@" invites to it.
         return String(stem)
     }
 }
 
 extension CompletionKind {
-    /// Names of units, asked of the daemon that the environment names.
+    /// Names of units from the daemon that the environment selects.
     static var units: CompletionKind {
         .custom { arguments, index, prefix in
             UnitCompletion.candidates(path: completionSocketPath(arguments), prefix: prefix)
         }
     }
 
-    /// The options on the line that is being completed say which daemon it is.
+    /// The control socket according to the options on the line that is being completed.
     private static func completionSocketPath(_ arguments: [String]) -> String {
         var option: String?
         for (index, argument) in arguments.enumerated() {

@@ -1,15 +1,15 @@
 import ControlProtocol
 import Glibc
 
-/// Why there is nothing, or nothing more, to be had from the daemon.
+/// The reason for which the daemon sends nothing, or nothing more.
 enum ConnectionError: Error, Equatable {
-    /// No connection came about: `errno` at `step`.
+    /// No connection could be made: `errno` at `step`.
     case unreachable(path: String, step: String, errno: Int32)
     /// The path does not fit into a socket address.
     case pathTooLong(path: String)
     /// The daemon closed the connection before its last reply.
     case closed
-    /// What it sent is not Varlink.
+    /// The daemon sent bytes that are not Varlink.
     case garbled(MessageError)
 
     var message: String {
@@ -23,32 +23,31 @@ enum ConnectionError: Error, Equatable {
     }
 }
 
-/// Where the handler of ^C writes a byte; -1 until ``Interrupts/catch()``.
-/// Proof for `nonisolated(unsafe)`: holdfastctl has a single thread, which sets it once before the handler is installed.
+/// The descriptor to which the handler of ^C writes a byte; -1 until ``Interrupts/catchThem()``. Proof for
+/// `nonisolated(unsafe)`: holdfastctl has a single thread, which sets it once before the handler is installed.
 private nonisolated(unsafe) var interruptWriteEnd: CInt = -1
 
-/// Makes ^C something that `poll` sees. A flag and `EINTR` would leave a gap between the look at the flag and the wait;
-/// the call that closes it, ppoll(2), is not visible to Swift (it needs `_GNU_SOURCE`), so it is a pipe.
+/// Turns ^C into an event for `poll`. A flag and `EINTR` would leave a gap between the check of the flag and the wait;
+/// ppoll(2), which closes it, is not visible to Swift (it needs `_GNU_SOURCE`), so it is a pipe.
 enum Interrupts {
-    /// The end to poll; nil if ^C still ends the process.
-    /// Proof for `nonisolated(unsafe)`: as above.
+    /// The end to poll; nil if ^C still ends the process. `nonisolated(unsafe)` as ``interruptWriteEnd``.
     private(set) nonisolated(unsafe) static var readEnd: CInt?
 
-    /// Takes what ^C has put into the pipe, so that the next wait waits.
+    /// Empties the pipe, so that the next wait does not return at once.
     static func take() {
         guard let readEnd else { return }
         var bytes = [UInt8](repeating: 0, count: 64)
         _ = read(readEnd, &bytes, bytes.count)
     }
 
-    /// From now on ^C is an event of ``Connection/next(tick:)`` instead of the end of the process.
+    /// Turns ^C into an event of ``Connection/next(tick:)`` instead of the end of the process.
     static func catchThem() {
         guard readEnd == nil else { return }
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { return }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
         _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        // Neither the handler nor ``take()`` may wait.
+        // Neither the handler nor ``take()`` may block.
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
         _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
         readEnd = ends[0]
@@ -57,7 +56,7 @@ enum Interrupts {
             var byte: UInt8 = 0
             _ = write(interruptWriteEnd, &byte, 1)
         }
-        // Who started us may have had it blocked (thread pools do), and a mask survives execve.
+        // The parent process may have blocked the signal (thread pools do), and a mask survives execve.
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, SIGINT)
@@ -67,21 +66,21 @@ enum Interrupts {
 
 /// A connection to the daemon, closed when it goes out of scope.
 struct Connection: ~Copyable {
-    /// For `poll`.
+    /// The descriptor to `poll`.
     let descriptor: CInt
     private var framer = MessageFramer(limit: MessageLimit.reply)
 
-    /// What ``next(tick:)`` came back with.
+    /// The result of ``next(tick:)``.
     enum Event {
         case reply(Reply)
-        /// The tick is over; nothing was received.
+        /// The tick elapsed without a reply.
         case tick
         /// The user pressed ^C.
         case interrupted
     }
 
     init(path: String) throws(ConnectionError) {
-        // A daemon that goes away must show as an error of `send`, not as the end of this process.
+        // A vanished daemon must cause an error of `send`, not the end of this process.
         signal(SIGPIPE, SIG_IGN)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -123,7 +122,7 @@ struct Connection: ~Copyable {
     }
 
     /// Waits for the next reply.
-    /// - Parameter tick: milliseconds after which to come back without one; nil to wait for as long as it takes.
+    /// - Parameter tick: milliseconds after which to return without one; nil to wait without a limit.
     mutating func next(tick: Int?) throws(ConnectionError) -> Event {
         while true {
             do throws(MessageError) {
@@ -138,7 +137,7 @@ struct Connection: ~Copyable {
             ]
             let ready = poll(&entries, 2, CInt(tick ?? -1))
             if ready == 0 { return .tick }
-            if ready < 0 { continue }  // EINTR; the byte in the pipe is there the next time
+            if ready < 0 { continue }  // EINTR; the byte in the pipe is found in the next round
             if entries[1].revents != 0 {
                 Interrupts.take()
                 return .interrupted
@@ -147,7 +146,7 @@ struct Connection: ~Copyable {
         }
     }
 
-    /// The next reply among those that were received already.
+    /// The next complete reply among the bytes received so far.
     mutating func takenReply() throws(ConnectionError) -> Reply? {
         do throws(MessageError) {
             return try framer.next().map { message throws(MessageError) in try Reply(message: message) }
@@ -156,10 +155,10 @@ struct Connection: ~Copyable {
         }
     }
 
-    /// Bytes that were received and are not taken yet: another reply may be complete.
+    /// The number of bytes received and not yet taken: another reply may be complete.
     var waiting: Int { framer.bufferedBytes }
 
-    /// Reads once from a connection that has something to read.
+    /// Reads once from a connection that is readable.
     /// - Returns: a reply if one is complete.
     mutating func takeReply() throws(ConnectionError) -> Reply? {
         try receive()

@@ -1,26 +1,27 @@
 import ControlProtocol
 import Glibc
 
-/// One request to the supervisor, from the question to the last answer, whatever becomes of the supervisor in between.
+/// One request to the supervisor, from the call to its last reply, also across supervisors that die in between.
 ///
-/// A request that changes something has a name of its own. If the connection ends before the last answer, the next supervisor is
-/// asked by that name what became of this very request. So an answer is never that of another one, and never a guess: either it is
-/// the request's own, or it says that the request was never begun, or that its outcome is unknown.
+/// A request that changes something has a name of its own. If the connection ends before the last reply, the next
+/// supervisor is asked by that name for the outcome of this very request. So a result is never that of another request,
+/// and never a guess: it is the request's own, or it says that the request was never begun, or that its outcome is
+/// unknown.
 ///
-/// A class, because the noncopyable connection cannot live in an array.
+/// A class, because an array cannot hold the noncopyable connection.
 final class Conversation {
     private let session: Session
     private let request: Request
     private let wantsProgress: Bool
-    /// nil for one that only looks, and for a supervisor of a version that knows no names of requests.
+    /// Nil for a request that only reads, and for a supervisor of a version without names of requests.
     private var identity: RequestIdentity?
     private var connection: Connection
     private var absences = Absences()
-    /// On the clock of ``Clock``: when the request was sent.
+    /// The time at which the request was sent, on the clock of ``Clock``.
     private let sentAt: Double
-    /// What is asked on this connection is what became of the request.
+    /// The present call on the connection is `Outcome`.
     private var asksOutcome = false
-    /// Asks.
+    /// Sends the request.
     init(_ session: Session, _ request: Request, more: Bool = false) throws(CommandFailure) {
         self.session = session
         self.request = request
@@ -35,11 +36,11 @@ final class Conversation {
         }
     }
 
-    /// For `poll`.
+    /// The descriptor to `poll`.
     var descriptor: CInt { connection.descriptor }
 
-    /// Waits for the next answer; after the last one nothing follows.
-    /// - Parameter onAbsence: called before another supervisor is waited for.
+    /// Waits for the next reply; after the last one there is none.
+    /// - Parameter onAbsence: called before the wait for another supervisor.
     func next(tick: Int?, onAbsence: () -> Void = {}) throws(CommandFailure) -> Connection.Event {
         while true {
             do throws(CommandFailure) {
@@ -53,8 +54,8 @@ final class Conversation {
         }
     }
 
-    /// Reads once from a connection that has something to read.
-    /// - Returns: an answer if one is complete.
+    /// Reads once from a connection that is readable.
+    /// - Returns: a reply if one is complete.
     func take() throws(CommandFailure) -> Reply? {
         do throws(CommandFailure) {
             return try session.take(&connection).flatMap(interpret)
@@ -64,7 +65,7 @@ final class Conversation {
         }
     }
 
-    /// The answer that a reply brings; nil if it only brought this conversation forward.
+    /// The request's reply in a reply of the connection; nil if that was only a step of this conversation.
     private func interpret(_ reply: Reply) throws(CommandFailure) -> Reply? {
         guard !asksOutcome else { return try outcome(reply) }
         if identity != nil, reply.failure == .invalidParameter(parameter: "request") {
@@ -83,7 +84,7 @@ final class Conversation {
             guard let answer = reply.outcome else { throw .unexpected("it does not tell the outcome") }
             return answer
         case .noSuchRequest(_, let since)?:
-            // Its records must reach back to when this was asked, or they prove nothing.
+            // The records prove that nothing was done only if they reach back to the time of the request.
             throw uncertain(Clock.now() - sentAt <= since ? .notBegun(since: since) : .unknown)
         case .outcomeUnknown?, .methodNotFound?: throw uncertain(.unknown)
         case let error?: throw .refused(error)
@@ -94,7 +95,7 @@ final class Conversation {
         .uncertain(Uncertainty(fate: fate, request: request, identity: identity))
     }
 
-    /// The connection has ended: the next supervisor is asked.
+    /// Asks the next supervisor after the connection has ended.
     private func recover(from failure: CommandFailure) throws(CommandFailure) {
         guard session.outlives(request), case .connection(let error) = failure, error.isAbsence else { throw failure }
         do throws(CommandFailure) {
@@ -115,18 +116,18 @@ final class Conversation {
     }
 }
 
-/// A request of which the supervisor has told no outcome.
+/// A request whose outcome no supervisor has reported.
 struct Uncertainty {
     enum Fate {
-        /// Nothing was done. The supervisor's records reach back so many seconds.
+        /// Nothing was done. The supervisor's records reach back this many seconds.
         case notBegun(since: Double)
-        /// It was begun, or may have been.
+        /// The request was begun, or may have been.
         case unknown
     }
     var fate: Fate
     var request: Request
     var identity: RequestIdentity?
-    /// Why no supervisor could be asked.
+    /// The reason for which no supervisor could be asked.
     var reason: String?
 
     var exitStatus: ExitStatus {
@@ -150,7 +151,7 @@ struct Uncertainty {
         }
     }
 
-    /// What a program is told.
+    /// The error for `--json`.
     var error: ControlError {
         let name = identity?.description ?? ""
         return switch fate {
@@ -161,7 +162,7 @@ struct Uncertainty {
 }
 
 extension Request {
-    /// The command, as it is typed: `stop z`.
+    /// The request as the command that was typed: `stop z`.
     var title: String {
         switch self {
         case .start(let name, _): "start \(name)"
@@ -191,7 +192,7 @@ extension Request {
         }
     }
 
-    /// The command that shows what is so now.
+    /// The command that shows the present state.
     fileprivate var look: String? {
         switch self {
         case .start(let name, _), .stop(let name, _), .restart(let name, _), .reload(let name), .swap(let name, _),

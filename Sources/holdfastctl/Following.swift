@@ -2,13 +2,13 @@ import ControlProtocol
 import Glibc
 
 extension Session {
-    /// Follows events until `body` has an exit status.
+    /// Follows events until `body` returns an exit status.
     ///
-    /// `body` gets each event, and how many more have been received already: who only wants to look again may wait for the
-    /// last of them. The first event is `begin`, after which nothing is missed. Another `begin` comes from another supervisor:
-    /// what happened between the two is not told.
+    /// `body` gets each event, and the number of further events received already: a caller that only looks at the state
+    /// again may wait for the last of them. The first event is `begin`, after which no event is missed. A further
+    /// `begin` is from another supervisor: events between the two are lost.
     /// - Parameter timeout: in seconds.
-    /// - Returns: what `body` returned, nil if the time was over; on ^C that of an interrupt.
+    /// - Returns: the status that `body` returned; nil after the timeout; on ^C that of an interrupt.
     func follow(
         _ names: [String], timeout: Double? = nil,
         _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
@@ -44,7 +44,7 @@ extension Session {
         }
     }
 
-    /// Follows events without a limit of time; ^C is how it is meant to end.
+    /// Follows events without a time limit; ^C is the normal end.
     func follow(
         _ names: [String], _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
     ) throws(CommandFailure) -> ExitStatus {

@@ -31,7 +31,7 @@ struct Holdfastctl: ParsableCommand {
               130  ^C; what was begun goes on
             """,
         version: "holdfastctl \(Holdfast.version)",
-        // One a line: several add to it at once.
+        // One subcommand a line, so that parallel changes do not conflict.
         subcommands: [
             StatusCommand.self,
             StartCommand.self,
@@ -88,7 +88,7 @@ struct Holdfastctl: ParsableCommand {
     /// - Parameter arguments: the command line without the program's name.
     static func start(_ arguments: [String]) -> ExitStatus {
         let ordered = numericOption(globalOptionsLast(arguments))
-        // Nothing but options that every command has: no command, so the shell.
+        // Only options that every command has: there is no command, so the shell starts.
         if ordered.isEmpty || isGlobalOptions(ordered) {
             var shell = Shell(options: ordered)
             return shell.run()
@@ -98,7 +98,7 @@ struct Holdfastctl: ParsableCommand {
             complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
             return .failure
         }
-        // What monitoring asks again and again has nothing to parse, and the parser takes longer than the rest of it.
+        // Monitoring calls this again and again: there is nothing to parse, and the parser takes longer than the rest.
         if ordered == ["status"] { return StatusCommand.performPlain() }
         do {
             var command = try parseAsRoot(ordered)
@@ -120,7 +120,7 @@ struct Holdfastctl: ParsableCommand {
 
     static let commandNames = configuration.subcommands.compactMap { $0.configuration.commandName }
 
-    /// `tail -100` becomes `tail --bytes 100`, which is what the parser knows.
+    /// Turns `tail -100` into `tail --bytes 100`, which the parser knows.
     static func numericOption(_ arguments: [String]) -> [String] {
         guard let command = arguments.first, command == "tail" || command == "maintail" else { return arguments }
         return arguments.flatMap { argument in
@@ -130,7 +130,7 @@ struct Holdfastctl: ParsableCommand {
         }
     }
 
-    /// `--socket X status` becomes `status --socket X`, where the parser wants the options of a command.
+    /// Turns `--socket X status` into `status --socket X`: the parser wants options after the command.
     static func globalOptionsLast(_ arguments: [String]) -> [String] {
         var index = 0
         while index < arguments.count, arguments[index].hasPrefix("-") {
@@ -157,7 +157,7 @@ struct Holdfastctl: ParsableCommand {
         return true
     }
 
-    /// The name that differs in the fewest letters, if that is few enough to have been meant.
+    /// The name that differs in the fewest letters; nil if none is near enough to be a misspelling.
     static func nearestName(to name: String, in names: [String]) -> String? {
         func distance(_ a: [Character], _ b: [Character]) -> Int {
             var row = Array(0...b.count)
@@ -189,7 +189,7 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Print the protocol's JSON instead of text; streams as one object per line.")
     var json = false
 
-    /// Where the daemon listens, as far as one can know.
+    /// The control socket from the options, the environment and the standard paths.
     func socketPath() -> String { Self.socketPath(option: socket, user: user) }
 
     static func socketPath(option: String?, user: Bool) -> String {
@@ -199,11 +199,11 @@ struct GlobalOptions: ParsableArguments {
     }
 }
 
-/// A command that talks to the daemon, or works without it, and ends with one of our exit codes.
+/// A command that calls the daemon, or works without it, and ends with one of our exit statuses.
 protocol ControlCommand: ParsableCommand {
     var global: GlobalOptions { get }
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus
-    /// What a refusal means for the exit code; `status` differs from the rest.
+    /// The exit status for a refusal; `status` has its own.
     static func exitStatus(for refusal: ControlError) -> ExitStatus
 }
 
@@ -220,8 +220,8 @@ extension ControlCommand {
         }
     }
 
-    /// Does something with each name in turn, and goes on after a failure: the units are independent.
-    /// - Returns: the first exit code that is not 0.
+    /// Calls `body` for each name in turn, and continues after a failure: the units are independent.
+    /// - Returns: the first exit status that is not 0.
     /// - Parameter untilFailure: end at the first failure.
     func forEach(
         _ names: [String], _ session: Session, untilFailure: Bool = false,

@@ -1,22 +1,22 @@
 import Glibc
 
-/// The whole terminal, drawn again and again; what was there before comes back at the end.
+/// The whole terminal, redrawn repeatedly; the previous contents are restored at the end.
 final class LiveScreen {
     private let terminal: RawTerminal?
 
-    /// nil where there is nothing to draw on: a pipe, a dumb terminal, `--json`.
+    /// Nil if there is no terminal to draw on: a pipe, a dumb terminal, `--json`.
     init?(_ session: Session) {
         guard session.output.width != nil, !session.json, (environment("TERM") ?? "dumb") != "dumb" else { return nil }
         Interrupts.catchThem()
         Resizes.catchThem()
         terminal = isatty(STDIN_FILENO) == 1 ? RawTerminal.begin(STDIN_FILENO, signals: true) : nil
-        // The alternate screen, without a cursor.
+        // Switches to the alternate screen and hides the cursor.
         emit("\u{1b}[?1049h\u{1b}[?25l")
     }
 
     deinit { emit("\u{1b}[?25h\u{1b}[?1049l") }
 
-    /// Draws as many lines as fit. Over what is there and not on a cleared screen, so that nothing flickers.
+    /// Draws as many lines as fit. Overwrites the old lines instead of clearing the screen, to avoid flicker.
     func draw(_ lines: [String]) {
         let height = Self.height
         var shown = lines.prefix(height)
@@ -32,11 +32,11 @@ final class LiveScreen {
         return Int(size.ws_row)
     }
 
-    /// Why a pause is over.
+    /// The reason for the end of a pause.
     enum Pause { case over, resized, readable, ended }
 
-    /// Waits, but for ^C, q and a window of another size.
-    /// - Parameter descriptor: something else to come back for, when it can be read.
+    /// Waits for `seconds`, or until ^C, q or a resize of the window.
+    /// - Parameter descriptor: another descriptor whose readability ends the wait.
     static func pause(_ seconds: Double, keys: Bool, or descriptor: CInt = -1) -> Pause {
         let end = Clock.now() + seconds
         while true {

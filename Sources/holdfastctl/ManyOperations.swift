@@ -1,14 +1,14 @@
 import ControlProtocol
 import Glibc
 
-/// Several operations at once, each on a connection of its own: what is ordered among them the daemon knows, and nobody
-/// should wait for the slow ones one after the other.
+/// Several operations at once, each on a connection of its own: the daemon orders them, and slow ones need not be
+/// waited for one after the other.
 extension Session {
-    /// The daemon takes more connections than that from one user.
+    /// The most operations at once; the daemon accepts more connections from one user than that.
     private static let atOnce = 24
 
-    /// One name is shown with its progress; several get a line each when they are done.
-    /// - Returns: the exit status of the first, in the order of the names, that is not 0.
+    /// Runs one operation for each name. One name is shown with its progress; several get a line each at their end.
+    /// - Returns: the first exit status, in the order of the names, that is not 0.
     func operateAll(
         _ names: [String], _ verb: OperationVerb, _ request: (String) -> Request
     ) throws(CommandFailure) -> ExitStatus {
@@ -25,10 +25,10 @@ extension Session {
             while let next = waiting.first, running.count < Self.atOnce {
                 waiting.removeFirst()
                 do throws(CommandFailure) {
-                    // No progress is shown, so none is asked for.
+                    // Progress is not shown, so it is not requested.
                     running.append(RunningCall(index: next, try Conversation(self, request(names[next]))))
                 } catch {
-                    // Without a daemon there is no point in trying the others.
+                    // Without a daemon the other operations would fail, too.
                     guard case .uncertain = error else { throw error }
                     statuses[next] = report(error) { _ in .failure }
                 }
@@ -52,7 +52,7 @@ extension Session {
         return statuses.first { $0 != .ok } ?? .ok
     }
 
-    /// Waits until one of them has something to read. False on ^C.
+    /// Waits until one of the connections is readable. False on ^C.
     private func awaitAny(_ calls: [RunningCall]) -> Bool {
         var entries = calls.map { pollfd(fd: $0.conversation.descriptor, events: Int16(POLLIN), revents: 0) }
         entries.append(pollfd(fd: Interrupts.readEnd ?? -1, events: Int16(POLLIN), revents: 0))
@@ -64,7 +64,7 @@ extension Session {
     }
 }
 
-/// One call that is not answered yet.
+/// One call without a result so far.
 private final class RunningCall {
     let index: Int
     let conversation: Conversation
@@ -76,7 +76,7 @@ private final class RunningCall {
         self.conversation = conversation
     }
 
-    /// The result, once it is there.
+    /// The result; nil if there is none yet.
     func result(_ session: Session) throws(CommandFailure) -> OperationResult? {
         isReadable = false
         isOver = true

@@ -1,17 +1,17 @@
 import ControlProtocol
 
-/// What was typed in place of names: `all`, `app*`, `site:*`. Which units that means, the daemon says.
+/// Arguments that stand for several units: `all`, `app*`, `site:*`. The daemon resolves them.
 enum Names {
-    /// Whether a name stands for several units, or may do so. A colon behind an `@` belongs to the name of an instance.
+    /// Whether a name stands for several units, or may do so. A colon after an `@` is part of an instance name.
     static func isPattern(_ name: String) -> Bool {
         if name == "all" || isGlob(name) { return true }
-        // Targets have services as members, so the whole is the name of a socket.
+        // Members of targets are services, so a name with a colon and `.socket` is a whole name.
         return name.first { $0 == ":" || $0 == "@" } == ":" && !name.hasSuffix(".socket")
     }
 
     private static func isGlob(_ name: String) -> Bool { name.contains { $0 == "*" || $0 == "?" } }
 
-    /// Whether a name that may be TARGET:MEMBER turned out to be the whole name of the only unit that it means.
+    /// Whether a name that looks like TARGET:MEMBER is in fact the whole name of the only unit that it matches.
     static func isWhole(_ name: String, of units: [ListedUnit]) -> Bool {
         guard !isGlob(name), let only = units.first, units.count == 1 else { return false }
         return only.unit == name || only.unit.hasPrefix(name) && suffixes.contains(only.unit.dropFirst(name.count))
@@ -19,16 +19,16 @@ enum Names {
 
     private static let suffixes: Set<Substring> = [".service", ".socket", ".target"]
 
-    /// What a command does with the units that a pattern means.
+    /// The use that a command makes of the units that a pattern matches.
     enum Use {
-        /// Everything, whether it runs or not.
+        /// All units, running or not.
         case starting
-        /// Only what runs: nobody who says `stop all` wants to hear of what is stopped.
+        /// Running units only: `stop all` does not report the units that are stopped already.
         case runningOnly
     }
 
-    /// The names to act on, each once. A template that never had a release is left out of patterns, because only a name
-    /// with a release can start it.
+    /// The names to act on, each once. Patterns leave out a template that never had a release, because only a name with
+    /// a release can start it.
     static func operands(_ units: [ListedUnit], _ use: Use) -> [String] {
         var seen: Set<String> = []
         return units.filter { unit in
@@ -41,7 +41,7 @@ enum Names {
 }
 
 extension Session {
-    /// The names as they are, or, if a pattern is among them, what they mean.
+    /// The names unchanged, or, if a pattern is among them, the units that they match.
     func operands(_ names: [String], _ use: Names.Use) throws(CommandFailure) -> [String] {
         guard names.contains(where: Names.isPattern) else { return names }
         var result: [String] = []
@@ -57,6 +57,6 @@ extension Session {
         return result.filter { seen.insert($0).inserted }
     }
 
-    /// The same session without the printing of JSON, for questions whose answers are not the command's.
+    /// The same session without printing JSON, for internal calls of a command.
     var quietly: Session { quiet }
 }

@@ -1,17 +1,17 @@
 import ControlProtocol
 import Glibc
 
-/// The supervisor may be killed while somebody watches: what was begun goes on, and so does who looks at it. (When it
-/// executes itself anew by `daemon-reexec` connections stay open, and nothing of this happens.)
+/// The wait for the next supervisor after one was killed: its operations continue, and so does the command that watches
+/// them. (When the supervisor executes itself anew by `daemon-reexec`, connections stay open and none of this happens.)
 struct Absences {
-    /// As long as a supervisor that was killed may need until the next one answers, in seconds.
+    /// The time that may pass between a killed supervisor and the next one that answers, in seconds.
     private static let patience = 30.0
-    /// One that was shut down takes its socket with it; between two there is none only for a moment.
+    /// The same without a socket: a supervisor that shuts down removes it; a new one creates it in a moment.
     private static let patienceWithoutSocket = 2.0
-    /// Between two looks, in seconds.
+    /// The interval between two attempts, in seconds.
     private static let pause = 0.1
-    /// Who goes more often than this within `span` seconds (one that takes no more connections, one that crashes again and
-    /// again) is not waited for.
+    /// The most disconnects within `span` seconds. A supervisor that disconnects more often (because it accepts no more
+    /// connections, or crashes again and again) is not waited for.
     private static let mostInSpan = 5
     private static let span = 20.0
 
@@ -19,9 +19,9 @@ struct Absences {
 
     /// The connection to the next supervisor.
     /// - Parameters:
-    ///   - failure: thrown again if it is none that another supervisor could mend.
-    ///   - end: on the clock of ``Clock``; then nil is returned.
-    ///   - keys: q ends it, too.
+    ///   - failure: thrown again if another supervisor could not resolve it.
+    ///   - end: the time, on the clock of ``Clock``, after which nil is returned.
+    ///   - keys: whether q ends the wait, too.
     mutating func end(
         _ failure: CommandFailure, _ session: Session, until end: Double? = nil, keys: Bool = false
     ) throws(CommandFailure) -> Connection? {
@@ -30,7 +30,7 @@ struct Absences {
         times = times.filter { began - $0 < Self.span } + [began]
         guard times.count <= Self.mostInSpan else { throw failure }
         while true {
-            // First of all: who was refused is not refused less by asking at once.
+            // The pause is first: a refusal for too many connections does not end by an attempt at once.
             if LiveScreen.pause(Self.pause, keys: keys) == .ended { throw .interrupted }
             do throws(ConnectionError) {
                 return try Connection(path: session.path)
@@ -45,7 +45,7 @@ struct Absences {
 }
 
 extension ConnectionError {
-    /// Another supervisor may follow.
+    /// Whether another supervisor may follow.
     var isAbsence: Bool {
         switch self {
         case .closed, .unreachable: true
@@ -53,7 +53,7 @@ extension ConnectionError {
         }
     }
 
-    /// Whether, after so many seconds, one may go on waiting.
+    /// Whether to keep waiting after `seconds`.
     fileprivate func isAbsence(for seconds: Double, _ patience: Double, _ withoutSocket: Double) -> Bool {
         guard case .unreachable(_, _, let number) = self else { return false }
         return number == ECONNREFUSED && seconds < patience || number == ENOENT && seconds < withoutSocket

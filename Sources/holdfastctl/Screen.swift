@@ -1,15 +1,15 @@
 import Glibc
 
-/// Where lines go, as far as it matters to what is in them.
+/// The properties of the output that matter to the text.
 struct Screen: Equatable {
-    /// Columns of the terminal; nil if it is none, and then nothing is cut or wrapped.
+    /// The width of the terminal in columns; nil if there is no terminal, and then no text is cut or wrapped.
     var width: Int?
     var color: Bool
 
     /// A file or pipe.
     static let plain = Screen(width: nil, color: false)
 
-    /// The screen that `descriptor` is. Colours only on a terminal that can show them, and not with `NO_COLOR`
+    /// The screen behind `descriptor`. Colours only on a terminal that supports them, and not with `NO_COLOR`
     /// (https://no-color.org).
     init(descriptor: CInt) {
         guard isatty(descriptor) == 1 else {
@@ -50,7 +50,7 @@ func environment(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }
 }
 
-/// Writes to a descriptor, whole, whatever its size. What cannot be written (a closed pipe) is not worth more words.
+/// Writes the whole text to a descriptor. Errors (a closed pipe) are ignored: there is no better place to report them.
 func emit(_ text: String, to descriptor: CInt = STDOUT_FILENO) {
     let bytes = Array(text.utf8)
     var sent = 0
@@ -64,9 +64,9 @@ func emit(_ text: String, to descriptor: CInt = STDOUT_FILENO) {
     }
 }
 
-/// An error, on standard error, with the program's name in front as the tools around us do it.
+/// Prints an error on standard error, with the program's name in front.
 func complain(_ text: String) {
-    // A terminal would break it within words.
+    // Wrapped here, because a terminal would break it within words.
     let lines = Text.wrapped("holdfastctl: \(text)", (Screen(descriptor: STDERR_FILENO).width ?? .max) - 4)
     emit(lines.joined(separator: "\n    ") + "\n", to: STDERR_FILENO)
 }

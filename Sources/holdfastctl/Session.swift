@@ -1,38 +1,38 @@
 import ControlProtocol
 import Glibc
 
-/// Why a command could not be carried out.
+/// The reason for which a command failed.
 enum CommandFailure: Error {
     case connection(ConnectionError)
     /// The daemon answered with an error.
     case refused(ControlError)
-    /// Something here went wrong; a sentence.
+    /// A local failure, as a sentence.
     case failed(String)
-    /// The daemon answered, but not what the method promises.
+    /// The daemon's answer is not of the type that the method promises.
     case unexpected(String)
-    /// ^C while an answer was awaited.
+    /// ^C during the wait for an answer.
     case interrupted
-    /// Without the daemon: unit files that cannot be used or changed.
+    /// A failure of a command that works without the daemon: unit files that cannot be used or changed.
     case local(String)
-    /// The supervisor died, and the next one has no outcome to tell.
+    /// The supervisor died, and the next one has no record of the outcome.
     case uncertain(Uncertainty)
 }
 
-/// One run of holdfastctl: where the daemon is and where text goes.
+/// One run of holdfastctl: the control socket and the outputs.
 struct Session {
     let path: String
     let json: Bool
     let output: Screen
     let errors: Screen
-    /// What a command has had of the supervisor so far.
+    /// The command's earlier contact with the supervisor.
     private let contact: Contact
 
     private final class Contact {
-        /// It was there: if it has gone since, another may be on its way.
+        /// A connection was made: if the supervisor has gone since, a successor may be starting.
         var wasMade = false
-        /// It was asked to change something. What the rest of the command only looks at is asked again then.
+        /// A change was requested. Later calls of this command that only read are then repeated.
         var hasActed = false
-        /// What is looked at now is asked again.
+        /// Calls that only read are repeated now.
         var isPatient = false
     }
 
@@ -48,16 +48,16 @@ struct Session {
         self.errors = errors
     }
 
-    /// The same, which prints nothing of what it is answered.
+    /// The same session without printing answers.
     var quiet: Session { Session(path: path, json: false, output: output, errors: errors, contact) }
 
-    /// Calls a method that answers once. With `--json` the answer is printed as it came.
+    /// Calls a method that has one reply. With `--json` the reply is printed as received.
     func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
         try decode(try answer(to: request))
     }
 
-    /// The same for what a command can do without: nil where no supervisor runs, or none that answers this caller. One that dies
-    /// before it has answered is asked again.
+    /// Calls a method whose reply is optional for the command: nil if no supervisor runs, or none that answers this
+    /// caller. If the supervisor dies before it has answered, the call is repeated.
     func askIfThere<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R? {
         contact.isPatient = true
         defer { contact.isPatient = false }
@@ -86,7 +86,7 @@ struct Session {
         }
     }
 
-    /// As ``ask(_:_:)``, for the one answer that is large: read without `Codable`.
+    /// The same as ``ask(_:_:)`` for the one large reply: read without `Codable`.
     func askStatus(_ names: [String]) throws(CommandFailure) -> StatusReply {
         let reply = try answer(to: .status(names: names.isEmpty ? nil : names))
         do {
@@ -96,10 +96,10 @@ struct Session {
         }
     }
 
-    /// Calls a method that takes time and shows how it goes.
+    /// Calls a method that takes time, and shows its progress.
     /// - Parameters:
-    ///   - wait: stay until the end; else only until the daemon has accepted.
-    ///   - untilHold: come back when the operation has come to its hold.
+    ///   - wait: wait for the end; else only until the daemon has accepted the request.
+    ///   - untilHold: return when the operation has reached its hold.
     func operate(
         _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
     ) throws(CommandFailure) -> ExitStatus {
@@ -140,14 +140,14 @@ struct Session {
         }
     }
 
-    /// The next answer of an operation whose progress is on the screen.
+    /// The next reply of an operation whose progress is on the screen.
     private func next(
         _ conversation: Conversation, _ live: inout LiveProgress
     ) throws(CommandFailure) -> Connection.Event {
         try conversation.next(tick: live.interval) { live.erase() }
     }
 
-    /// Ends the supervisor and shows what drains.
+    /// Shuts the supervisor down and shows the draining units.
     func shutdown() throws(CommandFailure) -> ShutdownReply {
         Interrupts.catchThem()
         let conversation = try Conversation(self, .shutdown, more: true)
@@ -167,7 +167,7 @@ struct Session {
         }
     }
 
-    /// Says on standard error what went wrong.
+    /// Reports a failure on standard error.
     func report(_ failure: CommandFailure, refusal status: (ControlError) -> ExitStatus) -> ExitStatus {
         switch failure {
         case .connection(let error):
@@ -203,7 +203,7 @@ struct Session {
         emit("{\"error\":\(JSONText.quoted(error.name)),\"parameters\":\(error.parameters)}\n")
     }
 
-    /// Prints lines on standard output, unless `--json` has printed already.
+    /// Prints lines on standard output, except with `--json`, which has printed its reply already.
     func show(_ lines: [String]) {
         guard !json, !lines.isEmpty else { return }
         emit(lines.joined(separator: "\n") + "\n")
@@ -211,20 +211,20 @@ struct Session {
 
     func show(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
         show(ResultText.success(result, verb, output))
-        // Also with --json: standard error is for people, whatever reads standard output.
+        // Also with --json: standard error is for people, independent of the reader of standard output.
         let bad = ResultText.failure(result, verb, errors)
         if !bad.isEmpty { emit(bad.joined(separator: "\n") + "\n", to: STDERR_FILENO) }
         return ResultText.exitStatus(result, verb)
     }
 
     func printJSON(_ reply: Reply) {
-        // JSON text may be spread over lines; one object per line is what readers of a stream rely on. Line ends occur
-        // only between its tokens: inside strings they are escaped.
+        // JSON text may be spread over lines; readers of a stream rely on one object per line. Line ends occur only
+        // between its tokens: inside strings they are escaped.
         let line = reply.parameters.bytes.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
         emit(String(decoding: line, as: UTF8.self) + "\n")
     }
 
-    /// With `--json`: what no daemon has answered, in the shape of the protocol.
+    /// Prints, with `--json`, a result that is not a daemon's reply, in the form of the protocol.
     func printJSON(_ value: some Encodable) {
         guard json, let object = try? JSONObject(encoding: value) else { return }
         emit(object.description + "\n")
@@ -240,10 +240,10 @@ struct Session {
         }
     }
 
-    /// Whether a request may be asked of the next supervisor if this one goes.
+    /// Whether a request may be sent to the next supervisor if this one ends.
     func outlives(_ request: Request) -> Bool { request.changesSomething || contact.hasActed || contact.isPatient }
 
-    /// A connection for a request. Between the requests of one command the supervisor may be replaced.
+    /// Connects for a request. The supervisor may be replaced between the requests of one command.
     func connect(for request: Request) throws(CommandFailure) -> Connection {
         if request.changesSomething { contact.hasActed = true }
         do throws(CommandFailure) {
@@ -273,7 +273,7 @@ struct Session {
         }
     }
 
-    /// Reads once from a connection that has something to read.
+    /// Reads once from a connection that is readable.
     func take(_ connection: inout Connection) throws(CommandFailure) -> Reply? {
         do {
             return try connection.takeReply()
@@ -305,7 +305,7 @@ struct LiveProgress {
 
     init(_ screen: Screen, silent: Bool) {
         self.silent = silent
-        // A terminal that cannot go back in a line gets what a file gets.
+        // A terminal that cannot overwrite a line is treated like a file.
         let smart = (environment("TERM") ?? "dumb") != "dumb"
         redraws = !silent && screen.width != nil && smart
         text = ProgressText(redraws ? screen : .plain)
@@ -332,7 +332,7 @@ struct LiveProgress {
         drawn = true
     }
 
-    /// Takes the line that is being redrawn off the screen.
+    /// Erases the line that is being redrawn.
     mutating func erase() {
         guard drawn else { return }
         emit("\r\u{1b}[K")

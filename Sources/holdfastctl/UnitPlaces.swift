@@ -5,7 +5,7 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// For commands that work on unit files.
+/// The directory option of commands that work on unit files.
 struct DirectoryOptions: ParsableArguments {
     @Option(
         name: .customLong("units"),
@@ -13,12 +13,12 @@ struct DirectoryOptions: ParsableArguments {
     var named: [String] = []
 }
 
-/// Where unit files are, for commands that work on them without the daemon.
+/// The unit directories, for commands that work on unit files without the daemon.
 struct UnitPlaces {
     private(set) var configuration: UnitStore.Configuration
 
-    /// The directories of the command line, else those of the daemon if one runs, else the standard ones.
-    /// - Throws: if a daemon runs and does not say: its units are not in the standard ones perhaps.
+    /// The directories from the command line, else those of the running daemon, else the standard ones.
+    /// - Throws: if a daemon runs and does not answer: its units may be elsewhere than in the standard directories.
     init(_ global: GlobalOptions, _ session: Session, named: [String] = []) throws(CommandFailure) {
         configuration = global.user ? .user(environment: Self.environment()) : .system
         if !named.isEmpty {
@@ -29,7 +29,7 @@ struct UnitPlaces {
         }
     }
 
-    /// Looked at before the others, as if these files were installed.
+    /// Searches the directories of these files first, as if the files were installed.
     mutating func prefer(directoriesOf files: [String]) {
         let parents = files.compactMap { FileTree.parent(of: Self.absolute($0)) }
         configuration.unitDirectories =
@@ -38,14 +38,14 @@ struct UnitPlaces {
 
     var loader: UnitLoader { loader(of: UnitsOnDisk()) }
 
-    /// - Parameter source: what is taken to be in the directories.
+    /// - Parameter source: the source of the unit files.
     func loader(of source: some UnitFileSource) -> UnitLoader {
         UnitLoader(
             source: source, searchPath: configuration.unitDirectories,
             specifiers: SpecifierEnvironment(configuration, environment: Self.environment()))
     }
 
-    /// The unit that a name means.
+    /// The unit with this name.
     func unit(_ name: String) throws(CommandFailure) -> UnitName {
         switch loader.resolve(shortName: name) {
         case .success(let found): return found
@@ -53,7 +53,7 @@ struct UnitPlaces {
         }
     }
 
-    /// The files of a unit as they are now; of one that cannot be used, the unit file alone.
+    /// The present files of a unit; of a unit that cannot be loaded, only the unit file.
     func texts(of unit: UnitName) -> [UnitSource] {
         if let found = loader.load(unit).unit { return found.definition.sources }
         guard let path = loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else { return [] }

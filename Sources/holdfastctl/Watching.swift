@@ -2,18 +2,18 @@ import ArgumentParser
 import ControlProtocol
 import Glibc
 
-/// `--watch` of the commands that print a list.
+/// The option `--watch` of commands that print a list.
 struct WatchOption: ParsableArguments {
     @Flag(help: "Show it again whenever something happens, until q or ^C.") var watch = false
 }
 
 extension Session {
-    /// What sends no event (uptimes, connections, queues) is looked at as often as this, in seconds.
+    /// The refresh interval in seconds, for values that send no event (uptimes, connections, queues).
     private static let watchInterval = 2.0
-    /// What comes at once is shown at once: so long after an event others are waited for, in seconds.
+    /// The time in seconds to wait for further events after one, so that simultaneous events cause one refresh.
     private static let watchPause = 0.05
 
-    /// Shows a list once, or again with every event.
+    /// Shows a list once, or with `--watch` again after every event.
     /// - Parameter look: asks and renders.
     func list(
         watch: WatchOption, _ names: [String] = [],
@@ -33,7 +33,7 @@ extension Session {
         var status = ExitStatus.ok
         var absences = Absences()
         while true {
-            // With its width of now: windows change.
+            // A new session each time, for the present width: windows are resized.
             let session = Session(path: path, json: json, output: Screen(descriptor: STDOUT_FILENO), errors: errors)
             do throws(CommandFailure) {
                 let lines: [String]
@@ -41,7 +41,7 @@ extension Session {
                 if let live {
                     live.draw(lines)
                 } else if lines != shown {
-                    // Into a pipe: each state is a paragraph.
+                    // A pipe gets each state as a paragraph.
                     show((shown.isEmpty ? [] : [""]) + lines)
                 }
                 shown = lines
@@ -66,7 +66,7 @@ extension Session {
         }
     }
 
-    /// Takes events that are there: that there were some is all that matters.
+    /// Discards the events received so far: only their presence matters.
     private func discard(_ connection: inout Connection) throws(CommandFailure) {
         do throws(ConnectionError) {
             var reply = try connection.takeReply()

@@ -1,8 +1,8 @@
 // holdfastctl: the command line of Holdfast.
 //
-// One process, one connection, one answer: it speaks `io.holdfast.Manager` over the control socket with plain blocking
-// calls, and renders what comes back. What to print is decided by pure functions in Rendering/ (a value and a `Screen`
-// in, lines out); what to ask is decided by the commands in Commands/; `Session` and `Connection` are between them.
+// One process and one connection at a time: it calls `io.holdfast.Manager` over the control socket with blocking calls
+// and renders the replies. Pure functions in Rendering/ decide the output (a value and a `Screen` in, lines out); the
+// commands in Commands/ decide the requests; `Session` and `Connection` connect them.
 
 import Glibc
 import Linux

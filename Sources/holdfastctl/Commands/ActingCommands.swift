@@ -18,7 +18,7 @@ struct SignalCommand: ControlCommand {
                 targets.append(name)
                 continue
             }
-            // A member gets it alone: not its operand, which is the whole.
+            // A member gets the signal alone: its operand would be the whole target.
             let listed = try session.quietly.ask(.list(names: [name], sockets: false), ListReply.self)
             let isWhole = Names.isWhole(name, of: listed.units)
             targets += isWhole ? [name] : listed.units.filter { !$0.mainPids.isEmpty }.map(\.unit)

@@ -22,7 +22,7 @@ struct DependenciesCommand: ControlCommand {
                 states[service.unit] = Self.state(service.state)
             }
         }
-        // Of a socket it matters whether it is open.
+        // For a socket the tree shows whether it is open.
         for socket in (try? session.quietly.ask(.sockets, SocketsReply.self))?.sockets ?? [] {
             states[socket.unit] = socket.state == .failed ? .failed : .running
         }
@@ -37,7 +37,7 @@ struct DependenciesCommand: ControlCommand {
 }
 
 extension DependenciesCommand {
-    /// Of a member of a group, as if it were one of its own.
+    /// The state of a group's member, as that of a unit.
     private static func state(_ state: ServiceState) -> UnitState {
         switch state {
         case .running, .reloading: .running
@@ -49,12 +49,12 @@ extension DependenciesCommand {
     }
 }
 
-/// A unit with what it needs.
+/// A unit and the units that it needs.
 struct DependencyTree: Encodable {
     let unit: String
-    /// Why it is here: `Wants`, `Requires`, `Sockets`; nil for the root.
+    /// The reason for which it is listed: `Wants`, `Requires`, `Sockets`; nil for the root.
     let because: String?
-    /// Empty where the unit was shown before.
+    /// The needs of the unit; empty if the tree shows the unit before.
     private(set) var needs: [DependencyTree] = []
 
     init(_ unit: UnitName, in resolver: SwapUnitResolver) {
@@ -67,7 +67,7 @@ struct DependencyTree: Encodable {
     ) {
         self.unit = unit.description
         self.because = because
-        // Wants= may lead in a circle, and nobody reads a tree that is deeper than this.
+        // Wants= may form a circle, and a deeper tree is not readable.
         guard seen.insert(unit).inserted, depth < 32 else { return }
         for (name, why) in resolver.needs(of: unit) {
             needs.append(DependencyTree(name, why, in: resolver, &seen, depth: depth + 1))
@@ -99,7 +99,7 @@ struct DependencyTree: Encodable {
         }
     }
 
-    /// With a mark for its state, where the daemon knows one.
+    /// The name with a mark for its state, if the daemon knows one.
     private func marked(_ name: String, _ states: [String: UnitState], _ screen: Screen) -> String {
         let state = states[name] ?? (try? UnitName(name)).flatMap { states[$0.identity.description] }
         let mark =

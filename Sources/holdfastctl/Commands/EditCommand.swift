@@ -64,16 +64,16 @@ struct EditCommand: ControlCommand {
             return .failure
         }
         Editing.discard(draft)
-        // Without a daemon it counts when there is one.
+        // Without a daemon, the next one reads the file when it starts.
         _ = try? session.quietly.ask(.update, UpdateReply.self)
-        // Sockets take it over as they are.
+        // Sockets take over the new definition without a restart.
         let more = unit.kind == .socket ? "" : "; holdfastctl update \(name) makes it count for what runs"
         session.show(["\(path): written\(more)"])
         return .ok
     }
 }
 
-/// A file that is taken to be there, before it is.
+/// A source of unit files that includes a file that is not written yet.
 struct OverlaidFile: UnitFileSource {
     let path: String
     let text: String
@@ -101,10 +101,10 @@ struct OverlaidFile: UnitFileSource {
     }
 }
 
-/// Why a text could not be edited.
+/// The reason for which a text could not be edited.
 struct EditingError: Error { var message: String }
 
-/// A text in an editor, from its draft to the file that counts.
+/// Steps of editing a drop-in: the draft, the editor, the result.
 enum Editing {
     static let mark = "### Below is what the files say now; it is not part of the drop-in."
 
@@ -121,7 +121,7 @@ enum Editing {
         return text
     }
 
-    /// What was edited, without what was only to be read.
+    /// The edited text, without the part below the mark.
     static func result(of text: String) -> String {
         let own = text.firstRange(of: mark).map { String(text[..<$0.lowerBound]) } ?? text
         let trimmed = own.reversed().drop { $0 == "\n" || $0 == " " }
@@ -147,7 +147,7 @@ enum Editing {
         if let directory = FileTree.parent(of: draft) { try? FileTree.remove(directory) }
     }
 
-    /// $VISUAL and $EDITOR may be commands with arguments, so a shell runs them, as everybody does it.
+    /// Runs the editor through a shell, as other programs do: $VISUAL and $EDITOR may be commands with arguments.
     static func run(on path: String) throws(EditingError) {
         let named = environment("VISUAL") ?? environment("EDITOR")
         let script =

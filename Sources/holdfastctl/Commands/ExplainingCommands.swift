@@ -70,7 +70,7 @@ struct EventsCommand: ControlCommand {
 }
 
 struct WaitCommand: ControlCommand {
-    /// What to wait for.
+    /// The condition to wait for.
     enum Goal: String, ExpressibleByArgument, CaseIterable {
         case ready, stopped, drained, swapped
     }
@@ -97,7 +97,7 @@ struct WaitCommand: ControlCommand {
     static func exitStatus(for refusal: ControlError) -> ExitStatus { StatusCommand.exitStatus(for: refusal) }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        // Subscribed before it is looked at: what happens in between is an event.
+        // Subscribes before the first look at the status, so that a change in between is seen as an event.
         let asking = session.quietly
         let status = try session.quietly.follow([name], timeout: timeout) { _, _ throws(CommandFailure) in
             guard let unit = try asking.askStatus([name]).units.first else { return .failure }
@@ -115,7 +115,7 @@ struct WaitCommand: ControlCommand {
         return status ?? .failure
     }
 
-    /// How it ends with this state; nil to go on waiting.
+    /// The exit status for this state; nil to keep waiting.
     static func verdict(_ unit: UnitStatus, _ goal: Goal) -> ExitStatus? {
         let drains = unit.generations.contains { $0.role == .draining || $0.role == .stopping }
         switch goal {

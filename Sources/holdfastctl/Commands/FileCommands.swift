@@ -2,9 +2,9 @@ import ArgumentParser
 import ControlProtocol
 import Glibc
 
-/// What the daemon found when it read the unit files again, for the commands that act on it.
+/// Diagnostics from the daemon's last reading of unit files.
 extension Session {
-    /// Errors of unit files, on standard error.
+    /// Prints errors of unit files on standard error.
     func report(_ diagnostics: [UnitDiagnostic]) {
         for diagnostic in diagnostics {
             emit(InventoryText.diagnostic(diagnostic, errors) + "\n", to: STDERR_FILENO)

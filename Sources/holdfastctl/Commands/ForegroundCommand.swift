@@ -3,7 +3,7 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// `fg`, as supervisorctl has it: the output of a service on the screen, and what is typed as its input.
+/// `fg`, as in supervisorctl: shows the output of a service and sends typed text as its input.
 struct ForegroundCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "fg", abstract: "Attach to a service: show what it prints, send it what is typed.",
@@ -45,7 +45,7 @@ struct ForegroundCommand: ControlCommand {
             let status = try view.follow(
                 0, begun: { for word in words { complain(Text.harmless(word)) } },
                 waitingFor: { typing.awaited }, { typing.advance(readable: $0) })
-            // It was left in the usual way, and nothing was to be carried through.
+            // ^C is the normal end here, and no operation was in progress.
             return status == .interrupted ? .ok : status
         }
     }
@@ -62,16 +62,16 @@ struct ForegroundCommand: ControlCommand {
     }
 }
 
-/// Standard input on its way to a service.
+/// Standard input to be sent to a service.
 private struct Typing {
     let name: String
     let session: Session
     private var pieces = InputPieces()
     private var isAtEnd = false
     private var status = ExitStatus.ok
-    /// Why it waits; said once.
+    /// The reason for which sending waits; printed once.
     private var obstacle: String?
-    /// In milliseconds. Nothing tells when a service reads again what was written for it.
+    /// The retry interval in seconds. No event reports that a service reads its input again.
     private static let pause = 0.2
     private var retry = 0.0
     private let isTerminal = isatty(STDIN_FILENO) == 1
@@ -81,13 +81,13 @@ private struct Typing {
         self.session = session
     }
 
-    /// What to wait for: more input, or with some that cannot be sent now, a while.
+    /// The descriptor and timeout to wait for: more input, or a pause if input cannot be sent now.
     var awaited: (descriptor: CInt, timeout: CInt) {
         guard obstacle != nil else { return (STDIN_FILENO, -1) }
         return (-1, CInt(max(0, ((retry - Clock.now()) * 1000).rounded(.up))))
     }
 
-    /// With a status the end has come.
+    /// Sends the input read so far. Returns the exit status at the end of the input.
     mutating func advance(readable: Bool) -> ExitStatus? {
         if readable { read() }
         do throws(InputPieces.NotText) {
@@ -110,7 +110,7 @@ private struct Typing {
         if count > 0 { pieces.append(buffer[..<count]) } else { isAtEnd = true }
     }
 
-    /// False: later.
+    /// Sends one piece. False: it must be sent again later.
     private mutating func send(_ piece: String) -> Bool {
         do throws(CommandFailure) {
             let reply = try session.ask(.input(name: name, text: piece), InputReply.self)
@@ -118,12 +118,12 @@ private struct Typing {
         } catch {
             switch error {
             case .connection(let reason): return wait("\(reason.message); waiting")
-            // It was not passed on.
+            // The piece was not passed on.
             case .uncertain(let uncertainty) where uncertainty.exitStatus == .notBegun:
                 return wait("the supervisor ended; waiting")
             case .interrupted: return wait("interrupted")
             case .refused(.shuttingDown): return wait("the supervisor is shutting down; waiting")
-            // Sent again, what was passed on after all would be there twice.
+            // The piece may have been passed on, and a second attempt would duplicate it.
             case .refused, .failed, .unexpected, .local, .uncertain:
                 let said = session.report(error) { _ in .failure }
                 if status == .ok { status = said }
@@ -141,7 +141,7 @@ private struct Typing {
     }
 }
 
-/// Bytes from a terminal or pipe, cut into texts that are sent whole: lines where that is possible, never within a character.
+/// Bytes from a terminal or pipe, cut into texts that are sent whole: at line ends, or at least between characters.
 struct InputPieces {
     struct NotText: Error {}
 
@@ -151,7 +151,7 @@ struct InputPieces {
 
     mutating func removeFirst(_ count: Int) { bytes = ArraySlice(bytes.dropFirst(count)) }
 
-    /// The first piece; nil if nothing, or only the beginning of a character, is there.
+    /// The first piece; nil if there is none, or only the beginning of a character.
     func first(isAtEnd: Bool) throws(NotText) -> String? {
         var piece = bytes.prefix(Request.inputLimit)
         if bytes.count > piece.count, let end = piece.lastIndex(of: UInt8(ascii: "\n")) { piece = piece[...end] }
@@ -161,7 +161,7 @@ struct InputPieces {
         return text
     }
 
-    /// How many bytes at the end begin a character that is not complete.
+    /// The number of bytes at the end that begin an incomplete character.
     private static func unfinished(_ bytes: ArraySlice<UInt8>) -> Int {
         for (index, byte) in bytes.suffix(3).reversed().enumerated() where byte >= 0xC0 {
             let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2

@@ -7,19 +7,19 @@ import UnitStore
 private let unitNames: ArgumentHelp = "Units; the suffix may be left out."
 private let nowHelp: ArgumentHelp = "Also do it now: start what is enabled, stop what is disabled or masked."
 
-/// What those have that change links.
+/// Options of the commands that change links.
 struct ChangeOptions: ParsableArguments {
     @Flag(help: "Until the next boot only.") var runtime = false
     @OptionGroup var directories: DirectoryOptions
 }
 
-/// A command that changes links in the unit directories. It does so itself, with the rights of who calls it: so it works for
-/// an image that is being built and in a package's scripts, where no daemon runs.
+/// A command that works on links in the unit directories. It does so itself, with the caller's rights, so that it also
+/// works where no daemon runs: in an image that is being built and in a package's scripts.
 protocol InstallCommand: ControlCommand {
     var directories: DirectoryOptions { get }
 }
 
-/// One that changes them.
+/// A command that changes links.
 protocol LinkChange: InstallCommand {
     var options: ChangeOptions { get }
 }
@@ -34,7 +34,7 @@ extension InstallCommand {
         return UnitInstallation(places.loader, places.configuration)
     }
 
-    /// What goes wrong with unit files and links, as a failure of the command.
+    /// Turns an error of unit files or links into a failure of the command.
     fileprivate func locally<T>(_ body: () throws -> T) throws(CommandFailure) -> T {
         do {
             return try body()
@@ -43,7 +43,7 @@ extension InstallCommand {
         }
     }
 
-    /// Changes the links as `decide` says, and tells what was changed.
+    /// Changes the links as `decide` returns them, and prints the changes.
     fileprivate func change(
         _ session: Session, _ places: UnitInstallation, _ decide: (Installer) throws -> InstallChanges
     ) throws(CommandFailure) {
@@ -53,7 +53,7 @@ extension InstallCommand {
         for note in done.notes { complain(note) }
     }
 
-    /// `--now`.
+    /// Starts or stops the units for `--now`.
     fileprivate func operate(
         _ units: [UnitName], _ verb: OperationVerb, _ session: Session, _ request: (String) -> Request
     ) throws(CommandFailure) -> ExitStatus {
@@ -118,7 +118,7 @@ struct MaskCommand: LinkChange {
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
-        // A unit that is masked has no definition to stop it by, so it is stopped before.
+        // A masked unit has no definition to stop it by, so it is stopped first.
         let status =
             now ? try operate(units, .stop, session) { StopCommand.request($0, of: units.map(\.description)) } : .ok
         try change(session, places) { try $0.mask(units, runtime: options.runtime) }
@@ -161,7 +161,7 @@ struct IsEnabledCommand: InstallCommand {
             let (unit, state) = places.state(of: name)
             isEnabled = isEnabled || state.countsAsEnabled
             if !quiet { session.show([state.rawValue]) }
-            // The protocol has no dashes in its words.
+            // Words of the protocol have no dashes.
             guard let word = UnitFileStateWord(rawValue: state.rawValue.replacing("-", with: "_")) else { continue }
             told.append(UnitFileStatus(unit: unit?.description ?? name, state: word))
         }

@@ -4,13 +4,13 @@ import Glibc
 import Linux
 import UnitStore
 
-/// Where the logs are, for commands that read them.
+/// The directory option of commands that read logs.
 struct LogOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("The directory with the logs, where the daemon cannot be asked.", valueName: "directory"))
     var logDir: String?
 
-    /// The daemon knows; without it the standard place is looked at: logs can be read also when it is down.
+    /// The directory that the daemon reports, else the standard one: logs can be read also while the daemon is down.
     func directory(_ session: Session, _ global: GlobalOptions) -> LogDirectory {
         if let logDir { return LogDirectory(path: logDir) }
         if let reply = try? session.quiet.ask(.describe, DescribeReply.self) {
@@ -97,7 +97,7 @@ struct LogsCommand: ControlCommand {
         return "\(unit): no log file; if it prints to the journal: journalctl HOLDFAST_UNIT=\(unit)"
     }
 
-    /// nil: all.
+    /// The number of lines; nil for all.
     private func count(_ usual: Int) -> Int? {
         guard let lines else { return since == nil ? usual : nil }
         return lines == "all" ? nil : Int(lines)
@@ -133,7 +133,7 @@ struct LogsCommand: ControlCommand {
     }
 }
 
-/// What goes wrong with files of logs, as a failure of the command.
+/// Turns an error of log files into a failure of the command.
 func reading<T>(_ body: () throws(SystemError) -> T) throws(CommandFailure) -> T {
     do throws(SystemError) {
         return try body()

@@ -33,7 +33,7 @@ struct StatusCommand: ControlCommand {
         return (lines, StatusText.exitStatus(units, strict: strict))
     }
 
-    /// `status` without anything.
+    /// Runs `status` without arguments.
     static func performPlain() -> ExitStatus {
         let session = Session(
             path: GlobalOptions.socketPath(option: nil, user: false), json: false, output: Screen(descriptor: 1),
@@ -132,7 +132,7 @@ struct VersionCommand: ControlCommand {
     }
 }
 
-/// Points in time as the reader's clock shows them.
+/// Points in time in the local time zone.
 enum LocalTime {
     /// `2026-11-23 06:02:57`.
     static func string(unixSeconds: Int64) -> String {

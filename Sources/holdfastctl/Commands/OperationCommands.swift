@@ -32,8 +32,8 @@ struct StopCommand: ControlCommand {
         return try session.operateAll(operands, .stop) { Self.request($0, of: operands) }
     }
 
-    /// A socket among them starts nothing any more as soon as the first is being stopped; that it and its service are stopped
-    /// is one request.
+    /// The request to stop one operand. If a socket is among the operands, the request names the others too, so that
+    /// the socket starts nothing as soon as the first operand is being stopped.
     static func request(_ name: String, of operands: [String]) -> Request {
         let hasSocket = operands.contains { $0.hasSuffix(".socket") }
         return .stop(name: name, with: hasSocket ? operands.filter { $0 != name } : [])

@@ -1,8 +1,8 @@
 import ArgumentParser
 import ControlProtocol
 
-/// `reload` means two things to people's fingers: to supervisorctl's users "restart the daemon", to systemctl's "run
-/// ExecReload= of these". Which of them is said by whether units are named.
+/// `reload` has two meanings: "restart the daemon" in supervisorctl, "run ExecReload= of these units" in systemctl. The
+/// presence of unit names decides between them.
 struct ReloadDaemonCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload", abstract: "Without names, as daemon-reexec; with names, as reload-or-restart.")

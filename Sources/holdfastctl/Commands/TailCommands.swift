@@ -2,7 +2,7 @@ import ArgumentParser
 import ControlProtocol
 import Linux
 
-/// As supervisorctl has it: bytes, and without times.
+/// `tail`, as in supervisorctl: counts bytes, and prints no times.
 struct TailCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "tail", abstract: "Show the last bytes that a service has printed.",
@@ -45,7 +45,7 @@ struct MaintailCommand: ControlCommand {
     }
 }
 
-/// What the two have in common.
+/// The common part of ``TailCommand`` and ``MaintailCommand``.
 private protocol Tailing: ControlCommand {
     var options: LogOptions { get }
     var follow: Bool { get }
@@ -65,7 +65,7 @@ extension Tailing {
         var view = LogView(
             directory: directory, selection: try LogSelection(names, status: status, files: files), filter: filter,
             text: LogText(format, session.output, showsUnit: false))
-        // A line has a byte at least.
+        // A line has at least one byte, so `bytes` lines are enough.
         view.lastBytes = bytes
         return try reading { () throws(SystemError) in
             if follow { return try view.follow(bytes) }

@@ -21,7 +21,7 @@ struct TopCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        // What ends by itself is to be read afterwards, too.
+        // Output that ends by itself must stay readable afterwards, so it does not use the alternate screen.
         let live = count == nil ? LiveScreen(session) : nil
         var before: [Int32: ProcessUsage] = [:]
         var since = Clock.now()
@@ -34,7 +34,7 @@ struct TopCommand: ControlCommand {
                 units, usage, before: before, elapsed: now - since, descriptors: ProcessUsage.descriptors)
             let isFirst = before.isEmpty
             (before, since) = (usage, now)
-            // Shares need two looks; where only one is printed, it is the second.
+            // Processor shares need two samples; if only one is printed, it is the second.
             if !isFirst || live != nil {
                 show(rows, session, live)
                 if !isFirst { left -= 1 }
@@ -45,7 +45,7 @@ struct TopCommand: ControlCommand {
         }
     }
 
-    /// nil: it was ended while the supervisor was away.
+    /// The status of the units; nil if the user ended the command while the supervisor was away.
     private func units(_ session: Session, _ live: LiveScreen?) throws(CommandFailure) -> [UnitStatus]? {
         var absences = Absences()
         while true {

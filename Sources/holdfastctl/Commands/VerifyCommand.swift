@@ -61,7 +61,7 @@ struct VerifyCommand: ControlCommand {
         read: { try? UnitsOnDisk().readNamed($0) },
         matches: { PathPattern.isPattern($0) ? PathPattern.matches($0) : [$0] })
 
-    /// A path, rather than the name of a unit: with a slash, or of a file that is there.
+    /// Whether the argument is a path rather than the name of a unit: it has a slash, or a file of that name exists.
     private static func isPath(_ target: String) -> Bool { target.contains("/") || access(target, F_OK) == 0 }
 }
 

@@ -2,7 +2,7 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Which lines are wanted.
+/// The conditions that a line must meet to be shown.
 struct LogFilter {
     /// Microseconds since 1970; the second bound is excluded.
     var since: Int64?
@@ -27,7 +27,7 @@ struct LogFilter {
 final class Pattern {
     private var compiled = regex_t()
 
-    /// nil if it is none; `reason` says why.
+    /// Nil if the text is not a valid expression; `reason` then says why.
     init?(_ text: String, ignoreCase: Bool, reason: inout String) {
         let flags = REG_EXTENDED | REG_NOSUB | (ignoreCase ? REG_ICASE : 0)
         let result = regcomp(&compiled, text, flags)
@@ -46,10 +46,10 @@ final class Pattern {
     func matches(_ text: String) -> Bool { regexec(&compiled, text, 0, nil, 0) == 0 }
 }
 
-/// Points in time as people write them on a command line: those of systemd.time(7) that are in use with logs.
+/// Points in time as typed on a command line: the forms of systemd.time(7) that are common with logs.
 enum PointInTime {
-    /// Microseconds since 1970 of `2026-01-02 03:04:05`, `2026-01-02`, `03:04[:05]`, `now`, `today`, `yesterday`, `-5min`,
-    /// `5min ago`, `@1767323045`, or RFC 3339; without zone in the reader's. nil: it is none of these.
+    /// Microseconds since 1970 of `2026-01-02 03:04:05`, `2026-01-02`, `03:04[:05]`, `now`, `today`, `yesterday`,
+    /// `-5min`, `5min ago`, `@1767323045`, or RFC 3339; local time if there is no zone. Nil for any other text.
     static func parse(_ text: String, now: Int64) -> Int64? {
         let second: Int64 = 1_000_000
         switch text {
@@ -101,7 +101,7 @@ enum PointInTime {
             (parts.tm_year, parts.tm_mon, parts.tm_mday) = (Int32(date[0]) - 1900, Int32(date[1]) - 1, Int32(date[2]))
         }
         if words.count == 2 || last.contains(":") { clock = last }
-        // Fractions of a second say nothing that a reader misses.
+        // Fractions of a second are dropped: they do not matter to a reader.
         guard let time = numbers(clock.prefix { $0 != "." }, ":"), (2...3).contains(time.count), time[0] < 24,
             time[1] < 60
         else { return nil }

@@ -1,16 +1,16 @@
 import Glibc
 import Linux
 
-/// One unit's log, read on and on, over rotations.
+/// The position in one unit's log, read continuously over rotations.
 final class LogCursor {
     let source: LogSource
     private let filter: LogFilter
     private var input: LogInput?
     private let older: [LogArchive.Segment]
-    /// Of the newest rotated file that has been read or was there before.
+    /// The time of the newest rotated file that was read or existed at the start.
     private var lastRotation: Int64
 
-    /// - Parameter fromStart: the unit is new, so that its first lines are news, too.
+    /// - Parameter fromStart: the unit is new, so that its first lines are new, too.
     init(_ source: LogSource, _ filter: LogFilter, fromStart: Bool = false) throws(SystemError) {
         self.source = source
         self.filter = filter
@@ -22,21 +22,21 @@ final class LogCursor {
         }
     }
 
-    /// What is there now and will not be told by `advance`: the last `count` lines.
+    /// The last `count` of the existing lines, which ``advance()`` does not return.
     func last(_ count: Int) throws(SystemError) -> [LogLine] {
         try source.last(count, filter, in: (input, older))
     }
 
-    /// The same: all lines.
+    /// All existing lines, which ``advance()`` does not return.
     func all() -> LogStream { LogStream(source, filter, in: (input, older)) }
 
-    /// What is new.
+    /// The new lines since the last call.
     func advance() throws(SystemError) -> [LogLine] {
         var found: [LogLine] = []
         while true {
             try readInput(&found)
             guard try !isCurrent() else { return found }
-            // Once more: what was written between the look and the rotation.
+            // Lines may have been written between the read and the rotation.
             try readInput(&found)
             try readRotated(&found)
             input = try LogSource.open(source.path)
@@ -55,7 +55,7 @@ final class LogCursor {
         return identity == (status.st_dev, status.st_ino)
     }
 
-    /// Files that came and went as the current one since the last look: the first is the one that we have read.
+    /// Reads files that were the current one since the last look. The first of them has been read already.
     private func readRotated(_ found: inout [LogLine]) throws(SystemError) {
         var newer = try source.segments().filter { $0.time > lastRotation }
         lastRotation = newer.last?.time ?? lastRotation
@@ -67,7 +67,7 @@ final class LogCursor {
     }
 }
 
-/// All lines of one unit, from the oldest file to the one that is written to.
+/// All lines of one unit, from the oldest file to the current one.
 final class LogStream {
     private let source: LogSource
     private let filter: LogFilter
@@ -104,11 +104,11 @@ final class LogStream {
 
     func pop() { lines.removeFirst() }
 
-    /// Calls `body` with the lines of all streams, merged by time; of one time in the order of the streams.
+    /// Calls `body` with the lines of all streams, merged by time; lines of one time in the order of the streams.
     static func merge(_ streams: [LogStream], _ body: (LogLine) -> Void) throws(SystemError) {
         while true {
             var first: (stream: LogStream, line: LogLine)?
-            // Until here the first stream goes on to be it.
+            // The time up to which the first stream stays the first.
             var limit: String?
             for stream in streams {
                 guard let line = try stream.peek() else { continue }
@@ -131,22 +131,22 @@ final class LogStream {
     }
 }
 
-/// Waits for changes in the directory of logs (inotify(7)): no polling.
+/// Waits for changes in the log directory (inotify(7)), without polling.
 final class LogWatcher {
     enum Event {
-        /// Files were written to or renamed; their names.
+        /// Names of files that were written to or renamed.
         case changed(Set<String>)
         case interrupted
-        /// Nobody reads what we print.
+        /// The reader of standard output has closed it.
         case readerLeft
-        /// Something waits on the other descriptor.
+        /// The other descriptor is readable.
         case input
-        /// Nothing of all that within the time.
+        /// The timeout elapsed without an event.
         case timeout
     }
 
     private let descriptor: OwnedDescriptor
-    /// Input and changes take turns where there is much of both.
+    /// Input and changes take turns when both are frequent.
     private var lastWasInput = false
 
     init(_ directory: String) throws(SystemError) {
@@ -160,8 +160,8 @@ final class LogWatcher {
     }
 
     /// - Parameters:
-    ///   - input: another descriptor to come back for; -1 for none.
-    ///   - timeout: milliseconds; -1 to wait for as long as it takes.
+    ///   - input: another descriptor to wait for; -1 for none.
+    ///   - timeout: milliseconds; -1 for no limit.
     func next(input: CInt = -1, timeout: CInt = -1) -> Event {
         while true {
             var waiting = [
@@ -198,7 +198,7 @@ final class LogWatcher {
             let event = buffer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: inotify_event.self) }
             let end = min(offset + header + Int(event.len), count)
             names.insert(String(decoding: buffer[(offset + header)..<end].prefix { $0 != 0 }, as: UTF8.self))
-            // Some were lost: look at all.
+            // The kernel dropped events, so all files are looked at.
             if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { names.insert("*") }
             offset = end
         }

@@ -1,18 +1,18 @@
 import ControlProtocol
 import Linux
 
-/// One line of captured output, taken apart: `TIME UNIT#GENERATION STREAM: TEXT`.
+/// One parsed line of captured output: `TIME UNIT#GENERATION STREAM: TEXT`.
 struct LogLine {
-    /// As it stands in the file; texts of times sort as the times do.
+    /// The time as written in the file; the texts sort in the order of the times.
     var time: String
     var unit: String
-    /// nil in what the daemon says itself.
+    /// Nil in the daemon's own messages.
     var generation: Int?
-    /// `out`, `err`; `log` is what Holdfast says about the log; in the daemon's own log the level.
+    /// `out`, `err`; `log` for Holdfast's own remarks about the log; in the daemon's own log the level.
     var stream: String
     var text: String
 
-    /// nil if it is no line of that form, which somebody else must have written.
+    /// Nil for a line of another form, which Holdfast has not written.
     init?(_ bytes: UnsafeRawBufferPointer) {
         let length = LogTime.length
         guard bytes.count > length + 1, bytes[length] == UInt8(ascii: " "), bytes[length - 1] == UInt8(ascii: "Z")
@@ -36,7 +36,7 @@ struct LogLine {
         }
     }
 
-    /// Stable keys: holdfastctl(1) documents them.
+    /// The line as JSON with stable keys, documented in holdfastctl(1).
     var json: String {
         "{\"time\":\(JSONText.quoted(time)),\"unit\":\(JSONText.quoted(unit)),"
             + (generation.map { "\"generation\":\($0)," } ?? "")

@@ -2,21 +2,21 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// Whose logs are meant: what names on the command line stand for.
+/// The units that the names on the command line select.
 struct LogSelection {
     /// Names of units, or patterns of glob(7) for them.
     private(set) var patterns: [String] = []
-    /// Units that are known although they may have no file.
+    /// Units that are selected although they may have no file.
     private(set) var units: [String] = []
 
-    /// The daemon's own log counts only when it is named.
+    /// The name of the daemon's own log, which is selected only by name.
     static let daemon = "holdfastd"
 
     /// - Parameters:
     ///   - names: as typed: units, with or without suffix, `GROUP`, `GROUP:*`, `RELEASE` of a group, patterns, `all`.
-    ///   - status: what the daemon says that there is; empty if it cannot be asked.
+    ///   - status: the units that the daemon reports; empty if it cannot be asked.
     ///   - files: units that have a log file.
-    /// - Throws: the name that means nothing.
+    /// - Throws: an error for a name that matches nothing.
     init(_ names: [String], status: [UnitStatus], files: [String]) throws(CommandFailure) {
         if names.isEmpty || names.contains("all") {
             patterns = ["*"]
@@ -30,13 +30,13 @@ struct LogSelection {
         patterns.contains { $0 == unit || unit != Self.daemon && Self.matches($0, unit) }
     }
 
-    /// A backslash is a character of unit names.
+    /// Matches with FNM_NOESCAPE, because a backslash is a character of unit names.
     private static func matches(_ pattern: String, _ unit: String) -> Bool { fnmatch(pattern, unit, noEscape) == 0 }
 
     /// FNM_NOESCAPE of fnmatch.h, a macro that Swift does not see.
     private static let noEscape: CInt = 1 << 1
 
-    /// Of a group only this one of its services, in this and in later generations.
+    /// Restricts the selected group to one of its services, in this and in later generations.
     mutating func restrict(to unit: String) {
         patterns = patterns.filter { $0 == unit || Self.matches($0, unit) }
         let left = self
@@ -55,14 +55,14 @@ struct LogSelection {
         let release = Self.stem(bare).drop { $0 != "@" }.dropFirst()
         var wanted: [String] = []
         for (unit, itsRelease) in services where release.isEmpty || itsRelease ?? String(release) == release {
-            // Without a release: also what comes after a swap.
+            // Without a release the pattern also covers releases after a swap.
             let instance = itsRelease.map { "@\($0)." } ?? "@."
             let general = release.isEmpty ? unit.split(separator: instance, maxSplits: 1) : []
             wanted.append(general.count == 2 ? "\(general[0])@*.\(general[1])" : unit)
             units.append(unit)
         }
         if wanted.isEmpty {
-            // A template, of which instances have printed something.
+            // A template, whose instances have printed something.
             let pattern = Self.stem(bare).prefix { $0 != "@" } + "@*"
             guard files.contains(where: { Self.matches(String(pattern), $0) }) else {
                 let known = status.first { Self.isMeant($0, by: bare) }
@@ -82,24 +82,24 @@ struct LogSelection {
         units = Set(units + files.filter(contains)).sorted()
     }
 
-    /// A name without its suffix. Dots are characters of names and instances, too.
+    /// A name without its suffix. Dots also occur in names and instances.
     private static func stem(_ name: String) -> Substring {
         for suffix in [".service", ".target"] where name.hasSuffix(suffix) { return name.dropLast(suffix.count) }
         return name[...]
     }
 
-    /// `site`, `site@v2`, `site@v2.target`, `site@.target` for the group `site@.target`.
+    /// Whether `name` means the group: `site`, `site@v2`, `site@v2.target` and `site@.target` mean `site@.target`.
     private static func isMeant(_ status: UnitStatus, by name: String) -> Bool {
         let bare = stem(name).prefix { $0 != "@" }
         return [".target", ".service", "@.target", "@.service"].contains { status.unit == bare + $0 }
     }
 }
 
-/// The directory with the logs.
+/// The log directory.
 struct LogDirectory {
     let path: String
 
-    /// Units that have a file there, sorted; rotated files count.
+    /// Units that have a log file, sorted; rotated files count.
     func units() throws(SystemError) -> [String] {
         let names = try UnitDirectory.list(path) ?? []
         let files = Set(names.compactMap { $0.hasSuffix(LogArchive.suffix) ? $0 : LogArchive.file(ofSegment: $0) })

@@ -1,7 +1,7 @@
 import Glibc
 import Linux
 
-/// The files with one unit's captured output, to be read from the oldest to the newest.
+/// The files with one unit's captured output, read from the oldest to the newest.
 struct LogSource {
     let directory: String
     let unit: String
@@ -9,12 +9,12 @@ struct LogSource {
     var fileName: String { LogArchive.fileName(unit) }
     var path: String { "\(directory)/\(fileName)" }
 
-    /// The rotated ones, the oldest first.
+    /// The rotated files, oldest first.
     func segments() throws(SystemError) -> [LogArchive.Segment] {
         LogArchive.segments(of: fileName, among: try UnitDirectory.list(directory) ?? [])
     }
 
-    /// The file that is written to, and the rotated ones as of when it was opened.
+    /// The current file, and the rotated ones at the time of opening.
     func opened() throws(SystemError) -> (current: LogInput?, segments: [LogArchive.Segment]) {
         while true {
             let before = try segments()
@@ -37,7 +37,7 @@ struct LogSource {
             var older: [LogLine] = []
             while let lines = try input.next(filter) {
                 older += lines
-                // Twice as many before the surplus is dropped: so each line is moved once at most.
+                // The surplus is dropped only at twice the count, so that each line is moved at most once.
                 if older.count >= 2 * count { older.removeFirst(older.count - count) }
             }
             found = older.suffix(count - found.count) + found
@@ -45,15 +45,15 @@ struct LogSource {
         return found
     }
 
-    /// A rotated file; nil if it was removed between the look and now.
+    /// Opens a rotated file; nil if it has been removed since it was listed.
     func open(_ segment: LogArchive.Segment) throws(SystemError) -> LogInput? {
-        // It may be compressed meanwhile. Where both are there the compressed one may be half done.
+        // The file may have been compressed meanwhile. If both exist, the compressed one may be incomplete.
         if let file = try Self.open("\(directory)/\(segment.name)") { return file }
         guard access("\(directory)/\(segment.name).gz", F_OK) == 0 else { return nil }
         return try LogInput(compressed: "\(directory)/\(segment.name).gz")
     }
 
-    /// nil if it is not there.
+    /// Nil if the file does not exist.
     static func open(_ path: String) throws(SystemError) -> LogInput? {
         do throws(SystemError) {
             return LogInput(try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW), path)
@@ -68,10 +68,10 @@ struct LogSource {
 final class LogInput {
     private let descriptor: OwnedDescriptor
     private let path: String
-    /// What decompresses it.
+    /// The process that decompresses it.
     private var child: pid_t?
     private var partial: [UInt8] = []
-    /// How far it was read.
+    /// The offset up to which the file was read.
     private var offset: off_t = 0
 
     init(_ descriptor: consuming OwnedDescriptor, _ path: String) {
@@ -79,7 +79,7 @@ final class LogInput {
         self.path = path
     }
 
-    /// What gzip(1) has written, read by gzip.
+    /// Reads a file that gzip(1) has compressed, through gzip.
     init(compressed path: String) throws(SystemError) {
         let pipe = try Pipe()
         let null = try OwnedDescriptor.null()
@@ -102,15 +102,15 @@ final class LogInput {
         waitpid(child, nil, 0)
     }
 
-    /// Which file it is, whatever its name is by now.
+    /// The identity of the file, which stays when it is renamed.
     var identity: (device: dev_t, inode: ino_t) {
         var status = stat()
         fstat(descriptor.raw, &status)
         return (status.st_dev, status.st_ino)
     }
 
-    /// The next lines that have not been read, of which the filter admits perhaps none; what has no end yet is kept for a later
-    /// time. nil: there is nothing more for now.
+    /// The next unread lines that the filter admits, perhaps none; an unfinished line is kept for a later call. Nil if
+    /// there is nothing more for now.
     func next(_ filter: LogFilter) throws(SystemError) -> [LogLine]? {
         startAgainIfShortened()
         let raw = descriptor.raw
@@ -130,7 +130,7 @@ final class LogInput {
     }
 
     /// Takes the complete lines from `start` on.
-    /// - Returns: where the unfinished one begins.
+    /// - Returns: the index at which the unfinished line begins.
     private static func take(
         _ bytes: UnsafeRawBufferPointer, from start: Int, _ filter: LogFilter, _ lines: inout [LogLine]
     ) -> Int {
@@ -146,13 +146,13 @@ final class LogInput {
         return start
     }
 
-    /// The last lines that the filter admits, read from the end; what comes later is new to `forEach`.
+    /// The last lines that the filter admits, read from the end; ``next(_:)`` continues after them.
     func last(_ count: Int, _ filter: LogFilter) throws(SystemError) -> [LogLine] {
         let end = lseek(descriptor.raw, 0, SEEK_END)
         guard end >= 0 else { return [] }
         var found: [LogLine] = []
         var start = end
-        // Bytes from `start` on whose line may have begun before.
+        // Bytes from `start` on that may belong to a line that begins earlier.
         var head: [UInt8] = []
         while start > 0, found.count < count {
             let size = min(256 << 10, start)
@@ -162,11 +162,11 @@ final class LogInput {
             let got = block.withUnsafeMutableBytes { pread(raw, $0.baseAddress, $0.count, start) }
             guard got == block.count else { break }
             block += head
-            // What is before the first line's end may not be its beginning.
+            // The bytes before the first line end may be the rest of a line.
             let cut = start == 0 ? 0 : (block.firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? block.count)
             var lines: [LogLine] = []
             let rest = block.withUnsafeBytes { Self.take($0, from: cut, filter, &lines) }
-            // An unfinished last line belongs to who reads on.
+            // ``next(_:)`` completes an unfinished last line.
             if start + size == end { partial = Array(block[rest...]) }
             head = Array(block[..<cut])
             found = lines + found
@@ -176,7 +176,7 @@ final class LogInput {
         return found.suffix(count)
     }
 
-    /// It was emptied (`holdfastctl clear`, logrotate's copytruncate).
+    /// Starts again at 0 after the file was emptied (`holdfastctl clear`, logrotate's copytruncate).
     private func startAgainIfShortened() {
         var status = stat()
         guard fstat(descriptor.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size < offset else {

@@ -7,7 +7,7 @@ struct LogView {
     let selection: LogSelection
     let filter: LogFilter
     var text: LogText
-    /// Of the beginning only so many bytes.
+    /// The most bytes to show of the existing lines.
     var lastBytes: Int?
 
     init(directory: LogDirectory, selection: LogSelection, filter: LogFilter, text: LogText) {
@@ -17,7 +17,8 @@ struct LogView {
         self.text = text
     }
 
-    /// - Parameter count: the last so many lines; nil for all.
+    /// Shows the existing lines.
+    /// - Parameter count: the number of last lines; nil for all.
     mutating func show(_ count: Int?) throws(SystemError) {
         var cursors: [LogCursor] = []
         for unit in selection.units {
@@ -26,22 +27,22 @@ struct LogView {
         try begin(cursors, count)
     }
 
-    /// The same, and then what comes, until ^C or until nobody reads it any more.
+    /// Shows the existing lines and follows the log until ^C or until the output has no reader.
     mutating func follow(_ count: Int?) throws(SystemError) -> ExitStatus {
         try follow(count, begun: {}, waitingFor: { (-1, -1) }, { _ in nil })
     }
 
-    /// The same, with something else to wait for meanwhile.
+    /// Follows the log, and waits for another descriptor or a timeout in between.
     /// - Parameters:
-    ///   - begun: called when everything is seen that comes from then on.
-    ///   - other: a descriptor and milliseconds, of which `-1` is neither.
-    ///   - handle: called when it can be read (true) or no milliseconds are left (false); with a status the end has come.
+    ///   - begun: called when every later line is sure to be seen.
+    ///   - other: a descriptor and milliseconds; `-1` for none.
+    ///   - handle: called when the descriptor is readable (true) or the time is over (false); a status ends the loop.
     mutating func follow(
         _ count: Int?, begun: () -> Void, waitingFor other: () -> (descriptor: CInt, timeout: CInt),
         _ handle: (Bool) -> ExitStatus?
     ) throws(SystemError) -> ExitStatus {
         Interrupts.catchThem()
-        // First the watch: what comes while the beginning is shown is then seen as a change.
+        // The watch starts first: lines written while the existing ones are shown are then seen as a change.
         let watcher = try LogWatcher(directory.path)
         var cursors: [String: LogCursor] = [:]
         for unit in selection.units {
@@ -52,7 +53,7 @@ struct LogView {
         begun()
         while true {
             let (descriptor, timeout) = other()
-            // Also between changes: there may be one after the other.
+            // The timeout is checked between changes, too: changes may follow each other without a pause.
             if timeout == 0, let status = handle(false) { return status }
             switch watcher.next(input: descriptor, timeout: timeout) {
             case .input: if let status = handle(true) { return status }
@@ -72,7 +73,7 @@ struct LogView {
     private mutating func begin(_ cursors: [LogCursor], _ count: Int?) throws(SystemError) {
         guard let count else {
             var lines: [LogLine] = []
-            // The text is made in pieces: alignment looks at some lines at once, and memory is bounded.
+            // The text is built in pieces: alignment needs several lines at once, and memory stays bounded.
             try LogStream.merge(cursors.map { $0.all() }) { line in
                 lines.append(line)
                 if lines.count >= 1000 {
@@ -96,7 +97,7 @@ struct LogView {
         if !lines.isEmpty { emit(text.lines(Self.sorted(lines))) }
     }
 
-    /// Units that had no file before, as those of the next release.
+    /// Adds units that had no file before, such as those of the next release.
     private func add(_ names: Set<String>, to cursors: inout [String: LogCursor]) throws(SystemError) {
         for name in names where name.hasSuffix(LogArchive.suffix) {
             let unit = Self.unit(name)
@@ -105,12 +106,12 @@ struct LogView {
         }
     }
 
-    /// Of the file `UNIT.log` or `UNIT.log.TIME`.
+    /// The unit of the file `UNIT.log` or `UNIT.log.TIME`.
     private static func unit(_ name: String) -> String {
         String((LogArchive.file(ofSegment: name) ?? name).dropLast(LogArchive.suffix.count))
     }
 
-    /// By time; lines of one time and unit stay as they are.
+    /// Sorts by time; lines with the same time keep their order.
     private static func sorted(_ lines: [LogLine]) -> [LogLine] {
         lines.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }.map(\.element)
     }

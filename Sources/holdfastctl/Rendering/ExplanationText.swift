@@ -1,6 +1,6 @@
 import ControlProtocol
 
-/// What `why`, `show` and `events` print.
+/// The output of `why`, `show` and `events`.
 enum ExplanationText {
     static func why(_ reply: WhyReply, _ screen: Screen) -> [String] {
         var lines = [screen.paint(Text.harmless(reply.unit), .bold) + ": \(reply.state.rawValue)"]
@@ -8,7 +8,7 @@ enum ExplanationText {
             let about = finding.unit.map { finding.text.contains("\($0): ") ? "" : "\($0): " } ?? ""
             lines += indented(about + finding.text, "  - ", "    ", screen)
             if let failure = finding.failure {
-                // The sentence is the finding, or says more than it.
+                // The failure's sentence is the finding itself, or adds to it.
                 if !finding.text.contains(failure.message) {
                     lines += indented(failure.message, "    ", "    ", screen)
                 }
@@ -41,7 +41,7 @@ enum ExplanationText {
         return [first + parts[0]] + parts.dropFirst().map { others + $0 }
     }
 
-    /// - Parameter wanted: names; all if it is empty. In their order, as they were asked for.
+    /// - Parameter wanted: names, which also give the order; all properties if empty.
     static func properties(
         _ properties: [Property], _ wanted: [String], values: Bool, _ screen: Screen
     ) -> [String] {
@@ -54,7 +54,7 @@ enum ExplanationText {
         }
     }
 
-    /// `20:01:07  site@.target  v2 (4)  app@v2.service: ready`; nil for what only programs want to know.
+    /// One event as a line: `20:01:07  site@.target  v2 (4)  app@v2.service: ready`; nil for those only programs need.
     static func event(_ event: UnitEvent, _ screen: Screen, localTime: (Int64) -> String) -> String? {
         let (text, paint) = description(event)
         guard let text else { return nil }

@@ -1,10 +1,10 @@
 import ControlProtocol
 
-/// The lists: history, generations, sockets, and what `update`, `cat` and `verify` say.
+/// Lists (history, generations, sockets) and the output of `update`, `cat` and `verify`.
 enum InventoryText {
     static func history(_ entries: [HistoryEntry], _ screen: Screen, localTime: (Int64) -> String) -> [String] {
         guard !entries.isEmpty else { return ["No history"] }
-        // On a narrow screen a reason has lines of its own, and the year goes without saying.
+        // On a narrow screen a reason has lines of its own, and the year is left out.
         let isNarrow = (screen.width ?? 100) < 100
         var table = Table(
             [.init(title: "#", right: true, spare: 2)]
@@ -126,7 +126,7 @@ enum InventoryText {
         for file in files {
             if !lines.isEmpty { lines.append("") }
             lines.append(screen.paint("# " + Text.harmless(file.path), .dim))
-            // Into a pipe goes what is in the file, byte for byte; a terminal is not steered by it.
+            // A pipe gets the file's text byte for byte; a terminal gets it without control characters.
             let text = screen.width == nil ? file.text : Text.harmless(file.text, keep: ["\n", "\t"])
             lines += text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             if text.hasSuffix("\n") || text.isEmpty { lines.removeLast() }
@@ -134,7 +134,7 @@ enum InventoryText {
         return lines
     }
 
-    /// As supervisorctl says it.
+    /// The result of `reread`, in the words of supervisorctl.
     static func reread(_ reply: UpdateReply) -> [String] {
         let old = reply.outdated.filter { !reply.changed.contains($0) }
         let lines =
@@ -158,7 +158,7 @@ enum InventoryText {
         return table.lines(screen)
     }
 
-    /// `site@.target:7:1: error: unknown directive …`: the shape that editors jump to.
+    /// One diagnostic in the form that editors parse: `site@.target:7:1: error: unknown directive …`.
     static func diagnostic(_ diagnostic: UnitDiagnostic, _ screen: Screen) -> String {
         let position =
             diagnostic.file + (diagnostic.line > 0 ? ":\(diagnostic.line)" : "")

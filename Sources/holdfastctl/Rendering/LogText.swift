@@ -1,22 +1,22 @@
 import ControlProtocol
 import Linux
 
-/// Lines of captured output as people see them.
+/// Lines of captured output, formatted for people.
 struct LogText {
     enum Format: String, CaseIterable {
         /// Time, unit, text.
         case short
-        /// Only the text.
+        /// The text only.
         case cat
-        /// An object a line.
+        /// One JSON object a line.
         case json
     }
 
     let format: Format
     let screen: Screen
-    /// Several units: each line says whose it is.
+    /// Whether each line names its unit: the lines are of several units.
     let showsUnit: Bool
-    /// As wide as the widest so far: columns may grow while one follows, and never shrink.
+    /// The width of the widest label so far: the column may grow while a log is followed, and never shrinks.
     private var labelWidth = 0
 
     init(_ format: Format, _ screen: Screen, showsUnit: Bool) {
@@ -40,10 +40,10 @@ struct LogText {
         }
     }
 
-    /// Tabs are what programs align with.
+    /// Programs align their output with tabs.
     private static let kept: Set<Unicode.Scalar> = ["\t"]
 
-    /// `2026-01-02 03:04:05.678 app@v2#7 | text`; `!` for standard error, `=` for what Holdfast says.
+    /// A line as `2026-01-02 03:04:05.678 app@v2#7 | text`; `!` marks standard error, `=` Holdfast's own remarks.
     private func short(_ line: LogLine) -> String {
         let text = screen.width == nil ? line.text : Text.harmless(line.text, keep: Self.kept)
         var result = screen.paint(Self.localTime(line.time), .dim) + " "
@@ -64,13 +64,13 @@ struct LogText {
         return line.generation.map { "\(name)#\($0)" } ?? name
     }
 
-    /// Always the same for a unit, so that the eye finds it again.
+    /// The colour of a unit, always the same.
     private static func paint(_ unit: String) -> Screen.Paint {
         let sum = unit.utf8.reduce(UInt32(0)) { $0 &* 31 &+ UInt32($1) }
         return [.cyan, .green, .magenta, .blue, .yellow][Int(sum % 5)]
     }
 
-    /// As the reader's clock shows it, to the millisecond.
+    /// The time in the local time zone, to the millisecond.
     static func localTime(_ time: String) -> String {
         guard let moment = LogTime.parse(time.utf8) else { return time }
         let milliseconds = moment / 1000 % 1000

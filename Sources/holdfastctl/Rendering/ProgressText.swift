@@ -1,12 +1,12 @@
 import ControlProtocol
 
-/// What a running operation shows: on a terminal a line for each finished phase and one that is drawn again and again
-/// for the present one; elsewhere a line for each event.
+/// The display of a running operation: on a terminal one line for each finished phase and one for the present phase,
+/// which is redrawn; elsewhere one line for each event.
 struct ProgressText {
     private let screen: Screen
-    /// The last event of the phase that is going on; nil before the first.
+    /// The last event of the present phase; nil before the first.
     private var current: Progress?
-    /// When that phase began, in seconds since the operation began.
+    /// The start of the present phase, in seconds since the operation began.
     private var phaseBegan = 0.0
 
     init(_ screen: Screen) {
@@ -27,7 +27,7 @@ struct ProgressText {
         }
     }
 
-    /// Takes an event in and returns the lines that are final now: on a terminal the phase that the event ended.
+    /// Takes an event and returns the lines that are final now: on a terminal those of the phase that the event ended.
     mutating func handle(_ event: Progress) -> [String] {
         guard screen.width != nil else { return [Self.eventLine(event)] }
         var lines: [String] = []
@@ -41,15 +41,15 @@ struct ProgressText {
         return lines
     }
 
-    /// The operation is over: the line of its last phase.
+    /// Returns the line of the last phase, at the end of the operation.
     mutating func finish(total: Double) -> [String] {
         defer { current = nil }
         guard screen.width != nil, let current else { return [] }
         return [finishedLine(current, until: max(total, current.elapsed))]
     }
 
-    /// The line for the phase that is going on; nil before the first event.
-    /// - Parameter sinceEvent: seconds since the last event came; clocks go on between events.
+    /// The line for the present phase; nil before the first event.
+    /// - Parameter sinceEvent: seconds since the last event; times advance between events.
     func liveLine(sinceEvent: Double) -> String? {
         guard let width = screen.width, let event = current else { return nil }
         var parts: [String] = []
@@ -59,10 +59,10 @@ struct ProgressText {
             parts.append(Self.message(event))
         }
         if let connections = event.connectionsLeft { parts.append(Text.counted(connections, "connection") + " left") }
-        // Short on purpose: with a unit's name and connections it must fit 80 columns.
+        // A short form: with a unit's name and connections the line must fit 80 columns.
         if let left = event.secondsLeft { parts.append("\(Text.coarse(max(0, left - sinceEvent))) left") }
         let text = line(event.phase, event.elapsed - phaseBegan + sinceEvent, parts.joined(separator: ", "))
-        // A line that fills the last column makes some terminals wrap, and then it cannot be drawn over.
+        // A line that fills the last column makes some terminals wrap, and then it cannot be redrawn.
         return screen.paint(Text.cut(text, width - 1), .cyan)
     }
 
@@ -78,7 +78,7 @@ struct ProgressText {
         event.service.map { "\($0): \(event.message)" } ?? event.message
     }
 
-    /// `    0.4 s  start      app@v3.service: ready`; for logs, so everything is in it.
+    /// One event as a line for logs, with all its fields: `    0.4 s  start      app@v3.service: ready`.
     static func eventLine(_ event: Progress) -> String {
         var text = message(event)
         if let waitingFor = event.waitingFor, !waitingFor.isEmpty { text += ", waits for \(waitingFor)" }

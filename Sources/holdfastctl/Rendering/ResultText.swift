@@ -1,10 +1,10 @@
 import ControlProtocol
 
-/// What the user asked for, as far as the wording of the outcome depends on it.
+/// The user's command, as far as the wording of the outcome depends on it.
 enum OperationVerb: String, Sendable {
     case start, stop, restart, reload, swap, promote, abort, rollback, drain, pause, resume
 
-    /// `cannot roll back site`.
+    /// The verb for `cannot roll back site`.
     var infinitive: String {
         switch self {
         case .rollback: "roll back"
@@ -13,12 +13,12 @@ enum OperationVerb: String, Sendable {
     }
 }
 
-/// How an operation ended: the good news for standard output, the bad for standard error.
+/// The outcome of an operation: success for standard output, failure for standard error.
 enum ResultText {
     static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
         switch result.outcome {
         case .completed, .started, .stopped, .unchanged: .ok
-        // Who says `abort` gets what was asked for; who waits for a swap does not.
+        // An abort is the success of `abort`, and the failure of a command that waits for the swap.
         case .aborted: verb == .abort ? .ok : .startFailed
         case .rolledBack: .startFailed
         case .lost: .lost
@@ -30,7 +30,7 @@ enum ResultText {
         }
     }
 
-    /// Lines for standard output; empty if there is only bad news.
+    /// Lines for standard output; empty after a failure.
     static func success(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
         let name = Text.harmless(Text.shortName(result.unit))
         let took = Text.duration(result.durations.total)
@@ -59,8 +59,7 @@ enum ResultText {
         return lines + notes(result)
     }
 
-    /// Lines for standard error: what failed, everything that helps to find out why, and what serves now. Empty if
-    /// there is no bad news.
+    /// Lines for standard error: the failure, the evidence, and the generation that serves now. Empty after a success.
     static func failure(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
         let name = Text.harmless(Text.shortName(result.unit))
         switch result.outcome {
@@ -88,14 +87,15 @@ enum ResultText {
         return lines
     }
 
-    /// It was cut over to, and the old one is gone: there is no way back but an operator's.
+    /// The lines for a generation that was cut over to and has ended: the old one is gone, and only an operator can go
+    /// back.
     private static func lost(_ result: OperationResult, _ screen: Screen) -> [String] {
         let now = screen.paint("lost: ", .red) + "it was cut over to, and does not serve any more"
         guard result.fromGeneration != nil else { return [now] }
         return [now, "  holdfastctl rollback \(Text.harmless(Text.shortName(result.unit))) starts what served before"]
     }
 
-    /// Of many that say the same of one unit each, how many they are.
+    /// The notes; those that say the same about one unit each are merged into a number of units.
     private static func notes(_ result: OperationResult) -> [String] {
         func said(_ note: String) -> String? {
             note.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
@@ -122,15 +122,15 @@ enum ResultText {
         return lines
     }
 
-    /// The message without what its headline has said: `cannot swap site@v3: cannot start app@v3.service: …` says "cannot" once
-    /// too often, and `cannot reload app: cannot reload app.service: …` everything.
+    /// The message without the words of its headline: `cannot swap site@v3: cannot start app@v3.service: …` has
+    /// "cannot" once too often, and `cannot reload app: cannot reload app.service: …` repeats everything.
     private static func sentence(_ message: String, of unit: String, _ verb: OperationVerb) -> String {
         var text = Text.harmless(message)[...]
         for prefix in ["cannot start ", "cannot \(verb.infinitive) "] where text.hasPrefix(prefix) {
             text = text.dropFirst(prefix.count)
             break
         }
-        // The name as well, if it is the same.
+        // The name is removed as well, if it is the same.
         let name = "\(Text.harmless(unit)): "
         if text.hasPrefix(name) { text = text.dropFirst(name.count) }
         return String(text)
@@ -162,7 +162,7 @@ enum ResultText {
         }
     }
 
-    /// What to say when the user goes away with ^C.
+    /// The message after ^C has detached the command from its operation.
     static func detached(_ verb: OperationVerb, _ name: String) -> String {
         let shown = Text.harmless(name)
         let what = "detached: the \(verb == .rollback ? "roll-back" : verb.rawValue) of \(shown) goes on"
@@ -173,7 +173,7 @@ enum ResultText {
         }
     }
 
-    /// What to say when a swap has come to its hold, which is where `swap --hold` ends.
+    /// The message for a swap that has reached its hold, where `swap --hold` ends.
     static func held(_ progress: Progress) -> String {
         let name = Text.harmless(Text.shortName(progress.unit, release: progress.release))
         let number = progress.generation.map { " (generation \($0))" } ?? ""

@@ -1,9 +1,9 @@
 import ControlProtocol
 
-/// `status`: a line each in the shape of supervisorctl's (name, state, text); under a swap unit that has more to tell
-/// than one line holds, a line for each generation and under it for each service.
+/// The output of `status`: one line for each unit in supervisorctl's form (name, state, text); under a swap unit with
+/// more details, a line for each generation and under it for each service.
 enum StatusText {
-    /// One line before it is put into columns.
+    /// One line before it is aligned in columns.
     private struct Line {
         var name: String
         var state: String
@@ -11,17 +11,17 @@ enum StatusText {
         var text: String
     }
 
-    /// - Parameter localTime: writes a point in time for the reader's place.
+    /// - Parameter localTime: formats a point in time in the local time zone.
     static func lines(_ units: [UnitStatus], _ screen: Screen, localTime: (Int64) -> String) -> [String] {
         columns(units.flatMap { unit($0, localTime) }, screen)
     }
 
-    /// The exit status that tells scripts what the lines tell readers.
-    /// - Parameter strict: what is stopped on purpose counts, too, as with supervisorctl.
+    /// The exit status that corresponds to the lines.
+    /// - Parameter strict: units that were stopped on purpose count as failed, as in supervisorctl.
     static func exitStatus(_ units: [UnitStatus], strict: Bool) -> ExitStatus {
         let bad = units.contains { unit in
             if unit.state == .failed || strict && unit.state == .stopped { return true }
-            // A generation that failed beside one that serves is news of a deploy, not a fault of what runs.
+            // A failed generation beside one that serves is the result of a deploy, not a fault of the serving one.
             return unit.generations.contains { generation in
                 generation.role == .serving
                     && generation.services.contains { $0.state == .failed || $0.state == .autoRestart }
@@ -62,7 +62,7 @@ enum StatusText {
             Line(name: unit.unit, state: state, paint: paint, text: Text.harmless(unitText(unit, localTime)))
         ]
         for generation in unit.generations {
-            // One that serves, with no other beside it, has nothing to tell that the unit's line does not.
+            // A single serving generation has no details beyond the unit's line.
             let isAlone = unit.generations.count == 1 && generation.role == .serving && generation.phase == nil
             if !isAlone { lines.append(line(generation)) }
             for service in generation.services {
@@ -142,7 +142,7 @@ enum StatusText {
         return joined(parts)
     }
 
-    /// What pins a draining generation: ` (oldest 192.0.2.7:51234, idle 4 min)`.
+    /// The connection that has kept a draining generation alive for longest: ` (oldest 192.0.2.7:51234, idle 4 min)`.
     private static func oldestPeer(_ generation: GenerationStatus) -> String {
         guard let peer = generation.oldestPeer else { return "" }
         return " (oldest \(peer)" + (generation.oldestPeerIdle.map { ", idle \(Text.coarse($0))" } ?? "") + ")"
@@ -152,7 +152,7 @@ enum StatusText {
         var parts: [String] = []
         switch service.state {
         case .exited, .failed, .autoRestart, .stopped:
-            // Its name stands before it.
+            // The line has the service's name already.
             if let result = service.result {
                 let prefix = "lost \(service.unit): "
                 parts.append(result.hasPrefix(prefix) ? String(result.dropFirst(prefix.count)) : result)

@@ -1,8 +1,8 @@
-// Small pieces of text that all renderings use.
+// Helpers for text that all renderings use.
 
 enum Text {
-    /// Text from outside with everything replaced that could steer a terminal: what a service logs or sends as its
-    /// status must not move the cursor or change the title of whoever looks.
+    /// Text from outside without the characters that control a terminal: a service's log line or status must not move
+    /// the cursor or change the title of the reader's terminal.
     static func harmless(_ text: String, keep: Set<Unicode.Scalar> = []) -> String {
         guard text.unicodeScalars.contains(where: { isControl($0) && !keep.contains($0) }) else { return text }
         var result = String.UnicodeScalarView()
@@ -18,11 +18,11 @@ enum Text {
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            // Marks that reorder what follows (U+202A…, U+2066…) can make a line say something else than it does.
+            // Marks that reorder text (U+202A…, U+2066…) can make a line read differently from its content.
             || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }
 
-    /// How many columns of a terminal a text takes: East Asian wide characters and emoji take two.
+    /// The width of a text in terminal columns: East Asian wide characters and emoji take two.
     static func columns(_ text: String) -> Int {
         text.utf8.allSatisfy { $0 < 0x80 } ? text.utf8.count : text.reduce(0) { $0 + columns($1) }
     }
@@ -37,7 +37,7 @@ enum Text {
         }
     }
 
-    /// Words in columns, read downwards as ls(1) lists files, two blanks apart.
+    /// Words in columns, read downwards as in ls(1), two blanks apart.
     static func inColumns(_ words: [String], _ width: Int) -> [String] {
         guard let longest = words.map({ columns($0) }).max() else { return [] }
         let across = max(1, (width + 1) / (longest + 2))
@@ -56,7 +56,7 @@ enum Text {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
-    /// At most `width` characters; what is cut is marked.
+    /// At most `width` characters; a cut text ends with a mark.
     static func cut(_ text: String, _ width: Int?) -> String {
         guard let width, text.count > width else { return text }
         return width <= 1 ? String(text.prefix(max(0, width))) : text.prefix(width - 1) + "…"
@@ -80,7 +80,7 @@ enum Text {
         return lines
     }
 
-    /// `0:01:07`, `2 days, 0:01:07`: as supervisorctl writes an uptime.
+    /// An uptime in supervisorctl's form: `0:01:07`, `2 days, 0:01:07`.
     static func uptime(_ seconds: Double) -> String {
         let total = whole(seconds)
         let (days, rest) = (total / 86_400, total % 86_400)
@@ -88,7 +88,7 @@ enum Text {
         return days == 0 ? clock : "\(days) \(days == 1 ? "day" : "days"), \(clock)"
     }
 
-    /// `0.4 s`, `1 min 5 s`: how long something took.
+    /// A duration: `0.4 s`, `1 min 5 s`.
     static func duration(_ seconds: Double) -> String {
         let bounded = seconds.isFinite ? max(0, seconds) : 0
         if bounded < 59.95 {
@@ -98,7 +98,7 @@ enum Text {
         return coarse(bounded)
     }
 
-    /// `57 s`, `1 min 5 s`, `2 h 3 min`: what is left, where tenths would only flicker.
+    /// A remaining time, without tenths, which would only flicker: `57 s`, `1 min 5 s`, `2 h 3 min`.
     static func coarse(_ seconds: Double) -> String {
         let total = whole(seconds.rounded(.up))
         if total < 60 { return "\(total) s" }
@@ -106,7 +106,7 @@ enum Text {
         return "\(total / 3600) h" + (total % 3600 / 60 == 0 ? "" : " \(total % 3600 / 60) min")
     }
 
-    /// `12.3 MB`.
+    /// A size: `12.3 MB`.
     static func bytes(_ count: Int) -> String {
         var value = Double(max(0, count))
         for unit in ["B", "kB", "MB", "GB"] {
@@ -121,7 +121,7 @@ enum Text {
 
     static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
-    /// `site@v3` for `site@v3.target`: with a release the suffix says nothing that a reader misses.
+    /// `site@v3` for `site@v3.target`: with a release the suffix is redundant.
     static func shortName(_ unit: String) -> String {
         guard let at = unit.firstIndex(of: "@"), let dot = unit.lastIndex(of: "."), unit.index(after: at) < dot else {
             return unit
@@ -137,7 +137,7 @@ enum Text {
 
     static func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
-    /// Numbers from outside may be anything; no time that is worth showing exceeds this.
+    /// Bounds numbers from outside, which may be anything; no useful time exceeds the bound.
     private static func whole(_ seconds: Double) -> Int {
         seconds.isFinite ? Int(min(max(0, seconds), 1e12)) : 0
     }
@@ -148,7 +148,7 @@ struct Table {
     struct Column {
         var title: String
         var right = false
-        /// What a screen that is too narrow does without, the lowest first; nil for what must stay.
+        /// The order in which columns are dropped on a narrow screen, lowest first; nil for a column that must stay.
         var spare: Int?
     }
 
@@ -159,7 +159,7 @@ struct Table {
 
     var columns: [Column]
     var rows: [[Cell]] = []
-    /// What is shown below a row, by its index.
+    /// Texts shown below rows, keyed by the row's index.
     private var notes: [Int: String] = [:]
 
     init(_ columns: [Column]) {
@@ -174,14 +174,14 @@ struct Table {
         add(texts.map { Cell(text: $0) })
     }
 
-    /// A text below the row that was added last.
+    /// Adds a text below the last row.
     mutating func note(_ text: String) { notes[rows.count - 1] = Text.harmless(text) }
 
-    /// Without columns that the screen has no room for.
+    /// The table without the columns that do not fit the screen.
     private func fitting(_ screen: Screen) -> Table {
         var table = self
         guard let width = screen.width else { return table }
-        // Of the last column the beginning is enough.
+        // A part of the last column is enough.
         while table.widths.dropLast().reduce(0, { $0 + $1 + 2 }) + min(12, table.widths.last ?? 0) > width {
             let spare = table.columns.indices.filter { table.columns[$0].spare != nil }
             guard let least = spare.min(by: { table.columns[$0].spare ?? 0 < table.columns[$1].spare ?? 0 }) else {
@@ -201,7 +201,7 @@ struct Table {
 
     func lines(_ screen: Screen) -> [String] { fitting(screen).allLines(screen) }
 
-    /// The last column takes what is left of the screen and is cut there; it is not padded.
+    /// All lines. The last column takes the rest of the screen and is cut there; it is not padded.
     private func allLines(_ screen: Screen) -> [String] {
         let widths = widths
         func line(_ cells: [Cell]) -> String {
@@ -219,7 +219,7 @@ struct Table {
                 line += screen.paint(text, cell.paint) + (isLast ? "" : "  ")
                 used += widths[index] + 2
             }
-            // Painted cells keep their padding; nothing follows an empty last one.
+            // Painted cells keep their padding; the padding before an empty last cell is removed.
             while line.hasSuffix(" ") { line.removeLast() }
             return line
         }

@@ -1,7 +1,7 @@
 import ControlProtocol
 import Linux
 
-/// One line of `top`: a service of a generation and what it uses.
+/// One line of `top`: a service of a generation and its resource usage.
 struct UsageRow: Codable, Equatable {
     /// The swap unit or plain service.
     var unit: String
@@ -10,24 +10,24 @@ struct UsageRow: Codable, Equatable {
     var role: GenerationRole
     var service: String
     var mainPid: Int?
-    /// Processes, forks included.
+    /// The number of processes, forks included.
     var processes: Int
-    /// Of one processor, 0 to 1 for each; nil in the first sample.
+    /// The share of processors: 1 for each fully used one; nil in the first sample.
     var cpu: Double?
-    /// Resident, in bytes.
+    /// Resident memory in bytes.
     var memory: Int
-    /// Open descriptors; nil if they are not ours to see.
+    /// Open descriptors; nil if we may not read them.
     var descriptors: Int?
     var restarts: Int
     var connections: Int?
 }
 
-/// What `top` shows, from two looks at the processes of the host.
+/// The rows of `top`, computed from two samples of the host's processes.
 enum TopText {
     /// - Parameters:
-    ///   - before: processor time of processes at the look before, in seconds.
-    ///   - elapsed: seconds between the two.
-    ///   - descriptors: counts those of a process.
+    ///   - before: processor time of each process at the previous sample, in seconds.
+    ///   - elapsed: seconds between the two samples.
+    ///   - descriptors: counts the open descriptors of a process.
     static func rows(
         _ units: [UnitStatus], _ usage: [Int32: ProcessUsage], before: [Int32: ProcessUsage], elapsed: Double,
         descriptors: (Int32) -> Int?
@@ -41,7 +41,7 @@ enum TopText {
                     guard let main = service.mainPid else { continue }
                     let pids = ProcessUsage.tree(of: Int32(truncatingIfNeeded: main), in: usage, children)
                     let spent = pids.map { pid in
-                        // A process that is new since has spent all of its time since.
+                        // A process that is new since the previous sample has spent all its time since then.
                         max(0, (usage[pid]?.cpu ?? 0) - (before[pid]?.cpu ?? 0))
                     }.reduce(0, +)
                     let open = pids.compactMap(descriptors)

@@ -1,5 +1,5 @@
-/// Cuts a line into words as a shell does: blanks separate, quotes and backslashes keep together. A backslash before anything
-/// else than a blank, a quote or a backslash stands for itself: names of units have them (`data-my\x2dapp.service`).
+/// Splits a line into words as a shell does: blanks separate, quotes and backslashes protect. A backslash before any
+/// character except a blank, a quote or a backslash is kept: unit names contain them (`data-my\x2dapp.service`).
 enum CommandWords {
     struct Unfinished: Error, Equatable { var quote: Character }
 

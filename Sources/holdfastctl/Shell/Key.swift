@@ -1,4 +1,4 @@
-/// A key, as a person means it.
+/// A key of the line editor.
 enum Key: Equatable {
     case character(Character)
     case enter, tab, backspace, delete
@@ -6,19 +6,19 @@ enum Key: Equatable {
     case wordLeft, wordRight
     case killToEnd, killToStart, killWord, killWordRight, yank, transpose
     case clearScreen, interrupt, endOfInput, search, escape
-    /// An escape sequence or a control character that means nothing here.
+    /// An escape sequence or control character without a function here.
     case unknown
 }
 
-/// Makes keys of the bytes that a terminal sends (ECMA-48 and what xterm, the Linux console and tmux do).
+/// Decodes keys from the bytes that a terminal sends (ECMA-48 and the sequences of xterm, the Linux console and tmux).
 ///
-/// A value: bytes in, keys out; an escape sequence or a UTF-8 character may come in pieces.
+/// A value: bytes in, keys out; an escape sequence or a UTF-8 character may arrive in pieces.
 struct KeyDecoder {
     private var pending: [UInt8] = []
-    /// More than this is no key.
+    /// The longest sequence, in bytes.
     private static let longest = 32
 
-    /// An escape that may be a key of its own or the beginning of a sequence: ask for more for a moment, then ``flush()``.
+    /// An escape is pending that may be a key or begin a sequence: wait briefly for more, then ``flush()``.
     var waitsForMore: Bool { !pending.isEmpty }
 
     mutating func decode(_ bytes: some Sequence<UInt8>) -> [Key] {
@@ -35,14 +35,14 @@ struct KeyDecoder {
         return keys
     }
 
-    /// Nothing more came: a lone escape is the key.
+    /// Takes a lone pending escape as the key, after no more input has arrived.
     mutating func flush() -> [Key] {
         guard !pending.isEmpty else { return [] }
         defer { pending = [] }
         return [pending == [0x1B] ? .escape : .unknown]
     }
 
-    /// The first key and how many bytes it has; nil if it is not complete.
+    /// The first key and its length in bytes; nil if it is not complete.
     private static func first(_ bytes: ArraySlice<UInt8>) -> (Key, Int)? {
         guard let byte = bytes.first else { return nil }
         switch byte {
@@ -104,7 +104,7 @@ struct KeyDecoder {
         }
     }
 
-    /// Behind `ESC [`: parameters, then one final byte.
+    /// Decodes a sequence after `ESC [`: parameters, then one final byte.
     private static func sequence(_ bytes: ArraySlice<UInt8>) -> (Key, Int)? {
         guard let end = bytes.firstIndex(where: { (0x40...0x7E).contains($0) }) else { return nil }
         let parameters = String(decoding: bytes[..<end], as: UTF8.self)

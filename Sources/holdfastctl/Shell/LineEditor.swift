@@ -1,40 +1,40 @@
-/// One line that is being typed. A value: keys in, edits out; what a terminal must show follows from ``rendering(width:)``.
+/// One line during editing. A value: keys in, edits out; ``rendering(width:)`` gives the text for the terminal.
 ///
-/// The keys are those of readline's Emacs mode, because that is what people's fingers know from their shells.
+/// The keys are those of readline's Emacs mode, which users know from their shells.
 struct LineEditor: Equatable {
-    /// What a key led to.
+    /// The effect of a key.
     enum Outcome: Equatable {
-        /// Show the line again.
+        /// The line must be drawn again.
         case edited
         case accepted(String)
-        /// ^C: the line is given up.
+        /// ^C: the line is discarded.
         case interrupted
         /// ^D on an empty line.
         case endOfInput
-        /// Tab: the caller knows what there is to complete.
+        /// Tab: the caller has the candidates for completion.
         case completes
         case clearsScreen
-        /// Nothing changed, and nothing can: a bell, where bells are liked.
+        /// The key changes nothing: the terminal may ring its bell.
         case refused
     }
 
     let prompt: String
     private(set) var line: [Character] = []
     private(set) var cursor = 0
-    /// Oldest first.
+    /// Earlier lines, oldest first.
     let history: [String]
-    /// Which entry is shown; `history.count` is the line that is being typed.
+    /// The index of the entry shown; `history.count` is the new line.
     private var entry: Int
-    /// The line that was being typed when the history was entered.
+    /// The new line, kept while the history is shown.
     private var draft: [Character] = []
     private var killed: [Character] = []
     private var search: Search?
-    /// A longer line is a paste by mistake.
+    /// The longest line; a longer one is a paste by mistake.
     static let longest = 4096
 
     private struct Search: Equatable {
         var query: [Character] = []
-        /// The entry that was found, and all after it were looked at.
+        /// The entry found, after which all later entries were searched.
         var entry: Int
         var before: [Character]
     }
@@ -131,7 +131,7 @@ struct LineEditor: Equatable {
         return position
     }
 
-    /// Back to the white space before the cursor: what ^W removes.
+    /// The start of the word before the cursor, which ^W removes.
     private var blankStart: Int {
         var position = cursor
         while position > 0, line[position - 1] == " " { position -= 1 }
@@ -150,7 +150,7 @@ struct LineEditor: Equatable {
         return .edited
     }
 
-    /// nil to go on with the key outside the search.
+    /// Handles a key in the search; nil if the key ends the search and is to be handled outside.
     private mutating func handleInSearch(_ key: Key) -> Outcome? {
         guard var current = search else { return nil }
         switch key {
@@ -167,7 +167,7 @@ struct LineEditor: Equatable {
             search = nil
             return .edited
         default:
-            // What was found is the line now, and the key does what it always does.
+            // The entry found becomes the line, and the key has its usual effect.
             search = nil
             return nil
         }
@@ -187,7 +187,7 @@ struct LineEditor: Equatable {
             }
             index -= 1
         }
-        // The query stays as typed; that nothing was found shows by the line that does not change.
+        // The query stays as typed; the unchanged line shows that there is no match.
         search = current
         return query.isEmpty ? .edited : .refused
     }
@@ -202,13 +202,13 @@ struct LineEditor: Equatable {
     }
 
     /// Completes the last word before the cursor, as far as all candidates agree; a single one gets a space.
-    /// - Returns: the candidates to list, if there is a choice and nothing could be added.
+    /// - Returns: the candidates to list, if there are several and nothing could be added.
     mutating func complete(_ candidates: [String]) -> [String] {
         let typed = wordsToCursor.last ?? ""
         let fitting = candidates.filter { $0.hasPrefix(typed) }.sorted()
         guard let first = fitting.first else { return [] }
         if fitting.count == 1 {
-            // A release is still to be typed.
+            // The user still has to type a release or value.
             let ending = first.hasSuffix("@") || first.hasSuffix("=") ? "" : " "
             _ = insert(Array(first.dropFirst(typed.count) + ending))
             return []
@@ -221,12 +221,12 @@ struct LineEditor: Equatable {
 
     // MARK: - Looks
 
-    /// What stands in the terminal's line, and in which column the cursor is, from 0. A line that is longer than the terminal
-    /// is wide is shown in part, around the cursor; so there is never more than one line to draw.
+    /// The text for the terminal's line, and the column of the cursor, from 0. A line longer than the terminal's width
+    /// is shown in part, around the cursor, so that there is only one line to draw.
     func rendering(width: Int) -> (text: String, column: Int) {
-        // Of a query too long to show, its end.
+        // A query too long to show is cut to its end.
         let head = search.map { "(search) \(String($0.query.suffix(max(1, (width - 20) / 2)))): " } ?? prompt
-        // The last column stays free: filling it makes some terminals go to the next line.
+        // The last column stays free: filling it makes some terminals wrap.
         let room = max(8, width - 1 - Text.columns(head))
         let widths = line.map { Text.columns($0) }
         var start = cursor

@@ -2,13 +2,13 @@ import ArgumentParser
 import ControlProtocol
 import Glibc
 
-/// `holdfastctl` without a command: one command a line, as `supervisorctl` has it.
+/// `holdfastctl` without a command: a shell with one command a line, as in `supervisorctl`.
 struct Shell {
     static let prompt = "holdfast> "
-    /// What the shell itself knows beside the commands.
+    /// Commands of the shell itself.
     static let builtins = ["exit", "help", "open", "quit"]
 
-    /// The options that were given to `holdfastctl` itself, for every command.
+    /// Options on the command line of `holdfastctl`, used for every command.
     private var options: [String]
     private var history: ShellHistory
 
@@ -17,7 +17,7 @@ struct Shell {
         history = ShellHistory(path: ShellHistory.path(environment: environment))
     }
 
-    /// Until `quit`, ^D or the end of the input.
+    /// Runs commands until `quit`, ^D or the end of the input.
     /// - Returns: the exit status of the last command.
     mutating func run() -> ExitStatus {
         guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else { return runPiped(prompt: nil) }
@@ -40,7 +40,7 @@ struct Shell {
         }
     }
 
-    /// Lines from a pipe or file, or from a terminal that cannot edit.
+    /// Runs lines from a pipe, a file, or a terminal without line editing.
     private mutating func runPiped(prompt: String?) -> ExitStatus {
         var status = ExitStatus.ok
         while true {
@@ -55,7 +55,7 @@ struct Shell {
     }
 
     /// Runs one line.
-    /// - Returns: nil to leave.
+    /// - Returns: its exit status; nil to leave the shell.
     private mutating func perform(_ line: String) -> ExitStatus? {
         var words: [String]
         do throws(CommandWords.Unfinished) {
@@ -64,7 +64,7 @@ struct Shell {
             complain("a \(error.quote) is not closed")
             return .badInvocation
         }
-        // Who copies a line from a manual.
+        // The line may have been copied from a manual.
         if words.first == "holdfastctl" { words.removeFirst() }
         guard let command = words.first, !command.hasPrefix("#") else { return .ok }
         Interrupts.take()
@@ -85,7 +85,7 @@ struct Shell {
         }
     }
 
-    /// The commands in columns, as supervisorctl lists them.
+    /// The commands in columns, as in supervisorctl.
     static func help(_ screen: Screen) -> String {
         let names = (Holdfastctl.commandNames + builtins).sorted()
         let lines = Text.inColumns(names, screen.width ?? 80)
@@ -93,7 +93,7 @@ struct Shell {
     }
 }
 
-/// What Tab offers at a place of the shell's line.
+/// Completion on Tab in the shell's line.
 enum ShellCompletion {
     static func candidates(_ words: [String], options: [String]) -> [String] {
         guard let typed = words.last, let command = words.first, words.count > 1 else {
@@ -111,7 +111,7 @@ enum ShellCompletion {
 
     static let signals = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "KILL", "CONT", "STOP", "WINCH"]
 
-    /// Commands whose arguments are no units.
+    /// Commands whose arguments are not units.
     private static let nameless: Set<String> = ["shutdown", "version", "sockets", "reread", "open", "quit", "exit"]
     private static var takesNames: Set<String> { Set(Holdfastctl.commandNames).subtracting(nameless) }
 
@@ -119,7 +119,7 @@ enum ShellCompletion {
         ["status", "start", "stop", "restart", "signal", "pid", "reload-or-restart", "avail"].contains(command)
     }
 
-    /// `--strict` and the like, from the parser's own description.
+    /// The options of a command, such as `--strict`, from the parser's help text.
     static func optionNames(of command: String) -> [String] {
         guard let type = Holdfastctl.configuration.subcommands.first(where: { $0.configuration.commandName == command })
         else { return [] }

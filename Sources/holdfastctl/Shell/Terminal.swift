@@ -1,6 +1,6 @@
 import Glibc
 
-/// Signals that `poll` sees, by a pipe: ^C (see ``Interrupts``) and a window that has another size.
+/// Turns a resize of the window into an event for `poll`, through a pipe, as ``Interrupts`` does for ^C.
 enum Resizes {
     /// Proof for `nonisolated(unsafe)`: holdfastctl has a single thread; both are set once, before the handler is installed.
     private(set) nonisolated(unsafe) static var readEnd: CInt?
@@ -29,12 +29,12 @@ enum Resizes {
     }
 }
 
-/// A terminal whose keys come one by one and unechoed, for as long as this lives.
+/// A terminal in raw mode: keys are read one by one without echo, for the lifetime of this value.
 struct RawTerminal: ~Copyable {
     private let descriptor: CInt
     private let before: termios
 
-    /// nil if it is no terminal.
+    /// Switches to raw mode; nil if the descriptor is not a terminal.
     /// - Parameter signals: ^C stays a signal.
     static func begin(_ descriptor: CInt, signals: Bool = false) -> RawTerminal? {
         var mode = termios()
@@ -64,7 +64,7 @@ struct LineReader {
         case end
     }
 
-    /// What completes the words before the cursor.
+    /// Candidates for the words before the cursor.
     let candidates: ([String]) -> [String]
 
     func read(prompt: String, history: [String]) -> Line {
@@ -97,14 +97,14 @@ struct LineReader {
         }
     }
 
-    /// nil at the end of the input.
+    /// The next keys; nil at the end of the input.
     private func nextKeys(_ decoder: inout KeyDecoder, _ editor: LineEditor) -> [Key]? {
         while true {
             var entries = [
                 pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: Resizes.readEnd ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            // A lone escape is a key if nothing follows it at once; over a slow line it may take this long.
+            // A lone escape is a key if no byte follows within this time, which allows for a slow line.
             let ready = poll(&entries, 2, decoder.waitsForMore ? 100 : -1)
             if ready == 0 { return decoder.flush() }
             guard ready > 0 else { continue }
@@ -132,7 +132,7 @@ struct LineReader {
         emit("\r\u{1b}[K\(text)\(mark)\n")
     }
 
-    /// Candidates below the line, in columns; the line is drawn again below them.
+    /// Shows candidates below the line, in columns, and draws the line again below them.
     private func show(_ list: [String], _ editor: LineEditor) {
         let screen = Screen(descriptor: STDOUT_FILENO)
         leave(editor)
