@@ -3,20 +3,20 @@ import Glibc
 
 /// One client: its connection, if it has one, and the request in flight, if there is one.
 ///
-/// It is driven by `Loop`, which says when to begin, forwards readiness, and is told how each request ended. Readiness is
-/// edge-triggered: an event is said once, so what comes while no request is in flight is only remembered.
+/// `Loop` drives it: begins requests, forwards readiness, and takes the result of each request. Readiness is
+/// edge-triggered: an event is reported once, so an event without a request in flight is only remembered.
 final class Client {
     enum State {
-        /// Nothing in flight; perhaps a connection is kept.
+        /// No request is in flight; the connection may be kept.
         case idle
-        /// A request waits because the Unix socket's queue was full.
+        /// A request waits because the queue of the Unix socket was full.
         case waitingForQueue
-        /// Connecting or sending; this many bytes are sent.
+        /// Connecting or sending; `sent` bytes have been sent.
         case sending(sent: Int)
         case receiving
     }
 
-    /// How a request ended.
+    /// The result of a request.
     enum Ending {
         case answered
         case lost(Loss, reason: String)
@@ -24,13 +24,13 @@ final class Client {
     }
 
     private(set) var state = State.idle
-    /// Where the request's latency counts from; microseconds.
+    /// The time from which the request's latency counts; microseconds.
     private(set) var startedAt: Int64 = 0
     private(set) var parser: ResponseParser
     private let index: UInt32
     private let keepAlive: Bool
     private var descriptor: Int32 = -1
-    /// Something came on the kept connection while nothing was asked: its end, most likely.
+    /// The kept connection became readable while no request was in flight: most likely its end.
     private var stirred = false
 
     init(index: UInt32, keepAlive: Bool, tokenLength: Int) {
@@ -43,13 +43,13 @@ final class Client {
 
     /// Sends one request, over the kept connection or a new one.
     ///
-    /// - Returns: how it ended, if it has ended already.
+    /// - Returns: the result, if there is one already.
     func begin(_ loop: Loop, at now: Int64) -> Ending? {
         startedAt = now
         return proceed(loop)
     }
 
-    /// Goes on with a request that could not connect because the queue was full.
+    /// Continues a request that could not connect because the queue was full.
     func proceed(_ loop: Loop) -> Ending? {
         parser.reset()
         if descriptor < 0 {
@@ -62,8 +62,8 @@ final class Client {
             }
             stirred = false
             if let ending = send(loop, from: 0) { return ending }
-            // Only now: on loopback the connection stands already and the request is away, so that there is one event
-            // to wait for instead of two.
+            // Added only now: on loopback the connection is established and the request sent by this time, so that
+            // there is one event to wait for instead of two.
             var events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
             if case .sending = state { events |= EPOLLOUT.rawValue }
             var event = epoll_event(events: events, data: epoll_data_t(u32: index))
@@ -78,7 +78,7 @@ final class Client {
         return receive(loop)
     }
 
-    /// The connection is ready for something.
+    /// Handles readiness of the connection.
     func ready(_ loop: Loop, events: UInt32) -> Ending? {
         switch state {
         case .idle, .waitingForQueue:
@@ -94,7 +94,7 @@ final class Client {
         }
     }
 
-    /// The request took too long.
+    /// Ends a request that took too long.
     func giveUp() -> Ending {
         hangUp()
         state = .idle
@@ -129,7 +129,7 @@ final class Client {
             if count > 0 {
                 switch parser.feed(UnsafeRawBufferPointer(rebasing: loop.buffer[..<count])) {
                 case .needsMore:
-                    // No shortcut for a short read: a FIN right behind the data may have been part of the same event.
+                    // A short read does not end the loop: a FIN right after the data may belong to the same event.
                     continue
                 case .complete(let used):
                     return answered(extra: count - used)
@@ -154,7 +154,7 @@ final class Client {
     }
 
     private func answered(extra: Int) -> Ending {
-        // Bytes that nobody asked for make the connection useless for another request.
+        // Surplus bytes make the connection unusable for another request.
         if !keepAlive || parser.closes || extra > 0 { hangUp() }
         // The read that completed the answer may have left the connection's end unread, and its event is over.
         stirred = true
@@ -173,7 +173,7 @@ final class Client {
 
     private func hangUp() {
         guard descriptor >= 0 else { return }
-        // This also takes it out of the epoll set: the descriptor has no duplicates.
+        // This also removes it from the epoll set: the descriptor has no duplicates.
         close(descriptor)
         descriptor = -1
     }

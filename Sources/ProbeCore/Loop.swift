@@ -1,14 +1,14 @@
 import CEpoll
 import Glibc
 
-/// Runs the probe: begins requests, waits, counts endings, until told to stop; then lets those in flight end.
+/// Runs the probe: begins requests, waits, counts results, until it is stopped; then waits for those in flight.
 public final class Loop {
-    /// After a request that could not even connect the client pauses this long, so that a dead server is asked a hundred
-    /// times a second by each client and not as often as the processor can fail; in microseconds.
+    /// The pause of a client after a request that could not even connect, in microseconds. It limits the load on a dead
+    /// server to a hundred attempts a second for each client.
     static let restAfterFailure: Int64 = 10_000
-    /// Before asking a full Unix queue again; in microseconds.
+    /// The pause before the next attempt at a full Unix queue; microseconds.
     static let restForQueue: Int64 = 500
-    /// How often time is looked after: deadlines, the strip, the windows; in microseconds.
+    /// The interval of the periodic work (deadlines, the strip, the windows); microseconds.
     static let tickLength: Int64 = 50_000
 
     let epoll: Int32
@@ -34,7 +34,7 @@ public final class Loop {
     private var strip: Strip
     private var windows: Windows?
 
-    /// - Throws: the host cannot be resolved, the file for windows not be written, or this machine is out of descriptors.
+    /// - Throws: if the host cannot be resolved, the file for windows cannot be written, or no descriptors are left.
     public init(_ configuration: ProbeConfiguration) throws(ProbeError) {
         self.configuration = configuration
         request = configuration.target.request(keepAlive: configuration.keepAlive)
@@ -60,9 +60,9 @@ public final class Loop {
         buffer.deallocate()
     }
 
-    /// Until the end; SIGINT and SIGTERM let requests in flight end, a second one does not.
+    /// Runs until the end; SIGINT and SIGTERM stop it after the requests in flight, a second signal at once.
     ///
-    /// - Returns: what was counted, and the seconds it took.
+    /// - Returns: the counts, and the duration in seconds.
     public func run() -> (Tally, seconds: Double) {
         startedAt = microseconds()
         if let duration = configuration.duration { stopAt = startedAt + Int64(min(duration, 1e9) * 1e6) }
@@ -118,14 +118,14 @@ public final class Loop {
             guard let index = free.popFirst() else { return }
             begun += 1
             inFlight += 1
-            // With a rate, latency counts from when the request was due: a server that stalls must not be excused from
-            // the requests that could not be sent meanwhile.
+            // With a rate, latency counts from the time when the request was due: a stalled server must not be excused
+            // from the requests that could not be sent meanwhile.
             let start = configuration.rate == nil ? microseconds() : due
             began(index, clients[index].begin(self, at: start), now)
         }
     }
 
-    /// When the next request may begin.
+    /// The earliest time of the next request.
     private func dueTime() -> Int64 {
         guard let rate = configuration.rate else { return 0 }
         return startedAt + Int64(Double(begun) / rate * 1e6)
@@ -201,7 +201,7 @@ public final class Loop {
         writeStrip(isEnd: false)
     }
 
-    /// Without ever waiting for a slow terminal: that would show up as latency of the server.
+    /// Writes the strip without waiting for a slow terminal, which would show up as latency of the server.
     private func writeStrip(isEnd: Bool) {
         guard let descriptor = configuration.stripDescriptor else { return }
         while strip.hasOutput {
@@ -243,8 +243,8 @@ public final class Loop {
     }
 }
 
-/// Clients that have nothing to do, longest idle first: with a rate all of them take their turn, and no connection idles
-/// longer than the others until its server closes it.
+/// Idle clients, longest idle first: with a rate all clients take turns, and no connection is idle for so long that its
+/// server closes it.
 struct Ring {
     private var slots: [Int]
     private var first = 0
@@ -256,7 +256,7 @@ struct Ring {
 
     var isEmpty: Bool { count == 0 }
 
-    /// There are as many slots as clients, and each is here at most once.
+    /// Adds a client. There are as many slots as clients, and each client is here at most once.
     mutating func append(_ client: Int) {
         slots[(first + count) % slots.count] = client
         count += 1

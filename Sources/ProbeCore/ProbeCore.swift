@@ -1,19 +1,19 @@
-// ProbeCore: the rooms behind `holdfast-probe`, the loop of requests that proves a swap lost nothing.
+// ProbeCore: the parts of `holdfast-probe`, the request loop that proves that a swap loses nothing.
 //
-// It is a strict client: it never repeats a request, so whatever a swap does to a connection is counted, each kind of loss
-// by itself. And it is a light one: one thread, one epoll, raw sockets, no allocation per request, because it shares the
-// machine with what it measures.
+// It is a strict client: it never repeats a request, so that every effect of a swap on a connection is counted, each
+// kind of loss separately. And it is a light one: one thread, one epoll, raw sockets, no allocation per request,
+// because it shares the machine with the programs that it measures.
 //
-//   Target.swift          the URL, and the addresses behind it
+//   Target.swift          the URL, and its addresses
 //   ResponseParser.swift  HTTP/1.1 responses, byte by byte, pure
 //   Strip.swift           the V1V1V2 line, sampled, pure
-//   Tally.swift           what was counted, and how it is printed
-//   Windows.swift         the same per 100 ms, for benchmarks
+//   Tally.swift           the counts, and their output
+//   Windows.swift         the counts per 100 ms, for benchmarks
 //   Socket.swift          system calls on sockets
 //   Client.swift          one client: its connection and the request in flight
 //   Loop.swift            the loop that drives all clients
 
-/// What cannot be done, named by thing, step and cause.
+/// An error that names thing, step and cause.
 public struct ProbeError: Error, CustomStringConvertible, Sendable {
     public let description: String
 
@@ -22,28 +22,28 @@ public struct ProbeError: Error, CustomStringConvertible, Sendable {
     }
 }
 
-/// What to send, how often, and how to show it.
+/// The request, its rate, and the form of the output.
 public struct ProbeConfiguration: Sendable {
     public var target: Target
-    /// Clients that ask at the same time.
+    /// The number of clients that send requests in parallel.
     public var clients = 1
-    /// Stop after this many seconds.
+    /// The duration in seconds, after which the probe stops.
     public var duration: Double?
-    /// Stop after this many requests.
+    /// The number of requests, after which the probe stops.
     public var requests: Int?
     /// One connection per client instead of one per request.
     public var keepAlive = false
-    /// Requests per second over all clients; nil: each client asks as soon as it was answered.
+    /// Requests per second over all clients; nil: each client sends the next request after each answer.
     public var rate: Double?
-    /// A request without a complete answer after this many seconds is lost.
+    /// The time in seconds after which a request without a complete answer is lost.
     public var timeout = 5.0
-    /// Where the strip goes, or nil.
+    /// The descriptor for the strip, or nil.
     public var stripDescriptor: Int32?
-    /// Every answer in the strip, not a sample.
+    /// Whether the strip shows every answer instead of a sample.
     public var stripAll = false
-    /// How much of a body makes its token, in bytes.
+    /// The number of bytes of a body that make its token.
     public var tokenLength = 8
-    /// A CSV file that gets a row per 100 ms.
+    /// The path of a CSV file that gets a row per 100 ms.
     public var windowsPath: String?
 
     public init(target: Target) {
@@ -53,16 +53,16 @@ public struct ProbeConfiguration: Sendable {
 
 /// A kind of loss. The order is that of the printed table.
 public enum Loss: String, CaseIterable, Sendable {
-    /// Nobody listened.
+    /// No process was listening.
     case refused
     /// The connection was reset, at any point.
     case reset
-    /// The connection ended before a complete answer, also a kept-alive one that was closed as our request met it.
+    /// The connection ended before a complete answer, or, kept alive, was closed as the request was sent.
     case closedEarly
     /// A complete answer with a status below 200 or above 399.
     case badStatus
-    /// No complete answer in time.
+    /// No complete answer within the timeout.
     case timedOut
-    /// Anything else: other connect errors, an answer that is not HTTP, one that is too large.
+    /// Any other failure: other connect errors, an answer that is not HTTP, one that is too large.
     case other
 }

@@ -1,6 +1,6 @@
-/// Reads HTTP/1.x responses from bytes as they come, whatever the pieces. RFC 9112.
+/// Parses HTTP/1.x responses (RFC 9112) from bytes in pieces of any size.
 ///
-/// Pure and bounded: a line, the head and the body have limits, and of a body only the beginning is kept. Interim
+/// Pure and bounded: a line, the head and the body have limits, and only the beginning of a body is kept. Interim
 /// responses (1xx) are skipped.
 public struct ResponseParser: Sendable {
     public enum Outcome: Equatable, Sendable {
@@ -31,16 +31,16 @@ public struct ResponseParser: Sendable {
         case chunked
     }
 
-    /// In bytes.
+    /// The limits, in bytes.
     static let lineLimit = 16 * 1024
     static let headLimit = 64 * 1024
     static let bodyLimit = 256 * 1024 * 1024
 
-    /// The answer's status, once its first line has come.
+    /// The status of the answer, after its first line.
     public private(set) var status = 0
-    /// The server will close the connection, or its end is what ends the body.
+    /// Whether the server will close the connection, or the body ends with the connection.
     public private(set) var closes = false
-    /// The body's first bytes, without white space before them, and in the end none behind them.
+    /// The first bytes of the body, without white space before them and, at the end, after them.
     public private(set) var bodyStart: [UInt8] = []
 
     private let keptLength: Int
@@ -51,7 +51,7 @@ public struct ResponseParser: Sendable {
     private var framing = Framing.none
     private var isOld = false
 
-    /// - Parameter keptLength: how much of a body to keep, in bytes.
+    /// - Parameter keptLength: the number of body bytes to keep.
     public init(keptLength: Int) {
         self.keptLength = keptLength
     }
@@ -111,7 +111,7 @@ public struct ResponseParser: Sendable {
         }
     }
 
-    /// The connection has ended: true if that makes the response complete.
+    /// Handles the end of the connection; true if the response is complete with it.
     public mutating func end() -> Bool {
         switch state {
         case .bodyUntilClose, .done:
@@ -151,7 +151,7 @@ public struct ResponseParser: Sendable {
         case .trailers: if line.isEmpty { state = .done }
         case .body, .bodyUntilClose, .chunk, .done, .failed: break
         }
-        // The limit on heads is for one head or one list of trailers, not for the sum of all chunk sizes.
+        // The limit on heads applies to one head or one list of trailers, not to the sum of all chunk sizes.
         if case .chunk = state { headLength = 0 }
     }
 
@@ -187,7 +187,7 @@ public struct ResponseParser: Sendable {
                 state = .failed("two Content-Lengths that differ")
                 return
             }
-            // Transfer-Encoding overrides it, in whichever order they come.
+            // Transfer-Encoding overrides Content-Length, in any order.
             if case .chunked = framing { return }
             framing = .length(length)
         case 17 where Self.equal(line[..<colon], "transfer-encoding"):
@@ -229,7 +229,7 @@ public struct ResponseParser: Sendable {
         state = size == 0 ? .trailers : .chunk(left: size)
     }
 
-    /// Digits only, and not larger than a body may be... by far.
+    /// Parses digits only; 15 of them are far more than the largest body needs.
     private static func number(_ digits: ArraySlice<UInt8>, radix: Int) -> Int? {
         guard !digits.isEmpty, digits.count <= 15 else { return nil }
         var number = 0
@@ -253,7 +253,7 @@ public struct ResponseParser: Sendable {
         return bytes
     }
 
-    /// Whether `bytes` is `word` (lower case) in any case.
+    /// Whether `bytes` equals `word` (lower case), ignoring case.
     private static func equal(_ bytes: ArraySlice<UInt8>, _ word: StaticString) -> Bool {
         guard bytes.count == word.utf8CodeUnitCount else { return false }
         return word.withUTF8Buffer { word in

@@ -37,7 +37,7 @@ struct Address {
         }
     }
 
-    /// In 127.0.0.0/8.
+    /// Whether the address is in 127.0.0.0/8.
     var isLoopback4: Bool {
         guard family == AF_INET else { return false }
         return withUnsafeBytes(of: storage) { $0.load(as: sockaddr_in.self) }.sin_addr.s_addr & 0xff == 127
@@ -45,9 +45,9 @@ struct Address {
 }
 
 extension Target.Endpoint {
-    /// The address to connect to; of several, the first IPv4 one, else the first.
+    /// The address to connect to: the first IPv4 address, else the first one.
     ///
-    /// IPv4 first, because servers in tests listen on 127.0.0.1, and `localhost` often means `::1` before it.
+    /// IPv4 is first, because servers in tests listen on 127.0.0.1, and `localhost` often resolves to `::1` before it.
     func resolve() throws(ProbeError) -> Address {
         switch self {
         case .unix(let path):
@@ -83,11 +83,11 @@ extension Target.Endpoint {
     }
 }
 
-/// Opens connections; on loopback from ever other source addresses.
+/// Opens connections; on loopback from changing source addresses.
 ///
-/// A connection that this side closes first keeps its port for a minute (TIME_WAIT). At 10,000 connections per second from
-/// one address the 28,000 ports are gone in three seconds; SO_LINGER would free them by resets, which the server would see.
-/// All of 127.0.0.0/8 is this machine, so the ports of some hundred addresses are there to be used.
+/// A connection that this side closes first keeps its port for a minute (TIME_WAIT). At 10,000 connections per second
+/// the 28,000 ports of one address are used up in three seconds; SO_LINGER would free them by resets, which the server
+/// would see. All of 127.0.0.0/8 is this machine, so the ports of some hundred addresses can be used.
 struct Dialer {
     private let target: Address
     private var counter: UInt32 = 0
@@ -99,7 +99,7 @@ struct Dialer {
     enum Result {
         case connected(Int32)
         case inProgress(Int32)
-        /// The Unix socket's queue is full; the kernel wants us to come again.
+        /// The queue of the Unix socket is full; the call must be repeated later.
         case queueFull
         case failed(Int32)
     }
@@ -117,10 +117,10 @@ struct Dialer {
         return code == EAGAIN && target.family == AF_UNIX ? .queueFull : .failed(code)
     }
 
-    /// 127.0.0.1 … 127.0.0.250 in turn; without success the kernel chooses, as it would have.
+    /// Binds to 127.0.0.1 … 127.0.0.250 in turn; after a failure the kernel chooses, as without a bind.
     private mutating func bindSource(_ descriptor: Int32) {
         var on: Int32 = 1
-        // Choose the port at connect(), where only the pair of addresses must be unique.
+        // The port is chosen at connect(), where only the pair of addresses must be unique.
         setsockopt(descriptor, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, &on, socklen_t(MemoryLayout<Int32>.size))
         var source = sockaddr_in()
         source.sin_family = sa_family_t(AF_INET)
@@ -134,10 +134,10 @@ struct Dialer {
     }
 }
 
-/// What an errno says about a request.
+/// The meaning of an errno for a request.
 enum Verdict {
     case lost(Loss)
-    /// This machine's own shortage.
+    /// A shortage on this machine.
     case local
 
     init(_ code: Int32) {

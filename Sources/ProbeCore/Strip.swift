@@ -1,36 +1,36 @@
-/// The line of bodies, `V1V1V2V2…`, at a pace that a terminal and an eye can follow.
+/// The line of bodies, `V1V1V2V2…`, at a pace that a reader at a terminal can follow.
 ///
-/// Pure: it is told the time. An answer is shown or dropped; dropped ones are only missing from the line, never from the
-/// counts. A loss is never dropped: if it falls between two tokens, it goes before the next one.
+/// Pure: the caller passes the time. An answer is shown or dropped; dropped ones are missing from the line only, never
+/// from the counts. A loss is never dropped: if it falls between two tokens, it is shown before the next one.
 public struct Strip: Sendable {
-    /// What is shown for a lost request.
+    /// The token of a lost request.
     public static let lossToken: [UInt8] = Array("!".utf8)
 
     private let all: Bool
-    /// Microseconds that a token costs.
+    /// The time that one token takes; microseconds.
     private let interval: Int64
-    /// When all tokens shown so far will have been paid for; it may lie `burst` tokens ahead, so that a short run is shown
-    /// whole.
+    /// The time at which all tokens shown so far are used up; it may lie `burst` tokens ahead, so that a short run is
+    /// shown completely.
     private var paidUntil: Int64 = 0
     private static let burst: Int64 = 40
-    /// A loss that fell between two tokens is shown with the next one.
+    /// A loss that fell between two tokens and is shown with the next one.
     private var owedLoss = false
     private var output: [UInt8] = []
 
-    /// The most that waits for a terminal that does not keep up, in bytes; what does not fit is dropped.
+    /// The most bytes that wait for a slow terminal; the surplus is dropped.
     static let limit = 64 * 1024
 
     /// - Parameters:
     ///   - all: show every answer.
-    ///   - tokensPerSecond: otherwise at most this many.
+    ///   - tokensPerSecond: the most tokens a second otherwise.
     public init(all: Bool, tokensPerSecond: Int = 100) {
         self.all = all
         interval = 1_000_000 / Int64(max(1, tokensPerSecond))
     }
 
-    /// An answer with this body came in.
+    /// Shows an answer with this body.
     ///
-    /// - Parameter now: microseconds on a clock that never goes back.
+    /// - Parameter now: microseconds on a monotonic clock.
     public mutating func show(_ token: [UInt8], at now: Int64) {
         guard all || pay(now) else { return }
         if owedLoss { append(Self.lossToken) }
@@ -38,7 +38,7 @@ public struct Strip: Sendable {
         append(token)
     }
 
-    /// A request was lost.
+    /// Shows a lost request.
     public mutating func showLoss(at now: Int64) {
         guard all || pay(now) else {
             owedLoss = true
@@ -48,7 +48,7 @@ public struct Strip: Sendable {
         append(Self.lossToken)
     }
 
-    /// At most `count` bytes that are to be written now; the caller has taken them.
+    /// Removes and returns at most `count` bytes to be written now.
     public mutating func take(_ count: Int) -> [UInt8] {
         let piece = Array(output.prefix(count))
         output.removeFirst(piece.count)

@@ -1,10 +1,10 @@
 import Histogram
 
-/// Everything that was counted.
+/// All counts of a run.
 public struct Tally: Sendable {
     public private(set) var ok = 0
     public private(set) var losses: [Loss: Int] = [:]
-    /// Requests that this machine could not even send (no port, descriptor or memory left): nobody lost those.
+    /// Requests that this machine could not send (no port, descriptor or memory left): they do not count as lost.
     public private(set) var local = 0
     public private(set) var lastLocalReason = ""
     public private(set) var lastOtherReason = ""
@@ -12,10 +12,10 @@ public struct Tally: Sendable {
     public private(set) var statuses: [Int: Int] = [:]
     private var bodies: [(token: [UInt8], count: Int)] = []
     private var otherBodies = 0
-    /// Microseconds; up to ten minutes.
+    /// Latencies in microseconds; up to ten minutes.
     private var latency = Histogram<UInt64>(highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
 
-    /// Different bodies beyond this are counted together.
+    /// The number of different bodies counted separately; further ones are counted together.
     static let bodyLimit = 100
 
     public init() {}
@@ -23,12 +23,12 @@ public struct Tally: Sendable {
     public var lost: Int { losses.values.reduce(0, +) }
     public var requests: Int { ok + lost }
 
-    /// A complete answer, good or bad.
+    /// Counts a complete answer, good or bad.
     public mutating func answered(status: Int, body: [UInt8], microseconds: Int64) {
         if status < 200 || status > 399 { lost(.badStatus) } else { ok += 1 }
         statuses[status, default: 0] += 1
         _ = latency.record(UInt64(max(0, min(microseconds, 600_000_000))))
-        // A handful at most in practice, so a search along a list beats hashing.
+        // There are few different bodies in practice, so a linear search is faster than hashing.
         if let index = bodies.firstIndex(where: { $0.token == body }) {
             bodies[index].count += 1
         } else if bodies.count < Self.bodyLimit {
@@ -48,7 +48,7 @@ public struct Tally: Sendable {
         lastLocalReason = reason
     }
 
-    /// 0 if nothing was lost and something was answered.
+    /// The exit status: 0 if no request was lost and at least one was answered.
     public var exitStatus: Int32 {
         lost > 0 || (ok == 0 && local > 0) ? 1 : 0
     }
@@ -61,7 +61,7 @@ public struct Tally: Sendable {
 
     // MARK: Printed
 
-    /// For people; several lines.
+    /// The summary for people, on several lines.
     public func summary(seconds: Double) -> String {
         let rate = seconds > 0 ? Int(Double(requests) / seconds) : 0
         var text = "\(requests) requests in \(Self.decimal(seconds)) s, \(rate)/s, \(connections) connections\n"
@@ -89,7 +89,7 @@ public struct Tally: Sendable {
         return text
     }
 
-    /// For programs; one line, the same keys always.
+    /// The summary for programs: one line, always with the same keys.
     public func json(seconds: Double, configuration: ProbeConfiguration) -> String {
         let losses = Loss.allCases.map { "\"\($0.rawValue)\":\(self.losses[$0] ?? 0)" }
         let bodies = bodyCounts.map { "\(Self.quoted($0.0)):\($0.1)" }
@@ -131,7 +131,7 @@ public struct Tally: Sendable {
             ? "(empty)" : String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 32 ? "." : $0 }))
     }
 
-    /// Three digits behind the point.
+    /// Formats with three decimal places.
     private static func decimal(_ number: Double) -> String {
         guard number.isFinite, abs(number) < 1e15 else { return "0" }
         let thousandths = Int((number * 1000).rounded())
@@ -139,7 +139,7 @@ public struct Tally: Sendable {
         return "\(thousandths / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
     }
 
-    /// A JSON string, RFC 8259 section 7.
+    /// A JSON string (RFC 8259 section 7).
     static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

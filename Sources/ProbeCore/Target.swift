@@ -1,12 +1,12 @@
-/// What is asked: the place to connect to and the request for it.
+/// The endpoint to connect to, and the request for it.
 public struct Target: Sendable, Equatable {
-    /// A place that one can connect to.
+    /// An address to connect to.
     public enum Endpoint: Sendable, Equatable {
         case tcp(host: String, port: UInt16)
         case unix(path: String)
     }
 
-    /// As it was given.
+    /// The URL as given.
     public let url: String
     public let endpoint: Endpoint
     /// The value of the `Host` header.
@@ -16,11 +16,11 @@ public struct Target: Sendable, Equatable {
 
     /// - Parameters:
     ///   - url: `http://host[:port]/path` or `http+unix:///socket/path…`.
-    ///   - unixPath: connect to this socket, whatever the URL's host is.
-    ///   - isSocket: whether a socket is at this path; tells where the socket's path ends in an `http+unix` URL.
+    ///   - unixPath: a socket to connect to, instead of the URL's host.
+    ///   - isSocket: whether a socket exists at this path; finds the end of the socket's path in an `http+unix` URL.
     public init(url: String, unixPath: String? = nil, isSocket: (String) -> Bool) throws(ProbeError) {
         self.url = url
-        // What would end the request line early must not get into it.
+        // Characters that would end the request line early are refused.
         guard url.utf8.count <= 8192, url.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
             throw ProbeError("cannot use the URL: it is too long, or has spaces or control characters in it")
         }
@@ -79,8 +79,8 @@ public struct Target: Sendable, Equatable {
         return port
     }
 
-    /// Socket path and request path share their slashes: the shortest beginning that is a socket is the socket. If there is
-    /// none (yet), a name with `.sock` in it ends the socket's path, else all of it is the socket's.
+    /// Splits an `http+unix` path: the shortest prefix that is a socket is the socket's path. If there is none (yet), a
+    /// name with `.sock` in it ends the socket's path, else the whole path is the socket's.
     private static func splitSocketPath(
         _ text: String, url: String, isSocket: (String) -> Bool
     ) throws(ProbeError) -> (String, String) {
@@ -98,7 +98,7 @@ public struct Target: Sendable, Equatable {
         return (String(bare[..<end]), rest.hasPrefix("/") ? String(rest) : "/" + rest)
     }
 
-    /// The request, complete.
+    /// The complete request.
     public func request(keepAlive: Bool) -> [UInt8] {
         var text = "GET \(path) HTTP/1.1\r\nHost: \(authority)\r\nUser-Agent: holdfast-probe\r\nAccept: */*\r\n"
         if !keepAlive { text += "Connection: close\r\n" }

@@ -2,21 +2,21 @@ import Glibc
 
 /// Appends a row per 100 ms to a CSV file, so that latency during swaps can be compared with latency between them.
 ///
-/// Columns: `unix_ms` (the window's begin), `count`, `ok`, `lost`, `p999_us`, `max_us` (0 without answers). A window without
-/// any answer has a row too: that nothing came is what one looks for.
+/// Columns: `unix_ms` (the start of the window), `count`, `ok`, `lost`, `p999_us`, `max_us` (0 without answers). A
+/// window without any answer has a row too: a gap is what a reader looks for.
 struct Windows: ~Copyable {
-    /// Microseconds.
+    /// The length of a window; microseconds.
     static let length: Int64 = 100_000
 
     private let descriptor: Int32
     private var begin: Int64
-    /// Wall clock minus monotonic clock, microseconds.
+    /// Wall clock minus monotonic clock; microseconds.
     private let offset: Int64
     private var ok = 0
     private var lost = 0
     private var latencies: [UInt32] = []
 
-    /// - Parameter now: microseconds, monotonic.
+    /// - Parameter now: microseconds on the monotonic clock.
     init(path: String, now: Int64) throws(ProbeError) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw ProbeError("cannot write \(path): \(errorText(errno))") }
@@ -33,7 +33,7 @@ struct Windows: ~Copyable {
         if let latency { latencies.append(UInt32(clamping: latency)) }
     }
 
-    /// Writes the windows that are over.
+    /// Writes the windows that have ended.
     mutating func roll(_ now: Int64) {
         guard now >= begin + Self.length else { return }
         var rows = ""

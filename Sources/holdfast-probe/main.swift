@@ -107,7 +107,7 @@ struct HoldfastProbe: ParsableCommand {
     }
 }
 
-// ArgumentParser's own status for bad usage is 64; this program promises 2.
+// ArgumentParser's status for a usage error is 64; this program documents 2.
 do {
     var command = try HoldfastProbe.parseAsRoot()
     try command.run()
