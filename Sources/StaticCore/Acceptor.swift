@@ -2,12 +2,12 @@ import Glibc
 
 /// Accepts on one passed listening socket, in a thread of its own.
 ///
-/// Not NIO's server channel: that one believes that a listening socket which is readable always has a connection for it.
-/// With a socket that another generation shares, the other one may have taken it: in a debug build NIO then ends the process
-/// (apple/swift-nio#3500), just when two generations overlap. It also calls listen(2) on what it is given, with a backlog
-/// of its own, which would change that of all sharers.
+/// NIO's server channel is not suitable: it assumes that a readable listening socket always has a connection for it. If
+/// another generation shares the socket, the other one may have taken the connection: in a debug build NIO then ends
+/// the process (apple/swift-nio#3500), just when two generations overlap. It also calls listen(2) on a passed socket,
+/// with a backlog of its own, which would change the backlog for all sharers.
 final class Acceptor: Sendable {
-    /// Many connections per wake-up would let this generation take more than its share while two overlap.
+    /// The most connections per wake-up. More would let this generation take more than its share while two overlap.
     private static let most = 8
     private let listener: Int32
     /// A pipe: a byte in it ends the thread.
@@ -17,9 +17,9 @@ final class Acceptor: Sendable {
     private let ended: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - listener: owned from now on; closed when the thread ends.
+    ///   - listener: owned by the acceptor; closed when the thread ends.
     ///   - accepted: gets each connection's descriptor, on the acceptor's thread.
-    ///   - ended: nothing is accepted any more and our copy of the socket is closed.
+    ///   - ended: called when accepting has ended and our copy of the socket is closed.
     init(
         _ listener: Int32, accepted: @escaping @Sendable (Int32) -> Void, ended: @escaping @Sendable () -> Void
     ) throws(StaticError) {
@@ -53,7 +53,7 @@ final class Acceptor: Sendable {
         pthread_detach(thread)
     }
 
-    /// Ends soon; `ended` says when.
+    /// Ends the thread soon; `ended` reports it.
     func stop() {
         var byte: UInt8 = 0
         _ = write(stopping, &byte, 1)
@@ -75,12 +75,12 @@ final class Acceptor: Sendable {
                     _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                     accepted(connection)
                 } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
-                    // The connection stays in the queue, so poll would return at once: give others time to end.
+                    // The connection stays in the queue, so poll would return at once: the pause lets others end.
                     var pause = pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)
                     _ = poll(&pause, 1, 50)
                     break
                 } else {
-                    // EAGAIN: a sibling took it. Anything else is about that one connection: accept(2).
+                    // EAGAIN: a sibling took the connection. Any other error concerns that one connection: accept(2).
                     break
                 }
             }

@@ -2,13 +2,13 @@ import Glibc
 import NIOCore
 import NIOHTTP1
 
-/// Counts bytes before they are understood: a request of which one byte has arrived is a request that was accepted, and
-/// bytes that never become a request are bounded.
+/// Counts bytes before they are parsed: a request of which one byte has arrived counts as accepted, and bytes that
+/// never become a request are bounded.
 final class ByteWatch: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    /// Request line and headers together, in bytes.
+    /// The most bytes of request line and headers together.
     static let headLimit = 64 * 1024
 
     private let exchange: Exchange
@@ -23,15 +23,15 @@ final class ByteWatch: ChannelInboundHandler {
     }
 }
 
-/// One connection, as HTTP/1.1 server: complete requests wait in order, are answered in order, and the connection ends in a
-/// way that loses none of them.
+/// One connection of an HTTP/1.1 server: complete requests wait in order and are answered in order, and the connection
+/// ends in a way that loses none of them.
 ///
-/// It is in one of these situations, each with its own patience:
-/// - nothing of a request has arrived: `requestTimeout` after accept, else `keepAlive`, or `drainIdle` while draining;
+/// The connection is in one of these situations, each with its own time limit:
+/// - no byte of a request has arrived: `requestTimeout` after accept, else `keepAlive`, or `drainIdle` while draining;
 /// - a request is arriving: `requestTimeout` from its first byte;
 /// - answering: no limit but the peer's;
-/// - leaving: our side is closed, the peer is given `lingerTime` to close its own. Closing at once with bytes unread would
-///   reset the connection, and a reset can overtake the answer.
+/// - leaving: our side is closed, and the peer has `lingerTime` to close its own. Closing at once with bytes unread
+///   would reset the connection, and a reset can overtake the answer.
 final class Exchange: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Never
@@ -39,12 +39,12 @@ final class Exchange: ChannelDuplexHandler {
 
     private struct Request {
         var head: HTTPRequestHead
-        /// The answer's status if it is settled without looking at the site.
+        /// The status of an answer that does not depend on the site.
         var refusal: HTTPResponseStatus?
     }
 
     private static let lingerTime = TimeAmount.seconds(2)
-    /// Requests waiting to be answered before we stop reading more.
+    /// The number of waiting requests at which reading pauses.
     private static let pipelineLimit = 32
     private static let bodyLimit = 64 * 1024
 
@@ -55,7 +55,7 @@ final class Exchange: ChannelDuplexHandler {
     private var bytesSinceRequest = 0
     private var answering = false
     private var leaving = false
-    /// After a request that cannot be followed by another, what comes in is thrown away.
+    /// The last possible request has arrived: further input is discarded.
     private var deaf = false
     private var readHeldBack = false
     private var deadline = NIODeadline.distantFuture
@@ -102,7 +102,7 @@ final class Exchange: ChannelDuplexHandler {
             let idle = waiting.isEmpty && arriving == nil && bytesSinceRequest == 0 && !leaving
             if idle, answered { patience(seconds: settings.drainIdle) }
         case ChannelEvent.inputClosed:
-            // The peer has said all it will say. What it asked for completely is still answered.
+            // The peer has closed its side. Its complete requests are still answered.
             deaf = true
             if leaving || waiting.isEmpty { context.close(promise: nil) }
         default:
@@ -110,7 +110,7 @@ final class Exchange: ChannelDuplexHandler {
         }
     }
 
-    /// At least one answer was given, so an idle connection is one that is kept alive and not one that is new.
+    /// At least one answer was sent, so an idle connection is kept alive and not new.
     private var answered = false
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -131,7 +131,7 @@ final class Exchange: ChannelDuplexHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             bytesSinceRequest = 0
-            // A method we do not have is answered at once, without waiting for a body that may be large.
+            // An unsupported method is refused at once, without waiting for a body that may be large.
             if head.method != .GET, head.method != .HEAD {
                 deaf = true
                 accept(Request(head: head, refusal: .methodNotAllowed))
@@ -145,13 +145,13 @@ final class Exchange: ChannelDuplexHandler {
             bytesSinceRequest = 0
             guard let request = arriving else { return }
             arriving = nil
-            // The decoder stops behind an offer to upgrade (curl makes one), which we do not take.
+            // The decoder stops at an offer to upgrade (curl makes one), which this server does not accept.
             if !request.head.isKeepAlive || request.head.headers.contains(name: "upgrade") { deaf = true }
             accept(request)
         }
     }
 
-    /// Answers `status` behind whatever still waits, then ends the connection.
+    /// Answers with `status` after all waiting requests, then ends the connection.
     private func refuse(_ status: HTTPResponseStatus) {
         guard !deaf, !leaving else { return }
         deaf = true
@@ -182,7 +182,7 @@ final class Exchange: ChannelDuplexHandler {
         guard let context, !answering, !leaving, context.channel.isWritable, !waiting.isEmpty else { return }
         answering = true
         guard settings.answerDelay > 0 else { return answerFirst(context) }
-        // The connection may be gone by then; what the pipeline holds of it is let go in `handlerRemoved`.
+        // The connection may have ended by then; `handlerRemoved` breaks the reference.
         let exchange = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: amount(settings.answerDelay)) {
             let exchange = exchange.value
@@ -194,7 +194,7 @@ final class Exchange: ChannelDuplexHandler {
 
     private func answerFirst(_ context: ChannelHandlerContext) {
         guard let request = waiting.first else { return }
-        // While draining, the last request that we know of is the one whose answer says goodbye.
+        // While draining, the answer to the last known request closes the connection.
         let isLast = waiting.count == 1 && (deaf || arriving == nil && bytesSinceRequest == 0)
         let close = !request.head.isKeepAlive || isLast && (deaf || draining.isDraining)
         let answer = responder.answer(to: request.head, refusal: request.refusal)
@@ -211,7 +211,7 @@ final class Exchange: ChannelDuplexHandler {
         }
     }
 
-    /// A file goes out piece by piece, the next when the last was taken, so that memory does not grow with the file.
+    /// Sends a file piece by piece, the next one after the last was taken, so that memory does not grow with the file.
     private func send(_ file: SiteFile, from offset: Int, close: Bool) {
         guard let context else { return }
         guard offset < file.size else {
@@ -224,12 +224,12 @@ final class Exchange: ChannelDuplexHandler {
         let count = piece.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { space in
             file.read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<wanted]), at: offset) ?? 0
         }
-        // Shorter than promised: an early end is the only honest answer left.
+        // The file is shorter than promised: only an early end can report that now.
         guard count > 0 else { return context.close(promise: nil) }
         let state = NIOLoopBound((self, file), eventLoop: context.eventLoop)
         let loop = context.eventLoop
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
-            // Not directly: a fast peer would make this recursion as deep as the file is long.
+            // Not called directly: with a fast peer the recursion would be as deep as the file is long.
             loop.execute {
                 let (exchange, file) = state.value
                 exchange.send(file, from: offset + count, close: close)
@@ -241,7 +241,7 @@ final class Exchange: ChannelDuplexHandler {
         waiting.removeFirst()
         answering = false
         answered = true
-        // The second: the peer closed its side while this answer, which promised to go on, was under way.
+        // The second condition: the peer closed its side while this answer, which promised keep-alive, was being sent.
         guard !close, !(deaf && waiting.isEmpty) else {
             leaving = true
             waiting.removeAll()
@@ -268,11 +268,11 @@ final class Exchange: ChannelDuplexHandler {
 
     private func patience(seconds: Double) { patience(amount(seconds)) }
 
-    /// Replaces the limit for the situation that the connection is in now.
+    /// Sets the time limit for the connection's present situation.
     private func patience(_ time: TimeAmount) {
         guard let context else { return }
         deadline = .now() + time
-        // One alarm serves many requests: set anew only to ring earlier, looked at again when it rings too early.
+        // One alarm serves many requests: only an earlier one replaces it, and one that fires too early is set again.
         if let alarm {
             guard deadline < alarm.at else { return }
             alarm.task.cancel()
@@ -297,7 +297,7 @@ final class Exchange: ChannelDuplexHandler {
     }
 }
 
-/// Seconds with a fraction, bounded to what fits.
+/// Seconds as a `TimeAmount`, bounded to its range.
 private func amount(_ seconds: Double) -> TimeAmount {
     .nanoseconds(Int64(max(0, min(seconds, 1e9)) * 1e9))
 }

@@ -2,12 +2,12 @@ import Glibc
 
 /// Listening sockets that a supervisor passed to this process, as in sd_listen_fds(3).
 public enum Inheritance {
-    /// More sockets than this are a mistake of the environment, not a configuration.
+    /// The most passed sockets; a larger number is a mistake in the environment, not a configuration.
     static let limit: Int32 = 256
 
     /// The passed descriptors, from 3 upwards, or none.
     ///
-    /// A `LISTEN_PID` that is not ours is no error: the variables were meant for a parent and merely reached us too.
+    /// A `LISTEN_PID` of another process is no error: the variables were meant for a parent and were inherited.
     /// - Parameters:
     ///   - environment: looks up one variable.
     ///   - pid: this process.
@@ -18,10 +18,10 @@ public enum Inheritance {
         return 3..<(3 + count)
     }
 
-    /// Checks that a passed descriptor is a listening stream socket, and keeps it from children.
+    /// Checks that a passed descriptor is a listening stream socket, and marks it close-on-exec.
     ///
-    /// O_NONBLOCK belongs to the open file description, so this sets it for everybody who shares the socket. The holder
-    /// should have done so; without it an `accept()` whose connection a sibling took first would hang this process.
+    /// O_NONBLOCK belongs to the open file description, so this sets it for all processes that share the socket. The
+    /// holder should have set it; without it an `accept()` whose connection a sibling took would block this process.
     static func check(_ descriptor: Int32) throws(StaticError) {
         var listening: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)

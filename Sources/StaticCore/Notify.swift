@@ -1,8 +1,8 @@
 import Glibc
 
-/// Says something to the supervisor, as sd_notify(3) does, without libsystemd.
+/// Sends notifications to the supervisor, as sd_notify(3) does, without libsystemd.
 public enum Notify {
-    /// Sends `message` (`READY=1`, `STATUS=…`) as one datagram. Without a socket to send to this does nothing.
+    /// Sends `message` (`READY=1`, `STATUS=…`) as one datagram. Does nothing without a socket to send to.
     ///
     /// - Parameter path: `NOTIFY_SOCKET`: a path, or `@name` for an abstract address.
     public static func send(_ message: String, to path: String?) throws(StaticError) {
@@ -20,7 +20,7 @@ public enum Notify {
         guard sent == bytes.count else { throw StaticError("cannot notify \(path): \(errorText(errno))") }
     }
 
-    /// The address for a path; its length matters for abstract names, whose every byte counts.
+    /// The address for a path, and its length, which matters for abstract names: every byte counts.
     static func socketAddress(_ path: String) throws(StaticError) -> (sockaddr_un, socklen_t) {
         var bytes = Array(path.utf8)
         let abstract = bytes.first == UInt8(ascii: "@")

@@ -2,9 +2,9 @@ import Glibc
 import NIOCore
 import NIOHTTP1
 
-/// Chooses the answer to a request. Shared by all connections; it keeps nothing of them.
+/// Chooses the answer to a request. Shared by all connections, and without state of any of them.
 struct Responder: Sendable {
-    /// Files up to this are sent in one piece with their head; larger ones piece by piece. In bytes.
+    /// The largest file that is sent in one piece with its head, in bytes; larger ones are sent piece by piece.
     static let pieceSize = 64 * 1024
 
     struct Answer {
@@ -74,7 +74,7 @@ struct Responder: Sendable {
         case .nothing: return Self.plain(.notFound)
         case .directoryWithoutSlash:
             var answer = Self.plain(.movedPermanently)
-            // From the decoded names and not from the target: `//elsewhere` must not become another host.
+            // Built from the decoded names and not from the target: `//elsewhere` must not become another host.
             answer.extra = [("Location", path.names.map { "/" + percentEncoded($0) }.joined() + "/")]
             return answer
         case .file(let file):
@@ -100,13 +100,13 @@ struct Responder: Sendable {
     }
 }
 
-/// The text without control characters, cut to a line's length: requests must not forge log lines.
+/// The text without control characters, cut to the length of a line: requests must not forge log lines.
 private func printable(_ text: String) -> String {
     String(
         String.UnicodeScalarView(text.unicodeScalars.prefix(200).map { $0.value < 32 || $0.value == 127 ? "?" : $0 }))
 }
 
-/// Everything but RFC 3986's unreserved characters as `%XX`.
+/// Encodes all characters except RFC 3986's unreserved ones as `%XX`.
 func percentEncoded(_ name: String) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
     var bytes: [UInt8] = []
@@ -122,7 +122,7 @@ func percentEncoded(_ name: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, whatever the locale. RFC 9110 section 5.6.7.
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, in any locale (RFC 9110 section 5.6.7).
 func httpDate(_ seconds: time_t) -> String {
     var seconds = seconds
     var parts = tm()

@@ -4,19 +4,19 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// Sent through the pipeline of every live connection when draining starts.
+/// The event sent through the pipeline of every live connection when draining starts.
 struct DrainEvent: Sendable {}
 
-/// The connections that live, and whether we are leaving.
+/// The live connections, and whether the server is draining.
 ///
-/// A connection counts from the accept, on the listener's own thread, and not from its registration on another: between
-/// the two it would be invisible, and the process could leave with it.
+/// A connection counts from the accept, on the listener's own thread, not from its registration on another thread:
+/// between the two it would be invisible, and the process could exit without answering it.
 final class Draining: Sendable {
     private struct State {
-        /// Made when draining starts; kept when it is over.
+        /// The promise made when draining starts; kept after it has ended.
         var over: EventLoopPromise<Void>?
         var listeners = 0
-        /// Accepted, and not yet a channel.
+        /// The number of connections that are accepted and not yet a channel.
         var arriving = 0
         var live: [ObjectIdentifier: any Channel] = [:]
 
@@ -40,7 +40,7 @@ final class Draining: Sendable {
     func listenerStarted() { state.withLock { $0.listeners += 1 } }
     func listenerEnded() { change { $0.listeners -= 1 } }
 
-    /// Between this and `settled` a connection counts without being known.
+    /// Counts a connection that is not a channel yet, until `settled`.
     func arrived() { state.withLock { $0.arriving += 1 } }
     func settled() { change { $0.arriving -= 1 } }
 
@@ -52,7 +52,7 @@ final class Draining: Sendable {
         }
     }
 
-    /// - Returns: completes when the last listener and the last connection are gone.
+    /// - Returns: a future that completes when the last listener and the last connection are gone.
     func begin(on loop: any EventLoop) -> EventLoopFuture<Void> {
         flag.store(true, ordering: .releasing)
         let over = state.withLock { state in
@@ -61,7 +61,7 @@ final class Draining: Sendable {
             return over
         }
         change { _ in }
-        // One that arrives after this is made into a channel finds the flag set when it has answered.
+        // A connection that becomes a channel after this finds the flag set after its answer.
         for channel in state.withLock({ Array($0.live.values) }) {
             channel.pipeline.fireUserInboundEventTriggered(DrainEvent())
         }
@@ -78,7 +78,7 @@ final class Draining: Sendable {
     }
 }
 
-/// Stands before NIO's own acceptor and sees every connection first.
+/// Precedes NIO's own acceptor and sees every connection first.
 private final class AcceptWatch: ChannelInboundHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -95,7 +95,7 @@ private final class AcceptWatch: ChannelInboundHandler {
     }
 }
 
-/// Where to listen when nothing was passed.
+/// The address to listen on when no socket was passed.
 public enum ListenAddress: Equatable, Sendable {
     case tcp(host: String, port: Int)
     case unix(path: String)
@@ -119,7 +119,7 @@ public enum ListenAddress: Equatable, Sendable {
     }
 }
 
-/// The whole server: `init`, `adopt` or `listen`, later `drain`.
+/// The whole server. The calls are `init`, `adopt` or `listen`, later `drain`.
 public final class StaticServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let responder: Responder
@@ -133,7 +133,7 @@ public final class StaticServer: Sendable {
         draining = Draining()
     }
 
-    /// Accepts on a passed listening socket; the descriptor is this server's from now on.
+    /// Accepts on a passed listening socket, and takes ownership of the descriptor.
     public func adopt(_ descriptor: Int32) throws(StaticError) {
         try Inheritance.check(descriptor)
         let (group, responder, draining) = (group, responder, draining)
@@ -175,17 +175,17 @@ public final class StaticServer: Sendable {
         }
     }
 
-    /// What `listen` bound, for port 0.
+    /// The port that `listen` bound, for port 0.
     public var localPort: Int? {
         listeners.withLock { $0.first?.localAddress?.port }
     }
 
     public var connections: Int { draining.liveCount }
 
-    /// Stops accepting, then completes when the last connection is gone. Never fails.
+    /// Stops accepting, and completes when the last connection is gone. Never fails.
     ///
-    /// Closing our copies of the listening sockets leaves them open for everybody else who holds them; connections still
-    /// in their queues go to a sibling, or wait.
+    /// Closing our copies of the listening sockets leaves them open for the other processes that hold them; connections
+    /// still in their queues go to a sibling, or wait.
     public func drain() -> EventLoopFuture<Void> {
         let channels = listeners.withLock { $0 }
         for channel in channels { channel.close(promise: nil) }
@@ -193,7 +193,7 @@ public final class StaticServer: Sendable {
         return draining.begin(on: group.next())
     }
 
-    /// A loop to schedule on.
+    /// An event loop to schedule on.
     public var loop: any EventLoop { group.next() }
 
     private func open(_ future: EventLoopFuture<any Channel>, _ step: String) throws(StaticError) {

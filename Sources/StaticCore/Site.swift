@@ -1,9 +1,9 @@
 import Glibc
 
-/// An open file of the site; closed with its last reference, also when a connection dies in the middle of it.
+/// An open file of the site; closed with its last reference, also if a connection ends in the middle of it.
 final class SiteFile {
     let descriptor: Int32
-    /// In bytes, when it was opened; a file that shrinks later ends the connection, because its length was promised.
+    /// The size in bytes when opened; a file that shrinks later ends the connection, which was promised this length.
     let size: Int
     let mediaType: String
 
@@ -15,7 +15,7 @@ final class SiteFile {
 
     deinit { close(descriptor) }
 
-    /// Fills `buffer` from `offset`; the count read, 0 at the end, nil on an error.
+    /// Fills `buffer` from `offset`. Returns the number of bytes read, 0 at the end, nil on an error.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
         while true {
             let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
@@ -25,9 +25,9 @@ final class SiteFile {
     }
 }
 
-/// A directory whose files may be served, and nothing outside it.
+/// A directory whose files may be served, and no file outside it.
 struct Site: Sendable {
-    /// Absolute, without links, so that it can be compared with what the kernel says was opened. `/` is the empty text.
+    /// The absolute path without links, for comparison with the kernel's path of an open file. `/` is the empty text.
     private let root: String
 
     init(root path: String) throws(StaticError) {
@@ -45,14 +45,14 @@ struct Site: Sendable {
 
     enum Found {
         case file(SiteFile)
-        /// A directory was asked for without `/` at its end: its relative links would be wrong.
+        /// A directory without `/` at its end: its relative links would be wrong.
         case directoryWithoutSlash
         case nothing
     }
 
-    /// Opens what `path` names; a directory's `index.html` for a directory.
+    /// Opens the file at `path`; for a directory its `index.html`.
     ///
-    /// This blocks for the disk, which a server of a small site can afford.
+    /// This blocks on the disk, which is acceptable for a small site.
     func open(_ path: SitePath) -> Found {
         let location = root + path.names.map { "/" + $0 }.joined()
         switch openBeneath(path.isDirectory ? location + "/index.html" : location) {
@@ -69,11 +69,11 @@ struct Site: Sendable {
     }
 
     private func openBeneath(_ location: String) -> Opened {
-        // O_NONBLOCK: a FIFO in the directory must not hang the loop until somebody writes to it.
+        // O_NONBLOCK: a FIFO in the directory must not block the loop until it has a writer.
         let descriptor = Glibc.open(location, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else { return .nothing }
         var information = stat()
-        // Links may point anywhere and may change at any time, so what counts is what was opened, not what was asked for.
+        // Links may lead anywhere and change at any time, so the opened file is checked, not the requested path.
         guard fstat(descriptor, &information) == 0, isBeneathRoot(descriptor) else {
             close(descriptor)
             return .nothing

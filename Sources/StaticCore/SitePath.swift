@@ -1,14 +1,14 @@
-/// A request target, taken apart into the names beneath the root that it asks for.
+/// A request target, split into names beneath the root.
 ///
-/// Pure text: what the names lead to on disk is `Site`'s question. Everything that could mean another place than it seems
-/// to (`..`, NUL, an encoded slash inside a name, a hidden name) is refused here, after decoding, exactly once.
+/// Pure text: `Site` looks the names up on disk. Everything that could mean another place than it seems to (`..`, NUL,
+/// an encoded slash inside a name, a hidden name) is refused here, after decoding, exactly once.
 public struct SitePath: Equatable, Sendable {
-    /// Longer targets are refused before anything else is looked at; in bytes.
+    /// The longest target in bytes; longer ones are refused before any other check.
     static let limit = 4096
 
     /// File and directory names, outermost first; empty for `/`.
     public let names: [String]
-    /// The target ended in `/`, so a directory's index is meant.
+    /// Whether the target ends in `/`, and so means a directory's index.
     public let isDirectory: Bool
 
     /// Nil if the target cannot name a file of a site.
@@ -45,7 +45,7 @@ public struct SitePath: Equatable, Sendable {
         return nil
     }
 
-    /// One name with its `%XX` decoded, or nil if it may not be asked for.
+    /// One name with its `%XX` decoded; nil if it is not permitted.
     private static func decode(_ piece: ArraySlice<UInt8>) -> String? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(piece.count)
@@ -58,13 +58,13 @@ public struct SitePath: Equatable, Sendable {
                 byte = high << 4 | low
                 index += 2
             }
-            // A slash that was encoded would make two names of one; NUL would end the path early in C.
+            // An encoded slash would split the name in two; NUL would end the path early in C.
             guard byte != 0, byte != UInt8(ascii: "/") else { return nil }
             bytes.append(byte)
             index += 1
         }
         guard bytes.count <= 255, let name = String(validating: bytes, as: UTF8.self) else { return nil }
-        // Hidden files are not part of a site (`.git`, `.env`), but for the one that RFC 8615 defines.
+        // Hidden files are not part of a site (`.git`, `.env`), except the one that RFC 8615 defines.
         guard !name.utf8.starts(with: ".".utf8) || name == "." || name == ".well-known" else { return nil }
         return name
     }
@@ -78,7 +78,7 @@ public struct SitePath: Equatable, Sendable {
         }
     }
 
-    /// The media type for a file name, by its ending.
+    /// The media type for a file name, by its extension.
     public static func mediaType(of name: String) -> String {
         guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return "application/octet-stream" }
         let ending = String(name[name.utf8.index(after: dot)...]).lowercased()

@@ -1,19 +1,19 @@
-// StaticCore: the rooms behind `holdfast-static`, a small static file server that serves as example backend.
+// StaticCore: the parts of `holdfast-static`, a small static file server that serves as example backend.
 //
-// It shows what a well-behaved backend does under a supervisor that holds its sockets: it takes listening sockets it did
-// not open, says when it is ready, and on SIGTERM closes its copies of them (never shutdown(2), which would close the
-// socket for its successor too), answers everything it has accepted, and leaves.
+// It shows the behaviour of a good backend under a supervisor that holds its sockets: it takes listening sockets that
+// it did not open, reports readiness, and on SIGTERM closes its copies of them (never shutdown(2), which would close
+// the socket for its successor too), answers every accepted request, and exits.
 //
-//   Inheritance.swift  which descriptors were passed (LISTEN_FDS), and adopting them without touching what is shared
+//   Inheritance.swift  the passed descriptors (LISTEN_FDS), adopted without a change to shared state
 //   Notify.swift       the readiness datagram
 //   SitePath.swift     request target -> path components, pure
 //   Site.swift         path components -> open file, never outside the root
 //   Exchange.swift     one connection: requests in, answers out, keep-alive, pipelining, leaving
 //   Server.swift       listeners, the set of live connections, draining
 //
-// It stands alone: nothing of the supervisor is imported, because users copy and keep it.
+// It imports nothing of the supervisor, because users copy and keep it.
 
-/// What cannot be done, named by thing, step and cause.
+/// An error that names thing, step and cause.
 public struct StaticError: Error, CustomStringConvertible, Sendable {
     public let description: String
 
@@ -22,9 +22,9 @@ public struct StaticError: Error, CustomStringConvertible, Sendable {
     }
 }
 
-/// How the server behaves; times are in seconds.
+/// Settings of the server; times are in seconds.
 public struct StaticConfiguration: Sendable {
-    /// Where answers come from.
+    /// The source of the answers.
     public enum Content: Sendable {
         /// Files beneath this directory.
         case directory(String)
@@ -35,17 +35,17 @@ public struct StaticConfiguration: Sendable {
     public var content: Content
     /// Event-loop threads; one is enough for most sites.
     public var threads = 1
-    /// A line per answer to standard error.
+    /// Whether each answer is logged as a line on standard error.
     public var verbose = false
-    /// What `/healthz` says: 200 or 503.
+    /// The answer of `/healthz`: 200 or 503.
     public var healthy = true
-    /// Wait this long before each answer.
+    /// The delay before each answer.
     public var answerDelay = 0.0
-    /// A connection that is kept alive may idle this long.
+    /// The longest idle time of a connection that is kept alive.
     public var keepAlive = 75.0
-    /// The same while draining: long enough for the other side to send its next request and be told `Connection: close`.
+    /// The same while draining: long enough for the peer to send its next request and to get `Connection: close`.
     public var drainIdle = 2.0
-    /// From accept, or from a request's first byte, until the request is complete.
+    /// The time limit for a request, from accept or from its first byte until it is complete.
     public var requestTimeout = 10.0
 
     public init(content: Content) {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import StaticCore
 
-/// Seconds, not negative.
+/// A non-negative number of seconds.
 struct Seconds: ExpressibleByArgument {
     let value: Double
 
@@ -91,7 +91,7 @@ struct HoldfastStatic: ParsableCommand {
         if let line = misbehaviour.stderrLine { complain(line, prefixed: false) }
         if let status = misbehaviour.exitAtStart { throw ExitCode(status) }
         if misbehaviour.forkGrandchild { try leaveGrandchild() }
-        // Blocked before the first thread starts, so that in every thread only `sigwait` below ever sees them.
+        // Blocked before the first thread starts, so that only `sigwait` below sees them, in every thread.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)
@@ -102,7 +102,7 @@ struct HoldfastStatic: ParsableCommand {
         if let delay = misbehaviour.readyDelay {
             var time = timespec(
                 tv_sec: Int(delay.value), tv_nsec: Int(delay.value.truncatingRemainder(dividingBy: 1) * 1e9))
-            // A signal during this start-up ends it like any program that is not set up yet.
+            // A signal during this start-up ends it, as it ends a program that has not set up its handlers.
             if sigtimedwait(&signals, nil, &time) > 0, !misbehaviour.ignoreSigterm { return }
         }
         try openListeners(server)
@@ -140,7 +140,7 @@ struct HoldfastStatic: ParsableCommand {
         if case .tcp(let host, 0) = address { complain("listening on \(host):\(server.localPort ?? 0)") }
     }
 
-    /// Being unable to say so is no reason not to serve; the supervisor will notice by itself.
+    /// Notifies the supervisor. A failure does not stop the server: the supervisor detects it by itself.
     private func notify(_ message: String) {
         do {
             try Notify.send(message, to: environment("NOTIFY_SOCKET"))
@@ -158,17 +158,17 @@ struct HoldfastStatic: ParsableCommand {
         _ = Array(line.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
 
-    /// A process that its parent forgets about, in a session of its own: what a supervisor must find all the same.
+    /// Starts a process without a parent, in a session of its own, which a supervisor must find nevertheless.
     private func leaveGrandchild() throws(StaticError) {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // POSIX_SPAWN_SETSID of <spawn.h>, which the Glibc module does not show.
+        // POSIX_SPAWN_SETSID of <spawn.h>, which the Glibc module does not export.
         posix_spawnattr_setflags(&attributes, 0x80)
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("infinity"), nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0
-        // It must not inherit the listening sockets: they are still open at this point, and not close-on-exec.
+        // The child must not inherit the listening sockets: they are still open at this point, and not close-on-exec.
         let passed = Inheritance.descriptors(environment: environment, pid: getpid())
         for descriptor in passed { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         let result = posix_spawnp(&pid, "sleep", nil, &attributes, &arguments, environ)
