@@ -1,12 +1,12 @@
 import Foundation
 
-/// What the supervisor asks for, as JSON on standard input:
-/// `{"files": [{"template": PATH, "output": PATH, "uid": "0", "gid": "0", "context": {…}}]}`.
+/// The supervisor's request, as JSON on standard input: `{"files": [{"template": PATH, "output": PATH, "uid": "0",
+/// "gid": "0", "context": {…}}]}`.
 public enum Job {
-    /// Templates and what they are rendered to are no larger.
+    /// The largest template and the largest rendered file, in bytes.
     public static let largest = 1 << 20
 
-    /// Renders every file; the first that fails ends it.
+    /// Renders every file; stops at the first failure.
     public static func run(_ input: Data) throws(RenderError) {
         guard let object = try? JSONSerialization.jsonObject(with: input) as? [String: Any],
             let files = object["files"] as? [[String: Any]]
@@ -31,7 +31,7 @@ public enum Job {
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
         guard let bytes = try? file.read(upToCount: largest + 1) else {
-            // An empty file has nothing to read.
+            // An empty file needs no decoding.
             return ""
         }
         guard bytes.count <= largest else { throw RenderError(path, "larger than \(largest) bytes") }
@@ -41,7 +41,7 @@ public enum Job {
 
     private static func write(_ text: String, to path: String, _ uid: UInt32, _ gid: UInt32) throws(RenderError) {
         guard text.utf8.count <= largest else { throw RenderError(path, "larger than \(largest) bytes") }
-        // Of a supervisor that was replaced while it waited for us.
+        // The file may be left over from a supervisor that was replaced while it waited for this program.
         unlink(path)
         // The directory may belong to the service's user, who must not make root write elsewhere.
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)

@@ -1,11 +1,11 @@
-/// Looks whether every name that a template uses exists where it is used.
+/// Checks that every name in a template exists where it is used.
 ///
-/// Sections that would not be rendered are left out. Within a section over a list, plain names mean the members of an item,
-/// and are not looked at; names with dots, and plain names elsewhere, must lead to something.
+/// Sections that would not be rendered are skipped. Within a section over a list, plain names are the members of an
+/// item and are not checked; names with dots, and plain names elsewhere, must exist.
 struct NameCheck {
     private let file: String
     private let context: [String: Any]
-    /// Whether what is inside is rendered, and whether plain names there may be an item's.
+    /// The open sections: whether the contents are rendered, and whether plain names may be those of an item.
     private var sections: [(isRendered: Bool, hasItem: Bool)] = []
 
     static func check(_ text: String, _ context: [String: Any], file: String) throws(RenderError) {
@@ -37,7 +37,7 @@ struct NameCheck {
             let after = rest[open.upperBound...]
             guard let close = after.firstRange(of: "}}") else { return }
             let tag = after[..<close.lowerBound]
-            // With other delimiters, which is rare in configuration files, nothing more is looked at.
+            // After a change of delimiters, rare in configuration files, the rest is not checked.
             guard try look(tag, line, column) else { return }
             advance(over: rest[open.lowerBound..<close.upperBound])
             rest = after[close.upperBound...]
@@ -48,7 +48,7 @@ struct NameCheck {
         }
     }
 
-    /// False if the delimiters change.
+    /// Checks one tag. False if the delimiters change.
     private mutating func look(_ tag: Substring, _ line: Int, _ column: Int) throws(RenderError) -> Bool {
         let kind = tag.first
         let name = trimmed(tag.dropFirst(kind.map { "#^/!>&{=<$%".contains($0) } == true ? 1 : 0))
@@ -65,7 +65,7 @@ struct NameCheck {
         default:
             guard sections.allSatisfy(\.isRendered), !name.contains("("), name != "." else { return true }
             if !name.contains("."), sections.contains(where: \.hasItem) { return true }
-            // Of an item: its dictionaries are not known here.
+            // A name of an item: items are not known here.
             if context[first(of: name)] == nil, sections.contains(where: \.hasItem) { return true }
             guard find(name) == nil else { return true }
             throw RenderError(file, line: line, column: column, "there is no \(name)\(hint(name))")
@@ -96,7 +96,7 @@ struct NameCheck {
         }
     }
 
-    /// What there is instead, at the place where the name goes wrong.
+    /// The names that exist at the place where the lookup fails.
     private func hint(_ name: String) -> String {
         var value: Any? = context
         for part in name.split(separator: ".") {
@@ -104,7 +104,7 @@ struct NameCheck {
             if let next = dictionary[String(part)] {
                 value = next
             } else {
-                // An environment has dozens, and some of them are secret.
+                // An environment has dozens of names, and some of them are secret.
                 let names = dictionary.keys.sorted()
                 return names.isEmpty || names.count > 12 ? "" : " (there is: \(names.joined(separator: ", ")))"
             }

@@ -1,10 +1,10 @@
 import Foundation
 import Mustache
 
-/// A template that cannot be rendered: where and why, as compilers say it: `/etc/site/x.mustache:3:7: …`.
+/// A template that cannot be rendered, with its position in the form of compilers: `/etc/site/x.mustache:3:7: …`.
 public struct RenderError: Error, Equatable, CustomStringConvertible {
     public var file: String
-    /// From 1; nil if the file as a whole is meant.
+    /// From 1; nil if the error concerns the whole file.
     public var line: Int?
     public var column: Int?
     public var message: String
@@ -21,17 +21,17 @@ public struct RenderError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Mustache (mustache(5)) for configuration files: nothing is escaped, and a name that does not exist is an error instead of
-/// nothing at all, because a proxy with an empty address is worse than none.
+/// Mustache (mustache(5)) for configuration files: nothing is escaped, and a missing name is an error instead of an
+/// empty text, because a proxy with an empty address is worse than none.
 public enum Rendering {
     /// - Parameters:
     ///   - text: the template.
     ///   - context: strings, arrays and dictionaries of them.
-    ///   - file: where the text is from, for errors.
+    ///   - file: the path of the template, for errors.
     public static func render(_ text: String, _ context: [String: Any], file: String) throws(RenderError) -> String {
         let template: MustacheTemplate
         do {
-            // The library escapes for HTML unless the template says otherwise. On a line of its own, which it drops.
+            // The library escapes for HTML unless the template disables it. It drops the tag's own line.
             template = try MustacheTemplate(string: "{{% CONTENT_TYPE: TEXT}}\n" + text)
         } catch let error as MustacheTemplate.ParserError {
             throw RenderError(

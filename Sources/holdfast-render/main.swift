@@ -1,5 +1,5 @@
-// holdfast-render: renders the templates of one generation (X-Template=) and ends. Started by holdfastd, which neither links
-// Foundation nor waits for files; see RenderCore for what it reads.
+// holdfast-render: renders the templates of one generation (X-Template=) and exits. holdfastd starts it, and so neither
+// links Foundation nor waits for files; RenderCore describes its input.
 
 import Foundation
 import RenderCore
