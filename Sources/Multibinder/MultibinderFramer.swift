@@ -1,16 +1,16 @@
-/// Cuts a stream into JSON objects. multibinder's clients send one object a message and no separator; a stream socket keeps
-/// no message boundaries, so an object ends where its outermost brace closes.
+/// Cuts a stream into JSON objects. multibinder's clients send one object a message and no separator; a stream socket
+/// keeps no message boundaries, so an object ends where its outermost brace closes.
 public struct MultibinderFramer {
-    /// A request is a hundred bytes; whoever sends more than this does not speak the protocol.
+    /// The longest request in bytes. A normal one has a hundred; a longer one is not of this protocol.
     public static let limit = 16 << 10
 
     public enum Failure: Error, Equatable {
-        /// Something else than an object, or white space, between two objects.
+        /// Bytes other than an object or white space between two objects.
         case notAnObject
         case tooLong
     }
 
-    /// What has come in and is not complete.
+    /// The received bytes of an incomplete object.
     public private(set) var pending: [UInt8] = []
     private var position = 0
     private var depth = 0
@@ -26,7 +26,7 @@ public struct MultibinderFramer {
         while position < pending.count {
             let byte = pending[position]
             if depth == 0 {
-                // Between two objects: also NUL and newline, which other clients put there.
+                // NUL and newline, too: other clients send them between objects.
                 if [0x20, 0x09, 0x0A, 0x0D, 0x00].contains(byte) {
                     pending.removeFirst()
                     continue
@@ -45,7 +45,7 @@ public struct MultibinderFramer {
         return nil
     }
 
-    /// True when the outermost object ends with this byte.
+    /// Scans one byte; true when the outermost object ends with it.
     private mutating func look(_ byte: UInt8) -> Bool {
         if isInString {
             if isEscaped {

@@ -4,13 +4,13 @@ import Linux
 /// One request of multibinder's protocol: JSON-RPC 2.0 with the methods `bind` and, beyond multibinder, `unbind`.
 public struct MultibinderRequest: Equatable, Sendable {
     public enum Method: Equatable, Sendable {
-        /// The listening socket at this address, opened if it is not yet.
+        /// Asks for the listening socket at this address, opened if necessary.
         case bind(SocketAddress, backlog: Int32)
-        /// The socket is not needed any more.
+        /// Releases the socket.
         case unbind(SocketAddress)
     }
 
-    /// Comes back in the answer.
+    /// The identifier of a request, returned in the answer.
     public enum ID: Equatable, Sendable, Codable {
         case number(Int64)
         case text(String)
@@ -45,7 +45,7 @@ public struct MultibinderRequest: Equatable, Sendable {
         self.method = method
     }
 
-    /// The backlog of who names none.
+    /// The backlog of a request without one.
     public static let defaultBacklog: Int32 = 4096
 
     private struct Envelope: Decodable {
@@ -62,7 +62,7 @@ public struct MultibinderRequest: Equatable, Sendable {
         var params: [Address]
     }
 
-    /// Reads one object. The error is the answer to it.
+    /// Parses one object. The error is the answer to the request.
     public static func parse(_ bytes: [UInt8]) throws(MultibinderFailure) -> MultibinderRequest {
         let data = Data(bytes)
         guard let envelope = try? JSONDecoder().decode(Envelope.self, from: data) else {
@@ -82,7 +82,7 @@ public struct MultibinderRequest: Equatable, Sendable {
         return MultibinderRequest(id: id, method: name == "bind" ? .bind(address, backlog: backlog) : .unbind(address))
     }
 
-    /// IPv4, IPv6 with or without brackets, a path, or `@name`; `localhost` and nothing at all as Ruby's sockets take them.
+    /// IPv4, IPv6 with or without brackets, a path, or `@name`; `localhost` and an empty host as in Ruby's sockets.
     private static func address(_ host: String, _ port: UInt16?) -> SocketAddress? {
         if host.hasPrefix("/") || host.hasPrefix("@") { return port == nil || port == 0 ? SocketAddress(host) : nil }
         guard let port else { return nil }
@@ -96,14 +96,14 @@ public struct MultibinderRequest: Equatable, Sendable {
     }
 }
 
-/// Why a request fails, as JSON-RPC has it.
+/// The failure of a request, as a JSON-RPC error.
 public struct MultibinderFailure: Error, Equatable, Sendable {
     public enum Code: Int, Sendable {
         case parseError = -32700
         case invalidRequest = -32600
         case methodNotFound = -32601
         case invalidParameters = -32602
-        /// multibinder's own: the socket could not be bound, or is not bound.
+        /// multibinder's own code: the socket could not be bound, or is not bound.
         case cannotBind = 10000
     }
     public var id: MultibinderRequest.ID
@@ -117,7 +117,7 @@ public struct MultibinderFailure: Error, Equatable, Sendable {
     }
 }
 
-/// The answer. A result of `bind` travels with the socket.
+/// The answer. A result of `bind` is sent with the socket.
 public enum MultibinderReply: Equatable, Sendable {
     case done(MultibinderRequest.ID)
     case failed(MultibinderFailure)
@@ -138,7 +138,7 @@ public enum MultibinderReply: Equatable, Sendable {
         var error: Cause
     }
 
-    /// One object without a line end.
+    /// The answer as one object without a line end.
     public var encoded: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

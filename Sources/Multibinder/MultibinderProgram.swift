@@ -2,12 +2,13 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// The drop-in for multibinder's own program: holds sockets for whoever asks, and nothing else.
+/// The replacement for multibinder's own program: holds sockets for its clients, and does nothing else.
 ///
-/// SIGUSR1 executes the program file again in the same process, so that an upgrade keeps the pid, every listening socket, the
-/// control socket and the clients that are connected. What crosses over is descriptors, named in one variable.
+/// SIGUSR1 executes the program file again in the same process, so that an upgrade keeps the pid, every listening
+/// socket, the control socket and the connected clients. Descriptors, named in one variable, are all that the new
+/// program takes over.
 public final class MultibinderProgram {
-    /// More sockets than this is a client that binds in a loop.
+    /// The most sockets; a client that needs more binds in a loop.
     private static let socketLimit = 8192
     private static let variable = "HOLDFAST_MULTIBINDER_SOCKETS"
 
@@ -20,8 +21,8 @@ public final class MultibinderProgram {
     private var signals: [SignalSource] = []
 
     /// - Parameters:
-    ///   - path: where it listens for requests.
-    ///   - program: what SIGUSR1 executes.
+    ///   - path: the path of the control socket.
+    ///   - program: the program that SIGUSR1 executes.
     public init(loop: EventLoop, path: String, program: String, arguments: [String]) {
         self.loop = loop
         self.path = path
@@ -29,12 +30,12 @@ public final class MultibinderProgram {
         self.arguments = arguments
     }
 
-    /// Listens, or goes on with what the variable names, and says so. Signals must be blocked.
+    /// Listens, or takes over the descriptors in the variable, and reports it. Signals must be blocked.
     public func start() throws(SystemError) {
         let server = MultibinderServer(
             loop: loop,
             actions: .init(
-                // Who may connect is said by the mode of the socket's file.
+                // The mode of the socket's file decides which users may connect.
                 mayAsk: { _ in true }, bind: { [unowned self] in bind($0, $1) },
                 unbind: { [unowned self] in unbind($0) }))
         self.server = server
@@ -56,7 +57,7 @@ public final class MultibinderProgram {
         say("Listening for binds on control socket: \(path)")
     }
 
-    /// Removes the control socket. Paths of listening sockets stay: processes that have the sockets still serve there.
+    /// Removes the control socket. Paths of listening sockets stay: processes that have the sockets still serve them.
     public func stop() {
         server = nil
         sockets = [:]
@@ -99,7 +100,7 @@ public final class MultibinderProgram {
         setenv(Self.variable, inheritance.text, 1)
         var words = arguments.map { strdup($0) } + [nil]
         execv(program, &words)
-        // Still here: the file is gone or no program. What is held is held; the next signal tries again.
+        // The execution failed: the file is missing or no program. All sockets stay held; the next signal tries again.
         let cause = SystemError("executing", program, Errno(rawValue: errno))
         for word in words { free(word) }
         unsetenv(Self.variable)
@@ -117,8 +118,9 @@ public final class MultibinderProgram {
     }
 }
 
-/// What crosses an execution: `l5 s6 s7=127.0.0.1:0 c9 c10:7b226a`, a letter and a descriptor each; with `=` the address that was
-/// asked for if the kernel chose another port, with `:` in hexadecimal what has come in of a request.
+/// The state that survives an execution: `l5 s6 s7=127.0.0.1:0 c9 c10:7b226a`, a letter and a descriptor each; after
+/// `=` the requested address if the kernel chose another port, after `:` the received bytes of a request in
+/// hexadecimal.
 struct Inheritance {
     var listening: Int32?
     var sockets: [(Int32, SocketAddress?)] = []
@@ -138,7 +140,7 @@ struct Inheritance {
             case "s":
                 let parts = rest.split(separator: "=", maxSplits: 1)
                 guard let number = parts.first.flatMap({ Int32($0) }) else { continue }
-                // Paths with spaces travel in hexadecimal, as all addresses do.
+                // Addresses are in hexadecimal, because paths may have spaces.
                 let address = parts.count > 1 ? SocketAddress(Self.decoded(parts[1])) : nil
                 sockets.append((number, address))
             case "c":

@@ -1,12 +1,12 @@
 import Linux
 
-/// Answers multibinder's protocol on a Unix socket. Which sockets there are, is its user's business.
+/// Answers multibinder's protocol on a Unix socket. Its owner decides about the sockets.
 public final class MultibinderServer {
-    /// What `bind` and `unbind` do. `bind` answers a duplicate of the listening socket.
+    /// The actions of `bind` and `unbind`. `bind` returns a duplicate of the listening socket.
     public struct Actions {
         public var mayAsk: (Peer) -> Bool
         public var bind: (SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError>
-        /// False if there is no such socket.
+        /// Releases the socket; false if there is none at this address.
         public var unbind: (SocketAddress) -> Bool
 
         public init(
@@ -25,7 +25,7 @@ public final class MultibinderServer {
         var framer = MultibinderFramer()
     }
 
-    /// A connection that another program in this process had: its socket, and what had come in of a request.
+    /// A connection of an earlier program in this process: its socket, and the received bytes of a request.
     public struct Inherited {
         public var socket: Int32
         public var pending: [UInt8]
@@ -35,7 +35,7 @@ public final class MultibinderServer {
         }
     }
 
-    /// More at once wait until others have left.
+    /// The most connections at once; further ones wait until others have ended.
     private static let connectionLimit = 256
     private let loop: EventLoop
     private let actions: Actions
@@ -54,7 +54,7 @@ public final class MultibinderServer {
         }
     }
 
-    /// Goes on where an earlier program in this process was.
+    /// Continues with the sockets of an earlier program in this process.
     public func adopt(
         _ listening: consuming OwnedDescriptor, at path: String, _ connections: [Inherited]
     ) throws(SystemError) {
@@ -64,9 +64,9 @@ public final class MultibinderServer {
         for inherited in connections { begin(OwnedDescriptor(owning: inherited.socket), inherited.pending) }
     }
 
-    /// The listening socket, and connections with what has come in; for `adopt`.
+    /// The listening socket and the connections with their received bytes, for ``adopt(_:at:_:)``.
     public var inheritance: (listening: Int32?, connections: [Inherited]) {
-        // An answer that still waits for its reader cannot be passed on: its descriptor is under way.
+        // A connection with an unsent answer cannot be passed on: the answer carries a descriptor.
         let open = sessions.values.compactMap { session -> Inherited? in
             guard let connection = session.connection, !connection.isBusy else { return nil }
             return Inherited(socket: connection.raw, pending: session.framer.pending)
@@ -95,7 +95,7 @@ public final class MultibinderServer {
         if !pending.isEmpty { takeAll(id) }
     }
 
-    /// Answers what is complete, as long as the client takes the answers. One packet holds a few hundred requests at most.
+    /// Answers the complete requests, as long as the client takes the answers. One packet holds a few hundred at most.
     private func takeAll(_ id: UInt64) {
         while let session = sessions[id], let connection = session.connection, !connection.isBusy {
             do throws(MultibinderFramer.Failure) {

@@ -1,4 +1,4 @@
-// holdfast-multibinder PATH: takes the place of GitHub's multibinder. Everything that it does is in `Multibinder`.
+// holdfast-multibinder PATH: replaces GitHub's multibinder. The code is in `Multibinder`.
 
 import Glibc
 import Linux
