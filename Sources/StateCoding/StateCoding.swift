@@ -1,8 +1,8 @@
-/// StateCoding: `Codable` values to compact bytes and back, for what the supervisor keeps about itself.
+/// StateCoding: encodes `Codable` values as compact bytes and back, for the supervisor's own state.
 ///
-/// Self-describing like JSON (every property carries its name, so a newer version reads what an older one wrote, and the other
-/// way round), but a thousand services are written and read within milliseconds, in one pass, without intermediate trees:
-/// while that happens no event is handled.
+/// Self-describing like JSON (every property carries its name, so that a newer version reads an older one's data, and
+/// the other way round), but a thousand services are written and read within milliseconds, in one pass, without
+/// intermediate trees: during that time no event is handled.
 ///
 /// A value is a tag and its content:
 ///
@@ -10,7 +10,7 @@
 ///     6 string (varint length, UTF-8)   7 array (4 bytes length in bytes, values)
 ///     8 map (4 bytes length in bytes, then entries: varint length and UTF-8 of the key, value)
 ///
-/// Multi-byte numbers are little-endian. The length in front of arrays and maps lets a reader pass over what it does not know.
+/// Multi-byte numbers are little-endian. The length in front of arrays and maps lets a reader skip unknown content.
 enum Tag {
     static let null: UInt8 = 0
     static let `false`: UInt8 = 1

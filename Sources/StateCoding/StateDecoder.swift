@@ -1,11 +1,11 @@
-/// Reads what `StateEncoder` wrote. Whatever the bytes are, the answer is a value or an error.
+/// Decodes the bytes of `StateEncoder`. The result for any bytes is a value or an error.
 public enum StateDecoder {
     public static func decode<T: Decodable>(_ type: T.Type, from bytes: [UInt8]) throws -> T {
         try Reader(bytes).decode(type, at: 0, [])
     }
 }
 
-/// The bytes, read at offsets that callers name.
+/// The bytes, read at offsets that the caller passes.
 final class Reader {
     private let bytes: [UInt8]
 
@@ -19,7 +19,7 @@ final class Reader {
 
     func decode<T: Decodable>(_ type: T.Type, at offset: Int, _ path: [any CodingKey]) throws -> T {
         let value = try T(from: ValueDecoder(reader: self, offset: offset, codingPath: path))
-        // The standard library ends the process when a sum of spans is out of reach; those of a century of centuries are not.
+        // The standard library traps when a sum of durations overflows; within these bounds it cannot.
         if let span = value as? Duration, let bounded = min(max(span, Self.shortestSpan), Self.longestSpan) as? T {
             return bounded
         }
@@ -47,7 +47,7 @@ final class Reader {
         throw broken(path, "a number without end")
     }
 
-    /// A length and that many bytes, as a range.
+    /// The range of a text: a length and that many bytes.
     func range(_ offset: inout Int, _ path: [any CodingKey]) throws -> Range<Int> {
         let length = try varint(&offset, path)
         guard length <= UInt64(bytes.count - offset) else { throw broken(path, "a text ends too early") }
@@ -65,7 +65,7 @@ final class Reader {
         return offset + 5..<offset + 5 + length
     }
 
-    /// The offset behind the value at `offset`.
+    /// The offset after the value at `offset`.
     func skip(_ offset: Int, _ path: [any CodingKey]) throws -> Int {
         var next = offset + 1
         switch try tag(offset, path) {
@@ -173,7 +173,7 @@ private struct SingleReader: SingleValueDecodingContainer {
     func decode<T: Decodable>(_ type: T.Type) throws -> T { try reader.decode(type, at: offset, codingPath) }
 }
 
-/// Properties are asked for in the order in which they were written, as a rule: the search begins where the last one ended.
+/// Properties are usually read in the order in which they were written: a search begins where the last one ended.
 private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let reader: Reader
     let content: Range<Int>
@@ -199,7 +199,7 @@ private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return keys
     }
 
-    /// The offset of the value, nil if there is none.
+    /// The offset of the value; nil if there is none.
     private func find(_ key: Key) throws -> Int? {
         let name = key.stringValue
         var offset = cursor
@@ -285,7 +285,7 @@ private struct ArrayReader: UnkeyedDecodingContainer {
         self.codingPath = codingPath
         offset = content.lowerBound
         end = content.upperBound
-        // Counted first: dictionaries with keys that are no texts want to know.
+        // Counted first: dictionaries with keys that are not strings need the number of elements.
         var count = 0
         var next = offset
         while next < end {

@@ -1,4 +1,4 @@
-/// Writes a value as bytes.
+/// Encodes a value as bytes.
 public enum StateEncoder {
     public static func encode(_ value: some Encodable) throws -> [UInt8] {
         let writer = Writer()
@@ -7,11 +7,11 @@ public enum StateEncoder {
     }
 }
 
-/// The bytes, and which arrays and maps are being written. A container that was opened inside another one is complete as soon as
-/// something is written to the outer one, or the value that opened it has been written.
+/// The bytes and the open arrays and maps. A nested container is complete as soon as a value is written to the outer
+/// one, or the value that opened it has been written.
 final class Writer {
     fileprivate(set) var bytes: [UInt8] = []
-    /// Where the lengths of the open containers go.
+    /// The offsets of the lengths of the open containers.
     private var open: [Int] = []
 
     var depth: Int { open.count }

@@ -2,14 +2,14 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Whether the conditions of a unit hold on this host now (systemd.unit(5), "Conditions and Asserts").
+/// Evaluates the conditions of a unit on this host, at this moment (systemd.unit(5), "Conditions and Asserts").
 public struct ConditionEvaluator {
     /// The supervisor's own environment, for `ConditionEnvironment=`.
     private let environment: [String: String]
 
     public init(environment: [String: String]) { self.environment = environment }
 
-    /// Without regard to `!` and `|`.
+    /// Whether the condition holds, ignoring `!` and `|`.
     public func holds(_ condition: Condition) -> Bool {
         let value = condition.parameter
         switch condition.kind {
@@ -39,7 +39,7 @@ public struct ConditionEvaluator {
         case .cpus: return Comparison(value).map { $0.holds(HostFacts.cpus) { UInt64($0) } } ?? false
         case .osRelease: return isRelease(value)
         case .controlGroupController: return hasController(value)
-        // The first boot of a host is over before a supervisor is installed.
+        // systemd makes this file during the first boot of a host.
         case .firstBoot: return (try? Value.boolean(value)) == HostFacts.exists("/run/systemd/first-boot")
         case .needsUpdate: return HostFacts.needsUpdate(value)
         case .pathIsEncrypted: return HostFacts.isEncrypted(value)
@@ -77,13 +77,14 @@ public struct ConditionEvaluator {
         return environment[String(value[..<equals])] == String(value[value.index(after: equals)...])
     }
 
-    /// A word, or with `=` a whole assignment; a word also counts as the name of one.
+    /// Whether the kernel's command line has the word or, with `=`, assignment; a word also matches an assignment's
+    /// name.
     private func hasKernelArgument(_ value: String) -> Bool {
         let words = (HostFacts.text("/proc/cmdline") ?? "").split(whereSeparator: \.isWhitespace)
         return words.contains { $0 == value || (!value.contains("=") && $0.hasPrefix(value + "=")) }
     }
 
-    /// Several expressions must all hold; one without an operator is a pattern.
+    /// Whether all expressions hold; one without an operator is a pattern.
     private func isKernel(_ value: String) -> Bool {
         let release = HostFacts.kernelRelease
         return Comparison.list(value).allSatisfy { $0.holds(version: release) }
@@ -112,7 +113,7 @@ public struct ConditionEvaluator {
         }
     }
 
-    /// "Controllers unknown to systemd are ignored."
+    /// Whether the controllers are available. "Controllers unknown to systemd are ignored."
     private func hasController(_ value: String) -> Bool {
         let root = "/sys/fs/cgroup"
         let unified = HostFacts.text(root + "/cgroup.controllers")
@@ -120,7 +121,7 @@ public struct ConditionEvaluator {
         if value == "v1" { return unified == nil }
         let known: Set = ["blkio", "cpu", "cpuacct", "cpuset", "devices", "io", "memory", "pids"]
         let wanted = value.split(whereSeparator: \.isWhitespace).map(String.init).filter(known.contains)
-        // Without v2, or with both, each controller that is in use has a hierarchy of its own; systemd knows two only of v2.
+        // Without v2, or with both, each controller in use has its own hierarchy; systemd knows two only with v2.
         guard let unified else {
             return wanted.allSatisfy { $0 != "io" && $0 != "cpuset" && HostFacts.exists(root + "/" + $0) }
         }
@@ -128,7 +129,7 @@ public struct ConditionEvaluator {
         return wanted.allSatisfy(available.contains)
     }
 
-    /// A host whose kernel does not measure it is under no pressure, as systemd has it.
+    /// Whether the pressure is below the threshold. As in systemd, a host whose kernel does not measure it has none.
     private func isBelow(_ value: String, _ resource: String) -> Bool {
         guard let threshold = try? PressureThreshold.parse(value) else { return false }
         guard let average = HostFacts.pressure(resource, threshold.window.rawValue) else { return true }
@@ -136,7 +137,7 @@ public struct ConditionEvaluator {
     }
 }
 
-/// `>=6.1`, `= 4G`, `5.*`: an operator, which may be missing, and an operand.
+/// A comparison: an operator, which may be missing, and an operand: `>=6.1`, `= 4G`, `5.*`.
 struct Comparison {
     private enum Operator: String, CaseIterable {
         case lessOrEqual = "<="
@@ -155,7 +156,7 @@ struct Comparison {
 
     init?(_ text: String) {
         let trimmed = text.drop(while: \.isWhitespace)
-        // The longest first, or `<=` would be `<`.
+        // The longest operators first: `<=` begins with `<`.
         let found = Operator.allCases.sorted { $0.rawValue.count > $1.rawValue.count }
             .first { trimmed.hasPrefix($0.rawValue) }
         `operator` = found
@@ -163,13 +164,13 @@ struct Comparison {
         if operand.isEmpty { return nil }
     }
 
-    /// `VERSION_ID>=12` as a field and what is said of it.
+    /// Splits `VERSION_ID>=12` into a field and its comparison.
     static func ofField(_ text: Substring) -> (field: String, comparison: Comparison)? {
         guard let end = text.firstIndex(where: { "<>=!$".contains($0) }) else { return nil }
         return Comparison(String(text[end...])).map { (String(text[..<end]), $0) }
     }
 
-    /// Words; an operator may stand apart from its operand.
+    /// Splits words into comparisons; an operator may be separated from its operand.
     static func list(_ text: String) -> [Comparison] {
         var pending = ""
         var list: [Comparison] = []
@@ -183,13 +184,13 @@ struct Comparison {
         return list
     }
 
-    /// Of numbers; without an operator at least that many.
+    /// Compares numbers; without an operator the value must be at least the operand.
     func holds(_ value: UInt64, _ parse: (String) -> UInt64?) -> Bool {
         guard let wanted = parse(operand) else { return false }
         return holds(order: value < wanted ? -1 : value > wanted ? 1 : 0, whenPlain: value >= wanted)
     }
 
-    /// Of versions; without an operator, or with `$=`, the operand is a pattern.
+    /// Compares versions; without an operator, or with `$=`, the operand is a pattern.
     func holds(version: String) -> Bool {
         switch `operator` {
         case nil, .matches: HostFacts.matches(version, pattern: operand)
@@ -212,10 +213,10 @@ struct Comparison {
     }
 }
 
-/// Versions as systemd compares them (the UAPI group's version format specification): runs of digits by their value, letters
-/// by code, `~` before everything, also before the end.
+/// The order of versions as in systemd (the UAPI group's version format specification): runs of digits by value,
+/// letters by code, `~` before everything, also before the end.
 enum VersionOrder {
-    /// Negative, zero or positive, as the first is older, the same or newer.
+    /// Compares two versions: negative if `left` is older, zero if they are equal, positive if it is newer.
     static func compare(_ left: String, _ right: String) -> Int {
         var a = Array(left.utf8)[...]
         var b = Array(right.utf8)[...]
@@ -225,7 +226,7 @@ enum VersionOrder {
             for mark in [UInt8(ascii: "~"), UInt8(ascii: "-"), UInt8(ascii: "^"), UInt8(ascii: ".")] {
                 let (hasA, hasB) = (a.first == mark, b.first == mark)
                 guard hasA || hasB else { continue }
-                // `~` comes before everything, the others only before what is longer; `^` is newer than the end.
+                // `~` precedes everything, the other marks only longer versions; `^` is newer than the end.
                 if hasA != hasB {
                     if mark == UInt8(ascii: "^"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
                     if mark != UInt8(ascii: "~"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
@@ -243,7 +244,7 @@ enum VersionOrder {
     private static func segment(_ a: inout ArraySlice<UInt8>, _ b: inout ArraySlice<UInt8>) -> Int {
         if isDigit(a.first) || isDigit(b.first) {
             let (one, two) = (take(&a, isDigit), take(&b, isDigit))
-            // A number is newer than a word in its place.
+            // A number is newer than a word in the same place.
             if one.isEmpty != two.isEmpty { return one.isEmpty ? -1 : 1 }
             let (x, y) = (one.drop { $0 == 48 }, two.drop { $0 == 48 })
             if x.count != y.count { return x.count < y.count ? -1 : 1 }

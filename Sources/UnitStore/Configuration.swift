@@ -1,22 +1,22 @@
 import Glibc
 
-// UnitStore: unit files where they are on this host. The seam of `UnitFiles` filled with system calls, the directories of
-// DESIGN section 6, and the specifiers' values. Both the daemon and `holdfastctl verify` read units through it, so that
-// both see the same.
+// UnitStore: unit files on this host. It implements the seam of `UnitFiles` with system calls, and provides the
+// directories of DESIGN section 6 and the values of specifiers. Both the daemon and `holdfastctl verify` read units
+// through it, so that both see the same.
 
-/// Where a supervisor reads and writes, and for whom it runs.
+/// The directories of a supervisor, and whether it is the system's or a user's.
 public struct Configuration: Sendable {
-    /// Highest precedence first.
+    /// The unit directories, highest precedence first.
     public var unitDirectories: [String]
     /// Control and notify sockets, generation directories; gone after a reboot.
     public var runtimeDirectory: String
-    /// History, release memory and definitions to roll back to.
+    /// History, last releases, and definitions for a rollback.
     public var stateDirectory: String
     /// Captured output of services.
     public var logDirectory: String
-    /// Runs for one user, without privileges.
+    /// Whether the supervisor runs for one user, without privileges.
     public var isUser: Bool
-    /// Where multibinder's protocol is spoken; nil: nowhere.
+    /// The socket of multibinder's protocol; nil if there is none.
     public var multibinderSocket: String?
 
     public init(
@@ -38,7 +38,7 @@ public struct Configuration: Sendable {
     /// The supervisor of one user: the XDG counterparts, with the defaults of the XDG base directory specification.
     public static func user(environment: [String: String]) -> Configuration {
         func directory(_ variable: String, or fallback: String) -> String {
-            // The specification: a relative path is to be ignored.
+            // The specification requires that a relative path is ignored.
             guard let value = environment[variable], value.hasPrefix("/") else { return fallback }
             return value
         }
@@ -56,7 +56,7 @@ public struct Configuration: Sendable {
             logDirectory: state + "/holdfast/log", isUser: true)
     }
 
-    /// The unit directory that is gone after a reboot; nil if the search path has none.
+    /// The unit directory that does not survive a reboot; nil if the search path has none.
     public var runtimeUnitDirectory: String? {
         let path = runtimeDirectory + "/units"
         return unitDirectories.contains(path) ? path : nil
@@ -64,6 +64,6 @@ public struct Configuration: Sendable {
 
     public var controlSocket: String { runtimeDirectory + "/io.holdfast" }
     public var notifySocket: String { runtimeDirectory + "/notify" }
-    /// Where services find their credentials, each in a directory of its name.
+    /// The directory of credentials, with a directory for each service.
     public var credentialsDirectory: String { runtimeDirectory + "/credentials" }
 }

@@ -1,13 +1,13 @@
 import Glibc
 import Linux
 
-/// Whether the unit directories are as they were: names, inodes, sizes and times of every file, without reading any.
+/// A fingerprint of the unit directories: names, inodes, sizes and times of every file, without reading any.
 ///
-/// An operator who edits a unit and swaps means what the file says now. Looking costs about a microsecond a file.
+/// An operator who edits a unit and swaps expects the file's present text. The check costs about a microsecond a file.
 public struct UnitFingerprint: Equatable, Sendable {
     private let value: Int
 
-    /// Of what is in the directories now, drop-in and `.wants/` directories included.
+    /// Fingerprint of the present contents of the directories, including drop-in and `.wants/` directories.
     public init(of directories: [String]) {
         var hasher = Hasher()
         for directory in directories { Self.add(directory, 0, to: &hasher) }
@@ -20,7 +20,7 @@ public struct UnitFingerprint: Equatable, Sendable {
         for name in names {
             let path = directory + "/" + name
             var status = stat()
-            // Follows links: what counts is the text behind one.
+            // Links are followed: the text behind a link matters.
             guard stat(path, &status) == 0 else {
                 hasher.combine(name)
                 continue
@@ -30,7 +30,7 @@ public struct UnitFingerprint: Equatable, Sendable {
             hasher.combine(status.st_size)
             hasher.combine(status.st_mtim.tv_sec)
             hasher.combine(status.st_mtim.tv_nsec)
-            // Owner and mode decide whether a file is read at all.
+            // Owner and mode decide whether a file may be read.
             hasher.combine(status.st_mode)
             hasher.combine(status.st_uid)
             if status.st_mode & S_IFMT == S_IFDIR, depth == 0 { add(path, depth + 1, to: &hasher) }

@@ -3,8 +3,8 @@ import Linux
 import UnitFiles
 
 extension SpecifierEnvironment {
-    /// What specifiers expand to on this host, for this supervisor: what systemd 252 has there, so that a unit can move
-    /// between the two.
+    /// The values of specifiers on this host, for this supervisor. They are those of systemd 252, so that a unit can
+    /// move between the two.
     public init(_ configuration: Configuration, environment: [String: String]) {
         self.init()
         setUser(configuration, environment)
@@ -22,8 +22,7 @@ extension SpecifierEnvironment {
             persistentTemporaryDirectory = temporary
         }
         credentialsRoot = configuration.credentialsDirectory
-        // In the system's supervisor /run/holdfast is below /run; that of a user, or of a test, is wherever its runtime
-        // directory is.
+        // In the system's supervisor /run/holdfast is below /run; otherwise %t is the runtime directory's parent.
         if configuration.runtimeDirectory != Configuration.system.runtimeDirectory {
             runtimeDirectory = FileTree.parent(of: configuration.runtimeDirectory) ?? "/run"
         }
@@ -34,12 +33,13 @@ extension SpecifierEnvironment {
         }
         configurationDirectory = directory("XDG_CONFIG_HOME", "/.config")
         cacheDirectory = directory("XDG_CACHE_HOME", "/.cache")
-        // $XDG_STATE_HOME only counts since systemd 254.
+        // $XDG_STATE_HOME is used only since systemd 254.
         stateDirectory = configurationDirectory
         logsDirectory = configurationDirectory + "/log"
     }
 
-    /// A user's supervisor has the user's environment; the system's one does not depend on who started it.
+    /// Sets the user's values. Only a user's supervisor uses its environment: the system's does not depend on its
+    /// caller.
     private mutating func setUser(_ configuration: Configuration, _ environment: [String: String]) {
         let user = try? Accounts.user("\(geteuid())")
         userID = geteuid()
@@ -63,7 +63,7 @@ extension SpecifierEnvironment {
         osImageID = fields["IMAGE_ID"] ?? ""
     }
 
-    /// The variables of systemd.unit(5), %T: the first that names a directory.
+    /// The first variable of systemd.unit(5), %T, that names a directory.
     private static func temporaryDirectory(_ environment: [String: String]) -> String? {
         for name in ["TMPDIR", "TEMP", "TMP"] {
             guard let path = environment[name], path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
@@ -75,12 +75,12 @@ extension SpecifierEnvironment {
         return nil
     }
 
-    /// "uninitialized" is none (machine-id(5)).
+    /// Whether the text is a machine ID; "uninitialized" is none (machine-id(5)).
     private static func isID(_ text: String) -> Bool {
         text.utf8.count == 32 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }
 
-    /// os-release(5) and machine-info(5); nil if there is no such file.
+    /// The fields of os-release(5) or machine-info(5); nil if there is no such file.
     private static func fields(_ path: String) -> [String: String]? {
         guard case .text(let bytes)? = try? UnitDirectory.read(path, checkOwner: false) else { return nil }
         guard let parsed = try? EnvironmentFile.parse(FileText.decode(bytes), path: path) else { return nil }

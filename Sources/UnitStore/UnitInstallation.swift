@@ -1,10 +1,9 @@
 import UnitFiles
 
-/// `enable` and its siblings in the unit directories of this host: from names that people type to links. The daemon and
-/// `holdfastctl` do it alike.
+/// `enable` and its siblings on this host: from typed names to links, for the daemon and `holdfastctl` alike.
 public struct UnitInstallation {
     public let loader: UnitLoader
-    /// Decides.
+    /// Decides which links to change.
     public let installer: Installer
 
     public init(_ loader: UnitLoader, _ configuration: Configuration) {
@@ -12,8 +11,8 @@ public struct UnitInstallation {
         installer = Installer(loader: loader, runtimeDirectory: configuration.runtimeUnitDirectory)
     }
 
-    /// The units that names mean.
-    /// - Parameter mayBeMissing: a full name need not be that of a unit that there is.
+    /// The units with these names.
+    /// - Parameter mayBeMissing: accepts a full name without a unit of that name.
     public func units(_ names: [String], mayBeMissing: Bool) throws(NameError) -> [UnitName] {
         var units: [UnitName] = []
         for name in names {
@@ -26,14 +25,14 @@ public struct UnitInstallation {
         return units
     }
 
-    /// How a unit stands to the start of the supervisor. Asked about by its own name, an alias is one.
+    /// The state of a unit's file. An alias, looked up by its own name, has the state `alias`.
     public func state(of name: String) -> (unit: UnitName?, state: UnitFileState) {
         let unit = (try? UnitName(name)) ?? (try? loader.resolve(shortName: name).get())
         return (unit, unit.map(installer.state(of:)) ?? .notFound)
     }
 
-    /// Carries it out.
-    /// - Returns: what was done, in words, and what is worth knowing.
+    /// Applies the changes.
+    /// - Returns: the changes in words, and notes for the caller.
     public func apply(_ changes: InstallChanges) throws -> (changes: [String], notes: [String]) {
         (try UnitLinks.apply(changes.changes), changes.notes)
     }

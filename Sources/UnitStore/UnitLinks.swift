@@ -1,10 +1,10 @@
 import Linux
 import UnitFiles
 
-/// Carries out what `Installer` has decided.
+/// Applies the decisions of `Installer`.
 public enum UnitLinks {
-    /// Stops at the first that fails; those before it stay.
-    /// - Returns: what was really changed, in words: what is as it should be is not mentioned.
+    /// Applies changes until the first that fails; earlier ones stay.
+    /// - Returns: the actual changes in words, without links that were right before.
     public static func apply(_ changes: [InstallChanges.Change]) throws(SystemError) -> [String] {
         var done: [String] = []
         for change in changes {

@@ -2,7 +2,7 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// The seam of `UnitFiles`, with system calls behind it.
+/// The seam of `UnitFiles`, implemented with system calls.
 public struct UnitsOnDisk: UnitFileSource {
     public init() {}
 
@@ -16,7 +16,7 @@ public struct UnitsOnDisk: UnitFileSource {
         try read(path, checkOwner: true)
     }
 
-    /// A file that a unit names (`EnvironmentFile=`): whoever wrote the unit has chosen it, whoever may write to it.
+    /// Reads a file that a unit names (`EnvironmentFile=`). Its owner is not checked: the unit's author has chosen it.
     public func readNamed(_ path: String) throws(UnitFileReadError) -> String {
         try read(path, checkOwner: false)
     }

@@ -64,11 +64,11 @@ struct Daemon: ParsableCommand {
             }
             return
         }
-        // For nobody else: neither services nor a successor are to find a number there that means something else by then.
+        // Removed, because by then the number means another descriptor to a service or successor that reads it.
         unsetenv(StateFile.variable)
         let inherited = environment.removeValue(forKey: StateFile.variable).flatMap(Int32.init)
-        // The numbers of descriptors that systemd kept for us (`ManagerStore`): a successor in this process, with this pid, would
-        // take whatever is open under them for its own.
+        // The numbers of descriptors that systemd stored for us (`ManagerStore`): a successor in this process, with
+        // this pid, would take any descriptors open under them for its own.
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { environment[name] = nil }
         // What an earlier program of this process has handed over is named in its state.
         if inherited == nil { StarterTraits.closeUnknownDescriptors() }
@@ -147,7 +147,7 @@ struct Daemon: ParsableCommand {
     }
 }
 
-/// A sentence that goes to standard error as it is.
+/// An error whose sentence is printed on standard error unchanged.
 struct ValidationFailure: Error, CustomStringConvertible {
     let description: String
 }

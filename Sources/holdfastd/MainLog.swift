@@ -4,7 +4,7 @@ import Logging
 import Synchronization
 
 /// The daemon's own log: each message on standard error, and in `holdfastd.log` beside the logs of the services, where
-/// `holdfastctl maintail` finds it also without a journal.
+/// `holdfastctl maintail` finds it without a journal.
 struct MainLog: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
@@ -24,7 +24,7 @@ struct MainLog: LogHandler {
     }
 }
 
-/// `holdfastd.log`. A lock, because log handlers are shared; it is never waited for, the daemon has one thread.
+/// The file `holdfastd.log`. Shared log handlers need the lock, which never blocks: the daemon has one thread.
 final class MainLogFile: Sendable {
     private let file: Mutex<LogFile>
 
@@ -33,10 +33,10 @@ final class MainLogFile: Sendable {
     }
 
     func append(_ level: String, _ text: String) {
-        // A disk that refuses is told by standard error, which has the message.
+        // A write error is not reported: standard error has the message.
         file.withLock { try? $0.append(text: "holdfastd \(level): \(text)") }
     }
 
-    /// After somebody moved it.
+    /// Opens the file again after it was moved.
     func reopen() { file.withLock { $0.reopen() } }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import Logging
 
-/// One line a message on standard error; with the priority prefix of sd-daemon(3) if the journal reads it.
+/// Writes each message as one line on standard error, with the priority prefix of sd-daemon(3) if the journal reads it.
 struct StandardErrorLog: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
@@ -16,8 +16,9 @@ struct StandardErrorLog: LogHandler {
         let prefix = isJournal ? "<\(priority(event.level))>" : level(event.level)
         var text = prefix + Self.oneLine("\(event.message)")
         text += "\n"
-        // Standard error may be a pipe whose reader is slow; a daemon that waits for it is worse than a lost line. Asked
-        // first and not made non-blocking, which would reach everybody who shares it: a shell, our parent.
+        // Standard error may be a pipe whose reader is slow; a lost line is better than a daemon that waits. The
+        // descriptor is polled and not made non-blocking, because that would affect all processes that share it: a
+        // shell, our parent.
         var ready = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
         guard poll(&ready, 1, 0) > 0 else { return }
         text.withUTF8 { _ = write(2, $0.baseAddress, min($0.count, Int(PIPE_BUF))) }
@@ -31,7 +32,7 @@ struct StandardErrorLog: LogHandler {
         return String(cString: stream) == "\(status.st_dev):\(status.st_ino)"
     }
 
-    /// One line, whatever is in it: neither a second one with a priority of its own nor a terminal's commands.
+    /// The message as one line: it cannot add a line with a priority of its own, or control a terminal.
     static func oneLine(_ message: String) -> String {
         var text = ""
         for scalar in message.unicodeScalars.prefix(maximumLine) {
@@ -41,7 +42,7 @@ struct StandardErrorLog: LogHandler {
         return text
     }
 
-    /// With four bytes a scalar what a pipe takes without waiting, once poll(2) says so.
+    /// The most scalars of a line: at four bytes each, a pipe takes them without waiting once poll(2) succeeds.
     private static let maximumLine = Int(PIPE_BUF) / 4 - 8
 
     private func priority(_ level: Logger.Level) -> Int {
