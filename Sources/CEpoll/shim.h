@@ -1,4 +1,4 @@
-/* The Glibc module of Swift shows neither epoll(7) nor signalfd(2); holdfast-probe's loop stands on both. */
+/* Swift's Glibc module has neither epoll(7) nor signalfd(2), which the loop of holdfast-probe uses. */
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>

@@ -1,5 +1,5 @@
-/* Scheduling, limits and accounting attributes of the child, in systemd's order (its exec_child): what needs privilege comes
- * before the change of user. The rules of child.c hold here, too. */
+/* Scheduling, limits and accounting attributes of the child, in systemd's order (its exec_child): steps that need
+ * privilege precede the change of user. The rules of child.c apply here, too. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -16,13 +16,13 @@ static int lacks_privilege(int error) { return error == EPERM || error == EACCES
 
 static void ease(struct order *order, int bit) { order->eased |= 1ULL << bit; }
 
-/* As systemd's setpriority_closest(): without the privilege, the lowest nice level that RLIMIT_NICE allows. */
+/* Sets the nice level; without the privilege, the lowest that RLIMIT_NICE allows (systemd's setpriority_closest()). */
 static int set_nice(struct order *order) {
     int wanted = order->plan->nice;
     if (syscall(SYS_setpriority, PRIO_PROCESS, 0, wanted) >= 0)
         return 0;
     int error = errno;
-    /* The system call gives 20 - nice. */
+    /* The system call returns 20 - nice. */
     long raw = syscall(SYS_getpriority, PRIO_PROCESS, 0);
     uint64_t pair[2];
     if (!lacks_privilege(error) || raw < 0 || wanted > 20 - raw
@@ -38,7 +38,7 @@ static int set_nice(struct order *order) {
     return 0;
 }
 
-/* As systemd's setrlimit_closest(): without the privilege, as much as the hard limit allows. */
+/* Sets a limit. Without the privilege, as much as the hard limit allows, as systemd's setrlimit_closest(). */
 static int set_limit(struct order *order, int i) {
     const struct holdfast_limit *limit = &order->plan->limits[i];
     uint64_t wanted[2] = {limit->soft, limit->hard}, have[2];
@@ -86,7 +86,7 @@ int holdfast_child_attributes(struct order *order) {
             return holdfast_child_fail(order, HOLDFAST_STEP_OOM_SCORE, 0);
         ease(order, HOLDFAST_EASED_OOM_SCORE);
     }
-    /* Lives in the memory that is still the supervisor's, too: holdfast_spawn puts the supervisor's own back. */
+    /* The filter belongs to the memory, which is still the supervisor's, too: holdfast_spawn restores it afterwards. */
     if (plan->coredump_filter
         && holdfast_child_write(
                AT_FDCWD, "/proc/self/coredump_filter", plan->coredump_filter, strlen(plan->coredump_filter)) < 0) {
@@ -114,8 +114,8 @@ int holdfast_child_attributes(struct order *order) {
     return 0;
 }
 
-/* A session keyring belongs to the real uid that makes it: so that is the service's for a moment. Kernels and containers
- * without keyrings have nothing to be kept apart. */
+/* Makes a session keyring. It belongs to the real uid of its maker, so the real uid is the service's for a moment.
+ * Kernels and containers without keyrings have nothing to separate. */
 int holdfast_child_keyring(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (plan->keyring == HOLDFAST_KEYRING_INHERIT)
@@ -142,7 +142,7 @@ int holdfast_child_keyring(struct order *order) {
     }
     if (plan->invocation) {
         long key = syscall(SYS_add_key, "user", "invocation_id", plan->invocation, 16, KEY_SPEC_SESSION_KEYRING);
-        /* Possessor and user may view, read and search it, nobody may change it. It is only a convenience. */
+        /* Possessor and user may view, read and search the key, and no user may change it. Errors are ignored. */
         if (key >= 0)
             syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x0b0b0000, 0, 0);
     }

@@ -1,4 +1,4 @@
-/* Small calls that Swift cannot make itself; CSpawn.h gives the reason at each. */
+/* Small calls that Swift cannot make itself; CSpawn.h gives the reason for each. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -153,7 +153,7 @@ int holdfast_accept_queue(int fd, uint32_t *queued, uint32_t *limit) {
     memset(&info, 0, sizeof info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return -errno;
-    /* For a listening socket the kernel puts the queue's length and limit here (tcp_get_info). */
+    /* For a listening socket the kernel returns the length and limit of the queue in these members (tcp_get_info). */
     *queued = info.tcpi_unacked;
     *limit = info.tcpi_sacked;
     return 0;

@@ -1,9 +1,9 @@
-/* What runs between clone and execve, in a process that shares the supervisor's memory while the supervisor's thread is
+/* The code between clone and execve, in a process that shares the supervisor's memory while the supervisor's thread is
  * suspended (CLONE_VM | CLONE_VFORK).
  *
- * Rules for this file and its siblings: system calls only, by syscall(2), because glibc's setuid family would signal the
- * threads of the *parent* (it believes it is still that process). errno is the suspended thread's own and is put back by
- * the caller. */
+ * Rules for this file and its siblings: system calls only, through syscall(2), because glibc's setuid family would
+ * signal the threads of the *parent* (it believes that it still runs there). errno is the suspended thread's own, and
+ * the caller restores it. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -46,8 +46,8 @@ static void write_pid(char *slot, long pid) {
     slot[count] = 0;
 }
 
-/* A target may be the number of another source: so all are duplicated above the range first, then brought down. A
- * duplicate made by dup3 without O_CLOEXEC survives execve, also where source and target were the same number. */
+/* Places the descriptors. A target may be the number of another source: all are duplicated above the range, then moved
+ * down. A duplicate by dup3 without O_CLOEXEC survives execve, also if source and target were the same number. */
 static int place_descriptors(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     int count = (int)plan->descriptor_count;
@@ -75,7 +75,7 @@ static int become_groups(struct order *order) {
     return 0;
 }
 
-/* While we are still allowed to. The working directory is set later, inside. */
+/* Changes the root while the child is still privileged. The working directory is set later, inside. */
 static int change_root(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (!plan->root)
@@ -87,7 +87,7 @@ static int change_root(struct order *order) {
     return 0;
 }
 
-/* As the user: on NFS only that user may be allowed to enter. */
+/* Runs as the user: on NFS only that user may be allowed to enter the directory. */
 static int change_directory(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (!plan->working_directory || syscall(SYS_chdir, plan->working_directory) == 0)
@@ -97,7 +97,7 @@ static int change_directory(struct order *order) {
     return holdfast_child_fail(order, HOLDFAST_STEP_WORKING_DIRECTORY, 0);
 }
 
-/* Ours may be blocked, ignored or handled; a program expects to find them as the kernel has them. */
+/* Resets signals. Ours may be blocked, ignored or handled; a program expects the kernel's defaults. */
 static void reset_signals(const struct holdfast_spawn *plan) {
     /* Zeroes are SIG_DFL in the kernel's own struct on every architecture; glibc's sigaction refuses 32 and 33. */
     unsigned long action[8] = {0};
@@ -111,7 +111,7 @@ static void reset_signals(const struct holdfast_spawn *plan) {
 }
 
 typedef int step_function(struct order *);
-/* In systemd's order. Descriptors come before the limits: a low RLIMIT_NOFILE is meant for the program. */
+/* The steps in systemd's order. Descriptors precede the limits: a low RLIMIT_NOFILE is meant for the program. */
 static step_function *const steps[] = {
     place_descriptors, holdfast_child_attributes, become_groups, holdfast_child_capabilities, change_root,
     holdfast_child_user, change_directory, holdfast_child_secure_bits,
@@ -125,10 +125,10 @@ int holdfast_child(void *argument) {
         return holdfast_child_fail(order, HOLDFAST_STEP_CGROUP, 0);
     if (plan->new_session && syscall(SYS_setsid) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_SESSION, 0);
-    /* Only the leader of a session without one may take it. */
+    /* Only the leader of a session without a terminal may take it. */
     if (plan->terminal >= 0 && syscall(SYS_ioctl, plan->terminal, TIOCSCTTY, plan->terminal_force) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_TERMINAL, 0);
-    /* While it is still privileged, and before descriptors are placed, which closes this one. */
+    /* This step needs privilege and the descriptor, which placing the descriptors closes. */
     if (plan->network >= 0 && syscall(SYS_setns, plan->network, CLONE_NEWNET) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_NETWORK, 0);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

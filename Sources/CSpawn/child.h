@@ -1,4 +1,4 @@
-/* What the files of the child share; not part of the module's interface. */
+/* Declarations shared by the files of the child; not part of the module's interface. */
 #ifndef HOLDFAST_CHILD_H
 #define HOLDFAST_CHILD_H
 
@@ -6,17 +6,18 @@
 
 struct order {
     const struct holdfast_spawn *plan;
-    int join_cgroup; /* clone could not put us there */
+    int join_cgroup; /* clone could not put the child into it */
     /* Written by the child, read after it has executed or died. */
     volatile int step, error, index;
-    /* Bit i: limit i is not what was asked for but the nearest that the kernel allows; then the bits below. */
+    /* Bit i: limit i is the nearest that the kernel allows, not the requested one; above them the bits of
+     * HOLDFAST_EASED_…. */
     volatile uint64_t eased;
 };
 
-/* Everything between clone and execve; never returns 0. */
+/* Runs all steps between clone and execve; never returns 0. */
 int holdfast_child(void *order);
 
-/* Its steps return 0, or what `holdfast_child_fail` returns. */
+/* The steps return 0, or the result of `holdfast_child_fail`. */
 int holdfast_child_fail(struct order *order, int step, int index);
 int holdfast_child_write(int dir, const char *path, const char *text, size_t length);
 int holdfast_child_attributes(struct order *order);

@@ -1,5 +1,5 @@
-/* The kernel's list of TCP connections, asked by NETLINK_SOCK_DIAG (sock_diag(7)): the filter runs in the kernel, so a host
- * with a million other connections costs nothing. */
+/* The kernel's list of TCP connections through NETLINK_SOCK_DIAG (sock_diag(7)): the filter runs in the kernel, so a
+ * million other connections on the host cost nothing. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -14,7 +14,7 @@
 
 enum { CLOSED_OR_GONE = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 12) }; /* TIME_WAIT, CLOSE, LISTEN, NEW_SYN_RECV */
 
-/* Byte code "local port >= p and <= p"; `no` past the end rejects. */
+/* Byte code for "local port >= p and <= p"; a jump of `no` leads past the end, which rejects. */
 struct port_filter {
     struct inet_diag_bc_op ge, ge_port, le, le_port;
 };
@@ -42,7 +42,7 @@ static int ask(int fd, int family, uint16_t port) {
     return sent < 0 ? -errno : 0;
 }
 
-/* How long nothing has been received or sent, from the attributes behind an answer of `size` bytes. */
+/* The time since data was last received or sent, from the attributes behind an answer of `size` bytes. */
 static uint32_t idle(const struct inet_diag_msg *in, size_t size) {
     const char *next = (const char *)(in + 1);
     size_t left = size - sizeof *in;
@@ -52,7 +52,7 @@ static uint32_t idle(const struct inet_diag_msg *in, size_t size) {
         if (attribute.nla_len < sizeof attribute || attribute.nla_len > left)
             return 0;
         struct tcp_info info;
-        /* Kernels append to tcp_info; these members are older than any that we meet. */
+        /* Kernels append to tcp_info; these members are older than any supported kernel. */
         size_t needed = offsetof(struct tcp_info, tcpi_last_data_recv) + sizeof info.tcpi_last_data_recv;
         if (attribute.nla_type == INET_DIAG_INFO && attribute.nla_len - sizeof attribute >= needed) {
             memcpy(&info, next + sizeof attribute, needed);

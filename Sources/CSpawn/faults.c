@@ -1,4 +1,4 @@
-/* A note that this process dies by its own fault, written by a signal handler. */
+/* Records, in a signal handler, that this process dies by a fault of its own. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -8,19 +8,19 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Traps of the Swift runtime, bad memory accesses (a stack that is full included), abort(3); and SIGPROF, the timer for
- * what never ends. SIGKILL is none of them: it comes from outside, and nobody can tell it from anything. */
+/* Traps of the Swift runtime, bad memory accesses (including a full stack), abort(3); and SIGPROF, the timer against
+ * endless loops. SIGKILL is not one of them: it is sent from outside and cannot be caught. */
 static const int watched[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGPROF};
 enum { WATCHED = sizeof watched / sizeof watched[0] };
 static struct sigaction before[WATCHED];
-/* A stack of its own, for the fault of a stack that is full. */
+/* A separate stack, for the fault of a full stack. */
 static char own_stack[32768];
 static char note[4096];
 static volatile sig_atomic_t stage;
 static volatile sig_atomic_t watches;
 static pid_t owner;
 
-/* "11 2": two numbers of at most three digits. */
+/* Writes "11 2": two numbers of at most three digits. */
 static void compose(char *text, int signal, int step) {
     int numbers[2] = {signal, step};
     for (int index = 0; index < 2; index++) {
@@ -37,21 +37,21 @@ static void compose(char *text, int signal, int step) {
 static void fault(int signal, siginfo_t *info, void *context) {
     (void)context;
     int error = errno;
-    /* From the kernel, because of an instruction or a timer of this process; or from abort(3). What kill(2) sends has a
-     * code of zero or less, and proves nothing. */
+    /* The kernel has sent the signal because of an instruction or a timer of this process; or abort(3) has. A signal
+     * from kill(2) has a code of zero or less, and proves no fault. */
     int by_kernel = info->si_code > 0;
     int by_abort = signal == SIGABRT && info->si_code == SI_TKILL && info->si_pid == owner;
     /* A child that has not executed its program yet shares this memory. */
     if ((by_kernel || by_abort) && getpid() == owner) {
         char text[16];
         compose(text, signal, stage);
-        /* A symbolic link is made in one step and needs no room on a full file system. */
+        /* A symbolic link is made in one step and needs no space on a full file system. */
         (void)!symlink(text, note);
     }
     for (int index = 0; index < WATCHED; index++)
         if (watched[index] == signal)
             sigaction(signal, &before[index], NULL);
-    /* The instruction at fault is executed again; everything else is sent again. */
+    /* The faulting instruction is executed again; every other signal is sent again. */
     if (!by_kernel || signal == SIGPROF)
         raise(signal);
     errno = error;

@@ -1,4 +1,5 @@
-/* Files that are reached by descriptor, because others may change the path meanwhile; CSpawn.h gives the reason at each. */
+/* Calls on files through descriptors, because other processes may change the path meanwhile; CSpawn.h gives the reason
+ * for each. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -29,7 +30,7 @@ int holdfast_open_below(int dir, const char *name, int flags) {
     how.flags = (unsigned)flags | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     long fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
-    /* A sandbox whose filter is older than the call answers EPERM; it is then as if the kernel were. */
+    /* A sandbox whose filter is older than the call returns EPERM; that is treated as an old kernel. */
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         return -ENOSYS;
     return result(fd);
@@ -69,7 +70,7 @@ struct bind_errand {
     volatile int result;
 };
 
-/* The child shares our memory (as in spawn.c): system calls only. Its root directory is its own, because clone had no CLONE_FS. */
+/* The child shares our memory (as in spawn.c): system calls only. Its root is its own: clone had no CLONE_FS. */
 static int bind_below(void *argument) {
     struct bind_errand *errand = argument;
     if (syscall(SYS_fchdir, errand->root) < 0 || syscall(SYS_chroot, ".") < 0 ||
@@ -89,7 +90,7 @@ int holdfast_bind_below(int root, int socket, const struct sockaddr *address, so
     /* A handler of ours that ran in the child would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* No exit signal: this child is nobody's business but ours. Only __WALL finds such a one. */
+    /* Without an exit signal only our own wait can find this child, and only with __WALL. */
     int pid = clone(bind_below, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK, &errand);
     int result = pid < 0 ? -errno : 0;
     if (pid > 0)

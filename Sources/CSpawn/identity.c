@@ -1,4 +1,4 @@
-/* User, groups, capabilities(7) of the child. The rules of child.c hold here, too. */
+/* User, groups and capabilities(7) of the child. The rules of child.c apply here, too. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -81,7 +81,7 @@ int holdfast_child_user(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (!plan->change_user)
         return 0;
-    /* setresuid from root clears what the program shall keep, and what setting the secure bits needs. */
+    /* setresuid from root clears the capabilities that the program keeps, and those for setting secure bits. */
     if (plan->uid != 0 && (plan->ambient != 0 || plan->secure_bits != 0)) {
         long bits = syscall(SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
         if (bits < 0 || syscall(SYS_prctl, PR_SET_SECUREBITS, bits | SECBIT_KEEP_CAPS, 0, 0, 0) < 0)
@@ -96,14 +96,14 @@ int holdfast_child_secure_bits(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     if (plan->ambient == 0 && plan->secure_bits == 0)
         return 0;
-    /* Asking needs no privilege, setting does; exec clears keep-caps by itself. */
+    /* Reading needs no privilege, setting does; exec clears keep-caps by itself. */
     long bits = syscall(SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
     if (bits >= 0 && (bits & ~SECBIT_KEEP_CAPS) == (plan->secure_bits & ~SECBIT_KEEP_CAPS))
         return 0;
     struct capabilities own;
     if (get_capabilities(&own) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_SECURE_BITS, 0);
-    /* The change of user took it out of the effective set. The program gets none of it: exec computes its sets anew. */
+    /* The change of user cleared its effective bit. The program does not get it: exec computes its sets anew. */
     own.effective |= own.permitted & 1ULL << CAP_SETPCAP;
     if (set_capabilities(&own) < 0 || syscall(SYS_prctl, PR_SET_SECUREBITS, plan->secure_bits, 0, 0, 0) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_SECURE_BITS, 0);

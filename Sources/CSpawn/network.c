@@ -1,6 +1,7 @@
-/* Network namespaces, without the supervisor's thread ever leaving its own: a child enters the namespace, does one thing there
- * and ends. It shares our memory and our descriptor table (CLONE_VM | CLONE_FILES), so what it opens is ours when it is gone.
- * A thread that went and came back would, on one failure on the way back, do the supervisor's work in the wrong network.
+/* Network namespaces, without the supervisor's thread ever leaving its own: a child enters the namespace, makes one
+ * call there and exits. It shares our memory and our descriptor table (CLONE_VM | CLONE_FILES), so a descriptor that it
+ * opens is ours after its exit. If a thread entered and failed to return, it would do the supervisor's work in the
+ * wrong network.
  *
  * The same rules as in spawn.c: system calls only. */
 #define _GNU_SOURCE
@@ -21,14 +22,14 @@
 #define STACK_SIZE (64 * 1024)
 
 struct errand {
-    int network; /* of socket_in: where to go */
+    int network; /* of socket_in: the namespace to enter */
     int family, type, protocol;
     volatile int result; /* a descriptor, or a negated errno */
 };
 
 static int make_network(void *argument) {
     struct errand *errand = argument;
-    /* We are in the new namespace since clone. Its loopback interface is down, as every new one's. */
+    /* clone has put us into the new namespace. Its loopback interface is down, as in every new one. */
     struct ifreq request;
     memset(&request, 0, sizeof request);
     request.ifr_name[0] = 'l';
@@ -71,7 +72,7 @@ static int run(int (*function)(void *), struct errand *errand, int flags) {
     /* A handler of ours that ran in the child would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* No exit signal: this child is nobody's business but ours. Only __WALL finds such a one. */
+    /* Without an exit signal only our own wait can find this child, and only with __WALL. */
     int pid = clone(function, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_FILES | flags, errand);
     int result = pid < 0 ? -errno : 0;
     if (pid > 0)

@@ -1,4 +1,4 @@
-/* What held sockets need beyond socket(2) and setsockopt(2); CSpawn.h gives the reason at each. */
+/* Calls for held sockets beyond socket(2) and setsockopt(2); CSpawn.h gives the reason for each. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -55,7 +55,8 @@ int holdfast_set_pipe_size(int fd, int size) {
 }
 
 /* The filter of a TCP socket sees segments from their header on; byte 13 has the flags. A SYN without ACK opens a
- * connection; everything else passes: what is under way goes on, also in sockets that are accepted later and inherit this. */
+ * connection and is dropped. All other segments pass, so that open connections continue, also in sockets that are
+ * accepted later and inherit this filter. */
 static struct sock_filter no_new_connections[] = {
     BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
     BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
@@ -102,7 +103,7 @@ int holdfast_discard(int fd) {
 int holdfast_filter(int fd) {
     struct sock_filter found[sizeof no_new_connections / sizeof *no_new_connections];
     socklen_t length = 0;
-    /* Without room the number of instructions is told (SO_GET_FILTER of socket(7)). */
+    /* Without a buffer the call returns the number of instructions (SO_GET_FILTER of socket(7)). */
     if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &length) < 0)
         return errno == EACCES ? 3 : -errno;
     if (length == 0)

@@ -1,5 +1,5 @@
-/* Starting a program: a process that shares our memory until it executes, because fork would copy page tables of a daemon
- * with thousands of services. What it does until then is in child.c. */
+/* Starts a program: in a process that shares our memory until it executes, because fork would copy the page tables of a
+ * daemon with thousands of services. Its code before the execution is in child.c. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 #include "child.h"
@@ -18,7 +18,7 @@
 
 #define STACK_SIZE (64 * 1024)
 
-/* glibc has no clone3: the child comes back on another stack, so the jump into `function` must be in assembler. */
+/* glibc has no clone3: the child returns on another stack, so the jump into `function` must be in assembler. */
 static long clone3_call(struct clone_args *args, int (*function)(void *), void *argument) {
 #if defined(__x86_64__)
     long result;
@@ -85,7 +85,7 @@ static long start_child(struct order *order, char *stack, int *pidfd) {
     return pid < 0 ? -errno : pid;
 }
 
-/* coredump_filter lives in the memory that the child shares with us: what we had must be put back. Returns its length. */
+/* Reads our coredump_filter, to restore it: it belongs to the memory that the child shares. Returns its length. */
 static int read_coredump_filter(char *text, int size) {
     int fd = open("/proc/self/coredump_filter", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -110,7 +110,7 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     /* A handler of ours that ran in the child would write into our memory: none may run before the reset. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* The memory is shared, so is its "dumpable" flag, which a change of user or group clears: put ours back afterwards. */
+    /* The "dumpable" flag is shared with the memory. A change of user or group clears it: restored afterwards. */
     int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
     char filter[32];
     int filter_length = plan->coredump_filter ? read_coredump_filter(filter, sizeof filter) : 0;
@@ -119,7 +119,7 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     if ((plan->change_user || plan->change_groups) && dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     if (filter_length > 0) {
-        /* The kernel gives hexadecimal without a prefix and takes none without one. */
+        /* The kernel writes hexadecimal without a prefix and requires the prefix for reading. */
         char text[34] = "0x";
         memcpy(text + 2, filter, (size_t)filter_length);
         holdfast_child_write(AT_FDCWD, "/proc/self/coredump_filter", text, (size_t)filter_length + 2);
@@ -129,13 +129,13 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     munmap(stack, STACK_SIZE);
 
     if (pid < 0) {
-        /* These name the group, not us: it is being removed, frozen, of another type, or not ours. */
+        /* These errors concern the cgroup, not us: it is being removed, frozen, of another type, or not ours. */
         if (plan->cgroup >= 0 && (pid == -EACCES || pid == -EBUSY || pid == -EOPNOTSUPP || pid == -EBADF || pid == -ENODEV))
             result->step = HOLDFAST_STEP_CGROUP;
         return (int)pid;
     }
     if (order.step != HOLDFAST_STEP_NONE) {
-        /* It never became the program: nobody else shall see this child's exit. */
+        /* The child never became the program: its exit must not be visible elsewhere. */
         while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
             ;
         if (pidfd >= 0)

@@ -1,3 +1,3 @@
-/* Which parts of libsystemd Holdfast uses: the event loop and the notify protocol of its own parent. */
+/* The parts of libsystemd that Holdfast uses: the event loop, and the notify protocol towards its own parent. */
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>

@@ -1,9 +1,9 @@
 /* CSpawn: the only C of Holdfast. C is used for four reasons, and each function names its own:
- *   (vm)     between a vfork-like clone and execve the child shares our memory: no Swift runtime call, no allocation, no
- *            retain or release may happen there;
+ *   (vm)     between a vfork-like clone and execve the child shares our memory: no Swift runtime call, no allocation,
+ *            no retain or release may happen there;
  *   (nocall) glibc 2.36 has no function for the system call, or only one with `...`, which Swift cannot call;
  *   (macro)  the interface is a macro or an anonymous union that Swift does not import;
- *   (signal) a signal handler may call nothing of the Swift runtime.
+ *   (signal) a signal handler may not call the Swift runtime.
  * Every function returns 0 or more, or a negated errno. */
 #ifndef HOLDFAST_CSPAWN_H
 #define HOLDFAST_CSPAWN_H
@@ -58,12 +58,12 @@ struct holdfast_limit {
 
 enum holdfast_keyring { HOLDFAST_KEYRING_INHERIT, HOLDFAST_KEYRING_PRIVATE, HOLDFAST_KEYRING_SHARED };
 
-/* All pointers stay the caller's; nothing is kept after the call. */
+/* The request of holdfast_spawn. All pointers stay the caller's; none is kept after the call. */
 struct holdfast_spawn {
     const char *program;
     char *const *argv;
     char *const *envp;
-    /* Where the child writes its own pid in decimal, NUL-terminated; 12 bytes of room each (LISTEN_PID=). */
+    /* The places where the child writes its own pid in decimal, NUL-terminated; 12 bytes each (LISTEN_PID=). */
     char *const *pid_slots;
     size_t pid_slot_count;
     /* descriptors[i] becomes descriptor i; the first three are standard input, output and error. */
@@ -99,7 +99,7 @@ struct holdfast_spawn {
     int ignore_sigpipe;
     int keyring;                     /* enum holdfast_keyring */
     const unsigned char *invocation; /* 16 bytes for the keyring's key "invocation_id", or NULL */
-    uint64_t bounding;               /* capabilities that may be had; all ones: unchanged */
+    uint64_t bounding;               /* the capabilities that are permitted; all ones: unchanged */
     uint64_t ambient;
     int secure_bits;
     int no_new_privileges;
@@ -109,7 +109,7 @@ struct holdfast_spawn {
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
     int network; /* descriptor of a network namespace, or -1 for ours */
     int terminal; /* descriptor of the terminal that becomes its controlling one, or -1 */
-    int terminal_force; /* also if it is another session's */
+    int terminal_force; /* also if it belongs to another session */
     int use_clone3; /* 0 only in tests of the fallback */
 };
 
@@ -117,23 +117,23 @@ struct holdfast_spawn_result {
     pid_t pid;
     int pidfd;
     int step;  /* enum holdfast_step of the failure */
-    int index; /* which limit, descriptor or capability failed */
+    int index; /* the number of the limit, descriptor or capability that failed */
     uint64_t eased; /* bits of limits by index, and HOLDFAST_EASED_... */
 };
 
-/* Attributes of which the kernel gave less than was asked for, for want of a privilege. */
+/* Attributes of which the kernel granted less than requested, because a privilege is missing. */
 enum {
     HOLDFAST_EASED_NICE = 61,
     HOLDFAST_EASED_OOM_SCORE = 62,
     HOLDFAST_EASED_COREDUMP_FILTER = 63,
 };
 
-/* (vm) Starts the program. On failure nothing is left: the child has been reaped. */
+/* (vm) Starts the program. After a failure no process is left: the child has been reaped. */
 int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result);
 
-/* (vm) A new network namespace with its loopback interface up; answers its descriptor. */
+/* (vm) Makes a network namespace with its loopback interface up; returns its descriptor. */
 int holdfast_make_network(void);
-/* (vm) A socket that belongs to a network namespace, made without going there. */
+/* (vm) Makes a socket in a network namespace, without this thread entering it. */
 int holdfast_socket_in_network(int network, int family, int type, int protocol);
 
 /* (nocall) */
@@ -142,7 +142,7 @@ int holdfast_pidfd_send_signal(int pidfd, int signal);
 int holdfast_pidfd_getfd(int pidfd, int target);
 /* (nocall) prctl has `...`. */
 int holdfast_become_subreaper(int on);
-/* (nocall) fcntl has `...`; F_DUPFD_CLOEXEC at or above `floor`. */
+/* (nocall) fcntl has `...`; holdfast_duplicate is F_DUPFD_CLOEXEC at or above `floor`. */
 int holdfast_duplicate(int fd, int floor);
 int holdfast_set_nonblocking(int fd, int on);
 int holdfast_set_cloexec(int fd, int on);
@@ -152,46 +152,46 @@ int holdfast_close_from(unsigned first);
 int holdfast_open(const char *path, int flags, mode_t mode);
 int holdfast_openat(int dir, const char *path, int flags, mode_t mode);
 
-/* (nocall) O_PATH is hidden behind _GNU_SOURCE. What is at `name`, without the effects that opening a device or a FIFO has. Not
- * `follow`: a link itself, not what it leads to. */
+/* (nocall) O_PATH is hidden behind _GNU_SOURCE. Opens the file at `name` without the effects of opening a device or a
+ * FIFO. Without `follow` it opens a link itself, not its target. */
 int holdfast_pin(int dir, const char *name, int follow);
-/* (nocall) glibc 2.36 has no openat2. Follows no link and leaves neither `dir` nor its mount; -EXDEV at a mount, -ENOSYS where
- * the kernel has no such call. */
+/* (nocall) glibc 2.36 has no openat2. Follows no link and leaves neither `dir` nor its mount; -EXDEV at a mount,
+ * -ENOSYS if the kernel has no such call. */
 int holdfast_open_below(int dir, const char *name, int flags);
-/* (nocall) AT_EMPTY_PATH is hidden behind _GNU_SOURCE. The owner of what is open, if only with O_PATH. */
+/* (nocall) AT_EMPTY_PATH is hidden behind _GNU_SOURCE. Changes the owner of an open file, also with O_PATH. */
 int holdfast_own(int fd, uid_t uid, gid_t gid);
-/* (nocall) The three go through /proc/self/fd, the only way to do this to what is open with O_PATH (fchmodat2 is younger than
- * the oldest kernel that we support): the mode, another open of the same file, another name for it. */
+/* (nocall) These three use /proc/self/fd, the only way for a file opened with O_PATH (fchmodat2 is newer than the
+ * oldest supported kernel). They set the mode, open the same file again, and give it another name. */
 int holdfast_set_mode(int fd, mode_t mode);
 int holdfast_reopen(int fd, int flags);
 int holdfast_link(int fd, int dir, const char *name);
-/* (nocall) renameat2 is hidden behind _GNU_SOURCE. -EEXIST if the target is there, or both change places. */
+/* (nocall) renameat2 is hidden behind _GNU_SOURCE. -EEXIST if the target exists, or both files are exchanged. */
 enum { HOLDFAST_RENAME_NEW, HOLDFAST_RENAME_EXCHANGE };
 int holdfast_rename(int from, const char *name, int to, const char *target, int mode);
-/* (vm) Binds a Unix socket at an absolute path below `root`: the name that the socket has is the path as a process with that root
+/* (vm) Binds a Unix socket at an absolute path below `root`: the socket's name is the path as a process with that root
  * sees it. The thread's own root is unchanged. */
 int holdfast_bind_below(int root, int socket, const struct sockaddr *address, socklen_t length);
 
-/* (nocall) kcmp has no function. 1 if both are of one open file description, else 0. */
+/* (nocall) kcmp has no function. Returns 1 if both refer to one open file description, else 0. */
 int holdfast_is_same_file(int left, int right);
-/* (nocall) sys/signalfd.h is not in Swift's module of glibc. A descriptor that is readable while the signal waits, which must be
- * blocked; close-on-exec, never blocks. */
+/* (nocall) sys/signalfd.h is not in Swift's module of glibc. Makes a descriptor that is readable while the signal,
+ * which must be blocked, is pending; close-on-exec and non-blocking. */
 int holdfast_signal_descriptor(int signal);
-/* (nocall) struct signalfd_siginfo, for the same reason. Takes the signal that waits: 1, or -EAGAIN. */
+/* (nocall) struct signalfd_siginfo is missing for the same reason. Takes the pending signal: 1, or -EAGAIN. */
 int holdfast_take_signal(int fd);
 /* (nocall) memfd_create is hidden behind _GNU_SOURCE. */
 int holdfast_memory_file(const char *name);
 
 enum { HOLDFAST_WAIT_PID, HOLDFAST_WAIT_PIDFD, HOLDFAST_WAIT_ANY };
 struct holdfast_exit {
-    pid_t pid;    /* 0: nobody to report */
+    pid_t pid;    /* 0: no process to report */
     int signaled; /* 0 exited, 1 killed, 2 killed with core */
     int status;   /* exit code or signal number */
 };
 /* (macro) siginfo_t is a union behind macros. Never blocks; `reap` = 0 leaves the zombie. */
 int holdfast_wait(int type, int id, int reap, struct holdfast_exit *out);
 
-/* As many as the kernel lets one message carry (SCM_MAX_FD). */
+/* The most descriptors in one message (the kernel's SCM_MAX_FD). */
 enum { HOLDFAST_MOST_DESCRIPTORS = 253 };
 
 struct holdfast_datagram {
@@ -204,14 +204,14 @@ struct holdfast_datagram {
     int *descriptors; /* the caller's, with room for HOLDFAST_MOST_DESCRIPTORS */
     int descriptor_count;
 };
-/* (macro) CMSG_* are macros. Descriptors received are close-on-exec and belong to the caller; when the kernel had to drop
- * some (MSG_CTRUNC) that shows as truncated. */
+/* (macro) CMSG_* are macros. Received descriptors are close-on-exec and belong to the caller; if the kernel had to drop
+ * some (MSG_CTRUNC), `truncated` is set. */
 int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out);
 
 /* (macro) Sends one datagram with at most 16 descriptors. */
 int holdfast_send_with_descriptors(int fd, const void *data, size_t size, const int *descriptors, size_t count);
 
-/* (macro) struct tcp_info differs between linux/tcp.h and netinet/tcp.h. Accept queue of a listening TCP socket. */
+/* (macro) struct tcp_info differs between linux/tcp.h and netinet/tcp.h. The accept queue of a listening socket. */
 int holdfast_accept_queue(int fd, uint32_t *queued, uint32_t *limit);
 
 struct holdfast_tcp_connection {
@@ -220,40 +220,42 @@ struct holdfast_tcp_connection {
     uint16_t local_port, remote_port;
     int family;
     uint8_t local[16], remote[16];
-    uint32_t idle; /* milliseconds since data last went either way */
+    uint32_t idle; /* milliseconds since data was last sent or received */
 };
-/* (macro) Netlink attributes and the byte code of inet_diag are macros and packed unions.
- * Lists TCP connections (no listeners, no TIME_WAIT) with this local port; fills at most `capacity`, returns how many there
- * were. Answers come from the kernel's memory: no waiting. */
+/* (macro) Netlink attributes and the byte code of inet_diag are macros and packed unions. Lists TCP connections (no
+ * listeners, no TIME_WAIT) with this local port; fills at most `capacity`, returns their total number. The kernel
+ * answers from memory, without waiting. */
 int holdfast_tcp_connections(int family, uint16_t local_port, struct holdfast_tcp_connection *out, size_t capacity);
 
 /* (macro) makedev/major/minor and st_mtim are macros on some architectures; /dev/null is 1:3. */
 int holdfast_is_dev_null(uint32_t mode, uint64_t rdev);
 
-/* (nocall) pipe2 and accept4 are hidden behind _GNU_SOURCE. Both close-on-exec; accepted sockets do not block. */
+/* (nocall) pipe2 and accept4 are hidden behind _GNU_SOURCE. Both set close-on-exec; accepted sockets are
+ * non-blocking. */
 int holdfast_pipe(int ends[2]);
 int holdfast_accept(int fd);
 
-/* (nocall) tee and splice are hidden behind _GNU_SOURCE. Copies what is in a FIFO, at most `size` bytes, to `buffer` and leaves
- * it there; `scratch` is an empty pipe of ours, and is so afterwards. 0: the FIFO is empty. Never blocks. */
+/* (nocall) tee and splice are hidden behind _GNU_SOURCE. Copies the contents of a FIFO, at most `size` bytes, to
+ * `buffer` and leaves them there; `scratch` is an empty pipe of ours, and stays empty. Returns 0 if the FIFO is empty.
+ * Never blocks. */
 int holdfast_peek_pipe(int fifo, const int scratch[2], void *buffer, size_t size);
-/* (nocall) The same. Takes `count` bytes, which are there, out of a FIFO; `null` is /dev/null, open for writing. */
+/* (nocall) As above. Takes `count` existing bytes out of a FIFO; `null` is /dev/null, open for writing. */
 int holdfast_skip_pipe(int fifo, int null, size_t count);
-/* (nocall) ioctl has `...`. Hangs a terminal up for all who have it open (TIOCVHANGUP). */
+/* (nocall) ioctl has `...`. Hangs a terminal up for all processes that have it open (TIOCVHANGUP). */
 int holdfast_terminal_hangup(int terminal);
-/* (nocall) Sets its size; zero: unchanged. */
+/* (nocall) As above. Sets the size of a terminal; zero: unchanged. */
 int holdfast_terminal_resize(int terminal, unsigned short rows, unsigned short columns);
-/* (nocall) A virtual console shows text and its keyboard gives characters; nothing for other terminals. */
+/* (nocall) As above. Sets a virtual console to text and its keyboard to characters; does nothing to other terminals. */
 void holdfast_terminal_text_mode(int terminal);
-/* (nocall) Frees a virtual console (VT_DISALLOCATE). */
+/* (nocall) As above. Frees a virtual console (VT_DISALLOCATE). */
 int holdfast_terminal_deallocate(int console, int number);
-/* (nocall) ioctl has `...`. How many bytes are in a FIFO (FIONREAD). */
+/* (nocall) ioctl has `...`. Returns the number of bytes in a FIFO (FIONREAD). */
 int holdfast_pipe_length(int fifo);
 
-/* (macro) struct ucred is hidden behind _GNU_SOURCE. Who is at the other end of a connected Unix socket (SO_PEERCRED). */
+/* (macro) struct ucred is hidden behind _GNU_SOURCE. Reads the peer of a connected Unix socket (SO_PEERCRED). */
 int holdfast_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 
-/* (macro) struct sockaddr_nl needs linux/netlink.h. A bound netlink socket that does not block; `groups` as nl_groups. */
+/* (macro) struct sockaddr_nl needs linux/netlink.h. A bound, non-blocking netlink socket; `groups` as nl_groups. */
 int holdfast_netlink(int family, uint32_t groups);
 
 /* (nocall) mq_open has `...`. `messages` and `size` 0: the system's defaults. */
@@ -263,31 +265,32 @@ int holdfast_message_queue(const char *name, int flags, mode_t mode, long messag
 int holdfast_vsock_address(struct sockaddr_storage *out, uint32_t cid, uint32_t port);
 int holdfast_read_vsock_address(const struct sockaddr_storage *from, uint32_t *cid, uint32_t *port);
 
-/* (nocall) fcntl has `...`; F_SETPIPE_SZ. Returns the size that the pipe has now. */
+/* (nocall) fcntl has `...`; F_SETPIPE_SZ. Returns the new size of the pipe. */
 int holdfast_set_pipe_size(int fd, int size);
 
-/* (macro) BPF_STMT and BPF_JUMP are macros. Lets a listening TCP socket ignore new connections, or take them again: clients
- * send their SYN again until it does. Connections that exist or are queued are not touched. */
+/* (macro) BPF_STMT and BPF_JUMP are macros. Makes a listening TCP socket ignore new connections, or accept them again:
+ * clients repeat their SYN until then. Existing and queued connections are not affected. */
 int holdfast_hold_back(int fd, int on);
 
-/* (macro) struct sock_filter is compared with the program above. What is attached to a socket: 0 nothing, 1 the program of
- * holdfast_hold_back, 2 another classic one, 3 an extended one, which the kernel does not show. */
+/* (macro) struct sock_filter is compared with the program above. Returns the kind of filter that is attached to a
+ * socket: 0 none, 1 the program of holdfast_hold_back, 2 another classic one, 3 an extended one, which the kernel does
+ * not show. */
 int holdfast_filter(int fd);
 
-/* (macro) MSG_DONTWAIT and MSG_TRUNC are an enum behind macros. Throws one datagram, or what a pipe has, away; 0 at the end
- * of a pipe, -EAGAIN when nothing is left. */
+/* (macro) MSG_DONTWAIT and MSG_TRUNC are an enum behind macros. Discards one datagram, or the contents of a pipe; 0 at
+ * the end of a pipe, -EAGAIN if there is none left. */
 int holdfast_discard(int fd);
-/* (nocall) mqueue.h is not imported. Throws one message away; -EAGAIN when nothing is left. */
+/* (nocall) mqueue.h is not imported. Discards one message; -EAGAIN if there is none left. */
 int holdfast_discard_message(int queue);
 /* (nocall) mqueue.h is not imported. */
 int holdfast_remove_message_queue(const char *name);
 
-/* (signal) From now on a fault of this process (a trap, a bad memory access, abort(3), `seconds` of CPU time used) makes
- * the symbolic link `path` -> "SIGNAL STAGE" before the process dies. Signals that others send do not. */
+/* (signal) After this call a fault of this process (a trap, a bad memory access, abort(3), `seconds` of CPU time used)
+ * makes the symbolic link `path` -> "SIGNAL STAGE" before the process dies. Signals from other processes do not. */
 int holdfast_watch_faults(const char *path, unsigned seconds);
-/* (signal) What the process is doing, for that note. */
+/* (signal) Sets the stage of the process's work for that link. */
 void holdfast_fault_stage(int stage);
-/* (signal) Takes holdfast_watch_faults back. */
+/* (signal) Ends holdfast_watch_faults. */
 void holdfast_unwatch_faults(void);
 
 /* (nocall) strerrordesc_np is hidden behind _GNU_SOURCE. NULL for a number that is no errno; static, never freed. */
