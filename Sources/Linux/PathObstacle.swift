@@ -1,12 +1,12 @@
 import Glibc
 
-/// What lies at the path of a Unix socket or FIFO that cannot be opened there: bind(2) says EADDRINUSE whatever it is.
+/// The file at the path of a Unix socket or FIFO that prevents its creation: bind(2) returns EADDRINUSE for any kind.
 public enum PathObstacle {
-    /// The two kinds of file that are opened at a path.
+    /// The two kinds of file that are made at a path.
     public enum Wanted { case socket, fifo }
 
-    /// `a regular file is in the way; remove it, or choose another path`; nil if nothing is there, or a FIFO where one is
-    /// wanted.
+    /// `a regular file is in the way; remove it, or choose another path`; nil if the path is free or has the wanted
+    /// FIFO.
     public static func description(of path: String, insteadOf wanted: Wanted) -> String? {
         var status = stat()
         guard lstat(path, &status) == 0 else { return nil }

@@ -1,9 +1,9 @@
 import Glibc
 
-/// One component of a path, as the kernel has it: bytes, which need not be UTF-8. A user who names a file `\xff` must not get it
+/// One component of a path as the kernel has it: bytes, which need not be UTF-8. A file named `\xff` must not be
 /// overlooked.
 struct FileName: Hashable, Sendable {
-    /// With the NUL at its end, to be passed to system calls as it is.
+    /// The name with its final NUL, for system calls.
     let bytes: [CChar]
 
     init(_ text: String) { bytes = text.utf8.map { CChar(bitPattern: $0) } + [0] }
@@ -17,7 +17,7 @@ struct FileName: Hashable, Sendable {
     static let dot = FileName(".")
     static let dotDot = FileName("..")
 
-    /// For people; what is no UTF-8 is replaced.
+    /// The name for people; bytes that are not UTF-8 are replaced.
     var text: String { String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
 
     /// The components of a path, without empty ones.
@@ -27,7 +27,7 @@ struct FileName: Hashable, Sendable {
 }
 
 extension stat {
-    /// What it describes, by descriptor.
+    /// The status of an open file (fstat(2)).
     init(of descriptor: Int32, _ path: @autoclosure () -> String) throws(SystemError) {
         self.init()
         try checkErrno(fstat(descriptor, &self), "stat", path())
@@ -37,12 +37,12 @@ extension stat {
     var isDirectory: Bool { kind == S_IFDIR }
     var isLink: Bool { kind == S_IFLNK }
 
-    /// Owned by root or by us: what nobody else can have put there.
+    /// Whether root or we own the file, so that no other user can have put it there.
     var isOurs: Bool { st_uid == 0 || st_uid == geteuid() }
 
-    /// Of a directory: only root and we decide what its entries of ours lead to.
+    /// Whether a directory's entries of ours are safe: only root and we can rename or replace them.
     ///
-    /// Group root is as good as root. In a sticky directory others may add entries, but neither rename nor remove ours.
+    /// Group root counts as root. In a sticky directory other users may add entries, but not rename or remove ours.
     var protectsEntries: Bool {
         guard isOurs else { return false }
         if st_mode & S_ISVTX != 0 || st_mode & 0o022 == 0 { return true }
@@ -73,7 +73,7 @@ struct DirectoryListing: ~Copyable {
 
     var descriptor: Int32 { dirfd(stream) }
 
-    /// The next entry but for `.` and `..`; nil at the end.
+    /// The next entry except `.` and `..`; nil at the end.
     mutating func next() throws(SystemError) -> FileName? {
         while true {
             errno = 0
@@ -88,10 +88,10 @@ struct DirectoryListing: ~Copyable {
         }
     }
 
-    /// Begins again at the first entry.
+    /// Starts again at the first entry.
     mutating func rewind() { rewinddir(stream) }
 
-    /// Where `seek` goes on: the kernel's word (`d_off`), which stays good while entries are neither added nor removed.
+    /// The position for ``seek(_:)``: the kernel's `d_off`, valid as long as no entry is added or removed.
     var position: Int { telldir(stream) }
 
     mutating func seek(_ position: Int) { seekdir(stream, position) }

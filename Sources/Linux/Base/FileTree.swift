@@ -11,7 +11,7 @@ public enum FileTree {
         _ = try SafeDirectory.make(path, .ofOwner, mode: mode, parentMode: parentMode)
     }
 
-    /// Whether there is anything at this path, a link that leads nowhere included.
+    /// Whether a file exists at this path; a dangling link counts.
     public static func exists(_ path: String) throws(SystemError) -> Bool {
         var status = stat()
         if lstat(path, &status) == 0 { return true }
@@ -32,14 +32,14 @@ public enum FileTree {
         path.split(separator: "/").last.map(String.init) ?? path
     }
 
-    /// Replaces a file so that a reader, and the disk after a power cut, has the old or the new text, never half
-    /// (temporary file, fsync, rename, fsync of the directory). Not `durable`: neither is waited for, which costs
-    /// milliseconds each; then a reader still never sees half, but a power cut may bring the old text back.
+    /// Replaces a file so that a reader, and the disk after a power cut, has the old or the new text, never a part
+    /// (temporary file, fsync, rename, fsync of the directory). Without `durable` neither fsync is made, each of which
+    /// takes milliseconds; then a reader still never sees a part, but a power cut may bring the old text back.
     public static func writeAtomically(
         _ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644, durable: Bool = true
     ) throws(SystemError) {
         let directory = try SafeDirectory.parent(of: path, .ofOwner)
-        // One writer per file, so a fixed name does; one left by a crash is overwritten.
+        // There is one writer per file, so the name can be fixed; a file left by a crash is overwritten.
         let temporary = FileName(name(of: path) + ".tmp")
         let file = try directory.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
         do throws(SystemError) {
@@ -51,11 +51,11 @@ public enum FileTree {
             _ = try? directory.unlink(temporary)
             throw error
         }
-        // A new name outlives a power cut only when its directory has been synced.
+        // A new name survives a power cut only after a sync of its directory.
         if durable { try directory.sync() }
     }
 
-    /// Appends to a file and, if `durable`, waits until it is on disk; for records that must not be lost.
+    /// Appends to a file and, if `durable`, waits until the bytes are on disk: for records that must not be lost.
     public static func append(
         _ path: String, _ bytes: some Sequence<UInt8>, mode: mode_t = 0o644, durable: Bool = true
     ) throws(SystemError) {
@@ -64,14 +64,14 @@ public enum FileTree {
         if durable { try checkErrno(fdatasync(file.raw), "sync", path) }
     }
 
-    /// Waits until what was appended to a file is on disk, by whatever descriptor.
+    /// Waits until all bytes appended to a file, through any descriptor, are on disk.
     public static func sync(_ path: String) throws(SystemError) {
         let file = try SafeFile.open(path, O_WRONLY)
         try checkErrno(fdatasync(file.raw), "sync", path)
     }
 
-    /// Removes a file or a whole directory, at once: for what we made ourselves. (What others may have filled is for `Trash`.)
-    /// Follows no link. That it is not there is fine.
+    /// Removes a file or a whole directory at once, following no link: for files that we made ourselves. (`Trash`
+    /// removes directories that other users may have filled.) A missing file is no error.
     public static func remove(_ path: String) throws(SystemError) {
         let base: SafeDirectory
         do throws(SystemError) {
@@ -85,9 +85,9 @@ public enum FileTree {
         if let problem = removal.problem { throw problem }
     }
 
-    /// The names in a directory, without `.` and `..`, in no order. For looking: what is not UTF-8 is replaced.
+    /// The names in a directory, without `.` and `..`, unsorted. For display: bytes that are not UTF-8 are replaced.
     static func entries(of directory: borrowing OwnedDescriptor, _ path: String) throws(SystemError) -> [String] {
-        // A description of its own: the position in the directory belongs to it.
+        // A new open file description, because the position in the directory belongs to it.
         let number = try check(holdfast_openat(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0), "list", path)
         var listing = try DirectoryListing(OwnedDescriptor(owning: number), path)
         var names: [String] = []
@@ -95,7 +95,7 @@ public enum FileTree {
         return names
     }
 
-    /// Renames within a file system, for good.
+    /// Renames durably, within a file system.
     public static func move(_ path: String, to target: String) throws(SystemError) {
         let from = try SafeDirectory.parent(of: path, .ofOwner)
         let to = try SafeDirectory.parent(of: target, .ofOwner)

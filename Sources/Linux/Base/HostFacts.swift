@@ -2,11 +2,11 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What a host is, as `Condition…=` of systemd.unit(5) asks it. Small reads of /proc and /sys, none kept.
+/// Facts about the host for `Condition…=` of systemd.unit(5). Small reads of /proc and /sys, without a cache.
 public enum HostFacts {
     public enum FileKind: Sendable { case regular, directory, other }
 
-    /// What is at the path, links followed; nil if nothing is.
+    /// The kind of file at the path, following links; nil if there is none.
     public static func kind(_ path: String) -> FileKind? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -17,7 +17,7 @@ public enum HostFacts {
         }
     }
 
-    /// Something is there, if only a link that leads nowhere.
+    /// Whether a file exists, following links: a dangling link does not count.
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     public static func isSymbolicLink(_ path: String) -> Bool {
@@ -25,7 +25,7 @@ public enum HostFacts {
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// By the device and inode of its parent, and for bind mounts by the mount id of /proc/self/fdinfo.
+    /// Compares device and inode with the parent's and, for bind mounts, the mount id in /proc/self/fdinfo.
     public static func isMountPoint(_ path: String) -> Bool {
         if path == "/" { return true }
         guard let own = mountID(path), let parent = FileTree.parent(of: path), let other = mountID(parent) else {
@@ -35,7 +35,7 @@ public enum HostFacts {
     }
 
     private static func mountID(_ path: String) -> String? {
-        // The value of O_PATH, which glibc shows only to GNU programs: a look that needs no right to read.
+        // The value of O_PATH, which glibc declares only for GNU programs: it needs no right to read.
         guard let file = try? OwnedDescriptor.open(path, 0o10_000_000),
             let text = ProcFile.read("/proc/self/fdinfo/\(file.raw)", limit: 4096)
         else { return nil }
@@ -43,7 +43,7 @@ public enum HostFacts {
         return lines.first { $0.starts(with: "mnt_id:".utf8) }.map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// The file system at the path can be written to, whoever owns the path (ST_RDONLY of statvfs(3)).
+    /// Whether the file system at the path is writable, regardless of the path's owner (ST_RDONLY of statvfs(3)).
     public static func isReadWrite(_ path: String) -> Bool {
         var status = statvfs()
         return statvfs(path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) == 0
@@ -73,7 +73,7 @@ public enum HostFacts {
     /// fnmatch(3) without flags.
     public static func matches(_ text: String, pattern: String) -> Bool { fnmatch(pattern, text, 0) == 0 }
 
-    /// The whole of a small file as text; nil if it cannot be read.
+    /// The text of a small file; nil if it cannot be read.
     public static func text(_ path: String) -> String? {
         ProcFile.read(path, limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
     }
@@ -101,7 +101,7 @@ public enum HostFacts {
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
 
-    /// The kind of virtual machine or container that this is, in the words of systemd-detect-virt(1); nil on bare metal.
+    /// The kind of virtual machine or container, in the words of systemd-detect-virt(1); nil on bare metal.
     public static var virtualization: (name: String, isContainer: Bool)? {
         if let container = container { return (container, true) }
         if let machine = virtualMachine { return (machine, false) }
@@ -109,7 +109,7 @@ public enum HostFacts {
     }
 
     private static var container: String? {
-        // Who starts a container says so in the environment of its process 1 (systemd.io, "Container Interface").
+        // A container manager names itself in the environment of process 1 (systemd.io, "Container Interface").
         if let said = text("/run/systemd/container")?.split(separator: "\n").first { return String(said) }
         if let said = ProcessFacts.environmentVariable("container", of: 1), !said.isEmpty { return said }
         if exists("/run/.containerenv") { return "podman" }
@@ -128,7 +128,7 @@ public enum HostFacts {
         ]
         for name in ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"] {
             guard let value = text("/sys/class/dmi/id/\(name)") else { continue }
-            // QEMU's firmware says QEMU under KVM, too; only the CPU tells the two apart, and people mean KVM.
+            // QEMU's firmware says QEMU under KVM, too; only the CPU tells them apart, and users mean KVM.
             if let mark = marks.first(where: { value.hasPrefix($0.0) }) {
                 return mark.1 == "qemu" && exists("/sys/hypervisor/type") == false && isKVM ? "kvm" : mark.1
             }
@@ -141,7 +141,7 @@ public enum HostFacts {
         text("/sys/devices/system/clocksource/clocksource0/available_clocksource")?.contains("kvm") ?? false
     }
 
-    /// Whether some power supply of the mains kind is online, or there is none at all, as on servers.
+    /// Whether a power supply of type Mains is online, or there is none, as on servers.
     public static var isOnACPower: Bool {
         let root = "/sys/class/power_supply"
         let supplies = ((try? UnitDirectory.list(root)) ?? nil) ?? []
@@ -153,14 +153,14 @@ public enum HostFacts {
         return !sawMains
     }
 
-    /// Bytes of memory, as the kernel counts them.
+    /// Memory in bytes, as the kernel counts it.
     public static var memory: UInt64 {
         let pages = sysconf(Int32(_SC_PHYS_PAGES))
         let size = sysconf(Int32(_SC_PAGESIZE))
         return UInt64(max(0, pages)) * UInt64(max(0, size))
     }
 
-    /// CPUs that this process may run on.
+    /// The number of CPUs that this process may run on.
     public static var cpus: UInt64 {
         let mask = statusField("Cpus_allowed:").map {
             $0.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
@@ -168,7 +168,7 @@ public enum HostFacts {
         return UInt64(mask ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
 
-    /// A line of /proc/self/status without its name.
+    /// The value of a line of /proc/self/status.
     private static func statusField(_ name: String) -> Substring? {
         let line = text("/proc/self/status")?.split(separator: "\n").first { $0.hasPrefix(name) }
         return line.map { $0.dropFirst(name.count).drop { $0 == "\t" || $0 == " " } }
@@ -179,7 +179,7 @@ public enum HostFacts {
         statusField("CapBnd:").flatMap { UInt64($0, radix: 16) } ?? 0
     }
 
-    /// A number of capabilities(7) by its name; nil for one that the kernel headers of this program do not know.
+    /// The number of a capability of capabilities(7); nil for one that is unknown to this program's kernel headers.
     public static func capability(_ name: String) -> Int? {
         let names = [
             "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
@@ -193,7 +193,7 @@ public enum HostFacts {
         return names.firstIndex(of: wanted.hasPrefix("cap_") ? String(wanted.dropFirst(4)) : wanted)
     }
 
-    /// A security module or mechanism of `ConditionSecurity=`.
+    /// Whether a security module or mechanism of `ConditionSecurity=` is available.
     public static func hasSecurity(_ name: String) -> Bool {
         switch name {
         case "selinux": exists("/sys/fs/selinux/enforce")
@@ -203,7 +203,7 @@ public enum HostFacts {
         case "ima": exists("/sys/kernel/security/ima")
         case "audit": hasAudit
         case "uefi-secureboot":
-            // The last byte of the variable, behind four of attributes.
+            // The last byte of the variable; the first four are attributes.
             ProcFile.read(
                 "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", limit: 5)?.last == 1
         case "tpm2": exists("/sys/class/tpmrm/tpmrm0")
@@ -211,9 +211,9 @@ public enum HostFacts {
         }
     }
 
-    /// The kernel has it, and lets us have it: a container may have neither.
+    /// Whether the kernel has auditing and permits it: a container may lack either.
     private static var hasAudit: Bool {
-        // NETLINK_AUDIT of linux/netlink.h.
+        // The value 9 is NETLINK_AUDIT of linux/netlink.h.
         do throws(SystemError) {
             _ = try OwnedDescriptor.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue), 9)
             return true

@@ -2,28 +2,28 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A descriptor with one owner, closed when its owner goes.
+/// A descriptor with one owner, closed with its owner.
 ///
-/// Close-on-exec from birth: only a `SpawnPlan` hands one to a program.
+/// Always close-on-exec: only a `SpawnPlan` passes one to a program.
 public struct OwnedDescriptor: ~Copyable, Sendable {
-    /// The number, for a call during which the owner stays alive.
+    /// The number, valid while the owner is alive.
     public let raw: Int32
 
-    /// Takes ownership of `raw`, which must be open and owned by nobody else.
+    /// Takes ownership of `raw`, which must be open and must have no other owner.
     public init(owning raw: Int32) { self.raw = raw }
 
     deinit {
-        // The result is of no use: after EINTR or EIO the number is free on Linux all the same (close(2)).
+        // The result is not useful: after EINTR or EIO Linux has freed the number nevertheless (close(2)).
         _ = close(raw)
     }
 
-    /// Takes a descriptor that came through execve(2) open, and makes it close-on-exec again. EBADF: there is none.
+    /// Takes a descriptor that stayed open over execve(2), and makes it close-on-exec again. EBADF: there is none.
     public static func inherited(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {
         try check(holdfast_set_cloexec(raw, 1), "inherit descriptor", "\(raw)")
         return OwnedDescriptor(owning: raw)
     }
 
-    /// Gives ownership away; the caller closes.
+    /// Gives up ownership; the caller closes the descriptor.
     public consuming func release() -> Int32 {
         let number = raw
         discard self
@@ -35,7 +35,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         OwnedDescriptor(owning: try check(holdfast_duplicate(raw, 3), "duplicate descriptor", "\(raw)"))
     }
 
-    /// Sets or clears O_NONBLOCK, which belongs to the open file description and so to all who share it.
+    /// Sets or clears O_NONBLOCK, which belongs to the open file description and so to all that share it.
     public borrowing func setNonBlocking(_ on: Bool) throws(SystemError) {
         try check(holdfast_set_nonblocking(raw, on ? 1 : 0), "set non-blocking")
     }
@@ -59,11 +59,11 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         try open("/dev/null", flags)
     }
 
-    /// Whether another descriptor is of the same open file description (kcmp(2)); false where the kernel does not tell.
+    /// Whether another descriptor has the same open file description (kcmp(2)); false if the kernel does not tell.
     public borrowing func isSameFile(as other: Int32) -> Bool { holdfast_is_same_file(raw, other) == 1 }
 
-    /// A file without a name that holds these bytes, open for reading from its start (memfd_create(2), then opened anew: what
-    /// memfd_create returns could be written to).
+    /// A file without a name that holds these bytes, open for reading from its start (memfd_create(2), then opened
+    /// again: the descriptor of memfd_create is writable).
     public static func inMemory(_ bytes: [UInt8], name: String) throws(SystemError) -> OwnedDescriptor {
         let memory = OwnedDescriptor(owning: try check(holdfast_memory_file(name), "make file in memory", name))
         try memory.writeAll(bytes, subject: name)
@@ -90,7 +90,7 @@ enum SocketType {
     public var reading: OwnedDescriptor
     public var writing: OwnedDescriptor
 
-    /// pipe2(2) with O_CLOEXEC; both ends block unless `nonBlockingReader`.
+    /// Makes a pipe (pipe2(2) with O_CLOEXEC); both ends block unless `nonBlockingReader`.
     public init(nonBlockingReader: Bool = false) throws(SystemError) {
         var ends: [Int32] = [-1, -1]
         try check(holdfast_pipe(&ends), "pipe")
@@ -101,13 +101,13 @@ enum SocketType {
         writing = writer
     }
 
-    /// Closes the end for writing: when who has a duplicate of it ends, the other end is at its end.
+    /// Closes the writing end: the reading end then ends with the last process that has a duplicate of the other.
     public consuming func keepReading() -> OwnedDescriptor { reading }
 }
 
 extension OwnedDescriptor {
-    /// The first line of what can be read now, at most 4 KiB; nil if there is none. For the words of a program that has ended, at
-    /// the end of a pipe that does not block.
+    /// The first line that can be read now, at most 4 KiB; nil if there is none. For the output of a program that has
+    /// exited, at the reading end of a non-blocking pipe.
     public borrowing func firstLine() -> String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = max(0, read(raw, &buffer, buffer.count))
@@ -115,7 +115,7 @@ extension OwnedDescriptor {
         return text.split(whereSeparator: \.isNewline).first.map(String.init)
     }
 
-    /// Reads to the end, at most `limit` bytes; more is EFBIG.
+    /// Reads to the end, at most `limit` bytes; EFBIG if there are more.
     public borrowing func readAll(limit: Int, subject: String) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: min(limit + 1, 65536))
@@ -129,7 +129,7 @@ extension OwnedDescriptor {
         }
     }
 
-    /// Writes everything or throws; for files and other descriptors that take all.
+    /// Writes all bytes or throws; for files and other descriptors without partial writes.
     public borrowing func writeAll(_ bytes: some Sequence<UInt8>, subject: String) throws(SystemError) {
         let bytes = Array(bytes)
         var offset = 0

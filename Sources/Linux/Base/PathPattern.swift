@@ -3,10 +3,10 @@ import SystemPackage
 
 /// Wildcards in paths (glob(7)).
 public enum PathPattern {
-    /// Whether the path holds a wildcard at all.
+    /// Whether the path has a wildcard.
     public static func isPattern(_ path: String) -> Bool { path.utf8.contains { "*?[".utf8.contains($0) } }
 
-    /// What exists and matches, sorted; nothing if a directory cannot be read. At most 1024.
+    /// Existing paths that match, sorted; none if a directory cannot be read. At most 1024.
     public static func matches(_ pattern: String) -> [String] {
         var found = glob_t()
         defer { globfree(&found) }

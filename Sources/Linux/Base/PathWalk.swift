@@ -2,27 +2,28 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Whose symbolic links are followed on the way to a file.
+/// The owners whose symbolic links are followed on the way to a file.
 public enum LinkTrust: Sendable {
-    /// Those of root and ourselves, in directories that nobody else may write to. For what is given away, bound, or removed.
+    /// Links of root and ourselves, in directories only we may write to. For files to give away, bind, or remove.
     case ofRoot
-    /// Beside those, a link of any user that leads to something of the same user: then it leads nowhere that the user could not
-    /// have put the file itself. For files that are read or written, in deployments with a `current -> releases/7`.
+    /// In addition, links of any user that lead to a file of the same user, who could have put the file there directly.
+    /// For files that are read or written, in deployments with a `current -> releases/7`.
     case ofOwner
 }
 
-/// Resolution of a path, component by component, as the kernel does it but for links that others may have made.
+/// Resolves a path component by component, as the kernel does, except for links that other users may have made.
 ///
-/// The supervisor is root and its services are not; a service that owns a directory may at any moment put a link in the place of
-/// anything below it. So each component is opened relative to the one before, never by its whole path, a link is opened itself
-/// and judged by its owner, and what was opened stays open for whatever is done with it: there is no moment in between.
-/// (openat2(2) with RESOLVE_NO_SYMLINKS cannot tell the administrator's `/var/lib/app -> /data/app` from the service's.)
+/// The supervisor is root and its services are not; a service that owns a directory may at any moment replace anything
+/// below it with a link. So each component is opened relative to the one before, never by its whole path; a link is
+/// opened itself and judged by its owner; and an opened file stays open for its later use, so that there is no moment
+/// in between. (openat2(2) with RESOLVE_NO_SYMLINKS cannot tell the administrator's `/var/lib/app -> /data/app` from
+/// the service's.)
 struct PathWalk: ~Copyable {
-    /// Where a walk has ended: the directory, a name in it, and what is there.
+    /// The end of a walk: the directory, a name in it, and the file of that name.
     struct Place: ~Copyable {
         let directory: SafeDirectory
         let name: FileName
-        /// nil: nothing.
+        /// Nil if there is no file.
         let entry: PinnedFile?
 
         consuming func takeEntry() -> PinnedFile? { entry }
@@ -31,12 +32,12 @@ struct PathWalk: ~Copyable {
 
     private let path: String
     private let trust: LinkTrust
-    /// Mode of the directories that are made on the way; nil: none are.
+    /// The mode of directories made on the way; nil if none are made.
     private let making: mode_t?
     private var at: SafeDirectory
-    /// What is left of the path, the next at the end.
+    /// The remaining components, the next one last.
     private var rest: [FileName]
-    /// Links of others that are being followed: what is there when no more than `left` components are left must be the user's.
+    /// Followed links of other users: when at most `left` components are left, the file reached must belong to `uid`.
     private var owed: [(left: Int, uid: UInt32)] = []
     private var linksLeft = 40
     private var triesLeft = 64
@@ -49,13 +50,13 @@ struct PathWalk: ~Copyable {
         rest = FileName.components(path.utf8).reversed()
     }
 
-    /// - Parameter followsLast: also a link at the end of the path is followed.
+    /// - Parameter followsLast: whether a link at the end of the path is followed.
     consuming func run(followsLast: Bool) throws(SystemError) -> Place {
         while let name = rest.popLast() {
             if name == .dot { continue }
             let isLast = rest.isEmpty
             if name == .dotDot {
-                // The parent of what others may move is wherever they have moved it.
+                // The parent of a directory that other users may move is wherever they have moved it.
                 guard at.isProtected else { throw refusal(at.status.st_uid, "leave the directory of", at.path) }
                 at = try at.parent()
                 try settle(at.status)
@@ -89,15 +90,15 @@ struct PathWalk: ~Copyable {
 
     private mutating func make(_ name: FileName) throws(SystemError) {
         guard let making else { throw SystemError("open", path, .noSuchFileOrDirectory) }
-        // Somebody may remove it as fast as it is made.
+        // Another process may remove the directory as fast as it is made.
         triesLeft -= 1
         guard triesLeft > 0 else { throw SystemError("make directory", at.path(of: name), .noSuchFileOrDirectory) }
         _ = try at.makeDirectory(name, mode: making)
         rest.append(name)
     }
 
-    /// Goes on with what the link says. Answers what it leads to if only the kernel can tell: the links in /proc/self/fd are no
-    /// paths.
+    /// Continues with the target of a link. Returns the target file if only the kernel can resolve it: links in
+    /// /proc/self/fd are not paths.
     private mutating func follow(
         _ link: borrowing PinnedFile, _ name: FileName
     ) throws(SystemError) -> PinnedFile? {
@@ -118,7 +119,7 @@ struct PathWalk: ~Copyable {
         return nil
     }
 
-    /// Looks whether links of others have led to what belongs to them.
+    /// Checks that followed links of other users have led to their own files.
     private mutating func settle(_ status: stat) throws(SystemError) {
         while let (left, uid) = owed.last, rest.count <= left {
             guard status.st_uid == uid else { throw refusal(uid, "follow a link of", path) }

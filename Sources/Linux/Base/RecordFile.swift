@@ -2,35 +2,35 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A file of records, each with a key, appended; of several with one key the last counts.
+/// A file of appended records, each with a key; the last record of a key counts.
 ///
-/// What a crash cuts short is recognised by its checksum and left out, and so is everything behind it, which was never told to
-/// anybody. For a file system in memory: nothing is synced.
+/// A record that a crash cut short is recognised by its checksum and left out, with everything behind it, which was
+/// never reported to any caller. For a file system in memory: nothing is synced.
 ///
-/// A record: 4 bytes length of the rest, 4 bytes checksum of the rest, 1 byte "there is a value", 2 bytes length of the key,
-/// key, value. Numbers are little-endian.
+/// A record: 4 bytes length of the rest, 4 bytes checksum of the rest, 1 byte "there is a value", 2 bytes length of the
+/// key, key, value. Numbers are little-endian.
 public final class RecordFile {
     public let path: String
-    /// Bytes in the file.
+    /// The size of the file in bytes.
     public private(set) var size = 0
     private var descriptor: OwnedDescriptor?
     private var pending: [UInt8] = []
 
-    /// Nothing is opened before something is to be written.
+    /// The file is opened at the first write.
     public init(path: String) { self.path = path }
 
-    /// What a file holds.
+    /// The contents of a file.
     public struct Contents: Equatable, Sendable {
         public var records: [String: [UInt8]] = [:]
-        /// Bytes at the end that are no whole record: a crash cut them short, or something else has written there.
+        /// Bytes at the end that are no whole record: cut short by a crash, or written by another program.
         public var unreadable = 0
     }
 
-    /// What is in the file. Nothing if there is none.
+    /// Reads a file. Returns empty contents if there is none.
     public static func read(_ path: String) throws(SystemError) -> Contents {
         let bytes: [UInt8]
         do throws(SystemError) {
-            // Does not wait for somebody who writes to a FIFO in its place.
+            // O_NONBLOCK: no wait for the writer of a FIFO in its place.
             let file = try OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             var status = stat()
             try checkErrno(fstat(file.raw, &status), "stat", path)
@@ -46,7 +46,7 @@ public final class RecordFile {
         return Contents(records: records, unreadable: bytes.count - size)
     }
 
-    /// The records, and how many bytes they take.
+    /// The records, and their size in bytes.
     static func parse(_ bytes: [UInt8]) -> (records: [String: [UInt8]], size: Int) {
         var records: [String: [UInt8]] = [:]
         var offset = 0
@@ -69,7 +69,7 @@ public final class RecordFile {
         (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << (8 * UInt32($1)) }
     }
 
-    /// FNV-1a: to recognise what was cut short, not what was forged.
+    /// FNV-1a: detects truncation, not forgery.
     private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         bytes.withUnsafeBufferPointer { buffer in
             var hash: UInt32 = 0x811c_9dc5
@@ -78,7 +78,7 @@ public final class RecordFile {
         }
     }
 
-    /// Collects a record for the next `flush`; nil ends what was there under the key. Keys have at most 65,535 bytes.
+    /// Collects a record for the next `flush`; nil removes the key. Keys have at most 65,535 bytes.
     public func put(_ key: String, _ value: [UInt8]?) {
         let key = Array(key.utf8.prefix(65535))
         let start = pending.count
@@ -93,20 +93,20 @@ public final class RecordFile {
         }
     }
 
-    /// Something was collected and not written.
+    /// Whether there are collected records that are not written.
     public var hasCollected: Bool { !pending.isEmpty }
 
-    /// Forgets what was collected and not written.
+    /// Drops the collected records.
     public func discard() { pending = [] }
 
-    /// Writes what was collected, with one write(2). If that fails nothing of it is in the file, and the next call tries again.
+    /// Writes the collected records with one write(2), all or none. After a failure the next call tries again.
     public func flush() throws(SystemError) {
         guard !pending.isEmpty else { return }
         if descriptor == nil { try open() }
         try write(to: rawDescriptor)
     }
 
-    /// Replaces the file by one with what is collected now, at once or not at all.
+    /// Replaces the file with one that has the records collected now, atomically.
     public func replace() throws(SystemError) {
         let fresh = path + ".new"
         let opened = try OwnedDescriptor.open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, mode: 0o600)
@@ -123,7 +123,7 @@ public final class RecordFile {
         descriptor = consume opened
     }
 
-    /// Seconds since a file was written last; nil if there is none.
+    /// Seconds since the last write to a file; nil if there is none.
     public static func age(_ path: String) -> Double? {
         var status = stat()
         var now = timespec()
@@ -132,7 +132,7 @@ public final class RecordFile {
         return Double(now.tv_sec) - Double(written.tv_sec) + Double(now.tv_nsec - written.tv_nsec) / 1e9
     }
 
-    /// Bytes in the file now, also if it has not been opened here.
+    /// The present size of the file in bytes, also if it is not open.
     public var existingSize: Int {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
@@ -168,7 +168,7 @@ public final class RecordFile {
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 let error = SystemError("write", path, Errno(rawValue: count < 0 ? errno : ENOSPC))
-                // Half a record would hide all that is written behind it.
+                // A partial record would hide all records written behind it.
                 ftruncate(raw, off_t(size))
                 throw error
             }

@@ -2,20 +2,21 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Files that the supervisor opens for a service, or reads on its behalf, at paths that the service's user may have in hand.
+/// Files that the supervisor opens for a service, or reads on its behalf, at paths that the service's user may control.
 public enum SafeFile {
-    /// open(2), close-on-exec, without waiting and without a controlling terminal, but for what a user could make root open:
+    /// Opens a file (open(2)), close-on-exec, without waiting and without a controlling terminal, except where a user
+    /// could misuse root's rights:
     ///
-    /// - A link of another user leads only to what belongs to that user (`LinkTrust.ofOwner`).
-    /// - In a directory that others may write to, a file with several names is opened only if it belongs to the directory's
-    ///   owner: anybody may have linked it there (where fs.protected_hardlinks is off).
-    /// - A device there is not opened, because opening alone may do something.
+    /// - A link of another user is followed only to a file of that user (`LinkTrust.ofOwner`).
+    /// - In a directory that other users may write to, a file with several names is opened only if it belongs to the
+    ///   directory's owner: any user may have linked it there (if fs.protected_hardlinks is off).
+    /// - A device there is not opened, because opening alone may have effects.
     ///
-    /// What is there is looked at before it is opened, and it is that file which is opened.
+    /// The file is checked before it is opened, and the same file is then opened.
     public static func open(
         _ path: String, _ flags: Int32, mode: mode_t = 0o644
     ) throws(SystemError) -> OwnedDescriptor {
-        // Again if it goes or comes in between, as open(2) does it by itself.
+        // Repeated if the file appears or vanishes in between, as open(2) itself does.
         for _ in 0..<8 {
             let place = try PathWalk(path, .ofOwner).run(followsLast: flags & O_NOFOLLOW == 0)
             let directory = place.directory.descriptor.raw
@@ -36,7 +37,7 @@ public enum SafeFile {
         throw SystemError("open", path, .resourceTemporarilyUnavailable)
     }
 
-    /// What is at the path, links followed as by `open`, without opening it: for connecting to a socket.
+    /// The file at the path, following links as `open` does, without opening it: for connecting to a socket.
     static func pin(_ path: String) throws(SystemError) -> PinnedFile {
         let place = try PathWalk(path, .ofOwner).run(followsLast: true)
         guard let entry = place.takeEntry() else { throw SystemError("open", path, .noSuchFileOrDirectory) }

@@ -1,5 +1,5 @@
-/// Arithmetic on numbers from outside (unit files, clocks, files of others): what does not fit is the largest or smallest number,
-/// which for a span of time means "never", instead of the end of the process.
+/// Arithmetic on numbers from outside (unit files, clocks, foreign files): an overflow gives the largest or smallest
+/// number, which for a time span means "never", instead of a trap.
 extension FixedWidthInteger {
     func addingSaturated(_ other: Self) -> Self {
         let (sum, overflow) = addingReportingOverflow(other)

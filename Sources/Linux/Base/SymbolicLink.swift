@@ -2,10 +2,10 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Symbolic links by which units are enabled, named and masked.
+/// Symbolic links that enable, alias and mask units.
 public enum SymbolicLink {
-    /// Makes a link, in place of another link but never of something else, with the directories above it.
-    /// - Returns: false if it was there already.
+    /// Makes a link and the directories above it. Replaces another link, but no other kind of file.
+    /// - Returns: false if the link existed already.
     public static func make(_ path: String, to target: String) throws(SystemError) -> Bool {
         switch existing(path) {
         case .link(let found): if found == target { return false }
@@ -13,7 +13,7 @@ public enum SymbolicLink {
         case nil: break
         }
         if let parent = FileTree.parent(of: path) { try FileTree.makeDirectory(parent) }
-        // Beside it and renamed: whoever reads meanwhile finds the old link or the new one.
+        // Made beside it and renamed, so that a reader finds the old link or the new one.
         let fresh = path + ".new-\(getpid())"
         unlink(fresh)
         try checkErrno(symlink(target, fresh), "link", path)
@@ -21,8 +21,9 @@ public enum SymbolicLink {
         return true
     }
 
-    /// Removes a link, but nothing else, and with the last of them a directory whose name ends in one of the suffixes.
-    /// - Returns: false if there was none.
+    /// Removes a link, but no other kind of file, and with the last one a directory whose name ends in one of the
+    /// suffixes.
+    /// - Returns: false if there was no link.
     public static func remove(_ path: String, emptyDirectories suffixes: [String]) throws(SystemError) -> Bool {
         switch existing(path) {
         case .link: break
@@ -30,7 +31,7 @@ public enum SymbolicLink {
         case nil: return false
         }
         try checkErrno(unlink(path), "remove", path)
-        // One that is not empty stays by itself.
+        // rmdir(2) fails for a directory that is not empty.
         if let parent = FileTree.parent(of: path), suffixes.contains(where: parent.hasSuffix) { rmdir(parent) }
         return true
     }

@@ -2,15 +2,15 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A system call that failed: which, on what, and why.
+/// A failed system call: the call, its subject, and the cause.
 ///
-/// Its description is one line for a person: `open /srv/x: No such file or directory`.
+/// Its description is one line for people: `open /srv/x: No such file or directory`.
 public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringConvertible {
-    /// What was done, in the field's words: `open`, `listening on`, `bind`.
+    /// The operation, as it appears in the message: `open`, `listening on`, `bind`.
     public var call: String
-    /// What it was done to: a path, an address, a process. Empty subjects are left out.
+    /// The subject of the operation: a path, an address, a process. Empty subjects are left out.
     public var subject: String?
-    /// Why it failed (errno(3)).
+    /// The cause (errno(3)).
     public var errno: Errno
 
     public init(_ call: String, _ subject: String? = nil, _ errno: Errno) {
@@ -19,12 +19,12 @@ public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringCon
         self.errno = errno
     }
 
-    /// The error of the call that just failed, from the thread's errno.
+    /// The error of the call that has just failed, from the thread's errno.
     init(_ call: String, _ subject: String? = nil) {
         self.init(call, subject, Errno(rawValue: Glibc.errno))
     }
 
-    /// What a failed step was part of. A step that names what it was about (an option, an interface) is kept beside it.
+    /// The error of a step of an operation. A step that names its own subject (an option, an interface) is appended.
     init(_ call: String, _ subject: String, _ step: SystemError) {
         guard step.call.hasSuffix("=") else {
             self.init(call, subject, step.errno)
@@ -33,12 +33,12 @@ public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringCon
         self.init(call, "\(subject): \(step.call)\(step.subject ?? "")", step.errno)
     }
 
-    /// The error in a negated errno, as sd-event and CSpawn return it.
+    /// The error for a negated errno, as sd-event and CSpawn return it.
     init(_ call: String, _ subject: String? = nil, negated: Int32) {
         self.init(call, subject, Errno(rawValue: -negated))
     }
 
-    /// Want of something that may be there again a moment later: it says nothing about the subject.
+    /// Whether the cause is a shortage that may end in a moment, and so does not concern the subject.
     public var isTransient: Bool {
         let wants: [Errno] = [
             .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace, .interrupted, .wouldBlock,
@@ -56,21 +56,20 @@ public struct SystemError: Error, Equatable, Hashable, Sendable, CustomStringCon
 extension Errno {
     /// The message of strerror(3), untranslated: the daemon sets no locale.
     public var text: String {
-        // strerror_r's GNU form may return a static string instead of the buffer; this text is always static, and
-        // nil for numbers that it does not know.
+        // strerror_r's GNU form may return a static string; this text is always static, and nil for unknown numbers.
         guard let text = holdfast_error_text(rawValue) else { return "error \(rawValue)" }
         return String(cString: text)
     }
 }
 
-/// Passes a result of 0 or more on; throws for a negated errno.
+/// Returns a result of 0 or more; throws for a negated errno.
 @discardableResult
 func check(_ result: Int32, _ call: String, _ subject: @autoclosure () -> String? = nil) throws(SystemError) -> Int32 {
     guard result >= 0 else { throw SystemError(call, subject(), negated: result) }
     return result
 }
 
-/// Passes a result of 0 or more on; throws the thread's errno for -1.
+/// Returns a result of 0 or more; throws the thread's errno for -1.
 @discardableResult
 func checkErrno<Number: SignedInteger>(
     _ result: Number, _ call: String, _ subject: @autoclosure () -> String? = nil

@@ -2,23 +2,23 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Removal of directory trees of any depth and width, a bounded piece at a time.
+/// Removes directory trees of any depth and width, a bounded piece at a time.
 ///
-/// All of it happens in one directory, the base. A directory in the base is emptied; what it has of directories that are not
-/// empty is renamed into the base, to be emptied there in its turn. So no tree is too deep: there are never more than three
-/// descriptors open, no path grows and nothing recurses, and what is interrupted can be gone on with by anybody who has the
-/// base. No mount is crossed, because none can be renamed. A directory that is emptied is first taken from its owner: processes
-/// that are still in it add nothing any more.
+/// All work happens in one directory, the base. A directory in the base is emptied; its subdirectories that are not
+/// empty are renamed into the base and emptied there in turn. So no tree is too deep: there are never more than three
+/// open descriptors, no path grows, nothing recurses, and any process that has the base can continue an interrupted
+/// removal. No mount is crossed, because none can be renamed. A directory that is being emptied is first taken from its
+/// owner, so that processes in it can add no more files.
 struct TreeRemoval: ~Copyable {
     private let base: SafeDirectory
-    /// Everything in the base is to go.
+    /// Whether everything in the base is to be removed.
     private let isWhole: Bool
     private var pending: [FileName]
     private var listing: DirectoryListing?
     private var current: Emptying?
-    /// What could not be removed; not tried again.
+    /// Names that could not be removed, and are not tried again.
     private var stuck: Set<FileName> = []
-    /// Why, of the first of them.
+    /// The error of the first of them.
     private(set) var problem: SystemError?
 
     private static let mostPending = 1024
@@ -26,30 +26,30 @@ struct TreeRemoval: ~Copyable {
     private struct Emptying: ~Copyable {
         let name: FileName
         var listing: DirectoryListing
-        /// In this pass over its entries.
+        /// Whether an entry was removed in this pass.
         var progressed = false
     }
 
-    /// Removes what is in the base under this name.
+    /// Removes the file or directory of this name in the base.
     init(_ name: FileName, in base: consuming SafeDirectory) {
         self.base = base
         isWhole = false
         pending = [name]
     }
 
-    /// Removes everything in the base, but not the base.
+    /// Removes everything in the base, but not the base itself.
     init(everythingIn base: consuming SafeDirectory) {
         self.base = base
         isWhole = true
         pending = []
     }
 
-    /// A name for something that is put aside, which nothing has.
+    /// An unused name for a file that is moved aside.
     static func freshName(_ prefix: String) -> FileName {
         FileName(prefix + String(UInt64.random(in: 0 ... .max), radix: 36))
     }
 
-    /// Removes up to `steps` entries. False when nothing is left that can be removed.
+    /// Removes up to `steps` entries. False when no removable entry is left.
     mutating func advance(_ steps: Int) -> Bool {
         for _ in 0..<steps {
             if current != nil {
@@ -73,7 +73,7 @@ struct TreeRemoval: ~Copyable {
                 if !stuck.contains(name) { return name }
             }
             listing = nil
-            // Entries may have come since the pass began: only a whole pass without any is the end.
+            // Entries may have been added since the pass began: only a whole pass without any is the end.
             guard !isFirst else { return nil }
             isFirst = true
         }
@@ -98,7 +98,7 @@ struct TreeRemoval: ~Copyable {
                 return
             }
             if try base.removeDirectory(emptying.name) { return }
-            // Some file systems pass entries over while others are removed.
+            // Some file systems skip entries while others are removed.
             guard emptying.progressed else {
                 return leave(
                     emptying.name, problem ?? SystemError("remove", base.path(of: emptying.name), .directoryNotEmpty))
@@ -126,7 +126,7 @@ struct TreeRemoval: ~Copyable {
         let name = Self.freshName(".removing-")
         var result = renameat(directory, entry.bytes, base.descriptor.raw, name.bytes)
         if result < 0, errno == EACCES, let number = Optional(holdfast_pin(directory, entry.bytes, 0)), number >= 0 {
-            // Without root's rights a directory that may not be written to gets no other parent.
+            // Without root's rights a directory must be writable for a change of its parent.
             let pinned = OwnedDescriptor(owning: number)
             _ = holdfast_set_mode(pinned.raw, 0o700)
             result = renameat(directory, entry.bytes, base.descriptor.raw, name.bytes)
@@ -135,24 +135,24 @@ struct TreeRemoval: ~Copyable {
         if !isWhole || pending.count < Self.mostPending { pending.append(name) }
     }
 
-    /// False if it is a directory with something in it.
+    /// Removes a file or empty directory. False for a directory that is not empty.
     private static func remove(_ name: FileName, in directory: Int32, _ path: String) throws(SystemError) -> Bool {
         if unlinkat(directory, name.bytes, 0) == 0 || errno == ENOENT { return true }
-        // Linux says EISDIR, POSIX EPERM.
+        // Linux returns EISDIR, POSIX EPERM.
         guard errno == EISDIR || errno == EPERM else { throw SystemError("remove", path) }
         if unlinkat(directory, name.bytes, Int32(AT_REMOVEDIR)) == 0 || errno == ENOENT { return true }
         if errno == ENOTEMPTY || errno == EEXIST { return false }
         throw SystemError("remove", path)
     }
 
-    /// Opens a directory of the base, and makes it ours.
+    /// Opens a directory of the base, and makes us its owner.
     private static func take(
         _ name: FileName, in base: borrowing SafeDirectory
     ) throws(SystemError) -> OwnedDescriptor {
         let path = base.path(of: name)
         var number = holdfast_open_below(base.descriptor.raw, name.bytes, O_RDONLY | O_DIRECTORY)
         if number == -EACCES, let pinned = try base.pin(name), pinned.status.isDirectory {
-            // Without root's rights ours must be readable.
+            // Without root's rights the directory, which is ours, must be readable.
             try pinned.setMode(0o700)
             number = holdfast_open_below(base.descriptor.raw, name.bytes, O_RDONLY | O_DIRECTORY)
         }

@@ -2,12 +2,12 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Reads the files from which units are made. Whoever can write them can run programs as us: so files and directories that
-/// others may write to are refused.
+/// Reads the files that define units. A user who can write them can run programs as us, so files and directories that
+/// other users may write to are refused.
 public enum UnitDirectory {
     public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
         case system(SystemError)
-        /// Others than root and ourselves may change it.
+        /// Users other than root and ourselves may change it.
         case insecure(path: String, reason: String)
         case tooLarge(path: String, limit: Int)
         case notAFile(path: String)
@@ -24,16 +24,16 @@ public enum UnitDirectory {
 
     public enum Content: Equatable, Sendable {
         case text([UInt8])
-        /// A link to /dev/null, or empty by device: the unit is masked (systemd.unit(5)).
+        /// A link to /dev/null, or that device itself: the unit is masked (systemd.unit(5)).
         case masked
     }
 
-    /// A file larger than this is no unit file.
+    /// The largest unit file in bytes.
     public static let maximumSize = 1 << 20
-    /// A directory with more entries than this is cut.
+    /// The most entries of a directory that are read.
     public static let maximumEntries = 100_000
 
-    /// The names in a directory, sorted; nil when there is none.
+    /// The names in a directory, sorted; nil if there is no directory.
     public static func list(_ path: String) throws(SystemError) -> [String]? {
         let directory: OwnedDescriptor
         do throws(SystemError) {
@@ -45,13 +45,13 @@ public enum UnitDirectory {
         return try FileTree.entries(of: directory, path).prefix(maximumEntries).sorted()
     }
 
-    /// The symbolic links in a directory with what they lead to, as written; empty when there is none.
+    /// The symbolic links in a directory with their targets as written; empty if there is no directory.
     public static func links(_ path: String) -> [String: String] {
         guard let directory = opendir(path) else { return [:] }
         defer { closedir(directory) }
         var links: [String: String] = [:]
         while let entry = readdir(directory), links.count < maximumEntries {
-            // Some file systems do not tell; then readlinkat(2) says EINVAL for what is no link.
+            // Some file systems do not give the type; then readlinkat(2) returns EINVAL for a file that is no link.
             let type = Int(entry.pointee.d_type)
             guard type == Int(DT_LNK) || type == Int(DT_UNKNOWN) else { continue }
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
@@ -72,14 +72,14 @@ public enum UnitDirectory {
         return bytes.isEmpty ? nil : String(validating: bytes, as: UTF8.self)
     }
 
-    /// realpath(3): without symbolic links; nil if there is no such file.
+    /// The path without symbolic links (realpath(3)); nil if there is no such file.
     public static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(validatingCString: resolved)
     }
 
-    /// Reads a file, following links, and checks who may write to it and to its directory.
+    /// Reads a file, following links, and checks which users may write to it and to its directory.
     public static func read(_ path: String, checkOwner: Bool = true) throws(ReadError) -> Content {
         let file = checkOwner ? try open(path) : try openNamed(path)
         var status = stat()
@@ -103,12 +103,12 @@ public enum UnitDirectory {
 
     private static func open(_ path: String) throws(ReadError) -> OwnedDescriptor {
         do throws(SystemError) {
-            // O_NONBLOCK: a FIFO put there must not stop us.
+            // O_NONBLOCK: a FIFO in its place must not block us.
             return try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
         } catch { throw .system(error) }
     }
 
-    /// Services may have the directory of what their unit only names in hand.
+    /// Opens a file that a unit names: services may control its directory.
     private static func openNamed(_ path: String) throws(ReadError) -> OwnedDescriptor {
         do throws(SystemError) {
             return try SafeFile.open(path, O_RDONLY)
@@ -122,7 +122,7 @@ public enum UnitDirectory {
         if status.st_mode & 0o002 != 0 && status.st_mode & 0o1000 == 0 {
             throw .insecure(path: path, reason: "everybody may write to it")
         }
-        // Group root is as good as root; Debian's user private groups are as good as the user.
+        // Group root counts as root; Debian's user private groups count as the user.
         if status.st_mode & 0o020 != 0 && status.st_gid != 0 && status.st_gid != getegid() {
             throw .insecure(path: path, reason: "group \(status.st_gid) may write to it")
         }
@@ -130,13 +130,13 @@ public enum UnitDirectory {
 }
 
 extension UnitDirectory {
-    /// Everybody on this host may read the file, by its mode.
+    /// Whether the mode lets all users of this host read the file.
     public static func isReadableByAll(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
     }
 
-    /// The last `limit` bytes of a file; for logs and histories that may have grown without bound.
+    /// The last `limit` bytes of a file; for logs and histories, which may have grown without a limit.
     public static func readTail(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
         let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
         let size = lseek(file.raw, 0, SEEK_END)

@@ -1,20 +1,20 @@
 import Glibc
 
-/// Cuts a stream into lines, whatever the sizes in which it arrives. A line longer than the bound is cut with a mark.
+/// Cuts a stream into lines, in pieces of any size. A line longer than the limit is cut and marked.
 ///
-/// It copies nothing and keeps nothing: an unfinished line stays where the bytes come from, unless `carry` takes it.
+/// It copies and keeps nothing: an unfinished line stays in its source, unless `carry` takes it.
 struct LineSplitter {
     static let mark: StaticString = " [cut]"
     let maximumLine: Int
-    /// The beginning of a line whose rest has yet to come, where it could not stay in the pipe.
+    /// The beginning of an unfinished line that could not stay in the pipe.
     private var carried: [UInt8] = []
-    /// The rest of a line that was cut is passed over up to its end.
+    /// Whether the rest of a cut line is being skipped.
     private var skipping = false
 
     init(maximumLine: Int = 16 << 10) { self.maximumLine = maximumLine }
 
-    /// Calls `line` for each line that is complete, without its newline, until it answers false ("not now").
-    /// - Returns: how many bytes are done with. What follows them belongs in front of what comes next.
+    /// Calls `line` for each complete line, without its newline, until it returns false ("not now").
+    /// - Returns: the number of bytes consumed. The rest must precede the next bytes.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int {
         var start = 0
         while start < bytes.count {
@@ -28,17 +28,17 @@ struct LineSplitter {
         return start
     }
 
-    /// Keeps the beginning of a line itself; `bytes` are then done with.
+    /// Keeps the beginning of a line here; `bytes` are then consumed.
     mutating func carry(_ bytes: UnsafeRawBufferPointer) { carried.append(contentsOf: bytes) }
 
-    /// The last line of a stream that ended without a newline: what was carried, and these.
+    /// Passes the last line of a stream that ended without a newline: the carried bytes and these.
     mutating func finish(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) {
         if !skipping, carried.count + bytes.count > 0 { _ = end(bytes, line) }
         carried = []
         skipping = false
     }
 
-    /// What is there of a line whose rest has yet to come: what was carried, and these.
+    /// The unfinished line so far: the carried bytes and these.
     func unfinished(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { skipping ? [] : carried + bytes }
 
     private static func newline(in bytes: UnsafeRawBufferPointer) -> Int? {
@@ -48,7 +48,7 @@ struct LineSplitter {
         return UnsafeRawPointer(found) - base
     }
 
-    /// An unfinished line, of which only what is too long is done with.
+    /// Handles an unfinished line, of which only a part over the limit is consumed.
     private mutating func passOver(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int {
         if skipping { return piece.count }
         guard carried.count + piece.count > maximumLine, cut(piece, line) else { return 0 }

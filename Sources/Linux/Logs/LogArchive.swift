@@ -1,19 +1,19 @@
 import Glibc
 import SystemPackage
 
-/// How files of captured output are named, for those who write and those who read them.
+/// The names of files with captured output, for their writer and readers.
 ///
-/// `UNIT.log` is written to. When it is full or old it is renamed, once and for good, to `UNIT.log.TIME`, where TIME is that of
-/// the rotation (`20260102T030405.678Z`): all its lines are older, names sort as their lines do, and whoever reads while
-/// files are rotated cannot mistake one for another. A moment later it is `UNIT.log.TIME.gz`.
+/// `UNIT.log` is the current file. When it is full or old it is renamed, once and for good, to `UNIT.log.TIME`, where
+/// TIME is the time of the rotation (`20260102T030405.678Z`): all its lines are older, names sort as their lines do,
+/// and a reader during rotations cannot mistake one file for another. A moment later it is `UNIT.log.TIME.gz`.
 public enum LogArchive {
     /// A file with a part of a unit's output that is no longer written to.
     public struct Segment: Comparable, Sendable {
-        /// Without `.gz`.
+        /// The name without `.gz`.
         public var name: String
-        /// Milliseconds since 1970 of the rotation.
+        /// The time of the rotation in milliseconds since 1970.
         public var time: Int64
-        /// Only as `.gz`. Where both are there the compressed one may be half done.
+        /// Whether only the `.gz` exists. If both exist, the compressed file may be incomplete.
         public var isCompressed: Bool
 
         public var fileName: String { isCompressed ? name + ".gz" : name }
@@ -25,15 +25,15 @@ public enum LogArchive {
 
     /// The name of the file that a unit's output is appended to.
     public static func fileName(_ unit: String) -> String {
-        // With the time and ".gz" it must not be longer than 255 bytes. A unit's name alone may be: then its beginning, and
-        // a number (FNV-1a) to tell it from others that begin so.
+        // With the time and ".gz" it must not be longer than 255 bytes. The name of a unit alone may be: then its
+        // beginning is used, and a number (FNV-1a) that tells it from others with the same beginning.
         guard unit.utf8.count > 220 else { return unit + suffix }
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in unit.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         return "\(String(decoding: unit.utf8.prefix(200), as: UTF8.self))~\(String(hash, radix: 16))\(suffix)"
     }
 
-    /// The name that a file gets when it is rotated.
+    /// The name of a file after its rotation.
     static func segmentName(_ file: String, _ milliseconds: Int64) -> String {
         let fraction = String(1000 + milliseconds % 1000).dropFirst()
         return "\(file).\(LogTime.text(milliseconds / 1000, "%Y%m%dT%H%M%S")).\(fraction)Z"
@@ -52,9 +52,9 @@ public enum LogArchive {
         return found.values.sorted()
     }
 
-    /// `20260102T030405.678Z`
+    /// The time in `20260102T030405.678Z`.
     private static func time(of text: Substring) -> Int64? {
-        // Years have four digits, the rest two; so the text is taken apart first.
+        // Years have four digits and the rest two, so the text is split first.
         let bytes = Array(text.utf8)
         guard LogTime.numbers(bytes, "ddddddddTdddddd.dddZ") != nil else { return nil }
         func number(_ range: Range<Int>) -> Int64 { bytes[range].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) } }
@@ -62,7 +62,7 @@ public enum LogArchive {
         return LogTime.seconds(parts) * 1000 + number(16..<19)
     }
 
-    /// The file that a name of a rotated one belongs to: `UNIT.log` for `UNIT.log.20260102T030405.678Z.gz`.
+    /// The current file's name for a rotated file: `UNIT.log` for `UNIT.log.20260102T030405.678Z.gz`.
     public static func file(ofSegment name: String) -> String? {
         let bare = name.hasSuffix(".gz") ? name.dropLast(3) : name[...]
         // A dot and twenty bytes of time.

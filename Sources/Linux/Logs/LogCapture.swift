@@ -2,21 +2,21 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What the logs of all units share: the loop, one scratch pipe, the journal and the compressor.
+/// State shared by the logs of all units: the loop, one scratch pipe, the journal and the compressor.
 public final class LogCapture {
     let loop: EventLoop
     let peeker: PipePeeker
     let journal: JournalSocket
     public let compressor: LogCompressor
-    /// Counts lines, over all units.
+    /// The number of lines of all units so far.
     var order: UInt64 = 0
     private let directory: String
     private let group: UInt32?
     private var logs: [String: UnitLog] = [:]
 
     /// - Parameters:
-    ///   - directory: where the files are.
-    ///   - group: who may read them beside their owner.
+    ///   - directory: the directory of the files.
+    ///   - group: the group that may read them beside their owner.
     public init(
         loop: EventLoop, children: Children, directory: String, group: UInt32? = nil,
         journal: String = JournalSocket.path
@@ -29,7 +29,7 @@ public final class LogCapture {
         compressor = LogCompressor(children: children)
     }
 
-    /// The log of a unit, one for all its generations, so that one of them rotates it. `policy` holds from now on.
+    /// The log of a unit, one for all its generations, so that one of them rotates it. Sets its policy to `policy`.
     public func log(of unit: String, policy: LogPolicy, told: @escaping (UnitLog.Trouble) -> Void) -> UnitLog {
         if let log = logs[unit] {
             if log.policy != policy { log.policy = policy }
@@ -41,13 +41,13 @@ public final class LogCapture {
         return log
     }
 
-    /// The log of a unit that has been asked for before.
+    /// The log of a unit, if `log(of:)` has made it.
     public func existing(_ unit: String) -> UnitLog? { logs[unit] }
 
-    /// Nothing of the unit runs any more.
+    /// Drops the log of a unit of which nothing runs any more.
     public func forget(_ unit: String) { logs[unit] = nil }
 
-    /// Opens all files anew with their next lines.
+    /// Opens all files again at their next lines.
     public func reopen() { for log in logs.values { log.file.reopen() } }
 
     /// Whether the unit has a log.
@@ -67,9 +67,9 @@ public final class LogCapture {
     }
 }
 
-/// Looks into FIFOs without taking anything out, through a pipe of its own (tee(2)).
+/// Reads FIFOs without taking bytes out, through a pipe of its own (tee(2)).
 final class PipePeeker {
-    /// What a pipe holds unless somebody asked for more.
+    /// The default capacity of a pipe.
     static let size = 64 << 10
     private let pipe: Pipe
     private let null: OwnedDescriptor
@@ -79,14 +79,14 @@ final class PipePeeker {
         null = try OwnedDescriptor.open("/dev/null", O_WRONLY)
     }
 
-    /// What is in the FIFO now, as far as `buffer` takes it; the bytes stay there.
+    /// The number of bytes in the FIFO copied to `buffer`; the bytes stay in the FIFO.
     func peek(_ fifo: borrowing OwnedDescriptor, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
         let ends = [pipe.reading.raw, pipe.writing.raw]
-        // Nothing can go wrong that a later look would not show again.
+        // An error is ignored, because a later call would show it again.
         return max(0, Int(holdfast_peek_pipe(fifo.raw, ends, buffer.baseAddress, buffer.count)))
     }
 
-    /// Takes bytes out that were seen.
+    /// Takes bytes out that `peek` has returned.
     func skip(_ fifo: borrowing OwnedDescriptor, _ count: Int) {
         if count > 0 { _ = holdfast_skip_pipe(fifo.raw, null.raw, count) }
     }

@@ -1,18 +1,18 @@
 import Glibc
 import SystemPackage
 
-/// Compresses rotated files, one after the other, each in a process of its own of the lowest priority: gzip(1), which every
-/// Debian has. It puts FILE.gz beside FILE and removes FILE when that is whole, so whenever it is killed nothing is lost.
+/// Compresses rotated files one after the other, each in a process of lowest priority: gzip(1), which every Debian has.
+/// It writes FILE.gz beside FILE, and removes FILE at the end, so that nothing is lost whenever it is killed.
 public final class LogCompressor {
     private let children: Children
     private var queue: [(path: String, done: () -> Void)] = []
     private var running: (handle: ProcessHandleBox, source: ChildExitSource)?
-    /// Told when files stay uncompressed.
+    /// Called when files stay uncompressed.
     public var failed: ((String) -> Void)?
 
     public init(children: Children) { self.children = children }
 
-    /// Queues the files in `directory` that were rotated and not compressed any more by an earlier process.
+    /// Queues the files in `directory` that an earlier process rotated and did not compress.
     public func addLeftovers(in directory: String) {
         let names = (try? UnitDirectory.list(directory)) ?? []
         for name in names where !name.hasSuffix(".gz") && LogArchive.file(ofSegment: name) != nil {
@@ -28,7 +28,7 @@ public final class LogCompressor {
     private func next() {
         while let (path, done) = queue.first {
             queue.removeFirst()
-            // Removed since, because it was the oldest.
+            // The file may have been removed since, as the oldest.
             guard access(path, F_OK) == 0 else { continue }
             do {
                 try start(path, done)
@@ -64,7 +64,7 @@ public final class LogCompressor {
     }
 }
 
-/// A handle that can be kept in what is copyable.
+/// A copyable box for a handle.
 final class ProcessHandleBox {
     let handle: ProcessHandle
     init(_ handle: consuming ProcessHandle) { self.handle = handle }

@@ -2,17 +2,17 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The file with a unit's captured output, and the older ones beside it (`LogArchive`).
+/// The current file with a unit's captured output, and the older ones beside it (`LogArchive`).
 ///
-/// It looks before each batch whether its path is still its file: one that was removed, or moved by logrotate, gets a successor
-/// with the next line, so that neither a signal nor a copy is needed.
+/// Before each batch it checks that its path is still its file: a file that was removed, or moved by logrotate, gets a
+/// successor with the next line, so that neither a signal nor a copy is needed.
 public final class LogFile {
     public struct Limits: Equatable, Sendable {
-        /// Bytes; nil: none.
+        /// The limit in bytes; nil for none.
         public var size: Int?
-        /// How many rotated files are kept.
+        /// The number of rotated files kept.
         public var keep: Int
-        /// Seconds since its first line after which a file is rotated, with the next line; nil: none.
+        /// The age of the first line, in seconds, at which the next line rotates the file; nil for no limit.
         public var age: Int?
 
         public init(size: Int? = 50 << 20, keep: Int = 10, age: Int? = nil) {
@@ -24,21 +24,21 @@ public final class LogFile {
 
     public let path: String
     public var limits: Limits
-    /// Who may read it beside its owner: the group of its files; nil: ours.
+    /// The group that may read the files beside their owner; nil for our own.
     private let group: UInt32?
-    /// A file was rotated: its path.
+    /// Called with the path of a rotated file.
     var compress: ((String) -> Void)?
 
     private var file: OwnedDescriptor?
     private var device: dev_t = 0
     private var inode: ino_t = 0
     private var size = 0
-    /// Seconds since 1970 of the first line.
+    /// The time of the first line in seconds since 1970.
     private var begin: Int64 = 0
-    /// nil: not looked yet.
+    /// The rotated files; nil until they are listed.
     private var segments: [LogArchive.Segment]?
 
-    /// Opens nothing yet: a unit that prints nothing has no file.
+    /// Opens no file yet: a unit that prints nothing has none.
     public init(path: String, limits: Limits = Limits(), group: UInt32? = nil) {
         self.path = path
         self.limits = limits
@@ -48,8 +48,8 @@ public final class LogFile {
     private var name: String { FileTree.name(of: path) }
     private var directory: String { FileTree.parent(of: path) ?? "." }
 
-    /// Appends whole lines with one write(2), so that readers of a growing file and other writers see no half batch. All or
-    /// nothing: what a full disk takes of it is taken back.
+    /// Appends whole lines with one write(2), so that readers of a growing file and other writers see no partial batch.
+    /// All or nothing: a part that a full disk took is removed again.
     /// - Parameter second: CLOCK_REALTIME.
     public func append(_ bytes: [UInt8], at second: Int64) throws(SystemError) {
         if file != nil, !isStillThere() { file = nil }
@@ -66,17 +66,17 @@ public final class LogFile {
         size += count
     }
 
-    /// Appends a line with the time of now in front.
+    /// Appends a line that begins with the present time.
     public func append(text: String) throws(SystemError) {
         var stamp = TimestampText()
         stamp.refresh()
         try append(stamp.bytes + Array(" \(text)\n".utf8), at: Int64(stamp.second))
     }
 
-    /// Opens the file anew with the next batch.
+    /// Opens the file again at the next batch.
     public func reopen() { file = nil }
 
-    /// Empties it and removes the older ones.
+    /// Empties the file and removes the older ones.
     public func clear() throws(SystemError) {
         for segment in try known() { remove(segment) }
         segments = []
@@ -87,7 +87,7 @@ public final class LogFile {
         file = nil
     }
 
-    /// The compressed form of a rotated file is there now. If the file was removed meanwhile, so is this.
+    /// Records that a rotated file is compressed now. If it was removed meanwhile, its compressed form is removed.
     func compressed(_ segmentPath: String) {
         guard let known = segments else { return }
         guard let index = known.firstIndex(where: { fullPath($0) == segmentPath }) else {
@@ -106,7 +106,7 @@ public final class LogFile {
 
     private func open(at second: Int64) throws(SystemError) {
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK
-        // Somebody may have removed the directory.
+        // The directory may have been removed.
         if try present() == nil { try LogFile.makeDirectory(directory, group: group) }
         let place = try SafeDirectory.open(directory, .ofOwner)
         let opened = try place.open(FileName(name), flags, mode: 0o640)
@@ -122,13 +122,13 @@ public final class LogFile {
         file = consume opened
     }
 
-    /// A directory for captured output: what services print may be secret.
+    /// Makes a directory for captured output, which may be secret.
     public static func makeDirectory(_ path: String, group: UInt32?) throws(SystemError) {
         let directory = try SafeDirectory.make(path, .ofOwner, mode: 0o750, parentMode: 0o755)
         if let group { _ = holdfast_own(directory.descriptor.raw, .max, group) }
     }
 
-    /// The directory, if it is there.
+    /// The directory, if it exists.
     private func present() throws(SystemError) -> SafeDirectory? {
         do throws(SystemError) {
             return try SafeDirectory.open(directory, .ofOwner)
@@ -148,8 +148,8 @@ public final class LogFile {
         return LogTime.parse(start).map { $0 / 1_000_000 }
     }
 
-    /// A process that was killed in the middle of a write may have left half a line. It gets the mark of lines that were cut; what
-    /// had not been taken from its service comes again, whole. (It is not taken away: somebody may have read it already.)
+    /// Ends a partial line, left by a process that was killed during a write, with the mark of cut lines; bytes not yet
+    /// taken from its service are logged again as a whole line. (A reader may have the part, so it is not removed.)
     private func endLastLine(_ raw: Int32) throws(SystemError) {
         var last: UInt8 = 0
         guard pread(raw, &last, 1, off_t(size - 1)) == 1, last != UInt8(ascii: "\n") else { return }
@@ -186,7 +186,7 @@ public final class LogFile {
         var segments = try known()
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        // Later than the last, also when the clock was put back or two come in one millisecond.
+        // Later than the last rotation, also if the clock was set back or two rotations fall in one millisecond.
         let clock = Int64(now.tv_sec).multipliedSaturated(by: 1000).addingSaturated(Int64(now.tv_nsec) / 1_000_000)
         let time = max(clock, (segments.last?.time ?? 0).addingSaturated(1))
         let segment = LogArchive.Segment(

@@ -4,12 +4,12 @@ import SystemPackage
 
 /// One output stream of a service, captured through a named FIFO into its unit's log.
 ///
-/// A FIFO with a name, and open for reading and writing at both ends: so a dead supervisor means neither SIGPIPE nor the end of
-/// the file for the service, and its successor opens the same FIFO and goes on where the old one stopped. What is in it is
-/// taken out only after it was written to the log, by whole lines: a supervisor that is killed at any moment loses nothing, and at
-/// most what it was just writing (64 KiB) is there twice.
+/// The FIFO has a name and is open for reading and writing at both ends: so the death of the supervisor causes neither
+/// SIGPIPE nor an end of file for the service, and its successor opens the same FIFO and continues. Bytes are taken out
+/// only after they were written to the log, in whole lines: a supervisor that is killed at any moment loses none, and
+/// at most the batch being written (64 KiB) is logged twice.
 public final class LogPipe {
-    /// One of the last lines; `order` tells which of two streams came first.
+    /// One of the last lines; `order` gives the sequence over both streams.
     public struct LastLine {
         public var order: UInt64
         public var text: String
@@ -28,11 +28,11 @@ public final class LogPipe {
     private var ring: [(order: UInt64, bytes: [UInt8])] = []
     private var oldest = 0
     private var isClosing = false
-    /// Told once when no process has the FIFO open for writing any more; only of one that nobody here has given out.
+    /// Called once when no process has the FIFO open for writing; only for one that this process has not given out.
     private var ended: (() -> Void)?
 
     /// Makes the FIFO at `path`, or takes the one of an earlier supervisor process.
-    /// - Parameter owner: the service's user, who may then open it as /dev/stdout, which opens the FIFO anew; nil: ours.
+    /// - Parameter owner: the service's user, who may then open it as /dev/stdout, which opens it again; nil: ours.
     public convenience init(
         path: String, owner: (uid: UInt32, gid: UInt32)? = nil, origin: LogOrigin, log: UnitLog, capture: LogCapture
     ) throws(SystemError) {
@@ -49,16 +49,16 @@ public final class LogPipe {
         try directory.open(FileName(FileTree.name(of: path)), flags | O_NONBLOCK)
     }
 
-    /// Takes the FIFO at `path` of a service that nobody watches any more; without a reader the service would wait for one for
-    /// ever as soon as the FIFO is full. `ended` is told when no process has it open for writing.
+    /// Takes the FIFO at `path` of a service that is no longer supervised; without a reader the service would block for
+    /// ever as soon as the FIFO is full. Calls `ended` when no process has it open for writing.
     public convenience init(
         left path: String, origin: LogOrigin, log: UnitLog, capture: LogCapture, ended: @escaping () -> Void
     ) throws(SystemError) {
-        // Not for writing, too: our own end would hide that there is no other.
+        // Not opened for writing: our own end would hide that there is no other.
         let directory = try SafeDirectory.parent(of: path, .ofRoot)
         let fifo = try Self.open(directory, path, O_RDONLY)
         try self.init(fifo, path, origin, log, capture, ended: ended)
-        // That there is no writer is only told of a FIFO that has had one since it was opened.
+        // The kernel reports the absence of writers only if there has been one since the FIFO was opened.
         _ = try Self.open(directory, path, O_WRONLY)
     }
 
@@ -75,22 +75,22 @@ public final class LogPipe {
         var status = stat()
         try checkErrno(fstat(self.fifo.raw, &status), "stat", path)
         guard status.st_mode & S_IFMT == S_IFIFO else { throw SystemError("make FIFO", path, .fileExists) }
-        // Edge-triggered: an unfinished line stays in the FIFO, which is then readable all the time.
+        // Edge-triggered: an unfinished line stays in the FIFO, which is then always readable.
         source = try capture.loop.addIO(self.fifo.raw, [.readable, .edge], priority: .logs) { [unowned self] events in
             arrived(events)
         }
     }
 
-    /// Our end. Whoever keeps it open keeps what the service has written and nobody has read.
+    /// Our end. An open descriptor of it keeps the bytes that the service has written and that have not been read.
     public var descriptor: Int32 { fifo.raw }
 
-    /// The service's end, for `SpawnPlan`: blocking, an open file description of its own, so that the O_NONBLOCK of ours does
-    /// not reach it. Close it after the spawn.
+    /// The service's end, for `SpawnPlan`: blocking, and an open file description of its own, so that O_NONBLOCK of
+    /// ours does not affect it. The caller closes it after the spawn.
     public func openForService() throws(SystemError) -> OwnedDescriptor {
         OwnedDescriptor(owning: try check(holdfast_reopen(fifo.raw, O_RDWR), "open", path))
     }
 
-    /// The last lines, oldest first, for a failure report; at most 20 with 400 bytes each. An unfinished one is among them.
+    /// The last lines, oldest first, for a failure report; at most 20 of 400 bytes each. Includes an unfinished one.
     public var lastLines: [LastLine] {
         var lines = ring[oldest...] + ring[..<oldest]
         withBuffer { buffer in
@@ -103,14 +103,14 @@ public final class LogPipe {
         }
     }
 
-    /// Reads what is there now, at most 1 MiB; then `lastLines` is up to date for a process that has just died.
+    /// Reads the bytes present, at most 1 MiB; then `lastLines` is up to date for a process that has just died.
     public func drain() {
         var rounds = (1 << 20) / PipePeeker.size
         while rounds > 0, readOnce() { rounds -= 1 }
         if rounds == 0 { askAgain() }
     }
 
-    /// Reads what is left, writes an unfinished last line, stops and removes the FIFO. When no process of the service lives.
+    /// Reads the rest, writes an unfinished last line, stops and removes the FIFO. For a service without processes.
     public func close() {
         guard source != nil else { return }
         isClosing = true
@@ -133,7 +133,7 @@ public final class LogPipe {
     // MARK: - Reading
 
     private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
-        // A buffer for the time of the call: with a thousand services a buffer each would be most of our memory.
+        // A buffer for the duration of the call: with a thousand services one buffer each would be most of our memory.
         withUnsafeTemporaryAllocation(byteCount: PipePeeker.size, alignment: 16, body)
     }
 
@@ -144,11 +144,11 @@ public final class LogPipe {
         ended()
     }
 
-    /// Lets the loop come back in its next round, when the others have had their turn.
+    /// Makes the loop dispatch this source again in its next round, after the others.
     private func askAgain() { try? source?.setEvents([.readable, .edge]) }
 
-    /// Takes what a pipe holds, once: what a service prints without end is its own trouble and not that of others.
-    /// - Returns: whether there is more that can be taken now.
+    /// Reads the contents of a pipe once: a service that prints without end must not delay others.
+    /// - Returns: whether more can be read now.
     private func readOnce() -> Bool {
         var isMore = false
         withBuffer { buffer in
@@ -171,7 +171,7 @@ public final class LogPipe {
         return isMore
     }
 
-    /// Leaves an unfinished line in the FIFO, unless its end could then not come: a pipe may be full with few bytes.
+    /// Leaves an unfinished line in the FIFO, unless its rest could then not arrive: a pipe may be full with few bytes.
     private func leave(_ rest: UnsafeRawBufferPointer, _ used: Int) -> Bool {
         let isMore = Int(holdfast_pipe_length(fifo.raw)) > rest.count
         guard !rest.isEmpty else { return isMore }
@@ -200,7 +200,7 @@ public final class LogPipe {
             ring.append((capture.order, Array(kept)))
             return
         }
-        // In place of the oldest, in its memory: this runs for every line that a service prints.
+        // Replaces the oldest in its memory: this runs for every line that a service prints.
         ring[oldest].order = capture.order
         ring[oldest].bytes.removeAll(keepingCapacity: true)
         ring[oldest].bytes.append(contentsOf: kept)

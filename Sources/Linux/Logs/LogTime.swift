@@ -1,14 +1,14 @@
 import CSpawn
 import Glibc
 
-/// RFC 3339 time in UTC with microseconds, `2026-01-02T03:04:05.678901Z`: as long as every other, so that lines sort as
-/// text does. The part that changes once a second is kept.
+/// RFC 3339 time in UTC with microseconds, `2026-01-02T03:04:05.678901Z`: of constant length, so that lines sort as
+/// text. The part that changes once a second is cached.
 struct TimestampText {
     private(set) var bytes: [UInt8] = []
-    /// CLOCK_REALTIME in seconds, as of `refresh`.
+    /// CLOCK_REALTIME in seconds at the last ``refresh()``.
     private(set) var second = Int.min
 
-    /// Takes the time of now.
+    /// Sets the time to the present.
     mutating func refresh() {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -26,18 +26,18 @@ struct TimestampText {
     }
 }
 
-/// Points in time as captured output and its files write them.
+/// Points in time in captured output and its file names.
 public enum LogTime {
-    /// Bytes of the time that every line begins with.
+    /// The length in bytes of the time at the start of every line.
     public static let length = 27
 
-    /// The time that a line begins with, in microseconds since 1970; nil if it is not one.
+    /// The time at the start of a line, in microseconds since 1970; nil if there is none.
     public static func parse(_ bytes: some Sequence<UInt8>) -> Int64? {
         guard let numbers = numbers(Array(bytes.prefix(length)), "dddd-dd-ddTdd:dd:dd.ddddddZ") else { return nil }
         return seconds(numbers) * 1_000_000 + numbers[6]
     }
 
-    /// Numbers in a text where `shape` has `d` for each digit; nil if it is of another shape.
+    /// The numbers in a text of the form `shape`, where `d` is a digit; nil if it has another form.
     static func numbers(_ text: [UInt8], _ shape: StaticString) -> [Int64]? {
         guard text.count == shape.utf8CodeUnitCount else { return nil }
         var numbers: [Int64] = []
@@ -61,7 +61,7 @@ public enum LogTime {
         return numbers
     }
 
-    /// Year, month, day, hour, minute, second to seconds since 1970.
+    /// Converts year, month, day, hour, minute and second to seconds since 1970.
     static func seconds(_ numbers: [Int64]) -> Int64 {
         var parts = tm()
         parts.tm_year = Int32(numbers[0]) - 1900
@@ -73,7 +73,7 @@ public enum LogTime {
         return Int64(timegm(&parts))
     }
 
-    /// In UTC, by strftime(3).
+    /// Formats a time in UTC (strftime(3)).
     static func text(_ seconds: Int64, _ format: String) -> String {
         var moment = time_t(seconds)
         var parts = tm()

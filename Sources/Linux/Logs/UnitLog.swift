@@ -1,18 +1,18 @@
 import Glibc
 import SystemPackage
 
-/// How a unit's output is kept.
+/// The settings of a unit's log.
 public struct LogPolicy: Equatable, Sendable {
     public var limits = LogFile.Limits()
-    /// At most `rateBurst` lines in `rateInterval` nanoseconds; 0 in either: as many as come.
+    /// The limit of `rateBurst` lines in `rateInterval` nanoseconds; none if either is 0.
     public var rateInterval: Int64 = 0
     public var rateBurst = 0
-    /// Of syslog(3): what a line without a level of its own has.
+    /// Level and facility of syslog(3) for a line without a level of its own.
     public var level = 6
     public var facility = 3
-    /// A line may begin with its level, `<3>` (sd-daemon(3)).
+    /// Whether a line may begin with its level, `<3>` (sd-daemon(3)).
     public var hasLevelPrefix = true
-    /// Lines of a higher number are not kept.
+    /// The highest level number that is kept.
     public var maximumLevel = 7
     /// SYSLOG_IDENTIFIER in the journal.
     public var identifier = ""
@@ -20,17 +20,17 @@ public struct LogPolicy: Equatable, Sendable {
     public init() {}
 }
 
-/// Where a line comes from.
+/// The source of a line.
 public struct LogOrigin: Sendable {
     public enum Stream: String, Sendable { case out, err }
 
     public var unit: String
-    /// nil: it is not one's (the commands of a socket unit).
+    /// Nil for lines that belong to no generation (the commands of a socket unit).
     public var generation: Int?
     public var stream: Stream
-    /// To systemd's journal instead of the file.
+    /// Whether lines go to systemd's journal instead of the file.
     public var toJournal: Bool
-    /// ` app@v2.service#7 out: `
+    /// The text between time and line: ` app@v2.service#7 out: `.
     private(set) var prefix: [UInt8]
 
     public init(unit: String, generation: Int?, stream: Stream, toJournal: Bool = false) {
@@ -44,27 +44,28 @@ public struct LogOrigin: Sendable {
 
     private var label: String { generation.map { "\(unit)#\($0)" } ?? unit }
 
-    /// In front of what Holdfast says itself.
+    /// The same for Holdfast's own remarks.
     var notePrefix: [UInt8] { Self.prefix(label, "log") }
 
     private static func prefix(_ label: String, _ word: String) -> [UInt8] { Array(" \(label) \(word): ".utf8) }
 }
 
-/// The captured output of one unit: what all its generations print comes together here, by whole lines, and goes on to its
-/// file or to the journal. A line is `TIME UNIT#GENERATION out|err: TEXT`; `log:` is Holdfast's own word about the log.
+/// The captured output of one unit: the lines of all its generations, passed on to its file or to the journal as whole
+/// lines. A line is `TIME UNIT#GENERATION out|err: TEXT`; `log:` marks Holdfast's own remarks about the log.
 ///
-/// Whatever happens to the disk, the service goes on: what cannot be written is counted and told, there and by `told`.
+/// A full or failing disk does not stop the service: lines that cannot be written are counted and reported, in the log
+/// and through `told`.
 public final class UnitLog {
-    /// What somebody should know.
+    /// An event to report to the operator.
     public enum Trouble {
-        /// The first of a row.
+        /// The first loss of a row.
         case lost(SystemError)
         case keptAgain(lost: Int)
-        /// It goes to the file.
+        /// The journal is unavailable; lines go to the file.
         case noJournal(SystemError)
     }
 
-    /// When this many bytes have come together they are written; fewer where files are small, so that they are of their size.
+    /// The size in bytes at which a batch is written; smaller for small files, so that they keep their size.
     private var batchSize: Int { min(256 << 10, max(4 << 10, (policy.limits.size ?? .max) / 4)) }
 
     public let unit: String
@@ -73,7 +74,7 @@ public final class UnitLog {
     /// Lines that could not be written, and lines over the rate limit.
     public private(set) var lost = 0
     public private(set) var suppressed = 0
-    /// Why the last lines were lost.
+    /// The cause of the last loss.
     public private(set) var lastFailure: SystemError?
     public var told: ((Trouble) -> Void)?
 
@@ -81,7 +82,7 @@ public final class UnitLog {
     private var stamp = TimestampText()
     private var batch: [UInt8] = []
     private var linesInBatch = 0
-    /// Lost in a row, and not yet told in the file.
+    /// Lines lost in a row and not yet reported in the file.
     private var lostInRow = 0
     private var window = (end: Int64.min, count: 0, suppressed: 0)
     private var journalIsMissing = false
@@ -94,12 +95,12 @@ public final class UnitLog {
         file.limits = policy.limits
     }
 
-    /// Takes the time for the lines that come now.
+    /// Takes the time for the next lines.
     func begin() { stamp.refresh() }
 
-    /// Takes a line.
-    /// - Parameter mayWait: what the journal has no room for comes again later; else it goes to the file.
-    /// - Returns: false if it cannot be taken now; `journal.whenWritable` tells when.
+    /// Adds a line.
+    /// - Parameter mayWait: a line for which the journal has no room is added again later; else it goes to the file.
+    /// - Returns: false if it cannot be added now; `journal.whenWritable` reports when it can.
     func add(_ line: UnsafeRawBufferPointer, from origin: LogOrigin, mayWait: Bool = true) -> Bool {
         let level = level(of: line)
         if level > policy.maximumLevel { return true }
@@ -119,7 +120,7 @@ public final class UnitLog {
         return true
     }
 
-    /// Writes what has come together.
+    /// Writes the batch.
     func flush() {
         guard !batch.isEmpty else { return }
         do throws(SystemError) {
@@ -136,13 +137,13 @@ public final class UnitLog {
         linesInBatch = 0
     }
 
-    /// Ends a round: a thousand services have no buffers each.
+    /// Ends a round and frees the batch: with a thousand services each buffer counts.
     func end() {
         flush()
         batch = []
     }
 
-    /// Nothing more comes from there: what the rate limit suppressed is told, which the next line would have done.
+    /// Ends an origin: reports the lines suppressed by the rate limit, which the next line would have reported.
     func finish(_ origin: LogOrigin) {
         tellSuppressed(origin)
         end()
@@ -176,7 +177,7 @@ public final class UnitLog {
 
     // MARK: - Rate
 
-    /// systemd.exec(5), LogRateLimitIntervalSec=: when more than the burst came in an interval, the rest of it is dropped.
+    /// The rate limit of systemd.exec(5), LogRateLimitIntervalSec=: lines over the burst in an interval are dropped.
     private func admits(from origin: LogOrigin) -> Bool {
         guard policy.rateInterval > 0, policy.rateBurst > 0 else { return true }
         let now = EventLoop.now
@@ -206,7 +207,7 @@ public final class UnitLog {
         let hasPrefix =
             policy.hasLevelPrefix && line.count >= 3 && line[0] == UInt8(ascii: "<") && line[2] == UInt8(ascii: ">")
         let text = hasPrefix ? UnsafeRawBufferPointer(rebasing: line[3...]) : line
-        // As journald does it with what comes from standard output.
+        // journald also drops such lines of standard output.
         guard text.contains(where: { $0 > 0x20 }) else { return .done }
         var entry = JournalEntry()
         entry.add("MESSAGE", text)
