@@ -1,20 +1,20 @@
 import CSpawn
 import Glibc
 
-/// Who is at the other end of a connection, and at this one.
+/// The two ends of a connection.
 public struct ConnectionPeer: Sendable, Equatable {
     public enum Remote: Sendable, Equatable {
         case network(host: String, port: UInt16)
-        /// A Unix socket's.
+        /// The peer of a Unix socket.
         case process(pid: Int32, uid: UInt32)
         case vsock(cid: UInt32, port: UInt32)
         case unknown
     }
     public let remote: Remote
-    /// `127.0.0.1:80-127.0.0.1:51234`, `4711-0` (pid and uid of a Unix socket's peer): what systemd puts into an instance's name
-    /// after the connection's number.
+    /// `127.0.0.1:80-127.0.0.1:51234`, or `4711-0` (pid and uid of a Unix socket's peer): the part of an instance's
+    /// name that systemd puts after the connection's number.
     public let name: String
-    /// What connections are counted by: the address without the port, or the user.
+    /// The key for counting connections: the address without the port, or the user.
     public let source: String
 
     public init(of connection: Int32) {
@@ -44,7 +44,7 @@ public struct ConnectionPeer: Sendable, Equatable {
         }
     }
 
-    /// An IPv4 peer of a socket that takes both is shown as IPv4.
+    /// An IPv4 peer of a dual-stack socket is shown as IPv4.
     private static func mapped(_ address: SocketAddress) -> SocketAddress {
         guard case .inet6(let host, let port) = address, host.hasPrefix("::ffff:"), host.contains(".") else {
             return address
@@ -62,7 +62,7 @@ public struct ConnectionPeer: Sendable, Equatable {
 }
 
 extension SocketAddress {
-    /// The other end of a connection (getpeername(2)).
+    /// The remote address of a connection (getpeername(2)).
     static func remote(of descriptor: Int32) -> SocketAddress? { named(by: getpeername, descriptor) }
 
     static func isUnix(_ descriptor: Int32) -> Bool {

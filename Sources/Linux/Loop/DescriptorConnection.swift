@@ -4,8 +4,8 @@ import SystemPackage
 
 /// A connected Unix stream socket on the loop whose answers may carry a descriptor (SCM_RIGHTS of unix(7)).
 ///
-/// One answer at a time: while one waits for the peer to read, nothing more is read from it. So a peer that only asks costs one
-/// request and one descriptor.
+/// One answer at a time: while one waits for the peer to read, nothing more is read from the peer. So a peer that sends
+/// requests and reads no answers costs one request and one descriptor.
 public final class DescriptorConnection {
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
@@ -14,8 +14,8 @@ public final class DescriptorConnection {
     private let onSent: () -> Void
     private let onEnd: () -> Void
 
-    /// Takes a connected socket. `onSent` is called when an answer that had to wait is gone; `onEnd` once, when the peer has
-    /// left, and not after `close`.
+    /// Takes a connected socket. `onSent` is called after an answer that had to wait was sent; `onEnd` once, when the
+    /// peer has disconnected, and not after `close`.
     public init(
         _ socket: consuming OwnedDescriptor, loop: EventLoop, onBytes: @escaping (UnsafeRawBufferPointer) -> Void,
         onSent: @escaping () -> Void, onEnd: @escaping () -> Void
@@ -32,10 +32,10 @@ public final class DescriptorConnection {
 
     deinit { source?.cancel() }
 
-    /// To be kept over a re-execution.
+    /// The descriptor, which survives a re-execution.
     public var raw: Int32 { descriptor.raw }
 
-    /// An answer waits for the peer; no other can be sent.
+    /// Whether an answer waits for the peer, so that no other can be sent.
     public var isBusy: Bool { waiting != nil }
 
     public func close() {
@@ -45,7 +45,7 @@ public final class DescriptorConnection {
         shutdown(descriptor.raw, Int32(SHUT_RDWR))
     }
 
-    /// Sends an answer of a few hundred bytes, with a duplicate of a descriptor. Only when it is not busy.
+    /// Sends an answer of a few hundred bytes, with a duplicate of a descriptor. Requires that ``isBusy`` is false.
     public func send(_ bytes: [UInt8], passing passed: consuming OwnedDescriptor?) {
         guard source != nil else { return }
         let box: OwnedDescriptorBox? = if let passed { OwnedDescriptorBox(passed) } else { nil }
@@ -69,7 +69,7 @@ public final class DescriptorConnection {
         }
     }
 
-    /// True when the answer is gone.
+    /// Sends the waiting answer; true if it was sent.
     @discardableResult
     private func flush() -> Bool {
         guard let (bytes, passed) = waiting else { return true }
@@ -82,14 +82,14 @@ public final class DescriptorConnection {
             try? source?.setEvents(.readable)
             return true
         }
-        // ETOOMANYREFS: as many descriptors are on their way as we may have open; they arrive when peers read. The socket is
-        // writable all the same, so it is asked after a pause.
+        // ETOOMANYREFS: the number of descriptors in flight is at our limit; it falls when peers read. The socket polls
+        // writable all the same, so the next attempt is after a pause.
         if sent == -Int(ETOOMANYREFS) { source?.postpone() }
         if sent == -Int(EAGAIN) || sent == -Int(EINTR) || sent == -Int(ETOOMANYREFS) {
             try? source?.setEvents(.writable)
             return false
         }
-        // An answer is far smaller than a socket's buffer, so a part of it means a fault.
+        // An answer is far smaller than a socket's buffer, so a partial write is a fault.
         end()
         return false
     }

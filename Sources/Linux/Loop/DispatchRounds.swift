@@ -4,17 +4,18 @@ import SystemPackage
 
 /// Fairness among the sources of one loop.
 ///
-/// sd-event dispatches one source at a time, the most urgent of those that are ready. A class that is ready all the time
-/// (services that end and start again without a pause) would keep everything below it waiting for ever. So dispatching goes
-/// in rounds. In a round every source that was there when the round began runs once, the most urgent first: what became ready at
-/// the same moment keeps its order. What is ready again, or was made in this round, runs within a quota of its class. Beyond
-/// that it is parked until everything else has had its turn, which ends the round. A loop with nothing to do begins a round, too.
+/// sd-event dispatches one source at a time, the most urgent of those that are ready. A class that is always ready
+/// (services that end and start again without a pause) would keep all classes below it waiting for ever. So dispatching
+/// is divided into rounds. In a round every source that existed when the round began runs once, the most urgent first:
+/// sources that became ready at the same moment keep their order. A source that is ready again, or was made in this
+/// round, runs within a quota of its class. Beyond the quota it is parked until all others have had their turn, which
+/// ends the round. A loop with nothing to do begins a round, too.
 final class DispatchRounds {
-    /// What sources of one class may do in a round beyond their first turn.
+    /// The quota of a class: runs in a round beyond the first turn of each source, and their time in nanoseconds.
     static let repeats = 64
     static let repeatTime: Int64 = 5_000_000
 
-    /// After everything that is not parked, and before what is.
+    /// The priority of the end of a round: after every source that is not parked, and before parked ones.
     private static let endPriority: Int64 = 1000
     static let parkedPriority: Int64 = 2000
 
@@ -49,7 +50,7 @@ final class DispatchRounds {
         sd_event_source_unref(end)
     }
 
-    /// Begins a round: what was parked is ready again.
+    /// Begins a round: makes the parked sources ready again.
     func begin() {
         number += 1
         if !uses.isEmpty { uses.removeAll(keepingCapacity: true) }
@@ -59,7 +60,7 @@ final class DispatchRounds {
         for entry in waiting { entry.source?.unpark() }
     }
 
-    /// Runs `body` for a source that is ready, or parks the source.
+    /// Runs `body` for a ready source, or parks the source.
     func dispatch(_ source: EventSource, _ body: () -> Void) {
         guard source.lastRound == number else {
             source.lastRound = number

@@ -4,11 +4,11 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// The one loop of the daemon, over sd-event(3), and the executor of its actor. It wakes up only for something that happened.
+/// The one event loop of the daemon, over sd-event(3), and the executor of its actor. It wakes up only for events.
 ///
-/// Sendable without the compiler's check, because `SerialExecutor` asks for it. The proof: `enqueue` touches only `jobs` (a
-/// mutex) and the eventfd (a `let`, and write(2) is thread-safe); `thread` is a `let`; every other member begins with
-/// `assumeOnThread()`, so sd-event is touched by the thread that made the loop and by no other.
+/// Sendable without the compiler's check, because `SerialExecutor` requires it. The proof: `enqueue` touches only
+/// `jobs` (a mutex) and the eventfd (a `let`, and write(2) is thread-safe); `thread` is a `let`; every other member
+/// begins with `assumeOnThread()`, so only the thread that made the loop touches sd-event.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
     let event: OpaquePointer
     let rounds: DispatchRounds
@@ -17,7 +17,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let wakeUp: OwnedDescriptor
     private var jobSource: IOSource?
 
-    /// A loop for the calling thread. Throws when the kernel has no descriptors left.
+    /// Makes a loop for the calling thread. Throws if the kernel has no descriptors left.
     public init() throws(SystemError) {
         var pointer: OpaquePointer?
         try check(sd_event_new(&pointer), "create event loop")
@@ -31,7 +31,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
             sd_event_unref(pointer)
             throw error
         }
-        // Unowned: the source lives in this loop and goes with it.
+        // Unowned, because the loop owns the source.
         jobSource = try IOSource(self, wakeUp.raw, .readable, .jobs) { [unowned self] _ in runJobs() }
     }
 
@@ -67,7 +67,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try IOSource(self, descriptor, events, priority, handler)
     }
 
-    /// A timer, disarmed. `accuracy` in microseconds: how much later it may fire to share a wake-up with others.
+    /// Makes a disarmed timer. `accuracy` in microseconds: the delay that it may have to share a wake-up with others.
     public func addTimer(
         accuracy: UInt64 = 1000, priority: DispatchPriority = .timers, _ handler: @escaping () -> Void
     ) throws(SystemError) -> TimerSource {
@@ -75,7 +75,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try TimerSource(self, max(1, accuracy), priority, handler)
     }
 
-    /// Waits for a signal to this process, which `blockSignals` must have blocked before the first other thread.
+    /// Waits for a signal to this process. `blockSignals` must have blocked it before the second thread started.
     public func addSignal(
         _ signal: Signal, priority: DispatchPriority = .signals, _ handler: @escaping () -> Void
     ) throws(SystemError) -> SignalSource {
@@ -83,7 +83,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try SignalSource(self, signal, priority, handler)
     }
 
-    /// Runs `handler` once, in a later round, after everything that is ready now and of a higher priority.
+    /// Runs `handler` once, in a later round, after all sources that are ready now and have a higher priority.
     public func addDeferred(
         priority: DispatchPriority = .jobs, _ handler: @escaping () -> Void
     ) throws(SystemError) -> DeferredSource {
@@ -91,8 +91,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try DeferredSource(self, priority, handler)
     }
 
-    /// Blocks signals for this thread and those it starts, so that they wait for `addSignal` instead of killing us.
-    /// Call first in the program.
+    /// Blocks signals for this thread and those that it starts, so that they wait for `addSignal` instead of killing
+    /// us. Must be the first call of the program.
     public static func blockSignals(_ signals: [Signal]) {
         var set = sigset_t()
         sigemptyset(&set)
@@ -102,25 +102,25 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     // MARK: Running
 
-    /// Dispatches until `exit`; returns its code.
+    /// Dispatches until `exit`; returns the exit code.
     public func run() throws(SystemError) -> Int32 {
         assumeOnThread()
-        // What sd_event_loop(3) does.
+        // The same as sd_event_loop(3).
         while sd_event_get_state(event) != Int32(SD_EVENT_FINISHED) { try runOnce() }
         var code: Int32 = 0
         try check(sd_event_get_exit_code(event, &code), "run event loop")
         return code
     }
 
-    /// Waits until something is ready and dispatches one source. False when `timeout` (microseconds; nil: for ever) passed
-    /// first. What sd_event_run(3) does, but that it notices when there is nothing to do.
+    /// Waits until a source is ready, and dispatches it. False when `timeout` (microseconds; nil: no limit) elapsed
+    /// before. The same as sd_event_run(3), except that it detects an idle loop.
     @discardableResult
     public func runOnce(timeout: UInt64? = nil) throws(SystemError) -> Bool {
         assumeOnThread()
         var ready = try check(sd_event_prepare(event), "run event loop")
         if ready == 0 { ready = try check(sd_event_wait(event, 0), "run event loop") }
         if ready == 0, timeout != 0 {
-            // Nothing is ready, so nothing is kept waiting by what comes next.
+            // No source is ready, so a new round delays none.
             rounds.begin()
             ready = try check(sd_event_prepare(event), "run event loop")
             if ready == 0 { ready = try check(sd_event_wait(event, timeout ?? UInt64.max), "run event loop") }
@@ -130,13 +130,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return true
     }
 
-    /// Lets `run` return `code` after this round.
+    /// Makes `run` return `code` after this round.
     public func exit(_ code: Int32) {
         assumeOnThread()
         sd_event_exit(event, code)
     }
 
-    /// Answers the watchdog of our own parent (WATCHDOG_USEC), if it set one. The only thing here that is periodic.
+    /// Notifies the watchdog of our own parent (WATCHDOG_USEC), if it set one. The only periodic work of the loop.
     @discardableResult
     public func enableWatchdog() -> Bool {
         assumeOnThread()
@@ -152,7 +152,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
             queue.append(job)
             return queue.count == 1
         }
-        // One write wakes the loop for all that is queued. It cannot fail: a counter at its limit is readable anyway.
+        // One write wakes the loop for all queued jobs. It cannot fail: a counter at its limit is readable anyway.
         if wasEmpty {
             var one: UInt64 = 1
             _ = write(wakeUp.raw, &one, 8)
@@ -160,7 +160,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private func runJobs() {
-        // First the counter, then the queue: a job queued in between writes again. The other way round it would be lost.
+        // The counter is read before the queue: a job queued in between writes again. In reverse it would be lost.
         var count: UInt64 = 0
         _ = read(wakeUp.raw, &count, 8)
         let batch = jobs.withLock { queue in

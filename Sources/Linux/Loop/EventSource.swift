@@ -3,60 +3,61 @@ import CSystemd
 import Glibc
 import SystemPackage
 
-/// The order in which things that are ready at the same moment are dispatched. The one place that says it. Each case is a class
-/// with a quota of its own: what is always ready delays what stands below it by no more than that (`DispatchRounds`).
+/// The order in which sources that are ready at the same moment are dispatched, defined only here. Each case is a class
+/// with a quota of its own: a source that is always ready delays the classes below it by no more than that
+/// (`DispatchRounds`).
 public enum DispatchPriority: Int64, CaseIterable, Sendable {
     /// First: `READY=1` or `MAINPID=` sent just before an exit still counts.
     case notifyMessages = -50
-    /// Before signals and timers: a start timeout that fires together with the exit is an exit.
+    /// Before signals and timers: a start timeout that fires together with the exit counts as an exit.
     case childExits = -40
-    /// SIGTERM before new work.
+    /// SIGTERM precedes new work.
     case signals = -30
-    /// SIGCHLD of adopted orphans, after our own children, which must be told first. A class of its own, because sd-event reads
-    /// the signals of a class one by one, and this one may always be there.
+    /// SIGCHLD of adopted orphans, after the exits of our own children, which must be reported first. A class of its
+    /// own, because sd-event reads the signals of a class one by one, and this one may always be pending.
     case orphans = -25
-    /// After what happened, so that a deadline loses against the event that it waits for.
+    /// After exits and signals, so that a deadline loses against the event that it limits.
     case timers = -20
-    /// Answers of probes; they may not delay the above.
+    /// Answers of probes, which must not delay the classes above.
     case probes = -10
-    /// Jobs of the daemon's actor: continuations of what the cases above began.
+    /// Jobs of the daemon's actor: continuations of the work that the classes above began.
     case jobs = -5
-    /// What operators ask sees everything that has happened before.
+    /// Requests of operators, which see all earlier events.
     case controlRequests = 0
-    /// What other users ask, who may be many, after what operators ask.
+    /// Requests of other users, who may be many, after those of operators.
     case otherRequests = 10
-    /// Connections and datagrams that start services: whoever is flooded by them wants to say "stop" first.
+    /// Connections and datagrams that start services: an operator must be able to say "stop" during a flood.
     case traffic = 20
     /// Captured output: a service that prints without end is always ready.
     case logs = 30
-    /// Cleaning up, when nothing else is ready.
+    /// Cleaning up, when no other source is ready.
     case idle = 100
 }
 
-/// What a descriptor is waited for; values of epoll_ctl(2).
+/// The conditions for which a descriptor is polled; values of epoll_ctl(2).
 public struct IOEvents: OptionSet, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     public static let readable = IOEvents(rawValue: EPOLLIN.rawValue)
     public static let writable = IOEvents(rawValue: EPOLLOUT.rawValue)
-    /// Exceptional state; cgroup.events says "changed" with it.
+    /// An exceptional condition; cgroup.events reports a change with it.
     public static let priority = IOEvents(rawValue: EPOLLPRI.rawValue)
-    /// Always reported, also when not asked for.
+    /// Always reported, even if it is not requested.
     public static let error = IOEvents(rawValue: EPOLLERR.rawValue)
-    /// Always reported, also when not asked for.
+    /// Always reported, even if it is not requested.
     public static let hangUp = IOEvents(rawValue: EPOLLHUP.rawValue)
     public static let peerClosed = IOEvents(rawValue: EPOLLRDHUP.rawValue)
-    /// Reported once for each time that it becomes so, not as long as it is so; for descriptors that are not read empty.
-    /// `setEvents` asks anew.
+    /// Reported once for each change to ready, not as long as it is ready; for descriptors that are not read empty.
+    /// `setEvents` requests it again.
     public static let edge = IOEvents(rawValue: EPOLLET.rawValue)
 }
 
-/// Something the loop waits for. Ends with `cancel()` or with its last reference; cancelling inside its own handler is safe.
+/// A source of events for the loop. Ends with `cancel()` or with its last reference; its own handler may cancel it.
 public class EventSource {
     fileprivate(set) var pointer: OpaquePointer?
     let priority: DispatchPriority
     private let rounds: DispatchRounds
-    /// The round in which it ran last, or was made.
+    /// The round in which the source last ran, or was made.
     var lastRound: UInt64
 
     fileprivate init(_ rounds: DispatchRounds, _ priority: DispatchPriority) {
@@ -67,47 +68,47 @@ public class EventSource {
 
     deinit { dropPointer() }
 
-    /// Ends the wait; the handler never runs again. Doing it twice is harmless.
+    /// Ends the wait; the handler never runs again. May be called twice.
     public func cancel() {
         dropPointer()
         forgetHandler()
     }
 
-    /// Whether it can still fire.
+    /// Whether the source can still fire.
     public var isActive: Bool { pointer != nil }
 
-    /// Drops the closure, and with it a cycle through what the closure captured.
+    /// Drops the closure, and with it a cycle through the closure's captures.
     fileprivate func forgetHandler() {}
 
     private func dropPointer() {
         guard let source = pointer else { return }
         pointer = nil
-        // Order matters: first off, so that it cannot fire again should sd-event hold a reference while it dispatches.
+        // Switched off first, so that it cannot fire again if sd-event holds a reference while it dispatches.
         sd_event_source_set_enabled(source, Int32(SD_EVENT_OFF))
         sd_event_source_unref(source)
     }
 
-    /// The value that sd-event hands back to a handler. Unretained: a source that is gone has been taken out of the loop.
+    /// The value that sd-event passes back to a handler. Unretained: a deallocated source is out of the loop.
     fileprivate var userData: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
     fileprivate func configure(_ name: String) throws(SystemError) {
         try check(sd_event_source_set_priority(pointer, priority.rawValue), "event priority", name)
     }
 
-    /// Lets it wait until the round is over; false if it waits already. It stays ready, and after everything else.
+    /// Makes the source wait until the end of the round; false if it waits already. It stays ready, after all others.
     func park() -> Bool {
         guard let pointer else { return false }
         sd_event_source_set_priority(pointer, DispatchRounds.parkedPriority)
         return true
     }
 
-    /// The round is over.
+    /// Restores the priority at the end of the round.
     func unpark() {
         guard let pointer else { return }
         sd_event_source_set_priority(pointer, priority.rawValue)
     }
 
-    /// Runs what sd-event calls, in its round. Keeps the source alive meanwhile: the handler may drop the last reference.
+    /// Runs a callback of sd-event in its round. Keeps the source alive: its handler may drop the last reference.
     fileprivate static func dispatch<Source: EventSource>(
         _ userData: UnsafeMutableRawPointer?, as: Source.Type, _ body: (Source) -> Void
     ) -> Int32 {
@@ -118,17 +119,17 @@ public class EventSource {
     }
 }
 
-/// Readiness of a descriptor (sd_event_add_io(3)); level-triggered unless `.edge` is asked for.
+/// Readiness of a descriptor (sd_event_add_io(3)); level-triggered unless `.edge` is requested.
 ///
-/// A handler that can do nothing about what is ready (no descriptors left, a dead child that another process still traces)
-/// calls `postpone()`: a level-triggered source would otherwise be dispatched again at once, without end.
+/// A handler that cannot handle a ready source (no descriptors left, a dead child that another process still traces)
+/// calls `postpone()`: a level-triggered source would otherwise be dispatched again at once, endlessly.
 public final class IOSource: EventSource {
     private var handler: ((IOEvents) -> Void)?
     private unowned let loop: EventLoop
     private var events: IOEvents
-    /// The pause that `postpone()` makes, from its first call to `noteProgress()`.
+    /// The pause of `postpone()`, from its first call until `noteProgress()`.
     private var pause: (timer: TimerSource, nanoseconds: Int64)?
-    /// What `setEnabled` said last, whether or not a pause is on.
+    /// The last value passed to `setEnabled`, whether or not a pause is on.
     private var isWanted = true
 
     private static let shortestPause: Int64 = 10_000_000
@@ -151,14 +152,14 @@ public final class IOSource: EventSource {
         try configure("descriptor")
     }
 
-    /// Changes what is waited for; the empty set still reports errors and hang-ups.
+    /// Changes the requested events; the empty set still reports errors and hang-ups.
     public func setEvents(_ events: IOEvents) throws(SystemError) {
         guard let pointer else { return }
         self.events = events
         try check(sd_event_source_set_io_events(pointer, events.rawValue), "watch descriptor")
     }
 
-    /// Pauses and resumes without giving up the source.
+    /// Pauses and resumes the source without ending it.
     public func setEnabled(_ on: Bool) {
         isWanted = on
         enable(on)
@@ -178,7 +179,7 @@ public final class IOSource: EventSource {
             timer = pause.timer
             nanoseconds = min(pause.nanoseconds * 2, Self.longestPause)
         } else {
-            // Without memory for a timer the source stays where it is: the loop keeps the others served.
+            // Without memory for a timer the source stays in the loop, whose rounds still serve the others.
             guard
                 let made = try? TimerSource(loop, 1000, .timers, { [unowned self] in if isWanted { enable(true) } })
             else { return }
@@ -190,7 +191,7 @@ public final class IOSource: EventSource {
         timer.arm(after: nanoseconds)
     }
 
-    /// The handler could do something: the next pause is short again.
+    /// Ends a pause after the handler has made progress: the next pause is short again.
     public func noteProgress() {
         guard pause != nil else { return }
         pause = nil
@@ -199,7 +200,7 @@ public final class IOSource: EventSource {
 
     override func unpark() {
         super.unpark()
-        // What is told once has been told; the kernel tells it again when asked again.
+        // An edge has been reported already; the kernel reports it again after a new request.
         if events.contains(.edge) { try? setEvents(events) }
     }
 
@@ -226,14 +227,14 @@ public final class TimerSource: EventSource {
         try configure("timer")
     }
 
-    /// Fires once, `nanoseconds` from now. A span near infinity means "never", not a trap.
+    /// Fires once, `nanoseconds` from now. A span near infinity means "never", without a trap.
     public func arm(after nanoseconds: Int64) { arm(at: EventLoop.now.addingSaturated(nanoseconds)) }
 
     /// Fires once when CLOCK_MONOTONIC reaches `nanoseconds`, never earlier; replaces an earlier arming. A time in the
     /// past fires in the loop's next round.
     public func arm(at nanoseconds: Int64) {
         guard let pointer else { return }
-        // sd-event counts microseconds; rounding up, so that whoever looks at the clock finds the deadline passed.
+        // sd-event counts microseconds; rounded up, so that the handler finds the deadline passed on the clock.
         let microseconds = UInt64(max(0, nanoseconds)) / 1000 + (nanoseconds % 1000 > 0 ? 1 : 0)
         sd_event_source_set_time(pointer, microseconds)
         sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
@@ -241,12 +242,12 @@ public final class TimerSource: EventSource {
 
     override func park() -> Bool {
         guard super.park(), let pointer else { return false }
-        // sd-event has switched it off; its time is over, so it is ready as soon as it is on.
+        // sd-event has switched it off; its time has passed, so it is ready as soon as it is switched on.
         sd_event_source_set_enabled(pointer, Int32(SD_EVENT_ONESHOT))
         return true
     }
 
-    /// Does not fire until armed again.
+    /// Stops the timer until it is armed again.
     public func disarm() {
         guard let pointer else { return }
         sd_event_source_set_enabled(pointer, Int32(SD_EVENT_OFF))
@@ -255,8 +256,8 @@ public final class TimerSource: EventSource {
     fileprivate override func forgetHandler() { handler = nil }
 }
 
-/// A signal sent to this process, read through a signalfd(2) of its own; it must be blocked (`EventLoop.blockSignals`). sd-event's
-/// signal sources share one descriptor for each priority, where one signal that comes without end hides the others.
+/// A signal to this process, read through a signalfd(2) of its own; it must be blocked (`EventLoop.blockSignals`).
+/// sd-event's signal sources share one descriptor for each priority, where one endless signal hides the others.
 public final class SignalSource {
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
@@ -267,7 +268,7 @@ public final class SignalSource {
         descriptor = OwnedDescriptor(
             owning: try check(holdfast_signal_descriptor(signal.rawValue), "watch signal", signal.name))
         source = try loop.addIO(descriptor.raw, .readable, priority: priority) { [unowned self] _ in
-            // One that waited several times is one (signal(7)); a real-time signal comes again in a later turn.
+            // Several pending instances count as one (signal(7)); a real-time signal is read again in a later turn.
             if holdfast_take_signal(descriptor.raw) > 0 { handler() }
         }
     }

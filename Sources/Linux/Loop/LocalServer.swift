@@ -2,8 +2,8 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Who is at the other end of a Unix stream socket: the kernel's word, taken when the connection was made
-/// (SO_PEERCRED and SO_PEERGROUPS of unix(7) and socket(7)).
+/// The peer of a Unix stream socket as the kernel recorded it when the connection was made (SO_PEERCRED and
+/// SO_PEERGROUPS of unix(7) and socket(7)).
 public struct Peer: Equatable, Sendable {
     public var pid: Int32
     public var uid: UInt32
@@ -18,12 +18,12 @@ public struct Peer: Equatable, Sendable {
         self.groups = groups
     }
 
-    /// Of a connected Unix stream socket.
+    /// The peer of a connected Unix stream socket.
     public init(of descriptor: Int32) throws(SystemError) {
         var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)
         try check(holdfast_peer_credentials(descriptor, &pid, &uid, &gid), "read peer credentials")
         (self.pid, self.uid, self.gid) = (pid, uid, gid)
-        // 59 is SO_PEERGROUPS (asm-generic/socket.h); the kernel's bound for groups is 65,536, ours is what fits here.
+        // 59 is SO_PEERGROUPS (asm-generic/socket.h); the kernel's limit is 65,536 groups, ours the list's size.
         var list = [gid_t](repeating: 0, count: 1024)
         var size = socklen_t(list.count * MemoryLayout<gid_t>.size)
         let result = getsockopt(descriptor, SOL_SOCKET, 59, &list, &size)
@@ -31,14 +31,14 @@ public struct Peer: Equatable, Sendable {
     }
 }
 
-/// A listening Unix stream socket of our own, and its connections' birth.
+/// A listening Unix stream socket of our own; it accepts the connections.
 public final class LocalServer {
     public let path: String
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
 
-    /// Listens at `path` with `mode`. A socket file that a dead process left is replaced; one that somebody listens on
-    /// is an error (EADDRINUSE).
+    /// Listens at `path` with `mode`. The socket file of a dead process is replaced; one with a listener is an error
+    /// (EADDRINUSE).
     public init(
         loop: EventLoop, path: String, mode: mode_t, group: UInt32?,
         _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
@@ -48,7 +48,7 @@ public final class LocalServer {
         try accept(loop, accepted)
     }
 
-    /// Goes on with a socket that listens at `path` already: what waits in its queue is accepted next.
+    /// Continues with a socket that listens at `path` already, and accepts the connections in its queue next.
     public init(
         loop: EventLoop, path: String, inherited: consuming OwnedDescriptor,
         _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
@@ -58,13 +58,13 @@ public final class LocalServer {
         try accept(loop, accepted)
     }
 
-    /// The listening socket, to be handed to a successor.
+    /// The listening socket, for a successor.
     public var raw: Int32 { descriptor.raw }
 
     private func accept(
         _ loop: EventLoop, _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
     ) throws(SystemError) {
-        // Unowned: the source lives and dies with the server.
+        // Unowned, because the server owns the source.
         source = try loop.addIO(descriptor.raw, .readable, priority: .controlRequests) { [unowned self] _ in
             acceptAll(accepted)
         }
@@ -82,21 +82,21 @@ public final class LocalServer {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = OwnedDescriptor(owning: try checkErrno(socket(AF_UNIX, type, 0), "create control socket"))
         if answers(path) { throw SystemError("listen on", path, .addressInUse) }
-        // A file that is no socket was put there by somebody else, and is not ours to remove.
+        // A file of another kind is not ours, and not removed.
         let directory = try SafeDirectory.parent(of: path, .ofOwner)
         let name = FileName(FileTree.name(of: path))
         if let entry = try directory.pin(name) {
             guard entry.status.kind == S_IFSOCK else { throw SystemError("listen on", path, .fileExists) }
             try directory.unlink(name)
         }
-        // Without root's rights the group stays.
+        // Without root's rights the group cannot be changed.
         let look = UnixPath.Look(mode: mode, group: geteuid() == 0 ? group : nil)
         try UnixPath.bind(descriptor.raw, path, in: directory, name, look)
         try checkErrno(Glibc.listen(descriptor.raw, 128), "listen on", path)
         return descriptor
     }
 
-    /// Somebody accepts there.
+    /// Whether a process accepts connections at this path.
     private static func answers(_ path: String) -> Bool {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let number = socket(AF_UNIX, type, 0)
@@ -107,7 +107,7 @@ public final class LocalServer {
     }
 
     private func acceptAll(_ accepted: (OwnedDescriptorBox, Peer) -> Void) {
-        // Bounded per wake-up; the rest is still readable in the next round.
+        // Bounded per wake-up; the socket is still readable in the next round.
         for _ in 0..<16 {
             let number = holdfast_accept(descriptor.raw)
             guard number >= 0 else { return pause(after: number) }
@@ -118,16 +118,16 @@ public final class LocalServer {
         }
     }
 
-    /// Without descriptors or memory a connection stays in the queue, and the loop would come back at once, for ever.
+    /// Pauses without descriptors or memory: the connection stays in the queue, and the loop would spin.
     private func pause(after result: Int32) {
         if ![-EAGAIN, -EINTR, -ECONNABORTED].contains(result) { source?.postpone() }
     }
 }
 
-/// A descriptor that a closure can hand over: closures cannot take noncopyable parameters through generic storage yet.
+/// Passes a descriptor through a closure: closures cannot take noncopyable parameters in generic storage yet.
 public final class OwnedDescriptorBox {
     private var descriptor: OwnedDescriptor?
-    /// The number, of use until it is taken.
+    /// The number, valid until the descriptor is taken.
     let raw: Int32
 
     public init(_ descriptor: consuming OwnedDescriptor) {
@@ -135,6 +135,6 @@ public final class OwnedDescriptorBox {
         self.descriptor = consume descriptor
     }
 
-    /// The descriptor, once.
+    /// Takes the descriptor; nil after the first call.
     public func take() -> OwnedDescriptor? { descriptor.take() }
 }

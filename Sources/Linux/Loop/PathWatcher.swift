@@ -2,20 +2,20 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Tells when a name in a directory vanishes or appears (inotify(7)): how a held Unix socket learns that its path was
-/// removed, and how a PID file is awaited. One inotify instance for all names of a purpose, because a host allows only 128
+/// Reports when a name in a directory vanishes or appears (inotify(7)): a held Unix socket learns that its path was
+/// removed, and a PID file is awaited. One inotify instance for all names of a purpose, because a host allows only 128
 /// of them per user.
 ///
-/// An inotify watch belongs to a directory, not to its path: if the directory or one above it is removed, renamed away or
-/// replaced, and made anew, the watch stays with what nobody means any more. (And a directory that a process works in says
-/// nothing of its own removal before that process has left.) So the whole way to a path is watched: in each directory that is
-/// there the next name of the way.
+/// An inotify watch belongs to a directory, not to its path: if the directory or one above it is removed, renamed or
+/// replaced, and made again, the watch stays with the old directory. (And a directory that is a process's working
+/// directory reports its removal only after that process has left.) So the whole path is watched: in each existing
+/// directory on the way, the next name.
 public final class PathWatcher {
-    /// What is told.
+    /// The kind of change that is reported.
     public enum Purpose: Sendable {
-        /// A name was removed, renamed away or replaced.
+        /// A name was removed, renamed or replaced.
         case removal
-        /// A name was made, or written and closed.
+        /// A name was made, or a file written and closed.
         case appearance
 
         fileprivate var mask: UInt32 {
@@ -26,11 +26,11 @@ public final class PathWatcher {
         }
     }
 
-    /// What a watched directory is watched for.
+    /// The reason for which a directory is watched.
     private struct Interest: Hashable {
         let path: String
         let name: String
-        /// The path itself, and not a directory on the way to it.
+        /// Whether `name` is the last component of the path, and not a directory on the way to it.
         let isLast: Bool
     }
 
@@ -40,7 +40,7 @@ public final class PathWatcher {
     private var source: IOSource?
     private var retry: TimerSource?
     private var handlers: [String: () -> Void] = [:]
-    /// By the kernel's number of the watch. Several paths may lead through one directory, also under different names (links).
+    /// Interests by the kernel's number of the watch. Links may lead several paths through one directory.
     private var interests: [Int32: Set<Interest>] = [:]
     /// Paths that could not be watched for lack of memory or watches; tried again after a second.
     private var unwatched: Set<String> = []
@@ -53,9 +53,9 @@ public final class PathWatcher {
         source = try loop.addIO(descriptor.raw, .readable, priority: .probes) { [unowned self] _ in receive() }
     }
 
-    /// Calls `handler` whenever that happened to `path`, which is absolute, or something happened on the way to it; the caller
-    /// looks what is there now. What happened before is not told: the caller looks after this. Not even lack of memory ends
-    /// the watch: then the handler is called every second.
+    /// Calls `handler` after each such change of `path`, which is absolute, and after each change on the way to it; the
+    /// caller checks the present state. Changes before this call are not reported: the caller checks after it. A lack
+    /// of memory does not end the watch: the handler is then called every second.
     public func watch(_ path: String, _ handler: @escaping () -> Void) {
         handlers[path] = handler
         arm(path)
@@ -72,7 +72,7 @@ public final class PathWatcher {
     private func arm(_ path: String) {
         disarm(path)
         do throws(SystemError) {
-            // What appears between the look and the watch is on the way in the next round.
+            // A directory that appears between the look and the watch is found in the next round.
             var way = Way(to: path)
             for _ in 0..<8 {
                 for step in way.steps { try add(step, path) }
@@ -92,7 +92,7 @@ public final class PathWatcher {
         let mask = step.isLast ? purpose.mask : UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
         let number = inotify_add_watch(descriptor.raw, step.directory, mask | UInt32(IN_ONLYDIR) | UInt32(IN_MASK_ADD))
         guard number >= 0 else {
-            // Gone, or another kind of file, since the look: the next look sees it.
+            // The directory has vanished or changed its kind since the look: the next look finds that.
             if errno == ENOENT || errno == ENOTDIR { return }
             throw SystemError("watch directory", step.directory)
         }
@@ -144,7 +144,7 @@ public final class PathWatcher {
     private func note(
         _ event: inotify_event, _ name: String, _ changed: inout Set<String>, _ rerouted: inout Set<String>
     ) {
-        // The kernel's queue ran over: what was lost is unknown, so everybody looks.
+        // The kernel's queue overflowed: the lost events are unknown, so every handler is called.
         if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { return rerouted.formUnion(handlers.keys) }
         let isGone = event.mask & UInt32(IN_IGNORED | IN_UNMOUNT) != 0
         for interest in interests[event.wd] ?? [] where isGone || interest.name == name {
@@ -154,11 +154,11 @@ public final class PathWatcher {
     }
 }
 
-/// The directories that lead to a path, as far as they are there.
+/// The existing directories on the way to a path.
 private struct Way: Equatable {
     struct Step: Equatable {
         let directory: String
-        /// The next name of the way, in this directory.
+        /// The next component of the path, in this directory.
         let name: String
         let isLast: Bool
     }

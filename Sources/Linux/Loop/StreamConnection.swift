@@ -2,16 +2,17 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A connected stream socket on the loop: bytes in by callback, bytes out by a queue. The control protocol stands on it.
+/// A connected stream socket on the loop: received bytes by callback, sent bytes through a queue. The control protocol
+/// uses it.
 ///
-/// Both directions are bounded: a peer that sends is read 64 KiB per round, one that does not read is cut off when more than
-/// `maximumQueue` bytes wait for it.
+/// Both directions are bounded: 64 KiB are read from a peer per round, and a peer that does not read is disconnected
+/// when more than `maximumQueue` bytes wait for it.
 public final class StreamConnection {
     public enum End: Equatable, Sendable {
-        /// The peer has closed; what it sent before has been delivered.
+        /// The peer has closed; all bytes that it sent before have been delivered.
         case closedByPeer
         case failed(SystemError)
-        /// It does not read what we send.
+        /// The peer does not read the bytes that we send.
         case tooSlow
     }
 
@@ -24,11 +25,11 @@ public final class StreamConnection {
     private var isReading = true
     private var onBytes: ((UnsafeRawBufferPointer) -> Void)?
     private var onEnd: ((End) -> Void)?
-    /// Called when bytes had to wait for the peer and all of them are gone.
+    /// Called when bytes had to wait for the peer and all of them have been sent.
     public var onDrained: (() -> Void)?
 
-    /// Takes a connected socket. `onBytes` gets a buffer that is valid during the call; `onEnd` comes once, last, and not after
-    /// `close` or `closeAfterSending`.
+    /// Takes a connected socket. `onBytes` gets a buffer that is valid during the call; `onEnd` is the last call, made
+    /// once, and not after `close` or `closeAfterSending`.
     public init(
         _ socket: consuming OwnedDescriptor, loop: EventLoop, priority: DispatchPriority = .controlRequests,
         maximumQueue: Int = 4 << 20,
@@ -46,27 +47,26 @@ public final class StreamConnection {
 
     public func peer() throws(SystemError) -> Peer { try Peer(of: descriptor.raw) }
 
-    /// Stops and resumes reading; what is unread stays in the kernel, where it is bounded. That the peer has gone is
-    /// noticed all the same.
+    /// Stops and resumes reading; unread bytes stay in the kernel, bounded. A disconnect is still noticed.
     public func setReading(_ on: Bool) {
         isReading = on
         updateEvents()
     }
 
-    /// Bytes that wait for the peer to read.
+    /// The number of bytes that wait for the peer to read.
     public var queued: Int { queue.count - sent }
 
-    /// What a successor needs to go on with the connection: the socket, and the bytes that the peer has not taken yet.
+    /// The state for a successor that continues the connection: the socket, and the bytes not taken by the peer.
     public var handover: (raw: Int32, unsent: [UInt8]) { (descriptor.raw, Array(queue[sent...])) }
 
-    /// Sends now what the kernel takes and queues the rest.
+    /// Sends the bytes that the kernel takes now, and queues the rest.
     public func send(_ bytes: some Collection<UInt8>) {
         guard source != nil, !closing else { return }
         queue += bytes
         if flush() && queued > maximumQueue { end(.tooSlow) }
     }
 
-    /// Ends when everything queued has been sent; what comes in meanwhile is dropped.
+    /// Closes after all queued bytes have been sent; input meanwhile is dropped.
     public func closeAfterSending() {
         closing = true
         onEnd = nil
@@ -74,14 +74,14 @@ public final class StreamConnection {
         if queued == 0 { close() }
     }
 
-    /// Ends at once.
+    /// Closes at once.
     public func close() {
         source?.cancel()
         source = nil
         onBytes = nil
         onEnd = nil
         onDrained = nil
-        // The descriptor closes with this object; the peer shall see the end now.
+        // The descriptor is closed with this object; the shutdown shows the end to the peer now.
         shutdown(descriptor.raw, Int32(SHUT_RDWR))
     }
 
@@ -93,7 +93,7 @@ public final class StreamConnection {
         if isReading {
             if !ready.intersection([.readable, .hangUp, .error]).isEmpty { receive() }
         } else if !ready.intersection([.hangUp, .error]).isEmpty {
-            // Level-triggered: whoever does not read must end it, or the loop spins.
+            // Level-triggered: a connection that is not read must be closed, or the loop spins.
             end(.closedByPeer)
         }
     }
@@ -118,7 +118,7 @@ public final class StreamConnection {
         }
     }
 
-    /// False when the connection has ended by it.
+    /// Sends queued bytes. False if the connection has ended in the attempt.
     private func flush() -> Bool {
         while queued > 0 {
             let count = queue.withUnsafeBytes { bytes in
@@ -140,7 +140,7 @@ public final class StreamConnection {
                 return false
             }
         } else if sent > max(1 << 16, queue.count / 2) {
-            // Only then: whoever reads megabytes in small pieces would have the rest moved each time.
+            // Moved only here: a peer that reads megabytes in small pieces would cause a move of the rest each time.
             queue.removeFirst(sent)
             sent = 0
         }

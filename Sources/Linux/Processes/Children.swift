@@ -2,11 +2,12 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The children of the daemon: those it started, and orphans that fell to it as a subreaper.
+/// The children of the daemon: those it started, and orphans that it got as a subreaper.
 ///
-/// A child of ours is reaped only after its exit was dispatched, so its pid, /proc entry and process group stay its own
-/// while the handler looks. Orphans have nobody to tell and are reaped at once. Nothing polls: SIGCHLD starts a pass over
-/// the dead, and a pass that meets a child of ours whose exit has not been dispatched yet goes on after that dispatch.
+/// A child of ours is reaped only after its exit was dispatched, so that its pid, /proc entry and process group stay
+/// its own while the handler runs. Orphans have no handler and are reaped at once. Nothing polls: SIGCHLD starts a pass
+/// over the dead, and a pass that meets a child of ours whose exit has not been dispatched yet continues after that
+/// dispatch.
 public final class Children {
     private let loop: EventLoop
     private var own: Set<Int32> = []
@@ -14,7 +15,7 @@ public final class Children {
     private var passPending = false
     /// The rest of a pass, in a later turn of the loop.
     private var continuation: DeferredSource?
-    /// Orphans that one turn reaps: a service can leave them as fast as it can fork.
+    /// The most orphans reaped in one turn: a service can create them as fast as it can fork.
     private static let orphansPerTurn = 64
 
     public init(loop: EventLoop) { self.loop = loop }
@@ -26,16 +27,16 @@ public final class Children {
         signalSource = try loop.addSignal(.child, priority: .orphans) { [unowned self] in reapOrphans() }
     }
 
-    /// Starts a program that `watch` or `abandon` must follow.
+    /// Starts a program. The caller must call `watch` or `abandon` for it.
     public func spawn(_ plan: SpawnPlan) throws(SpawnError) -> Child {
         let child = try ProcessSpawner.spawn(plan)
-        // Nothing is dispatched between the start and this line: the reaper never sees it unknown.
+        // No event is dispatched between the start and this line: the reaper never sees an unknown child.
         own.insert(child.pid)
         return child
     }
 
-    /// Waits for the end of a child, or of any process by handle: one that is not ours ends `.unknown`.
-    /// The handle must outlive the source. The child is reaped after `handler` has returned.
+    /// Waits for the end of a child, or of any process by handle: the status of a process that is not our child is
+    /// `.unknown`. The handle must outlive the source. The child is reaped after `handler` has returned.
     public func watch(
         _ handle: borrowing ProcessHandle, _ handler: @escaping (ExitStatus) -> Void
     ) throws(SystemError) -> ChildExitSource {
@@ -45,33 +46,34 @@ public final class Children {
             source.fire()
         }
         source.attach(io)
-        // Also an orphan that fell to us (MAINPID=): a pass over the dead would take its exit status from under the source.
+        // Also for an orphan that became our child (MAINPID=): a pass over the dead would reap it before the source has
+        // its status.
         own.insert(pid)
         return source
     }
 
-    /// Leaves a child to the reaper of orphans: nobody will ask for its exit.
+    /// Leaves a child to the reaper of orphans, without a report of its exit.
     public func abandon(pid: Int32) {
         own.remove(pid)
         reapOrphans()
     }
 
-    /// Reaps the dead children that are not ours, without waiting; if there are many, the rest in later turns of the loop.
+    /// Reaps dead children that are not ours, without waiting; if there are many, the rest in later turns of the loop.
     public func reapOrphans() {
         passPending = false
         for _ in 0..<Self.orphansPerTurn {
             var dead = holdfast_exit()
-            // Only looks: who is reaped is decided by pid afterwards.
+            // This call does not reap: the pid decides afterwards.
             guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
             if own.contains(dead.pid) {
-                // The kernel shows the same one first again and again: wait until its own dispatch has reaped it.
+                // The kernel returns the same child first each time: its own dispatch must reap it first.
                 passPending = true
                 return
             }
             guard holdfast_wait(Int32(HOLDFAST_WAIT_PID), dead.pid, 1, &dead) == 0 else { return }
         }
         continuation = try? loop.addDeferred(priority: .orphans) { [unowned self] in reapOrphans() }
-        // Without memory for it the next exit goes on.
+        // Without memory for it the next exit continues the pass.
         passPending = continuation == nil
     }
 
@@ -91,7 +93,7 @@ public final class ChildExitSource {
     /// How often the process was found dead without an exit status.
     private var looks = 0
 
-    /// With the pauses of `IOSource.postpone` these are about 1.3 s: time for a debugger to take its own report first.
+    /// With the pauses of `IOSource.postpone` about 1.3 s: time for a debugger to collect its own report first.
     private static let maximumLooks = 8
 
     fileprivate init(pid: Int32, descriptor: Int32, children: Children, _ handler: @escaping (ExitStatus) -> Void) {
@@ -112,12 +114,13 @@ public final class ChildExitSource {
     fileprivate func fire() {
         var dead = holdfast_exit()
         let result = holdfast_wait(Int32(HOLDFAST_WAIT_PIDFD), descriptor, 0, &dead)
-        // Dead, as the pidfd says, and yet not to be waited for: another process traces it (ptrace(2)), and the kernel shows a
-        // zombie to its parent only when the tracer has let go of it. The pidfd stays readable all that time.
+        // The pidfd reports death, and yet the process cannot be waited for: another process traces it (ptrace(2)), and
+        // the kernel shows a zombie to its parent only after the tracer has released it. The pidfd stays readable all
+        // that time.
         let isWithheld = result == 0 && dead.pid == 0
         if isWithheld {
             looks += 1
-            // A tracer that never lets go, a process of the service itself perhaps, does not make the dead alive.
+            // A tracer that never releases it, perhaps a process of the service itself, must not keep it alive for us.
             guard looks >= Self.maximumLooks else { return io?.postpone() ?? () }
         }
         let status = result == 0 && !isWithheld ? ExitStatus(dead) : .unknown
@@ -126,8 +129,8 @@ public final class ChildExitSource {
         let pid = pid
         cancel()
         handler?(status)
-        // By pid, because the handler may have closed the descriptor; a zombie's pid is given to nobody else. One that is
-        // withheld is reaped as an orphan when it is let go.
+        // By pid, because the handler may have closed the descriptor; a zombie's pid is not reused. A withheld process
+        // is reaped as an orphan after its release.
         if result == 0 { _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead) }
         children.reaped(pid)
     }

@@ -5,15 +5,15 @@ import SystemPackage
 /// A directory of the cgroup v2 file system that we made (cgroups(7), "Cgroups v2").
 public final class ControlGroup {
     public let path: String
-    /// As /proc/PID/cgroup names it.
+    /// The name in /proc/PID/cgroup.
     let name: String
-    /// The open directory: for CLONE_INTO_CGROUP, and immune against renames.
+    /// The open directory: for CLONE_INTO_CGROUP, and unaffected by renames.
     let descriptor: OwnedDescriptor
     private var events: OwnedDescriptor?
     private var source: IOSource?
     private var deferred: DeferredSource?
 
-    /// Makes the directory, or takes the one that is there.
+    /// Makes the directory, or takes an existing one.
     init(path: String, name: String) throws(SystemError) {
         if mkdir(path, 0o755) < 0 && errno != EEXIST { throw SystemError("make control group", path) }
         self.path = path
@@ -21,7 +21,7 @@ public final class ControlGroup {
         descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
     }
 
-    /// A cgroup of our own below the one that we run in, if this host has a writable cgroup v2; tried, not guessed.
+    /// Makes a cgroup below our own, if this host has a writable cgroup v2, which only an attempt shows.
     static func delegatedRoot(name: String) -> ControlGroup? {
         guard let mount = mountPoint(), let own = ProcessFacts.cgroup(of: getpid()), !own.contains("/..") else {
             return nil
@@ -39,7 +39,7 @@ public final class ControlGroup {
         return group
     }
 
-    /// Where cgroup2 is mounted: /sys/fs/cgroup, or /sys/fs/cgroup/unified on hosts with both versions.
+    /// The mount point of cgroup2: /sys/fs/cgroup, or /sys/fs/cgroup/unified on hosts with both versions.
     private static func mountPoint() -> String? {
         guard let mounts = ProcFile.read("/proc/self/mountinfo", limit: 1 << 20) else { return nil }
         for line in String(decoding: mounts, as: UTF8.self).split(separator: "\n") {
@@ -58,7 +58,7 @@ public final class ControlGroup {
         return try ControlGroup(path: path + directory, name: self.name + directory)
     }
 
-    /// A name that is one path component and never one of the kernel's own files ("cgroup.procs", "cpu.stat").
+    /// A name that is one path component and never the name of a kernel file ("cgroup.procs", "cpu.stat").
     static func directoryName(_ name: String) -> String {
         let flat = String(name.map { $0 == "/" ? "-" : $0 })
         let reserved = ["cgroup.", "cpu.", "cpuset.", "memory.", "io.", "pids.", "hugetlb.", "misc.", "rdma.", "."]
@@ -66,7 +66,7 @@ public final class ControlGroup {
         return reserved.contains { bounded.hasPrefix($0) } ? "_" + bounded : bounded
     }
 
-    /// Members of this group and all below.
+    /// The members of this group and all groups below it.
     func members() -> [Int32] {
         var found: [Int32] = []
         Self.collect(path, depth: 0, &found)
@@ -82,7 +82,7 @@ public final class ControlGroup {
     }
 
     private static func subdirectories(of path: String) -> [String] {
-        // A cgroup has two links and one for each group below: the common leaf is not listed.
+        // A cgroup has two links and one for each group below it: the common case, a leaf, is not listed.
         var status = stat()
         guard stat(path, &status) == 0, status.st_nlink != 2,
             let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
@@ -94,7 +94,7 @@ public final class ControlGroup {
         }
     }
 
-    /// The groups right below with living members; those without are removed.
+    /// The groups directly below with living members; groups without any are removed.
     func populatedChildren(except kept: Set<String>) -> [(name: String, members: [Int32])] {
         var found: [(name: String, members: [Int32])] = []
         for child in Self.subdirectories(of: path).sorted() where !kept.contains(child) {
@@ -113,14 +113,14 @@ public final class ControlGroup {
     func signal(_ signal: Signal, except: Int32?) {
         for pid in members() where pid != except {
             guard let handle = try? ProcessHandle(pid: pid) else { continue }
-            // The pid may have passed to a stranger between the list and the handle: only a member is signalled.
+            // The pid may have passed to another process between the list and the handle: only a member is signalled.
             if contains(pid) { try? handle.send(signal) }
         }
     }
 
-    /// Whether a process lives here or below. A group that has been removed holds nobody.
+    /// Whether a process lives in this group or below it. A removed group has none.
     var isPopulated: Bool {
-        // Unreadable without being gone: no descriptors are left. What is not known to be empty is not.
+        // Unreadable but not gone: no descriptors are left. A group not known to be empty is populated.
         guard let text = ProcFile.read(path + "/cgroup.events", limit: 4096) else { return access(path, F_OK) == 0 }
         return Self.isPopulated(text)
     }
@@ -135,7 +135,7 @@ public final class ControlGroup {
         {
             return
         }
-        // Before Linux 5.14. A process that forks while we read the list is in the next one.
+        // Before Linux 5.14. A process that forks while the list is read is in the next one.
         for _ in 0..<64 {
             let pids = members()
             if pids.isEmpty { return }
@@ -148,7 +148,7 @@ public final class ControlGroup {
         let file = try OwnedDescriptor.open(path + "/cgroup.events", O_RDONLY)
         let raw = file.raw
         events = consume file
-        // POLLPRI says "changed since last read": so the watch is set first and the file read after it.
+        // POLLPRI reports a change since the last read: so the watch is added first and the file read after it.
         source = try loop.addIO(raw, .priority, priority: .childExits) { [unowned self] _ in
             lookAgain(raw, handler)
         }
@@ -180,7 +180,7 @@ public final class ControlGroup {
         events = nil
     }
 
-    /// Removes this group and those below, deepest first.
+    /// Removes this group and those below it, deepest first.
     func remove() throws(SystemError) {
         cancelWait()
         try Self.remove(path, depth: 0)

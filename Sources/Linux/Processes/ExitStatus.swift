@@ -1,14 +1,14 @@
 import CSpawn
 import Glibc
 
-/// How a process ended.
+/// The exit of a process.
 public enum ExitStatus: Hashable, Sendable, CustomStringConvertible {
     case exited(Int32)
     case signalled(Signal, coreDumped: Bool)
-    /// It is gone, but was not our child: before Linux 6.15 nobody but its parent learns how.
+    /// The process has ended and was not our child: before Linux 6.15 only the parent learns the status.
     case unknown
 
-    /// Exit code 0.
+    /// Whether the exit code is 0.
     public var isSuccess: Bool { self == .exited(0) }
 
     init(_ exit: holdfast_exit) {

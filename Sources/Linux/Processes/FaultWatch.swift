@@ -1,8 +1,8 @@
 import CSpawn
 import Glibc
 
-/// Notes that this process ended by its own fault: a trap, a bad memory access, abort(3), or more CPU time than what it does
-/// can need. What others do to it (SIGKILL by an operator or for want of memory) leaves no note.
+/// Records that this process ended by a fault of its own: a trap, a bad memory access, abort(3), or more CPU time than
+/// its work can need. Signals from other processes (SIGKILL by an operator or the OOM killer) leave no note.
 ///
 /// A note is a symbolic link, made by the signal handler, with the signal and the stage of the work as its target.
 public enum FaultWatch {
@@ -11,12 +11,12 @@ public enum FaultWatch {
         public var stage: Int32
     }
 
-    /// - Parameter limit: seconds of CPU time until `end`.
+    /// - Parameter limit: the CPU time in seconds that is permitted until `end`.
     public static func begin(note path: String, cpuTime limit: UInt32) throws(SystemError) {
         try check(holdfast_watch_faults(path, limit), "watch for faults")
     }
 
-    /// What the process is doing from now on.
+    /// Sets the stage of the work from now on.
     public static func enter(stage: Int32) { holdfast_fault_stage(stage) }
 
     public static func end() { holdfast_unwatch_faults() }

@@ -2,12 +2,12 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Sockets that other processes have open, by inode: how a supervisor gets back what it held before it was killed, from the
-/// services that it had passed it to (pidfd_getfd(2), which asks for the right to trace them).
+/// Sockets that other processes have open, by inode: a supervisor recovers the sockets that it held before it was
+/// killed from the services that have duplicates (pidfd_getfd(2), which requires the right to trace them).
 public struct ForeignSockets {
     private var places: [UInt64: [(pid: Int32, number: Int32)]] = [:]
 
-    /// Looks at what these processes have open.
+    /// Lists the open sockets of these processes.
     public init(of pids: [Int32]) {
         for pid in pids {
             let path = "/proc/\(pid)/fd"
@@ -30,14 +30,14 @@ public struct ForeignSockets {
         return UInt64(text.dropFirst(8).dropLast())
     }
 
-    /// A descriptor of our own for the socket; nil if nobody has it, or we may not have it.
+    /// A descriptor of our own for the socket; nil if no process has it, or we may not copy it.
     public func take(inode: UInt64) -> OwnedDescriptor? {
         for (pid, number) in places[inode] ?? [] {
             guard let process = try? ProcessHandle(pid: pid) else { continue }
             let result = holdfast_pidfd_getfd(process.descriptor.raw, number)
             guard result >= 0 else { continue }
             let descriptor = OwnedDescriptor(owning: result)
-            // The process may have closed that number and opened another file under it since we looked.
+            // The process may have closed that number and opened another file under it since the listing.
             if descriptor.inode == inode { return descriptor }
         }
         return nil
@@ -45,7 +45,7 @@ public struct ForeignSockets {
 }
 
 extension OwnedDescriptor {
-    /// The inode of what it means; for a socket the number that /proc shows, the same in all processes.
+    /// The inode of the open file; for a socket the number that /proc shows, the same in all processes.
     public var inode: UInt64? { Self.inode(of: raw) }
 
     public static func inode(of raw: Int32) -> UInt64? {

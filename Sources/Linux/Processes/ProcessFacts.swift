@@ -1,27 +1,27 @@
 import Glibc
 import SystemPackage
 
-/// Names the time between two starts of the host (/proc/sys/kernel/random/boot_id); nil where it cannot be read.
+/// The identifier of the host's present boot (/proc/sys/kernel/random/boot_id); nil if it cannot be read.
 public enum BootID {
     public static let current: String? = ProcFile.read("/proc/sys/kernel/random/boot_id", limit: 64).map {
         String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 }
 
-/// What /proc says about a process at one moment (proc(5)).
+/// Facts about a process at one moment, from /proc (proc(5)).
 public struct ProcessFacts: Equatable, Sendable {
     public var pid: Int32
     public var parent: Int32
     public var processGroup: Int32
     public var session: Int32
-    /// In clock ticks since boot. With the pid it names a process for as long as the machine runs.
+    /// The start time in clock ticks since boot. Together with the pid it identifies a process until the next boot.
     public var startTime: UInt64
     /// `Z` is a zombie, `X` is dead.
     public var state: Character
 
     public var isDead: Bool { state == "Z" || state == "X" }
 
-    /// Seconds since it was started, to a hundredth; what the machine slept counts. nil where the clock is not there.
+    /// Seconds since its start, to a hundredth, including suspend time; nil if the clock is missing.
     public var age: Double? {
         var now = timespec()
         guard clock_gettime(CLOCK_BOOTTIME, &now) == 0 else { return nil }
@@ -29,14 +29,14 @@ public struct ProcessFacts: Equatable, Sendable {
         return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9 - Double(startTime) / ticks
     }
 
-    /// nil when there is no such process.
+    /// Nil if there is no such process.
     public static func read(_ pid: Int32) -> ProcessFacts? {
         guard let bytes = ProcFile.read("/proc/\(pid)/stat", limit: 4096) else { return nil }
         return ProcessFacts(pid: pid, stat: bytes)
     }
 
     init?(pid: Int32, stat bytes: [UInt8]) {
-        // The command name may hold spaces and parentheses: fields are counted from the last ")".
+        // The command name may contain spaces and parentheses: fields are counted from the last ")".
         guard let end = bytes.lastIndex(of: UInt8(ascii: ")")), end + 2 < bytes.count else { return nil }
         let fields = bytes[(end + 2)...].split(separator: UInt8(ascii: " "), maxSplits: 21)
         guard fields.count > 20, let state = fields[0].first,
@@ -51,18 +51,18 @@ public struct ProcessFacts: Equatable, Sendable {
         self.state = Character(Unicode.Scalar(state))
     }
 
-    /// The name of the program that it runs, as ps(1) shows it, at most 15 bytes; nil when there is no such process.
+    /// The name of its program, as ps(1) shows it, at most 15 bytes; nil if there is no such process.
     public static func commandName(of pid: Int32) -> String? {
         ProcFile.read("/proc/\(pid)/comm", limit: 64).map {
             String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
     }
 
-    /// The start time of a process, nil when there is none.
+    /// The start time of a process; nil if there is none.
     public static func startTime(of pid: Int32) -> UInt64? { read(pid)?.startTime }
 
-    /// A variable of the environment that the process was executed with; nil when unset or not ours to read. Looks at the
-    /// first 256 KiB.
+    /// A variable of the environment with which the process was executed; nil if it is unset or not readable for us.
+    /// Reads the first 256 KiB.
     public static func environmentVariable(_ name: String, of pid: Int32) -> String? {
         guard let bytes = ProcFile.read("/proc/\(pid)/environ", limit: 1 << 18) else { return nil }
         let prefix = Array((name + "=").utf8)
@@ -72,7 +72,7 @@ public struct ProcessFacts: Equatable, Sendable {
         return nil
     }
 
-    /// The path of its cgroup v2, `/` for the root; nil when unknown.
+    /// The path of its cgroup v2, `/` for the root; nil if unknown.
     public static func cgroup(of pid: Int32) -> String? {
         guard let bytes = ProcFile.read("/proc/\(pid)/cgroup", limit: 65536) else { return nil }
         for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "0::".utf8) {
@@ -81,14 +81,14 @@ public struct ProcessFacts: Equatable, Sendable {
         return nil
     }
 
-    /// Our own adjustment for the OOM killer, which children inherit; nil when unknown.
+    /// Our own adjustment for the OOM killer, which children inherit; nil if unknown.
     public static var oomScoreAdjust: Int? {
         ProcFile.read("/proc/self/oom_score_adj", limit: 64).flatMap {
             Int(String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
         }
     }
 
-    /// All pids, in no order.
+    /// All pids, unsorted.
     public static func allPids() -> [Int32] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
@@ -102,7 +102,7 @@ public struct ProcessFacts: Equatable, Sendable {
         return pids
     }
 
-    /// The parents of a process, nearest first, ours last or the first that is gone; at most 64.
+    /// The ancestors of a process, nearest first, up to our own pid or the first that is gone; at most 64.
     public static func ancestors(of pid: Int32) -> [Int32] {
         var chain: [Int32] = []
         var current = pid
@@ -115,13 +115,13 @@ public struct ProcessFacts: Equatable, Sendable {
     }
 }
 
-/// Memory of a process in bytes.
+/// The memory of a process in bytes.
 public struct MemoryFacts: Equatable, Sendable {
-    /// Proportional share (smaps_rollup); nil where that may not be read.
+    /// The proportional share (smaps_rollup); nil if that is not readable.
     public var proportional: Int?
     public var resident: Int
 
-    /// nil when there is no such process. Walks the process's page tables: for a status question, not for every event.
+    /// Nil if there is no such process. Walks the page tables of the process: for status calls, not for every event.
     public static func read(_ pid: Int32) -> MemoryFacts? {
         guard let status = ProcFile.read("/proc/\(pid)/status", limit: 65536) else { return nil }
         let rollup = ProcFile.read("/proc/\(pid)/smaps_rollup", limit: 65536)
@@ -139,7 +139,7 @@ public struct MemoryFacts: Equatable, Sendable {
 }
 
 enum ProcFile {
-    /// A file of /proc or cgroupfs, cut at `limit`; nil when it cannot be read.
+    /// The contents of a file of /proc or cgroupfs, cut at `limit`; nil if it cannot be read.
     static func read(_ path: String, limit: Int) -> [UInt8]? {
         guard let file = try? OwnedDescriptor.open(path, O_RDONLY) else { return nil }
         return read(file.raw, limit: limit)
@@ -164,6 +164,6 @@ enum ProcFile {
 }
 
 extension FixedWidthInteger {
-    /// A decimal number in ASCII, without sign rules of its own: what /proc prints.
+    /// Parses a decimal number in ASCII, as /proc prints it.
     init?(ascii digits: ArraySlice<UInt8>) { self.init(String(decoding: digits, as: UTF8.self)) }
 }

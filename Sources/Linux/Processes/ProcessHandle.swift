@@ -2,7 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A process by pidfd: signals reach this process or nobody, also when its pid has been given to another.
+/// A process by pidfd: signals reach this process or none, also if its pid has been reused.
 public struct ProcessHandle: ~Copyable {
     public let pid: Int32
     public let descriptor: OwnedDescriptor
@@ -12,14 +12,14 @@ public struct ProcessHandle: ~Copyable {
         descriptor = OwnedDescriptor(owning: raw)
     }
 
-    /// Goes on with the pidfd of a process that was opened before an execve(2) of ours.
+    /// Continues with the pidfd of a process that was opened before an execve(2) of ours.
     public init(pid: Int32, inherited: consuming OwnedDescriptor) {
         self.pid = pid
         descriptor = inherited
     }
 
-    /// Opens a process that runs now (pidfd_open(2)); ESRCH when there is none. The pid may have been reused since the
-    /// caller learned it: compare start times when that matters (`startTime`).
+    /// Opens a process that runs now (pidfd_open(2)); ESRCH if there is none. The pid may have been reused since the
+    /// caller learned it: where that matters, compare start times (`startTime`).
     public init(pid: Int32) throws(SystemError) {
         let raw = try check(holdfast_pidfd_open(pid), "open process", "\(pid)")
         self.init(pid: pid, owning: raw)
@@ -28,20 +28,20 @@ public struct ProcessHandle: ~Copyable {
     /// Opens a process only if it is the one that started at `startTime` (`ProcessFacts.startTime`); ESRCH otherwise.
     public init(pid: Int32, startTime: UInt64) throws(SystemError) {
         let opened = OwnedDescriptor(owning: try check(holdfast_pidfd_open(pid), "open process", "\(pid)"))
-        // After opening: whoever has this pid now is the process that the descriptor means, or dead.
+        // Checked after opening: the process that has this pid now is the one of the descriptor, or the latter is dead.
         guard ProcessFacts.read(pid)?.startTime == startTime else {
             throw SystemError("open process", "\(pid)", .noSuchProcess)
         }
         self.init(pid: pid, owning: opened.release())
     }
 
-    /// The number of the descriptor's inode, which names the process for ever from kernel 6.9 on.
+    /// The inode number of the descriptor, which identifies the process for ever from kernel 6.9 on.
     public borrowing func inode() -> UInt64 {
         var status = stat()
         return fstat(descriptor.raw, &status) == 0 ? UInt64(status.st_ino) : 0
     }
 
-    /// Sends a signal (pidfd_send_signal(2)); ESRCH when it is gone and reaped.
+    /// Sends a signal (pidfd_send_signal(2)); ESRCH if the process is gone and reaped.
     public borrowing func send(_ signal: Signal) throws(SystemError) {
         try check(
             holdfast_pidfd_send_signal(descriptor.raw, signal.rawValue), "send \(signal.name) to process", "\(pid)")

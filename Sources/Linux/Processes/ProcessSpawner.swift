@@ -2,14 +2,14 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A running child: its pid and a descriptor that means this process also after the pid has been reused.
+/// A running child: its pid, and a descriptor that identifies the process even after the pid has been reused.
 @frozen public struct Child: ~Copyable {
     public let pid: Int32
     public var handle: ProcessHandle
-    /// Directives of which the kernel gave less than was asked for, for want of a privilege: `LimitNOFILE=65536`.
+    /// Directives of which the kernel granted less, because a privilege is missing: `LimitNOFILE=65536`.
     public let eased: [String]
 
-    /// Takes it apart: the handle outlives this value.
+    /// Returns the handle, which outlives this value.
     public consuming func takeHandle() -> ProcessHandle { handle }
 }
 
@@ -17,13 +17,13 @@ import SystemPackage
 public enum ProcessSpawner {
     /// Starts the program; returns when it has been executed, about a millisecond later.
     ///
-    /// The caller must watch the child (`Children.watch`), else its zombie stays. Prefer `Children.spawn`, which keeps the
-    /// reaper of orphans away from it.
+    /// The caller must watch the child (`Children.watch`), else its zombie stays. `Children.spawn` is preferable: it
+    /// keeps the reaper of orphans away from the child.
     public static func spawn(_ plan: SpawnPlan) throws(SpawnError) -> Child {
         try spawn(plan, useClone3: true)
     }
 
-    /// `useClone3: false` takes the path of kernels and containers without clone3.
+    /// `useClone3: false` takes the code path for kernels and containers without clone3.
     static func spawn(_ plan: SpawnPlan, useClone3: Bool) throws(SpawnError) -> Child {
         guard plan.descriptors.count <= 1000 else {
             throw SpawnError(.descriptors, "\(plan.descriptors.count)", negated: -EMFILE)
@@ -81,7 +81,7 @@ public enum ProcessSpawner {
     }
 }
 
-/// The plan in the form of C: strings and tables that live until the program has been executed.
+/// The plan in C form: strings and tables that live until the program has been executed.
 private final class PlanMemory {
     private var strings: [UnsafeMutablePointer<CChar>] = []
     private var masks: [UnsafeMutablePointer<UInt64>] = []
@@ -91,7 +91,7 @@ private final class PlanMemory {
         for mask in masks { mask.deallocate() }
     }
 
-    /// A NUL-terminated copy with `room` bytes of zero behind it.
+    /// A NUL-terminated copy followed by `room` zero bytes.
     private func copy(_ text: String, room: Int = 0) -> UnsafeMutablePointer<CChar> {
         var text = text
         return text.withUTF8 { bytes in
@@ -110,7 +110,7 @@ private final class PlanMemory {
         (strings + [nil]).withUnsafeBufferPointer { body($0.baseAddress) }
     }
 
-    /// What does not need tables of its own.
+    /// Sets the attributes that need no tables of their own.
     private func setAttributes(_ c: inout holdfast_spawn, _ plan: SpawnPlan) {
         c.coredump_filter = plan.coredumpFilter.map { UnsafePointer(copy("0x" + String($0, radix: 16))) }
         if let scheduling = plan.cpuScheduling {
@@ -180,7 +180,7 @@ private final class PlanMemory {
         if let credentials = plan.credentials {
             c.uid = credentials.uid
             c.gid = credentials.gid
-            // Without privilege "become who we are" must work, and setgroups would be refused.
+            // Without privilege a change to our own user must work, although setgroups would be refused.
             c.change_user = credentials.uid == geteuid() && credentials.uid != 0 ? 0 : 1
             c.change_groups = credentials.isCurrent ? 0 : 1
         }
@@ -210,18 +210,18 @@ private final class PlanMemory {
     }
 }
 
-/// Where a program name without a slash is looked for: the fixed path of systemd.service(5), not our own `$PATH`.
+/// The search path for a program name without a slash: the fixed path of systemd.service(5), not our own `$PATH`.
 public enum ProgramSearch {
     public static let directories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
-    /// The value of `$PATH` that goes with it.
+    /// The corresponding value of `$PATH`.
     public static var path: String { directories.joined(separator: ":") }
 
-    /// The absolute path for `name`; a name with a slash is returned as it is. Throws ENOENT, or EACCES for a file that
-    /// cannot be executed.
+    /// The absolute path for `name`; a name with a slash is returned unchanged. Throws ENOENT, or EACCES for a file
+    /// that is not executable.
     /// - Parameters:
     ///   - searched: `ExecSearchPath=`, instead of the fixed path.
-    ///   - root: the directory that the program will see as `/`; the result is seen from inside.
+    ///   - root: the directory that the program will see as `/`; the result is relative to it.
     public static func find(
         _ name: String, in searched: [String] = directories, root: String = ""
     ) throws(SystemError) -> String {

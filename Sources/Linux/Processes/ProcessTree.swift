@@ -2,10 +2,10 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// All processes of one started service: its main process and whatever that started, also with sessions of their own.
+/// All processes of one started service: its main process and its descendants, also those with sessions of their own.
 ///
-/// Where a cgroup v2 is writable a tree is a cgroup: the kernel knows its members, kills them at once and says when the last
-/// is gone. Elsewhere it is a `SessionTree`, found by walking /proc when somebody asks. Callers need not know which.
+/// With a writable cgroup v2 a tree is a cgroup: the kernel knows its members, kills them at once and reports when the
+/// last is gone. Otherwise it is a `SessionTree`, which walks /proc on demand. Callers need not distinguish them.
 public final class ProcessTree {
     private enum Kind {
         case group(ControlGroup)
@@ -17,10 +17,10 @@ public final class ProcessTree {
     /// A tree that is a cgroup.
     public init(group: ControlGroup) { kind = .group(group) }
 
-    /// A tree without a cgroup; see `SessionTree` for how members are recognised.
+    /// A tree without a cgroup; `SessionTree` explains how members are recognised.
     public init(session: SessionTree) { kind = .session(session) }
 
-    /// For `SpawnPlan.cgroup`; -1 where trees are not cgroups.
+    /// The descriptor for `SpawnPlan.cgroup`; -1 if trees are not cgroups.
     public var spawnCgroup: Int32 {
         switch kind {
         case .group(let group): group.descriptor.raw
@@ -28,7 +28,7 @@ public final class ProcessTree {
         }
     }
 
-    /// What /proc/PID/cgroup says of a member, or the beginning of it; nil where trees are not cgroups.
+    /// The text in /proc/PID/cgroup of a member, or its beginning; nil if trees are not cgroups.
     public var cgroupName: String? {
         switch kind {
         case .group(let group): group.name
@@ -36,7 +36,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Tells the tree its main process, right after the spawn and before any event is dispatched.
+    /// Sets the main process of the tree, right after the spawn and before any event is dispatched.
     public func started(main pid: Int32) {
         switch kind {
         case .group: break
@@ -44,7 +44,7 @@ public final class ProcessTree {
         }
     }
 
-    /// What a successor must be told about a tree that is no cgroup.
+    /// The state for a successor of a tree that is not a cgroup.
     public var session: SessionTree.State? {
         switch kind {
         case .group: nil
@@ -59,7 +59,7 @@ public final class ProcessTree {
         }
     }
 
-    /// The living members, zombies not counted. Asks the kernel now.
+    /// The living members without zombies, as of now.
     public func members() -> [Int32] {
         switch kind {
         case .group(let group): group.members()
@@ -74,8 +74,8 @@ public final class ProcessTree {
         }
     }
 
-    /// Notes who is a member now: to be called before a member is told to end, because those that it leaves behind may have
-    /// no other mark than their parent. Nothing to do with cgroups.
+    /// Records the present members. Must be called before a member is signalled to end, because the children that it
+    /// leaves may have no other mark than their parent. Does nothing for cgroups.
     public func noteMembers() {
         switch kind {
         case .group: break
@@ -90,7 +90,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Sends a signal to every member but `except`; members that are gone meanwhile do not matter.
+    /// Sends a signal to every member except `except`; members that have gone meanwhile are ignored.
     public func signalAll(_ signal: Signal, except: Int32? = nil) {
         switch kind {
         case .group(let group): group.signal(signal, except: except)
@@ -98,7 +98,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Kills every member with SIGKILL, those included that fork while it happens.
+    /// Kills every member with SIGKILL, including those that fork meanwhile.
     public func killAll() {
         switch kind {
         case .group(let group): group.kill()
@@ -106,7 +106,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Calls `handler` once, in a later round of the loop, as soon as no member lives; replaces an earlier one.
+    /// Calls `handler` once, in a later round of the loop, when no member lives; replaces an earlier call.
     public func whenEmpty(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
         switch kind {
         case .group(let group): try group.whenEmpty(loop: loop, handler)
@@ -114,7 +114,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Takes `whenEmpty` back.
+    /// Cancels `whenEmpty`.
     public func cancelWait() {
         switch kind {
         case .group(let group): group.cancelWait()
@@ -122,7 +122,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Removes what stands for the tree in the file system. Fails with EBUSY while a member lives.
+    /// Removes the tree's directory, if it has one. Fails with EBUSY while a member lives.
     public func remove() throws(SystemError) {
         switch kind {
         case .group(let group): try group.remove()
@@ -131,12 +131,12 @@ public final class ProcessTree {
     }
 }
 
-/// Makes trees: as cgroups where the host lets us, else as sessions. Found out once, by trying.
+/// Makes trees: cgroups if the host permits them, else sessions. Decided once, by an attempt.
 public final class ProcessTrees {
     private let root: ControlGroup?
     private let table = ProcessTable()
 
-    /// `name` is the directory under our own cgroup, `holdfast-NAME`. With `useCgroups: false` trees are sessions anyway.
+    /// `name` is the directory under our own cgroup, `holdfast-NAME`. Without `useCgroups` all trees are sessions.
     public init(name: String, useCgroups: Bool = true) {
         root = useCgroups ? ControlGroup.delegatedRoot(name: "holdfast-\(name)") : nil
     }
@@ -144,7 +144,7 @@ public final class ProcessTrees {
     /// Whether trees are cgroups on this host.
     public var usesCgroups: Bool { root != nil }
 
-    /// The path of the cgroup that holds all trees, for people; nil without.
+    /// The path of the cgroup that contains all trees, for people; nil if there is none.
     public var rootPath: String? { root?.path }
 
     /// A new, empty tree. `name` must be unique among living trees; `cookie` is the value of `INVOCATION_ID` in the
@@ -154,24 +154,24 @@ public final class ProcessTrees {
         return ProcessTree(group: try root.makeChild(name))
     }
 
-    /// Trees of an earlier supervisor process in which somebody lives; what it left empty is removed. Before the first `make`.
-    /// Nothing where trees are not cgroups.
+    /// Trees of an earlier supervisor process with living members; empty ones are removed. Must be called before the
+    /// first `make`. Empty if trees are not cgroups.
     ///
-    /// - Parameter kept: trees that have been taken over (`directoryName`), and are passed over.
+    /// - Parameter kept: trees that have been taken over (`directoryName`), and are skipped.
     public func leftovers(kept: Set<String> = []) -> [(name: String, members: [Int32])] {
         root?.populatedChildren(except: kept) ?? []
     }
 
-    /// How `leftovers` calls the tree that `make` would make under this name.
+    /// The name in `leftovers` of the tree that `make` makes under this name.
     public func directoryName(_ name: String) -> String { ControlGroup.directoryName(name) }
 
-    /// The tree that an earlier supervisor process made under this name. `session` is what its tree said of itself.
+    /// The tree that an earlier supervisor process made under this name, with the state that it recorded in `session`.
     public func adopt(name: String, cookie: String, session: SessionTree.State?) throws(SystemError) -> ProcessTree {
         let tree = try make(name: name, cookie: cookie)
         if let session { tree.restore(session) }
         return tree
     }
 
-    /// Removes the directory of all trees when the last is gone.
+    /// Removes the directory of all trees after the last tree is gone.
     public func remove() { try? root?.remove() }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What processes use at one moment, from /proc (proc(5)): for `top`, which looks from outside.
+/// Resource usage of processes at one moment, from /proc (proc(5)): for `top`, which is not their parent.
 public struct ProcessUsage: Equatable, Sendable {
     public var parent: Int32
     public var session: Int32
@@ -16,7 +16,7 @@ public struct ProcessUsage: Equatable, Sendable {
         self.memory = memory
     }
 
-    /// Of every process of this host.
+    /// The usage of every process of this host.
     public static func all() -> [Int32: ProcessUsage] {
         let ticks = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
         let page = max(1, sysconf(Int32(_SC_PAGESIZE)))
@@ -29,7 +29,7 @@ public struct ProcessUsage: Equatable, Sendable {
     }
 
     init?(stat bytes: [UInt8], ticks: Double, page: Int) {
-        // The command name may hold spaces and parentheses: fields are counted from the last ")".
+        // The command name may contain spaces and parentheses: fields are counted from the last ")".
         guard let end = bytes.lastIndex(of: UInt8(ascii: ")")), end + 2 < bytes.count else { return nil }
         let fields = bytes[(end + 2)...].split(separator: UInt8(ascii: " "), maxSplits: 22)
         guard fields.count > 21, let parent = Int32(ascii: fields[1]), let session = Int32(ascii: fields[3]),
@@ -41,7 +41,7 @@ public struct ProcessUsage: Equatable, Sendable {
             memory: max(0, pages).multipliedReportingOverflow(by: page).partialValue)
     }
 
-    /// How many descriptors a process has open; nil if that is not ours to see.
+    /// The number of open descriptors of a process; nil if we may not read it.
     public static func descriptors(of pid: Int32) -> Int? {
         guard let directory = opendir("/proc/\(pid)/fd") else { return nil }
         defer { closedir(directory) }
@@ -50,14 +50,14 @@ public struct ProcessUsage: Equatable, Sendable {
         return max(0, count)
     }
 
-    /// A process with its descendants, and whoever shares its session: what a service is made of, seen from outside.
+    /// A process with its descendants and all processes in its session: a service, as seen from outside.
     public static func tree(of main: Int32, in all: [Int32: ProcessUsage]) -> [Int32] {
         var children: [Int32: [Int32]] = [:]
         for (pid, usage) in all { children[usage.parent, default: []].append(pid) }
         return tree(of: main, in: all, children)
     }
 
-    /// As ``tree(of:in:)``, for many: with the children of each process.
+    /// The same as ``tree(of:in:)`` for repeated calls, with the children of each process.
     public static func tree(
         of main: Int32, in all: [Int32: ProcessUsage], _ children: [Int32: [Int32]]
     ) -> [Int32] {

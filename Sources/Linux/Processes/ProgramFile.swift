@@ -4,7 +4,7 @@ import SystemPackage
 
 /// The file that this process executes.
 public enum ProgramFile {
-    /// Its path. After an upgrade, which unlinks the old file, the path where the new one is; nil without /proc.
+    /// Its path. After an upgrade, which unlinks the old file, the path of the new one; nil without /proc.
     public static func current() -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
@@ -14,8 +14,8 @@ public enum ProgramFile {
         return path.hasSuffix(gone) ? String(path.dropLast(gone.count)) : path
     }
 
-    /// A program that is installed beside this one, in the directory of programs that people do not call, or in that of those
-    /// that they do.
+    /// A program that is installed beside this one, or in the directory of internal programs, or in that of user
+    /// commands.
     public static func companion(_ name: String) -> String? {
         let own = current().flatMap(FileTree.parent(of:))
         return ([own].compactMap { $0 } + ["/usr/lib/holdfast", "/usr/libexec/holdfast", "/usr/bin"])
@@ -25,7 +25,7 @@ public enum ProgramFile {
 
 /// RLIMIT_NOFILE of this process.
 public enum FileLimit {
-    /// Raises it to its hard limit; answers what it was before, for programs that are started.
+    /// Raises the limit to its hard limit; returns the earlier limit, for started programs.
     @discardableResult
     public static func raise() -> SpawnPlan.Limit {
         var limit = rlimit()
@@ -37,9 +37,9 @@ public enum FileLimit {
     }
 }
 
-/// What belongs to a descriptor and not to what it refers to.
+/// Flags of a descriptor itself, not of its open file.
 public enum DescriptorFlags {
-    /// Whether an executed program has it no more. For descriptors that cross an execution of ourselves.
+    /// Sets or clears FD_CLOEXEC; cleared for descriptors that must survive our own re-execution.
     public static func setCloseOnExec(_ descriptor: Int32, _ on: Bool) throws(SystemError) {
         try check(holdfast_set_cloexec(descriptor, on ? 1 : 0), "set close-on-exec of", "\(descriptor)")
     }

@@ -2,21 +2,21 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Replaces the program of this process by another one (execve(2)): the same pid, the same children, and of the descriptors
-/// exactly those that are named.
+/// Replaces the program of this process (execve(2)): the pid and the children stay, and of the descriptors exactly the
+/// named ones.
 public enum Reexecution {
-    /// The file that this process was started from, as a path. After an upgrade the file there is the new one, while
-    /// /proc/self/exe would lead to the old one still: so asked once, at start.
+    /// The path of the file that this process was started from. After an upgrade that path is the new file, while
+    /// /proc/self/exe still leads to the old one: so it is read once, at start.
     public static func ownProgram() throws(SystemError) -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = try checkErrno(readlink("/proc/self/exe", &buffer, buffer.count - 1), "read link", "/proc/self/exe")
         let path = String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-        // Replaced between our execve and this line.
+        // The file was replaced between our execve and this line.
         let deleted = " (deleted)"
         return path.hasSuffix(deleted) ? String(path.dropLast(deleted.count)) : path
     }
 
-    /// Returns only if it fails, and then everything is as it was before.
+    /// Returns only on failure; then nothing has changed.
     public static func execute(
         _ program: String, arguments: [String], environment: [String: String], keeping descriptors: [Int32]
     ) -> SystemError {

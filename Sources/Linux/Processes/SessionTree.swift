@@ -2,7 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Which process was executed with which `INVOCATION_ID`, remembered: reading environments is the dear part of a walk.
+/// A cache of the `INVOCATION_ID` of each process: reading environments is the expensive part of a walk.
 final class ProcessTable {
     private struct Known {
         var startTime: UInt64
@@ -13,13 +13,13 @@ final class ProcessTable {
 
     func cookie(of facts: ProcessFacts) -> String? {
         if let entry = known[facts.pid], entry.startTime == facts.startTime { return entry.cookie }
-        // Only answers are remembered: a process that is being executed has no environment yet.
+        // Only found values are cached: a process that is being executed has no environment yet.
         guard let cookie = ProcessFacts.environmentVariable("INVOCATION_ID", of: facts.pid) else { return nil }
         known[facts.pid] = Known(startTime: facts.startTime, cookie: cookie)
         return cookie
     }
 
-    /// Forgets the dead, so that the table is as large as the host's list of processes.
+    /// Removes dead processes, so that the table is no larger than the host's list of processes.
     func keep(only pids: [Int32]) {
         guard known.count > 2 * pids.count + 64 else { return }
         let living = Set(pids)
@@ -29,17 +29,17 @@ final class ProcessTable {
 
 /// The processes of one service on a host without a writable cgroup v2.
 ///
-/// A process belongs to it if it is the main process, shares its session or process group, has its `INVOCATION_ID` in the
-/// environment it was executed with, was known as a member before, or has a parent that belongs. Together with
-/// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. What it cannot find: a process
-/// that in one go, before anybody looked, left its parent, its session *and* its environment.
+/// A process is a member if it is the main process, shares its session or process group, was executed with its
+/// `INVOCATION_ID` in the environment, was known as a member before, or has a parent that is a member. Together with
+/// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. It cannot find a
+/// process that, between two walks, left its parent, its session *and* its environment.
 public final class SessionTree {
     private let cookie: String
     private let table: ProcessTable
-    /// Everything that we started in it: the main process, and commands before, beside and after it. Each leads a session.
-    /// By pid, with the start time; forgotten when the kernel may give the number of the session to strangers.
+    /// All processes that we started in the tree: the main process, and commands before, beside and after it. Each
+    /// leads a session. Start times by pid; an entry is removed when the kernel may reuse the number of the session.
     private var leaders: [Int32: UInt64] = [:]
-    /// When the first of them started: nothing older is a member.
+    /// The start time of the first leader: no member is older.
     private var firstStart: UInt64 = .max
     private var known: [Int32: UInt64] = [:]
     private var watched: [Int32: Watch] = [:]
@@ -57,12 +57,12 @@ public final class SessionTree {
         self.table = table
     }
 
-    /// What a successor must know to recognise the same processes.
+    /// The state with which a successor recognises the same processes.
     public struct State: Codable, Equatable, Sendable {
         /// Start times by pid.
         public var leaders: [Int32: UInt64] = [:]
         public var known: [Int32: UInt64] = [:]
-        /// Nothing older is a member; nil: nothing older than the leaders.
+        /// The start time before which no process is a member; nil: that of the oldest leader.
         public var firstStart: UInt64?
         public init() {}
     }
@@ -84,17 +84,17 @@ public final class SessionTree {
 
     func started(main pid: Int32) {
         guard let start = ProcessFacts.startTime(of: pid) else { return }
-        // A command that runs beside the main process is no successor of it: what was a member stays one.
+        // A command beside the main process is not its successor: earlier members stay members.
         leaders[pid] = start
         firstStart = min(firstStart, start)
         known[pid] = start
     }
 
-    /// One walk over /proc. Everything that started before our first process is passed over unread.
+    /// The members, found by one walk over /proc. Processes that started before our first one are skipped unread.
     func members() -> [Int32] {
         guard firstStart != .max else { return [] }
         let pids = ProcessFacts.allPids()
-        // /proc has us at least. Without descriptors it cannot be read: then those that were members still are.
+        // /proc always has our own entry. Without descriptors it cannot be read: the known members still count.
         guard !pids.isEmpty else { return Array(known.keys) }
         table.keep(only: pids)
         var living: [Int32: ProcessFacts] = [:]
@@ -109,11 +109,11 @@ public final class SessionTree {
         return found.keys.filter { living[$0]?.isDead == false }
     }
 
-    /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc, because
-    /// strangers can make us ask as often as they like.
+    /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc,
+    /// because other users can cause this call as often as they like.
     func contains(_ pid: Int32) -> Bool {
         guard firstStart != .max, let facts = ProcessFacts.read(pid), !facts.isDead else { return false }
-        // Whether the numbers of a session and group are still ours is seen only by a walk once their leaders are gone.
+        // After their leaders have gone, only a walk shows whether the numbers of a session and group are still ours.
         guard leaders.contains(where: { ProcessFacts.read($0.key)?.startTime == $0.value }) else {
             return members().contains(pid)
         }
@@ -124,14 +124,14 @@ public final class SessionTree {
         return false
     }
 
-    /// A number is not given away while a session or group has it. With another start time it has been.
+    /// Removes stale leaders. A number is not reused while a session or group has it, and then has another start time.
     private func updateLeaders(_ living: [Int32: ProcessFacts]) {
         var used: Set<Int32> = []
         for facts in living.values {
             used.insert(facts.session)
             used.insert(facts.processGroup)
         }
-        // One whose number is free tells nothing any more: a probe program is started every half second.
+        // An entry whose number is free has no use any more: a probe program is started every half second.
         leaders = leaders.filter { pid, leader in
             living[pid].map { $0.startTime == leader } ?? used.contains(pid)
         }
@@ -157,13 +157,13 @@ public final class SessionTree {
 
     func signal(_ signal: Signal, except: Int32?) {
         for pid in members() where pid != except {
-            // By start time: a member whose pid has passed to a stranger meanwhile is gone.
+            // Identified by start time: a member whose pid was reused meanwhile is gone.
             guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else { continue }
             try? handle.send(signal)
         }
     }
 
-    /// Kills until a walk finds nobody alive. A process that forks faster than we look is stopped first, so that it cannot.
+    /// Kills until a walk finds no living member. A process that forks faster than the walks is stopped first.
     func kill() {
         for round in 0..<64 {
             let pids = members()
@@ -184,7 +184,7 @@ public final class SessionTree {
         try lookAgain(loop)
     }
 
-    /// Holds a pidfd on each living member; when the last one known is gone, looks whether there are others.
+    /// Opens a pidfd of each living member; when the last known one is gone, looks for others.
     private func lookAgain(_ loop: EventLoop) throws(SystemError) {
         for pid in members() where watched[pid] == nil {
             guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
@@ -200,14 +200,14 @@ public final class SessionTree {
         }
         guard watched.isEmpty else { return }
         deferred = try loop.addDeferred(priority: .childExits) { [unowned self] in
-            // Between the walk and the handle somebody died: maybe it left a child.
+            // A process died between the walk and the handle, and may have left a child.
             if members().isEmpty { finish() } else { finishOrLookAgain(loop) }
         }
     }
 
     private func finishOrLookAgain(_ loop: EventLoop) {
-        // Out of descriptors or memory: without a watch nobody would ever hear of the end, so the answer is given now and
-        // the caller's own `isEmpty` tells it the truth.
+        // Out of descriptors or memory: without a watch the end would never be reported, so the handler is called now,
+        // and the caller's own `isEmpty` shows the truth.
         do throws(SystemError) { try lookAgain(loop) } catch { finish() }
     }
 

@@ -1,7 +1,7 @@
 import CSpawn
 import Glibc
 
-/// Everything that is decided about a program before it is started. A value: building it starts nothing.
+/// All decisions about a program before its start. A value: building it starts nothing.
 public struct SpawnPlan {
     /// One line of setrlimit(2); `resource` is an RLIMIT_ number, UInt64.max is "unlimited".
     public struct Limit: Equatable, Sendable {
@@ -15,7 +15,7 @@ public struct SpawnPlan {
         }
     }
 
-    /// Where the program starts. `optional`: that it does not exist is no error (`WorkingDirectory=-/x`).
+    /// The directory in which the program starts. `optional`: a missing one is no error (`WorkingDirectory=-/x`).
     public struct WorkingDirectory: Equatable, Sendable {
         public var path: String
         public var optional: Bool
@@ -39,31 +39,31 @@ public struct SpawnPlan {
 
     /// The session keyring (session-keyring(7)).
     public enum Keyring: Equatable, Sendable {
-        /// Ours.
+        /// Our own keyring.
         case inherit
-        /// A new one.
+        /// A new keyring.
         case ownSession
-        /// A new one that the user's keyring is linked into.
+        /// A new keyring into which the user's keyring is linked.
         case linkedToUser
     }
 
-    /// The file to execute, absolute: `ProgramSearch` finds a name without a slash.
+    /// The absolute path of the file to execute: `ProgramSearch` finds a name without a slash.
     public var program: String
-    /// argv, the zeroth included.
+    /// The arguments (argv), including the zeroth.
     public var arguments: [String]
-    /// Nothing of our own environment is passed on.
+    /// The whole environment: none of our own is passed on.
     public var environment: [String: String]
     /// Variables whose value is the pid of the program, known only after the fork: `LISTEN_PID`. At most 8.
     public var pidVariables: [String] = []
-    /// Standard input, output, error. Like `descriptors` these stay the caller's and must be open until `spawn` returns.
+    /// Standard input, output and error. Like `descriptors` the caller's, and open until `spawn` returns.
     public var standardInput: Int32
     public var standardOutput: Int32
     public var standardError: Int32
-    /// Become 3, 4, 5, … in this order; numbers may repeat and may collide with targets. At most 1000.
+    /// Descriptors that become 3, 4, 5, … in this order; numbers may repeat and may collide with targets. At most 1000.
     public var descriptors: [Int32] = []
-    /// nil: ours.
+    /// The working directory; nil: ours.
     public var workingDirectory: WorkingDirectory?
-    /// nil: ours.
+    /// User and groups; nil: ours.
     public var credentials: Credentials?
     /// nil: ours.
     public var umask: UInt32?
@@ -84,21 +84,22 @@ public struct SpawnPlan {
     public var timerSlack: UInt64?
     /// The argument of personality(2); nil: ours.
     public var personality: UInt32?
-    /// SIGPIPE is ignored in the program, and every other signal as the kernel has it.
+    /// Whether the program ignores SIGPIPE; all other signals have the kernel's defaults.
     public var ignoreSIGPIPE = false
     public var keyring = Keyring.inherit
-    /// 16 bytes, stored in a keyring of its own under the name "invocation_id"; nil or of another length: not.
+    /// 16 bytes, stored in its own keyring under the name "invocation_id"; not stored if nil or of another length.
     public var invocation: [UInt8]?
     /// The capabilities(7) that the program and its children can ever have; nil: ours.
     public var capabilityBoundingSet: UInt64?
-    /// Capabilities that it has although its user is not root.
+    /// Capabilities that the program has although its user is not root.
     public var ambientCapabilities: UInt64 = 0
-    /// SECBIT_… of capabilities(7).
+    /// The secure bits, SECBIT_… of capabilities(7).
     public var secureBits: Int32 = 0
     public var noNewPrivileges = false
-    /// chroot(2), before the working directory; `optional`: that it does not exist is no error. nil: ours.
+    /// The root directory (chroot(2)), set before the working directory; `optional`: a missing one is no error. nil:
+    /// ours.
     public var rootDirectory: WorkingDirectory?
-    /// A session and process group of its own, so that a signal to the group reaches this service only.
+    /// Whether it has a session and process group of its own, so that a signal to the group reaches this service only.
     public var newSession = true
     /// The descriptor of a cgroup v2 directory in which the program starts, -1 for ours (`ProcessTree.spawnCgroup`).
     public var cgroup: Int32 = -1
@@ -106,7 +107,7 @@ public struct SpawnPlan {
     public var network: Int32 = -1
     /// The terminal that becomes the controlling one of its session, -1 for none; stays the caller's.
     public var terminal: Int32 = -1
-    /// Also if another session has it.
+    /// Whether it takes the terminal from another session.
     public var takesTerminal = false
 
     public init(
@@ -122,11 +123,11 @@ public struct SpawnPlan {
     }
 }
 
-/// A program that could not be started: at which step, on what, why. No process is left of it.
+/// A program that could not be started: the step, its subject, and the cause. No process is left.
 ///
 /// Its description completes "cannot start app.service: ": `executing /srv/x: No such file or directory`.
 public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// In the order in which they are taken.
+    /// The steps in their order.
     public enum Step: Int32, CaseIterable, Sendable {
         case forking = 1
         case cgroup, session, terminal, network, descriptors
@@ -165,8 +166,8 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             }
         }
 
-        /// What the process would have exited with under systemd (systemd.exec(5), "Process exit codes"); nil where there is no
-        /// process yet.
+        /// The exit status that the process would have under systemd (systemd.exec(5), "Process exit codes"); nil if
+        /// there is no process yet.
         public var exitStatus: Int32? {
             switch self {
             case .forking: nil
@@ -198,7 +199,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     public var step: Step
-    /// What the step was about: the program, the directory, the uid, the limit.
+    /// The subject of the step: the program, the directory, the uid, the limit.
     public var subject: String?
     public var cause: SystemError
 
@@ -212,7 +213,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension SpawnPlan.Limit {
-    /// The directive that sets it, `LimitNOFILE=`.
+    /// The directive that sets the limit, `LimitNOFILE=`.
     public var directive: String {
         let names = [
             "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
