@@ -42,7 +42,14 @@ public actor Supervisor {
     private var timer: TimerSource?
 
     // Units.
-    var resolver: SwapUnitResolver { didSet { (outdated, knownNodes) = ([:], [:]) } }
+    var resolver: SwapUnitResolver {
+        didSet {
+            (outdated, knownNodes) = ([:], [:])
+            loggedRemarks.forgetFiles()
+        }
+    }
+    /// What of unit files and starts the log has.
+    var loggedRemarks = LoggedRemarks()
     /// What the graph of a transaction has of each unit.
     var knownNodes: [UnitName: KnownNode] = [:]
     /// Whether a definition that runs differs from what `resolver` reads; looked up once for each.

@@ -18,7 +18,13 @@ public struct UnitsOnDisk: UnitFileSource {
 
     /// Reads a file that a unit names (`EnvironmentFile=`). Its owner is not checked: the unit's author has chosen it.
     public func readNamed(_ path: String) throws(UnitFileReadError) -> String {
-        try read(path, checkOwner: false)
+        do throws(UnitFileReadError) {
+            return try read(path, checkOwner: false)
+        } catch {
+            // /dev/null is an empty file there.
+            if error == .masked { return "" }
+            throw error
+        }
     }
 
     private func read(_ path: String, checkOwner: Bool) throws(UnitFileReadError) -> String {
@@ -42,7 +48,8 @@ extension UnitFileReadError {
         case .tooLarge(path: _, let limit): self = .tooLarge(limit + 1)
         case .notAFile: self = .unreadable("not a regular file")
         case .system(let error):
-            self = error.errno == .noSuchFileOrDirectory ? .missing : .unreadable(error.errno.text)
+            let isMissing = error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory
+            self = isMissing ? .missing : .unreadable(error.errno.text)
         }
     }
 }

@@ -114,3 +114,52 @@ struct VerifierTests {
         #expect(codes(verifier.verify([try name("gone.service")])) == [.missingUnit])
     }
 }
+
+/// What `verify` knows, a start tells: nothing is ignored in silence.
+@Suite("What verify says is what a start says")
+struct StartDiagnosticTests {
+    @Test("every diagnostic of verify that needs no look at the host is one of the definition that is started")
+    func everyDiagnostic() throws {
+        var files = Site.files
+        files["site@.target"] = Site.target + "\nNonsense=1\n[Unit]\nWants=gone.service"
+        files["http.socket"] = Site.http + "\nNonsense=1"
+        files["app@.socket"] = "[Socket]\nListenStream=/run/app\nX-Scope=shared\nNonsense=2"
+        files["app@.service"] = Site.app + "\n[Service]\nTimeoutStopSec=5s\nCPUAccounting=yes\nEnvironment=A.B=1\n[Foo]"
+        files["edge@.service.d/a.conf"] = "[Service]\nNonsense=3\n[X-Swap]\nReadyProbe=tcp app@%i.socket"
+        files["other@.target"] = "[Unit]\nWants=app@%i.service\n[X-Swap]\n"
+        let loader = loader(files)
+        let resolver = SwapUnitResolver(loader: loader)
+        let site = try name("site@RELEASE.target")
+        let verified = Set(Verifier(loader: loader).verify([site, try name("app@RELEASE.service")]))
+        let definition = try #require(resolver.resolve(site).definition)
+        let told = Set(
+            definition.diagnostics + resolver.remarks(on: definition)
+                + definition.services.flatMap { resolver.remarks(on: $0) })
+        #expect(verified.count >= 9, "\(verified)")
+        #expect(verified.subtracting(told) == [])
+    }
+
+    @Test("lines of EnvironmentFile= that are ignored are warnings at the line; a file that is missing is an error")
+    func environmentFiles() {
+        let files: [String: Result<String, UnitFileReadError>] = [
+            "/e/a": .success("A=1\nexport B=2\n"), "/e/b": .failure(.missing),
+            "/e/c": .failure(.unreadable("a reason")),
+        ]
+        func verify(_ value: String) -> [String] {
+            let host = VerifierHost(
+                programExists: { _ in true }, matches: { $0.contains("*") ? [] : [$0] },
+                environmentFile: { files[$0] })
+            let unit = "[Service]\nExecStart=/x\nEnvironmentFile=\(value)"
+            return Verifier(loader: loader(["a.service": unit]), host: host).verifyAll().map {
+                "\($0.location) \($0.severity) \($0.code)"
+            }
+        }
+        let here = "/etc/holdfast/units/a.service:3:17"
+        #expect(verify("/e/a") == ["/e/a:2:1 warning invalidSyntax"])
+        #expect(verify("/e/b") == ["\(here) error unreadableFile"] && verify("-/e/b") == [])
+        #expect(verify("/e/*") == ["\(here) error unreadableFile"] && verify("-/e/*") == [])
+        #expect(
+            verify("/e/c") == ["\(here) error unreadableFile"] && verify("-/e/c") == ["\(here) warning unreadableFile"])
+        #expect(verify("/only/for/root") == [])
+    }
+}

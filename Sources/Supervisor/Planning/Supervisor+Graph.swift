@@ -97,7 +97,9 @@ extension Supervisor {
             if SpecialUnits.isNeverReached(unit.name) { return .neverReached }
             return SpecialUnits.isAssumed(unit.name) ? .assumed : .missing
         case .masked(let path): return .unusable("it is masked by \(path)")
-        case .usable, .unusable: return .unusable("its unit file cannot be used; holdfastctl verify \(unit.name)")
+        case .usable, .unusable:
+            let reason = unit.diagnostics.first { $0.severity == .error }.map { UnitDiagnostic($0).sentence }
+            return .unusable("\(reason ?? "its unit file cannot be used"); holdfastctl verify \(unit.name)")
         }
     }
 
@@ -106,7 +108,8 @@ extension Supervisor {
         let found = relations(of: sections, key)
         guard whole.isUsable, !whole.services.isEmpty else {
             let first = whole.diagnostics.first { $0.severity == .error }
-            return KnownNode(node: UnitNode(key, .unusable(first?.message ?? "it has no services to start")))
+            let reason = first.map { UnitDiagnostic($0).sentence } ?? "it has no services to start"
+            return KnownNode(node: UnitNode(key, .unusable(reason)))
         }
         var node = real(key, found.relations, sections[0])
         node.refusesManualStart = sections.contains(where: \.graph.refusesManualStart)

@@ -69,19 +69,21 @@ extension Supervisor {
         switch unit.outcome {
         case .missing: .noSuchUnit(name: unit.name.description, suggestion: nil)
         case .masked(let path): .failed(message: "\(unit.name) is masked by \(path)")
-        case .usable, .unusable:
-            .invalidUnit(name: unit.name.description, diagnostics: unit.diagnostics.map(UnitDiagnostic.init))
+        case .usable, .unusable: invalid(unit.name, unit.diagnostics)
         }
+    }
+
+    private func invalid(_ name: UnitName, _ diagnostics: [Diagnostic]) -> ControlError {
+        logDiagnostics(diagnostics)
+        return .invalidUnit(name: name.description, diagnostics: diagnostics.map(UnitDiagnostic.init))
     }
 
     /// - Parameter members: only these of them; nil for all, or for those that move with `name`.
     func planned(
         _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil
     ) throws(ControlError) -> Planning.Planned {
-        guard whole.isUsable else {
-            throw .invalidUnit(name: whole.name.description, diagnostics: whole.diagnostics.map(UnitDiagnostic.init))
-        }
-        var notes: [String] = []
+        guard whole.isUsable else { throw invalid(whole.name, whole.diagnostics) }
+        var notes = noteDiagnostics(of: whole)
         var services = whole.services
         if let members {
             services = services.filter { members.contains($0.name.description) }
@@ -109,6 +111,12 @@ extension Supervisor {
         plan.relations.stopsWhenUnneeded = (whole.target?.unit ?? sections.first)?.graph.stopWhenUnneeded ?? false
         plan.relations.triggers = whole.target.map { Triggers($0.unit) } ?? Triggers()
         return Planning.Planned(plan: plan, definition: whole, notes: notes)
+    }
+
+    /// What unit files say in vain: logged once for each version of the files, and told with each start.
+    private func noteDiagnostics(of whole: SwapUnitDefinition) -> [String] {
+        let remarks = resolver.remarks(on: whole) + whole.services.flatMap(resolver.remarks)
+        return noteDiagnostics(whole.diagnostics + remarks, of: whole.name)
     }
 
     private func define(_ service: ServiceUnit, _ group: GroupID, _ whole: SwapUnitDefinition) -> Definition {

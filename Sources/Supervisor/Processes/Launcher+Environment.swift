@@ -70,14 +70,16 @@ extension Launcher {
         return opened
     }
 
-    /// What the unit says.
-    func addOwnVariables(of execution: ExecutionSettings, to variables: inout [String: String]) throws(LaunchError) {
+    /// Adds the variables that the unit asks for; `remarks` says what of them is ignored.
+    func addOwnVariables(
+        of execution: ExecutionSettings, to variables: inout [String: String], _ remarks: inout [String]
+    ) throws(LaunchError) {
         for name in execution.passEnvironment {
             if let value = environment[name] { variables[name] = value }
         }
         for assignment in execution.environment { variables[assignment.name] = assignment.value }
         for file in execution.environmentFiles {
-            for assignment in try read(file) { variables[assignment.name] = assignment.value }
+            for assignment in try read(file, &remarks) { variables[assignment.name] = assignment.value }
         }
         for removal in execution.unsetEnvironment {
             switch removal {
@@ -88,25 +90,30 @@ extension Launcher {
         }
     }
 
-    private func read(_ file: EnvironmentFileReference) throws(LaunchError) -> [EnvironmentAssignment] {
-        guard PathPattern.isPattern(file.path) else { return try read(file.path, mayBeMissing: file.mayBeMissing) }
-        let paths = PathPattern.matches(file.path)
-        guard !paths.isEmpty || file.mayBeMissing else {
-            throw LaunchError(text: "reading EnvironmentFile=\(file.path): no file matches")
+    private func read(
+        _ file: EnvironmentFileReference, _ remarks: inout [String]
+    ) throws(LaunchError) -> [EnvironmentAssignment] {
+        let paths = PathPattern.isPattern(file.path) ? PathPattern.matches(file.path) : [file.path]
+        let found = file.read(paths: paths) { path in
+            do throws(UnitFileReadError) {
+                return .success(try UnitsOnDisk().readNamed(path))
+            } catch {
+                return .failure(error)
+            }
         }
-        var assignments: [EnvironmentAssignment] = []
-        for path in paths { assignments += try read(path, mayBeMissing: file.mayBeMissing) }
-        return assignments
+        if let failure = found.diagnostics.first(where: { $0.severity == .error }) {
+            throw LaunchError(text: failure.message)
+        }
+        let shown = found.diagnostics.prefix(Self.shownRemarks)
+        remarks += shown.map { "\($0.location): \($0.message)" }
+        if found.diagnostics.count > shown.count {
+            remarks.append("\(file.path): \(found.diagnostics.count - shown.count) more lines are ignored")
+        }
+        return found.assignments
     }
 
-    private func read(_ path: String, mayBeMissing: Bool) throws(LaunchError) -> [EnvironmentAssignment] {
-        do throws(UnitFileReadError) {
-            return try EnvironmentFile.parse(try UnitsOnDisk().readNamed(path), path: path).assignments
-        } catch {
-            if mayBeMissing, error == .missing { return [] }
-            throw LaunchError(text: "reading EnvironmentFile=\(path): \(error)")
-        }
-    }
+    /// Lines of one `EnvironmentFile=` that are told each by itself.
+    private static let shownRemarks = 10
 
     func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {
         let unit = definition.unit

@@ -20,7 +20,9 @@ extension Launcher {
         var variables = baseEnvironment(execution, try account(of: execution))
         addHoldfastVariables(to: &variables, definition, generation)
         variables.merge(handoff(to: definition, generation).environment) { $1 }
-        try addOwnVariables(of: execution, to: &variables)
+        // What is ignored is told when the program is started.
+        var ignored: [String] = []
+        try addOwnVariables(of: execution, to: &variables, &ignored)
         return variables
     }
 

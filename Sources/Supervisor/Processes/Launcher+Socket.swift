@@ -15,7 +15,7 @@ extension Launcher {
     }
 
     /// The plan of a socket unit's command, without standard streams.
-    func plan(_ command: ExecCommand, of unit: SocketUnit, invocation: String) throws(LaunchError) -> SpawnPlan {
+    func plan(_ command: ExecCommand, of unit: SocketUnit, invocation: String) throws(LaunchError) -> Launch {
         let execution = unit.execution
         let scope = Scope(command.prefixes)
         let account = try account(of: execution)
@@ -23,7 +23,8 @@ extension Launcher {
         try makeDirectories(of: execution, for: credentials)
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = invocation
-        try addOwnVariables(of: execution, to: &variables)
+        var remarks: [String] = []
+        try addOwnVariables(of: execution, to: &variables, &remarks)
         let root = scope.rootDirectory ? execution.rootDirectory : nil
         var plan = SpawnPlan(
             program: try find(command.path, execution, root), arguments: command.expanded(with: variables),
@@ -32,6 +33,6 @@ extension Launcher {
         plan.rootDirectory = root.map { .init(path: $0.path, optional: $0.mayBeMissing) }
         plan.workingDirectory = workingDirectory(execution, account, root)
         apply(execution, credentials, scope, to: &plan)
-        return plan
+        return Launch(plan: plan, remarks: remarks)
     }
 }

@@ -54,6 +54,13 @@ struct Launcher {
         }
     }
 
+    /// How a process is to be started.
+    struct Launch {
+        var plan: SpawnPlan
+        /// What the unit asks for and the process does without.
+        var remarks: [String] = []
+    }
+
     /// What a command is told beside what its unit says.
     struct Facts {
         /// The main process, for commands beside it.
@@ -86,7 +93,7 @@ struct Launcher {
     func plan(
         _ command: ExecCommand, as kind: ServiceCommand, for instance: RunningInstance,
         in generation: GenerationResources, _ facts: Facts
-    ) throws(LaunchError) -> SpawnPlan {
+    ) throws(LaunchError) -> Launch {
         let unit = instance.definition.unit
         let execution = unit.execution
         var scope = Scope(command.prefixes)
@@ -118,7 +125,8 @@ struct Launcher {
             pidVariables.append("WATCHDOG_PID")
         }
         for name in pidVariables { variables[name] = Self.pidPlaceholder }
-        try addOwnVariables(of: execution, to: &variables)
+        var remarks: [String] = []
+        try addOwnVariables(of: execution, to: &variables, &remarks)
 
         let root = scope.rootDirectory ? execution.rootDirectory : nil
         let known = variables.filter { $0.value != Self.pidPlaceholder }
@@ -132,7 +140,7 @@ struct Launcher {
         plan.rootDirectory = root.map { .init(path: $0.path, optional: $0.mayBeMissing) }
         plan.workingDirectory = workingDirectory(execution, account, root)
         apply(execution, credentials, scope, to: &plan)
-        return plan
+        return Launch(plan: plan, remarks: remarks)
     }
 
     func find(

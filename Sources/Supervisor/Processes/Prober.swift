@@ -154,10 +154,10 @@ extension Supervisor {
         do throws(Launcher.LaunchError) {
             let main = mainProcess(of: instance.id)?.pid
             // As a condition: with the sockets' addresses in its environment and no say in the protocol.
-            let plan = try launcher.plan(
+            let launch = try launcher.plan(
                 command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))
             // A successor asks anew.
-            try run(plan, token, instance, generation, isKept: false)
+            try run(launch, token, instance, generation, isKept: false)
         } catch {
             return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))
         }

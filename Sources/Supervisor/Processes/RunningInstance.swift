@@ -22,6 +22,8 @@ final class RunningInstance {
     var store: DescriptorStore?
     /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
     var triggeredBy: [String: String] = [:]
+    /// What its unit asks for and this run does without.
+    var remarks: [String] = []
 
     init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
         self.id = id

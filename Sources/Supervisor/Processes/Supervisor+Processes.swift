@@ -27,14 +27,14 @@ extension Supervisor {
             let files = kind.isMain ? try launcher.openFiles(of: instance.definition.unit) : []
             // The plan has only their numbers.
             defer { withExtendedLifetime(files) {} }
-            let plan = try launcher.plan(
+            let launch = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
                 .init(
                     mainPid: main, end: end, openFiles: files,
                     spared: sparedFiles(instance.definition.unit.execution)))
             if kind.isMain { setNonBlocking(instance, generation) }
             if kind.talks { prepareTerminal(of: instance.definition.unit) }
-            try run(plan, token, instance, generation, talks: kind.talks)
+            try run(launch, token, instance, generation, talks: kind.talks)
             handle(.spawned(token))
         } catch {
             handle(.spawnFailed(token, error.text, status: error.status))
@@ -63,7 +63,10 @@ extension Supervisor {
     }
 
     private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
-        if renew || instance.invocation.isEmpty { instance.invocation = Self.randomID() }
+        if renew || instance.invocation.isEmpty {
+            (instance.invocation, instance.remarks) = (Self.randomID(), [])
+            loggedRemarks.begin(instance.definition.unit.name)
+        }
         do throws(SystemError) {
             instance.run = RunningTree(try trees.make(name: instance.treeName, cookie: instance.invocation))
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
@@ -87,10 +90,11 @@ extension Supervisor {
     /// Starts a process of an instance; its end becomes the event `exited` of `token`.
     /// - Parameter isKept: a successor goes on with it.
     func run(
-        _ plan: SpawnPlan, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
+        _ prepared: Launcher.Launch, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
         talks: Bool = false, isKept: Bool = true
     ) throws(Launcher.LaunchError) {
-        var plan = plan
+        var plan = prepared.plan
+        remark(instance, prepared.remarks)
         let streams: Launcher.Streams
         do throws(SystemError) {
             streams = try openStreams(for: instance, generation, talks: talks)
@@ -129,11 +133,7 @@ extension Supervisor {
             throw Launcher.LaunchError(text: "\(error)", status: error.step.exitStatus)
         }
         let pid = child.pid
-        if !child.eased.isEmpty {
-            // As systemd in a container: a service that asks for more than its host has is better than none.
-            let list = child.eased.joined(separator: " ")
-            logger.warning("\(instance.id): \(list): not permitted here, the nearest that is counts for pid \(pid)")
-        }
+        remark(instance, Self.remarks(on: child.eased))
         instance.tree?.started(main: pid)
         let process = RunningProcess(token: token, instance: instance.id, handle: child.takeHandle())
         do throws(SystemError) {

@@ -16,7 +16,9 @@ extension Supervisor {
             findings += drainFindings(view)
         }
         findings += failureFindings(group, view)
-        if findings.isEmpty { findings.append(Finding(text: quiet(group, view))) }
+        let remarks = remarkFindings(group, view)
+        if findings.isEmpty { findings.append(Finding(text: quiet(group, view, isClean: remarks.isEmpty))) }
+        findings += remarks
         findings += historyFindings(group, view)
         findings += fileFindings(group, view)
         return WhyReply(unit: group.name, state: view.map(state) ?? .stopped, findings: findings)
@@ -91,11 +93,11 @@ extension Supervisor {
         return [Finding(unit: failure.unit, text: sentence(failure), hint: hint, failure: report)]
     }
 
-    private func quiet(_ group: GroupID, _ view: GroupView?) -> String {
+    private func quiet(_ group: GroupID, _ view: GroupView?, isClean: Bool) -> String {
         guard let view else { return "it has not been started since the supervisor began" }
         let since = Wording.age(now - view.since)
         guard let serving = view.serving else { return "it was stopped \(since) ago" }
-        return "it runs: generation \(serving) serves, for \(since), and nothing is wrong"
+        return "it runs: generation \(serving) serves, for \(since)" + (isClean ? ", and nothing is wrong" : "")
     }
 
     /// The last thing that was done to it, if that did not work or explains why it does not run.

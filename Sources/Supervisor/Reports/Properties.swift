@@ -64,6 +64,10 @@ extension Supervisor {
             list.add("MemoryCurrent", service.memory)
             list.add("Connections", service.connections)
             list.add("Ready", service.ready)
+            let running = instances.values.filter { $0.generation.group == group && $0.name == service.unit }
+            let current = running.first { $0.generation.number == status.servingGeneration } ?? running.first
+            let last = (try? UnitName(service.unit)).map(loggedRemarks.texts)
+            for remark in current?.remarks ?? last ?? [] { list.add("StartRemark", remark) }
         }
     }
 

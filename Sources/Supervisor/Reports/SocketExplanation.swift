@@ -8,12 +8,11 @@ extension Supervisor {
     func why(ofSocket name: UnitName) -> WhyReply {
         let state = status(ofSocket: name).state
         let held = socketStatus().sockets.filter { $0.unit == name.description }
-        guard !held.isEmpty else {
-            let hint = "holdfastctl start \(name)"
-            return WhyReply(
-                unit: name.description, state: state, findings: [Finding(text: "it is not open", hint: hint)])
-        }
-        return WhyReply(unit: name.description, state: state, findings: held.flatMap { [finding($0)] + changes($0) })
+        var findings = held.flatMap { [finding($0)] + changes($0) }
+        if held.isEmpty { findings = [Finding(text: "it is not open", hint: "holdfastctl start \(name)")] }
+        findings += (socketUnits[SocketID(name.description)]?.remarks ?? []).map { Finding(text: $0) }
+        findings += self.findings(for: resolver.load(name).diagnostics, of: name)
+        return WhyReply(unit: name.description, state: state, findings: findings)
     }
 
     private func changes(_ socket: SocketStatus) -> [Finding] {

@@ -70,7 +70,9 @@ extension Supervisor {
         _ command: ExecCommand, of unit: SocketUnit, _ token: SocketToken
     ) throws(Launcher.LaunchError) -> RunningSocketCommand {
         let invocation = Self.randomID()
-        var plan = try launcher.plan(command, of: unit, invocation: invocation)
+        let launch = try launcher.plan(command, of: unit, invocation: invocation)
+        remark(SocketID(unit.name.description), launch.remarks)
+        var plan = launch.plan
         do throws(SystemError) {
             let name = unit.name.description
             let tree = try trees.make(name: RunningSocketCommand.treeName(name, token), cookie: invocation)
@@ -100,6 +102,7 @@ extension Supervisor {
             throw error.cause
         }
         let pid = child.pid
+        remark(SocketID(unit), Self.remarks(on: child.eased))
         tree.started(main: pid)
         let running = RunningSocketCommand(
             unit: unit, invocation: invocation, handle: child.takeHandle(), tree: tree, output: output)

@@ -97,6 +97,7 @@ extension Supervisor {
         guard now != fingerprint else { return }
         fingerprint = now
         resolver = Self.freshResolver(configuration, environment)
+        logDiagnostics(resolver.loader.nameDiagnostics)
     }
 
     /// Looks at the disk again. What runs goes on as it was defined until it is swapped or restarted.

@@ -21,21 +21,23 @@ extension Supervisor {
             begin(work, nil, for: peer)
             try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
         case .list(let target, let units):
-            beginBatch(work, .start(work.ordered(plan(of: target, units))), .start, unit, call, peer)
+            beginBatch(work, .start(work.ordered(plan(of: target, units))), .start, target, call, peer)
         }
     }
 
     /// A target without `[X-Swap]`: each of its units by itself; the answer is one.
     private func beginBatch(
-        _ work: Work, _ command: Command, _ kind: OperationKind, _ name: UnitName,
+        _ work: Work, _ command: Command, _ kind: OperationKind, _ target: TargetUnit,
         _ call: ControlSessions.CallID, _ peer: Peer
     ) {
+        let name = target.name
+        let notes = kind == .stop ? [] : noteDiagnostics(resolver.load(name).diagnostics, of: name)
         lastRequest &+= 1
         let batch = lastRequest
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
         // The target itself counts before anything begins: a part that is done at once must not look like the last one.
         batches[batch] = Batch(
-            call: call, name: name.description, left: 1, notes: work.transaction.notes, startedAt: now,
+            call: call, name: name.description, left: 1, notes: notes + work.transaction.notes, startedAt: now,
             outcome: outcome, identity: ledger.identity(of: call))
         if let batch = batches[batch], batch.identity != nil { journal.put(.batch(lastRequest), batch) }
         let own = newRequest(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
@@ -71,7 +73,7 @@ extension Supervisor {
         case .list(let target, let units):
             let work = try decide(.restart, unit)
             let command = Command.swap(work.ordered(plan(of: target, units)), options)
-            return beginBatch(work, command, .restart, unit, call, peer)
+            return beginBatch(work, command, .restart, target, call, peer)
         case .socket: planned = try services(name)
         }
         // Who depends on a swap unit never notices its restart.
@@ -98,9 +100,9 @@ extension Supervisor {
                 releaseSocket(socket, nil)
             }
         }
-        if let unit, case .list? = try? target(unit) {
+        if let unit, case .list(let target, _)? = try? target(unit) {
             let work = try decide(.stop, unit)
-            return beginBatch(work, .stop(GroupID(unit.description)), .stop, unit, call, peer)
+            return beginBatch(work, .stop(GroupID(unit.description)), .stop, target, call, peer)
         }
         let group = try groupID(name)
         if let unit, unit.kind == .service, unit.identity.description != group.name, engine.isActive(group),

@@ -145,7 +145,7 @@ extension Supervisor {
     private func rollback(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let group = try groupID(name)
         if engine.previousPlan(of: group) == nil, let planned = try rememberedRollback(group) {
-            let request = newRequest(call: call, group: group, kind: .rollback, peer: peer)
+            let request = newRequest(call: call, group: group, kind: .rollback, peer: peer, notes: planned.notes)
             return handle(.command(.swap(planned.plan, SwapOptions(kind: .rollback)), request))
         }
         let request = newRequest(call: call, group: group, kind: .rollback, peer: peer)

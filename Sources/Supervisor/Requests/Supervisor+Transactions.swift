@@ -75,7 +75,12 @@ extension Supervisor {
         for job in work.transaction.jobs where job.unit != work.anchor {
             guard let name = work.loaded.units[job.unit] else { continue }
             do throws(ControlError) {
-                if let command = try begin(job, name, work, makeRequest) { commands.append(command) }
+                guard let command = try begin(job, name, work, makeRequest) else { continue }
+                commands.append(command)
+                // One answer for all: a part that is not answered by itself has its notes told by the whole.
+                if let anchor, let part = requests[command.request], part.batch == nil {
+                    requests[anchor.request]?.notes += part.notes
+                }
             } catch {
                 logger.warning("\(name): \(error.localizedMessage)")
                 if let anchor { requests[anchor.request]?.notes.append("\(name): \(error.localizedMessage)") }
@@ -86,6 +91,12 @@ extension Supervisor {
         if !commands.isEmpty { handle(.commands(commands)) }
     }
 
+    /// The request of a unit that moves along, with what is to be said of it.
+    private func note(_ planned: Planning.Planned, _ request: RequestID) -> RequestID {
+        requests[request]?.notes += planned.notes
+        return request
+    }
+
     private func begin(
         _ job: Transaction.Job, _ name: UnitName, _ work: Work, _ makeRequest: (GroupID?, OperationKind) -> RequestID
     ) throws(ControlError) -> Requested? {
@@ -94,7 +105,7 @@ extension Supervisor {
         case .start, .reloadOrStart:
             switch try target(try unitName(name.description)) {
             case .services(let planned):
-                return Requested(.start(work.ordered(planned.plan)), makeRequest(group, .start))
+                return Requested(.start(work.ordered(planned.plan)), note(planned, makeRequest(group, .start)))
             case .list(let target, let units):
                 return Requested(.start(work.ordered(plan(of: target, units))), makeRequest(group, .start))
             case .socket(let socket):
@@ -110,7 +121,8 @@ extension Supervisor {
             switch try target(try unitName(name.description)) {
             case .services(let planned):
                 let options = SwapOptions(kind: .restart)
-                return Requested(.swap(work.ordered(planned.plan), options), makeRequest(group, .restart))
+                return Requested(
+                    .swap(work.ordered(planned.plan), options), note(planned, makeRequest(group, .restart)))
             case .list(let target, let units):
                 let options = SwapOptions(kind: .restart)
                 return Requested(.swap(work.ordered(plan(of: target, units)), options), makeRequest(group, .restart))

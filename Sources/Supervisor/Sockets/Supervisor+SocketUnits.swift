@@ -9,6 +9,8 @@ struct StartedSocket {
     var unit: SocketUnit
     /// What its traffic starts; nil with `Accept=yes`, or if nothing takes it.
     var service: UnitName?
+    /// What the unit asks for and its commands do without.
+    var remarks: [String] = []
 }
 
 /// Socket units: from what `SocketActivation` decides to calls, and from what happens to its events.
@@ -263,7 +265,8 @@ extension Supervisor {
         }
         switch answer {
         case .started:
-            done(.started, ["listening on \(heldSockets(id).map(\.endpoint.text).joined(separator: ", "))"])
+            let places = heldSockets(id).map(\.endpoint.text).joined(separator: ", ")
+            done(.started, ["listening on \(places)"] + (socketUnits[id]?.remarks ?? []))
         case .stopped: done(.stopped)
         case .unchanged: done(.unchanged)
         case .paused, .resumed: done(.completed)

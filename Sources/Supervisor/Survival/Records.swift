@@ -159,6 +159,8 @@ struct SavedInstance: Codable {
     /// What it gave us to keep.
     var store: [SavedDescriptor]?
     var triggeredBy: [String: String]?
+    /// What its unit asks for and this run does without.
+    var remarks: [String]?
 }
 
 /// One of a service's descriptor store.

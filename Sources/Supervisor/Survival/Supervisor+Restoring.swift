@@ -160,6 +160,7 @@ extension Supervisor {
             connection: connections[record.generation.group])
         instance.invocation = record.invocation
         instance.triggeredBy = record.triggeredBy ?? [:]
+        instance.remarks = record.remarks ?? []
         if let entries = record.store {
             let unit = definition.unit
             instance.store = restore(

@@ -94,7 +94,8 @@ extension SavedInstance {
             invocation: instance.invocation, hasTree: instance.tree != nil, session: instance.tree?.session,
             output: instance.output?.descriptor,
             errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved,
-            triggeredBy: instance.triggeredBy.isEmpty ? nil : instance.triggeredBy)
+            triggeredBy: instance.triggeredBy.isEmpty ? nil : instance.triggeredBy,
+            remarks: instance.remarks.isEmpty ? nil : instance.remarks)
     }
 }
 

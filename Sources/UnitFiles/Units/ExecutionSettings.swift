@@ -94,7 +94,7 @@ public struct RootDirectory: Sendable, Hashable {
 /// One `EnvironmentFile=`. The path may hold wildcards (glob(7)), as in systemd.
 public struct EnvironmentFileReference: Sendable, Hashable {
     public var path: String
-    /// `-`: no error if it is missing.
+    /// `-`: the service starts also if the file cannot be read.
     public var mayBeMissing: Bool
     public var location: SourceLocation
 
@@ -102,6 +102,41 @@ public struct EnvironmentFileReference: Sendable, Hashable {
         self.path = path
         self.mayBeMissing = mayBeMissing
         self.location = location
+    }
+
+    /// Assignments of the files that the path stands for, and diagnostics of what is ignored. An error among them: the service
+    /// does not start.
+    ///
+    /// With `-`, systemd 252 starts whatever keeps it from reading a file, not only if that is missing, and says nothing.
+    /// Only a missing file is worth no word here.
+    ///
+    /// - Parameters:
+    ///   - paths: the files that the path matches; empty if there are none.
+    ///   - read: the text of a file; nil leaves it out.
+    public func read(
+        paths: [String], _ read: (String) -> Result<String, UnitFileReadError>?
+    ) -> (assignments: [EnvironmentAssignment], diagnostics: [Diagnostic]) {
+        var assignments: [EnvironmentAssignment] = []
+        var diagnostics: [Diagnostic] = []
+        func failed(_ path: String, _ reason: String) {
+            let ending = mayBeMissing ? ", it is ignored" : ""
+            diagnostics.append(
+                Diagnostic(
+                    mayBeMissing ? .warning : .error, .unreadableFile, at: location, directive: "EnvironmentFile",
+                    "reading EnvironmentFile=\(path): \(reason)\(ending)"))
+        }
+        if paths.isEmpty, !mayBeMissing { failed(path, "no file matches") }
+        for path in paths {
+            do throws(UnitFileReadError) {
+                guard let text = try read(path)?.get() else { continue }
+                let found = try EnvironmentFile.parse(text, path: path)
+                assignments += found.assignments
+                diagnostics += found.diagnostics
+            } catch {
+                if !mayBeMissing || error != .missing { failed(path, error.description) }
+            }
+        }
+        return (assignments, diagnostics)
     }
 }
 

@@ -6,19 +6,33 @@ public struct VerifierHost: Sendable {
     public var read: @Sendable (String) -> String?
     /// The paths that a wildcard matches.
     public var matches: @Sendable (String) -> [String]
+    /// The text of a file of `EnvironmentFile=`; nil if only the supervisor may read it.
+    public var environmentFile: @Sendable (String) -> Result<String, UnitFileReadError>?
 
     public init(
         programExists: @escaping @Sendable (String) -> Bool,
         read: @escaping @Sendable (String) -> String? = { _ in nil },
-        matches: @escaping @Sendable (String) -> [String] = { [$0] }
+        matches: @escaping @Sendable (String) -> [String] = { [$0] },
+        environmentFile: @escaping @Sendable (String) -> Result<String, UnitFileReadError>? = { _ in nil }
     ) {
         self.programExists = programExists
         self.read = read
         self.matches = matches
+        self.environmentFile = environmentFile
     }
 }
 
 extension Verifier {
+    /// Lines of `EnvironmentFile=` that are ignored, and files without which the service does not start.
+    func environmentFiles(_ service: ServiceUnit) -> [Diagnostic] {
+        guard let host else { return [] }
+        return service.execution.environmentFiles.flatMap { file -> [Diagnostic] in
+            // What depends on the release is not there before a release is.
+            guard !file.path.contains(SwapUnitResolver.placeholder) else { return [] }
+            return file.read(paths: host.matches(file.path), host.environmentFile).diagnostics
+        }
+    }
+
     /// Configuration files of HAProxy and nginx that bind an address which Holdfast holds: the program would find it taken.
     func proxies(_ service: ServiceUnit, _ held: [(address: ListenAddress, socket: UnitName)]) -> [Diagnostic] {
         guard let host, !held.isEmpty else { return [] }

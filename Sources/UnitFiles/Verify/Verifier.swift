@@ -35,19 +35,13 @@ public struct Verifier {
                 let location = SourceLocation(file: name.description)
                 diagnostics.append(Diagnostic(.error, .missingUnit, at: location, "\(name) has no unit file"))
             }
-            let owners = resolver.owners(of: named)
             if let service = unit.service {
-                diagnostics += programs(service) + signals(service) + proxies(service, held)
-                if owners.count > 1 {
-                    let list = owners.map(\.description).joined(separator: " and ")
-                    let message = "\(named) belongs to \(list), which would both swap it"
-                    let location = SourceLocation(file: service.fragmentPath ?? "")
-                    diagnostics.append(Diagnostic(.warning, .severalOwners, at: location, message))
-                }
+                diagnostics += programs(service) + environmentFiles(service) + proxies(service, held)
+                diagnostics += resolver.remarks(on: service)
             }
-            if let owner = owners.first, definitions.contains(owner) { continue }
+            if let owner = resolver.owner(of: named), definitions.contains(owner) { continue }
             if let definition = resolver.resolve(named).definition, definitions.insert(definition.name).inserted {
-                diagnostics += definition.diagnostics + sockets(definition)
+                diagnostics += definition.diagnostics + resolver.remarks(on: definition)
             }
         }
         // What a swap unit lacks was said with its definition, at the same place.
@@ -71,81 +65,6 @@ public struct Verifier {
             return Diagnostic(
                 isNeeded && !command.prefixes.ignoreFailure ? .error : .warning, .missingProgram, at: command.location,
                 "\(command.path) is missing or cannot be executed")
-        }
-    }
-
-    private func signals(_ service: ServiceUnit) -> [Diagnostic] {
-        guard let swap = service.swap, let signal = swap.drainSignal, signal == service.killSignal else { return [] }
-        guard let stop = service.timeoutStop.duration else { return [] }
-        let drain = swap.effectiveDrainTimeout.duration
-        if let drain, stop >= drain { return [] }
-        let location = SourceLocation(file: service.fragmentPath ?? "")
-        return [
-            Diagnostic(
-                .warning, .drainSignalIsKillSignal, at: location, directive: "DrainSignal",
-                "DrainSignal= and KillSignal= are both \(signal), and stopping the service (TimeoutStopSec="
-                    + "\(service.timeoutStop)) gives it less time than a drain "
-                    + "(DrainTimeoutSec=\(swap.effectiveDrainTimeout))")
-        ]
-    }
-
-    // MARK: Services and sockets
-
-    private func sockets(_ definition: SwapUnitDefinition) -> [Diagnostic] {
-        guard definition.isSwappable else { return [] }
-        var diagnostics: [Diagnostic] = []
-        var shared: [ListenAddress: UnitName] = [:]
-        for socket in definition.sockets where socket.scope == .shared {
-            for case .stream(let address) in socket.listen.map(\.target) { shared[address] = socket.name }
-        }
-        for service in definition.services {
-            if let probe = service.swap?.readyProbe, let endpoint = probe.endpoint,
-                let name = sharedSocket(endpoint, definition, shared)
-            {
-                diagnostics.append(
-                    Diagnostic(
-                        .warning, .probeOnSharedSocket, at: probe.location, directive: "ReadyProbe",
-                        "\(name) is shared by all generations: an old one may answer the probe, "
-                            + "which says nothing about the new one"))
-            }
-            if let probe = service.swap?.readyProbe, case .tcp(.socket(let name)) = probe.method,
-                let socket = definition.sockets.first(where: { $0.name == name }), socket.listensOnUnixOnly
-            {
-                diagnostics.append(
-                    Diagnostic(
-                        .warning, .probeProvesNothing, at: probe.location, directive: "ReadyProbe",
-                        "\(name) is held open for the service, so a connection to it succeeds before the service "
-                            + "accepts; use an http or exec probe"))
-            }
-            for reference in service.upstreams {
-                guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else {
-                    continue
-                }
-                diagnostics.append(
-                    Diagnostic(
-                        .warning, .upstreamNotGenerationSocket, at: reference.location, directive: "X-Upstreams",
-                        "\(reference.name) is shared by all generations: a new \(service.name) may be answered "
-                            + "by an old backend, and is not swapped along with it"))
-            }
-        }
-        return diagnostics
-    }
-
-    private func sharedSocket(
-        _ endpoint: ProbeEndpoint, _ definition: SwapUnitDefinition, _ shared: [ListenAddress: UnitName]
-    ) -> UnitName? {
-        switch endpoint {
-        case .socket(let name): return definition.referencedSockets[name]?.scope == .shared ? name : nil
-        case .unix(let path): return shared[(try? ListenAddress.parse(path)) ?? .unix(path)]
-        case .tcp(let host, let port):
-            return shared.first { address, _ in
-                switch address {
-                case .port(let own): own == port
-                case .ipv4(let ip, let own): own == port && (ip.bits == 0 || ip.description == host)
-                case .ipv6(let ip, let own, interface: _): own == port && (ip == .any || ip.description == host)
-                case .unix, .abstract, .vsock: false
-                }
-            }?.value
         }
     }
 
@@ -179,20 +98,6 @@ public struct Verifier {
             }
         case .fifo, .messageQueue: true
         case .special, .netlink: false
-        }
-    }
-}
-
-extension SocketUnit {
-    /// For TCP the kernel tells whether a connection has been accepted; for Unix sockets it does not.
-    fileprivate var listensOnUnixOnly: Bool {
-        listen.allSatisfy { entry in
-            switch entry.target {
-            case .stream(.ipv4), .stream(.ipv6), .stream(.port), .stream(.vsock): false
-            case .stream(.unix), .stream(.abstract), .datagram, .sequentialPacket, .fifo, .special, .netlink,
-                .messageQueue:
-                true
-            }
         }
     }
 }

@@ -57,6 +57,10 @@ struct EditCommand: ControlCommand {
             complain("\(unit) would not be usable with it, so it is not installed; the text is kept in \(draft)")
             return .failure
         }
+        if problems.contains(where: \.isSlip) {
+            complain("some of it would be ignored, so it is not installed; the text is kept in \(draft)")
+            return .failure
+        }
         do throws(SystemError) {
             try Editing.install(edited, at: path)
         } catch {
@@ -172,5 +176,22 @@ enum Editing {
         if let directory = FileTree.parent(of: path) { try FileTree.makeDirectory(directory, mode: 0o755) }
         try FileTree.writeAtomically(path, Array(text.utf8), durable: true)
         chmod(path, 0o644)
+    }
+}
+
+extension Diagnostic {
+    /// Something that cannot be read, and is ignored for that: whoever has just written it did not mean that. Names that begin
+    /// with `X-` are anybody's.
+    fileprivate var isSlip: Bool {
+        switch code {
+        case .invalidSyntax, .notText, .unknownSection, .unknownDirective, .invalidValue, .unknownSpecifier:
+            directive?.hasPrefix("X-") != true
+        case .unknownEscape, .tooManyDiagnostics, .unreadableFile, .insecureFile, .fileTooLarge, .invalidUnitName,
+            .unsupportedDirective, .unsupportedValue, .unsupportedUnitKind, .missingDirective, .missingUnit,
+            .unusableUnit, .missingSocket, .missingProgram, .orderingCycle, .duplicateAddress, .severalOwners,
+            .probeOnSharedSocket, .probeProvesNothing, .upstreamNotGenerationSocket, .bindsHeldAddress,
+            .drainSignalIsKillSignal:
+            false
+        }
     }
 }

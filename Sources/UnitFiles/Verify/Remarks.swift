@@ -1,0 +1,101 @@
+// What is perhaps not meant so, as far as unit files say: told by `verify`, and by each start.
+
+extension SwapUnitResolver {
+    /// What a service says that is perhaps not meant so. Nothing but unit files is looked at.
+    public func remarks(on service: ServiceUnit) -> [Diagnostic] {
+        let owners = owners(of: service.name)
+        guard owners.count > 1 else { return signals(service) }
+        let list = owners.map(\.description).joined(separator: " and ")
+        let message = "\(service.name) belongs to \(list), which would both swap it"
+        let location = SourceLocation(file: service.fragmentPath ?? "")
+        return signals(service) + [Diagnostic(.warning, .severalOwners, at: location, message)]
+    }
+
+    private func signals(_ service: ServiceUnit) -> [Diagnostic] {
+        guard let swap = service.swap, let signal = swap.drainSignal, signal == service.killSignal else { return [] }
+        guard let stop = service.timeoutStop.duration else { return [] }
+        let drain = swap.effectiveDrainTimeout.duration
+        if let drain, stop >= drain { return [] }
+        let location = SourceLocation(file: service.fragmentPath ?? "")
+        return [
+            Diagnostic(
+                .warning, .drainSignalIsKillSignal, at: location, directive: "DrainSignal",
+                "DrainSignal= and KillSignal= are both \(signal), and stopping the service (TimeoutStopSec="
+                    + "\(service.timeoutStop)) gives it less time than a drain "
+                    + "(DrainTimeoutSec=\(swap.effectiveDrainTimeout))")
+        ]
+    }
+
+    /// How services and sockets of a swap unit go together in a way that is perhaps not meant.
+    public func remarks(on definition: SwapUnitDefinition) -> [Diagnostic] {
+        guard definition.isSwappable else { return [] }
+        var diagnostics: [Diagnostic] = []
+        var shared: [ListenAddress: UnitName] = [:]
+        for socket in definition.sockets where socket.scope == .shared {
+            for case .stream(let address) in socket.listen.map(\.target) { shared[address] = socket.name }
+        }
+        for service in definition.services {
+            if let probe = service.swap?.readyProbe, let endpoint = probe.endpoint,
+                let name = sharedSocket(endpoint, definition, shared)
+            {
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .probeOnSharedSocket, at: probe.location, directive: "ReadyProbe",
+                        "\(name) is shared by all generations: an old one may answer the probe, "
+                            + "which says nothing about the new one"))
+            }
+            if let probe = service.swap?.readyProbe, case .tcp(.socket(let name)) = probe.method,
+                let socket = definition.sockets.first(where: { $0.name == name }), socket.listensOnUnixOnly
+            {
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .probeProvesNothing, at: probe.location, directive: "ReadyProbe",
+                        "\(name) is held open for the service, so a connection to it succeeds before the service "
+                            + "accepts; use an http or exec probe"))
+            }
+            for reference in service.upstreams {
+                guard let socket = definition.referencedSockets[reference.name], socket.scope == .shared else {
+                    continue
+                }
+                diagnostics.append(
+                    Diagnostic(
+                        .warning, .upstreamNotGenerationSocket, at: reference.location, directive: "X-Upstreams",
+                        "\(reference.name) is shared by all generations: a new \(service.name) may be answered "
+                            + "by an old backend, and is not swapped along with it"))
+            }
+        }
+        return diagnostics
+    }
+
+    private func sharedSocket(
+        _ endpoint: ProbeEndpoint, _ definition: SwapUnitDefinition, _ shared: [ListenAddress: UnitName]
+    ) -> UnitName? {
+        switch endpoint {
+        case .socket(let name): return definition.referencedSockets[name]?.scope == .shared ? name : nil
+        case .unix(let path): return shared[(try? ListenAddress.parse(path)) ?? .unix(path)]
+        case .tcp(let host, let port):
+            return shared.first { address, _ in
+                switch address {
+                case .port(let own): own == port
+                case .ipv4(let ip, let own): own == port && (ip.bits == 0 || ip.description == host)
+                case .ipv6(let ip, let own, interface: _): own == port && (ip == .any || ip.description == host)
+                case .unix, .abstract, .vsock: false
+                }
+            }?.value
+        }
+    }
+}
+
+extension SocketUnit {
+    /// For TCP the kernel tells whether a connection has been accepted; for Unix sockets it does not.
+    fileprivate var listensOnUnixOnly: Bool {
+        listen.allSatisfy { entry in
+            switch entry.target {
+            case .stream(.ipv4), .stream(.ipv6), .stream(.port), .stream(.vsock): false
+            case .stream(.unix), .stream(.abstract), .datagram, .sequentialPacket, .fifo, .special, .netlink,
+                .messageQueue:
+                true
+            }
+        }
+    }
+}
