@@ -1,11 +1,11 @@
 import Glibc
 import SystemPackage
 
-/// Who a program runs as.
+/// The user and groups of a program.
 public struct Credentials: Equatable, Sendable {
     public var uid: UInt32
     public var gid: UInt32
-    /// The complete supplementary list; the primary group need not be in it.
+    /// The complete supplementary list; the primary group may be missing from it.
     public var groups: [UInt32]
 
     public init(uid: UInt32, gid: UInt32, groups: [UInt32]) {
@@ -14,11 +14,11 @@ public struct Credentials: Equatable, Sendable {
         self.groups = groups
     }
 
-    /// Whether an unprivileged process is this already, so that nothing has to be changed.
+    /// Whether an unprivileged process has these credentials already, so that no change is needed.
     var isCurrent: Bool { uid != 0 && uid == geteuid() && gid == getegid() }
 }
 
-/// A name that the user database does not have: `user nosuch does not exist`.
+/// A name that is not in the user database: `user nosuch does not exist`.
 public struct UnknownAccount: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable { case user, group }
     public var kind: Kind
@@ -35,9 +35,9 @@ public struct User: Equatable, Sendable {
     public var shell: String
 }
 
-/// Lookups in the user database. They read files (or ask NSS): for the time before a start, not for a hot path.
+/// Lookups in the user database. They read files (or ask NSS): for the time before a start, not for frequent calls.
 public enum Accounts {
-    /// A database entry is at most this long.
+    /// The largest database entry in bytes.
     private static let bound = 1 << 20
 
     /// The user by name, or by number if `name` is one. A number needs no entry: its group is then the same number.
@@ -50,7 +50,7 @@ public enum Accounts {
                 ?? getpwnam_r(name, &entry, buffer, size, &result)
             return (status, result != nil)
         } read: { (entry: passwd) in
-            // Nobody has no home, whatever the database says: as in systemd.
+            // The user nobody has no home, regardless of the database: as in systemd.
             User(
                 name: String(cString: entry.pw_name), uid: entry.pw_uid, gid: entry.pw_gid,
                 home: entry.pw_uid == 65534 ? "/" : String(cString: entry.pw_dir),
@@ -62,7 +62,7 @@ public enum Accounts {
         return User(name: name, uid: number, gid: number, home: "/", shell: "/bin/sh")
     }
 
-    /// The group's number by name or number.
+    /// The number of a group by name or number.
     public static func group(_ name: String) throws(UnknownAccount) -> UInt32 {
         if let number = UInt32(name), number != .max, number != 65535 { return number }
         let found = record { (entry: inout Glibc.group, buffer, size) in
@@ -76,7 +76,7 @@ public enum Accounts {
         return found
     }
 
-    /// The group's name by its number; nil if the database has none.
+    /// The name of a group by its number; nil if the database has none.
     public static func groupName(_ gid: UInt32) -> String? {
         record { (entry: inout Glibc.group, buffer, size) in
             var result: UnsafeMutablePointer<Glibc.group>?
@@ -87,7 +87,7 @@ public enum Accounts {
         }
     }
 
-    /// What `User=`, `Group=` and `SupplementaryGroups=` mean together: the user's own groups, then those named.
+    /// The credentials from `User=`, `Group=` and `SupplementaryGroups=`: the user's own groups, then the named ones.
     /// Without a user, only the group changes.
     public static func credentials(
         user userName: String?, group groupName: String?, supplementaryGroups: [String]
@@ -103,7 +103,7 @@ public enum Accounts {
         return Credentials(uid: account?.uid ?? geteuid(), gid: gid, groups: groups)
     }
 
-    /// getgrouplist(3), at most 65536 (NGROUPS_MAX).
+    /// The groups of a user (getgrouplist(3)), at most 65536 (NGROUPS_MAX).
     private static func memberships(of name: String, _ gid: UInt32) -> [UInt32] {
         var count: Int32 = 64
         var groups = [gid_t](repeating: 0, count: 64)
@@ -115,7 +115,7 @@ public enum Accounts {
         return Array(groups.prefix(Int(count)))
     }
 
-    /// The reentrant calls of getpwnam(3) and getgrnam(3) want a buffer of a size that nobody knows.
+    /// Calls getpwnam_r(3) or getgrnam_r(3) with growing buffers: the size that they need is unknown.
     private static func record<Entry, Result>(
         _ call: (inout Entry, UnsafeMutablePointer<CChar>, Int) -> (Int32, Bool), read: (Entry) -> Result
     ) -> Result? {
@@ -127,7 +127,7 @@ public enum Accounts {
                 buffer.deallocate()
                 entry.deallocate()
             }
-            // The database fills a plain C struct; zeroes are a valid one.
+            // The database fills a plain C struct; zeroes are a valid value.
             UnsafeMutableRawPointer(entry).initializeMemory(
                 as: UInt8.self, repeating: 0, count: MemoryLayout<Entry>.size)
             let (status, found) = call(&entry.pointee, buffer, size)

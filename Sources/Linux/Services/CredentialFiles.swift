@@ -4,12 +4,12 @@ import SystemPackage
 
 /// The files of a service's credentials (`LoadCredential=`, systemd.exec(5)).
 public enum CredentialFiles {
-    /// All credentials of a unit together, in bytes: systemd's limit.
+    /// The limit for all credentials of a unit together, in bytes: systemd's.
     public static let sizeLimit = 1 << 20
-    /// More than this many have no use, and each is a file.
+    /// The most credentials of a unit: more have no use, and each is a file.
     public static let countLimit = 1024
 
-    /// One of them, with the name that its file gets.
+    /// One credential with the name of its file.
     public struct Entry: Equatable, Sendable {
         public var name: String
         public var bytes: [UInt8]
@@ -20,9 +20,9 @@ public enum CredentialFiles {
         }
     }
 
-    /// What a path holds: one credential, or of a directory one for each file below it, named `name_FILE`. Links in a directory
-    /// are passed over, as systemd does it.
-    /// - Parameter limit: bytes, of all together; more is EFBIG.
+    /// Reads a path: a file is one credential, a directory has one for each file below it, named `name_FILE`. Links in
+    /// a directory are skipped, as in systemd.
+    /// - Parameter limit: the most bytes of all together; more is EFBIG.
     public static func read(_ path: String, as name: String, limit: Int) throws(SystemError) -> [Entry] {
         let entry: PinnedFile
         do throws(SystemError) {
@@ -37,11 +37,11 @@ public enum CredentialFiles {
             try collect(directory, path, name, depth: 0, limit, &found)
             return found
         case S_IFREG:
-            // O_NONBLOCK: what is there by now may be a FIFO.
+            // O_NONBLOCK: by now the path may be a FIFO.
             let file = try SafeFile.open(path, O_RDONLY)
             return [Entry(name, try file.readAll(limit: limit, subject: path))]
         default:
-            // From a socket systemd reads; here nothing may wait for who is at its other end.
+            // systemd reads from a socket; here no call may wait for its peer.
             throw SystemError("read credential (neither a file nor a directory)", path, .notSupported)
         }
     }
@@ -71,8 +71,8 @@ public enum CredentialFiles {
         }
     }
 
-    /// Makes the directory hold exactly these, each whole or not at all for who reads meanwhile.
-    /// - Parameter owner: who may read them beside root; nil: we ourselves.
+    /// Replaces the contents of the directory with exactly these entries, each atomically for readers.
+    /// - Parameter owner: the user who may read them beside root; nil: we ourselves.
     public static func write(
         _ entries: [Entry], to path: String, owner: (uid: UInt32, gid: UInt32)?
     ) throws(SystemError) {
@@ -93,7 +93,7 @@ public enum CredentialFiles {
     private static func write(
         _ entry: Entry, in directory: borrowing OwnedDescriptor, _ path: String, _ owner: (uid: UInt32, gid: UInt32)?
     ) throws(SystemError) {
-        // The service owns the directory and may have put something there: only a new file is written to.
+        // The service owns the directory and may have put a file there: only a new file is written to.
         let temporary = ".\(entry.name.prefix(200)).new"
         unlinkat(directory.raw, temporary, 0)
         let file = try directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o400)
@@ -109,9 +109,9 @@ public enum CredentialFiles {
         }
     }
 
-    /// Removes them with their directory. That it is not there is fine.
+    /// Removes the entries and their directory. A missing directory is no error.
     public static func remove(_ path: String) throws(SystemError) {
-        // Without root's rights nothing is removed from a directory that may not be written to.
+        // Without root's rights nothing can be removed from a directory that is not writable.
         if let entry = try? SafeFile.pin(path), entry.status.isDirectory { try? entry.setMode(0o700) }
         try FileTree.remove(path)
     }

@@ -2,7 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Which file: what stays the same when it is renamed.
+/// The identity of a file, which stays the same when it is renamed.
 public struct FileID: Hashable, Sendable {
     let device: UInt64
     let inode: UInt64
@@ -10,15 +10,15 @@ public struct FileID: Hashable, Sendable {
     init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
 }
 
-/// A change of the owner of a directory and everything below it, a bounded piece at a time, whatever its depth.
+/// Changes the owner of a directory tree of any depth, a bounded piece at a time.
 ///
-/// Whoever owned the tree may still change it: no link is followed, no mount crossed, and only two descriptors are open: the way
-/// back is `..`, with a look whether that is where the way down began.
+/// The former owner may still change the tree: no link is followed, no mount is crossed, and only two descriptors are
+/// open: the way back is `..`, with a check that it leads to where the way down began.
 ///
-/// These keep their owner:
-/// - A file with several names that is root's, or not of the former owner of the tree: one of its other names may be
-///   somewhere else (where fs.protected_hardlinks is off, anybody may have linked it here).
-/// - If only the group of the tree changes, what does not belong to the tree's owner.
+/// These files keep their owner:
+/// - A file with several names that belongs to root, or not to the former owner of the tree: one of its other names may
+///   be elsewhere (if fs.protected_hardlinks is off, any user may have linked it here).
+/// - If only the group of the tree changes, files that do not belong to the tree's owner.
 struct OwnerChange: ~Copyable {
     private let path: String
     private let owner: ServiceDirectory.Owner
@@ -26,7 +26,7 @@ struct OwnerChange: ~Copyable {
     private let sparing: Set<FileID>
     private var listing: DirectoryListing
     private var current: stat
-    /// The directories above the current one: which, and how far they are done.
+    /// The directories above the current one, and the position in each.
     private var above: [(status: stat, position: Int)] = []
 
     init(
@@ -47,7 +47,8 @@ struct OwnerChange: ~Copyable {
         return OwnedDescriptor(owning: try check(holdfast_openat(directory, name, flags, 0), "open", path))
     }
 
-    /// Changes up to `steps` files. False when all is done, the directory itself last: its owner says that the rest is done.
+    /// Changes up to `steps` files. False when all are done, the directory itself last: its owner shows that the rest
+    /// is done.
     mutating func advance(_ steps: Int) throws(SystemError) -> Bool {
         for _ in 0..<steps {
             if let name = try listing.next() {
@@ -83,7 +84,7 @@ struct OwnerChange: ~Copyable {
             guard status.st_dev == current.st_dev else { return }
             number = holdfast_openat(listing.descriptor, name.bytes, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
         }
-        // A mount, or gone, or replaced meanwhile.
+        // A mount, or removed or replaced meanwhile.
         if [-EXDEV, -ENOENT, -ELOOP, -ENOTDIR].contains(number) { return }
         let opened = OwnedDescriptor(owning: try check(number, "open", path + "/…/" + name.text))
         let position = listing.position
@@ -92,7 +93,7 @@ struct OwnerChange: ~Copyable {
         listing = try DirectoryListing(opened, path)
     }
 
-    /// False at the top.
+    /// Returns to the parent directory. False at the top.
     private mutating func ascend() throws(SystemError) -> Bool {
         if above.isEmpty || isToChange(current) {
             try checkErrno(fchown(listing.descriptor, owner.uid, owner.gid), "change owner of", path)

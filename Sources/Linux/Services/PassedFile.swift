@@ -4,16 +4,16 @@ import SystemPackage
 
 /// A file that is opened for a service and passed to it (`OpenFile=`, systemd.service(5)).
 public final class PassedFile {
-    /// How it is opened; it is never made.
+    /// The way in which the file is opened; it is never created.
     public enum Access: Sendable { case readWrite, readOnly, append, truncate }
 
-    /// In `LISTEN_FDNAMES`.
+    /// The name in `LISTEN_FDNAMES`.
     public let name: String
     private let descriptor: OwnedDescriptor
 
     public var raw: Int32 { descriptor.raw }
 
-    /// Opens it; a stream socket is connected to, and everything else than a file, a socket or a device is EINVAL.
+    /// Opens the file, or connects to a stream socket; EINVAL for anything except a file, a socket or a device.
     public init(path: String, name: String, _ access: Access) throws(SystemError) {
         self.name = name
         let entry = try SafeFile.pin(path)
@@ -28,7 +28,7 @@ public final class PassedFile {
             case .append: O_RDWR | O_APPEND
             case .truncate: O_RDWR | O_TRUNC
             }
-        // O_NONBLOCK: a device that waits for a carrier would stop us; taken back, because the service would inherit it.
+        // O_NONBLOCK: a device that waits for a carrier would block us; cleared, because the service would inherit it.
         let opened = try SafeFile.open(path, flags)
         try opened.setNonBlocking(false)
         descriptor = opened
@@ -38,7 +38,7 @@ public final class PassedFile {
         _ entry: borrowing PinnedFile, _ path: String
     ) throws(SystemError) -> OwnedDescriptor {
         let socket = try OwnedDescriptor.socket(AF_UNIX, SocketType.stream | SocketType.nonBlocking)
-        // A full backlog is EAGAIN, which is an error here: nothing may wait.
+        // A full backlog is EAGAIN, and an error here: no call may wait.
         let result = try UnixPath.connect(socket.raw, to: entry)
         try checkErrno(result, "connect to", path)
         try socket.setNonBlocking(false)

@@ -1,19 +1,19 @@
 import Glibc
 import SystemPackage
 
-/// The file in which a service says which of its processes is the main one (`PIDFile=`, systemd.service(5)).
+/// The file in which a service names its main process (`PIDFile=`, systemd.service(5)).
 public enum PidFile {
     public enum Content: Equatable, Sendable {
         case missing
-        /// It is there, and its first line is no process number.
+        /// The file exists, and its first line is not a process number.
         case noNumber
         case process(Int32)
     }
 
-    /// What it says.
+    /// Reads the file.
     ///
-    /// Whoever can write to it chooses which process is signalled, so it must belong to root or to the service's user, and links
-    /// of others are not followed.
+    /// A user who can write to it chooses which process is signalled, so it must belong to root or to the service's
+    /// user, and links of other users are not followed.
     public static func read(_ path: String, user: UInt32) throws(SystemError) -> Content {
         guard let entry = try find(path) else { return .missing }
         guard entry.status.kind == S_IFREG else { throw SystemError("read PID file", path, .invalidArgument) }
@@ -41,7 +41,7 @@ public enum PidFile {
         }
     }
 
-    /// Removes it, whatever it says: its service is over. That it is not there is fine.
+    /// Removes the file, whatever its contents, after its service has ended. A missing file is no error.
     public static func remove(_ path: String) throws(SystemError) {
         do throws(SystemError) {
             let directory = try SafeDirectory.parent(of: path, .ofRoot)

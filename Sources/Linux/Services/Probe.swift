@@ -2,11 +2,11 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The answer of a probe.
+/// The result of a probe.
 public enum ProbeResult: Equatable, Sendable, CustomStringConvertible {
     /// The service answers; the text is for people: `200 OK`, `connected`.
     case passed(String)
-    /// It does not, or wrongly: `503 Service Unavailable: starting`, `connect 127.0.0.1:80: Connection refused`.
+    /// No answer, or a bad one: `503 Service Unavailable: starting`, `connect 127.0.0.1:80: Connection refused`.
     case failed(String)
 
     public var isPassed: Bool {
@@ -23,8 +23,8 @@ public enum ProbeResult: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// One question to a service: opens a connection, maybe sends a request, reads the answer. Calls back once, always from the
-/// loop, never after `cancel()`; the deadline ends it at whatever stage it is.
+/// One probe of a service: opens a connection, may send a request, reads the answer. Calls back once, always from the
+/// loop, never after `cancel()`; the deadline ends it at any stage.
 public final class Probe {
     private enum Stage {
         case connecting
@@ -34,7 +34,7 @@ public final class Probe {
     }
 
     private let address: SocketAddress
-    /// Where it asks; nil: in our own network.
+    /// The network of the address; nil: our own.
     private let network: NetworkNamespace?
     private let request: [UInt8]
     private let judge: ([UInt8]) -> ProbeResult?
@@ -48,11 +48,11 @@ public final class Probe {
     private var deferred: DeferredSource?
     private var answer: [UInt8] = []
 
-    /// An answer that is longer is not read further.
+    /// The most bytes of an answer that are read.
     public static let maximumAnswer = 16 << 10
 
-    /// Passes when a connection is accepted by the kernel. Note: a held socket always accepts, so this proves something only
-    /// on an address that the service bound itself.
+    /// Passes when the kernel accepts a connection. A held socket always accepts, so this is evidence only for an
+    /// address that the service bound itself.
     public static func tcp(
         _ address: SocketAddress, in network: NetworkNamespace? = nil, timeout nanoseconds: Int64, loop: EventLoop,
         _ handler: @escaping (ProbeResult) -> Void
@@ -71,7 +71,7 @@ public final class Probe {
         timeout nanoseconds: Int64, loop: EventLoop,
         _ handler: @escaping (ProbeResult) -> Void
     ) -> Probe {
-        // Whoever writes unit files may not smuggle a second header in.
+        // The author of a unit file must not be able to add a second header.
         let clean = { (text: String) in String(text.unicodeScalars.filter { $0.value > 0x20 && $0.value != 0x7f }) }
         let request =
             "GET \(clean(path)) HTTP/1.1\r\nHost: \(clean(host))\r\nUser-Agent: holdfast\r\nAccept: */*\r\n"
@@ -99,7 +99,7 @@ public final class Probe {
         timeoutText = milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }
 
-    /// Ends it without an answer.
+    /// Ends the probe without a result.
     public func cancel() {
         stage = .done
         handler = nil
@@ -121,7 +121,7 @@ public final class Probe {
             try connect(loop)
         } catch {
             let text = error.description
-            // Also a failure at once comes through the loop: the caller has its probe in hand before it is called back.
+            // A failure at once is also reported through the loop: the caller has its probe before the call.
             deferred = try? loop.addDeferred(priority: .probes) { [unowned self] in finish(.failed(text)) }
         }
     }
@@ -131,7 +131,7 @@ public final class Probe {
             address.family, SocketType.stream | SocketType.nonBlocking, in: network)
         let raw = opened.raw
         let result = try address.withSockaddr { Glibc.connect(raw, $0, $1) }
-        // EAGAIN is a Unix socket whose queue is full: nobody accepts there.
+        // EAGAIN is a Unix socket with a full queue: no process accepts.
         if result < 0 && errno != EINPROGRESS { throw SystemError("connect", "\(address)") }
         socket = consume opened
         source = try loop.addIO(raw, .writable, priority: .probes) { [unowned self] _ in advance(raw) }
@@ -201,9 +201,9 @@ public final class Probe {
     }
 }
 
-/// As much of HTTP/1 (RFC 9112) as a health check needs.
+/// The part of HTTP/1 (RFC 9112) that a health check needs.
 enum HTTPAnswer {
-    /// Good as soon as the status line says so; a failure waits for the body, whose first line is the reason.
+    /// Passes as soon as the status line does; a failure waits for the body, whose first line is the reason.
     static func judgeEarly(_ bytes: [UInt8]) -> ProbeResult? {
         guard bytes.contains(UInt8(ascii: "\n")) else { return bytes.count > 4096 ? judge(bytes) : nil }
         switch judge(bytes) {

@@ -2,20 +2,21 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// A directory that a service is given (`RuntimeDirectory=` and its siblings, systemd.exec(5)).
+/// A directory for a service (`RuntimeDirectory=` and its siblings, systemd.exec(5)).
 public enum ServiceDirectory {
     public typealias Owner = (uid: UInt32, gid: UInt32)
 
-    /// Makes the directory and its parents, and gives it mode and owner, also if it is there already.
+    /// Makes the directory and its parents, and sets its mode and owner, also if it exists.
     ///
     /// Its parents belong to root. Files below it change their owner along with it, and are left alone if the directory
     /// itself has the right one, as in systemd.
     ///
-    /// With `StateDirectory=foo foo/sub` the service owns `foo`, and can put anything in the place of `sub` while this runs: no
-    /// link of it is followed, and what is there is only given to the service if it is the service's already, or empty.
+    /// With `StateDirectory=foo foo/sub` the service owns `foo`, and can replace `sub` while this runs: no link of the
+    /// service is followed, and an existing directory is only given to the service if it is the service's already, or
+    /// empty.
     /// - Parameters:
-    ///   - owner: nil: whoever owns it.
-    ///   - keepsExisting: one that is there stays as it is (`ConfigurationDirectory=`, which is not the service's to write).
+    ///   - owner: nil keeps the owner.
+    ///   - keepsExisting: an existing directory stays unchanged (`ConfigurationDirectory=`: not for the service to write).
     ///   - sparing: files below it that keep their owner: held sockets, which have their own settings.
     public static func make(
         _ path: String, mode: UInt16, owner: Owner?, keepsExisting: Bool = false, sparing: Set<FileID> = []
@@ -23,7 +24,7 @@ public enum ServiceDirectory {
         for _ in 0..<3 {
             let place = try PathWalk(path, .ofRoot, making: 0o755).run(followsLast: true)
             if place.entry == nil {
-                // What others put there meanwhile is looked at like everything that is there.
+                // A directory that another process makes meanwhile is checked like any existing one.
                 _ = try place.directory.makeDirectory(place.name, mode: mode_t(mode))
                 guard let made = try place.directory.pin(place.name) else { continue }
                 return try give(made, in: place.directory, path, mode, owner, sparing)
@@ -45,7 +46,7 @@ public enum ServiceDirectory {
     }
 
     /// - Parameters:
-    ///   - isProtected: only root and we can have put it there; else `user` can, too.
+    ///   - isProtected: only root and we can have put the directory there; else `user` can, too.
     private static func give(
         _ entry: borrowing PinnedFile, _ isProtected: Bool, _ user: UInt32, _ path: String, _ mode: UInt16,
         _ owner: Owner?, _ sparing: Set<FileID>
@@ -74,10 +75,10 @@ public enum ServiceDirectory {
         return try listing.next() == nil
     }
 
-    /// Makes a symbolic link at `path`, and its parents, unless it is there with this target. Something else that is there
-    /// stays, and is an error.
+    /// Makes a symbolic link at `path`, and its parents, unless it exists with this target. Another kind of file or
+    /// link stays, and is an error.
     ///
-    /// Both are paths below `root`; the link's text is relative, as systemd makes it.
+    /// Both are paths below `root`; the link's text is relative, as in systemd.
     public static func link(_ path: String, to target: String, in root: String) throws(SystemError) {
         let target = relative(target, from: path)
         let path = root + "/" + path
@@ -87,7 +88,7 @@ public enum ServiceDirectory {
         guard try directory.leads(name, to: target) else { throw SystemError("make link", path, .fileExists) }
     }
 
-    /// Removes the link if it points there; what somebody put in its place stays.
+    /// Removes the link if it has this target; a file in its place stays.
     public static func unlink(_ path: String, to target: String, in root: String) throws(SystemError) {
         let full = root + "/" + path
         do throws(SystemError) {
@@ -108,7 +109,7 @@ public enum ServiceDirectory {
 }
 
 extension SafeDirectory {
-    /// There is a symbolic link with this text.
+    /// Whether the name is a symbolic link with this text.
     func leads(_ name: FileName, to target: String) throws(SystemError) -> Bool {
         guard let entry = try pin(name), entry.status.isLink else { return false }
         return try entry.linkTarget() == Array(target.utf8)

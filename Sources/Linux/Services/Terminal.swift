@@ -4,22 +4,22 @@ import SystemPackage
 
 /// Terminals that services are connected to (`TTYPath=` and its siblings, systemd.exec(5)).
 public enum Terminal {
-    /// For a service to read and write, or with O_WRONLY to write. Never ours: O_NOCTTY.
+    /// Opens a terminal for a service to read and write, or with O_WRONLY to write. O_NOCTTY: it must not become ours.
     public static func open(_ path: String, _ flags: Int32 = O_RDWR) throws(SystemError) -> OwnedDescriptor {
-        // O_NONBLOCK: a serial line without a carrier would stop us; taken back, because the service would inherit it.
+        // O_NONBLOCK: a serial line without a carrier would block us; cleared, because the service would inherit it.
         let terminal = try SafeFile.open(path, flags)
         guard isatty(terminal.raw) == 1 else { throw SystemError("open terminal", path, Errno(rawValue: ENOTTY)) }
         try terminal.setNonBlocking(false)
         return terminal
     }
 
-    /// Gives it to a user, as login(1) does: others may write to it and not read.
+    /// Gives the terminal to a user, as login(1) does: other users may write to it and not read.
     public static func give(_ terminal: borrowing OwnedDescriptor, _ path: String, to uid: UInt32) throws(SystemError) {
         try checkErrno(fchown(terminal.raw, uid, gid_t.max), "change owner of", path)
         try checkErrno(fchmod(terminal.raw, 0o620), "set mode of", path)
     }
 
-    /// What is done to it before and after a process.
+    /// The changes to a terminal before and after a process.
     public struct Preparation: Sendable {
         public var hangsUp = false
         public var resets = false
@@ -29,13 +29,13 @@ public enum Terminal {
         public init() {}
     }
 
-    /// In systemd's order; what does not work on this kind of terminal is left out.
+    /// Applies the changes in systemd's order; those that this kind of terminal does not support are skipped.
     public static func prepare(_ path: String, _ preparation: Preparation) throws(SystemError) {
         if preparation.hangsUp {
             let terminal = try open(path)
             try check(holdfast_terminal_hangup(terminal.raw), "hang up", path)
         }
-        // Opened anew: who was hung up is we, too.
+        // Opened again: the hang-up affects our own descriptor, too.
         if preparation.resets || preparation.rows != nil || preparation.columns != nil {
             let terminal = try open(path)
             if preparation.resets { reset(terminal) }
@@ -47,7 +47,7 @@ public enum Terminal {
         if preparation.deallocates { deallocate(path) }
     }
 
-    /// The settings of a terminal that nobody has changed (termios(3)), with echo and line editing.
+    /// Restores the default settings of a terminal (termios(3)), with echo and line editing.
     private static func reset(_ terminal: borrowing OwnedDescriptor) {
         holdfast_terminal_text_mode(terminal.raw)
         var settings = termios()
@@ -69,7 +69,7 @@ public enum Terminal {
         tcflush(terminal.raw, TCIOFLUSH)
     }
 
-    /// Of a virtual console: its screen and what has scrolled off it are gone afterwards.
+    /// Frees a virtual console; its screen and scrollback are lost.
     private static func deallocate(_ path: String) {
         guard path.hasPrefix("/dev/tty"), let number = Int32(path.dropFirst(8)), number > 0 else { return }
         if let console = try? OwnedDescriptor.open("/dev/tty0", O_RDWR | O_NOCTTY | O_NONBLOCK),
@@ -77,11 +77,11 @@ public enum Terminal {
         {
             return
         }
-        // It is in use: at least what it shows goes.
+        // The console is in use: at least its contents are cleared.
         if let terminal = try? open(path) { try? terminal.writeAll("\u{1B}[r\u{1B}[H\u{1B}[3J".utf8, subject: path) }
     }
 
-    /// `$TERM` for who is connected to it.
+    /// `$TERM` for programs connected to the terminal.
     public static func type(of path: String) -> String {
         var name = FileTree.name(of: path)
         if name == "console" {

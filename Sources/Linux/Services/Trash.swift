@@ -2,29 +2,29 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What is to be removed and may be large: directories of services, and what an earlier supervisor process left.
+/// Removes directories that may be large: those of services, and those left by an earlier supervisor process.
 ///
-/// Throwing away is a rename into a directory of ours, which takes no time however large the tree is and frees the path for the
-/// next start. What is there is removed bit by bit, in pauses of the loop. It needs no record: whatever is in the directory is to
-/// go, also when the process that put it there is no more.
+/// Throwing away is a rename into a directory of ours, which takes no time for a tree of any size and frees the path
+/// for the next start. The contents are removed piece by piece, in pauses of the loop. No record is needed: everything
+/// in the directory is to be removed, also after the process that put it there has ended.
 public final class Trash {
-    /// Entries that are removed before the clock is looked at, how long one round of the loop lasts and the pause until the next
-    /// (nanoseconds): most of the time is left to others while there is something to remove, however much.
+    /// Entries removed between two looks at the clock, the length of one round of the loop, and the pause until the
+    /// next (nanoseconds): most of the time stays for other work, however much there is to remove.
     private static let steps = 16
     private static let round: Int64 = 1_000_000
     private static let pause: Int64 = 2_000_000
-    /// Of a directory that cannot be renamed, because it is a mount: entries that are removed at once.
+    /// Entries removed at once from a directory that cannot be renamed, because it is a mount.
     private static let stepsAtOnce = 1 << 14
 
     private static let aside = ".holdfast-removing-"
 
     private let path: String
     private var timer: TimerSource?
-    /// Of the trash, while there is something in it.
+    /// The removal of the trash, while it is not empty.
     private var emptying: Removal?
-    /// Of directories that could not be moved there.
+    /// Removals of directories that could not be moved into the trash.
     private var asides: [Removal] = []
-    /// Called with what cannot be removed, once for each time that something is thrown away.
+    /// Called with the error of a failed removal, once for each call of `throwAway`.
     public var failed: ((SystemError) -> Void)?
 
     private final class Removal {
@@ -32,11 +32,11 @@ public final class Trash {
         init(_ removal: consuming TreeRemoval) { self.removal = removal }
     }
 
-    /// - Parameter path: a directory of ours, made with the first thing that is thrown away.
+    /// - Parameter path: a directory of ours, made at the first call of `throwAway`.
     public init(loop: EventLoop, path: String) throws(SystemError) {
         self.path = path
         timer = try loop.addTimer(accuracy: 1000, priority: .idle) { [unowned self] in removeSome() }
-        // Of an earlier process.
+        // Left by an earlier process.
         if access(path, F_OK) == 0, let base = try? open() { empty(base) }
         for name in FileTree.parent(of: path).flatMap({ try? UnitDirectory.list($0) }) ?? []
         where name.hasPrefix(Self.aside) {
@@ -49,7 +49,7 @@ public final class Trash {
         try SafeDirectory.make(path, .ofRoot, mode: 0o700, parentMode: 0o755)
     }
 
-    /// Takes a directory, or a file, away from its path. That it is not there is fine.
+    /// Moves a directory or file away from its path. A missing one is no error.
     public func throwAway(_ path: String) throws(SystemError) {
         let parent: SafeDirectory
         do throws(SystemError) {
@@ -61,8 +61,9 @@ public final class Trash {
         try throwAway(FileName(FileTree.name(of: path)), in: parent)
     }
 
-    /// The same for a directory in which held files may be, which keep their paths (`HeldEndpoint.paths`): an empty directory with
-    /// the same mode and owner, in which each of them has its name, too, changes places with it, so that there is no moment without.
+    /// The same for a directory that may contain held files, which keep their paths (`HeldEndpoint.paths`): an empty
+    /// directory with the same mode and owner, in which each of these files has its name, is exchanged with it, so that
+    /// the paths exist at every moment.
     public func throwAway(_ path: String, keeping held: [String]) throws(SystemError) {
         let parent: SafeDirectory
         do throws(SystemError) {
@@ -132,13 +133,13 @@ public final class Trash {
             switch error.errno {
             case .noSuchFileOrDirectory: return
             case .resourceBusy: try empty(entry, parent, name)
-            // On another file system, or no room for the trash.
+            // On another file system, or no space for the trash.
             default: try putAside(name, in: parent)
             }
         }
     }
 
-    /// Of a mount only what is in it can go; this much at once, because what is put there next must stay.
+    /// Empties a mount, which can only lose its contents; many at once, because later files must stay.
     private func empty(
         _ entry: borrowing PinnedFile, _ parent: borrowing SafeDirectory, _ name: FileName
     ) throws(SystemError) {
@@ -161,7 +162,7 @@ public final class Trash {
     }
 
     private func empty(_ base: consuming SafeDirectory) {
-        // One that is under way finds what has come since.
+        // A running removal finds entries added later.
         if emptying == nil { emptying = Removal(TreeRemoval(everythingIn: base)) }
         timer?.arm(after: Self.pause)
     }
@@ -176,13 +177,13 @@ public final class Trash {
         if !isIdle { timer?.arm(after: Self.pause) }
     }
 
-    /// Removes what it can within a bound, at the end of the process; the rest is there for the next one.
+    /// Removes as much as a time limit permits, at the end of the process; the next process removes the rest.
     public func finish() {
         removeSome(until: EventLoop.now + 100_000_000)
         timer?.cancel()
         if emptying == nil { rmdir(path) }
     }
 
-    /// Nothing is left that can be removed.
+    /// Whether nothing removable is left.
     var isIdle: Bool { emptying == nil && asides.isEmpty }
 }

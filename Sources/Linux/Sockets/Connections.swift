@@ -2,23 +2,23 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// How many connections processes still hold on local addresses: what a drain waits for.
+/// The connections that processes still hold on local addresses: a drain waits for them.
 public struct Connections: Equatable, Sendable {
     public var count: Int
-    /// The other end of the one that was made first, `1.2.3.4:5678`; nil for Unix sockets. The kernel does not say when a
-    /// connection was made, but numbers sockets as they are made (each processor takes its numbers in blocks of 1024, so
-    /// of two that are about as old either may be named).
+    /// The remote address of the oldest connection, `1.2.3.4:5678`; nil for Unix sockets. The kernel does not record
+    /// when a connection was made, but numbers sockets in the order of creation (each processor takes its numbers in
+    /// blocks of 1024, so of two connections of about the same age either may be named).
     public var oldestPeer: String?
-    /// How long nothing has been received or sent on that one.
+    /// The time since data was last received or sent on that connection.
     public var oldestIdle: Duration?
 
-    /// A question looks at no more than this many connections and descriptors.
+    /// The most connections and descriptors that one call looks at.
     public static let bound = 65536
 
     init(count: Int) { self.count = count }
 
-    /// Counts accepted connections of `pids` at `addresses`. Reads /proc/PID/fd of each: needs to be root or their user;
-    /// what cannot be read is not counted. Connections that nobody has accepted yet belong to nobody.
+    /// Counts accepted connections of `pids` at `addresses`. Reads /proc/PID/fd of each, which needs root or their
+    /// user; unreadable ones are not counted. Connections not yet accepted belong to no process.
     public static func held(by pids: [Int32], on addresses: [SocketAddress]) throws(SystemError) -> Connections {
         var peers: [UInt64: PeerEnd] = [:]
         for address in addresses {
@@ -29,7 +29,7 @@ public struct Connections: Equatable, Sendable {
                 if host == "::" { try tcp(AF_INET, port, .inet(host: "0.0.0.0", port: port), &peers) }
             case .unix(let path): unix(path, &peers)
             case .abstract(let name): unix("@" + name, &peers)
-            // No list of its connections tells which listener they came from.
+            // A list of vsock connections does not show their listener.
             case .vsock: break
             }
         }
@@ -39,7 +39,7 @@ public struct Connections: Equatable, Sendable {
         var budget = bound
         for pid in pids {
             for inode in socketInodes(of: pid, &budget) {
-                // Removed when found: a connection that two processes of the tree hold is one.
+                // Removed when found: a connection held by two processes of the tree counts once.
                 guard let peer = peers.removeValue(forKey: inode) else { continue }
                 result.count += 1
                 guard inode < oldest, !peer.name.isEmpty else { continue }
@@ -51,7 +51,7 @@ public struct Connections: Equatable, Sendable {
         return result
     }
 
-    /// The other end of a connection.
+    /// The remote end of a connection.
     private struct PeerEnd {
         var name = ""
         var idle: Duration?
@@ -60,7 +60,7 @@ public struct Connections: Equatable, Sendable {
     private static func tcp(
         _ family: Int32, _ port: UInt16, _ address: SocketAddress, _ peers: inout [UInt64: PeerEnd]
     ) throws(SystemError) {
-        // Most answers are small; the second round has room for what the first one counted.
+        // Most answers are small; the second attempt has room for the number that the first one returned.
         var capacity = 512
         while true {
             var table = [holdfast_tcp_connection](repeating: holdfast_tcp_connection(), count: capacity)
@@ -78,7 +78,7 @@ public struct Connections: Equatable, Sendable {
         }
     }
 
-    /// Another socket may listen on the same port at another address.
+    /// Whether the connection is of this address: another socket may listen on the same port at another one.
     private static func matches(_ entry: holdfast_tcp_connection, _ family: Int32, _ address: SocketAddress) -> Bool {
         switch address {
         case .inet("0.0.0.0", _), .inet6("::", _), .unix, .abstract, .vsock: true
@@ -92,12 +92,12 @@ public struct Connections: Equatable, Sendable {
         return family == AF_INET6 ? "[\(host)]:\(entry.remote_port)" : "\(host):\(entry.remote_port)"
     }
 
-    /// Accepted Unix connections carry their listener's path in /proc/net/unix (state 03, connected).
+    /// Adds accepted Unix connections, which have their listener's path in /proc/net/unix (state 03, connected).
     private static func unix(_ path: String, _ peers: inout [UInt64: PeerEnd]) {
         guard let table = ProcFile.read("/proc/net/unix", limit: 8 << 20) else { return }
         let wanted = Array(path.utf8)
         for line in table.split(separator: UInt8(ascii: "\n")).dropFirst() {
-            // Num RefCount Protocol Flags Type St Inode Path
+            // The fields: Num RefCount Protocol Flags Type St Inode Path
             let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 7)
             guard fields.count == 8, fields[7].elementsEqual(wanted), fields[5].elementsEqual("03".utf8),
                 let inode = UInt64(ascii: fields[6])

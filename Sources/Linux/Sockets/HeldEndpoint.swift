@@ -1,12 +1,12 @@
 import Glibc
 import SystemPackage
 
-/// Anything that a socket unit holds open.
+/// A socket or file that a socket unit holds open.
 public enum HeldEndpoint {
     case socket(ListeningSocket)
     case file(HeldFile)
 
-    /// What was asked for: enough to find it again among those that are open.
+    /// The requested endpoint: the key by which an open one is found again.
     public enum Target: Hashable, Sendable, Codable, CustomStringConvertible {
         case socket(SocketAddress, SocketKind)
         case file(HeldFile.Target)
@@ -26,7 +26,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// The number to put into a `SpawnPlan`.
+    /// The number for a `SpawnPlan`.
     public var raw: Int32 {
         switch self {
         case .socket(let socket): socket.raw
@@ -34,7 +34,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Where it is, with the port that the kernel chose.
+    /// The address, with the port that the kernel chose.
     public var text: String {
         switch self {
         case .socket(let socket): "\(socket.address)"
@@ -42,7 +42,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Paths that must not be removed as long as it is held, without links.
+    /// The paths, without links, that must not be removed while the endpoint is held.
     public var paths: [String] {
         switch self {
         case .socket(let socket): socket.file?.paths ?? []
@@ -50,7 +50,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// The file that these are names of.
+    /// The identity of the file at ``paths``.
     public var fileID: FileID? {
         switch self {
         case .socket(let socket): socket.file?.id
@@ -58,7 +58,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Settings that the kernel refused.
+    /// The settings that the kernel refused.
     public var problems: [SystemError] {
         switch self {
         case .socket(let socket): socket.problems
@@ -66,7 +66,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// What it was like when it was opened or updated, for another process of the supervisor.
+    /// The attributes at the last opening or update, for another supervisor process.
     public var baseline: HeldBaseline {
         switch self {
         case .socket(let socket): HeldBaseline(socket: socket.baseline)
@@ -74,8 +74,8 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Makes it what it was when it was opened or updated, and says what was different.
-    /// - Parameter nonBlocking: what O_NONBLOCK must be; nil: as those who have it like.
+    /// Restores the attributes at the last opening or update, and returns the changes found.
+    /// - Parameter nonBlocking: the required O_NONBLOCK; nil leaves it to the processes that share it.
     public func putBack(nonBlocking: Bool?) -> [AttributeChange] {
         switch self {
         case .socket(let socket): socket.putBack(nonBlocking: nonBlocking)
@@ -83,17 +83,17 @@ public enum HeldEndpoint {
         }
     }
 
-    /// What a process did to it cannot be undone, and whoever gets it suffers from that.
+    /// Whether a process has made a change that cannot be undone and that harms every process that gets the endpoint.
     public var isBeyondRepair: Bool {
         if case .socket(let socket) = self { socket.isBeyondRepair } else { false }
     }
 
-    /// nil where there are no connections.
+    /// The socket if it has connections, else nil.
     public var connected: ListeningSocket? {
         if case .socket(let socket) = self, socket.kind.isConnected { socket } else { nil }
     }
 
-    /// Whether it takes what is sent to it.
+    /// Whether the endpoint receives data or connections.
     public var isListening: Bool {
         switch self {
         case .socket(let socket): socket.isListening
@@ -101,12 +101,12 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Connections that wait for accept(2), and the limit; nil where there are none, or the kernel does not say.
+    /// The connections that wait for accept(2), and the limit; nil if there are none, or the kernel does not tell.
     public var acceptQueue: (waiting: Int, limit: Int)? {
         if case .socket(let socket) = self { socket.acceptQueue } else { nil }
     }
 
-    /// How many connections may wait; 0 where there are none.
+    /// The most connections that may wait; 0 without connections.
     public var backlog: Int {
         guard let connected else { return 0 }
         return acceptQueue?.limit ?? Int(min(connected.backlog, ListeningSocket.systemBacklog))
@@ -126,7 +126,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// Calls `handler` while something waits to be taken; it returns whether it took it.
+    /// Calls `handler` while input waits; `handler` returns whether it took the input.
     public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
         switch self {
         case .socket(let socket): try socket.watchReadable(loop: loop, handler)
@@ -148,7 +148,7 @@ public enum HeldEndpoint {
         }
     }
 
-    /// O_NONBLOCK, which all who share it have in common.
+    /// Sets O_NONBLOCK, which all processes that share the endpoint have in common.
     public func setNonBlocking(_ on: Bool) throws(SystemError) {
         switch self {
         case .socket(let socket): try socket.setNonBlocking(on)
@@ -157,10 +157,9 @@ public enum HeldEndpoint {
     }
 }
 
-/// Other names of what is held: `Symlinks=` of systemd.socket(5).
+/// Symbolic links to a held path: `Symlinks=` of systemd.socket(5).
 public enum SocketLinks {
-    /// Makes `path` a link to `target`. One that leads there already is fine; anything else in the way is only replaced if
-    /// `replacing`.
+    /// Makes `path` a link to `target`, if it is not one already. Replaces another file only if `replacing`.
     public static func make(
         _ path: String, to target: String, directoryMode: mode_t, replacing: Bool
     ) throws(SystemError) {
@@ -168,7 +167,7 @@ public enum SocketLinks {
         let name = FileName(FileTree.name(of: path))
         if try directory.makeLink(name, to: target) { return }
         if try directory.leads(name, to: target) { return }
-        // What others may reach a service by is never replaced.
+        // A socket or FIFO of another service is never replaced.
         guard replacing, let entry = try directory.pin(name), ![S_IFSOCK, S_IFIFO].contains(entry.status.kind) else {
             throw SystemError("Symlinks=", path, .fileExists)
         }
@@ -179,7 +178,7 @@ public enum SocketLinks {
     /// The path without links in its directories.
     public static func canonical(_ path: String) -> String? { SafeDirectory.canonical(path) }
 
-    /// Removes it, if it still leads there.
+    /// Removes the link, if it still has this target.
     public static func remove(_ path: String, to target: String) {
         let name = FileName(FileTree.name(of: path))
         guard let directory = try? SafeDirectory.parent(of: path, .ofOwner),

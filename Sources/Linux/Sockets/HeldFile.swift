@@ -2,16 +2,15 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What a socket unit can hold beside sockets with an address: a FIFO, a special file, a POSIX message queue, a netlink socket.
-/// Something is there to read, or not; nobody connects to it.
+/// An endpoint of a socket unit without connections: FIFO, special file, POSIX message queue, netlink socket.
 public final class HeldFile {
     public enum Target: Hashable, Sendable, Codable, CustomStringConvertible {
         case fifo(path: String)
         /// A character device, or a file of /proc or /sys.
         case special(path: String, writable: Bool)
-        /// Of POSIX (mq_overview(7)), its name with the slash.
+        /// A POSIX message queue (mq_overview(7)), by its name with the slash.
         case messageQueue(name: String)
-        /// The number of the family, and the bits of nl_groups.
+        /// A netlink socket: the number of the family, and the bits of nl_groups.
         case netlink(family: Int32, groups: UInt32)
 
         public var description: String {
@@ -23,11 +22,11 @@ public final class HeldFile {
         }
     }
 
-    /// What only some kinds have.
+    /// Sizes that only some kinds have.
     public struct Sizes: Equatable, Sendable {
-        /// Of a FIFO's buffer, bytes.
+        /// The size of a FIFO's buffer in bytes.
         public var pipe: Int32?
-        /// Of a message queue that does not exist yet.
+        /// The sizes of a message queue that does not exist yet.
         public var messages: Int?
         public var messageSize: Int?
         public init(pipe: Int32? = nil, messages: Int? = nil, messageSize: Int? = nil) {
@@ -39,19 +38,19 @@ public final class HeldFile {
 
     public let target: Target
     public let file: ListeningSocket.FileOptions
-    /// Settings that the kernel refused: told, and gone on without.
+    /// Settings that the kernel refused; they are reported, and the file is used without them.
     public private(set) var problems: [SystemError] = []
     private let descriptor: OwnedDescriptor
-    /// What it was like when it was opened or updated; only of a netlink socket.
+    /// The attributes at the last opening or update; of a netlink socket only.
     var baseline: SocketBaseline
-    /// Of a FIFO.
+    /// The buffer size of a FIFO.
     private(set) var pipeSize: Int32?
     private var watch: IOSource?
 
-    /// The number to put into a `SpawnPlan`.
+    /// The number for a `SpawnPlan`.
     public var raw: Int32 { descriptor.raw }
 
-    /// Opens it, and makes a FIFO or a message queue that is not there. Throws `listening on /run/x: File exists`.
+    /// Opens the file, and makes a missing FIFO or message queue. Throws `listening on /run/x: File exists`.
     public init(
         _ target: Target, file: ListeningSocket.FileOptions = .init(), options: SocketOptions = SocketOptions(),
         sizes: Sizes = Sizes()
@@ -67,7 +66,7 @@ public final class HeldFile {
         update(options: options, previous: SocketOptions(), sizes: sizes)
     }
 
-    /// Takes one that somebody else opened.
+    /// Takes a file that another process opened.
     public init(
         adopting opened: consuming OwnedDescriptor, _ target: Target, file: ListeningSocket.FileOptions = .init(),
         baseline: HeldBaseline? = nil
@@ -79,12 +78,12 @@ public final class HeldFile {
         descriptor = opened
     }
 
-    /// Sets what can be set on what is open.
+    /// Applies the settings that can be changed on an open file.
     public func update(options: SocketOptions, previous: SocketOptions, sizes: Sizes) {
         problems = []
         switch target {
         case .netlink:
-            // What others have changed is not to look as if it were ours.
+            // Changes by other processes must not become part of the baseline.
             _ = baseline.putBack(raw) { nil }
             problems = options.apply(raw, AF_NETLINK, previous: previous)
             baseline = SocketBaseline(of: raw)
@@ -108,12 +107,12 @@ public final class HeldFile {
             _ = try directory.makeFIFO(name, mode: file.mode)
             guard let entry = try directory.pin(name) else { throw SystemError("open", path, .noSuchFileOrDirectory) }
             guard entry.status.kind == S_IFIFO else { throw SystemError("open", path, .fileExists) }
-            // In a directory of somebody else only what is ours or the owner's: another one is not given away.
+            // In a directory of another user only our files or its owner's are given away.
             let owners = [0, geteuid(), directory.status.st_uid, file.owner ?? 0]
             guard directory.isProtected || owners.contains(entry.status.st_uid) && entry.status.st_nlink == 1 else {
                 throw SystemError("open", path, .permissionDenied)
             }
-            // Read and write: a writer that comes and goes is no end of file for those who read.
+            // Opened for reading and writing: a temporary writer then causes no end of file for the readers.
             let opened = try entry.reopen(O_RDWR | O_NOCTTY | O_NONBLOCK)
             try checkErrno(fchmod(opened.raw, file.mode), "set mode of", path)
             try own(opened, file, path)
@@ -150,10 +149,10 @@ public final class HeldFile {
         try checkErrno(fchown(opened.raw, file.owner ?? .max, file.group ?? .max), "set owner of", path)
     }
 
-    /// Of a FIFO.
+    /// The path of a FIFO.
     var path: String? { if case .fifo(let path) = target { path } else { nil } }
 
-    /// Removes the FIFO's path or the message queue's name; what is open stays open.
+    /// Removes the FIFO's path or the message queue's name; the open file stays open.
     public func unlinkPath() {
         switch target {
         case .fifo(let path): unlink(path)
@@ -162,7 +161,7 @@ public final class HeldFile {
         }
     }
 
-    /// Only if it still leads here.
+    /// Removes the path only if it still leads to this FIFO.
     private func unlink(_ path: String) {
         let name = FileName(FileTree.name(of: path))
         guard let here = try? stat(of: raw, path), let directory = try? SafeDirectory.parent(of: path, .ofOwner),
@@ -171,17 +170,16 @@ public final class HeldFile {
         _ = try? directory.unlink(name)
     }
 
-    /// O_NONBLOCK, which all who share it have in common.
+    /// Sets O_NONBLOCK, which all processes that share the file have in common.
     public func setNonBlocking(_ on: Bool) throws(SystemError) { try descriptor.setNonBlocking(on) }
 
     /// Another descriptor of the same open file description.
     public func duplicate() throws(SystemError) -> OwnedDescriptor { try descriptor.duplicate() }
 
-    /// Calls `handler` when there is something to read, again and again until it is read or the watch cancelled; with growing
-    /// pauses as long as `handler` returns false.
+    /// Calls `handler` while input waits, until it is read or the watch is cancelled; with growing pauses as long as
+    /// `handler` returns false.
     public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
-        // A special file that is never ready by poll (a regular one) is EPERM for epoll: as under systemd nothing ever
-        // triggers.
+        // epoll returns EPERM for a file that poll cannot wait for (a regular one): as under systemd it never triggers.
         do throws(SystemError) {
             watch = try loop.addIO(raw, [.readable], priority: .traffic) { [unowned self] _ in
                 let source = watch
@@ -197,14 +195,14 @@ public final class HeldFile {
         watch = nil
     }
 
-    /// Throws away what waits to be read.
+    /// Discards waiting input.
     public func flush() {
         guard (try? setNonBlocking(true)) != nil else { return }
         switch target {
-        // Bounded: somebody may write as fast as this reads.
+        // Bounded: a writer may be as fast as this loop.
         case .fifo, .netlink: for _ in 0..<4096 where holdfast_discard(raw) <= 0 { return }
         case .messageQueue: for _ in 0..<4096 where holdfast_discard_message(raw) <= 0 { return }
-        // What is in a special file is not ours to take.
+        // The contents of a special file are not ours to discard.
         case .special: break
         }
     }

@@ -2,11 +2,11 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What processes that share a socket can do to it, found and undone. All of it belongs to the socket, not to their
-/// descriptors, and outlives them.
+/// Detects and undoes changes by processes that share a socket. The attributes belong to the socket, not to the
+/// processes' descriptors, and outlive them.
 extension ListeningSocket {
-    /// Makes the socket what it was when it was opened, or last updated, and says what was different.
-    /// - Parameter nonBlocking: what O_NONBLOCK must be; nil: as those who have it like.
+    /// Restores the attributes at the last opening or update, and returns the changes found.
+    /// - Parameter nonBlocking: the required O_NONBLOCK; nil leaves it to the processes that share it.
     public func putBack(nonBlocking: Bool?) -> [AttributeChange] {
         var changes = baseline.putBack(raw) {
             do throws(SystemError) {
@@ -30,7 +30,7 @@ extension ListeningSocket {
         case 1: found = "holds connections back"
         case 2: found = "a classic BPF program"
         case 3: found = "a BPF program"
-        // Not a question that it answers (a kernel without it, another kind of file).
+        // The kernel does not support the query, or the socket is of another kind.
         default: return nil
         }
         let expected = isHeldBack ? "holds connections back" : "none"
@@ -41,28 +41,28 @@ extension ListeningSocket {
         return AttributeChange("socket filter", found: found, expected: expected, problem: problem)
     }
 
-    /// A datagram socket that somebody has connected hears only one peer.
+    /// Disconnects a datagram socket that a process has connected: it would receive from one peer only.
     private func disconnect() -> AttributeChange? {
         guard !kind.isConnected, let peer = SocketAddress.named(by: getpeername, raw) else { return nil }
         var none = sockaddr()
         none.sa_family = sa_family_t(AF_UNSPEC)
         let result = connect(raw, &none, socklen_t(MemoryLayout<sockaddr>.size))
         let problem = result < 0 ? SystemError("connect").errno.text : nil
-        // A port that the kernel chose is given up by this.
+        // The disconnect gives up a port that the kernel chose.
         if SocketAddress.local(of: raw) != address {
             _ = try? address.withSockaddr { bind(raw, $0, $1) }
         }
         return AttributeChange("peer", found: "\(peer)", expected: "none", problem: problem)
     }
 
-    /// listen(2) on a socket that listens changes the limit, and nobody but TCP says what it is.
+    /// Restores the limit of the queue: listen(2) on a listening socket changes it, and only TCP reports it.
     private func putBackQueue() -> AttributeChange? {
         guard kind.isConnected, isListening else { return nil }
         let expected = Int(min(backlog, Self.systemBacklog))
         let found = acceptQueue?.limit
         guard found != expected, listen(raw, backlog) == 0, let found else { return nil }
         let now = acceptQueue?.limit
-        // The system allows no more, or more than it did.
+        // The system permits no more now, or more than before.
         guard now != found else { return nil }
         return AttributeChange("backlog", found: "\(found)", expected: "\(now ?? expected)")
     }
@@ -87,7 +87,7 @@ extension ListeningSocket {
         return change
     }
 
-    /// shutdown(2) of a datagram socket cannot be taken back. At a path a new one takes its place; the old one serves nobody.
+    /// Replaces a datagram socket after shutdown(2), which cannot be undone: at a path a new one takes its place.
     private func reopenDatagrams() -> AttributeChange? {
         guard !kind.isConnected, isShutDown else { return nil }
         var change = AttributeChange("receiving", found: "shut down", expected: "on")
@@ -110,14 +110,15 @@ extension ListeningSocket {
         }
     }
 
-    /// Another socket takes the place of this one, which nobody but us has.
+    /// Replaces this socket, which only we have, with a new one.
     public func renew() throws(SystemError) {
         guard canHaveSuccessor else { return try replace() }
         try take(successor())
     }
 
-    /// Another socket at the same address, beside this one, for processes started from now on: those that have this one accept
-    /// from it on. The kernel spreads connections over both until this one is closed. Only for Internet addresses.
+    /// Opens another socket at the same address, beside this one, for processes started from now on: those that have
+    /// this one keep accepting from it. The kernel spreads connections over both until this one is closed. For Internet
+    /// addresses only.
     public func successor() throws(SystemError) -> ListeningSocket {
         guard canHaveSuccessor else { throw SystemError("open beside", "\(address)", .addressInUse) }
         var on: Int32 = 1
@@ -141,12 +142,12 @@ extension ListeningSocket {
 }
 
 extension HeldFile {
-    /// Makes it what it was when it was opened, and says what was different.
+    /// Restores the attributes at the last opening or update, and returns the changes found.
     public func putBack(nonBlocking: Bool?) -> [AttributeChange] {
         var changes = baseline.putBack(raw) { nil } + StatusFlags.putBack(raw, nonBlocking: nonBlocking)
         if let pipeSize, let found = StatusFlags.pipeSize(raw), found != pipeSize {
             let result = holdfast_set_pipe_size(raw, pipeSize)
-            // EBUSY: more is in it than would fit.
+            // EBUSY: the pipe contains more than would fit.
             changes.append(
                 AttributeChange(
                     "pipe size", found: "\(found)", expected: "\(pipeSize)",

@@ -3,8 +3,8 @@ import Glibc
 import SystemPackage
 
 extension ListeningSocket {
-    /// Sets what is different now and can be set on a socket that is open; the rest is returned by name, and counts for the
-    /// next one. `problems` has what the kernel refused.
+    /// Applies changed settings that can be set on an open socket; returns the names of the others, which count for the
+    /// next socket. `problems` has the settings that the kernel refused.
     public func update(settings new: SocketOptions, options file: FileOptions, backlog: Int32) -> [String] {
         var left: [String] = []
         func fixed<V: Equatable>(_ path: KeyPath<SocketOptions, V>, _ name: String) {
@@ -16,7 +16,7 @@ extension ListeningSocket {
         fixed(\.transparent, "Transparent=")
         fixed(\.reusePort, "ReusePort=")
         fixed(\.ipProtocol, "SocketProtocol=")
-        // What was set to a value has no "as the kernel has it" to go back to.
+        // A setting with a value has no kernel default to return to.
         func dropped<V>(_ path: KeyPath<SocketOptions, V?>, _ name: String) {
             if new[keyPath: path] == nil, settings[keyPath: path] != nil { left.append(name) }
         }
@@ -30,7 +30,7 @@ extension ListeningSocket {
         dropped(\.mark, "Mark=")
         dropped(\.priority, "Priority=")
         dropped(\.congestion, "TCPCongestion=")
-        // What others have changed is not to look as if it were ours.
+        // Changes by other processes must not become part of the baseline.
         _ = baseline.putBack(raw) { nil }
         problems = new.apply(raw, address.family, previous: settings)
         baseline = SocketBaseline(of: raw)
@@ -40,7 +40,7 @@ extension ListeningSocket {
             (settings.transparent, settings.reusePort, settings.ipProtocol)
         settings = kept
         if kind.isConnected, backlog != self.backlog {
-            // listen(2) on a socket that listens only changes the limit.
+            // listen(2) on a listening socket only changes the limit.
             if listen(raw, backlog) < 0 { problems.append(SystemError("Backlog=", "\(backlog)")) }
             self.backlog = backlog
         }
@@ -55,8 +55,8 @@ extension ListeningSocket {
         return left
     }
 
-    /// Calls `handler` when a connection or a datagram waits, again and again until it is taken or the watch cancelled. Pauses
-    /// grow between the calls as long as `handler` returns false: it could not take what waits.
+    /// Calls `handler` while a connection or datagram waits, until it is taken or the watch is cancelled. Pauses
+    /// between the calls grow as long as `handler` returns false because it could not take it.
     public func watchReadable(loop: EventLoop, _ handler: @escaping () -> Bool) throws(SystemError) {
         reading = nil
         reading = try ReadableWatch(of: descriptor, loop, .each(handler))
@@ -64,27 +64,27 @@ extension ListeningSocket {
 
     public func cancelReadable() { reading = nil }
 
-    /// Calls `handler` once, when something comes from now on or waits already. Often enough, not always: a process that
-    /// accepts at once may leave nothing to be seen.
+    /// Calls `handler` once, when a connection or datagram arrives or waits already. Usually, not always: a process
+    /// that accepts at once may leave nothing to see.
     public func watchArrival(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
         reading = nil
         reading = try ReadableWatch(of: descriptor, loop, .once(handler))
     }
 
-    /// A connection or a datagram waits.
+    /// Whether a connection or a datagram waits.
     public var hasWaiting: Bool {
         var wait = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
         return poll(&wait, 1, 0) > 0 && wait.revents & Int16(POLLIN) != 0
     }
 
-    /// The kernel can make new connections wait at their clients.
+    /// Whether the kernel can make new connections wait at their clients.
     public var canHoldBack: Bool { address.port != nil && kind == .stream && settings.ipProtocol == 0 }
 
-    /// Throws away what waits: connections are closed, datagrams lost.
+    /// Discards the queue: connections are closed, datagrams lost.
     public func flush() {
-        // It may have been made blocking for a service, and what waits may be gone before it is taken.
+        // The socket may have been made blocking for a service, and another process may take the connection first.
         guard (try? setNonBlocking(true)) != nil else { return }
-        // Bounded: others may connect as fast as this closes.
+        // Bounded: clients may connect as fast as this loop closes.
         for _ in 0..<4096 {
             if kind.isConnected {
                 guard dropsOne() else { return }
@@ -94,7 +94,7 @@ extension ListeningSocket {
         }
     }
 
-    /// Closes the next connection; false when none waits.
+    /// Closes the next connection; false if none waits.
     private func dropsOne() -> Bool {
         do throws(SystemError) {
             return try accept() != nil
@@ -103,25 +103,25 @@ extension ListeningSocket {
         }
     }
 
-    /// Lets new connections wait at their clients (which send their SYN again), whoever accepts; what is open or queued is not
-    /// touched. Only TCP knows this: EOPNOTSUPP for other kinds.
+    /// Makes new connections wait at their clients (which repeat their SYN), for all processes that accept; open and
+    /// queued connections are not affected. Only TCP supports this: EOPNOTSUPP for other kinds.
     public func holdBack(_ on: Bool) throws(SystemError) {
         guard canHoldBack else {
             throw SystemError("hold connections back", "\(address)", .notSupportedOnSocket)
         }
         let result = holdfast_hold_back(raw, on ? 1 : 0)
-        // Nothing was attached: as good as taken off.
+        // No filter was attached, which is the wanted state.
         isHeldBack = on && result >= 0
         if !on, result == -ENOENT { return }
         try check(result, "hold connections back", "\(address)")
     }
 }
 
-/// A second watch of the same socket, beside the one that looks for a shutdown: epoll takes each descriptor once, and
-/// connections must not be dispatched before what is more urgent.
+/// A second watch of the same socket, beside the one for a shutdown: epoll takes each descriptor once, and connections
+/// must not be dispatched before more urgent sources.
 final class ReadableWatch {
     enum Handler {
-        /// Called each time that something waits; returns whether it took it.
+        /// Called while input waits; returns whether the handler took it.
         case each(() -> Bool)
         case once(() -> Void)
     }
@@ -138,7 +138,7 @@ final class ReadableWatch {
         let events: IOEvents
         switch handler {
         case .each: events = .readable
-        // Edge-triggered, or it would fire as long as something waits.
+        // Edge-triggered: a level-triggered watch would fire as long as input waits.
         case .once: events = [.readable, .edge]
         }
         source = try loop.addIO(descriptor.raw, events, priority: .traffic) { [unowned self] events in
@@ -148,7 +148,7 @@ final class ReadableWatch {
 
     deinit { source?.cancel() }
 
-    /// The same watch of another socket.
+    /// The same watch for another socket.
     func moved(to socket: borrowing OwnedDescriptor) throws(SystemError) -> ReadableWatch {
         try ReadableWatch(of: socket, loop, handler)
     }
@@ -161,7 +161,7 @@ final class ReadableWatch {
             source?.cancel()
             handler()
         case .each(let handler):
-            // Shut down by a sharer: the other watch sees to that, and this one waits until it has.
+            // Shut down by another process: the other watch handles that, and this one pauses until then.
             if events.isDisjoint(with: [.hangUp, .error]), handler() {
                 source?.noteProgress()
             } else {

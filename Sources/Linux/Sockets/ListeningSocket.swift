@@ -2,11 +2,11 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// What is sent over a socket (socket(2)).
+/// The type of a socket (socket(2)).
 public enum SocketKind: String, Hashable, Sendable, Codable {
     case stream, datagram, sequentialPacket
 
-    /// It has connections, which wait to be accepted.
+    /// Whether it has connections, which wait to be accepted.
     public var isConnected: Bool { self != .datagram }
 
     var type: Int32 {
@@ -18,16 +18,16 @@ public enum SocketKind: String, Hashable, Sendable, Codable {
     }
 }
 
-/// A held socket: opened here before any process exists, closed only when nobody shall be reached there any more.
+/// A held socket: opened before any process exists, closed only when its address is to be released.
 ///
-/// Processes get duplicates of this one open file description, so the queue is one: whoever leaves loses nothing, and with
-/// nobody accepting clients wait. What a process can do to all others is undone here: `shutdown()` (`heal`) and the removal
-/// of a Unix socket's path (`restorePath`).
+/// Processes get duplicates of this one open file description, so there is one queue: the exit of a process loses
+/// nothing, and clients wait while no process accepts. Changes by one process that affect all others are undone here:
+/// `shutdown()` (`heal`) and the removal of a Unix socket's path (`restorePath`).
 public final class ListeningSocket {
-    /// How a Unix socket's file shall look.
+    /// Mode and owner of a Unix socket's file.
     public struct FileOptions: Equatable, Sendable {
         public var mode: mode_t
-        /// nil: ours.
+        /// The owner; nil: ours.
         public var owner: UInt32?
         public var group: UInt32?
         public var directoryMode: mode_t
@@ -42,35 +42,35 @@ public final class ListeningSocket {
     }
 
     public let kind: SocketKind
-    /// As it was asked for.
+    /// The requested address.
     public let requested: SocketAddress
-    /// As it is, with the port that the kernel chose.
+    /// The actual address, with the port that the kernel chose.
     public private(set) var address: SocketAddress
     public internal(set) var backlog: Int32
     public internal(set) var options: FileOptions
     public internal(set) var settings: SocketOptions
-    /// Settings that the kernel refused: told, and gone on without.
+    /// Settings that the kernel refused; they are reported, and the socket is used without them.
     public internal(set) var problems: [SystemError] = []
     private(set) var descriptor: OwnedDescriptor
     private(set) var file: SocketFile?
-    /// What it was like when it was opened or updated.
+    /// The attributes at the last opening or update.
     public internal(set) var baseline: SocketBaseline
-    /// By the kernel (`holdBack`).
+    /// Whether the kernel holds new connections back (`holdBack`).
     var isHeldBack = false
-    /// What a process did to it cannot be undone, and whoever gets it suffers from that: the next generation needs another.
+    /// Whether a process has made a change that harms every sharer for good: the next generation needs another socket.
     public internal(set) var isBeyondRepair = false
     private var watch: IOSource?
     var reading: ReadableWatch?
-    /// Where it was opened; nil: in our own network.
+    /// The network in which it was opened; nil: our own.
     public var network: NetworkNamespace?
 
-    /// The number to put into a `SpawnPlan`.
+    /// The number for a `SpawnPlan`.
     public var raw: Int32 { descriptor.raw }
 
     /// Binds and listens. Throws `listening on 0.0.0.0:80: Address already in use`.
     ///
-    /// The socket does not block: processes that share it race for each connection, and a blocking accept(2) would hang in the
-    /// one that lost. A Unix path left by a dead process is replaced; one where somebody listens is EADDRINUSE.
+    /// The socket is non-blocking: processes that share it race for each connection, and a blocking accept(2) would
+    /// hang in the one that lost. The Unix path of a dead process is replaced; a path with a listener is EADDRINUSE.
     public init(
         _ address: SocketAddress, kind: SocketKind = .stream, backlog: Int32 = 4096,
         options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
@@ -101,9 +101,9 @@ public final class ListeningSocket {
         descriptor = opened
     }
 
-    /// Takes a socket that somebody else opened (an earlier supervisor process, systemd). EINVAL if it is none. Whether it
-    /// blocks stays as it is: a service that has it may count on that.
-    /// - Parameter baseline: what it was like when it was opened; nil: as it is now.
+    /// Takes a socket that another process opened (an earlier supervisor process, systemd). EINVAL if it is no socket.
+    /// Does not change O_NONBLOCK: a service that has the socket may rely on it.
+    /// - Parameter baseline: the attributes when it was opened; nil: the present ones.
     public init(
         adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
         backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
@@ -131,8 +131,8 @@ public final class ListeningSocket {
             address.family, kind.type | SocketType.nonBlocking, settings.ipProtocol, in: network)
         switch address {
         case .inet, .inet6, .vsock:
-            // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)). For datagrams the same option would
-            // let anybody take the port away.
+            // TIME_WAIT of an earlier holder must not keep us from the port (socket(7)). For datagrams the same option
+            // would let any process take the port.
             guard kind == .stream else { break }
             var on: Int32 = 1
             setsockopt(opened.raw, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
@@ -158,9 +158,9 @@ public final class ListeningSocket {
         return address.port == 0 && kind == .stream ? try lockPort(of: opened, settings, network) : opened
     }
 
-    /// Binds a second socket to the port that the kernel chose for the first. A port that was chosen is given up by
-    /// shutdown(2), one that was bound explicitly is kept, and only that one can be healed. With SO_REUSEADDR on both and
-    /// neither listening the two may share it for this moment, so it is never free for others.
+    /// Binds a second socket to the port that the kernel chose for the first. shutdown(2) gives up a port that was
+    /// chosen, but not one that was bound explicitly, and only the latter can be healed. With SO_REUSEADDR on both and
+    /// neither listening the two may share it for this moment, so it is never free for other processes.
     private static func lockPort(
         of first: borrowing OwnedDescriptor, _ settings: SocketOptions, _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
@@ -170,14 +170,14 @@ public final class ListeningSocket {
         return second
     }
 
-    /// Removes a socket file at which nobody listens; anything else in the way is EADDRINUSE.
+    /// Removes a socket file without a listener; any other file is EADDRINUSE.
     static func removeStale(
         _ name: FileName, in directory: borrowing SafeDirectory, _ kind: SocketKind
     ) throws(SystemError) {
         guard let entry = try directory.pin(name) else { return }
         guard entry.status.kind == S_IFSOCK else { throw SystemError("bind", entry.path, .addressInUse) }
         let client = try OwnedDescriptor.socket(AF_UNIX, kind.type | SocketType.nonBlocking)
-        // ECONNREFUSED is the only proof. A full queue is EAGAIN, a missing right EACCES: somebody may be there.
+        // ECONNREFUSED is the only proof. With EAGAIN (a full queue) or EACCES there may be a listener.
         let result = try UnixPath.connect(client.raw, to: entry)
         guard result < 0 && errno == ECONNREFUSED else { throw SystemError("bind", entry.path, .addressInUse) }
         try directory.unlink(name)
@@ -185,9 +185,9 @@ public final class ListeningSocket {
 
     // MARK: What others may have broken
 
-    /// Whether it takes what is sent to it. False after any sharer called shutdown(2).
+    /// Whether the socket receives data or connections. False after any sharer called shutdown(2).
     public var isListening: Bool {
-        // A Unix socket keeps SO_ACCEPTCONN after shutdown(SHUT_RD) and refuses all the same: only poll tells.
+        // A Unix socket keeps SO_ACCEPTCONN after shutdown(SHUT_RD) and refuses all the same: only poll shows it.
         var poll = pollfd(fd: raw, events: Int16(truncatingIfNeeded: EPOLLRDHUP.rawValue), revents: 0)
         if Glibc.poll(&poll, 1, 0) > 0 { return false }
         guard kind.isConnected else { return true }
@@ -196,9 +196,9 @@ public final class ListeningSocket {
         return getsockopt(raw, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
     }
 
-    /// Listens again after a sharer's shutdown(2). For TCP this brings the same socket back for all who share it. A Unix socket
-    /// keeps its shutdown for ever: a new one takes its place at the path, and only processes started from now on have it.
-    /// Returns whether sharers are served again.
+    /// Listens again after a sharer's shutdown(2). For TCP this restores the same socket for all that share it. A Unix
+    /// socket stays shut down for ever: a new one replaces it at the path, and only processes started from now on have
+    /// it. Returns whether the present sharers are served again.
     @discardableResult
     public func heal() throws(SystemError) -> Bool {
         switch address {
@@ -211,18 +211,18 @@ public final class ListeningSocket {
         }
     }
 
-    /// Calls `handler` each time the socket is found broken; `heal` then. Pending connections do not wake the loop.
+    /// Calls `handler`, which calls `heal`, each time the socket is found broken. Pending connections do not count.
     public func watchBroken(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
-        // A datagram socket that was shut down cannot be brought back: its address is taken by itself.
+        // A datagram socket that was shut down cannot be restored: it occupies its own address.
         guard kind.isConnected else { return }
-        // Not readability, so pending connections wake nobody. shutdown(2) shows as EPOLLHUP on TCP, which is always
-        // reported, and as EPOLLRDHUP on a Unix socket.
+        // Not readability, so pending connections do not wake the loop. shutdown(2) causes EPOLLHUP on TCP, which is
+        // always reported, and EPOLLRDHUP on a Unix socket.
         watch = try loop.addIO(raw, .peerClosed, priority: .probes) { [unowned self] _ in
             let before = watch
             handler()
-            // A new socket has taken its place, and maybe a watch of its own; the old one ended with the old socket.
+            // A new socket, perhaps with a watch of its own, has replaced it; the old watch ended with the old socket.
             guard watch === before else { return }
-            // Nobody healed it, and it is broken all the time: it is looked at again later.
+            // It was not healed, and stays broken: the next look is later.
             if isListening { watch?.noteProgress() } else { watch?.postpone() }
         }
     }
@@ -233,16 +233,16 @@ public final class ListeningSocket {
     }
 
     public enum PathState: Equatable, Sendable {
-        /// Nothing to do: the path leads here, or there is none.
+        /// The path leads to this socket, or the socket has none.
         case intact
         /// The same socket can be reached again, also in processes that share it.
         case restored
-        /// A new socket listens there; processes that run now do not have it.
+        /// A new socket listens at the path; running processes do not have it.
         case replaced
     }
 
-    /// Brings a Unix socket's path back if a process removed it (Node and Go do on close). EADDRINUSE when something else is
-    /// there now.
+    /// Restores a Unix socket's path that a process removed (Node and Go do so on close). EADDRINUSE if another file
+    /// has the path now.
     public func restorePath() throws(SystemError) -> PathState {
         guard let file, !file.isIntact else { return .intact }
         if file.restore() { return .restored }
@@ -250,7 +250,7 @@ public final class ListeningSocket {
         return .replaced
     }
 
-    /// Binds a new socket to the same address; the old one lives on in those who have it.
+    /// Binds a new socket to the same address; the old one lives on in the processes that have it.
     func replace() throws(SystemError) {
         file?.remove()
         try take(
@@ -258,10 +258,10 @@ public final class ListeningSocket {
                 address, kind: kind, backlog: backlog, options: options, settings: settings, network: network))
     }
 
-    /// This is the other one from now on.
+    /// Takes over the state of `fresh`.
     func take(_ fresh: ListeningSocket) throws(SystemError) {
         let other = try fresh.descriptor.duplicate()
-        // Not before: if there is no new socket, the watch of the old one is what tries again.
+        // Not before this: without a new socket the old one's watch must try again.
         cancelWatch()
         file = fresh.file
         fresh.file = nil
@@ -271,7 +271,7 @@ public final class ListeningSocket {
         if let reading { self.reading = try reading.moved(to: descriptor) }
     }
 
-    /// Removes a Unix socket's path, but only if it is still ours: a successor's is not.
+    /// Removes a Unix socket's path only if it is still ours: it may belong to a successor.
     public func unlinkPath() {
         file?.remove()
         file = nil
@@ -279,7 +279,7 @@ public final class ListeningSocket {
 
     deinit { file?.forget() }
 
-    /// Connections that wait for accept(2), and the limit; nil where the kernel does not say (Unix sockets).
+    /// The connections that wait for accept(2), and the limit; nil if the kernel does not tell (Unix sockets).
     public var acceptQueue: (waiting: Int, limit: Int)? {
         guard address.port != nil, kind == .stream else { return nil }
         var waiting: UInt32 = 0
@@ -288,7 +288,7 @@ public final class ListeningSocket {
         return (Int(waiting), Int(limit))
     }
 
-    /// The next connection, non-blocking; nil when none waits. For our own control socket and tests.
+    /// The next connection, non-blocking; nil if none waits. For our own control socket and tests.
     public func accept() throws(SystemError) -> OwnedDescriptor? {
         let result = holdfast_accept(raw)
         if result == -EAGAIN || result == -ECONNABORTED || result == -EINTR { return nil }
@@ -297,7 +297,7 @@ public final class ListeningSocket {
 }
 
 extension ListeningSocket {
-    /// What the kernel cuts every backlog to (net.core.somaxconn).
+    /// The kernel's limit for every backlog (net.core.somaxconn).
     public static let systemBacklog: Int32 = {
         guard let file = try? OwnedDescriptor.open("/proc/sys/net/core/somaxconn", O_RDONLY),
             let bytes = try? file.readAll(limit: 32, subject: "somaxconn")
@@ -305,7 +305,7 @@ extension ListeningSocket {
         return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)) ?? 4096
     }()
 
-    /// O_NONBLOCK, which all who share the socket have in common.
+    /// Sets O_NONBLOCK, which all processes that share the socket have in common.
     public func setNonBlocking(_ on: Bool) throws(SystemError) { try descriptor.setNonBlocking(on) }
 
     /// Another descriptor of the same socket, for a service's standard input.

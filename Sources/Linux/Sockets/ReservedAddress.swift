@@ -2,21 +2,22 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// An address kept for a program that insists on binding it itself.
+/// An address reserved for a program that must bind it itself.
 ///
 /// TCP: bound and never listening. Two sockets may be bound to one port if both have SO_REUSEADDR and none listens
 /// (socket(7)), so the program's bind(2) and listen(2) succeed beside this one, while an outgoing connection or another
-/// program without that option cannot take the port. A program that does not set SO_REUSEADDR is refused; servers set it.
+/// program without that option cannot take the port. A program that does not set SO_REUSEADDR is refused; servers set
+/// it.
 ///
-/// Unix: a path cannot be bound twice, so only the way is cleared: the directory is made, what a dead process left is removed.
+/// Unix: a path cannot be bound twice, so only its directory is made, and the file of a dead process is removed.
 public final class ReservedAddress {
-    /// As it was asked for.
+    /// The requested address.
     public let requested: SocketAddress
-    /// With the port that the kernel chose.
+    /// The address with the port that the kernel chose.
     public let address: SocketAddress
     private let descriptor: OwnedDescriptor?
 
-    /// The bound socket, to be kept over a re-execution; nil for Unix addresses.
+    /// The bound socket, which survives a re-execution; nil for Unix addresses.
     public let raw: Int32?
 
     /// Throws `reserving 127.0.0.1:3000: Address already in use`.
@@ -61,7 +62,7 @@ public final class ReservedAddress {
         descriptor = consume opened
     }
 
-    /// A Unix address that an earlier supervisor process has kept; of those nothing is open.
+    /// Takes a Unix address of an earlier supervisor process, which has no open socket.
     public init(known address: SocketAddress, requested: SocketAddress) {
         self.requested = requested
         self.address = address
@@ -69,7 +70,7 @@ public final class ReservedAddress {
         descriptor = nil
     }
 
-    /// Removes a Unix socket's path that a program has left behind; one where somebody listens stays.
+    /// Removes a Unix socket's path that a program has left; one with a listener stays.
     public func removeLeftover() {
         guard case .unix(let path) = address else { return }
         guard let directory = try? SafeDirectory.parent(of: path, .ofOwner) else { return }

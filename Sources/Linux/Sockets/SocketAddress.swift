@@ -2,11 +2,11 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// Where a socket listens.
+/// The address of a socket.
 public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible {
     /// IPv4, host in dotted form. Port 0: the kernel chooses.
     case inet(host: String, port: UInt16)
-    /// IPv6, host without brackets; `::` takes IPv4 as well, as the kernel's default has it.
+    /// IPv6, host without brackets; `::` includes IPv4, which is the kernel's default.
     case inet6(host: String, port: UInt16)
     /// A path in the file system, absolute.
     case unix(path: String)
@@ -15,8 +15,8 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
     /// A virtual machine's socket (vsock(7)); `UInt32.max`: any CID.
     case vsock(cid: UInt32, port: UInt32)
 
-    /// Reads what `ListenStream=` takes (systemd.socket(5)): `80`, `1.2.3.4:80`, `[::]:80`, `[fe80::1]:80%eth0`, `/path`, `@name`,
-    /// `vsock::80`.
+    /// Parses a value of `ListenStream=` (systemd.socket(5)): `80`, `1.2.3.4:80`, `[::]:80`, `[fe80::1]:80%eth0`,
+    /// `/path`, `@name`, `vsock::80`.
     public init?(_ text: String) {
         if text.hasPrefix("/") {
             self = .unix(path: text)
@@ -40,7 +40,7 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         } else {
             return nil
         }
-        // An interface may come later (FreeBind=): its name is looked up when the address is used.
+        // An interface may be created later (FreeBind=): its name is looked up when the address is used.
         guard (try? withoutZone.withSockaddr({ _, _ in })) != nil else { return nil }
     }
 
@@ -56,7 +56,7 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         }
     }
 
-    /// The address of TCP or UDP without brackets.
+    /// The host of TCP or UDP without brackets.
     public var host: String? {
         switch self {
         case .inet(let host, _), .inet6(let host, _): host
@@ -72,7 +72,7 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         }
     }
 
-    /// `fe80::1%eth0` into address and interface.
+    /// Splits `fe80::1%eth0` into address and interface.
     private static func split(_ host: String) -> (address: String, zone: String?) {
         let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts.count > 1 ? parts[1] : nil)
@@ -83,7 +83,7 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         return .inet6(host: Self.split(host).address, port: port)
     }
 
-    /// Where a client on this host reaches it: the wildcard addresses stand for the loopback ones.
+    /// The address for a client on this host: loopback in place of a wildcard.
     public var loopback: SocketAddress {
         switch self {
         case .inet("0.0.0.0", let port): .inet(host: "127.0.0.1", port: port)
@@ -157,7 +157,7 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
             raw.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
             for (index, byte) in bytes.enumerated() { raw[2 + index] = byte }
         }
-        // An abstract name ends where the length says; a path ends with its NUL.
+        // The length ends an abstract name; a NUL ends a path.
         return socklen_t(2 + bytes.count + (isAbstract ? 0 : 1))
     }
 
@@ -220,6 +220,6 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
 }
 
 extension [CChar] {
-    /// Up to the NUL.
+    /// The text up to the NUL.
     fileprivate var text: String { String(decoding: prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) }
 }

@@ -2,7 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// One attribute of an open socket that every process which shares it can change (socket(7), ip(7), ipv6(7), tcp(7), udp(7),
+/// One attribute of an open socket that every process sharing it can change (socket(7), ip(7), ipv6(7), tcp(7), udp(7),
 /// netlink(7), vsock(7)).
 struct SocketAttribute: Sendable {
     enum Level: Int32, Sendable {
@@ -17,15 +17,15 @@ struct SocketAttribute: Sendable {
     }
 
     enum Reset: Sendable {
-        /// By the bytes that were read.
+        /// With the bytes that were read.
         case same
-        /// By 0, which stands for the default that is read as another value.
+        /// With 0, which stands for a default that reads as another value.
         case zero
-        /// The kernel reports the double of what it is told, and cuts that unless it is forced (socket(7)).
+        /// The kernel reports twice the value that was set, and limits it unless it is forced (socket(7)).
         case buffer(forced: Int32)
-        /// 0 is refused while it listens; this is the largest there is, and without effect.
+        /// 0 is refused while the socket listens; instead the largest value, which has no effect.
         case largest
-        /// One multicast group after the other.
+        /// Group by group, for multicast memberships.
         case memberships
     }
 
@@ -33,9 +33,9 @@ struct SocketAttribute: Sendable {
     let level: Level
     let option: Int32
     var reset = Reset.same
-    /// Until it is set it follows the system's setting, which an administrator may change at any time.
+    /// Whether the unset attribute follows the system's setting, which an administrator may change at any time.
     var followsSystem = false
-    /// Only of TCP, although of another level: others change it by themselves.
+    /// Whether only TCP counts, although the level is another: other protocols change the attribute by themselves.
     var isOnlyOfTCP = false
 
     init(_ name: String, _ level: Level, _ option: Int32, _ reset: Reset = .same) {
@@ -60,9 +60,9 @@ struct SocketAttribute: Sendable {
         names.map { SocketAttribute($0.key, level, $0.value) }
     }
 
-    /// All of them. Numbers are those of Linux' generic headers, which this has on x86 and ARM; glibc has not all of them. What a
-    /// kernel does not know is skipped. In the order in which they are put back: IP_TOS sets the priority, too, and SO_RCVLOWAT
-    /// the buffer. Saved by index: new ones go to the end.
+    /// All attributes. Numbers are those of Linux' generic headers, which apply to x86 and ARM; glibc lacks some of
+    /// them. Attributes that a kernel does not have are skipped. In the order in which they are restored: IP_TOS sets
+    /// the priority, too, and SO_RCVLOWAT the buffer. Saved by index: new ones are appended.
     static let all: [SocketAttribute] =
         list(
             .ip,
@@ -143,7 +143,7 @@ struct SocketAttribute: Sendable {
 
     // MARK: - One socket
 
-    /// nil: this socket, or this kernel, has no such thing.
+    /// The value; nil if this socket or kernel does not have the attribute.
     func read(_ raw: Int32) -> [UInt8]? {
         var bytes: [UInt8] = []
         return append(raw, to: &bytes) ? Array(bytes.dropFirst()) : nil
@@ -156,7 +156,7 @@ struct SocketAttribute: Sendable {
             guard getsockopt(raw, level.rawValue, option, buffer.baseAddress, &length) == 0 else { return false }
             let value = UnsafeRawBufferPointer(rebasing: buffer[..<min(Int(length), buffer.count)])
             bytes.append(UInt8(value.count))
-            // How long is nothing as long as it is off.
+            // The time of SO_LINGER has no meaning while it is off.
             let isOff = level == .socket && option == SO_LINGER && value.prefix(4).allSatisfy { $0 == 0 }
             if isOff { bytes += value.map { _ in 0 } } else { bytes += value }
             return true
@@ -175,7 +175,7 @@ struct SocketAttribute: Sendable {
         }
     }
 
-    /// The error, if the kernel refuses.
+    /// Restores a value. Returns the error if the kernel refuses.
     func putBack(_ value: [UInt8], instead found: [UInt8], _ raw: Int32) -> SystemError? {
         let result: Int32
         switch reset {
@@ -203,7 +203,7 @@ struct SocketAttribute: Sendable {
         }
     }
 
-    /// As good as what it was.
+    /// Whether the value found has the same effect as the expected one.
     func isEquivalent(_ found: [UInt8], _ expected: [UInt8]) -> Bool {
         if found == expected { return true }
         guard case .largest = reset else { return false }
@@ -239,15 +239,15 @@ struct SocketAttribute: Sendable {
         Int32(truncatingIfNeeded: wide(Array(bytes.prefix(4))))
     }
 
-    /// Little-endian, as both of our architectures are.
+    /// A little-endian number, as on both of our architectures.
     private static func wide(_ bytes: [UInt8]) -> Int64 {
         bytes.prefix(8).enumerated().reduce(0) { $0 | Int64($1.element) << Int64(8 * $1.offset) }
     }
 }
 
-/// What a socket was like when it was opened, so that what others make of it can be found and undone.
+/// The attributes of a socket when it was opened, with which later changes are found and undone.
 public struct SocketBaseline: Hashable, Sendable {
-    /// By the index of the attribute: its length and its bytes; `absent` for what is not there.
+    /// By the index of the attribute: its length and bytes; `absent` for a missing one.
     private(set) var bytes: [UInt8]
     private static let absent: UInt8 = 0xFF
 
@@ -267,7 +267,7 @@ public struct SocketBaseline: Hashable, Sendable {
         return getsockopt(raw, SOL_SOCKET, option, &value, &length) == 0 ? value : -1
     }
 
-    /// By the index of the attribute; shorter if an older version wrote it.
+    /// Values by the index of the attribute; shorter if an older version wrote it.
     var values: [[UInt8]?] {
         var list: [[UInt8]?] = []
         var rest = bytes[...]
@@ -282,7 +282,7 @@ public struct SocketBaseline: Hashable, Sendable {
         return list
     }
 
-    /// For another process of the supervisor.
+    /// The text form for another supervisor process.
     public var text: String { String(decoding: bytes.flatMap { [65 + $0 >> 4, 65 + $0 & 15] }, as: UTF8.self) }
 
     public init?(text: String) {
@@ -292,10 +292,10 @@ public struct SocketBaseline: Hashable, Sendable {
     }
 }
 
-/// What something that is held was like when it was opened.
+/// The attributes of a held endpoint when it was opened.
 public struct HeldBaseline: Hashable, Sendable {
     public var socket: SocketBaseline
-    /// Of a FIFO.
+    /// The buffer size of a FIFO.
     public var pipeSize: Int32?
 
     public init(socket: SocketBaseline, pipeSize: Int32? = nil) {
@@ -312,13 +312,13 @@ public struct HeldBaseline: Hashable, Sendable {
     }
 }
 
-/// Something of what is held that was not as it should be.
+/// One attribute of a held endpoint that a process had changed.
 public struct AttributeChange: Hashable, Sendable, Codable {
     /// `SO_RCVBUF`, `TCP_DEFER_ACCEPT`, `socket filter`, `mode`.
     public var attribute: String
     public var found: String
     public var expected: String
-    /// Why it is not put back; nil if it was.
+    /// The reason for which it was not restored; nil if it was.
     public var problem: String?
 
     public init(_ attribute: String, found: String, expected: String, problem: String? = nil) {
@@ -330,8 +330,9 @@ public struct AttributeChange: Hashable, Sendable, Codable {
 }
 
 extension SocketBaseline {
-    /// Makes the socket what it was, and says what was different.
-    /// - Parameter pristine: a new socket of the same kind, by which a changed setting of the system is told from one of a process.
+    /// Restores the attributes and returns the changes found.
+    /// - Parameter pristine: a new socket of the same kind, which tells a change of the system's setting from a
+    ///   process's.
     mutating func putBack(_ raw: Int32, pristine: () -> OwnedDescriptor?) -> [AttributeChange] {
         let now = SocketBaseline(of: raw)
         guard now != self else { return [] }
@@ -339,7 +340,7 @@ extension SocketBaseline {
         let expected = values
         let first = now.values
         var problems: [Int: SystemError] = [:]
-        // One may change another: again, until all are as they were.
+        // A change of one attribute may affect another: repeated until all are restored.
         for _ in 0..<3 {
             let found = SocketBaseline(of: raw).values
             let different = Self.differences(expected, found)
@@ -351,7 +352,7 @@ extension SocketBaseline {
             }
         }
         let last = SocketBaseline(of: raw).values
-        // Where 0 stands for the default, the kernel says what it makes of it now.
+        // If 0 stands for the default, the kernel now reports the resulting value.
         let settled = Self.differences(expected, last).filter { SocketAttribute.all[$0].isZero && problems[$0] == nil }
         accept(last, settled)
         let left = Set(Self.differences(values, last))
@@ -371,7 +372,7 @@ extension SocketBaseline {
         }
     }
 
-    /// What a new socket has as well is the system's doing.
+    /// Accepts changes that a new socket has as well: they are the system's.
     private mutating func followSystem(_ now: SocketBaseline, _ pristine: () -> OwnedDescriptor?) {
         let (old, new) = (values, now.values)
         let suspects = Self.differences(old, new).filter { SocketAttribute.all[$0].followsSystem }
@@ -379,7 +380,7 @@ extension SocketBaseline {
         accept(new, suspects.filter { SocketAttribute.all[$0].read(fresh.raw) == new[$0] })
     }
 
-    /// From now on these are as they should be.
+    /// Makes these values the expected ones.
     private mutating func accept(_ found: [[UInt8]?], _ indices: [Int]) {
         var list = values
         for index in indices { list[index] = found[index] }

@@ -4,14 +4,14 @@ import SystemPackage
 
 /// The file of a bound Unix socket, with a second hard link beside it, `.NAME.held`.
 ///
-/// A bound socket cannot be bound again, but its inode can be linked again for as long as one link is left: so a vanished
-/// path comes back to the same socket, in all processes that share it.
+/// A bound socket cannot be bound again, but its inode can be linked again as long as one link is left: so a vanished
+/// path is restored to the same socket, in all processes that share it.
 ///
-/// The directory may belong to a service's user: it is opened anew for everything, without following that user's links, and
-/// nothing is touched but the file that is ours.
+/// The directory may belong to a service's user: it is opened again for each operation, without following that user's
+/// links, and only our own file is touched.
 final class SocketFile {
     let path: String
-    /// Without links.
+    /// The directory without links.
     private let directory: String
     private let name: FileName
     private let held: FileName
@@ -31,10 +31,10 @@ final class SocketFile {
         _ = try? entry.link(directory, held)
     }
 
-    /// Without links: the path and the second one.
+    /// The path and the second link, without links in their directories.
     var paths: [String] { [directory + "/" + name.text, directory + "/" + held.text] }
 
-    /// A look by the path that clients take.
+    /// Whether the path that clients use leads to the socket.
     var isIntact: Bool {
         var status = stat()
         return lstat(path, &status) == 0 && FileID(status) == id
@@ -60,13 +60,13 @@ final class SocketFile {
         try UnixPath.dress(entry, look)
     }
 
-    /// Removes the second link only: whoever holds the socket next makes its own.
+    /// Removes the second link only: the next holder of the socket makes its own.
     func forget() {
         guard let place = try? open(), isOurs(held, in: place) else { return }
         _ = try? place.unlink(held)
     }
 
-    /// Removes the path if it is still ours, and the second link.
+    /// Removes the path, if it is still ours, and the second link.
     func remove() {
         if let place = try? open(), isOurs(name, in: place) { _ = try? place.unlink(name) }
         forget()

@@ -2,21 +2,21 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// How a socket is opened (systemd.socket(5)); nil: as the kernel has it.
+/// The options of a socket (systemd.socket(5)); nil: the kernel's default.
 ///
-/// Options belong to the socket, which all its sharers have in common, so they are the holder's to set. Those that
-/// decide about bind(2) are set before it and make the opening fail; the others are set when it is open, and one that the
-/// kernel refuses is a problem to be told, as under systemd.
+/// Options belong to the socket, which all its sharers have in common, so the holder sets them. Options that bind(2)
+/// depends on are set before it and make the opening fail; the others are set on the open socket, and one that the
+/// kernel refuses is reported as a problem, as under systemd.
 public struct SocketOptions: Equatable, Sendable, Codable {
     public enum Timestamping: String, Equatable, Sendable, Codable { case off, microseconds, nanoseconds }
 
-    /// IPV6_V6ONLY; nil: as /proc/sys/net/ipv6/bindv6only says.
+    /// IPV6_V6ONLY; nil: the value of /proc/sys/net/ipv6/bindv6only.
     public var ipv6Only: Bool?
     public var device: String?
     public var freeBind = false
     public var transparent = false
     public var reusePort = false
-    /// IPPROTO_ number; 0: the usual one.
+    /// An IPPROTO_ number; 0: the default for the kind.
     public var ipProtocol: Int32 = 0
 
     public var broadcast = false
@@ -53,7 +53,7 @@ public struct SocketOptions: Equatable, Sendable, Codable {
     /// SOL_NETLINK and NETLINK_PKTINFO of linux/netlink.h.
     private static let netlink: (level: Int32, packetInfo: Int32) = (270, 3)
 
-    /// What bind(2) depends on.
+    /// Sets the options that bind(2) depends on.
     func applyBeforeBind(_ raw: Int32, _ family: Int32) throws(SystemError) {
         guard family == AF_INET || family == AF_INET6 else { return }
         let isIPv6 = family == AF_INET6
@@ -63,7 +63,7 @@ public struct SocketOptions: Equatable, Sendable, Codable {
             try checkErrno(result, "BindToDevice=", device)
         }
         if reusePort { try set(raw, SOL_SOCKET, SO_REUSEPORT, 1, "ReusePort=") }
-        // The options of IPv4 count for an IPv6 socket, too: it may take IPv4.
+        // The options of IPv4 apply to an IPv6 socket, too: it may accept IPv4.
         if freeBind { try set(raw, Level.ip, IP_FREEBIND, 1, "FreeBind=") }
         if transparent {
             if isIPv6 {
@@ -74,8 +74,9 @@ public struct SocketOptions: Equatable, Sendable, Codable {
         }
     }
 
-    /// What can be set at any time, also on a socket that listens and is shared. Returns what the kernel refused.
-    /// - Parameter previous: what is set; an option that is given up goes back to off where it is a switch.
+    /// Sets the options that can be set at any time, also on a listening and shared socket. Returns the kernel's
+    /// refusals.
+    /// - Parameter previous: the present options; a switch that is given up is set to off.
     func apply(_ raw: Int32, _ family: Int32, previous: SocketOptions = SocketOptions()) -> [SystemError] {
         var problems: [SystemError] = []
         func attempt(_ body: () throws(SystemError) -> Void) {
@@ -107,7 +108,7 @@ public struct SocketOptions: Equatable, Sendable, Codable {
         switch timestamping {
         case .microseconds: number(1, SOL_SOCKET, SO_TIMESTAMP, "Timestamping=")
         case .nanoseconds: number(1, SOL_SOCKET, SO_TIMESTAMPNS, "Timestamping=")
-        // Both are one switch: off is off.
+        // Both are one switch: off for one is off for both.
         case .off: if previous.timestamping != .off { number(0, SOL_SOCKET, SO_TIMESTAMP, "Timestamping=") }
         }
         switch family {
@@ -116,7 +117,7 @@ public struct SocketOptions: Equatable, Sendable, Codable {
             number(timeToLive, Level.ip, IP_TTL, "IPTTL=")
             flag(\.passPacketInfo, Level.ip, IP_PKTINFO, "PassPacketInfo=")
         case AF_INET6:
-            // A socket that takes both answers each family by its own option.
+            // A dual-stack socket answers each family with that family's option.
             number(typeOfService, Level.ip, IP_TOS, "IPTOS=")
             number(typeOfService, Level.ipv6, IPV6_TCLASS, "IPTOS=")
             number(timeToLive, Level.ip, IP_TTL, "IPTTL=")
@@ -165,8 +166,8 @@ public struct SocketOptions: Equatable, Sendable, Codable {
         try checkErrno(setsockopt(raw, level, option, &value, socklen_t(MemoryLayout<Int32>.size)), name, "\(value)")
     }
 
-    /// The kernel cuts what is asked for to net.core.rmem_max, silently, unless root forces it; what it then reports is the
-    /// double, for its own book-keeping (socket(7)).
+    /// Sets a buffer. The kernel silently limits the size to net.core.rmem_max unless root forces it; it then reports
+    /// twice the size, for its own bookkeeping (socket(7)).
     private func setBuffer(
         _ raw: Int32, _ size: Int32, _ option: Int32, _ forced: Int32, _ name: String
     ) throws(SystemError) {

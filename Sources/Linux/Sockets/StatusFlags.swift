@@ -1,18 +1,18 @@
 import Glibc
 
-/// Flags of an open file description (fcntl(2)), which all who share it have in common.
+/// Flags of an open file description (fcntl(2)), which all processes that share it have in common.
 enum StatusFlags {
-    /// F_SETSIG of fcntl(2), which glibc shows only to GNU programs.
+    /// F_SETSIG of fcntl(2), which glibc declares only for GNU programs.
     private static let setSignal: Int32 = 10
     private static let getPipeSize: Int32 = 1032
     private static let asynchronous: Int32 = 0o20000
-    /// None of these is ever set by us.
+    /// Flags that we never set.
     private static let never: [(name: String, bit: Int32)] = [
         ("O_APPEND", 0o2000), ("O_DIRECT", 0o40000), ("O_NOATIME", 0o1000000),
     ]
 
-    /// Makes them what they must be, and says what was different.
-    /// - Parameter nonBlocking: what O_NONBLOCK must be; nil: as those who have it like.
+    /// Restores the flags, and returns the changes found.
+    /// - Parameter nonBlocking: the required O_NONBLOCK; nil leaves it to the processes that share it.
     static func putBack(_ raw: Int32, nonBlocking: Bool?) -> [AttributeChange] {
         let found = fcntl(raw, F_GETFL)
         guard found >= 0 else { return [] }
@@ -27,7 +27,7 @@ enum StatusFlags {
             changes.append(
                 AttributeChange("O_NONBLOCK", found: nonBlocking ? "off" : "on", expected: nonBlocking ? "on" : "off"))
         }
-        // Who waits for signals would never accept again without them; nobody waits in place of one that is gone.
+        // A process that waits for signals would never accept again without them, unless it has ended.
         let owner = fcntl(raw, F_GETOWN)
         let isOwned = owner != 0 && (kill(owner, 0) == 0 || errno == EPERM)
         if found & asynchronous != 0, !isOwned {

@@ -2,26 +2,28 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// The paths of Unix sockets: bound with their mode and owner from the first moment, whoever else may write to the directory.
+/// Paths of Unix sockets: bound with their mode and owner from the first moment, even if others can write to the
+/// directory.
 enum UnixPath {
-    /// What the file shall look like.
+    /// Mode and owner of the file.
     struct Look {
         var mode: mode_t
-        /// nil: ours.
+        /// The owner; nil: ours.
         var owner: UInt32?
         var group: UInt32?
     }
 
-    /// Binds a socket at `name` in a directory that was reached by `path`. EADDRINUSE if something is there.
+    /// Binds a socket at `name` in a directory that was reached by `path`. EADDRINUSE if the name exists.
     ///
-    /// bind(2) takes a path and keeps it as the socket's name, which programs compare with what they were told, so another path
-    /// to the same directory, as /proc/self/fd/7/x, will not do. But a directory on the path that belongs to somebody else can
-    /// have become a link by the time of the call. There the socket is bound in a directory of ours, seen by the call as the root
-    /// directory, with the same path below it, and moved from there to its place by descriptors.
+    /// bind(2) takes a path and keeps it as the socket's name, which programs compare with their configuration, so
+    /// another path to the same directory, such as /proc/self/fd/7/x, is not possible. But a directory on the path that
+    /// belongs to another user can have become a link by the time of the call. There the socket is bound in a directory
+    /// of ours, which the call sees as the root directory, with the same path below it, and is moved from there to its
+    /// place by descriptors.
     static func bind(
         _ socket: Int32, _ path: String, in directory: borrowing SafeDirectory, _ name: FileName, _ look: Look
     ) throws(SystemError) {
-        // Without root's rights nothing can be made that the directory's owner could not make, too.
+        // Without root's rights we can make nothing that the directory's owner could not make, too.
         if directory.isProtected || geteuid() != 0 {
             try bindThere(socket, path)
             guard let entry = try directory.pin(name), entry.status.kind == S_IFSOCK, entry.status.isOurs else {
@@ -33,7 +35,7 @@ enum UnixPath {
     }
 
     private static func bindThere(_ socket: Int32, _ path: String) throws(SystemError) {
-        // Closed to others until it has its mode and owner.
+        // Not accessible for other users until mode and owner are set.
         let before = umask(0o777 & ~0o600)
         defer { umask(before) }
         let result = try SocketAddress.unix(path: path).withSockaddr { Glibc.bind(socket, $0, $1) }
@@ -41,7 +43,7 @@ enum UnixPath {
     }
 
     static func dress(_ entry: borrowing PinnedFile, _ look: Look) throws(SystemError) {
-        // The owner first: a change of owner takes rights away.
+        // The owner is set first: a change of owner clears mode bits.
         if look.owner != nil || look.group != nil { try entry.own(look.owner, look.group) }
         if entry.status.st_mode & 0o7777 != look.mode { try entry.setMode(look.mode) }
     }
@@ -61,7 +63,7 @@ enum UnixPath {
         try directory.removeDirectory(stageName)
     }
 
-    /// An empty directory that only we can look into. Its owner could have put another one of ours there.
+    /// Opens an empty directory that only we can access. Its owner could have put another one of ours there.
     private static func stage(
         _ name: FileName, _ directory: borrowing SafeDirectory
     ) throws(SystemError) -> SafeDirectory {
@@ -107,7 +109,7 @@ enum UnixPath {
         if let failure { throw failure }
     }
 
-    /// Connects a client to the socket whose file this is, whatever its path leads to by now.
+    /// Connects a client to the socket of this file, wherever its path leads by now.
     static func connect(_ client: Int32, to entry: borrowing PinnedFile) throws(SystemError) -> Int32 {
         try SocketAddress.unix(path: "/proc/self/fd/\(entry.descriptor.raw)").withSockaddr {
             Glibc.connect(client, $0, $1)

@@ -2,14 +2,13 @@ import CSpawn
 import Glibc
 import SystemPackage
 
-/// systemd's journal, by its native protocol: a datagram for each entry with its fields
-/// (systemd.io, "Native Journal Protocol"). Never waits.
+/// systemd's journal in its native protocol (systemd.io): a datagram for each entry with its fields. Never waits.
 public final class JournalSocket {
     public enum Sent {
         case done
-        /// It has more than it can take just now: `whenWritable` tells when to try again.
+        /// The journal's queue is full: `whenWritable` reports when to try again.
         case later
-        /// There is no journal, or it does not take this.
+        /// There is no journal, or it refuses the entry.
         case failed(SystemError)
     }
 
@@ -26,10 +25,10 @@ public final class JournalSocket {
         self.path = path
     }
 
-    /// Whether somebody listens there.
+    /// Whether the journal listens.
     public var isThere: Bool { (try? connected()) != nil }
 
-    /// Sends one entry; `entry` as `JournalEntry` makes it.
+    /// Sends one entry of `JournalEntry`.
     func send(_ entry: [UInt8]) -> Sent {
         for attempt in 0...1 {
             let raw: Int32
@@ -40,21 +39,21 @@ public final class JournalSocket {
             if count >= 0 { return .done }
             let cause = Errno(rawValue: errno)
             if cause == .wouldBlock || cause == .interrupted { return .later }
-            // The journal was restarted and has a new socket there.
+            // The journal was restarted and has a new socket.
             disconnect()
             if attempt == 1 { return .failed(SystemError("send to", path, cause)) }
         }
         return .later
     }
 
-    /// Calls `handler` once, when an entry may be taken again.
+    /// Calls `handler` once, when the journal may accept an entry again.
     func whenWritable(_ owner: AnyObject, _ handler: @escaping () -> Void) {
         waiting[ObjectIdentifier(owner)] = handler
         guard source == nil, let raw = try? connected() else { return }
         source = try? loop.addIO(raw, .writable, priority: .logs) { [unowned self] _ in resume() }
     }
 
-    /// Nobody waits there any more.
+    /// Cancels the wait of `owner`.
     func forget(_ owner: AnyObject) { waiting[ObjectIdentifier(owner)] = nil }
 
     private func resume() {
@@ -82,18 +81,18 @@ public final class JournalSocket {
         source?.cancel()
         source = nil
         socket = nil
-        // They try again, and see for themselves.
+        // The handlers try again and get the error themselves.
         let handlers = waiting
         waiting = [:]
         for handler in handlers.values { handler() }
     }
 }
 
-/// Fields of a journal entry, as they go over the socket.
+/// The fields of a journal entry in the form of the protocol.
 struct JournalEntry {
     private(set) var bytes: [UInt8] = []
 
-    /// `NAME=value` and a newline; a value with newlines would need another form, and has none.
+    /// Adds `NAME=value` and a newline; values have no newlines, which would need another form.
     mutating func add(_ name: String, _ value: some Sequence<UInt8>) {
         bytes += name.utf8
         bytes.append(UInt8(ascii: "="))

@@ -1,10 +1,11 @@
 import CSystemd
 import Glibc
 
-/// The descriptor store of systemd, if that is our parent (FDSTORE=1 in sd_notify(3), `FileManagerStoreMax=`): what lies there
-/// outlives us, and is given to the process that is started in our place.
+/// The descriptor store of systemd, if systemd is our parent (FDSTORE=1 in sd_notify(3), `FileDescriptorStoreMax=`):
+/// stored descriptors outlive us and are passed to the process that is started in our place.
 public struct ManagerStore: Sendable {
-    /// systemd is our parent. Others may speak its notify protocol and have no store, and need not read what they do not expect.
+    /// Whether systemd is our parent. Another one may have its notify protocol without a store, and gets no such
+    /// messages.
     public let isThere: Bool
 
     public init(environment: [String: String]) {
@@ -12,8 +13,9 @@ public struct ManagerStore: Sendable {
         isThere = isOurs && environment["NOTIFY_SOCKET"] != nil
     }
 
-    /// What lay in store when we were started, by name; numbers of open descriptors that are the caller's from now on, for
-    /// `OwnedDescriptor.inherited`. Once: the variables that tell of them are removed. Of one name the first counts.
+    /// The stored descriptors at our start, by name: numbers that the caller owns from now on, for
+    /// `OwnedDescriptor.inherited`. Works once: the variables that announce them are removed. Of several with one name
+    /// the first counts.
     public static func take() -> [String: Int32] {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &names)
@@ -29,7 +31,7 @@ public struct ManagerStore: Sendable {
         return found
     }
 
-    /// Puts a duplicate there. Without `FDPOLL=0` systemd would drop a socket on which an error is pending.
+    /// Stores a duplicate. Without `FDPOLL=0` systemd would drop a socket with a pending error.
     public func put(_ descriptor: Int32, name: String) {
         guard isThere else { return }
         var number = descriptor

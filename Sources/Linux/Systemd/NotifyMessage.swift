@@ -3,7 +3,7 @@ public enum NotifyMessage: Equatable, Sendable {
     case ready
     case reloading
     case stopping
-    /// At most 1024 bytes, control characters replaced: it is shown on terminals.
+    /// At most 1024 bytes, control characters replaced, because terminals show it.
     case status(String)
     case mainPid(Int32)
     /// The errno with which the service failed.
@@ -14,26 +14,26 @@ public enum NotifyMessage: Equatable, Sendable {
     case watchdog
     /// `WATCHDOG=trigger`
     case watchdogTrigger
-    /// `WATCHDOG_USEC=`: from now on keep-alives are due in this time.
+    /// `WATCHDOG_USEC=`: the new interval for keep-alives.
     case watchdogInterval(microseconds: UInt64)
-    /// When what the message says happened, on CLOCK_MONOTONIC; notify-reload services send it with `RELOADING=1`.
+    /// The time of the event on CLOCK_MONOTONIC; notify-reload services send it with `RELOADING=1`.
     case monotonic(microseconds: UInt64)
-    /// The restarts counted so far no longer count.
+    /// Resets the count of restarts.
     case restartReset
-    /// Keep the descriptors of this datagram, under the name that `descriptorName` gives.
+    /// Stores the descriptors of this datagram under the name of `descriptorName`.
     case storeDescriptors
-    /// Drop the stored descriptors of that name.
+    /// Drops the stored descriptors of that name.
     case removeDescriptors
     case descriptorName(String)
-    /// `FDPOLL=0`: keep the descriptor also when its other end is gone.
+    /// `FDPOLL=0`: keeps the descriptor also after its other end has gone.
     case keepHungUp
     /// `MAINPIDFDID=`: the inode of the pidfd of `MAINPID=`.
     case mainPidInode(UInt64)
     case barrier
-    /// A well-formed line with a name that we do not know.
+    /// A well-formed line with an unknown name.
     case unknown(name: String, value: String)
 
-    /// The lines of a datagram. Lines that are no assignment, or whose value is none for their name, are left out and counted.
+    /// The lines of a datagram. Lines that are not assignments, or have an invalid value, are left out and counted.
     public static func parse(_ bytes: some Collection<UInt8>) -> (messages: [NotifyMessage], garbage: Int) {
         var messages: [NotifyMessage] = []
         var garbage = 0
@@ -54,7 +54,7 @@ public enum NotifyMessage: Equatable, Sendable {
         guard name.utf8.allSatisfy(Self.isNameByte) else { return nil }
         switch name {
         case "READY", "RELOADING", "STOPPING", "BARRIER", "RESTART_RESET", "FDSTORE", "FDSTOREREMOVE":
-            // Only "1" is defined for these.
+            // Only "1" is defined as a value of these.
             guard value == "1", let flag = Self.flags[String(name)] else { return nil }
             self = flag
         case "STATUS":
@@ -84,7 +84,7 @@ public enum NotifyMessage: Equatable, Sendable {
         "RESTART_RESET": .restartReset, "FDSTORE": .storeDescriptors, "FDSTOREREMOVE": .removeDescriptors,
     ]
 
-    /// What is about the watchdog, the descriptor store and the like; nil if the value is none for the name.
+    /// Messages about the watchdog, the descriptor store and the like; nil for an invalid value.
     private static func other(_ name: Substring, _ value: Substring) -> NotifyMessage? {
         switch name {
         case "WATCHDOG_USEC": UInt64(value).map { .watchdogInterval(microseconds: $0) }
@@ -96,7 +96,7 @@ public enum NotifyMessage: Equatable, Sendable {
         }
     }
 
-    /// sd_notify(3): ASCII without control characters and ":", at most 255 characters.
+    /// The rule of sd_notify(3): ASCII without control characters and ":", at most 255 characters.
     private static func isDescriptorName(_ name: Substring) -> Bool {
         !name.isEmpty && name.utf8.count <= 255
             && name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }

@@ -3,36 +3,36 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// The socket at which services report (`NOTIFY_SOCKET`): datagrams with the sender's credentials as the kernel knows them.
+/// The socket to which services report (`NOTIFY_SOCKET`): datagrams with the sender's credentials from the kernel.
 public final class NotifySocket {
-    /// A datagram that was understood.
+    /// A parsed datagram.
     public struct Datagram: Equatable, Sendable {
-        /// Who sent it; the kernel vouches. The process may be dead by now.
+        /// The sender according to the kernel. The process may be dead by now.
         public var pid: Int32
         public var uid: UInt32
         public var gid: UInt32
         public var messages: [NotifyMessage]
-        /// What came along with it; what nobody takes is closed when the handler has returned.
+        /// The descriptors sent with it; those not taken are closed after the handler has returned.
         public var descriptors = ReceivedDescriptors([])
 
-        /// Descriptors are not compared: each is another one.
+        /// Descriptors are not compared: they are never equal.
         public static func == (left: Datagram, right: Datagram) -> Bool {
             (left.pid, left.uid, left.gid) == (right.pid, right.uid, right.gid) && left.messages == right.messages
         }
     }
 
-    /// What was thrown away since the start.
+    /// Counts of dropped input since the start.
     public struct Dropped: Equatable, Sendable {
-        /// Longer than 4096 bytes, or the kernel had no room for its descriptors.
+        /// Datagrams over 4096 bytes, or without room for their descriptors in the kernel.
         public var tooLong = 0
-        /// No sender.
+        /// Datagrams without a sender.
         public var anonymous = 0
-        /// Lines that are no assignment.
+        /// Lines that are not assignments.
         public var garbageLines = 0
     }
 
     public static let maximumLength = 4096
-    /// A service that floods us gets this many datagrams per turn; then others have theirs.
+    /// The most datagrams per turn, so that a flood does not delay other sources.
     static let datagramsPerTurn = 64
 
     public let path: String
@@ -43,11 +43,11 @@ public final class NotifySocket {
     private var buffer = [UInt8](repeating: 0, count: maximumLength)
     private var numbers = [Int32](repeating: -1, count: HOLDFAST_MOST_DESCRIPTORS)
 
-    /// Binds `path`, replacing what is there: the runtime directory is ours. Anybody may send: services run as other users,
-    /// and who counts is decided by `NotifyAccess=`.
+    /// Binds `path`, replacing an existing file: the runtime directory is ours. Any user may send: services run as
+    /// other users, and `NotifyAccess=` decides which senders count.
     ///
-    /// A BARRIER's descriptor is closed after `handler` has returned: when sd_notify_barrier(3) returns in the service, what it
-    /// sent before has been acted upon.
+    /// The descriptor of a BARRIER is closed after `handler` has returned: when sd_notify_barrier(3) returns in the
+    /// service, its earlier messages have been handled.
     public init(path: String, loop: EventLoop, _ handler: @escaping (Datagram) -> Void) throws(SystemError) {
         self.path = path
         self.handler = handler
@@ -56,8 +56,8 @@ public final class NotifySocket {
         try checkErrno(
             setsockopt(descriptor.raw, SOL_SOCKET, SO_PASSCRED, &on, socklen_t(MemoryLayout<Int32>.size)),
             "set SO_PASSCRED")
-        // Room for many services that report at once; a sender with blocking sd_notify would wait for us otherwise. The
-        // forced form is for root; the limit of the other is fine without.
+        // Room for many services that report at once; a sender in sd_notify would otherwise block until we read. The
+        // forced form needs root; the limit of the other form is sufficient.
         var size: Int32 = 8 << 20
         if setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, socklen_t(MemoryLayout<Int32>.size)) < 0 {
             setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
@@ -69,7 +69,7 @@ public final class NotifySocket {
         try listen(loop)
     }
 
-    /// Goes on with a socket that is bound to `path` already: messages that wait in it are taken next.
+    /// Continues with a socket that is bound to `path` already; waiting messages are taken next.
     public init(
         path: String, inherited: consuming OwnedDescriptor, loop: EventLoop, _ handler: @escaping (Datagram) -> Void
     ) throws(SystemError) {
@@ -79,7 +79,7 @@ public final class NotifySocket {
         try listen(loop)
     }
 
-    /// The socket, to be handed to a successor.
+    /// The socket, for a successor.
     public var raw: Int32 { descriptor.raw }
 
     private func listen(_ loop: EventLoop) throws(SystemError) {
@@ -89,11 +89,11 @@ public final class NotifySocket {
         }
     }
 
-    /// Handles all datagrams that wait now, also in a flood: before a decision about a process whose last words may be among
-    /// them.
+    /// Handles all waiting datagrams, also in a flood: before a decision about a process whose last messages may be
+    /// among them.
     public func receiveWaiting() { receive(atMost: max(Self.queueLength, Self.datagramsPerTurn)) }
 
-    /// As many datagrams as the kernel lets wait in a socket (net.unix.max_dgram_qlen, and one more).
+    /// The most datagrams that wait in a socket (net.unix.max_dgram_qlen, and one more).
     private static let queueLength: Int = {
         let text = ProcFile.read("/proc/sys/net/unix/max_dgram_qlen", limit: 32) ?? []
         return min(4096, (Int(ascii: text.prefix { $0 != UInt8(ascii: "\n") }) ?? 512) + 1)
@@ -109,7 +109,7 @@ public final class NotifySocket {
                     return holdfast_receive(descriptor.raw, buffer.baseAddress, buffer.count, &info)
                 }
             }
-            // EAGAIN: all read. Anything else (no memory, say) may come again at once.
+            // EAGAIN: all are read. Another error (such as no memory) may repeat at once.
             guard result >= 0 else {
                 if result != -EAGAIN && result != -EINTR { source?.postpone() }
                 return
@@ -145,7 +145,7 @@ public final class NotifySocket {
     }
 }
 
-/// Descriptors that came with a datagram. Each is taken by somebody or closed.
+/// Descriptors received with a datagram. Each is taken by a caller or closed.
 public final class ReceivedDescriptors: Sendable {
     private let numbers: Mutex<[Int32]>
 
@@ -153,7 +153,7 @@ public final class ReceivedDescriptors: Sendable {
 
     deinit { closeAll() }
 
-    /// The first that is left; nil when none is.
+    /// The first remaining descriptor; nil if there is none.
     public func takeFirst() -> OwnedDescriptor? {
         let number = numbers.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         return number.map { OwnedDescriptor(owning: $0) }

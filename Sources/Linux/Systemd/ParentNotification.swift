@@ -1,10 +1,11 @@
 import CSpawn
 import Glibc
 
-/// Says something to whoever started us, by `$NOTIFY_SOCKET` (sd_notify(3)); false if nobody listens, or does not read.
+/// Notifies our parent through `$NOTIFY_SOCKET` (sd_notify(3)); false if it does not listen, or does not read.
 ///
-/// Not by libsystemd: its call waits as long as the queue of the socket is full, and a parent that does not read must not stop us
-/// for good. One that is only busy (systemd at boot, with everybody's messages in one queue) has a quarter of a second.
+/// Not through libsystemd: its call waits as long as the queue of the socket is full, and a parent that does not read
+/// must not block us for good. One that is only busy (systemd at boot, with all messages in one queue) has a quarter of
+/// a second.
 @discardableResult
 public func notifyParent(_ state: String) -> Bool {
     guard let value = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }),
