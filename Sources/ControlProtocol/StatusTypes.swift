@@ -87,7 +87,7 @@ public struct ServiceStatus: Codable, Equatable, Sendable {
     /// Output lines that could not be written, and lines over `LogRateLimitBurst=`; nil for none.
     public var linesLost: Int?
     public var linesSuppressed: Int?
-    /// What has to come before it leaves its present state, in words; nil if nothing has to.
+    /// The event that it waits for before it leaves its present state, in words; nil if there is none.
     public var waitingFor: String?
 
     public init(

@@ -70,10 +70,10 @@ struct Daemon: ParsableCommand {
         // The numbers of descriptors that systemd stored for us (`ManagerStore`): a successor in this process, with
         // this pid, would take any descriptors open under them for its own.
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { environment[name] = nil }
-        // What an earlier program of this process has handed over is named in its state.
+        // The state names the descriptors that an earlier program of this process has passed on.
         if inherited == nil { StarterTraits.closeUnknownDescriptors() }
         let arguments = try Self.absoluteArguments()
-        // Nobody's file system is kept busy.
+        // A working directory elsewhere would keep its file system busy.
         chdir("/")
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limits.
         let limits = OwnLimits.raise()

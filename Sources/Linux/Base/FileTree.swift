@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Directories and state files.
 public enum FileTree {
-    /// Makes a directory and its parents (`mkdir -p`). Parents get `parentMode`; what exists is left as it is.
+    /// Makes a directory and its parents (`mkdir -p`). Parents get `parentMode`; existing directories are not changed.
     public static func makeDirectory(
         _ path: String, mode: mode_t = 0o755, parentMode: mode_t = 0o755
     ) throws(SystemError) {

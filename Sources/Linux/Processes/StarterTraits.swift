@@ -1,20 +1,20 @@
 import CSpawn
 import Glibc
 
-/// What execve(2) leaves a program of the one that started it, and what a program that is to behave the same however it was
-/// started puts right before anything else. To be called before the first thread, descriptor or child.
+/// Resets the properties that execve(2) leaves a program from its starter, so that the program behaves the same however
+/// it was started. Must be called before the first thread, descriptor or child.
 public enum StarterTraits {
-    /// Opens /dev/null in the place of standard streams that are closed: else the next file or socket that is opened becomes
-    /// "standard error", and gets what is written there.
+    /// Opens /dev/null in place of closed standard streams: else the next opened file or socket becomes "standard
+    /// error" and gets its output.
     public static func fillStandardStreams() {
         for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 {
-            // The lowest free number is the one that is missing. Without /dev a directory stands in, which refuses all use.
+            // The lowest free number is the missing one. Without /dev a directory replaces it, on which all I/O fails.
             if open("/dev/null", O_RDWR) < 0 { _ = open("/", O_RDONLY | O_DIRECTORY) }
         }
     }
 
-    /// Closes everything above standard error that service managers do not pass by `LISTEN_FDS`: a lock or a pipe that the
-    /// starter forgot to close would never be let go.
+    /// Closes all descriptors above standard error that a service manager does not pass by `LISTEN_FDS`: a lock or a
+    /// pipe that the starter forgot to close would never be released.
     public static func closeUnknownDescriptors() {
         var first: UInt32 = 3
         if let pid = getenv("LISTEN_PID").flatMap({ Int32(String(cString: $0)) }), pid == getpid(),
@@ -25,10 +25,10 @@ public enum StarterTraits {
         _ = holdfast_close_from(first)
     }
 
-    /// Every signal as the kernel has it, unless it has a handler of this program already; `blocked` and no others are blocked;
-    /// no timer of the starter goes off here (execve keeps those of setitimer(2) and alarm(2)).
+    /// Sets every ignored signal to the kernel's default, keeping handlers of this program; blocks exactly the signals
+    /// in `blocked`; stops the starter's timers (execve keeps those of setitimer(2) and alarm(2)).
     ///
-    /// An ignored SIGCHLD is the worst of them: children are then reaped by the kernel, and no exit status is ever seen.
+    /// An ignored SIGCHLD is the worst case: the kernel then reaps children, and their exit status is lost.
     public static func resetSignals(blocking blocked: [Signal] = []) {
         for number in Int32(1)...64 { resetSignal(number) }
         setMask(blocked)
@@ -38,7 +38,8 @@ public enum StarterTraits {
         }
     }
 
-    /// For a program that people run: what nohup(1) and shells ignore on purpose (SIGHUP, SIGINT) stays ignored.
+    /// Resets only these signals. For user commands: signals that nohup(1) and shells ignore on purpose (SIGHUP,
+    /// SIGINT) stay ignored.
     public static func resetSignals(only numbers: [Int32]) {
         for number in numbers { resetSignal(number) }
         setMask([])
@@ -53,7 +54,7 @@ public enum StarterTraits {
 
     private static func resetSignal(_ number: Int32) {
         var action = sigaction()
-        // SIG_IGN is 1; what is caught is not inherited, so a handler is our own runtime's.
+        // SIG_IGN is 1; handlers are not inherited, so a handler is our own runtime's.
         guard sigaction(number, nil, &action) == 0,
             unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
         else { return }
@@ -61,12 +62,13 @@ public enum StarterTraits {
     }
 }
 
-/// Limits of setrlimit(2) that would end or cripple the supervisor for the work of all its services.
+/// Limits of setrlimit(2) that would end or cripple the supervisor, which works for all services.
 public enum OwnLimits {
-    /// Raises them as far as it may; answers those that were lower, as they were, for programs that are started.
+    /// Raises the limits as far as permitted; returns the earlier values of those raised, for started programs.
     /// RLIMIT_NOFILE is always among them.
     public static func raise() -> [SpawnPlan.Limit] {
-        // CPU time, size of a file, data, address space: without any if that is allowed, else the hard limit.
+        // The limits of CPU time, file size, data and address space: unlimited if that is permitted, else the hard
+        // limit.
         let numbers: [Int32] = [0, 1, 2, 9]
         return [FileLimit.raise()] + numbers.compactMap(raise)
     }
