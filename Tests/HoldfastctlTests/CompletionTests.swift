@@ -4,7 +4,7 @@ import Testing
 
 @testable import holdfastctl
 
-/// What shells offer at Tab: the generated script in a real bash, which asks the program, which asks the daemon.
+/// Completion at Tab in shells: the generated script in a real bash calls the program, which asks the daemon.
 @Suite("Completion in shells", .serialized)
 struct CompletionTests {
     private func complete(_ words: [String], _ daemon: String) throws -> [String] {
@@ -53,14 +53,14 @@ struct CompletionTests {
         }
     }
 
-    /// Types into a shell, lets Tab complete it, and has the shell print what stands there then.
+    /// Types into a shell, completes with Tab, and makes the shell print the completed line.
     private func check(_ terminal: PseudoTerminal) throws {
         for (typed, completed) in [
             ("holdfastctl stat", "holdfastctl status"), ("holdfastctl swap --ho", "holdfastctl swap --hold"),
             ("holdfastctl swap si", "holdfastctl swap site@v2"), ("holdfastctl start cr", "holdfastctl start cron"),
         ] {
             terminal.type(typed + "\t")
-            // To the beginning of the line, and there "echo".
+            // Moves to the beginning of the line and inserts "echo".
             terminal.type("\u{01}echo done \r")
             try terminal.expect("done \(completed)")
         }

@@ -2,17 +2,16 @@ import ControlProtocol
 import Foundation
 import Glibc
 
-/// A daemon that knows its lines: it answers each call with the replies that the test wrote for the method.
-/// A thread for each connection.
+/// A scripted daemon: answers each call with the test's replies for the method, in a thread for each connection.
 final class FakeDaemon: Sendable {
-    /// What to do with a call.
+    /// The reaction to a call.
     enum Script: Sendable {
         case replies([Reply])
-        /// These replies, and then the end of the stream.
+        /// Sends these replies, and then closes the stream.
         case hangUpAfter([Reply])
-        /// One of them for each call of a connection.
+        /// Sends one of them for each call of a connection.
         case inTurn([Reply])
-        /// Raw bytes.
+        /// Sends raw bytes.
         case garbage([UInt8])
     }
 
@@ -20,7 +19,7 @@ final class FakeDaemon: Sendable {
     private let directory: String
     private let listener: CInt
     private let script: [String: Script]
-    /// The calls as they came, one per line.
+    /// The file of the received calls, one per line.
     private let journal: String
 
     init(_ script: [String: Script]) throws {
@@ -43,7 +42,7 @@ final class FakeDaemon: Sendable {
         Thread.detachNewThread { [self] in serve() }
     }
 
-    /// What holdfastctl asked, in order.
+    /// The calls of holdfastctl, in order.
     var calls: [Call] {
         let text = (try? String(contentsOfFile: journal, encoding: .utf8)) ?? ""
         return text.split(separator: "\n").compactMap { try? Call(message: Array($0.utf8)) }
@@ -58,9 +57,9 @@ final class FakeDaemon: Sendable {
         while true {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { break }
-            // A program that another test starts would keep it open.
+            // A program started by another test would keep it open.
             _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
-            // A stream stays open while other questions are asked.
+            // A stream stays open during other calls.
             Thread.detachNewThread { [self] in
                 answer(connection)
                 close(connection)
@@ -113,7 +112,7 @@ struct Run {
     var errors: String
 }
 
-/// The program as it was built for this test run.
+/// The program built for this test run.
 enum Program {
     static let path: String = {
         let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
@@ -142,7 +141,7 @@ enum Program {
             let chunk = output.fileHandleForReading.availableData
             if chunk.isEmpty { break }
             text += chunk
-            // Seen what it waits for: now it is certainly in its loop.
+            // The expected text was printed: the program is certainly in its loop now.
             if let marker, String(decoding: text, as: UTF8.self).contains(marker) { process.interrupt() }
         }
         let complaint = errors.fileHandleForReading.readDataToEndOfFile()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import holdfastctl
 
-/// `fg` in a real pseudo-terminal, against a daemon that knows its lines.
+/// `fg` in a real pseudo-terminal, against a scripted daemon.
 @Suite("fg", .serialized)
 struct ForegroundTests {
     private func with(_ input: FakeDaemon.Script, _ body: (FakeDaemon, String) throws -> Void) throws {
@@ -22,7 +22,7 @@ struct ForegroundTests {
         try body(daemon, logs)
     }
 
-    /// As the daemon writes it.
+    /// Appends a line as the daemon writes it.
     private func print(_ text: String, _ logs: String) throws {
         let file = open("\(logs)/worker.service.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         let line = "2026-11-23T05:02:57.000000Z worker.service#1 out: \(text)\n"
@@ -117,7 +117,7 @@ struct ForegroundTests {
     }
 }
 
-/// A small generator (SplitMix64), so that a failing run can be repeated from its seed.
+/// A small generator (SplitMix64): a failing run can be repeated from its seed.
 private struct Seeded: RandomNumberGenerator {
     var state: UInt64
 

@@ -4,21 +4,21 @@ import Testing
 
 @testable import holdfastctl
 
-/// What every command prints, in both forms, against a daemon that knows its lines and a directory with units and logs.
+/// The output of every command, in both forms, against a scripted daemon and a directory with units and logs.
 ///
-/// Tests/Goldens has a file for each command: each line that was typed, what came on standard output, what on standard error
-/// (`! ` before it), and the exit status. `HOLDFAST_GOLDENS=write swift test --filter GoldenTests` writes them anew; the
-/// difference is then to be read before it is committed.
+/// Tests/Goldens has a file for each command: each typed line, its standard output, its standard error (prefixed with
+/// `! `), and the exit status. `HOLDFAST_GOLDENS=write swift test --filter GoldenTests` writes the files again; the
+/// difference must be read before it is committed.
 @Suite("Golden outputs", .serialized)
 struct GoldenTests {
-    /// A line of commands, as it is typed; `DIR` is the directory with `units` and `log`.
+    /// A typed command line; `DIR` is the directory with `units` and `log`.
     struct Line: Sendable {
         var text: String
         /// Replies that differ from the usual ones.
         var script: [String: FakeDaemon.Script] = [:]
-        /// ^C when this has been printed: what does not end by itself.
+        /// The text after which ^C is sent, for a command that does not end by itself.
         var interrupt: String?
-        /// Has no `--json` that would say something else.
+        /// Whether the line has no different `--json` form.
         var isTextOnly = false
 
         init(
@@ -92,7 +92,7 @@ struct GoldenTests {
             text += try Self.transcript(line, [])
             guard !line.isTextOnly else { continue }
             let json = try Self.transcript(line, ["--json"])
-            // Each line of the output stands for itself.
+            // Each line of the output is one JSON object.
             for row in json.split(separator: "\n") where !"$!=".contains(row.first ?? "$") {
                 #expect(throws: Never.self) { _ = try JSONSerialization.jsonObject(with: Data(row.utf8)) }
             }
@@ -106,7 +106,7 @@ struct GoldenTests {
         #expect(try text == String(contentsOfFile: file, encoding: .utf8))
     }
 
-    /// Commands that do their work, or what there is of it, without a daemon.
+    /// Commands that do all or part of their work without a daemon.
     private static let local: Set<String> = [
         "disable", "edit", "enable", "import", "is-enabled", "list-dependencies", "logs", "maintail", "mask", "tail",
         "unmask",
@@ -148,7 +148,7 @@ struct GoldenTests {
     }
 
     private static func run(_ line: Line, _ options: [String]) throws -> (run: Run, path: String) {
-        // Of one length: some texts are wrapped.
+        // Of constant length, because some texts are wrapped.
         let path = "/tmp/holdfast-golden-\(UUID().uuidString)"
         try layOut(path)
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -198,7 +198,7 @@ struct GoldenTests {
         for (name, text) in files { try text.write(toFile: "\(path)/\(name)", atomically: false, encoding: .utf8) }
     }
 
-    // MARK: - What the daemon says
+    // MARK: - Replies of the daemon
 
     private static func once(_ reply: Reply) -> FakeDaemon.Script { .replies([reply]) }
 
@@ -248,7 +248,7 @@ struct GoldenTests {
         ]
     }
 
-    /// Its process is none that any host has.
+    /// A unit whose pid exists on no host.
     private static let nobody = UnitStatus(
         unit: "worker.service", description: "Worker", state: .running, swappable: false,
         generations: [

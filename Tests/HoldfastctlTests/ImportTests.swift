@@ -3,7 +3,7 @@ import UnitFiles
 
 @testable import holdfastctl
 
-/// The unit of that name, without its comments and blank lines.
+/// The unit of that name, without comments and blank lines.
 private func settings(_ name: String, in result: ImportResult) -> [String] {
     let text = result.units.first { $0.name == name }?.text ?? "there is no \(name)"
     return text.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("#") }
@@ -13,7 +13,7 @@ private func omitted(_ result: ImportResult) -> [String] {
     result.omissions.map { "\($0.setting.key)=\($0.setting.value)" }
 }
 
-/// What `holdfastctl verify` would say.
+/// The diagnostics of `holdfastctl verify`.
 private func complaints(_ result: ImportResult) -> [String] {
     var files: [String: String] = [:]
     for unit in result.units { files["/units/\(unit.name)"] = unit.text }

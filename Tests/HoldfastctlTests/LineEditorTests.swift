@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Editing a line")
 struct LineEditorTests {
-    /// Types bytes as a terminal sends them; the line with a bar where the cursor is.
+    /// Types bytes as a terminal sends them; returns the editor and its last outcome.
     private func typed(_ text: String, history: [String] = []) -> (LineEditor, LineEditor.Outcome?) {
         var editor = LineEditor(prompt: "> ", history: history)
         var decoder = KeyDecoder()
@@ -136,7 +136,7 @@ struct LineEditorTests {
         #expect(try CommandWords.split("  swap  site@v2 ") == ["swap", "site@v2"])
         #expect(try CommandWords.split(#"signal "a b" 'c"d' e\ f"#) == ["signal", "a b", "c\"d", "e f"])
         #expect(try CommandWords.split(#"x "" "#) == ["x", ""])
-        // Backslashes of unit names are kept, typed once or, as in other shells, twice.
+        // Backslashes in unit names are kept, typed once or, as in other shells, twice.
         #expect(try CommandWords.split(#"cat a\x2db c\\x2dd "e\x2df""#) == ["cat", #"a\x2db"#, #"c\x2dd"#, #"e\x2df"#])
         #expect(throws: CommandWords.Unfinished(quote: "\"")) { try CommandWords.split("a \"b") }
     }

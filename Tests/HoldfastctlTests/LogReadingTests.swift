@@ -34,7 +34,7 @@ import Testing
     @Test("times are understood as systemd's tools do")
     func times() { Self.inZone("Europe/Berlin", understandsTimes) }
 
-    /// The process has one time zone, and tests run side by side.
+    /// The process has one time zone, and tests run in parallel.
     private static let zone = Mutex(())
 
     private static func inZone(_ name: String, _ body: () -> Void) {
@@ -48,7 +48,7 @@ import Testing
     }
 
     private func understandsTimes() {
-        // 2026-01-02 12:00:00 in Berlin.
+        // The time 2026-01-02 12:00:00 in Berlin.
         let now: Int64 = 1_767_351_600_000_000
         func parse(_ text: String) -> Int64? { PointInTime.parse(text, now: now).map { ($0 - now) / 1_000_000 } }
         #expect(parse("now") == 0 && parse("today") == -43_200 && parse("yesterday") == -129_600)
@@ -112,7 +112,7 @@ import Testing
         #expect(colored.lines(lines).contains("\u{1b}[31m!\u{1b}[0m c"))
     }
 
-    /// A directory with logs.
+    /// A directory of logs.
     private struct Directory: ~Copyable {
         let path: String
         init() throws {

@@ -23,7 +23,7 @@ struct ManualTests {
         }
     }
 
-    /// The part of the page about one command.
+    /// The section of the page about one command.
     private func section(_ name: String, of page: String) -> Substring? {
         guard let start = page.firstRange(of: "\n.It Cm \(name)")?.lowerBound else { return nil }
         let rest = page[page.index(after: start)...]
@@ -48,7 +48,7 @@ struct ManualTests {
         }
     }
 
-    /// What ArgumentParser says of itself.
+    /// ArgumentParser's description of itself.
     private struct Dump: Decodable {
         struct Command: Decodable {
             var commandName: String

@@ -4,7 +4,7 @@ import Testing
 
 @testable import holdfastctl
 
-/// The built program against a daemon that knows its lines.
+/// The built program against a scripted daemon.
 @Suite("holdfastctl, the program", .serialized)
 struct ProgramTests {
     private func with<T>(_ script: [String: FakeDaemon.Script], _ body: (FakeDaemon) throws -> T) throws -> T {
@@ -117,7 +117,7 @@ struct ProgramTests {
         Case("events", "Events", .hangUpAfter([Reply(EventsReply(event: begin), continues: true)]), 4),
         Case("wait nope", "Events", .noSuchUnit(name: "nope", suggestion: nil), 4),
         Case("shutdown", "Shutdown", .replies([Reply(ShutdownReply(stopped: ["a.service"]))]), 0),
-        // It ended, and the next one does not know what became of this.
+        // The supervisor ended, and the next one does not know the outcome.
         Case("swap site@v3", "Swap", .hangUpAfter([]), 6),
         Case("swap site@v3", "Swap", .hangUpAfter([Reply(OperationReply(progress: Site.swap[0]), continues: true)]), 6),
         Case("reread", "Update", .hangUpAfter([]), 6),
@@ -174,7 +174,7 @@ struct ProgramTests {
             try with([:]) { daemon in
                 _ = try Program.run(line.split(separator: " ").map(String.init) + ["--socket", daemon.path])
                 return daemon.calls.map { call in
-                    // The name of a request is another one each time.
+                    // The name of a request is different each time.
                     let parameters = call.parameters.description
                         .replacing(/,?"request":"[0-9a-f]{32}"/, with: "")
                     return "\(call.method.dropFirst(20)) \(parameters)\(call.more ? " more" : "")"
@@ -185,7 +185,7 @@ struct ProgramTests {
         #expect(try calls("status a b") == [#"Status {"names":["a","b"]}"#])
         #expect(try calls("swap --hold site@v3") == [#"Swap {"hold":true,"name":"site@v3"} more"#])
         #expect(try calls("start a") == [#"Start {"name":"a"} more"#])
-        // Several are asked for at once and shown when they are done: nobody looks at progress.
+        // Several are requested in parallel and shown at their ends: progress is not shown.
         #expect(Set(try calls("start a b")) == [#"Start {"name":"a"}"#, #"Start {"name":"b"}"#])
         #expect(try calls("restart a b") == [#"Restart {"name":"a"} more"#, #"Restart {"name":"b"} more"#])
         #expect(try calls("restart --rolling a b") == [#"Restart {"name":"a"} more"#])
@@ -199,7 +199,7 @@ struct ProgramTests {
         #expect(try calls("restart --hard a") == [#"Restart {"hard":true,"name":"a"} more"#])
     }
 
-    /// What the next supervisor says of a request, and how the command that asked ends.
+    /// The next supervisor's answer about a request, and the resulting end of the command.
     struct Fate: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var outcome: FakeDaemon.Script?
@@ -244,7 +244,7 @@ struct ProgramTests {
                 let run = try Program.run(["swap", "site@v3", "--socket", daemon.path] + (json ? ["--json"] : []))
                 #expect(run.status == fate.status, "\(run)")
                 if !json || fate.status != 0 { #expect((run.output + run.errors).contains(fate.says), "\(run)") }
-                // With --json the answer has the shape that it always has.
+                // With --json the result has its usual form.
                 if json, fate.status == 0 || fate.status == 7 {
                     let reply = try JSONDecoder().decode(OperationReply.self, from: Data(run.output.utf8))
                     #expect(reply.result != nil)

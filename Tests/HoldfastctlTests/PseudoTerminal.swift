@@ -1,18 +1,18 @@
 import Foundation
 import Glibc
 
-// glibc has it; the Glibc module does not show it.
+// In glibc, but not in the Glibc module.
 private let addCloseFrom = unsafeBitCast(
     dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"),
     to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32).self)
 
-/// holdfastctl in a terminal of its own, as a person has it.
+/// holdfastctl in a terminal of its own.
 final class PseudoTerminal {
     private let master: CInt
     private var pid: pid_t = 0
     private var isOver = false
     private(set) var output = ""
-    /// What was looked for is searched behind here.
+    /// The position after the last text found, where the next search begins.
     private var seen: String.Index
 
     struct Missing: Error, CustomStringConvertible {
@@ -47,7 +47,7 @@ final class PseudoTerminal {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         _ = addCloseFrom(&actions, 3)
-        // A session with this terminal: only then is ^C a signal.
+        // ^C is a signal only in a session with this terminal.
         var argv = (["setsid", "--ctty", "--wait", program] + arguments).map { strdup($0) } + [nil]
         let variables = ["PATH": "/usr/bin:/bin", "TZ": "UTC", "TERM": "xterm", "NO_COLOR": "1"]
             .merging(environment) { $1 }
@@ -73,7 +73,7 @@ final class PseudoTerminal {
         _ = bytes.withUnsafeBytes { write(master, $0.baseAddress, $0.count) }
     }
 
-    /// Reads until `text` has come, behind what was found before.
+    /// Reads until `text` has arrived after the text found before.
     func expect(_ text: String) throws {
         while true {
             if let found = output[seen...].range(of: text) {
@@ -84,13 +84,13 @@ final class PseudoTerminal {
         }
     }
 
-    /// Reads once; false at the end, or when nothing came for as long as nobody should wait.
+    /// Reads once; false at the end, or after the time limit.
     private func receive() -> Bool {
         var entry = pollfd(fd: master, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, 30_000) > 0 else { return false }
         var bytes = [UInt8](repeating: 0, count: 65536)
         let count = read(master, &bytes, bytes.count)
-        // EIO is the end: nobody has the other side any more.
+        // EIO is the end: no process has the other side open.
         guard count > 0 else {
             isOver = true
             return false
@@ -101,7 +101,7 @@ final class PseudoTerminal {
         return true
     }
 
-    /// Its exit status, when it has ended; killed if it does not end.
+    /// The exit status after its end; the program is killed if it does not end.
     func end() -> CInt {
         while receive() {}
         if !isOver { kill(pid, SIGKILL) }

@@ -182,7 +182,7 @@ struct ProgressTextTests {
         #expect(
             first(.stop, "cannot stop app.service: not done within 90s")
                 == "cannot stop app.service: not done within 90s")
-        // A step that is not what was asked for stays named.
+        // A step that differs from the command is named.
         #expect(
             first(.restart, "cannot stop app.service: x") == "cannot restart app.service: cannot stop app.service: x")
         #expect(first(.reload, "cannot reload b.service: x") == "cannot reload app.service: b.service: x")
@@ -226,7 +226,7 @@ struct InventoryTextTests {
                     + "app@v3.service: probe failed",
                 " 9  x                     app.service   start  -       (1)     started       0.3 s  uid 1000",
             ])
-        // A screen of the usual width does without what matters least; a reason has lines of its own.
+        // A screen of the usual width leaves out the least important columns; a reason has lines of its own.
         #expect(
             InventoryText.history(entries, Screen(width: 80, color: false), localTime: utc) == [
                 " #  WHEN             UNIT          WHAT   FROM    TO      OUTCOME      WHO",

@@ -1,6 +1,6 @@
 import ControlProtocol
 
-/// A site in the middle of a swap, a worker and a crash-looping one: what the renderings are tested with.
+/// Sample data for renderings: a site in the middle of a swap, a worker, and a crash-looping worker.
 enum Site {
     static let manager = "io.holdfast.Manager."
 
@@ -89,7 +89,7 @@ enum Site {
         OperationResult(outcome: outcome, unit: "worker.service", generation: 1)
     }
 
-    /// A stream of progress that ends with `result`.
+    /// A stream of progress with `result` at its end.
     static func stream(_ result: OperationResult) -> FakeDaemon.Script {
         .replies(
             swap.map { Reply(OperationReply(progress: $0), continues: true) } + [Reply(OperationReply(result: result))])

@@ -4,7 +4,7 @@ import Testing
 
 @testable import holdfastctl
 
-/// The interactive shell in a real pseudo-terminal, against a daemon that knows its lines.
+/// The interactive shell in a real pseudo-terminal, against a scripted daemon.
 @Suite("The shell", .serialized)
 struct ShellTests {
     private static let script: [String: FakeDaemon.Script] = [

@@ -1,11 +1,11 @@
 @testable import Engine
 @testable import Supervisor
 
-/// What holds in every order of events.
+/// Properties that hold in every order of events.
 extension OrderWorld {
     private mutating func fail(_ text: String) { violation = violation ?? text }
 
-    /// After every event.
+    /// Checks after every event.
     mutating func check() {
         for token in watch?.waits ?? [] where engine.owners[token] == nil {
             fail("a tree watch outlives its token (I6)")
@@ -15,7 +15,7 @@ extension OrderWorld {
         }
     }
 
-    /// When nothing more is said by itself: whoever the engine waits for is there, or it waits for a time.
+    /// Checks that, when no event is left, the engine waits only for existing processes, or for a time.
     mutating func checkWaits() {
         guard isQuiet, let id = instance, let instance = engine.instances[id] else { return }
         for token in [instance.mainProcess, instance.controlProcess].compactMap(\.self) where alive[token] == nil {
@@ -34,7 +34,7 @@ extension OrderWorld {
         if let search = instance.search, !searches.contains(search) { fail("waits for a search that nobody makes") }
     }
 
-    /// From here on everybody behaves: all is told, signals are obeyed, the service is stopped. Then nothing is left.
+    /// Ends the run: delivers all notices, obeys signals, stops the service. Then nothing may be left.
     mutating func finish() {
         isStubborn = false
         settle()
@@ -53,7 +53,7 @@ extension OrderWorld {
         if engine.nextDeadline != nil { fail("a deadline is left") }
     }
 
-    /// Everything is told in the order in which it happened.
+    /// Delivers all notices in their order.
     mutating func settle() {
         var steps = 0
         while let choice = choices.first(where: { if case .act = $0 { false } else { true } }), violation == nil {
@@ -65,7 +65,7 @@ extension OrderWorld {
 }
 
 extension OrderWorld {
-    /// What the future depends on; of the engine's state what tells one apart from another in these small worlds.
+    /// All state that the future depends on; of the engine's state the parts that differ in these small worlds.
     struct Digest: Hashable {
         let engine: String
         let tree: [Token]
@@ -93,11 +93,11 @@ extension OrderWorld {
     }
 }
 
-/// Tries all orders. Where two of them have led to the same state, only one goes on.
+/// Explores all orders. Of two that lead to the same state only one is continued.
 struct OrderExplorer {
-    /// Different states that were reached.
+    /// The number of different states reached.
     var states = 0
-    /// What went wrong, with the shortest course of events that leads there.
+    /// Violations, each with the shortest sequence of events that leads to it.
     var failures: [String: [String]] = [:]
     private var seen: Set<OrderWorld.Digest> = []
 

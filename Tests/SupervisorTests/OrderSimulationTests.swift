@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Events of one process in all orders")
 struct OrderSimulationTests {
-    /// A service by what the order of events may depend on.
+    /// The kind of a service, as far as the order of events may depend on it.
     enum Kind: String, CaseIterable {
         case simple, simpleWithPidFile, notify, notifyWithPidFile, notifyReload, oneshot, forking, forkingWithPidFile,
             forkingUnguessed
@@ -48,7 +48,7 @@ struct OrderSimulationTests {
         return spec
     }
 
-    /// The service at this point of its life; nil if it never gets there.
+    /// The service at this stage of its life; nil if it never reaches it.
     private static func world(_ kind: Kind, _ trait: Trait, _ stage: Stage) -> OrderWorld? {
         var world = OrderWorld(spec(kind, trait))
         world.guesses = kind != .forkingUnguessed
@@ -58,7 +58,7 @@ struct OrderSimulationTests {
         if [.notify, .notifyWithPidFile, .notifyReload].contains(kind) { world.act(.says(.ready)) }
         if kind == .forkingWithPidFile { world.act(.writesPidFile) }
         world.settle()
-        // Somebody beside the main process.
+        // A process beside the main process.
         guard let id = world.instance, world.engine.instances[id]?.isUp == true else { return nil }
         world.strays += 1
         switch stage {
@@ -104,10 +104,10 @@ struct OrderSimulationTests {
         #expect(explorer.states > 50)
     }
 
-    /// So many things happen outside at each stage; `HOLDFAST_ORDERS=3` takes minutes.
+    /// The number of outside actions at each stage; `HOLDFAST_ORDERS=3` takes minutes.
     private static let depth = getenv("HOLDFAST_ORDERS").flatMap { Int(String(cString: $0)) } ?? 2
 
-    /// All subsets of so many.
+    /// All subsets of `count` elements.
     private static func choices(of count: Int, from list: [OrderWorld.Action]) -> [[OrderWorld.Action]] {
         guard count > 0, let first = list.first else { return [[]] }
         let rest = Array(list.dropFirst())

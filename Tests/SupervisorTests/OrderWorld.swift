@@ -1,33 +1,34 @@
 @testable import Engine
 @testable import Supervisor
 
-/// One service between an engine and a kernel that says everything in the order in which a test wants it.
+/// One service between an engine and a kernel that reports events in the order that a test chooses.
 ///
-/// It carries out effects as the supervisor does, through the same table of tree watches (`TreeWatch`). What the kernel says of
-/// processes is not told at once but noted (`notices`): the caller chooses what is told next, or what happens next. A copy of
+/// It carries out effects as the supervisor does, with the same table of tree watches (`TreeWatch`). Reports of the
+/// kernel about processes are not delivered at once but collected (`notices`): the caller chooses the next delivery or
+/// action. A copy of a world is another sequence of events.
 /// a world is another course of events.
 struct OrderWorld {
-    /// What waits to be told.
+    /// A report that waits for delivery.
     enum Notice: Equatable {
         case spawned(Token)
         case exited(Token, ExitStatus)
-        /// The kernel says that the watched tree of this run is empty.
+        /// The kernel reports that the watched tree of this run is empty.
         case treeReport(Int)
-        /// `READY=1` and its siblings, of a process that may be dead by now.
+        /// `READY=1` and its siblings, from a process that may be dead by now.
         case message(Token, Word)
         case strayMessage(Word)
-        /// Something happened at the path of the PID file.
+        /// A change at the path of the PID file.
         case pidFileTouched
     }
 
     enum Word: Equatable { case ready, reloading, stopping, mainPid }
 
-    /// What happens outside, each once.
+    /// Outside actions, each taken once.
     enum Action: Equatable {
         case mainDies(Int32)
         case strayDies
         case says(Word)
-        /// One of the other processes says it.
+        /// One of the other processes sends it.
         case straySays(Word)
         case writesPidFile
         case time
@@ -39,7 +40,7 @@ struct OrderWorld {
     enum Choice: Equatable {
         case tell(Int)
         case act(Int)
-        /// A command (`ExecStartPre=`, what a forking service executes, …) ends by itself.
+        /// A command (`ExecStartPre=`, the process that a forking service executes, …) ends by itself.
         case finish(Token)
     }
 
@@ -54,9 +55,9 @@ struct OrderWorld {
     var instance: InstanceID?
     var watch: TreeWatch?
     var runs = 0
-    /// Processes that live; the value tells whether it is a command that ends by itself.
+    /// Living processes; the value is true for a command that ends by itself.
     var alive: [Token: Bool] = [:]
-    /// Processes of the tree that the engine knows nothing of.
+    /// Processes of the tree that are unknown to the engine.
     var strays = 0
     /// Whether `GuessMainPID=` finds the daemon.
     var guesses = true
@@ -68,7 +69,7 @@ struct OrderWorld {
     var notices: [Notice] = []
     var actions: [Action] = []
     var searches: Set<Token> = []
-    /// Signals short of SIGKILL are ignored.
+    /// Whether processes ignore all signals except SIGKILL.
     var isStubborn = false
     var violation: String?
     var trace: [String] = []
@@ -79,7 +80,7 @@ struct OrderWorld {
         plan = Plan(group: GroupID(Self.unit), isSwapUnit: false, services: [spec])
     }
 
-    // MARK: - What can happen next
+    // MARK: - Possible next steps
 
     var choices: [Choice] {
         var list: [Choice] = []
@@ -89,8 +90,7 @@ struct OrderWorld {
         return list
     }
 
-    /// A process is never said to have ended before it is said to have begun; everything else in any order. Messages of one
-    /// sender keep theirs.
+    /// Whether a notice may be delivered: a process's start before its end, messages of one sender in order.
     private func isDue(_ index: Int) -> Bool {
         switch notices[index] {
         case .exited(let token, _): !notices.contains(.spawned(token))
@@ -127,10 +127,10 @@ struct OrderWorld {
         }
     }
 
-    /// Nothing is left to be told, and nobody ends by itself: whoever is waited for must be there.
+    /// Whether no notice and no ending command is left: awaited processes must exist then.
     var isQuiet: Bool { notices.isEmpty && !alive.values.contains(true) }
 
-    // MARK: - What happens
+    // MARK: - Actions
 
     mutating func act(_ action: Action) {
         trace.append("\(action)")
@@ -164,7 +164,7 @@ struct OrderWorld {
 
     private mutating func finish(_ token: Token) {
         trace.append("finish \(token.number)")
-        // What a forking service executes leaves a daemon behind.
+        // The process that a forking service executes leaves a daemon behind.
         if spec.type == .forking, instance.flatMap({ engine.instances[$0]?.state }) == .forking(control: token) {
             strays += 1
         }
@@ -184,7 +184,7 @@ struct OrderWorld {
         notices.append(.treeReport(runs))
     }
 
-    // MARK: - What is told
+    // MARK: - Deliveries
 
     private mutating func tell(_ notice: Notice) {
         trace.append("told \(notice)")
@@ -197,10 +197,10 @@ struct OrderWorld {
             guard run == runs, let step = watch?.reported() else { return }
             follow(step)
         case .message(let token, let word):
-            // Once its end has been told nobody knows any more whose message it was.
+            // After the end of a process was delivered, its messages have no known sender.
             if watch?.processes.contains(token) == true { tell(word, by: .process(token)) }
         case .strayMessage(let word):
-            // Likewise of one that has died.
+            // The same for a stray process that has died.
             if strays > 0 { tell(word, by: .other) }
         case .pidFileTouched:
             for token in searches.sorted(by: { $0.number < $1.number }) where searches.contains(token) {
@@ -227,7 +227,7 @@ struct OrderWorld {
         handle(.notified(instance, sender, message))
     }
 
-    /// One of the strays is known by a token from now on.
+    /// Gives one of the stray processes a token.
     private mutating func find() -> Token {
         let token = engine.newToken(for: instance ?? InstanceID(number: 0))
         strays -= 1
@@ -323,7 +323,7 @@ struct OrderWorld {
         case .look:
             let isEmpty = treeIsEmpty
             if let next = watch?.looked(isEmpty: isEmpty) { follow(next) }
-        // Looked at and armed in one: what became empty in between is said at once.
+        // The check and the arming are one step: a tree that became empty in between is reported at once.
         case .arm: reportIfEmpty()
         case .disarm: notices.removeAll { $0 == .treeReport(runs) }
         case .answer(let tokens):

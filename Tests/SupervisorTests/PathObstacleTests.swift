@@ -11,7 +11,7 @@ struct PathObstacleTests {
 
     init() throws { try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true) }
 
-    /// The error of opening the unit's socket.
+    /// The error from opening the unit's socket.
     private func refusal(_ directive: String, _ path: String) throws -> String {
         let loop = try EventLoop()
         let sockets = HeldSockets(loop: loop, noticed: { _, _ in }, changed: { _ in })

@@ -86,7 +86,7 @@ struct RequestLedgerTests {
         let names = (0..<1000).map { _ in RequestIdentity.random() }
         var ledger = ledger(names)
         for name in names.dropLast() { _ = ledger.takeWaiter(of: name) }
-        // The oldest one goes on; what is under way is never forgotten.
+        // The oldest one is still running; a running request is never forgotten.
         for name in names.dropFirst() { _ = ledger.answer(name, answer("x")) }
         #expect(ledger.entries.count == RequestLedger.limit + 1)
         #expect(isUnderWay(ledger.fate(of: names[0], for: Self.anna)))

@@ -12,7 +12,7 @@ struct UnsentSignalsTests {
         .process(Token(number: 1), 10), .tree(InstanceID(number: 2), 15), .process(Token(number: 3), 1),
     ]
 
-    /// What a successor would send.
+    /// The signals that a successor would send.
     private func left(_ path: String) throws -> [SavedSignal] {
         let records = try RecordFile.read(path).records
         func value<T: Decodable>(_ key: String, _ type: T.Type) throws -> T? {
@@ -33,7 +33,7 @@ struct UnsentSignalsTests {
             for index in signals.indices {
                 #expect(try left(path) == Array(signals[index...]))
                 #expect(unsent.next == signals[index])
-                // The file may be written anew at any moment.
+                // The file may be rewritten at any moment.
                 if index == 1 { journal.rewrite { unsent.write(to: journal) } }
                 #expect(try left(path) == Array(signals[index...]))
                 unsent.noteSent(in: journal)

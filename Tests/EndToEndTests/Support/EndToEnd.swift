@@ -1,28 +1,30 @@
-// End to end: the real holdfastd with real programs, seen from outside. One test is one promise, and its name says it.
+// End to end: the real holdfastd with real programs, observed from outside. Each test checks one promise, which is its
+// name.
 //
-// Each test lays out a `World` (units, releases, ports, directories of its own), starts a supervisor in it, lets clients ask
-// all the time where a promise is about requests, and watches processes through pidfds and /proc rather than asking the
-// supervisor. When a world ends, the supervisor must have ended with 0 and left no process, zombie, file or cgroup behind.
+// Each test lays out a `World` (units, releases, ports, directories of its own), starts a supervisor in it, keeps
+// clients sending requests where the promise concerns requests, and observes processes through pidfds and /proc rather
+// than through the supervisor. At the end of a world the supervisor must have exited with 0 and left no process,
+// zombie, file or cgroup.
 //
-// Everything blocks, in one thread, and waits for events; the limits on waiting only keep a broken promise from hanging
-// the run. `HOLDFAST_E2E_USER=nobody` (as root) runs every supervisor as that user, without writable cgroups.
+// All code blocks, in one thread, and waits for events; the time limits only keep a broken promise from hanging the
+// run. `HOLDFAST_E2E_USER=nobody` (as root) runs every supervisor as that user, without writable cgroups.
 
 import Foundation
 import Testing
 
-/// One after another: each runs a supervisor, a proxy or two, backends and clients, and the machine may have two cores.
+/// Serialized: each test runs a supervisor, a proxy or two, backends and clients, and the machine may have two cores.
 @Suite(.serialized, .tellsTheLog) struct EndToEnd {}
 
-/// How long a test waits for an event before it says that the promise is broken. Not a measurement.
+/// The time limit for an event, in seconds. Not a measurement.
 let patience = 30.0
 
-/// What a test waited for did not come.
+/// An awaited event that did not occur in time.
 struct WaitedInVain: Error, CustomStringConvertible {
     let what: String
     var description: String { "waited in vain for \(what)" }
 }
 
-/// Polls for what sends no event: entries of /proc, files that a program writes.
+/// Polls for a condition that sends no event: entries of /proc, files that a program writes.
 func eventually(_ what: String, _ holds: () throws -> Bool) throws {
     let end = Date().addingTimeInterval(patience)
     while try !holds() {
@@ -32,7 +34,7 @@ func eventually(_ what: String, _ holds: () throws -> Bool) throws {
 }
 
 extension Trait where Self == IssueHandlingTrait {
-    /// With a failure, what the supervisor has logged so far.
+    /// Adds the supervisor's log so far to a failure.
     static var tellsTheLog: Self {
         .compactMapIssues { issue in
             guard let log = World.takeLog() else { return issue }
@@ -44,6 +46,6 @@ extension Trait where Self == IssueHandlingTrait {
 }
 
 let isRoot = geteuid() == 0
-/// The user that supervisors run as; nil is whoever runs the tests.
+/// The user that supervisors run as; nil is the user that runs the tests.
 let otherUser = isRoot ? ProcessInfo.processInfo.environment["HOLDFAST_E2E_USER"] : nil
 let supervisorIsRoot = isRoot && otherUser == nil

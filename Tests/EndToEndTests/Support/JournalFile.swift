@@ -1,11 +1,11 @@
 import Foundation
 import Testing
 
-/// The supervisor's journal as a file of records (`Linux.RecordFile`), for tests that make it end earlier than it does.
+/// The supervisor's journal as a file of records (`Linux.RecordFile`), for tests that truncate it.
 struct JournalFile {
     let path: String
 
-    /// Keys of all records with the offsets at which they begin, in the order in which they were written.
+    /// Keys of all records with their offsets, in the order of writing.
     func records() throws -> [(key: String, offset: Int)] {
         let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         func number(_ offset: Int, _ size: Int) -> Int {
@@ -23,7 +23,7 @@ struct JournalFile {
         return found
     }
 
-    /// The journal as it was before the last process was written down.
+    /// Truncates the journal to its state before the last process was recorded.
     func forgetLastProcess() throws {
         let last = try #require(try records().last { $0.key.hasPrefix("p") })
         #expect(truncate(path, last.offset) == 0)

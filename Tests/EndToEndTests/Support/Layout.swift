@@ -1,7 +1,7 @@
 import Foundation
 
 extension World {
-    /// Writes units and releases of a test.
+    /// Writes the units and releases of a test.
     struct Layout {
         let path: String
         let port: Int
@@ -20,7 +20,7 @@ extension World {
 
         func remove(_ name: String) throws { try FileManager.default.removeItem(atPath: "\(path)/\(name)") }
 
-        /// What is wrong with a release, in options of holdfast-static.
+        /// Makes a release; its faults are options of holdfast-static.
         func release(_ name: String, _ options: String = "") throws {
             try write("releases/\(name).env", "OPTIONS=\"\(options)\"\n")
         }
@@ -91,7 +91,7 @@ extension World {
             try write("haproxy.cfg", Self.haproxy)
         }
 
-        /// `web@.service`: holdfast-static on the public socket, no proxy.
+        /// `web@.service`: holdfast-static on the public socket, without a proxy.
         func web(swap: String = "", service: String = "") throws {
             try publicSocket()
             try unit(
@@ -113,7 +113,7 @@ extension World {
                 """)
         }
 
-        /// `app.service` with `[X-Swap]`: one unit, no release; what it answers is in its environment file.
+        /// `app.service` with `[X-Swap]`: one unit, no release; its answer is in its environment file.
         func plain(service: String = "", swap: String = "") throws {
             try publicSocket()
             try unit(
@@ -136,7 +136,7 @@ extension World {
             try body("v1")
         }
 
-        /// `flap.service` ends at once and comes again at once, without end.
+        /// `flap.service` exits at once and is restarted at once, endlessly.
         func flapping() throws {
             try unit(
                 "flap.service",
@@ -154,7 +154,7 @@ extension World {
             try write("app.env", "BODY=\(text)\nOPTIONS=\"\(options)\"\n")
         }
 
-        /// HAProxy as units/demo has it (there each setting says what it is for), with short times.
+        /// HAProxy as in units/demo (which explains each setting), with short times.
         static let haproxy = """
             global
                 hard-stop-after 6s

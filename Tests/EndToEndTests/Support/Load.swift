@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Clients that ask all the time. A request is never repeated, so every one that was lost is counted.
+/// Clients that send requests continuously. A request is never repeated, so every lost one is counted.
 final class Load {
     private let program: Program
     private var read = 0
@@ -25,7 +25,7 @@ final class Load {
 
     deinit { program.killIfAlive() }
 
-    /// Waits until a client gets this body; each call looks only at answers that came after those the last one saw.
+    /// Waits until a client gets this body; each call considers only answers after those that the previous call saw.
     func waitForAnswer(_ body: String) throws {
         let from = read
         read = try program.waitFor("the answer \(body)") { _, errors in
@@ -42,8 +42,8 @@ final class Load {
         }
     }
 
-    /// Waits until no answer comes any more: none within half a second, in which at this rate hundreds would have come. (Nothing
-    /// happens that could be waited for: that is what is waited for.)
+    /// Waits until answers stop: none within half a second, in which at this rate hundreds would arrive. (The absence
+    /// of answers sends no event that could be awaited.)
     func waitForSilence() throws {
         var seen = -1
         var since = Date()
@@ -54,10 +54,10 @@ final class Load {
         read = seen
     }
 
-    /// From here on only answers count that come from now on.
+    /// Ignores all answers so far.
     func forgetAnswers() { read = program.errorCount }
 
-    /// Lets requests in flight end.
+    /// Waits for requests in flight.
     func end() throws -> Tally {
         program.send(SIGINT)
         try program.end()
@@ -65,7 +65,7 @@ final class Load {
     }
 }
 
-/// Asks with new connections and with keep-alive clients while `body` runs; none may be lost. Returns all bodies.
+/// Sends requests (new connections, keep-alive clients) while `body` runs; none may be lost. Returns all bodies.
 @discardableResult
 func underLoad(
     _ world: World, _ kinds: [Load.Kind] = [.newConnections, .keepAlive], until last: String? = nil,

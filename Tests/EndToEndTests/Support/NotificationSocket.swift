@@ -1,6 +1,6 @@
 import Foundation
 
-/// The NOTIFY_SOCKET that a supervisor finds: the test plays its service manager.
+/// The NOTIFY_SOCKET of a supervisor: the test acts as its service manager.
 final class NotificationSocket {
     private let descriptor: Int32
 
@@ -14,7 +14,7 @@ final class NotificationSocket {
 
     deinit { close(descriptor) }
 
-    /// Forgets what has come.
+    /// Discards the messages so far.
     func drop() {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT)) >= 0 {}
@@ -54,7 +54,7 @@ func withUnixAddress<T>(_ path: String, _ body: (UnsafePointer<sockaddr>, sockle
     }
 }
 
-/// Sends datagrams to a Unix socket, as a stranger.
+/// Sends datagrams to a Unix socket from a process that is no service.
 final class Datagrams {
     private let descriptor: Int32
     private let path: String

@@ -3,7 +3,7 @@ import Foundation
 
 import struct ControlProtocol.Progress
 
-/// A holdfastctl that swaps, stops or so, and what it has said so far.
+/// A running holdfastctl operation (swap, stop, …) and its output so far.
 final class Operation {
     let program: Program
 
@@ -13,14 +13,14 @@ final class Operation {
     }
 
     private static func replies(_ output: [UInt8]) -> [OperationReply] {
-        // The last line may not be whole yet.
+        // The last line may not be complete yet.
         guard let end = output.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
         return output[..<end].split(separator: UInt8(ascii: "\n")).compactMap {
             try? JSONDecoder().decode(OperationReply.self, from: Data($0))
         }
     }
 
-    /// Waits until the operation says something like this.
+    /// Waits for matching progress of the operation.
     @discardableResult
     func waitFor(_ what: String, _ matches: (Progress) -> Bool) throws -> Progress {
         try program.waitFor(what) { output, _ in
@@ -40,13 +40,13 @@ final class Operation {
     }
 }
 
-/// What an operation came to.
+/// The end of an operation.
 struct Ended {
     let status: Int32
     let result: OperationResult?
     let progress: [Progress]
     let output: String
-    /// What people read.
+    /// The output for people.
     let errors: String
 
     var outcome: OperationOutcome? { result?.outcome }

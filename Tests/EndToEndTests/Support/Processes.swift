@@ -1,6 +1,6 @@
 import Foundation
 
-/// One process, as /proc shows it at this moment.
+/// One process in /proc at this moment.
 struct ProcessEntry: CustomStringConvertible {
     let pid: Int
     let parent: Int
@@ -37,7 +37,7 @@ struct ProcessEntry: CustomStringConvertible {
         return result
     }
 
-    /// Descriptor → what it leads to: `socket:[4711]`, `/dev/null`.
+    /// Descriptors by number, with their targets: `socket:[4711]`, `/dev/null`.
     var descriptors: [Int: String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
         var result: [Int: String] = [:]
@@ -48,7 +48,7 @@ struct ProcessEntry: CustomStringConvertible {
         return result
     }
 
-    /// Anonymous memory in kilobytes: what the program has allocated, without pages of files.
+    /// Anonymous memory in kilobytes: the program's allocations, without pages of files.
     var anonymousMemory: Int? {
         guard let text = Self.text("/proc/\(pid)/smaps_rollup") else { return nil }
         let line = text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") }
@@ -57,7 +57,7 @@ struct ProcessEntry: CustomStringConvertible {
 
     private static func text(_ path: String) -> String? { bytes(path).map { String(decoding: $0, as: UTF8.self) } }
 
-    /// /proc says that its files are empty, so they are read until the end.
+    /// Files of /proc report a size of 0, so they are read until the end.
     private static func bytes(_ path: String) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

@@ -2,14 +2,14 @@ import Foundation
 import Glibc
 import Testing
 
-// glibc has both; the Glibc module does not show them.
+// In glibc, but not in the Glibc module.
 private let pidfdOpen = unsafeBitCast(
     dlsym(nil, "pidfd_open"), to: (@convention(c) (pid_t, UInt32) -> Int32).self)
 private let addCloseFrom = unsafeBitCast(
     dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"),
     to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32).self)
 
-/// A process seen through a pidfd: it cannot be mistaken for a later one of the same number.
+/// A process observed through a pidfd: it cannot be mistaken for a later one with the same number.
 final class Watched {
     let pid: pid_t
     let descriptor: Int32
@@ -23,7 +23,7 @@ final class Watched {
 
     deinit { close(descriptor) }
 
-    /// It has ended, perhaps as a zombie.
+    /// Whether it has ended, perhaps as a zombie.
     var hasEnded: Bool { awaitsEnd(milliseconds: 0) }
 
     private func awaitsEnd(milliseconds: Int32) -> Bool {
@@ -40,8 +40,8 @@ final class Watched {
     func kill(_ signal: Int32 = SIGKILL) { _ = Glibc.kill(pid, signal) }
 }
 
-/// A program that a test has started. Its output is read by two threads of its own, so that it never waits for us.
-// @unchecked: everything mutable is read and written with `condition` locked.
+/// A program that a test has started. Two threads read its output, so that it never waits for the test.
+/// `@unchecked`: all mutable state is read and written with `condition` locked.
 final class Program: @unchecked Sendable {
     let name: String
     let watched: Watched
@@ -53,7 +53,6 @@ final class Program: @unchecked Sendable {
 
     var pid: Int { Int(watched.pid) }
 
-    /// - Parameter limit: what is kept of each stream; the beginning is dropped.
     init(_ path: String, _ arguments: [String], environment: [String: String] = [:]) throws {
         name = ([path] + arguments).joined(separator: " ")
         let out = try Self.pipe()
@@ -64,7 +63,7 @@ final class Program: @unchecked Sendable {
         posix_spawn_file_actions_adddup2(&actions, out.write, 1)
         posix_spawn_file_actions_adddup2(&actions, err.write, 2)
         _ = addCloseFrom(&actions, 3)
-        // The test runner's threads block signals or not, as they please; a program begins with none blocked.
+        // The test runner's threads may block signals; a program starts with none blocked.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         var none = sigset_t()
@@ -97,7 +96,7 @@ final class Program: @unchecked Sendable {
     private static func pipe() throws -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
         guard Glibc.pipe(&ends) == 0 else { throw WaitedInVain(what: "a pipe") }
-        // Not close-on-exec from birth, but every program here is started by `init`, with nothing above 2.
+        // Not close-on-exec at creation, but `init` starts every program here, with no descriptor above 2.
         return (ends[0], ends[1])
     }
 
@@ -129,7 +128,7 @@ final class Program: @unchecked Sendable {
         return body()
     }
 
-    /// Waits until `found` finds something in the standard output and error so far.
+    /// Waits until `found` returns a value for the standard output and error so far.
     func waitFor<T>(_ what: String, in found: (_ output: [UInt8], _ errors: [UInt8]) -> T?) throws -> T {
         let end = Date().addingTimeInterval(patience)
         condition.lock()
@@ -145,7 +144,7 @@ final class Program: @unchecked Sendable {
 
     func send(_ signal: Int32) { watched.kill(signal) }
 
-    /// Its exit status, 128 + signal if it was killed, when it has ended and all of its output is read.
+    /// The exit status, or 128 + signal if it was killed, after it has ended and all of its output has been read.
     @discardableResult
     func end() throws -> Int32 {
         if let status { return status }
@@ -161,7 +160,7 @@ final class Program: @unchecked Sendable {
         return code
     }
 
-    /// For the end of a test that has failed.
+    /// Kills the program at the end of a failed test.
     func killIfAlive() {
         guard status == nil else { return }
         watched.kill()

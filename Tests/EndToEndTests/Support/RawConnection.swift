@@ -1,10 +1,10 @@
 import Foundation
 
-/// A connection by hand: one request, one answer, or any bytes at all.
+/// A connection without a client library: one request and answer, or arbitrary bytes.
 final class RawConnection {
     let descriptor: Int32
     private var buffer: [UInt8] = []
-    /// So many bytes at the beginning of the buffer are known to have no NUL.
+    /// The number of bytes at the start of the buffer that are known to contain no NUL.
     private var searched = 0
 
     init(port: Int) throws {
@@ -43,14 +43,14 @@ final class RawConnection {
         }
     }
 
-    /// As much as is taken without waiting; the number of bytes.
+    /// Sends as much as possible without waiting; returns the number of bytes.
     func sendWithoutWaiting(_ bytes: [UInt8]) -> Int {
         bytes.withUnsafeBytes {
             Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 
-    /// Bytes of the peer; empty when it has closed.
+    /// Bytes from the peer; empty after it has closed.
     func read() throws -> [UInt8] {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, Int32(patience * 1000)) > 0 else { throw WaitedInVain(what: "an answer") }
@@ -77,7 +77,7 @@ final class RawConnection {
         }
     }
 
-    /// What comes until NUL, as Varlink frames its messages.
+    /// Reads up to the next NUL, a Varlink message.
     func readMessage() throws -> String {
         while true {
             if let end = buffer[searched...].firstIndex(of: 0) {
@@ -92,16 +92,16 @@ final class RawConnection {
         }
     }
 
-    /// The peer has closed both directions, whatever of its bytes was not read.
+    /// Whether the peer has closed both directions, even with unread bytes.
     var isClosedByPeer: Bool {
         var entry = pollfd(fd: descriptor, events: 0, revents: 0)
         return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
-    /// Waits until the peer has closed, whatever it says before.
+    /// Waits until the peer has closed; bytes before that are ignored.
     func awaitClose() throws { while try !read().isEmpty {} }
 
-    /// It is no longer in the backlog of the held socket.
+    /// Whether the connection has left the backlog of the held socket.
     func isAccepted(by world: World) throws -> Bool {
         try world.sockets().filter { $0.unit == "http.socket" }.allSatisfy { $0.queued == 0 }
     }

@@ -2,11 +2,11 @@ import ControlProtocol
 import Foundation
 import Testing
 
-/// A moment of a swap of `site`, at which a test does something to the supervisor.
+/// A moment of a swap of `site`, at which a test disturbs the supervisor.
 enum SwapMoment: String, CaseIterable {
     case backendStarts, startPre, soak, hold, drain, rollBack, stopOld
 
-    /// Units of `site`, and a release v2 that stays in this moment for as long as a test needs.
+    /// Writes the units of `site`, and a release v2 that stays in this moment as long as a test needs.
     func layOut(_ layout: World.Layout) throws {
         try layout.site(
             swap: "SoakSec=1s\nReadyTimeoutSec=20s\n" + (self == .stopOld ? "Strategy=queue" : ""),
@@ -15,11 +15,11 @@ enum SwapMoment: String, CaseIterable {
         if self == .rollBack { try layout.release("v2", "--ignore-sigterm --unhealthy") }
     }
 
-    /// What the swap comes to.
+    /// The outcome of the swap.
     var outcome: OperationOutcome { self == .rollBack ? .aborted : .completed }
 
-    /// Swaps from v1 to v2 under load, of which nothing may be lost, and at the moment does something to the supervisor. The swap
-    /// then ends as it would have, and whoever waits for it hears how.
+    /// Swaps from v1 to v2 under load without a lost request, and calls `disturb` at the moment. The swap then ends as
+    /// it would have, and its waiting clients get the result.
     func disturb(_ world: World, _ disturb: () throws -> Void) throws {
         #expect(try world.run("swap", "site@v1").outcome == .started)
         let pending = try RawConnection(port: world.port)
@@ -48,7 +48,7 @@ enum SwapMoment: String, CaseIterable {
         try eventually("one generation") { try world.generations("site").map(\.number) == [serving] }
     }
 
-    /// The swap, in this moment; and for the roll-back what began it.
+    /// Begins the swap and waits for this moment; for the roll-back also returns the operation that caused it.
     private func begin(_ world: World) throws -> (swap: Operation, abort: Operation?) {
         let swap = try self == .hold ? world.begin("swap", "--hold", "site@v2") : world.begin("swap", "site@v2")
         switch self {

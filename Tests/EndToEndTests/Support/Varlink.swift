@@ -1,13 +1,13 @@
 import ControlProtocol
 import Foundation
 
-/// A client of the control socket that does what a test wants, and nothing of itself: it may ask and not read, or read late.
+/// A client of the control socket that only follows the test: it may send and not read, or read late.
 final class Varlink {
     let connection: RawConnection
 
     init(_ world: World) throws { connection = try RawConnection(unix: world.controlSocket) }
 
-    /// The bytes of a call of our interface.
+    /// The bytes of a call to our interface.
     static func call(_ method: String, _ parameters: String = "{}", more: Bool = false) -> [UInt8] {
         Array(
             "{\"method\":\"io.holdfast.Manager.\(method)\",\"parameters\":\(parameters)\(more ? ",\"more\":true" : "")}"

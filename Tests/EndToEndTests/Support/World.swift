@@ -3,8 +3,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A directory of its own with units, releases and a supervisor. Made by `withWorld`, which also ends it and looks whether
-/// anything is left.
+/// A directory with units, releases and a supervisor. `withWorld` makes it, ends it, and checks that nothing is left.
 final class World {
     let path: String
     private(set) var daemon: Program
@@ -16,7 +15,7 @@ final class World {
     static let binaries: String = {
         let environment = ProcessInfo.processInfo.environment
         if let directory = environment["HOLDFAST_E2E_BIN"] { return directory }
-        // The test bundle lies beside the programs: debug or release, wherever the build directory is.
+        // The test bundle is beside the programs: debug or release, in any build directory.
         let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? "/proc/self/exe"
         let url = URL(fileURLWithPath: bundle).resolvingSymlinksInPath()
         return url.deletingLastPathComponent().path
@@ -31,9 +30,9 @@ final class World {
     let port: Int
     var url: String { "http://127.0.0.1:\(port)/" }
 
-    /// - Parameter privateProgram: the supervisor is a copy of its own, `bin/holdfastd`, that a test may replace.
+    /// - Parameter privateProgram: the supervisor is a separate copy, `bin/holdfastd`, that a test may replace.
     fileprivate init(_ layOut: (World.Layout) throws -> Void, arguments: [String], privateProgram: Bool) throws {
-        // Short: a Unix socket's name has 107 bytes.
+        // Short, because a Unix socket's path has at most 107 bytes.
         var template = Array("/tmp/hf-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw WaitedInVain(what: "a scratch directory") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -59,9 +58,9 @@ final class World {
     private static func spawn(
         _ program: String, _ path: String, _ arguments: [String], isUser: Bool, under wrapper: [String] = []
     ) throws -> Program {
-        // A test run that is killed takes its supervisors along, and they their services.
+        // When a test run is killed, its supervisors end with it, and their services with them.
         var command = ["--pdeathsig", "TERM"]
-        // Its own /etc/group, in a mount namespace of its own.
+        // A separate /etc/group, in a mount namespace of its own.
         if FileManager.default.fileExists(atPath: path + "/group") {
             let script = "mount --bind \"$0\" /etc/group && exec \"$@\""
             command += ["unshare", "--mount", "sh", "-c", script, path + "/group"]
@@ -82,31 +81,31 @@ final class World {
         try notifications.awaitLine("READY=1", from: daemon)
     }
 
-    /// SIGKILL for the supervisor, and nothing else; returns when it is gone.
+    /// Sends SIGKILL to the supervisor only; returns after its end.
     func crash() throws {
         daemon.watched.kill()
         try daemon.watched.awaitEnd()
     }
 
-    /// Another supervisor process, with the same arguments.
+    /// Starts another supervisor process with the same arguments.
     func startAgain() throws {
         try beginAgain()
         try ready()
     }
 
-    /// The same, without waiting until it is ready, which it may never be.
+    /// Starts it without waiting for readiness, which may never be reached.
     /// - Parameter wrapper: a program that executes the supervisor, with its arguments.
     func beginAgain(under wrapper: [String] = []) throws {
         daemon = try Self.spawn(program, path, arguments, isUser: isUser, under: wrapper)
     }
 
-    /// What supervisors have said that were killed since.
+    /// Discards notifications of supervisors that were killed since.
     func forgetNotifications() { notifications.drop() }
 
-    /// Waits until the supervisor says once more that it is ready.
+    /// Waits until the supervisor reports readiness once more.
     func awaitReady() throws { try notifications.awaitLine("READY=1", from: daemon) }
 
-    /// Shuts the supervisor down, and starts another one: as when the host boots, but for /run.
+    /// Shuts the supervisor down, and starts another one: as at a boot of the host, except for /run.
     func restart() throws {
         #expect(try control("shutdown").end() == 0)
         #expect(try daemon.end() == 0, "the supervisor's exit status")
@@ -114,11 +113,11 @@ final class World {
         try ready()
     }
 
-    // MARK: - The log, told with failures
+    // MARK: - The log, shown with failures
 
     private static let current = Mutex<(program: Program, told: Int)?>(nil)
 
-    /// What the supervisor of the running test has logged since this was asked last; nil if nothing.
+    /// The log of the running test's supervisor since the last call; nil if there is none.
     static func takeLog() -> String? {
         current.withLock { current in
             guard let (program, told) = current else { return nil }
@@ -137,10 +136,10 @@ final class World {
         try Program.run("\(Self.binaries)/holdfastctl", arguments, environment: environment)
     }
 
-    /// Begins an operation (`swap`, `stop`, …) and shows how it goes.
+    /// Begins an operation (`swap`, `stop`, …), whose progress can be read.
     func begin(_ arguments: String...) throws -> Operation { try Operation(arguments, in: self) }
 
-    /// An operation from its beginning to its end.
+    /// Runs an operation from its beginning to its end.
     @discardableResult
     func run(_ arguments: String...) throws -> Ended { try Operation(arguments, in: self).end() }
 
@@ -154,7 +153,7 @@ final class World {
     func history() throws -> [HistoryEntry] { try ask(["history"], HistoryReply.self).entries }
     func sockets() throws -> [SocketStatus] { try ask(["sockets"], SocketsReply.self).sockets }
 
-    /// The generations of a unit that exist, the newest first.
+    /// The existing generations of a unit, newest first.
     func generations(_ name: String) throws -> [GenerationStatus] {
         try ask(["generations", name], GenerationsReply.self).units.flatMap(\.generations)
     }
@@ -168,9 +167,9 @@ final class World {
         return pid
     }
 
-    // MARK: - Looking from outside
+    // MARK: - Observation from outside
 
-    /// Every process that the supervisor started here, or that one of those did.
+    /// Every process that the supervisor started here, and their descendants.
     func processes() -> [ProcessEntry] {
         let mark = path + "/run/holdfast/"
         return ProcessEntry.all.filter { entry in
@@ -183,14 +182,14 @@ final class World {
         processes().filter { $0.environment["GENERATION"] == "\(generation)" }
     }
 
-    /// Children of the supervisor that nobody waited for.
+    /// Children of the supervisor that were not reaped.
     func zombies() -> [ProcessEntry] { ProcessEntry.all.filter { $0.parent == daemon.pid && $0.isDead } }
 
     func filesBelow(_ directory: String) -> [String] {
         let found = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
         return found.filter { name in
             var isDirectory: ObjCBool = false
-            // A path that is gone meanwhile is not there.
+            // A path that was removed meanwhile does not count.
             guard FileManager.default.fileExists(atPath: "\(directory)/\(name)", isDirectory: &isDirectory) else {
                 return false
             }
@@ -204,7 +203,7 @@ final class World {
 
     // MARK: - The end
 
-    /// Shuts down, and looks whether anything is left.
+    /// Shuts down, and checks that nothing is left.
     fileprivate func end() throws {
         try eventually("the supervisor to have waited for all of its children") { zombies().isEmpty }
         if !daemon.watched.hasEnded {
@@ -213,7 +212,7 @@ final class World {
         }
         #expect(try daemon.end() == 0, "the supervisor's exit status")
         #expect(processes().map(\.description) == [], "no process may outlive the supervisor")
-        // The lock is taken by flock(2) and never removed: unlinking it would let two supervisors lock two files.
+        // flock(2) uses the lock file, which is never removed: unlinking it would let two supervisors lock two files.
         let left = filesBelow(path + "/run").filter { $0 != "holdfast/lock" }
         #expect(left == [], "no file may be left in the runtime directory")
         let generations = try? FileManager.default.contentsOfDirectory(atPath: runtime + "/generations")
@@ -224,7 +223,7 @@ final class World {
         #expect(controlGroups() == [], "no cgroup may be left")
     }
 
-    /// Directories of cgroup v2 that carry this world's name, deepest first.
+    /// Directories of cgroup v2 that have this world's name, deepest first.
     private func controlGroups() -> [String] {
         let mark = (path as NSString).lastPathComponent.split(separator: "-").last.map(String.init) ?? path
         return ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].flatMap { root -> [String] in
@@ -237,7 +236,7 @@ final class World {
         }
     }
 
-    /// For a test whose supervisor does not know of them.
+    /// Removes control groups that the supervisor of a test does not know.
     func removeLeftControlGroups() { for group in controlGroups() { rmdir(group) } }
 
     private func isDirectory(_ path: String) -> Bool {
@@ -256,7 +255,7 @@ final class World {
     }
 }
 
-/// A world for one test. When `body` returns, the supervisor is shut down and nothing of it may be left.
+/// Makes a world for one test. After `body` the supervisor is shut down, and nothing of it may be left.
 func withWorld(
     arguments: [String] = [], privateProgram: Bool = false, _ layOut: (World.Layout) throws -> Void,
     then body: (World) throws -> Void
@@ -267,12 +266,12 @@ func withWorld(
         try body(world)
         try world.end()
     } catch {
-        // Here and not by the test, so that the log of this world is still there to be told.
+        // Recorded here and not by the test, so that the log of this world can still be shown.
         Issue.record(error)
     }
 }
 
-/// A TCP port of 127.0.0.1 that nobody listened on a moment ago.
+/// A TCP port of 127.0.0.1 without a listener a moment ago.
 func freePort() throws -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
