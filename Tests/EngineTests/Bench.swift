@@ -2,12 +2,12 @@ import Testing
 
 @testable import Engine
 
-/// A small world for one promise at a time: whatever a test does not speak of goes well by itself. Programs are
-/// executed, commands end with 0, what is killed ends; only main processes do nothing unless the test says so.
+/// A small world for one promise at a time: everything that a test does not mention succeeds by itself. Programs are
+/// executed, commands exit with 0, killed processes end; only main processes do nothing unless the test makes them.
 struct Bench {
     private(set) var engine = Engine()
     private(set) var now = Instant(nanoseconds: 0)
-    /// What the engine had done, in order and in words: `start app@v1.service`, `signal 15 app@v1.service`.
+    /// The effects of the engine, in order and in words: `start app@v1.service`, `signal 15 app@v1.service`.
     private(set) var log: [String] = []
     private(set) var results: [OperationResult] = []
     private(set) var refusals: [Refusal] = []
@@ -15,21 +15,21 @@ struct Bench {
     private(set) var shutDownAnswers = 0
     private(set) var failures: [Failure] = []
 
-    /// `startPre app.service` → how that command ends.
+    /// The exits of commands, by words: `startPre app.service`.
     var endings: [String: Ended] = [:]
-    /// Commands that do not end, mains that cannot be executed.
+    /// Commands that do not end, and main processes that cannot be executed.
     var hanging: Set<String> = []
     var notExecutable: Set<String> = []
-    /// Answers of probes, by unit; ready unless said otherwise.
+    /// Answers of probes, by unit; ready by default.
     var probeAnswers: [String: ProbeAnswer] = [:]
-    /// Groups whose preparation is not answered, or fails.
+    /// Groups whose preparation gets no answer, and the failure of preparations.
     var unprepared: Set<GroupID> = []
     var preparationFailure: Failure?
-    /// Units of which a grandchild stays behind until SIGKILL.
+    /// Units that leave a grandchild until SIGKILL.
     var strayChildren: Set<String> = []
-    /// What conditions say, by unit; met unless said otherwise.
+    /// Results of conditions, by unit; met by default.
     var verdicts: [String: ConditionVerdict] = [:]
-    /// How the search for the main process of a forking unit ends; nil in the value is "found", nothing is not answered.
+    /// The result of the search for a forking unit's main process; found by default, and open after `later`.
     enum Search { case found, absent, later }
     var searches: [String: Search] = [:]
     private var openSearches: [InstanceID: Token] = [:]
@@ -48,7 +48,7 @@ struct Bench {
     private var queue: [Event] = []
     private var lastRequest: UInt64 = 0
 
-    // MARK: - What a test does
+    // MARK: - Actions of a test
 
     mutating func command(_ command: Command) {
         lastRequest += 1
@@ -77,7 +77,7 @@ struct Bench {
         tell(.notified(id, sender ?? .process(main), message))
     }
 
-    /// The PID file of a unit appears, and names one of its processes.
+    /// The PID file of a unit appears and names one of its processes.
     mutating func pidFileAppears(_ unit: String) {
         guard let id = instance(unit), let search = openSearches.removeValue(forKey: id) else {
             Issue.record("nobody waits for a PID file of \(unit)")
@@ -86,7 +86,7 @@ struct Bench {
         tell(.mainSought(search, .found(daemon(id))))
     }
 
-    /// `MAINPID=` of one of a unit's processes.
+    /// Sends `MAINPID=` with one of a unit's processes.
     mutating func namesMain(_ unit: String) -> Token? {
         guard let id = instance(unit) else { return nil }
         let main = daemon(id)
@@ -94,13 +94,13 @@ struct Bench {
         return main
     }
 
-    /// The search for a main process that is under way meets something else.
+    /// Reports an obstacle to the present search for a main process.
     mutating func noteSearch(_ unit: String, _ note: SearchNote) {
         guard let token = instance(unit).flatMap({ openSearches[$0] }) else { return }
         tell(.searchNoted(token, note))
     }
 
-    /// A command that hangs ends: `start setup.service` of a oneshot.
+    /// Ends a hanging command: `start setup.service` of a oneshot.
     mutating func endControl(_ words: String, _ status: Ended = .exited(0)) {
         guard let token = processes.first(where: { $0.value.name == words })?.key else {
             Issue.record("\(words) does not run")
@@ -110,7 +110,7 @@ struct Bench {
         drainQueue()
     }
 
-    /// Everything of a unit is gone, unasked.
+    /// Ends all processes of a unit.
     mutating func treeEnds(_ unit: String) {
         guard let id = instance(unit) else { return }
         strays.remove(id)
@@ -127,7 +127,7 @@ struct Bench {
         drainQueue()
     }
 
-    /// Time passes, and every deadline on the way is told.
+    /// Advances the time and reports every deadline on the way.
     mutating func pass(_ duration: Duration) {
         let goal = now + duration
         while let next = engine.nextDeadline, next <= goal {
@@ -142,7 +142,7 @@ struct Bench {
         drainQueue()
     }
 
-    /// The supervisor is killed, and nobody listens for so long; then another one goes on.
+    /// Kills the supervisor; after a gap without any, another one continues.
     mutating func pause(_ gap: Duration) throws {
         engine = try Simulation.reread(engine)
         now = now + gap
@@ -150,13 +150,13 @@ struct Bench {
         tell(.deadlineReached)
     }
 
-    /// What happened since the last call, without the words that a test does not care for.
+    /// The log since the last call, only lines with the given prefixes.
     mutating func takeLog(_ prefixes: String...) -> [String] {
         defer { log = [] }
         return prefixes.isEmpty ? log : log.filter { line in prefixes.contains { line.hasPrefix($0) } }
     }
 
-    // MARK: - What a test sees
+    // MARK: - Observations of a test
 
     func view(_ group: String) -> GroupView? { engine.view(of: GroupID(group)) }
     func serving(_ group: String) -> Int? { view(group)?.serving }
@@ -271,7 +271,7 @@ struct Bench {
         if !isMain, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
     }
 
-    /// What a forking unit has left behind becomes its main process.
+    /// Makes a process that a forking unit has left its main process.
     private mutating func daemon(_ id: InstanceID) -> Token {
         let token = engine.newToken(for: id)
         processes[token] = Process(instance: id, name: name(id), isMain: true)
@@ -283,7 +283,7 @@ struct Bench {
     private mutating func end(_ token: Token, _ status: Ended) {
         guard let process = processes.removeValue(forKey: token) else { return }
         if mains[process.instance] == token { mains[process.instance] = nil }
-        // A daemon is left behind.
+        // A daemon stays.
         if process.name.hasPrefix("start "), specs[process.instance]?.type == .forking, status == .exited(0) {
             strays.insert(process.instance)
         }
@@ -323,7 +323,7 @@ struct Bench {
     }
 }
 
-/// Plans as short as the promises about them.
+/// Plans for short tests.
 enum Plans {
     static let site = GroupID("site@.target")
 
@@ -345,7 +345,7 @@ enum Plans {
             services: services, isWhole: services.count == 2)
     }
 
-    /// A plain service, or with `[X-Swap]` a swap unit by itself.
+    /// A plan of a plain service, or with `[X-Swap]` of a swap unit.
     static func service(
         _ unit: String = "app.service", swaps: Bool = false, after: Set<String> = [], requires: Set<String> = [],
         strategy: SwapSettings.Strategy = .overlap, _ change: (inout ServiceSpec) -> Void = { _ in }
@@ -365,7 +365,7 @@ enum Plans {
 }
 
 extension Bench {
-    /// The site runs and serves, generation 1.
+    /// A bench in which the site runs and serves, generation 1.
     static func servingSite(_ release: String = "v1") -> Bench {
         var bench = Bench()
         bench.start(Plans.site(release))
@@ -375,7 +375,7 @@ extension Bench {
         return bench
     }
 
-    /// A swap as far as its cutover.
+    /// Swaps as far as the cutover.
     mutating func swapReady(_ release: String, hold: Bool = false) {
         swap(Plans.site(release), hold: hold)
         ready("app@\(release).service")

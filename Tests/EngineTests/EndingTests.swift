@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// What an end is: clean or failed, by which cause, and what follows from that (systemd.exec(5), tables 5 and 6).
+/// Exits of services: clean or failed, with their causes and consequences (systemd.exec(5), tables 5 and 6).
 @Suite("How services end")
 struct EndingTests {
     private let app = "app.service"
@@ -22,7 +22,7 @@ struct EndingTests {
         return bench
     }
 
-    // MARK: - What is over does not count at the end
+    // MARK: - Earlier failures do not count at the end
 
     @Test("a reload that failed makes a later clean end neither failed nor a case for OnFailure=")
     func failedReloadIsOver() {
@@ -82,9 +82,9 @@ struct EndingTests {
         #expect(skipped.takeLog("wants").contains { $0.contains("alert") } == false)
     }
 
-    // MARK: - What goes wrong while stopping
+    // MARK: - Failures while stopping
 
-    /// How `app.service` ended, for `ExecStopPost=` and for people.
+    /// The end of `app.service`, for `ExecStopPost=` and for people.
     private func end(_ bench: Bench) -> String {
         let failure = bench.view(app)?.lastFailure
         let wants = bench.view(app)?.serving == nil ? "" : " serving"
@@ -309,14 +309,14 @@ struct EndingTests {
         let id = try #require(bench.instance(app))
         var engine = bench.engine
         let late = bench.now + .seconds(100)
-        // The time of the start is over when READY=1 is told, and another event comes before it.
+        // The start timeout has elapsed when READY=1 is delivered, and another event precedes it.
         _ = engine.handle(.spawned(main), at: late)
         var ready = NotifyMessage()
         ready.ready = true
         _ = engine.handle(.notified(id, .process(main), ready), at: late)
         _ = engine.handle(.deadlineReached, at: late, due: bench.now + .seconds(90))
         #expect(engine.view(of: group)?.serving == 1)
-        // What was started after the moment that is told of is not late.
+        // A timeout that ends after the reported moment has not elapsed.
         var other = running { $0.type = .notify }
         other.pass(.seconds(1))
         var second = other.engine
@@ -324,7 +324,7 @@ struct EndingTests {
         #expect(effects.isEmpty)
     }
 
-    // MARK: - Outcomes are true at their moment
+    // MARK: - Outcomes are true at their time
 
     @Test("a new generation that dies while the old one drains: lost, with the reason, not completed")
     func lostDuringDrain() {

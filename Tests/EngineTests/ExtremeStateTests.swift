@@ -4,10 +4,10 @@ import Testing
 @testable import Engine
 @testable import StateCoding
 
-/// A state with numbers that no engine can have reached is refused or gone on with; it never ends the process.
+/// A state with numbers that no engine can reach is refused or continued; it never ends the process.
 @Suite("A restored state with extreme numbers")
 struct ExtremeStateTests {
-    /// A value as `StateEncoder` writes it.
+    /// A value in the encoding of `StateEncoder`.
     private indirect enum Node {
         case plain([UInt8])
         case integer(Int64)
@@ -62,10 +62,10 @@ struct ExtremeStateTests {
 
     private static let extremes: [Int64] = [.max, .min, .max - 1, -1, 0, 1, 1 << 53, 1 << 32, 9_223_372_036]
 
-    /// What one event asks of a supervisor at most; a state of a few groups asks for some dozen.
+    /// The most effects of one event; a state of a few groups causes some dozen.
     private static let mostEffects = 2_000
 
-    /// What a supervisor does with an engine.
+    /// Uses an engine as a supervisor does.
     private func use(_ engine: Engine, _ groups: [GroupID], _ random: inout SplitMix64) throws {
         var engine = engine
         _ = try StateEncoder.encode(engine)
@@ -79,7 +79,7 @@ struct ExtremeStateTests {
                     .command(random.chance(50) ? .stop(group) : .abort(group), RequestID(number: .max)), at: now)
             }
             try #require(follow.count < Self.mostEffects)
-            // Everything that was to happen does: processes are started and end, trees are empty.
+            // Every effect succeeds: processes are started and end, trees are empty.
             for _ in 0..<3 {
                 var next: [Effect] = []
                 for effect in follow {
@@ -122,7 +122,7 @@ struct ExtremeStateTests {
         let groups = simulation.groups.map(\.id)
         var (random, refused, used) = (SplitMix64(seed: seed), 0, 0)
         for round in 0..<60 {
-            // The first rounds change one number each, the others every tenth.
+            // The first rounds change one number each, the others every tenth number.
             let target = round < 40 ? random.below(count) : nil
             var position = -1
             let changed = Self.write(tree) { value in

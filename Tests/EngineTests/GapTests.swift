@@ -2,13 +2,13 @@ import Testing
 
 @testable import Engine
 
-/// Time limits that ran while no supervisor could listen (I7).
+/// Time limits that ran while no supervisor was running (I7).
 @Suite("Time limits over a pause between two supervisors")
 struct GapTests {
-    /// A limit of ten seconds that has just begun, and whether it has struck.
+    /// A time limit of ten seconds that has just begun, and the check whether it has elapsed.
     struct Limit: CustomTestStringConvertible, Sendable {
         let testDescription: String
-        /// What is left of it after nine seconds and a pause of a minute.
+        /// The remaining time after nine seconds and a pause of a minute.
         var left = Duration.seconds(1)
         let begin: @Sendable () -> Bench
         let hasStruck: @Sendable (Bench) -> Bool
@@ -200,7 +200,7 @@ struct GapTests {
         var bench = limit.begin()
         #expect(!limit.hasStruck(bench))
         bench.pass(.seconds(9))
-        // The last thing that was heard.
+        // The last event before the pause.
         bench.tell(.deadlineReached)
         try bench.pause(.seconds(60))
         #expect(limit.hasStruck(bench) == (limit.left == .zero))

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// Watchdogs, time limits and what is done to who exceeds them (systemd.service(5)); limits of starts (systemd.unit(5)).
+/// Watchdogs, time limits and their consequences (systemd.service(5)); limits of starts (systemd.unit(5)).
 @Suite("Limits of services")
 struct LimitTests {
     private let app = "app.service"
@@ -71,7 +71,7 @@ struct LimitTests {
             bench.takeLog("st", "signal") == [
                 "signal 6 tree of app.service", "stopPost app.service", "start app.service",
             ])
-        // Only what is up is watched.
+        // Only a running service is watched.
         bench.pass(.seconds(60))
         #expect(bench.service(app)?.phase == .starting)
     }
@@ -128,12 +128,12 @@ struct LimitTests {
         bench.exit(app, .signalled(15, coreDumped: false))
         #expect(bench.failures.last?.cause == .timedOut(.seconds(100)))
         #expect(bench.takeLog("start ") == ["start app.service"])
-        // The next run has all of its time again.
+        // The next run has its whole time again.
         bench.pass(.milliseconds(99_999))
         #expect(bench.service(app)?.phase == .running)
     }
 
-    /// How what is over its time is ended first; afterwards it is killed, by either.
+    /// The first step of ending a service after its time limit; afterwards it is killed, in every mode.
     static let modes: [(mode: TimeoutFailureMode, first: String)] = [
         (.terminate, "signal 15 tree of app.service"), (.abort, "signal 6 tree of app.service"),
         (.kill, "kill tree of app.service"),
@@ -193,7 +193,7 @@ struct LimitTests {
         hanging.pass(.seconds(90))
         #expect(hanging.takeLog("signal", "kill") == [row.first])
 
-        // ExecStop= ends, the process does not.
+        // ExecStop= ends, and the process stays.
         var deaf = Bench()
         deaf.start(plan)
         deaf.command(.stop(GroupID(app)))
@@ -261,7 +261,7 @@ struct LimitTests {
         }
     }
 
-    // MARK: - How often
+    // MARK: - Start limits
 
     @Test("starts that an operator asks for count in StartLimitBurst=, and reset-failed forgets them")
     func manualStarts() {

@@ -137,7 +137,7 @@ struct OperationTests {
         let result = bench.results.last
         #expect(result?.outcome == .rolledBack)
         #expect(result?.failure?.cause == .exited(.exited(1)))
-        // What was tried, and what serves now.
+        // The attempted generation, and the one that serves now.
         #expect(result?.to?.number == 2)
         #expect(result?.serving?.number == 3)
     }

@@ -17,7 +17,7 @@ struct ServiceTests {
 
     enum Reason: CaseIterable { case cleanExit, cleanSignal, uncleanExit, uncleanSignal, timeout, watchdog }
 
-    /// The table under `Restart=` in systemd.service(5), each value with the reasons that it restarts after.
+    /// The table under `Restart=` in systemd.service(5): each value with the reasons for which it restarts.
     static let restarting: [(RestartRules.Policy, Set<Reason>)] = [
         (.no, []), (.always, Set(Reason.allCases)), (.onSuccess, [.cleanExit, .cleanSignal]),
         (.onFailure, [.uncleanExit, .uncleanSignal, .timeout, .watchdog]),

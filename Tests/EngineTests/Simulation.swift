@@ -1,10 +1,10 @@
 @testable import Engine
 
-/// One random schedule, named by its seed: an engine, a fake kernel, a clock, an operator with bad manners.
+/// One random schedule, identified by its seed: an engine, a fake kernel, a clock, an inconsiderate operator.
 ///
-/// The schedule injects events for a while; then everybody behaves, and all operations must end; then everything is
-/// shut down, and nothing may be left. After every event the checks of `Simulation+Checks` compare what the engine
-/// did and shows with what the kernel knows.
+/// The schedule injects events for a while; then all parties behave, and all operations must end; then everything is
+/// shut down, and nothing may be left. After every event the checks of `Simulation+Checks` compare the engine's effects
+/// and views with the state of the kernel.
 struct Simulation {
     var engine = Engine()
     var kernel: FakeKernel
@@ -12,41 +12,41 @@ struct Simulation {
     var plans = PlanMaker()
     var groups: [SimulatedGroup] = []
     var now = Instant(nanoseconds: 1_000_000_000)
-    /// How often each request was answered.
+    /// The number of answers to each request.
     var answers: [Int] = []
-    /// Events delivered before, to be told again.
+    /// Delivered events, to be repeated.
     var history: [Event] = []
     var violation: Violation?
     var events = 0
     var coverage = Coverage()
-    /// Kept only to explain a failure.
+    /// The log, kept only to explain a failure.
     var log: [String]?
-    /// How many events are injected before everybody behaves.
+    /// The number of events injected before all parties behave.
     let length: Int
-    /// After every event the engine is replaced by what becomes of it through a re-exec of the supervisor.
+    /// Whether, after every event, the engine is replaced by its state after a re-exec of the supervisor.
     var reexecsAfterEvents = false
-    /// In so many of a hundred events the supervisor is killed before it has done what follows from the event.
+    /// The percentage of events after which the supervisor is killed before it has carried out all effects.
     var crashes = 0
     var written = Written()
     var isRecovering = false
-    /// How many supervisors have been killed in the middle of their work.
+    /// The number of supervisors killed during their work.
     var crashCount = 0
-    /// Processes have ended between the last killed one and its successor.
+    /// Whether processes have ended between the last killed supervisor and its successor.
     var diedUnseen = false
-    /// What the present one found.
+    /// The state that the present supervisor found.
     var found = Found()
-    /// Answers may have been lost, or given to nobody.
+    /// Whether answers may have been lost.
     var hasCrashed = false
 
     struct Violation: Error, CustomStringConvertible {
         let rule: String
         let text: String
         var description: String { "\(rule): \(text)" }
-        /// The same for all schedules that fail for the same reason, as far as a text can tell.
+        /// The same text for all schedules that fail for the same reason, as far as a text can show.
         var kind: String { rule + ": " + text.filter { !$0.isNumber }.prefix(60) }
     }
 
-    /// What was seen, so that a schedule which never gets anywhere does not count as proof.
+    /// Outcomes seen, so that schedules which never reach anything do not count as proof.
     struct Coverage: Sendable {
         var ends: [String: Int] = [:]
         var events = 0
@@ -100,7 +100,7 @@ struct Simulation {
 
     private mutating func passTime() {
         if random.chance(25), let next = engine.nextDeadline {
-            // Told on time or late.
+            // Delivered on time or late.
             now = max(now, next) + .milliseconds(random.chance(50) ? 0 : random.below(3000))
             handle(.deadlineReached)
         } else {
@@ -109,7 +109,7 @@ struct Simulation {
         }
     }
 
-    /// A request of the operator.
+    /// Sends a request of the operator.
     mutating func command(_ command: Command) {
         answers.append(0)
         handle(.command(command, RequestID(number: UInt64(answers.count - 1))))
@@ -143,7 +143,7 @@ struct Simulation {
 
     // MARK: - The operator
 
-    /// What a transaction makes of several groups: begun together.
+    /// Begins the operations of several groups together, as a transaction does.
     private mutating func transact() {
         var list: [Requested] = []
         for group in groups where random.chance(70) {
@@ -158,7 +158,7 @@ struct Simulation {
         handle(.commands(list))
     }
 
-    /// As the supervisor does when nobody has asked for it.
+    /// Starts units as the supervisor does without a request.
     mutating func start(_ units: [String]) {
         for group in groups where units.contains(group.id.name) {
             answers.append(0)
@@ -190,7 +190,7 @@ struct Simulation {
 
     // MARK: - Processes
 
-    /// A living process does something.
+    /// Makes a living process act.
     private mutating func act() {
         guard !kernel.living.isEmpty else { return }
         let token = random.pick(kernel.living)
@@ -235,7 +235,7 @@ struct Simulation {
         if process.isAlive { handle(.notified(process.instance, .process(process.token), done)) }
     }
 
-    /// A PID file that was awaited is there; false if none is.
+    /// Makes an awaited PID file appear; false if none is awaited.
     mutating func pidFileAppears() -> Bool {
         for token in kernel.searches.keys.sorted(by: { $0.number < $1.number }) {
             guard let id = kernel.searches[token], let tree = kernel.trees[id], tree.daemons > 0 else { continue }
@@ -247,7 +247,7 @@ struct Simulation {
         return false
     }
 
-    /// A service that is in the middle of a reload, or has not answered its signal, goes on with it; false if none is.
+    /// Continues a service that is reloading, or has not answered its signal; false if there is none.
     mutating func reloadsEnd() -> Bool {
         for id in kernel.instances {
             guard let instance = engine.instances[id] else { continue }
@@ -306,7 +306,7 @@ struct Simulation {
         kernel.end(process.token, status)
     }
 
-    /// `MAINPID=`: another process of the tree is the main one from now on.
+    /// Makes another process of the tree the main one (`MAINPID=`).
     private mutating func changeMain(_ process: FakeKernel.Process) {
         guard kernel.trees[process.instance]?.main == process.token else { return }
         let token = engine.newToken(for: process.instance)

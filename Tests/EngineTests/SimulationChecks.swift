@@ -1,6 +1,6 @@
 @testable import Engine
 
-/// Effects are carried out one by one, each checked against what the kernel knows; after every event the whole is.
+/// Carries out effects one by one and checks each against the kernel's state; after every event all of it.
 extension Simulation {
     mutating func carryOut(_ effect: Effect) {
         switch effect {
@@ -97,7 +97,7 @@ extension Simulation {
         }
     }
 
-    /// A service whose watchdog or run time is over is ended wherever it is: that it was the last acceptor is its own doing.
+    /// A service over its watchdog or run time is ended in any state, even as the last acceptor.
     private mutating func noteFailure(_ failure: Failure) {
         let isOwnDoing =
             switch failure.cause {
@@ -111,7 +111,7 @@ extension Simulation {
         }
     }
 
-    /// Answered at once, as the supervisor does.
+    /// Answers at once, as the supervisor does.
     private mutating func seekMain(_ token: Token, _ id: InstanceID) {
         kernel.openTokens.insert(token)
         kernel.seekers[token] = id
@@ -127,11 +127,11 @@ extension Simulation {
         }
     }
 
-    /// One of the daemons that a forking service has left behind is known by a token from now on.
+    /// Gives a token to one of the daemons that a forking service has left.
     mutating func findDaemon(_ id: InstanceID) -> Token {
         let token = engine.newToken(for: id)
         let process = FakeKernel.Process(token: token, instance: id, command: .start(0))
-        // The successor of a service that is not up yet says READY=1 in its place.
+        // The successor of a service that is not up yet sends READY=1 in its place.
         process.saidReady = kernel.trees[id]?.isUp != false || kernel.trees[id]?.spec.type == .forking
         kernel.processes[token] = process
         kernel.openTokens.insert(token)
@@ -142,10 +142,10 @@ extension Simulation {
         return token
     }
 
-    // MARK: - At single effects
+    // MARK: - Checks of single effects
 
-    /// Order: nothing starts before what it starts after is ready; nothing public on trial before the private tier has
-    /// been proved and soaked.
+    /// Checks the order: no service starts before the services that it starts after are ready; no public service is
+    /// tried before the private tier has been proved and soaked.
     private mutating func checkSpawn(_ id: InstanceID, _ command: ServiceCommand) {
         guard let tree = kernel.trees[id] else { return fail("I3", "a command for an instance that does not exist") }
         if case .stop = command { tellToGo(id) }
@@ -171,7 +171,7 @@ extension Simulation {
         }
     }
 
-    /// A drain signal, a kill signal, SIGKILL or `ExecStop=` reaches the main process.
+    /// Notes that a drain signal, a kill signal, SIGKILL or `ExecStop=` reaches the main process.
     private mutating func tellToGo(_ id: InstanceID) {
         guard let tree = kernel.trees[id], kernel.mainLives(tree) else { return }
         let isRetired = engine.instances[id]?.mandate == .leaving
@@ -181,7 +181,7 @@ extension Simulation {
         if isRetired { kernel.trees[id]?.isRetired = true }
     }
 
-    /// I4: by retirement, a backend is not signalled while one that uses it lives.
+    /// I4: a retired backend is not signalled while a service that uses it lives.
     private mutating func checkNobodyUses(_ tree: FakeKernel.Tree) {
         for other in kernel.instances {
             guard other != tree.id, let user = kernel.trees[other], user.generation.group == tree.generation.group,
@@ -200,8 +200,8 @@ extension Simulation {
             && user.startsAfter.contains { $0.prefix { $0 != "@" } == used.member.prefix { $0 != "@" } }
     }
 
-    /// Both belong to one generation now, whatever generation they were born in. A member that a swap carries over
-    /// outlives those that the swap replaces: its plan says so.
+    /// Whether both belong to one generation now, in whichever they were started. A member that a swap carries over
+    /// outlives those that the swap replaces: its plan requires that.
     private func areTogether(_ one: InstanceID, _ other: InstanceID) -> Bool {
         guard let group = engine.instances[one]?.group else { return false }
         if engine.groups[group]?.operation?.carried.contains(other) == true { return false }
@@ -210,7 +210,7 @@ extension Simulation {
         } ?? false
     }
 
-    /// I1: nothing that Holdfast does takes the last ready acceptor away.
+    /// I1: no action of Holdfast removes the last ready acceptor.
     private mutating func checkAnotherAccepts(_ tree: FakeKernel.Tree) {
         let id = tree.generation.group
         guard let group = engine.groups[id], let operation = group.operation else {
@@ -221,7 +221,7 @@ extension Simulation {
         }
         if operation.kind == .stop || operation.stopsFirst { return }
         if operation.phase == .rollingBack {
-            // What served may have died by itself meanwhile; it may not have been told to go.
+            // The serving services may have died by themselves meanwhile; they may not have been signalled to go.
             for other in group.serving.flatMap({ group.generations[$0]?.instances.values.sorted() }) ?? [] {
                 guard let old = kernel.trees[other], old.spec.acceptsShared, old.isRetired, kernel.mainLives(old) else {
                     continue
@@ -237,7 +237,7 @@ extension Simulation {
         if others.isEmpty { fail("I1", "\(tree.spec.unit), the last acceptor, is told to go") }
     }
 
-    /// Cutover: the whole new generation is ready, and has been for the time of the soak.
+    /// Checks at the cutover that the whole new generation is ready, and has been for the soak time.
     private mutating func checkServing(_ generation: GenerationID) {
         guard let group = engine.groups[generation.group], let operation = group.operation else { return }
         guard
@@ -255,8 +255,8 @@ extension Simulation {
         }
     }
 
-    /// Every outcome is true at the moment at which it is told, as far as the engine can know: "completed" that all that was brought
-    /// lives, "rolled back" that something of what served before does.
+    /// Checks that an outcome is true at the moment of its report, as far as the engine can know: "completed" if all
+    /// new services live, "rolled back" if some earlier serving one does.
     private mutating func checkIsTrue(_ id: GroupID, _ result: OperationResult) {
         guard [.swap, .rollback].contains(result.kind), !isRecovering else { return }
         let trees = kernel.instances.compactMap { kernel.trees[$0] }.filter { $0.generation.group == id }
@@ -280,7 +280,7 @@ extension Simulation {
                 fail("I3", "stopped, but instance \(other.number) has processes")
             }
         case .start, .swap, .rollback, .restart:
-            // All that lives belongs to what serves.
+            // All living services belong to the serving generation.
             let serving = engine.groups[id]?.serving.flatMap { engine.groups[id]?.generations[$0] }
             let members = Set(serving?.instances.values.map { $0 } ?? [])
             for other in kernel.instances where kernel.trees[other]?.generation.group == id {
@@ -292,7 +292,7 @@ extension Simulation {
         }
     }
 
-    // MARK: - After every event
+    // MARK: - Checks after every event
 
     mutating func check() {
         if engine.owners.count > kernel.openTokens.count { fail("leak", "tokens have owners that nobody will name") }
@@ -307,7 +307,7 @@ extension Simulation {
         checkWatches()
     }
 
-    /// What is asked of the kernel for the engine ends when the engine drops its token: it would act in a later life.
+    /// Every kernel request of the engine ends when the engine drops its token: it would act in a later life.
     private mutating func checkWatches() {
         for id in kernel.instances {
             for token in kernel.trees[id]?.watches ?? [] where engine.owners[token] != id {
@@ -319,7 +319,7 @@ extension Simulation {
         }
     }
 
-    /// `BindsTo=`: nobody stays without what it is bound to.
+    /// `BindsTo=`: no service stays without a service to which it is bound.
     private mutating func checkBonds(_ id: GroupID) {
         guard !engine.isShuttingDown, !isRecovering, let group = engine.groups[id], group.serving != nil,
             group.operation == nil
@@ -329,24 +329,24 @@ extension Simulation {
         }
     }
 
-    /// `Conflicts=`: what is being stopped for it is gone before it begins. What stops its own predecessor first begins when
-    /// that is gone, everything else when it is prepared.
+    /// `Conflicts=`: a group that is stopped for another is gone before the other begins. A group that stops its own
+    /// predecessor first begins after the predecessor has gone, all others at their preparation.
     private mutating func checkConflicts(_ id: GroupID, atPrepare: Bool) {
-        // Recovery repeats what was begun before.
+        // Recovery repeats earlier steps.
         guard !isRecovering, let operation = engine.groups[id]?.operation, let plan = operation.plan,
             !operation.isRestoring,
             !(plan.isSwapUnit && operation.stopsFirst), operation.stopsFirst != atPrepare
         else { return }
         for other in plan.relations.conflicts {
             guard let stop = engine.groups[other]?.operation, stop.kind == .stop else { continue }
-            // One that came after it had begun, in the same event, is none of its business.
+            // A stop that came after the begin, in the same event, does not concern it.
             let wasThere = stop.startedAt < operation.phaseSince || stop.startedAt == operation.startedAt
             if wasThere { fail("conflict", "\(id) starts while \(other) is being stopped") }
         }
     }
 
     private mutating func checkView(_ view: GroupView) {
-        // I2: no more than two generations have processes; carried ones count where they belong now.
+        // I2: at most two generations have processes; carried members count for their present generation.
         let withProcesses = view.generations.filter { generation in
             generation.services.contains { !kernel.isEmpty($0.instance) }
         }
@@ -360,7 +360,7 @@ extension Simulation {
         for generation in view.generations {
             for service in generation.services where service.phase == .running || service.phase == .reloading {
                 guard let tree = kernel.trees[service.instance] else { continue }
-                // One that has ended may have a successor, which is being asked for.
+                // A main process that has ended may have a successor, which is being searched for.
                 let isSought = engine.instances[service.instance]?.endedMain != nil
                 let main = isSought ? nil : service.mainProcess.flatMap { kernel.processes[$0] }
                 guard main.map({ $0.isAlive || !$0.exitIsTold }) ?? kernel.isAlive(tree) else {
@@ -371,7 +371,7 @@ extension Simulation {
         }
     }
 
-    // MARK: - At the end
+    // MARK: - Checks at the end
 
     mutating func checkNothingIsLeft() {
         guard violation == nil else { return }

@@ -2,9 +2,9 @@ import StateCoding
 
 @testable import Engine
 
-/// The supervisor is killed between any two effects, and another process goes on from what was written before them.
+/// Kills the supervisor between any two effects; another process continues from the state written before them.
 extension Simulation {
-    /// What is in the journal.
+    /// The contents of the journal.
     struct Written {
         var core: [UInt8] = []
         var groups: [GroupID: [UInt8]] = [:]
@@ -27,8 +27,8 @@ extension Simulation {
         }
     }
 
-    /// Writes what the engine has decided; then, maybe, that was the last thing that the process did. Answers how many of the
-    /// effects are carried out before.
+    /// Writes the engine's decisions; this may be the last action of the process. Returns the number of effects carried
+    /// out before the end, or nil.
     mutating func write(before effects: [Effect]) -> Int? {
         guard crashes > 0 else { return nil }
         do {
@@ -36,31 +36,32 @@ extension Simulation {
         } catch {
             fail("I7", "the engine cannot be written: \(error)")
         }
-        // Commands beside what runs already are rare, and what must not be mistaken for them is there.
+        // Commands beside a running process are rare, and so are the processes that they could be mistaken for.
         guard random.chance(effects.contains(where: \.startsBeside) ? 10 * crashes : crashes) else { return nil }
         return random.below(effects.count + 1)
     }
 
+    /// Replaces the supervisor.
     /// - Parameters:
-    ///   - done: what was carried out before the end.
-    ///   - undone: what was not.
+    ///   - done: the effects carried out before the end.
+    ///   - undone: the effects not carried out.
     mutating func crash(done: [Effect], undone: [Effect]) {
         coverage.ends["crash", default: 0] += 1
         crashCount += 1
         let count = crashCount
         hasCrashed = true
-        // Whoever had asked for something has lost the connection.
+        // Clients with open requests have lost their connections.
         for index in answers.indices where answers[index] == 0 { answers[index] = 1 }
         let isNested = isRecovering
         isRecovering = true
         defer { if !isNested { isRecovering = false } }
-        // What is told to go by effects that were on their way counts as told.
+        // Services that undone effects would have signalled count as signalled.
         let isQuiet = !undone.contains(where: \.endsProcesses) && !kernel.hasUntoldEnds
         let healthy = isQuiet && !isNested ? healthyInstances.map { ($0, kernel.trees[$0]?.runs) } : []
         for effect in undone { if case .report(let report) = effect { read(report) } }
         if !isNested { diedUnseen = false }
         var unsent = undone.filter(\.isSignal)
-        // Who takes over may be killed as well, before anything was handled: then the next one begins where it began.
+        // The successor may be killed as well, before any event: then the next one begins from the same state.
         var last: [Effect]? = done
         while let before = last, violation == nil {
             log?.append("        KILLED")
@@ -71,11 +72,11 @@ extension Simulation {
         if !isNested { isRecovering = false }
         if violation == nil { handle(.deadlineReached) }
         guard crashCount == count else { return }
-        // What ended while nobody looked may take others along.
+        // Services that ended without a supervisor may end others with them.
         if !diedUnseen { for (id, runs) in healthy { checkUntouched(id, runs) } }
     }
 
-    /// One supervisor takes over. Answers its effects if it was killed before it had done all that follows from the journal.
+    /// Lets one supervisor take over. Returns its effects if it was killed before it had carried out all of them.
     private mutating func takeOver(after last: Effect?, _ unsent: inout [Effect]) -> [Effect]? {
         do {
             engine = try written.read()
@@ -102,13 +103,13 @@ extension Simulation {
         return Array(all.prefix(cut))
     }
 
-    /// What ended, or was answered, while nobody looked.
+    /// Delivers ends and answers that occurred without a supervisor.
     private mutating func tellEnds() {
         let count = crashCount
         for event in engine.missedEvents(found) where violation == nil {
             if case .prepareFailed(let id, _) = event { kernel.generations[id] = .failed }
             handle(event)
-            // Another one has taken over meanwhile, and has told the rest.
+            // Another supervisor has taken over meanwhile, and has delivered the rest.
             guard crashCount == count else { return }
         }
         let left = kernel.processes.values.filter { !$0.exitIsTold && found.processes.contains($0.token) }
@@ -126,7 +127,7 @@ extension Simulation {
         kernel.openTokens.formUnion(engine.owners.keys)
     }
 
-    /// Answers that nobody has taken are gone with the process; what exists in the kernel is found.
+    /// Drops answers that were not taken, which are lost with the process; existing processes are found.
     private mutating func loseWhatWasOnItsWay(_ last: Effect?) -> Found {
         for event in kernel.pending {
             switch event {
@@ -144,7 +145,7 @@ extension Simulation {
         where state == .failed && engine.groups[id.group]?.generations[id.number] == nil {
             kernel.generations[id] = nil
         }
-        // While nobody looks processes end as at any other time.
+        // Processes end without a supervisor as they do at any other time.
         for token in kernel.living where random.chance(4) {
             kernel.end(token, .exited(0))
             diedUnseen = true
@@ -158,8 +159,8 @@ extension Simulation {
         return found
     }
 
-    /// A process that was started in the last moment, and not written down, is found if it lives, or if it has left a tree; else
-    /// it is as if it had never been.
+    /// Loses a process that was started in the last moment and not recorded: it is found if it lives or has left a
+    /// tree; else it counts as never started.
     private mutating func loseRecord(of token: Token, _ command: ServiceCommand) {
         guard let process = kernel.processes[token], !process.isAlive, !process.exitIsTold,
             let tree = kernel.trees[process.instance]
@@ -171,9 +172,9 @@ extension Simulation {
         if tree.main == token { tree.main = nil }
     }
 
-    // MARK: - That a crash by itself ends nothing
+    // MARK: - A crash by itself ends no service
 
-    /// Instances that are up and that nobody has told to go, of groups that do nothing but reload.
+    /// Instances that are up and not signalled, of groups without an operation other than a reload.
     private var healthyInstances: [InstanceID] {
         kernel.instances.filter { id in
             guard let tree = kernel.trees[id], let instance = engine.instances[id], instance.isUp, !tree.isToldToGo,
@@ -187,7 +188,7 @@ extension Simulation {
         }
     }
 
-    /// A command that must be started once more may find others of its service there: they are not in its way.
+    /// Checks that a repeated command does not kill other processes of its service.
     private mutating func checkKills(_ effects: [Effect]) {
         for case .killTree(let id) in effects where engine.instances[id]?.treeWatch == nil {
             fail("I7", "instance \(id.number) is killed because a supervisor was killed")
@@ -203,7 +204,7 @@ extension Simulation {
 }
 
 extension Effect {
-    /// Signals are written down by themselves.
+    /// Whether it is a signal, which is recorded separately.
     fileprivate var isSignal: Bool {
         switch self {
         case .signal, .signalTree: true

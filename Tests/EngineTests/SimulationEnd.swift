@@ -1,8 +1,8 @@
 @testable import Engine
 
-/// How a schedule ends: from some moment on everybody behaves, and then everything must come to its end.
+/// The end of a schedule: from some moment on all parties behave, and then everything must end.
 extension Simulation {
-    /// From now on nothing is injected, and everybody obeys.
+    /// Stops the injection of events and makes all processes obey.
     mutating func calmDown() {
         kernel.isCalm = true
         for token in kernel.living {
@@ -10,7 +10,7 @@ extension Simulation {
         }
     }
 
-    /// One step of a world in which everybody does what is expected. False if nothing is left to do but to wait.
+    /// Takes one step of a well-behaved world. False if only waiting is left.
     private mutating func calmStep() -> Bool {
         if deliver() { return true }
         for token in kernel.living {
@@ -43,14 +43,14 @@ extension Simulation {
         }
         if pidFileAppears() || reloadsEnd() { return true }
         let next = engine.nextDeadline
-        // A watchdog that is fed is nothing to wait for.
+        // A watchdog that is fed is not waited for.
         let waitsForNobody =
             next == nil
             || engine.instances.values.contains { $0.watchdogDeadline == next || $0.runtimeDeadline == next }
         return waitsForNobody && stubbornOnesLeave()
     }
 
-    /// With `SendSIGKILL=no`, or without a time-out, whoever does not go is waited for: so it goes by itself in the end.
+    /// Ends the processes that would be waited for without a limit, with `SendSIGKILL=no` or without a time-out.
     private mutating func stubbornOnesLeave() -> Bool {
         for id in kernel.instances {
             guard let tree = kernel.trees[id], !tree.spec.sendsFinalKill,
@@ -85,13 +85,13 @@ extension Simulation {
                 return fail("liveness", "\(what): no end within an hour: \(waiting)")
             }
             now = max(now, next)
-            // Everybody behaves, so nobody is bitten by a watchdog.
+            // In a well-behaved world no watchdog expires.
             for token in kernel.living { feedWatchdog(token) }
             handle(.deadlineReached)
         }
     }
 
-    /// What has not ended, for people.
+    /// The unfinished operations and instances, for people.
     private var waiting: String {
         let operations = engine.groups.values.compactMap { group in
             group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
@@ -133,7 +133,7 @@ extension Simulation {
         checkNothingIsLeft()
     }
 
-    /// An event of an earlier life comes once more; it must change nothing (I6).
+    /// Repeats an event of an earlier life, which must change nothing (I6).
     mutating func tellAgain() {
         guard !history.isEmpty else { return }
         if let next = engine.nextDeadline, next <= now { return }

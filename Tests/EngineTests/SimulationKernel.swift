@@ -1,29 +1,29 @@
 @testable import Engine
 
-/// The name where `Testing` is imported too: that has an `ExitStatus` of its own, and the type `Engine` hides its module.
+/// The name for files that import `Testing`, which has an `ExitStatus` of its own; the type `Engine` hides its module.
 typealias Ended = ExitStatus
 
-/// What really exists in a simulated run, whatever the engine believes: processes, trees, generations with open
-/// sockets; and the answers on their way to the engine.
+/// The real state of a simulated run, independent of the engine's view: processes, trees, generations with open
+/// sockets; and the answers that are not delivered yet.
 struct FakeKernel {
-    /// A class, as `Tree` is: copying them by the million is what a run would spend its time on.
+    /// A class like `Tree`: copying processes by the million would take most of a run's time.
     final class Process {
         let token: Token
         let instance: InstanceID
         let command: ServiceCommand
         var isAlive = true
-        /// The engine was told that it was executed, and later that it ended.
+        /// Whether the engine knows of its execution, and of its end.
         var spawnIsTold = false
         var exitIsTold = false
-        /// Never does by itself what it is there for.
+        /// Whether it never ends or becomes ready by itself.
         var hangs = false
         var ignoresSignals = false
-        /// A signal that it is to obey sooner or later.
+        /// A signal that it will obey sooner or later.
         var lastSignal: Int32?
         var saidReady = false
-        /// `ReloadSignal=` came and is not answered yet.
+        /// Whether `ReloadSignal=` was sent and is not answered yet.
         var mustReload = false
-        /// Of its instance: a step of an earlier run makes nothing ready.
+        /// The run of its instance: a step of an earlier run makes nothing ready.
         var run = 0
 
         init(token: Token, instance: InstanceID, command: ServiceCommand) {
@@ -40,21 +40,21 @@ struct FakeKernel {
         let spec: ServiceSpec
         var main: Token?
         var processes: [Token] = []
-        /// Grandchildren that outlive who made them; the stubborn ones leave for SIGKILL only.
+        /// Grandchildren that outlive their parent; the stubborn ones end on SIGKILL only.
         var stragglers = 0
         var stubborn = 0
         var watches: [Token] = []
-        /// Forked by what a forking service executed, and not named to the engine yet.
+        /// Processes forked by a forking service's program, and not known to the engine yet.
         var daemons = 0
-        /// As far as the engine has been told: executed or READY=1, probe, `ExecStartPost=`.
+        /// As far as the engine knows: executed or READY=1, probe, `ExecStartPost=`.
         var isUp = false
         var probeAgreed = false
         var startPostsDone = 0
         var readySince: Instant?
         var wasSkipped = false
-        /// A signal or `ExecStop=` has reached the main process.
+        /// Whether a signal or `ExecStop=` has reached the main process.
         var isToldToGo = false
-        /// The same, because its group wants it to leave.
+        /// The same, because its group retires it.
         var isRetired = false
         var runs = 0
         var hasBegun = false
@@ -65,7 +65,7 @@ struct FakeKernel {
             self.spec = spec
         }
 
-        /// Its main process is what it executed, and stays.
+        /// Whether its main process is the executed one, and stays.
         var hasLongMain: Bool { spec.type != .oneshot && spec.type != .forking }
 
         var isReady: Bool {
@@ -76,18 +76,18 @@ struct FakeKernel {
     enum GenerationState { case preparing, open, failed }
 
     var processes: [Token: Process] = [:]
-    /// Living processes, in the order of their birth.
+    /// Living processes, in the order of their start.
     var living: [Token] = []
     var trees: [InstanceID: Tree] = [:]
-    /// Instances that exist, in the order of their birth.
+    /// Existing instances, in the order of their creation.
     var instances: [InstanceID] = []
     var generations: [GenerationID: GenerationState] = [:]
-    /// Answers not delivered yet.
+    /// Undelivered answers.
     var pending: [Event] = []
-    /// Tokens whose last event has not been told: all that the engine may keep an owner for.
+    /// Tokens whose last event has not been delivered: the only ones that the engine may keep an owner for.
     var openTokens: Set<Token> = []
     var random: SplitMix64
-    /// From now on whoever starts does what it is there for, and leaves when told.
+    /// Whether new processes succeed, and end when signalled.
     var isCalm = false
 
     init(random: SplitMix64) { self.random = random }
@@ -99,7 +99,7 @@ struct FakeKernel {
 
     func isEmpty(_ id: InstanceID) -> Bool { trees[id].map(isEmpty) ?? true }
 
-    /// Some process has ended, or all of a tree, and the engine has not heard of it.
+    /// Whether a process, or all of a tree, has ended without the engine's knowledge.
     var hasUntoldEnds: Bool {
         processes.values.contains { !$0.isAlive && !$0.exitIsTold }
             || pending.contains {
@@ -110,14 +110,14 @@ struct FakeKernel {
             }
     }
 
-    /// Its main process lives, or its death has not been told.
+    /// Whether its main process lives, or its death has not been delivered.
     func mainLives(_ tree: Tree) -> Bool {
         guard let main = tree.main, let process = processes[main] else { return false }
         return process.isAlive || !process.exitIsTold
     }
 
-    /// A condition whose program ends with 1 to 254 skips the service, unless its line or `SuccessExitStatus=` says that this is
-    /// no failure.
+    /// Skips the service if the program of a condition exits with 1 to 254, unless its line or `SuccessExitStatus=`
+    /// makes that a success.
     private mutating func noteCondition(_ process: Process, _ status: ExitStatus) {
         guard case .condition = process.command, case .exited(1...254) = status,
             let spec = trees[process.instance]?.spec,
@@ -126,25 +126,25 @@ struct FakeKernel {
         trees[process.instance]?.wasSkipped = true
     }
 
-    /// What makes it count as running lives, or its end has not been told: its main process or, without one, anything.
+    /// Whether it counts as running: its main process or, without one, any lives, or the end is not delivered.
     func isAlive(_ tree: Tree) -> Bool {
         if tree.spec.type == .oneshot || tree.spec.lifecycle.remainsAfterExit { return true }
         if mainLives(tree) || !isEmpty(tree) { return true }
         return pending.contains { event in
             switch event {
             case .treeEmpty(let token): watchers[token] == tree.id
-            // Asked for a successor of its main process, which the supervisor answers at once.
+            // A search for a successor of its main process, which the supervisor answers at once.
             case .mainSought(let token, _): seekers[token] == tree.id
             default: false
             }
         }
     }
 
-    /// A command was started while its process, under the same token, lived.
+    /// Whether a command was started while its process, under the same token, lived.
     var isSpawnedTwice = false
-    /// Which instance's tree a token watches.
+    /// The instance whose tree a token watches.
     var watchers: [Token: InstanceID] = [:]
-    /// Searches that were answered with "later".
+    /// Searches with the answer "later".
     var searches: [Token: InstanceID] = [:]
 
     // MARK: - Effects
@@ -210,14 +210,14 @@ struct FakeKernel {
     mutating func unwatch(_ token: Token, _ id: InstanceID) {
         openTokens.remove(token)
         trees[id]?.watches.removeAll { $0 == token }
-        // Sometimes the answer is on its way already.
+        // The answer may be under way already.
         guard isCalm || random.chance(70) else { return }
         pending.removeAll { if case .treeEmpty(token) = $0 { true } else { false } }
     }
 
     mutating func probe(_ token: Token) {
         openTokens.insert(token)
-        // Asked on time or late, answered well or badly; `hang` is a probe that is never answered before it is cancelled.
+        // On time or late, good or bad; a `hang` is a probe that is not answered before it is cancelled.
         if isCalm || random.chance(75) {
             pending.append(.probeAnswered(token, .ready))
         } else {
@@ -227,12 +227,12 @@ struct FakeKernel {
 
     mutating func cancelProbe(_ token: Token) {
         openTokens.remove(token)
-        // Sometimes the answer is on its way already.
+        // The answer may be under way already.
         guard isCalm || random.chance(70) else { return }
         pending.removeAll { if case .probeAnswered(token, _) = $0 { true } else { false } }
     }
 
-    // MARK: - What processes do
+    // MARK: - Actions of processes
 
     mutating func end(_ token: Token, _ status: ExitStatus) {
         guard let process = processes[token], process.isAlive else { return }
@@ -243,7 +243,7 @@ struct FakeKernel {
     }
 
     mutating func straggle(_ id: InstanceID) {
-        // A server that replaces itself leaves a process that its PID file names.
+        // A server that replaces itself leaves a process named in its PID file.
         if trees[id]?.spec.lifecycle.hasPidFile == true, random.chance(50) {
             trees[id]?.daemons += 1
             return
@@ -251,7 +251,7 @@ struct FakeKernel {
         if random.chance(50) { trees[id]?.stragglers += 1 } else { trees[id]?.stubborn += 1 }
     }
 
-    /// What a forking service has executed does its work: a daemon goes on without it.
+    /// Ends the program of a forking service; a daemon continues.
     mutating func launch(_ process: Process) {
         if random.chance(isCalm ? 100 : 90) { trees[process.instance]?.daemons += 1 }
         end(process.token, random.chance(isCalm ? 100 : 92) ? .exited(0) : .exited(1))
@@ -278,12 +278,12 @@ struct FakeKernel {
         trees[id]?.watches = []
     }
 
-    // MARK: - What the engine is told
+    // MARK: - Deliveries to the engine
 
-    /// That it was found was never told: it is a daemon like any other.
+    /// Undoes the discovery of a daemon that was never delivered.
     mutating func unfind(_ token: Token) {
         guard let process = processes[token], !process.spawnIsTold else { return }
-        // The engine may have written the token down, and keeps it as long as the instance.
+        // The engine may have recorded the token, and keeps it as long as the instance.
         processes[token] = nil
         living.removeAll { $0 == token }
         trees[process.instance]?.processes.removeAll { $0 == token }
@@ -291,7 +291,7 @@ struct FakeKernel {
         if process.isAlive { trees[process.instance]?.daemons += 1 }
     }
 
-    /// Takes one of the answers; a process is never said to have ended before it is said to have begun.
+    /// Takes one of the answers; the start of a process is delivered before its end.
     mutating func takePending() -> Event? {
         guard !pending.isEmpty else { return nil }
         let index = random.below(pending.count)
@@ -308,7 +308,7 @@ struct FakeKernel {
         return pending.remove(at: index)
     }
 
-    /// What the event tells the engine, in the kernel's own books.
+    /// Updates the kernel's own record of the engine's knowledge.
     mutating func noteDelivery(_ event: Event, at now: Instant) {
         switch event {
         case .spawnFailed(let token, _, _), .exited(let token, _), .treeEmpty(let token), .probeAnswered(let token, _),
@@ -327,13 +327,13 @@ struct FakeKernel {
             noteReady(process.instance, now)
         case .spawnFailed(let token, _, let status):
             if let process = processes[token], let status { noteCondition(process, .exited(status)) }
-            // With the prefix `-` that is no failure; what has no status is none of the program's.
+            // With the prefix `-` this is no failure; without a status the program did not cause it.
             if status != nil { noteStep(token, succeeded: false, now) }
         case .exited(let token, let status):
             processes[token]?.exitIsTold = true
             guard let process = processes[token] else { return }
             noteCondition(process, status)
-            // A command whose end nobody saw is run once more, also if it may fail.
+            // A command whose end is unknown is run once more, even if it may fail.
             if status != .unknown {
                 let isClean = trees[process.instance]?.spec.restart.isCleanCommand(status) ?? false
                 noteStep(token, succeeded: isClean, now)
@@ -343,7 +343,7 @@ struct FakeKernel {
             if let id = checks[token] { trees[id]?.wasSkipped = true }
         case .mainSought(let token, .found), .mainSought(let token, .absent):
             if case .mainSought(_, .found(let main)) = event { processes[main]?.spawnIsTold = true }
-            // Others are up by another word, and ask only for a successor.
+            // Services of other types are up by other events, and search only for a successor.
             if let id = seekers[token], trees[id]?.spec.type == .forking {
                 trees[id]?.isUp = true
                 noteReady(id, now)
@@ -367,7 +367,7 @@ struct FakeKernel {
         }
     }
 
-    /// Which instance's conditions, and whose main process, a token asks about.
+    /// The instance whose conditions, and whose main process, a token checks.
     var checks: [Token: InstanceID] = [:]
     var seekers: [Token: InstanceID] = [:]
 
@@ -381,7 +381,7 @@ struct FakeKernel {
         }
     }
 
-    /// Which instance a probe asks about.
+    /// The instance that a probe checks.
     var probes: [Token: InstanceID] = [:]
 
     private mutating func noteStep(_ token: Token, succeeded: Bool, _ now: Instant) {
@@ -389,7 +389,7 @@ struct FakeKernel {
             process.run == trees[process.instance]?.runs
         else { return }
         let mayFail = trees[process.instance]?.spec.commands.startPost[safely: index] == .yes
-        // One whose end nobody saw is run once more.
+        // A command whose end is unknown is run once more.
         let done = max(trees[process.instance]?.startPostsDone ?? 0, index + 1)
         if succeeded || mayFail { trees[process.instance]?.startPostsDone = done }
         noteReady(process.instance, now)

@@ -1,6 +1,6 @@
 @testable import Engine
 
-/// A schedule in words short enough to be read.
+/// Events and effects in short words.
 enum Short {
     static func text(_ event: Event) -> String {
         switch event {

@@ -1,6 +1,6 @@
 @testable import Engine
 
-/// A group as its unit files would describe it: what stays the same from one command to the next.
+/// A group as its unit files describe it: the part that is the same in all commands.
 struct SimulatedGroup: Sendable {
     enum Kind: Sendable { case target, swapService, plainService, list }
     let id: GroupID
@@ -8,16 +8,16 @@ struct SimulatedGroup: Sendable {
     let strategy: SwapSettings.Strategy
     let after: Set<GroupID>
     let requires: Set<GroupID>
-    /// Has a member that neither accepts publicly nor is used by one that does.
+    /// Whether it has a member that neither accepts publicly nor is used by one that does.
     let hasWorker: Bool
-    /// Of a service by itself.
+    /// Whether it accepts publicly, for a single service.
     let acceptsShared: Bool
     let relations: Relations
 
     var releases: [String?] { kind == .target ? ["v1", "v2", "v3"] : [nil] }
 }
 
-/// Draws groups and plans. Every plan has definitions of its own: releases differ in more than their name.
+/// Draws random groups and plans. Every plan has its own definitions: releases differ in more than their names.
 struct PlanMaker: Sendable {
     private var lastDefinition: UInt64 = 0
 
@@ -35,7 +35,7 @@ struct PlanMaker: Sendable {
                 if random.chance(60) { after.insert(other.id) }
                 if random.chance(50) { requires.insert(other.id) }
             }
-            // A cycle, now and then: nobody may wait for ever.
+            // A cycle, in some schedules: no group may wait for ever.
             if index == 0, count > 1, random.chance(10) { after.insert(GroupID("unit1.service")) }
             if index == 0, count > 1, random.chance(5) { requires.insert(GroupID("unit1.service")) }
             let relations = relations(to: made.map(\.id), &requires, &random)
@@ -70,7 +70,7 @@ struct PlanMaker: Sendable {
         return relations
     }
 
-    /// A plan for the group; with `isWhole` false for some of its members only.
+    /// A plan for the group; with `isWhole` false for some of its members.
     mutating func plan(
         _ group: SimulatedGroup, release: String?, isWhole: Bool = true, _ random: inout SplitMix64
     ) -> Plan {
@@ -135,7 +135,7 @@ struct PlanMaker: Sendable {
         spec.stopTimeout = random.pick([.seconds(1), .seconds(5), .seconds(90)])
         spec.killMode = random.pick([.controlGroup, .controlGroup, .mixed, .process, .none])
         spec.finalKillSignal = random.chance(90) ? 9 : 6
-        // Nobody would ever end what is left of a service that is neither signalled nor killed.
+        // Processes left by a service that is neither signalled nor killed would never end.
         spec.sendsFinalKill = spec.killMode == .none || random.chance(95)
         spec.notifyAccess = random.pick([.main, .main, .exec, .all])
         spec.restart.policy = random.pick(RestartRules.Policy.allCases)
@@ -155,7 +155,7 @@ struct PlanMaker: Sendable {
         if isSwapUnit {
             let method: ServiceSpec.DrainMethod =
                 !spec.commands.stop.isEmpty && random.chance(50) ? .stopCommands : .signal(random.pick([10, 15]))
-            // Without a limit a hanging `ExecStop=` would be waited for for ever, as it should.
+            // Without a limit a hanging `ExecStop=` would be waited for without end, as it should.
             let limits: [Duration?] =
                 method == .stopCommands ? [.seconds(2), .seconds(60)] : [.seconds(2), .seconds(60), nil]
             spec.drain = .init(method: method, timeout: random.pick(limits))
@@ -163,7 +163,7 @@ struct PlanMaker: Sendable {
         return spec
     }
 
-    /// The only signal that nobody takes for one to go.
+    /// The only signal that does not end a process.
     static let reloadSignal: Int32 = 12
 
     private func lifecycle(_ spec: inout ServiceSpec, _ random: inout SplitMix64) {
@@ -180,7 +180,7 @@ struct PlanMaker: Sendable {
         spec.lifecycle.sendsHangup = random.chance(10)
         spec.restart.steps = random.pick([0, 0, 3])
         spec.restart.maxDelay = .seconds(30)
-        // "always" and "on-success" are refused for oneshot services.
+        // "always" and "on-success" are invalid for oneshot services.
         if spec.type == .oneshot, [.always, .onSuccess].contains(spec.restart.policy) {
             spec.restart.policy = .onFailure
         }
@@ -188,7 +188,7 @@ struct PlanMaker: Sendable {
 }
 
 extension ServiceSpec {
-    /// It accepts on a shared socket, so it stays; that one which does not is never cut over to has a test of its own.
+    /// Makes the service accept on a shared socket, so it must stay up; a separate test covers an acceptor that exits.
     fileprivate mutating func becomeAcceptor() {
         acceptsShared = true
         guard type == .oneshot else { return }

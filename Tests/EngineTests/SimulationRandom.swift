@@ -1,4 +1,4 @@
-/// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that a schedule is named by one number.
+/// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that one number identifies a schedule.
 struct SplitMix64: Sendable {
     private var state: UInt64
 
@@ -12,7 +12,7 @@ struct SplitMix64: Sendable {
         return mixed ^ (mixed >> 31)
     }
 
-    /// 0 ..< bound; the bias of the remainder does not matter here.
+    /// A number in 0 ..< bound; the bias of the remainder does not matter here.
     mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 
     mutating func chance(_ percent: Int) -> Bool { below(100) < percent }

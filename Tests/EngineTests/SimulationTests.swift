@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Random schedules against a fake kernel")
 struct SimulationTests {
-    /// `HOLDFAST_SEEDS=a..b` runs another range.
+    /// The seeds to run; `HOLDFAST_SEEDS=a..b` selects another range.
     static func seeds(default usual: Range<UInt64> = 0..<20_000) -> Range<UInt64> {
         guard let text = getenv("HOLDFAST_SEEDS").map({ String(cString: $0) }) else { return usual }
         let ends = text.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt64($0) }
@@ -24,7 +24,7 @@ struct SimulationTests {
             Issue.record(Comment(rawValue: "\(failure.count) schedules: \(kind)\n" + Self.explain(failure.seed)))
         }
         if verdict.failures.isEmpty, seeds.count >= 20_000 {
-            // A simulation that never gets anywhere proves nothing.
+            // A simulation that never reaches an end proves nothing.
             for end in Self.mustBeSeen { #expect(verdict.coverage.ends[end, default: 0] > 0, "never seen: \(end)") }
         }
         if getenv("HOLDFAST_COVERAGE") != nil {
@@ -51,7 +51,7 @@ struct SimulationTests {
     }
 
     private struct Verdict: Sendable {
-        /// By kind: the shortest schedule that fails so.
+        /// The shortest failing schedule, by kind of failure.
         var failures: [String: Failing] = [:]
         var coverage = Simulation.Coverage()
 
@@ -67,7 +67,7 @@ struct SimulationTests {
                 group.addTask {
                     var verdict = Verdict()
                     var seed = seeds.lowerBound + lane
-                    // After a failure a little further, for shorter and for other ones.
+                    // After a failure the run continues a little, for shorter and for other failures.
                     var left = UInt64.max
                     while seed < seeds.upperBound, left > 0 {
                         var simulation = Simulation(seed: seed)
@@ -90,7 +90,7 @@ struct SimulationTests {
         }
     }
 
-    /// Runs the schedule once more and tells it.
+    /// Runs the schedule again and returns its log.
     private static func explain(_ seed: UInt64) -> String {
         var simulation = Simulation(seed: seed, logging: true)
         simulation.run()

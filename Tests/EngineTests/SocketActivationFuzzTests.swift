@@ -3,8 +3,8 @@ import Testing
 
 @testable import Engine
 
-/// A world of sockets and services that answers effects as a supervisor would, driven at random. It keeps track of what is open
-/// and watched, and says what is wrong.
+/// A random world of sockets and services that answers effects as a supervisor would. It records open and watched
+/// sockets, and reports violations.
 private struct SocketWorld {
     var machine = SocketActivation()
     var random: SplitMix64
@@ -115,7 +115,7 @@ private struct SocketWorld {
         return []
     }
 
-    /// What its traffic starts may run already.
+    /// The service of the socket may be running already.
     private mutating func tellActivity(of spec: SocketSpec) {
         guard let group = spec.service else { return }
         tell(.service(group, running.contains(group) ? .active : .inactive))
@@ -161,7 +161,7 @@ private struct SocketWorld {
         check()
     }
 
-    /// Stopped with some of what runs; also one that only a service brought.
+    /// Releases a socket together with some running services, or one that only a service opened.
     private mutating func release(_ id: SocketID) {
         if !machine.isActive(id) {
             guard below(2) == 0 else { return }
@@ -195,7 +195,7 @@ private struct SocketWorld {
         }
     }
 
-    /// Lets everything end.
+    /// Ends everything.
     mutating func settle() {
         for id in ids { tell(.stop(id, request())) }
         for group in running.sorted() { tell(.service(group, .inactive)) }

@@ -20,7 +20,7 @@ private struct Rig {
         tell(.start(id, spec, RequestID(number: 1)))
     }
 
-    /// Tells an event; asks for what the engine would have to keep over a re-exec, each time.
+    /// Delivers an event; encodes and decodes the machine before each, as over a re-exec.
     @discardableResult
     mutating func tell(_ event: SocketEvent) -> [SocketEffect] {
         machine = reread(machine)
@@ -39,13 +39,13 @@ private struct Rig {
     var phase: SocketPhase? { machine.view(of: id)?.phase }
     var failure: SocketFailure? { machine.view(of: id)?.failure }
 
-    /// The command that was asked for last.
+    /// The token of the last command.
     var token: SocketToken {
         for case .run(let token, _, _) in effects.reversed() { return token }
         return SocketToken(number: 0)
     }
 
-    /// Starts its service, which then runs.
+    /// Triggers the service, which then runs.
     mutating func triggers() {
         tell(.readable(id))
         #expect(effects.contains(.trigger(id, service)))
@@ -98,7 +98,7 @@ extension SocketEffect {
         rig.opens()
         rig.tell(.readable(rig.id))
         #expect(rig.effects == [.unwatch(rig.id), .state(rig.id, .running), .trigger(rig.id, rig.service)])
-        // What was dispatched already when the watch was taken off.
+        // An event that was dispatched before the watch ended.
         #expect(rig.tell(.readable(rig.id)) == [])
         #expect(rig.tell(.service(rig.service, .active)) == [])
         rig.tell(.service(rig.service, .inactive))
@@ -336,7 +336,7 @@ extension SocketEffect {
         #expect(rig.effects == [.unwatch(rig.id), .answer(request, rig.id, .paused)])
         #expect(rig.tell(.readable(rig.id)) == [])
         #expect(rig.tell(.pause(rig.id, facts, request)) == [.answer(request, rig.id, .unchanged)])
-        // Somebody starts the service by hand.
+        // An operator starts the service.
         #expect(rig.tell(.taken(rig.id)) == [.holdBack(rig.id, true)])
         rig.tell(.service(rig.service, .active))
         rig.tell(.service(rig.service, .inactive))
@@ -356,11 +356,11 @@ extension SocketEffect {
         #expect(rig.effects == [.answer(request, rig.id, .cannotPause(["a.service"]))] && !rig.machine.isPaused(rig.id))
         rig.tell(.pause(rig.id, SocketFacts(isOpen: true, canHoldBack: true, users: ["a.service"]), request))
         #expect(rig.effects == [.holdBack(rig.id, true), .answer(request, rig.id, .paused)])
-        // Restored after a crash it is held back still.
+        // After a crash it is still held back.
         #expect(rig.tell(.reopened) == [.holdBack(rig.id, true)])
         rig.tell(.resume(rig.id, request))
         #expect(rig.effects == [.holdBack(rig.id, false), .answer(request, rig.id, .resumed)])
-        // One that was never started as a unit, but is held by a service.
+        // A socket that was never started as a unit, but that a service holds.
         let held = SocketID("held.socket")
         rig.tell(.pause(held, SocketFacts(isOpen: false, canHoldBack: true, users: []), request))
         #expect(rig.effects == [.answer(request, held, .notOpen)])
@@ -377,7 +377,7 @@ extension SocketEffect {
         rig.tell(.readable(rig.id))
         rig.tell(.service(rig.service, .active))
         #expect(rig.effects == [.watchOnce(rig.id)])
-        // Something came: no look, another minute.
+        // Traffic arrived: no measurement, another minute.
         rig.tell(.arrived(rig.id))
         #expect(rig.wait(60) == [.watchOnce(rig.id)])
         #expect(rig.wait(60) == [.measure(rig.service, [rig.id])])
@@ -385,7 +385,7 @@ extension SocketEffect {
         rig.wait(60)
         #expect(
             rig.tell(.measured(rig.service, 0)) == [.holdBack(rig.id, true), .measure(rig.service, [rig.id])])
-        // One came between the looks.
+        // A connection arrived between the measurements.
         #expect(rig.tell(.measured(rig.service, 1)) == [.holdBack(rig.id, false), .watchOnce(rig.id)])
         rig.wait(60)
         rig.tell(.measured(rig.service, 0))

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// A socket and its services are stopped as one.
+/// A socket and its services are stopped together.
 @Suite struct SocketReleaseTests {
     private let id = SocketID("a.socket")
     private let service = GroupID("a.service")
@@ -16,7 +16,7 @@ import Testing
         return spec
     }
 
-    /// Open, its service started by its traffic.
+    /// An open socket whose traffic has started its service.
     private func running() -> SocketActivation {
         var machine = SocketActivation()
         for event in [

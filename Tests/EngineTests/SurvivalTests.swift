@@ -4,7 +4,7 @@ import Testing
 @testable import Engine
 
 extension Simulation {
-    /// The supervisor executes itself anew: all that is left of the engine is what was written of it.
+    /// Re-executes the supervisor: only the encoded state of the engine is left.
     mutating func reexecute() {
         do {
             engine = try Self.reread(engine)

@@ -202,13 +202,13 @@ struct SwapTests {
         bench.ready("app@v2.service")
         bench.pass(.seconds(5))
         bench.ready("edge@v2.service")
-        // The exit is the first event after the soak is over; nobody has told the deadline yet.
+        // The exit is the first event after the soak; the deadline has not been delivered yet.
         let late = bench.now + .seconds(6)
         let main = try #require(bench.main("edge@v2.service"))
         var engine = bench.engine
         let effects = engine.handle(.exited(main, .exited(1)), at: late)
         #expect(!effects.contains { if case .recordServing = $0 { true } else { false } })
-        // In the bench the exit is an event before the deadline: the same, and to its end.
+        // In the bench the exit precedes the deadline: the same result, to its end.
         bench.exit("edge@v2.service", .exited(1))
         bench.exit("app@v2.service", .exited(0))
         expectRolledBack(bench, "edge@v2.service", .soak, .exited(.exited(1)))
@@ -276,7 +276,7 @@ struct SwapTests {
         let generation = bench.view(site)?.generations.first { $0.role == .serving }
         #expect(generation?.services.map(\.spec.unit) == ["edge@v1.service", "app@v2.service"])
         #expect(bench.service("edge@v1.service")?.birth == 1)
-        // The generation is named by what most of it is.
+        // The name of the generation is that of most of its members.
         #expect(generation?.release == "v1")
     }
 

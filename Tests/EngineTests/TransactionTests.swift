@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Transactions: what a request comes to, checked whole")
 struct TransactionTests {
-    /// `a: requires b, after b` as a graph; units that only occur on the right exist too.
+    /// A graph of `a: requires b, after b`; units that only occur on the right exist too.
     private func graph(_ units: [String: [UnitRelation: [String]]], _ more: [UnitNode] = []) -> UnitGraph {
         var graph = UnitGraph(more)
         for (name, relations) in units.sorted(by: { $0.key < $1.key }) { graph.add(UnitNode(name, .real, relations)) }
@@ -123,7 +123,7 @@ struct TransactionTests {
     func contradiction() throws {
         let both = graph(["a": [.requires: ["b"], .conflicts: ["b"]]])
         #expect(throws: TransactionError.contradiction(unit: "b")) { _ = try jobs(.start, "a", both, active: ["b"]) }
-        // b is wanted, and c, which is required, conflicts with it: b gives way.
+        // b is wanted, and the required c conflicts with it: b gives way.
         let one = graph(["a": [.wants: ["b"], .requires: ["c"]], "c": [.conflicts: ["b"]]])
         #expect(Set(try jobs(.start, "a", one)) == ["start a", "start c"])
     }

@@ -195,7 +195,7 @@ struct TypeTests {
         #expect(bench.serving(app) == nil && bench.failures.last?.cause == .exited(.exited(1)))
     }
 
-    /// Self-upgrading servers: `Type=simple` with `PIDFile=` and `ExecReload=kill -HUP` (systemd reads it whatever the type).
+    /// Self-upgrading servers: `Type=simple` with `PIDFile=` and `ExecReload=kill -HUP`, which systemd permits.
     @Test(
         "with PIDFile= the process that it names is the main one when the main process ends, whatever the type",
         arguments: [ServiceSpec.StartType.simple, .notify, .notifyReload, .forking])
@@ -267,7 +267,7 @@ struct TypeTests {
         #expect(bench.takeLog("cancel") == ["cancel search"])
     }
 
-    // MARK: - What is awaited
+    // MARK: - Awaited events
 
     @Test("a start that times out says what did not come: READY=1, or whose READY=1 was refused")
     func missingReady() {
@@ -412,7 +412,7 @@ struct TypeTests {
         var bench = reloading()
         #expect(bench.takeLog("signal") == ["signal 1 app.service"])
         #expect(bench.service(app)?.phase == .reloading)
-        // READY=1 alone belongs to something else, and an old RELOADING=1 to an earlier reload.
+        // READY=1 alone belongs to another event, and an old RELOADING=1 to an earlier reload.
         bench.ready(app)
         var message = NotifyMessage()
         message.reloading = true
@@ -483,7 +483,7 @@ struct TypeTests {
 
     // MARK: - Type × readiness × failure
 
-    /// How far a start of each type gets when this happens to it.
+    /// The result of a start of each type after this event.
     @Test("each type is ready exactly when systemd.service(5) says", arguments: ServiceSpec.StartType.allCases)
     func readiness(_ type: ServiceSpec.StartType) {
         var bench = Bench()
@@ -525,7 +525,7 @@ struct TypeTests {
         }
         #expect(bench.failures.count == 1)
         #expect(bench.serving(app) == nil && bench.engine.nextDeadline == nil)
-        // A simple service was started; that it ended is another matter.
+        // A simple service was started; its later end does not change that.
         #expect(bench.results.last?.outcome == (type == .simple && isExecutable ? .completed : .failed))
     }
 }
