@@ -103,7 +103,7 @@ public struct SocketStatus: Codable, Equatable, Sendable {
     public var connections: Int?
     public var accepted: Int?
     public var maxConnections: Int?
-    /// The limit of ``triggered``; exceeding it is a failure.
+    /// The rate limit of triggering; exceeding it is a failure.
     public var triggerLimit: SocketLimit?
     /// The limit of polling; exceeding it makes traffic wait.
     public var pollLimit: SocketLimit?

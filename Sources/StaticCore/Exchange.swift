@@ -69,7 +69,7 @@ final class Exchange: ChannelDuplexHandler {
 
     private var settings: StaticConfiguration { responder.configuration }
 
-    // MARK: Coming and going
+    // MARK: Lifetime of the connection
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context

@@ -41,7 +41,7 @@ public final class HeldFile {
     /// Settings that the kernel refused; they are reported, and the file is used without them.
     public private(set) var problems: [SystemError] = []
     private let descriptor: OwnedDescriptor
-    /// The attributes at the last opening or update; of a netlink socket only.
+    /// The attributes at the last opening or update; only a netlink socket has any.
     var baseline: SocketBaseline
     /// The buffer size of a FIFO.
     private(set) var pipeSize: Int32?

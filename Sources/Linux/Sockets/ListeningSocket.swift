@@ -183,7 +183,7 @@ public final class ListeningSocket {
         try directory.unlink(name)
     }
 
-    // MARK: What others may have broken
+    // MARK: Damage by sharers
 
     /// Whether the socket receives data or connections. False after any sharer called shutdown(2).
     public var isListening: Bool {
