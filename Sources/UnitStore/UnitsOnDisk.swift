@@ -21,7 +21,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(UnitFileReadError) {
             return try read(path, checkOwner: false)
         } catch {
-            // /dev/null is an empty file there.
+            // A link to /dev/null masks a unit; as a named file it is an empty file.
             if error == .masked { return "" }
             throw error
         }

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Engine
 
-/// `STOPPING=1` (sd_notify(3)) as systemd 252 takes it: `TimeoutStopSec=` counts from then on, without a signal or `ExecStop=`.
+/// `STOPPING=1` (sd_notify(3)) as in systemd 252: `TimeoutStopSec=` counts from then on, without a signal or
+/// `ExecStop=`.
 @Suite("A service that stops by its own word")
 struct OwnStopTests {
     private let app = "app.service"

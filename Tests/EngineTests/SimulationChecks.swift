@@ -88,7 +88,7 @@ extension Simulation {
             if !kernel.living.isEmpty { fail("I5", "shut down while processes live") }
         case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
         case .service(let id, .stopping), .service(let id, .killing):
-            // Given up on the way to ready, or stopping by its own word: what it says from now on does not count.
+            // Given up before it was ready, or stopping by itself: its later messages do not count.
             let stopsItself = engine.instances[id]?.stopsItself == true
             if let tree = kernel.trees[id], !tree.isReady || stopsItself { kernel.trees[id]?.isToldToGo = true }
         case .failure(_, let failure): noteFailure(failure)

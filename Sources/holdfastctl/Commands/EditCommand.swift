@@ -180,8 +180,8 @@ enum Editing {
 }
 
 extension Diagnostic {
-    /// Something that cannot be read, and is ignored for that: whoever has just written it did not mean that. Names that begin
-    /// with `X-` are anybody's.
+    /// Whether the diagnostic is a slip: text that cannot be parsed and is ignored, which its author did not intend.
+    /// Names that begin with `X-` may belong to other programs.
     fileprivate var isSlip: Bool {
         switch code {
         case .invalidSyntax, .notText, .unknownSection, .unknownDirective, .invalidValue, .unknownSpecifier:

@@ -61,7 +61,7 @@ struct VerifyCommand: ControlCommand {
         read: { try? UnitsOnDisk().readNamed($0) },
         matches: { PathPattern.isPattern($0) ? PathPattern.matches($0) : [$0] },
         environmentFile: { path in
-            // Files of environments hold passwords: that this user may not read one says nothing about the supervisor.
+            // Environment files hold passwords: if this user may not read one, the supervisor may still.
             if geteuid() != 0, access(path, R_OK) != 0, errno == EACCES { return nil }
             do throws(UnitFileReadError) {
                 return .success(try UnitsOnDisk().readNamed(path))
