@@ -39,10 +39,23 @@ extension Engine {
     public var isEnding: Bool { isShuttingDown }
 
     /// Forgets a group of which nothing is left and that nobody will ask about: the instance of a connection that has ended.
-    public mutating func discard(_ id: GroupID) {
-        guard groups[id]?.isActive == false else { return }
+    /// - Returns: false if it is needed still: it exists, or something that waits requires what it has done.
+    @discardableResult
+    public mutating func discard(_ id: GroupID) -> Bool {
+        guard groups[id]?.isActive == false else { return false }
+        let isAwaited = waitingToStart.contains { groups[$0]?.operation?.plan?.requires.contains(id) == true }
+        guard !isAwaited else { return false }
         groups[id] = nil
+        upheld[id] = nil
         deadlines.set(.group(id), nil)
+        deadlines.set(.upheld(id), nil)
+        return true
+    }
+
+    /// Groups of which nothing runs, those first that ended first, and whether they failed.
+    public var inactiveGroups: [(id: GroupID, hasFailed: Bool)] {
+        groups.values.filter { !$0.isActive }.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+            .map { ($0.id, $0.lastFailure != nil) }
     }
 
     /// Something of the group exists or is about to.

@@ -155,6 +155,8 @@ extension Supervisor {
         guard let resources = generations.removeValue(forKey: id) else { return }
         journal.end(.generation(id))
         throwAway(resources.directory)
+        // The directory of its group, if that was the last: names of groups may never come again.
+        if let parent = FileTree.parent(of: resources.directory) { FileTree.removeEmptyDirectory(parent) }
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {

@@ -58,6 +58,7 @@ public actor Supervisor {
     var fingerprint: UnitFingerprint
     var definitions: [UInt64: Definition] = [:]
     var lastDefinition: UInt64 = 0
+    var tidiness = Tidiness()
 
     // What exists in the kernel.
     let children: Children
@@ -378,6 +379,7 @@ public actor Supervisor {
             }
             if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
         }
+        tidyLater()
         armTimer()
     }
 

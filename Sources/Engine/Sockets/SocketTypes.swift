@@ -222,6 +222,22 @@ public struct SocketView: Sendable, Equatable {
 extension SocketActivation {
     public var socketIDs: [SocketID] { sockets.keys.sorted() }
 
+    /// Those that are dead or failed, the oldest first.
+    public var pastSockets: [SocketID] {
+        sockets.filter { !isActive($0.key) && $0.value.nextStart == nil }
+            .sorted { ($0.value.since, $0.key) < ($1.value.since, $1.key) }.map(\.key)
+    }
+
+    /// Forgets a socket unit that nobody will ask about.
+    /// - Returns: false if something of it is left.
+    public mutating func discard(_ id: SocketID) -> Bool {
+        guard !isActive(id), paused[id] == nil, let socket = sockets[id], socket.connections.isEmpty,
+            socket.startRequests.isEmpty, socket.stopRequests.isEmpty, socket.nextStart == nil
+        else { return false }
+        sockets[id] = nil
+        return true
+    }
+
     public func view(of id: SocketID) -> SocketView? {
         guard let socket = sockets[id] else { return nil }
         var failure: SocketFailure?

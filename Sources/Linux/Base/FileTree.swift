@@ -19,6 +19,18 @@ public enum FileTree {
         return false
     }
 
+    /// Bytes in a file; nil where there is none.
+    public static func size(of path: String) -> Int? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? Int(status.st_size) : nil
+    }
+
+    /// Removes a directory of ours if nothing is in it. What keeps it from going is no failure.
+    public static func removeEmptyDirectory(_ path: String) {
+        guard let parent = try? SafeDirectory.parent(of: path, .ofOwner) else { return }
+        _ = try? parent.removeDirectory(FileName(name(of: path)))
+    }
+
     /// The directory part of a path; nil at the root and for a plain name.
     public static func parent(of path: String) -> String? {
         var trimmed = path[...]

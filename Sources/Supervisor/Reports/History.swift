@@ -3,19 +3,41 @@ import FoundationEssentials
 import Linux
 
 /// Every operation that changed what serves, or tried to: one JSON object a line, appended when it ended and synced before an
-/// operator is told (`sync`). What is in the file is kept; in memory are the newest entries.
+/// operator is told (`sync`). In memory are the newest entries. A file that is full is kept as `history.jsonl.1`, in place of the one
+/// before it.
 struct History {
     private let path: String
     private(set) var entries: [HistoryEntry] = []
     private var lastNumber = 0
     private var isSynced = true
+    /// Bytes in the file.
+    private var size = 0
+    private let sizeLimit: Int
+    /// Failures of what traffic started, in this hour.
+    private var failuresOfTraffic: (hour: Int64, count: Int) = (0, 0)
     /// Entries in memory; older ones stay in the file.
     private static let limit = 256
     /// More than this of a file is not read at start.
     private static let readLimit = 1 << 20
+    /// Failures of what traffic started that are taken in an hour.
+    private static let failuresAnHour = 32
 
-    init(path: String) {
+    /// - Parameter sizeLimit: bytes in a file; there are two at most.
+    init(path: String, sizeLimit: Int = 4 << 20) {
         self.path = path
+        self.sizeLimit = sizeLimit
+        size = FileTree.size(of: path) ?? 0
+        read(path)
+        guard entries.count < Self.limit else { return }
+        let newer = entries
+        entries = []
+        read(older)
+        entries = Array((entries + newer).suffix(Self.limit))
+    }
+
+    private var older: String { path + ".1" }
+
+    private mutating func read(_ path: String) {
         guard let content = try? UnitDirectory.readTail(path, limit: Self.readLimit) else { return }
         let decoder = JSONDecoder()
         for line in content.split(separator: UInt8(ascii: "\n")) {
@@ -36,8 +58,27 @@ struct History {
         entries.append(entry)
         if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
         guard let object = try? JSONObject(encoding: entry) else { return }
+        let line = object.bytes + [UInt8(ascii: "\n")]
+        if size > 0, size + line.count > sizeLimit { try rotate() }
         isSynced = false
-        try FileTree.append(path, object.bytes + [UInt8(ascii: "\n")], durable: false)
+        try FileTree.append(path, line, durable: false)
+        size += line.count
+    }
+
+    /// What an operator was told of is on disk before the file has another name.
+    private mutating func rotate() throws(SystemError) {
+        try sync()
+        try FileTree.move(path, to: older)
+        size = 0
+    }
+
+    /// Counts a failure of what traffic started; false if there were too many in this hour.
+    mutating func takesFailureOfTraffic(at second: Int64) -> Bool {
+        let hour = second / 3600
+        if failuresOfTraffic.hour != hour { failuresOfTraffic = (hour, 0) }
+        guard failuresOfTraffic.count < Self.failuresAnHour else { return false }
+        failuresOfTraffic.count += 1
+        return true
     }
 
     /// Waits until what was appended is on disk: once for all that a target's start appended, because a disk takes

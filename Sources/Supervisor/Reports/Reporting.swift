@@ -270,7 +270,7 @@ extension Supervisor {
     func historyEntry(
         _ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ ids: [RequestID]
     ) -> HistoryEntry? {
-        guard let kind = HistoryKind(result.kind) else { return nil }
+        guard let kind = HistoryKind(result.kind), isWorthHistory(result, ids) else { return nil }
         let asked = ids.lazy.compactMap { self.requests[$0] }.first { $0.who != nil }
         let durations = PhaseDurations(result.durations)
         return HistoryEntry(
@@ -279,6 +279,13 @@ extension Supervisor {
             from: result.from.map(GenerationReference.init), to: result.to.map(GenerationReference.init),
             outcome: OperationOutcome(result), reason: report?.message ?? causes[group], durations: durations,
             request: asked?.identity?.description)
+    }
+
+    /// Of what traffic starts and stops only what failed, and of that no more than an operator would read: strangers decide how
+    /// often it happens. The log has all of it.
+    private func isWorthHistory(_ result: EngineResult, _ ids: [RequestID]) -> Bool {
+        guard !ids.isEmpty, ids.allSatisfy({ requests[$0]?.isOfTraffic == true }) else { return true }
+        return result.failure != nil && history.takesFailureOfTraffic(at: WallClock.seconds)
     }
 
     func record(_ entry: HistoryEntry) {

@@ -12,6 +12,8 @@ struct PendingRequest: Codable {
     var notes: [String] = []
     /// The socket whose traffic asked for it.
     var socket: SocketID?
+    /// Nobody has asked for it: traffic starts it, or the lack of traffic stops it. nil stands for false.
+    var isOfTraffic: Bool?
     /// Part of a request that means several units.
     var batch: UInt64?
     /// Waits for the end of whatever is under way, whoever asked for it.

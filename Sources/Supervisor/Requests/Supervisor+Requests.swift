@@ -8,7 +8,6 @@ import UnitStore
 /// Calls on the control socket: who may, what they mean, what they become.
 extension Supervisor {
     func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
-        dropUnusedDefinitions()
         do throws(ControlError) {
             let request = try Request(call)
             try mayAsk(request, peer)
@@ -22,19 +21,6 @@ extension Supervisor {
         } catch {
             conclude(id, Reply(error))
         }
-    }
-
-    /// Only between requests: while one is carried out, plans exist of which the engine does not know yet. (When the first of
-    /// a target's hundreds of services has started, those of the others are not unused.)
-    private func dropUnusedDefinitions() {
-        // Looking at all of them costs something with a thousand services: only when half may be stale.
-        guard !hasBacklog, definitions.count > 2 * engine.groupCount + 16 else { return }
-        let used = engine.definitionsInUse
-        for id in definitions.keys where !used.contains(id) {
-            definitions[id] = nil
-            journal.end(.definition(id))
-        }
-        forgetUnits()
     }
 
     func callerLeft(_ call: ControlSessions.CallID) {
@@ -106,6 +92,13 @@ extension Supervisor {
         requests[id] = PendingRequest(
             call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
             identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })
+        return id
+    }
+
+    /// For what traffic starts, or the lack of traffic stops.
+    func trafficRequest(_ group: GroupID?, _ kind: OperationKind) -> RequestID {
+        let id = newRequest(group: group, kind: kind)
+        requests[id]?.isOfTraffic = true
         return id
     }
 

@@ -38,11 +38,9 @@ extension Supervisor {
             let group = planned.plan.group
             let work = try decide(.start, name, isManual: false)
             connections[group] = connection
-            let request = newRequest(group: group, kind: .start)
+            let request = trafficRequest(group, .start)
             requests[request]?.socket = id
-            begin(work, Requested(.start(work.ordered(planned.plan)), request)) { group, kind in
-                newRequest(group: group, kind: kind)
-            }
+            begin(work, Requested(.start(work.ordered(planned.plan)), request), makeRequest: trafficRequest)
         } catch {
             logger.error("\(id): connection \(number) from \(connection.peer.source): \(error.localizedMessage)")
             handleSocket(.connectionEnded(id, number))
@@ -79,8 +77,9 @@ extension Supervisor {
     /// The instance of a connection is gone, and with it all that was kept about it.
     func connectionEnded(_ group: GroupID) {
         guard let connection = connections.removeValue(forKey: group) else { return }
-        engine.discard(group)
-        evidence[group] = nil
+        // Its name never comes again.
+        if !keptStores.isEmpty { keptStores = keptStores.filter { $0.key.group != group } }
+        forget(group)
         handleSocket(.connectionEnded(connection.socket, connection.number))
     }
 }

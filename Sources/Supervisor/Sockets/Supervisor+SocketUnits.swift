@@ -54,7 +54,7 @@ extension Supervisor {
         case .measure(let group, let ids): handleSocket(.measured(group, connections(of: group, on: ids)))
         case .stopIdle(let group):
             logger.info("\(group): no connections, it is stopped until the next one")
-            handle(.command(.stop(group), newRequest(group: group, kind: .stop)))
+            handle(.command(.stop(group), trafficRequest(group, .stop)))
         case .state(let id, let phase): socketState(id, phase)
         case .answer(let request, let id, let answer): answerSocketRequest(request, id, answer)
         }
@@ -189,11 +189,9 @@ extension Supervisor {
                 throw .failed(message: "\(name) is no service")
             }
             let work = try decide(.start, name, isManual: false)
-            let request = newRequest(group: planned.plan.group, kind: .start, notes: planned.notes)
+            let request = trafficRequest(planned.plan.group, .start)
             requests[request]?.socket = id
-            begin(work, Requested(.start(work.ordered(planned.plan)), request)) { group, kind in
-                newRequest(group: group, kind: kind)
-            }
+            begin(work, Requested(.start(work.ordered(planned.plan)), request), makeRequest: trafficRequest)
         } catch {
             handleSocket(.triggerFailed(id, error.localizedMessage))
         }

@@ -111,6 +111,7 @@ extension Supervisor {
     func forgetUnits() {
         var used: Set<Int> = []
         for definition in definitions.values { used.formUnion(unitTable.record(of: definition).units) }
+        for started in socketUnits.values { used.insert(unitTable.number(of: started.unit)) }
         let shared = (sockets?.shared ?? [:]).values.joined()
         for held in shared { used.insert(unitTable.number(of: held.unit)) }
         for held in generations.values.flatMap({ $0.sockets.values.joined() }) {

@@ -338,6 +338,17 @@ public final class SwapUnitResolver {
         walks[name] = nil
     }
 
+    /// Lets go of everything that was read for names without a file of their own, if that is more than so many units: instances,
+    /// and names that lead nowhere. It is read again when somebody asks for it.
+    /// - Returns: the names.
+    public func forgetInstances(over limit: Int) -> [UnitName] {
+        let own = Set(loader.allNames())
+        let others = Set(loaded.keys).union(walks.keys).subtracting(own)
+        guard others.count > limit else { return [] }
+        for name in others { forget(name) }
+        return Array(others)
+    }
+
     private func indexSockets() -> [UnitName: [UnitName]] {
         var index: [UnitName: [UnitName]] = [:]
         for name in loader.allNames() where name.kind == .socket {
