@@ -371,6 +371,24 @@ extension EndToEnd {
             }
         }
 
+        @Test("PropagatesStopTo= and StopPropagatedFrom= act also when the unit ends by itself, PartOf= does not")
+        func propagationOfEnds() throws {
+            try withWorld { layout in
+                try sleeper(layout, "front", "PropagatesStopTo=back.service")
+                try noted(layout, "back")
+                try noted(layout, "third", "StopPropagatedFrom=front.service")
+                try noted(layout, "part", "PartOf=front.service")
+            } then: { world in
+                for name in ["front", "back", "third", "part"] {
+                    #expect(try world.run("start", name).outcome == .started)
+                }
+                kill(pid_t(try world.mainPid("front.service")), SIGKILL)
+                try eventuallyStopped(world, "back")
+                try eventuallyStopped(world, "third")
+                #expect(try isRunning(world, "part"))
+            }
+        }
+
         @Test("Before= of another unit counts, also at boot")
         func before() throws {
             try withWorld { layout in

@@ -37,6 +37,45 @@ struct RelationTests {
         #expect(!isUp(bench, "app") && !isUp(bench, "tail"))
     }
 
+    @Test(
+        "PropagatesStopTo= and StopPropagatedFrom=: an end by itself, a failed start and a request stop the others; PartOf=: only a request"
+    )
+    func propagatedStop() {
+        let main = GroupID("main")
+        for end in ["success", "failure", "request", "restart"] {
+            var bench = Bench()
+            bench.start(
+                plan("main", { $0.stopsOthers = [GroupID("to")] }, { $0.restart.policy = end == "restart" ? .always : .no }))
+            for unit in ["to", "idle"] { bench.start(plan(unit)) }
+            bench.start(plan("from", { $0.endsWith = [main] }))
+            bench.start(plan("part", { $0.stopsWith = [main] }))
+            bench.start(plan("next", { $0.stopsWith = [GroupID("to")] }))
+            _ = bench.takeLog()
+            if end == "request" { bench.command(.stop(main)) }
+            bench.exit("main", end == "failure" ? .exited(1) : .exited(0))
+            if end == "restart" { bench.pass(.seconds(1)) }
+            let stopped = ["to", "from", "next", "part", "idle"].filter { bench.view($0)?.operation?.kind == .stop }
+            switch end {
+            case "restart": #expect(stopped == [], "a restart by Restart= is no end")
+            case "request": #expect(stopped == ["to", "from", "next", "part"])
+            // What is stopped by that is stopped by a request.
+            default: #expect(stopped == ["to", "from", "next"], "\(end)")
+            }
+        }
+    }
+
+    @Test("PropagatesStopTo=: a start that fails is an end, one that does not begin is none, and what is not up stays down")
+    func propagatedFailedStart() {
+        var bench = Bench()
+        bench.start(plan("to"))
+        bench.start(plan("main", requires: ["nobody"], { $0.stopsOthers = [GroupID("to"), GroupID("never")] }))
+        #expect(bench.view("to")?.operation == nil)
+        bench.notExecutable = ["main"]
+        bench.start(plan("main", { $0.stopsOthers = [GroupID("to"), GroupID("never")] }))
+        #expect(bench.view("to")?.operation?.kind == .stop)
+        #expect(bench.view("never") == nil)
+    }
+
     @Test("BindsTo=: a restart by Restart= is no end")
     func boundToOneThatRestarts() {
         var bench = Bench()

@@ -56,7 +56,8 @@ struct PlanMaker: Sendable {
         for other in others {
             switch random.below(7) {
             case 0: relations.bindsTo.insert(other)
-            case 1: relations.stopsWith.insert(other)
+            case 1 where other.name.hasPrefix("site"): relations.stopsWith.insert(other)
+            case 1: relations.endsWith.insert(other)
             case 2: relations.stopsOthers.insert(other)
             case 3: relations.upholds.insert(.init(group: other, unit: other.name))
             case 4: relations.conflicts.insert(other)

@@ -208,7 +208,8 @@ extension Engine {
         for other in waitingToStart.sorted() { touch(other) }
     }
 
-    /// Groups that end with this one, directly or not: by `Requires=`, `BindsTo=`, `PartOf=` and `PropagatesStopTo=`.
+    /// Groups that are stopped with this one, directly or not: by `Requires=`, `BindsTo=`, `PartOf=`, `PropagatesStopTo=` and
+    /// `StopPropagatedFrom=`.
     private func dependents(of id: GroupID) -> [GroupID] {
         var found: [GroupID] = []
         var queue = [id]
@@ -216,7 +217,8 @@ extension Engine {
             let others = groups[next]?.relations.stopsOthers ?? []
             for group in groups.values where !found.contains(group.id) {
                 let follows = group.requires.contains(next) || others.contains(group.id)
-                guard follows || group.relations.stopsWith.contains(next) else { continue }
+                let relations = group.relations
+                guard follows || relations.stopsWith.contains(next) || relations.endsWith.contains(next) else { continue }
                 if group.id == id { continue }
                 found.append(group.id)
                 queue.append(group.id)

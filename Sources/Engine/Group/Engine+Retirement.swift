@@ -182,6 +182,9 @@ extension Engine {
         if outcome == .failed, operation.isStart, let relations = operation.plan?.relations {
             trigger(relations.triggers.onFailure, .failure(unit: id.name, nil))
         }
+        if outcome == .failed, groups[id]?.isActive == false, operation.hasBegun, let plan = operation.plan {
+            propagateEnd(of: id, plan.relations)
+        }
         relationsMayHaveChanged(id)
         touch(id)
         // Those that wait for this group, to start after it or to stop after it.
@@ -212,6 +215,7 @@ extension Engine {
         } else {
             trigger(triggers.onSuccess, .success(unit: id.name, nil))
         }
+        propagateEnd(of: id, generation.plan.relations)
         relationsMayHaveChanged(id)
     }
 }

@@ -138,6 +138,15 @@ extension Operation {
     /// Something else has to start, or to leave, before it goes on.
     var waitsForOthers: Bool { phase == .waiting || (phase == .stoppingOld && oldHasLeft) }
 
+    /// What it is to start was being started: something ended. (What fails before that was inactive all the time.)
+    var hasBegun: Bool {
+        switch failure?.step {
+        case .dependency, .prepare: false
+        case nil, .condition, .startPre, .start, .startPost, .readiness, .soak, .run, .reload, .stop, .leave, .stopPost:
+            true
+        }
+    }
+
     /// Others that start after it wait for its end.
     var isStart: Bool { kind == .start || (kind == .restart && plan?.isSwapUnit == false) }
 

@@ -15,9 +15,12 @@ public struct Relations: Sendable, Equatable, Codable, Blank {
     public var conflicts: Set<GroupID> = []
     /// `BindsTo=`: when one of these ends, however, this group is stopped.
     public var bindsTo: Set<GroupID> = []
-    /// `PartOf=`, `StopPropagatedFrom=`: when one of these is stopped, this group is.
+    /// `PartOf=`: when one of these is stopped by a request, this group is.
     public var stopsWith: Set<GroupID> = []
-    /// `PropagatesStopTo=`: these are stopped when this group is.
+    /// `StopPropagatedFrom=`: when one of these is stopped or ends by itself, this group is stopped.
+    @Added public var endsWith: Set<GroupID> = []
+    /// `PropagatesStopTo=`: these are stopped when this group is stopped or ends by itself. (Of a target its parts; it never ends
+    /// by itself.)
     public var stopsOthers: Set<GroupID> = []
     /// `ReloadPropagatedFrom=`: it is reloaded when one of these is.
     public var reloadsWith: Set<GroupID> = []
@@ -54,6 +57,8 @@ public enum StartCause: Sendable, Equatable {
 public enum StopCause: Sendable, Equatable {
     /// `BindsTo=` of what has ended.
     case lost(GroupID)
+    /// `PropagatesStopTo=` of what has ended, or `StopPropagatedFrom=`.
+    case propagated(from: GroupID)
     /// `StopWhenUnneeded=`
     case unneeded
 }
@@ -110,6 +115,19 @@ extension Engine {
         }
     }
 
+    /// Stops what is to go along with a group that has ended by itself. systemd does so for these two and `BindsTo=`
+    /// (UNIT_ATOM_RETROACTIVE_STOP_ON_STOP of its dependency table), and not for `PartOf=` and `Requires=`, which are about requests.
+    ///
+    /// - Parameter relations: of the plan that it ran by.
+    mutating func propagateEnd(of id: GroupID, _ relations: Relations) {
+        guard !isShuttingDown else { return }
+        let naming = related.filter { groups[$0]?.relations.endsWith.contains(id) == true }
+        for other in relations.stopsOthers.union(naming).sorted() where other != id {
+            guard let group = groups[other], !group.generations.isEmpty, group.operation?.kind != .stop else { continue }
+            end(other, .propagated(from: id))
+        }
+    }
+
     private mutating func end(_ id: GroupID, _ cause: StopCause) {
         context.emit(.report(.stopping(id, cause)))
         stopWithDependents(id, nil)
@@ -161,6 +179,7 @@ extension Relations {
         conflicts.formUnion(other.conflicts)
         bindsTo.formUnion(other.bindsTo)
         stopsWith.formUnion(other.stopsWith)
+        endsWith.formUnion(other.endsWith)
         stopsOthers.formUnion(other.stopsOthers)
         reloadsWith.formUnion(other.reloadsWith)
         before.formUnion(other.before)

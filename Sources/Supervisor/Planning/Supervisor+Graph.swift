@@ -160,7 +160,8 @@ extension Supervisor {
         for section in sections {
             let graph = section.graph
             relations.bindsTo.formUnion(groups(graph.bindsTo))
-            relations.stopsWith.formUnion(groups(graph.partOf, graph.stopPropagatedFrom))
+            relations.stopsWith.formUnion(groups(graph.partOf))
+            relations.endsWith.formUnion(groups(graph.stopPropagatedFrom))
             relations.stopsOthers.formUnion(groups(graph.propagatesStopTo))
             relations.reloadsWith.formUnion(groups(graph.reloadPropagatedFrom))
             relations.before.formUnion(groups(section.before))

@@ -73,6 +73,7 @@ enum Wording {
     static func reason(_ cause: StopCause) -> String {
         switch cause {
         case .lost(let group): "because \(group), which it is bound to, is gone (BindsTo=)"
+        case .propagated(let group): "because \(group) has ended (PropagatesStopTo=, StopPropagatedFrom=)"
         case .unneeded: "because nothing needs it any more (StopWhenUnneeded=)"
         }
     }
