@@ -248,6 +248,7 @@ public actor Supervisor {
                 logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journalShared(name) })
         try children.adoptOrphans()
+        trees.follow(children, isFresh: !isSuccessor)
         logs = try makeLogs()
         takeLeftOutput()
         try openNotifySocket(saved?.own)
@@ -398,6 +399,7 @@ public actor Supervisor {
         // What comes now starts nothing any more.
         for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
         notifyParent("STOPPING=1")
+        if !engine.isEnding { trees.signalStrays(.terminate) }
         handle(.command(.shutDown, request ?? newRequest()))
     }
 
@@ -409,6 +411,7 @@ public actor Supervisor {
         notifySocket?.remove()
         sockets = nil
         generations = [:]
+        trees.signalStrays(.kill)
         if trees.leftovers().isEmpty { removeLeftDirectories() }
         trees.remove()
         trash?.finish()

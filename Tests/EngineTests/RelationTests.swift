@@ -45,7 +45,9 @@ struct RelationTests {
         for end in ["success", "failure", "request", "restart"] {
             var bench = Bench()
             bench.start(
-                plan("main", { $0.stopsOthers = [GroupID("to")] }, { $0.restart.policy = end == "restart" ? .always : .no }))
+                plan(
+                    "main", { $0.stopsOthers = [GroupID("to")] },
+                    { $0.restart.policy = end == "restart" ? .always : .no }))
             for unit in ["to", "idle"] { bench.start(plan(unit)) }
             bench.start(plan("from", { $0.endsWith = [main] }))
             bench.start(plan("part", { $0.stopsWith = [main] }))
@@ -64,13 +66,15 @@ struct RelationTests {
         }
     }
 
-    @Test("PropagatesStopTo=: a start that fails is an end, one that does not begin is none, and what is not up stays down")
+    @Test(
+        "PropagatesStopTo=: a start that fails is an end, one that does not begin is none, and what is not up stays down"
+    )
     func propagatedFailedStart() {
         var bench = Bench()
         bench.start(plan("to"))
         bench.start(plan("main", requires: ["nobody"], { $0.stopsOthers = [GroupID("to"), GroupID("never")] }))
         #expect(bench.view("to")?.operation == nil)
-        bench.notExecutable = ["main"]
+        bench.notExecutable = ["start main"]
         bench.start(plan("main", { $0.stopsOthers = [GroupID("to"), GroupID("never")] }))
         #expect(bench.view("to")?.operation?.kind == .stop)
         #expect(bench.view("never") == nil)

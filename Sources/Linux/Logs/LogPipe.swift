@@ -84,6 +84,11 @@ public final class LogPipe {
     /// Our end. An open descriptor of it keeps the bytes that the service has written and that have not been read.
     public var descriptor: Int32 { fifo.raw }
 
+    public var fileID: FileID? {
+        var status = stat()
+        return fstat(fifo.raw, &status) == 0 ? FileID(status) : nil
+    }
+
     /// The service's end, for `SpawnPlan`: blocking, and an open file description of its own, so that O_NONBLOCK of
     /// ours does not affect it. The caller closes it after the spawn.
     public func openForService() throws(SystemError) -> OwnedDescriptor {

@@ -52,6 +52,9 @@ public final class Children {
         return source
     }
 
+    /// A child that we started, or another process whose end is waited for.
+    func isOwn(_ pid: Int32) -> Bool { own.contains(pid) }
+
     /// Leaves a child to the reaper of orphans, without a report of its exit.
     public func abandon(pid: Int32) {
         own.remove(pid)

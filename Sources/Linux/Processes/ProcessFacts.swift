@@ -58,6 +58,12 @@ public struct ProcessFacts: Equatable, Sendable {
         }
     }
 
+    /// What a test says of one.
+    init(parent: Int32, startTime: UInt64, pid: Int32) {
+        (self.pid, self.parent, processGroup, session) = (pid, parent, pid, pid)
+        (self.startTime, state) = (startTime, "S")
+    }
+
     /// The start time of a process; nil if there is none.
     public static func startTime(of pid: Int32) -> UInt64? { read(pid)?.startTime }
 

@@ -83,10 +83,26 @@ public final class ProcessTree {
         }
     }
 
+    /// Where its processes write to, and no others. Nothing to do with cgroups.
+    public func mark(by outputs: [FileID]) {
+        switch kind {
+        case .group: break
+        case .session(let session): session.outputs = outputs
+        }
+    }
+
+    /// Notes that what still lives of it may stay, although its service is over. Nothing to do with cgroups, which stay as well.
+    public func leaveMembers() {
+        switch kind {
+        case .group: break
+        case .session(let session): session.leaveMembers()
+        }
+    }
+
     public var isEmpty: Bool {
         switch kind {
         case .group(let group): !group.isPopulated
-        case .session(let session): session.members().isEmpty
+        case .session(let session): session.isEmpty
         }
     }
 
@@ -144,13 +160,64 @@ public final class ProcessTrees {
     /// Whether trees are cgroups on this host.
     public var usesCgroups: Bool { root != nil }
 
+    /// Children of ours that are there before anything is started are nobody's orphans, and their own will fall to us as well.
+    ///
+    /// - Parameter children: where those that we start are known.
+    public func follow(_ children: Children, isFresh: Bool) {
+        guard root == nil else { return }
+        table.strays.isOwn = { [unowned children] pid in children.isOwn(pid) }
+        guard isFresh else { return }
+        let us = getpid()
+        for pid in ProcessFacts.allPids() {
+            guard let facts = ProcessFacts.read(pid), facts.parent == us, !facts.isDead else { continue }
+            table.strays.leave([pid: facts.startTime], of: "")
+        }
+    }
+
+    /// Living processes that are left of services and that no tree can be made out for; with cgroups there are none. A walk over
+    /// /proc.
+    public var strays: [StrayProcess] {
+        guard root == nil else { return [] }
+        return table.strayFacts().map(StrayProcess.init)
+    }
+
+    /// Those of them that were met before: without a walk.
+    public var knownStrays: [StrayProcess] {
+        root == nil ? table.strays.living(table.livingTrees).map(StrayProcess.init) : []
+    }
+
+    /// Everything is over: what is left of it ends, but for what is not ours to end, or may be of that.
+    public func signalStrays(_ signal: Signal) {
+        guard root == nil, !StrayProcesses.isInit else { return }
+        // What a process leaves when it ends is ours, and found by the next walk.
+        for round in 0..<(signal == .kill ? 64 : 1) {
+            let ending = table.strayFacts().filter { $0.origins[StrayProcesses.foreign] == nil }
+            if ending.isEmpty { return }
+            for (facts, _) in ending {
+                guard let handle = try? ProcessHandle(pid: facts.pid, startTime: facts.startTime) else { continue }
+                if round > 0 { try? handle.send(.stop) }
+                try? handle.send(signal)
+            }
+        }
+    }
+
+    /// For a successor of this process, which will have the same children.
+    public var savedStrays: [StrayProcess.Saved] {
+        // Looked at now: later nobody could tell which trees had been there.
+        guard root == nil else { return [] }
+        _ = table.strayFacts()
+        return table.strays.saved
+    }
+
+    public func restore(_ strays: [StrayProcess.Saved]) { table.strays.restore(strays) }
+
     /// The path of the cgroup that contains all trees, for people; nil if there is none.
     public var rootPath: String? { root?.path }
 
     /// A new, empty tree. `name` must be unique among living trees; `cookie` is the value of `INVOCATION_ID` in the
     /// environment of the service, 128 random bits in hexadecimal.
     public func make(name: String, cookie: String) throws(SystemError) -> ProcessTree {
-        guard let root else { return ProcessTree(session: SessionTree(cookie: cookie, table: table)) }
+        guard let root else { return ProcessTree(session: SessionTree(name: name, cookie: cookie, table: table)) }
         return ProcessTree(group: try root.makeChild(name))
     }
 

@@ -10,6 +10,21 @@ final class ProcessTable {
     }
 
     private var known: [Int32: Known] = [:]
+    private struct WeakTree { weak var tree: SessionTree? }
+    private var trees: [UInt64: WeakTree] = [:]
+    private var lastTree = StrayProcesses.foreign
+    let strays = StrayProcesses()
+
+    /// A number that no other tree has had.
+    func add(_ tree: SessionTree) -> UInt64 {
+        lastTree &+= 1
+        trees[lastTree] = WeakTree(tree: tree)
+        return lastTree
+    }
+
+    func remove(_ number: UInt64) { trees[number] = nil }
+
+    var livingTrees: [SessionTree] { trees.values.compactMap(\.tree) }
 
     func cookie(of facts: ProcessFacts) -> String? {
         if let entry = known[facts.pid], entry.startTime == facts.startTime { return entry.cookie }
@@ -31,11 +46,17 @@ final class ProcessTable {
 ///
 /// A process is a member if it is the main process, shares its session or process group, was executed with its
 /// `INVOCATION_ID` in the environment, was known as a member before, or has a parent that is a member. Together with
-/// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. It cannot find a
-/// process that, between two walks, left its parent, its session *and* its environment.
+/// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. A process that, between
+/// two walks, left its parent, its session *and* its environment falls to us: it is a member if it still has the
+/// output of the service, or if no other tree can have left it (`StrayProcesses`).
 public final class SessionTree {
     private let cookie: String
     private let table: ProcessTable
+    /// For people.
+    let name: String
+    private(set) var number: UInt64 = 0
+    /// FIFOs that only its processes have as their output.
+    var outputs: [FileID] = []
     /// All processes that we started in the tree: the main process, and commands before, beside and after it. Each
     /// leads a session. Start times by pid; an entry is removed when the kernel may reuse the number of the session.
     private var leaders: [Int32: UInt64] = [:]
@@ -52,10 +73,17 @@ public final class SessionTree {
         init(_ handle: consuming ProcessHandle) { self.handle = handle }
     }
 
-    init(cookie: String, table: ProcessTable) {
+    init(name: String, cookie: String, table: ProcessTable) {
+        self.name = name
         self.cookie = cookie
         self.table = table
+        number = table.add(self)
     }
+
+    deinit { table.remove(number) }
+
+    /// Something of it ran already when the process was started.
+    func began(before facts: ProcessFacts) -> Bool { firstStart <= facts.startTime }
 
     /// The state with which a successor recognises the same processes.
     public struct State: Codable, Equatable, Sendable {
@@ -105,8 +133,47 @@ public final class SessionTree {
         var found: [Int32: UInt64] = [:]
         for facts in living.values where belongs(facts) { found[facts.pid] = facts.startTime }
         addDescendants(of: &found, living)
+        if takeOrphans(&found, living) { addDescendants(of: &found, living) }
+        table.strays.dropDead(living)
         known = found
         return found.keys.filter { living[$0]?.isDead == false }
+    }
+
+    /// Adds orphans that fell to us and that only this tree can have left.
+    private func takeOrphans(_ found: inout [Int32: UInt64], _ living: [Int32: ProcessFacts]) -> Bool {
+        let us = getpid()
+        var hasGrown = false
+        for facts in living.values where facts.parent == us && !facts.isDead && found[facts.pid] == nil {
+            guard !table.strays.isOwn(facts.pid) else { continue }
+            let trees = table.livingTrees
+            if !hasOutput(facts) {
+                if trees.contains(where: { $0 !== self && $0.claims(facts) }) { continue }
+                let origins = table.strays.origins(of: facts, among: trees)
+                guard origins.count == 1, origins[number] != nil else { continue }
+            }
+            found[facts.pid] = facts.startTime
+            hasGrown = true
+        }
+        return hasGrown
+    }
+
+    /// By its own marks, without those of its ancestors.
+    func claims(_ facts: ProcessFacts) -> Bool { began(before: facts) && (belongs(facts) || hasOutput(facts)) }
+
+    /// What a program that runs in the background keeps mostly.
+    private func hasOutput(_ facts: ProcessFacts) -> Bool {
+        !outputs.isEmpty
+            && (1...2).contains { FileID(at: "/proc/\(facts.pid)/fd/\($0)").map(outputs.contains) ?? false }
+    }
+
+    /// Nobody at all. A walk over /proc is no picture of one moment: a process that is started while it goes on may be missed, and
+    /// its parent be gone when it is looked at.
+    var isEmpty: Bool { members().isEmpty && members().isEmpty }
+
+    /// The service is over, and what is left of its tree may stay.
+    func leaveMembers() {
+        guard !members().isEmpty else { return }
+        table.strays.leave(known, of: name)
     }
 
     /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc,

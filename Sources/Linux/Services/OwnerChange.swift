@@ -8,6 +8,13 @@ public struct FileID: Hashable, Sendable {
     let inode: UInt64
 
     init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
+
+    /// Of what a path leads to; nil if that is not there, or not ours to see.
+    init?(at path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        self.init(status)
+    }
 }
 
 /// Changes the owner of a directory tree of any depth, a bounded piece at a time.

@@ -11,13 +11,13 @@ final class RunningInstance {
     /// The connection that it was started for (`Accept=yes`).
     let connection: AcceptedConnection?
     /// Its process tree and who waits for that to be empty; nil between runs.
-    var run: RunningTree?
+    var run: RunningTree? { didSet { markTree() } }
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
     var invocation = ""
     /// What marks its processes: the name of its cgroup, or `invocation` where there is none.
     var mark = ""
-    var output: LogPipe?
-    var errorOutput: LogPipe?
+    var output: LogPipe? { didSet { markTree() } }
+    var errorOutput: LogPipe? { didSet { markTree() } }
     /// What it gave us to keep.
     var store: DescriptorStore?
     /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
@@ -51,7 +51,14 @@ final class RunningInstance {
         return lines.sorted { $0.order < $1.order }.suffix(LogPipe.ringLines).map(\.text)
     }
 
+    private func markTree() {
+        let outputs = [output, errorOutput].compactMap { $0?.fileID }
+        if !outputs.isEmpty { tree?.mark(by: outputs) }
+    }
+
     func close() {
+        // While what its processes write to is known.
+        tree?.leaveMembers()
         output?.close()
         errorOutput?.close()
         output = nil

@@ -16,6 +16,7 @@ extension Supervisor {
             findings += drainFindings(view)
         }
         findings += failureFindings(group, view)
+        findings += strayFindings(group)
         let remarks = remarkFindings(group, view)
         if findings.isEmpty { findings.append(Finding(text: quiet(group, view, isClean: remarks.isEmpty))) }
         findings += remarks

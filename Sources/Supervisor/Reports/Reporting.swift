@@ -132,7 +132,7 @@ extension Supervisor {
         causes[group] = nil
         logEnd(group, result)
         // What is stopped or replaced is gone; that it did not go as it should have is worth knowing.
-        let unclean = result.uncleanEnds.map { sentence($0) }
+        let unclean = result.uncleanEnds.map { sentence($0) } + strayNotes(group, result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
             let answer = ShownResult(group, result, report, pending.notes + unclean)

@@ -118,7 +118,8 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: reason(view).map(sentence) ?? waitNote(view) ?? pauseNote(group),
+            reason: reason(view).map(sentence) ?? waitNote(view) ?? pauseNote(group)
+                ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)
     }

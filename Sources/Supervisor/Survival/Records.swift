@@ -32,6 +32,8 @@ struct SavedState: Codable {
     var signals: [SavedSignal]?
     /// The journal lacks something that there was no room for; nil stands for false.
     var isJournalBehind: Bool?
+    /// Processes of which no service can be made out.
+    var strays: [StrayProcess.Saved]?
     /// Ends of operations that are not in the history yet.
     var unwrittenHistory: [HistoryEntry]?
 

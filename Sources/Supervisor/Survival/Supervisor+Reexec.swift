@@ -38,7 +38,8 @@ extension Supervisor {
         let file: OwnedDescriptor
         let kept: [Int32]
         do {
-            let state = savedState()
+            var state = savedState()
+            state.strays = trees.savedStrays
             kept = state.descriptors
             file = try StateFile.write(state)
         } catch {

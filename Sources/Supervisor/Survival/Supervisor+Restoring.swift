@@ -53,6 +53,7 @@ extension Supervisor {
             generations[record.id] = resources
         }
         noteSharers()
+        if let strays = saved.strays { trees.restore(strays) }
         for record in saved.stores ?? [] {
             guard let member = try? UnitName(record.member) else { continue }
             let key = DescriptorStoreKey(group: record.group, member: member)

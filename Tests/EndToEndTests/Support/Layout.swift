@@ -16,6 +16,9 @@ extension World {
             chmod("\(path)/\(name)", mode)
         }
 
+        /// The supervisor finds no control groups. (As root; any other user has none.)
+        func hideControlGroups() throws { if supervisorIsRoot { try write("no-cgroups", "") } }
+
         func unit(_ name: String, _ text: String) throws { try write("units/\(name)", text) }
 
         func remove(_ name: String) throws { try FileManager.default.removeItem(atPath: "\(path)/\(name)") }

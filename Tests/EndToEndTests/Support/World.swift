@@ -65,6 +65,10 @@ final class World {
             let script = "mount --bind \"$0\" /etc/group && exec \"$@\""
             command += ["unshare", "--mount", "sh", "-c", script, path + "/group"]
         }
+        // A host without control groups (`Layout.hideControlGroups`).
+        if FileManager.default.fileExists(atPath: path + "/no-cgroups") {
+            command += ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\""]
+        }
         if let otherUser { command += ["--reuid", otherUser, "--regid", "nogroup", "--clear-groups"] }
         command += wrapper + [program, "--verbose"] + (isUser ? ["--user"] : [])
         command += ["--units", path + "/units", "--runtime-dir", path + "/run/holdfast"]

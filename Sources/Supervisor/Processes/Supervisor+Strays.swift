@@ -1,0 +1,45 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// On a host without control groups: processes that left their service in a way that nobody can tell which one it was. They are shown
+/// wherever somebody asks about a service that it may have been, and end when everything is over (`shutdown`).
+extension Supervisor {
+    /// What may be left of a unit, in words; nil if nothing is.
+    func strayText(_ group: GroupID, among strays: [StrayProcess]) -> String? {
+        let pids = strays.filter { stray in
+            !stray.isForeign
+                && (stray.origins.isEmpty || stray.origins.contains { self.group(ofTree: $0) == group })
+        }.map { stray in
+            "\(stray.pid)" + (ProcessFacts.commandName(of: stray.pid).map { " (\($0))" } ?? "")
+        }
+        guard !pids.isEmpty else { return nil }
+        let list = pids.prefix(16).joined(separator: ", ") + (pids.count > 16 ? ", …" : "")
+        return pids.count == 1
+            ? "process \(list) may be left of it, or of another service"
+            : "processes \(list) may be left of it, or of others"
+    }
+
+    func strayFindings(_ group: GroupID) -> [Finding] {
+        guard let text = strayText(group, among: trees.strays) else { return [] }
+        return [
+            Finding(
+                text: text
+                    + ": it left its parent, session, environment and output, and there are no control groups here",
+                hint: "kill what is not wanted; holdfastctl shutdown ends it")
+        ]
+    }
+
+    /// Said with the answer to a stop.
+    func strayNotes(_ group: GroupID, _ result: EngineResult) -> [String] {
+        guard result.kind == .stop, !trees.usesCgroups else { return [] }
+        return strayText(group, among: trees.strays).map { ["\($0); holdfastctl why \(group) explains it"] } ?? []
+    }
+
+    /// Trees are called `UNIT#GENERATION.INSTANCE`.
+    private func group(ofTree name: String) -> GroupID? {
+        guard let end = name.lastIndex(of: "#"), let unit = try? UnitName(name[..<end]) else { return nil }
+        return group(of: unit)
+    }
+}
