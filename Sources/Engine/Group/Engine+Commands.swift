@@ -218,7 +218,9 @@ extension Engine {
             for group in groups.values where !found.contains(group.id) {
                 let follows = group.requires.contains(next) || others.contains(group.id)
                 let relations = group.relations
-                guard follows || relations.stopsWith.contains(next) || relations.endsWith.contains(next) else { continue }
+                guard follows || relations.stopsWith.contains(next) || relations.endsWith.contains(next) else {
+                    continue
+                }
                 if group.id == id { continue }
                 found.append(group.id)
                 queue.append(group.id)

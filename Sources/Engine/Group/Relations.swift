@@ -123,7 +123,9 @@ extension Engine {
         guard !isShuttingDown else { return }
         let naming = related.filter { groups[$0]?.relations.endsWith.contains(id) == true }
         for other in relations.stopsOthers.union(naming).sorted() where other != id {
-            guard let group = groups[other], !group.generations.isEmpty, group.operation?.kind != .stop else { continue }
+            guard let group = groups[other], !group.generations.isEmpty, group.operation?.kind != .stop else {
+                continue
+            }
             end(other, .propagated(from: id))
         }
     }
