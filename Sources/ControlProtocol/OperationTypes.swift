@@ -77,6 +77,8 @@ public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
     case stopped
     /// The unit was in the wanted state already.
     case unchanged
+    /// A condition of everything that was to be started does not hold: nothing was started, and that is no failure.
+    case skipped
     /// The operation failed, and nothing serves in its place.
     case failed
     /// The new generation was cut over to, then ended or was stopped while the old one drained.

@@ -103,6 +103,8 @@ public struct OperationResult: Sendable, Equatable, Codable {
     /// What serves now.
     public var serving: GenerationSummary?
     public var failure: Failure?
+    /// The condition that kept everything that was to be started from starting. The operation is completed all the same.
+    public var skippedBy: String?
     /// What went wrong while services were being stopped: they are gone, but did not go as they should have.
     public var uncleanEnds: [Failure]
     /// Seconds spent in each phase, in order.

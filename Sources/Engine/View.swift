@@ -6,6 +6,8 @@ public struct GroupView: Sendable, Equatable {
     public var generations: [GenerationView]
     public var operation: OperationView?
     public var lastFailure: Failure?
+    /// The condition that skipped the last start of all its services.
+    public var skippedBy: String?
     public var canRollBack: Bool
     public var since: Instant
 }
@@ -44,6 +46,8 @@ public struct ServiceView: Sendable, Equatable {
     public var restarts: Int
     public var statusText: String?
     public var failure: Failure?
+    /// The condition that skipped its start.
+    public var skippedBy: String?
     public var lastProbeAnswer: String?
     public var awaited: Awaited?
 }
@@ -64,7 +68,8 @@ extension Engine {
         return GroupView(
             id: id, serving: group.serving, lastNumber: group.lastNumber,
             generations: group.generations.values.sorted { $0.number < $1.number }.map(view(of:)),
-            operation: operation, lastFailure: group.lastFailure, canRollBack: group.previous != nil,
+            operation: operation, lastFailure: group.lastFailure, skippedBy: group.skippedBy,
+            canRollBack: group.previous != nil,
             since: group.since)
     }
 
@@ -79,7 +84,8 @@ extension Engine {
                     deadline: instance.deadline, mainProcess: instance.mainProcess, restarts: instance.restarts,
                     statusText: instance.statusText,
                     failure: instance.failure ?? (instance.isUp ? instance.reloadFailure : nil),
-                    lastProbeAnswer: instance.lastProbeAnswer, awaited: awaited(by: instance))
+                    skippedBy: instance.skippedBy, lastProbeAnswer: instance.lastProbeAnswer,
+                    awaited: awaited(by: instance))
             })
     }
 

@@ -10,6 +10,10 @@ public struct UnitsOnDisk: UnitFileSource {
 
     public func links(of directory: String) -> [String: String] { UnitDirectory.links(directory) }
 
+    public func directories(of directory: String) -> Set<String> { UnitDirectory.directories(directory) }
+
+    public func isMask(_ path: String) -> Bool { UnitDirectory.isMask(path) }
+
     public func realPath(_ path: String) -> String? { UnitDirectory.realPath(path) }
 
     public func read(_ path: String) throws(UnitFileReadError) -> String {

@@ -123,7 +123,17 @@ extension EndToEnd {
                     "bad.service", "[Unit]\nAssertPathExists=/no/such\n[Service]\nExecStart=/usr/bin/sleep 1000\n")
             } then: { world in
                 let skipped = try world.run("start", "app")
-                #expect(skipped.status == 0)
+                #expect(skipped.status == 0 && skipped.outcome == .skipped)
+                let reason = "ConditionPathExists=\(world.path)/out/wanted does not hold"
+                #expect(skipped.reason?.message == reason)
+                for verb in ["start", "restart", "swap"] {
+                    let told = try world.control(verb, "app")
+                    #expect(try told.end() == 0)
+                    #expect(told.outputLines.last == "app.service: skipped (\(reason))", "\(told.outputText)")
+                }
+                #expect(try world.status("app").map(\.reason) == ["skipped: \(reason)"])
+                #expect(try world.control("why", "app").outputText.contains(reason))
+                #expect(try world.history().contains { $0.outcome == .skipped && $0.reason == reason })
                 #expect(
                     skipped.result?.notes == [
                         "app.service is not started: ConditionPathExists=\(world.path)/out/wanted does not hold"

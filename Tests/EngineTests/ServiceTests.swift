@@ -170,6 +170,8 @@ struct ServiceTests {
             bench.start(Plans.service(app) { $0.commands.condition = [.no] })
             #expect(bench.takeLog("start ") == ["start of app.service \(outcome) for 1"])
             #expect(bench.serving(app) == nil)
+            let condition = outcome == .completed ? "ExecCondition= (exited with status \(status))" : nil
+            #expect(bench.results.map(\.skippedBy) == [condition])
         }
     }
 

@@ -473,6 +473,13 @@ struct TypeTests {
                 "skipped ConditionPathExists=/x", "start of app.service completed for 1",
             ])
         #expect(unmet.failures.isEmpty && unmet.serving(app) == nil)
+        #expect(unmet.results.map(\.skippedBy) == ["ConditionPathExists=/x"])
+        #expect(unmet.engine.view(of: GroupID(app))?.skippedBy == "ConditionPathExists=/x")
+        // The next start that is not skipped ends that.
+        unmet.verdicts = [:]
+        unmet.start(plan)
+        #expect(unmet.results.last?.outcome == .completed && unmet.results.last?.skippedBy == nil)
+        #expect(unmet.engine.view(of: GroupID(app))?.skippedBy == nil)
         var failed = Bench()
         failed.verdicts = [app: .assertFailed("AssertPathExists=/x does not hold")]
         failed.start(plan)

@@ -154,6 +154,32 @@ struct CommandTests {
         #expect(throws: ValueError.self) { try expander("x.service").expand("%o") }
     }
 
+    @Test("%c, %r and %R are what systemd 252 makes of them, with a warning, and nothing in names of units")
+    func deprecatedSpecifiers() throws {
+        let unit = try load(
+            "a@b.service",
+            """
+            [Unit]
+            Description=%%c %c
+            ConditionPathExists=/%r
+            Wants=x%c.service
+            [Service]
+            ExecStart=/bin/app c=%c r=%r R=%R
+            Environment=A=%c
+            StandardInputText=%R
+            """)
+        let service = try #require(unit.service)
+        #expect(service.unit.description == "%c /a@b.service")
+        #expect(service.execStart.first?.arguments == ["c=/a@b.service", "r=", "R="])
+        #expect(service.execution.environment.map(\.value) == ["/a@b.service"])
+        #expect(service.unit.wants == [])
+        #expect(unit.diagnostics.allSatisfy { $0.severity == .warning && $0.code == .unknownSpecifier })
+        #expect(
+            unit.diagnostics.map { "\($0.location.line):\($0.location.column)" } == [
+                "2:17", "3:22", "4:8", "4:8", "6:22", "6:27", "6:32", "7:15", "8:19",
+            ])
+    }
+
     @Test("a specifier without a value here is an error with its column")
     func unknownValue() throws {
         let unit = try load("app.service", "[Service]\nExecStart=/bin/app --host=%H\n")

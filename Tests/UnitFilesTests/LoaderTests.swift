@@ -152,14 +152,36 @@ struct LoaderTests {
 
     @Test("links in .wants/ and .requires/ are dependencies; a template's links follow the instance")
     func links() throws {
-        let files = [
-            "/etc/u/t@.target": "[Unit]\n", "/etc/u/t@.target.wants/a@.service": "",
-            "/run/u/t@v.target.wants/b.service": "", "/etc/u/t@.target.requires/c.service": "",
+        let links = [
+            "/etc/u/t@.target.wants/a@.service": "../a@.service", "/run/u/t@v.target.wants/b.service": "/gone",
+            "/etc/u/t@.target.requires/c.service": "../c.service",
         ]
-        let unit = try #require(loader(files, searchPath: paths).load(try name("t@v.target")).target)
+        let source = InMemoryUnitFileSource(files: ["/etc/u/t@.target": "[Unit]\n"], links: links)
+        let loader = UnitLoader(source: source, searchPath: paths)
+        let unit = try #require(loader.load(try name("t@v.target")).target)
         #expect(Set(unit.unit.wants.map(\.name.description)) == ["a@v.service", "b.service"])
         #expect(unit.unit.requires.map(\.name.description) == ["c.service"])
         #expect(unit.unit.requires.first?.location.description == "/etc/u/t@.target.requires/c.service")
+    }
+
+    @Test("a file in .wants/ that is no link is no dependency, which is told; an empty one masks without a word")
+    func regularFilesInWants() throws {
+        let files = [
+            "/usr/u/a.target": "[Unit]\n", "/etc/u/a.target.wants/b.service": "[Service]\nExecStart=/x",
+            "/etc/u/a.target.requires/c.service": "", "/etc/u/c.service": "", "/etc/u/d.service": "[Unit]",
+        ]
+        let links = [
+            "/usr/u/a.target.wants/b.service": "../b.service", "/usr/u/a.target.requires/c.service": "../c.service",
+            "/usr/u/a.target.wants/.e.service": "../d.service", "/usr/u/a.target.wants/a.target": "../a.target",
+        ]
+        let loader = UnitLoader(source: InMemoryUnitFileSource(files: files, links: links), searchPath: paths)
+        let loaded = loader.load(try name("a.target"))
+        let unit = try #require(loaded.target).unit
+        #expect(unit.wants == [] && unit.requires == [])
+        #expect(
+            loaded.diagnostics.map { "\($0.location) \($0.severity) \($0.code)" } == [
+                "/etc/u/a.target.wants/b.service warning notALink"
+            ])
     }
 
     @Test("all names are listed once, sorted; bad ones are named")

@@ -93,7 +93,7 @@ extension Engine {
         // A swap unit waits until what it needs is up before it lets go of what serves.
         if operation.stopsFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
-        group.isDone = false
+        (group.isDone, group.skippedBy) = (false, nil)
         groups[id] = group
         waitingToStart.insert(id)
         touch(id)

@@ -155,7 +155,7 @@ extension Engine {
         let result = OperationResult(
             kind: operation.kind, outcome: isAfterCutover ? .lost : .aborted, from: operation.from, to: operation.to,
             serving: group.serving.flatMap { group.generations[$0]?.summary },
-            failure: operation.failure ?? (isAfterCutover ? stopped : nil),
+            failure: operation.failure ?? (isAfterCutover ? stopped : nil), skippedBy: nil,
             uncleanEnds: operation.uncleanEnds, durations: operation.durations)
         context.emit(.report(.finished(group.id, result, operation.requests)))
     }
@@ -175,7 +175,8 @@ extension Engine {
         let serving = group.serving.flatMap { group.generations[$0]?.summary }
         let result = OperationResult(
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
-            failure: operation.failure, uncleanEnds: operation.uncleanEnds, durations: durations)
+            failure: operation.failure, skippedBy: outcome == .completed ? conditionSkipping(operation) : nil,
+            uncleanEnds: operation.uncleanEnds, durations: durations)
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
@@ -205,6 +206,7 @@ extension Engine {
         let failure = members.lazy.compactMap(\.finalFailure).first
         groups[id]?.lastFailure = failure
         groups[id]?.isDone = members.allSatisfy(\.isDone)
+        groups[id]?.skippedBy = Self.conditionSkipping(members)
         groups[id]?.since = context.now
         for member in members { forget(member) }
         releaseIfEmpty(GenerationID(group: id, number: serving))

@@ -6,6 +6,13 @@ extension Engine {
         return ids.compactMap { instances[$0] }
     }
 
+    /// The condition that skipped all that an operation has brought; nil if something of it was started.
+    func conditionSkipping(_ operation: Operation) -> String? { Self.conditionSkipping(newInstances(operation)) }
+
+    static func conditionSkipping(_ members: [Instance]) -> String? {
+        members.allSatisfy { $0.state == .inactive(.skipped) } ? members.first?.skippedBy : nil
+    }
+
     func firstFailure(of operation: Operation) -> Failure? {
         newInstances(operation).lazy.compactMap(\.failure).first
     }

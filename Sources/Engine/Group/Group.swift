@@ -14,6 +14,8 @@ struct Group: Sendable, Codable {
     /// What it was started for is done: its services were oneshots that succeeded, or conditions skipped them. Who
     /// requires it may start, although nothing of it runs.
     @Added var isDone: Bool = false
+    /// The condition that skipped the last start of all its services.
+    var skippedBy: String?
     /// Starts of members that are no more, for `StartLimitBurst=`: of a plain service those that operators ask for count, too. That
     /// a swap unit is deployed again and again is no failure of it.
     @Added var starts: [String: [Instant]] = [:]

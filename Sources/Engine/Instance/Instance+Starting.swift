@@ -8,6 +8,7 @@ extension Instance {
         (lastProbeAnswer, refusedReady, searchNote) = (nil, nil, nil)
         watchdogInterval = nil
         (endedMain, mainEnd, namedMain) = (nil, nil, nil)
+        skippedBy = nil
         startIndex = 0
         (hasBegun, hasStarted) = (false, false)
         (saysReloading, saysStopping) = (false, false)
@@ -57,7 +58,7 @@ extension Instance {
         switch verdict {
         case .met: beginCommands(&context)
         case .unmet(let text):
-            context.emit(.report(.skipped(id, text)))
+            reportSkip(text, &context)
             conclude(.skipped, &context, mayRestart: false)
         case .assertFailed(let text):
             let refused = failed(.condition, .text(text))
@@ -65,6 +66,11 @@ extension Instance {
             context.emit(.report(.failure(group, refused)))
             conclude(.failed(refused), &context, mayRestart: false)
         }
+    }
+
+    private mutating func reportSkip(_ condition: String, _ context: inout Context) {
+        skippedBy = condition
+        context.emit(.report(.skipped(id, condition)))
     }
 
     private mutating func beginCommands(_ context: inout Context) {
@@ -244,7 +250,8 @@ extension Instance {
             condition(index, &context)
         } else if isClean(.condition(index), status) {
             condition(index &+ 1, &context)
-        } else if case .exited(1...254) = status {
+        } else if case .exited(let code) = status, (1...254).contains(code) {
+            if skippedBy == nil { reportSkip("ExecCondition= (exited with status \(code))", &context) }
             windDown(Ending(main: nil, result: .skipped), &context)
         } else {
             fail(failed(.condition, .exited(status)), main: nil, &context)
@@ -257,7 +264,7 @@ extension Instance {
         guard let status, (1...254).contains(status) else {
             return fail(failed(.condition, .spawn(text, status: status)), main: nil, &context)
         }
-        context.emit(.report(.skipped(id, "ExecCondition= (\(text))")))
+        reportSkip("ExecCondition= (\(text))", &context)
         conditionEnded(index, .exited(status), &context)
     }
 

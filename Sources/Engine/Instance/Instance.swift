@@ -128,6 +128,8 @@ struct Instance: Sendable, Codable {
     @Added var isAborting: Bool = false
     /// Of *terminating*: by its own word, `STOPPING=1`; no signal was sent.
     @Added var stopsItself: Bool = false
+    /// The condition that skipped the last start.
+    var skippedBy: String?
     /// Who has said `READY=1` in this run although `NotifyAccess=` does not allow it: `process 17 (sh)`.
     var refusedReady: String?
     /// What the search for the main process has met last.

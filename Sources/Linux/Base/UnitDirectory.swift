@@ -47,19 +47,46 @@ public enum UnitDirectory {
 
     /// The symbolic links in a directory with their targets as written; empty if there is no directory.
     public static func links(_ path: String) -> [String: String] {
-        guard let directory = opendir(path) else { return [:] }
-        defer { closedir(directory) }
         var links: [String: String] = [:]
-        while let entry = readdir(directory), links.count < maximumEntries {
+        visit(path) { directory, name, type in
             // Some file systems do not give the type; then readlinkat(2) returns EINVAL for a file that is no link.
-            let type = Int(entry.pointee.d_type)
-            guard type == Int(DT_LNK) || type == Int(DT_UNKNOWN) else { continue }
+            guard type == Int(DT_LNK) || type == Int(DT_UNKNOWN) else { return }
+            if let target = target(of: name, in: directory) { links[name] = target }
+        }
+        return links
+    }
+
+    /// The directories in a directory; empty if there is no such directory.
+    public static func directories(_ path: String) -> Set<String> {
+        var names: Set<String> = []
+        visit(path) { directory, name, type in
+            guard type == Int(DT_DIR) || type == Int(DT_UNKNOWN) else { return }
+            var status = stat()
+            guard type == Int(DT_DIR) || fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return }
+            if type == Int(DT_DIR) || status.st_mode & S_IFMT == S_IFDIR { names.insert(name) }
+        }
+        return names
+    }
+
+    private static func visit(_ path: String, _ body: (_ directory: Int32, _ name: String, _ type: Int) -> Void) {
+        guard let directory = opendir(path) else { return }
+        defer { closedir(directory) }
+        var count = 0
+        while let entry = readdir(directory), count < maximumEntries {
+            count += 1
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            if let target = target(of: name, in: dirfd(directory)) { links[name] = target }
+            body(dirfd(directory), name, Int(entry.pointee.d_type))
         }
-        return links
+    }
+
+    /// Whether a path leads to a device or to an empty file, which is how units are masked.
+    public static func isMask(_ path: String) -> Bool {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return false }
+        let kind = status.st_mode & S_IFMT
+        return kind == S_IFCHR || kind == S_IFBLK || kind == S_IFREG && status.st_size == 0
     }
 
     private static func target(of name: String, in directory: Int32) -> String? {

@@ -97,7 +97,10 @@ extension Supervisor {
     private func quiet(_ group: GroupID, _ view: GroupView?, isClean: Bool) -> String {
         guard let view else { return "it has not been started since the supervisor began" }
         let since = Wording.age(now - view.since)
-        guard let serving = view.serving else { return "it was stopped \(since) ago" }
+        guard let serving = view.serving else {
+            guard let condition = view.skippedBy else { return "it was stopped \(since) ago" }
+            return "its start was skipped \(since) ago: \(Wording.skip(condition))"
+        }
         return "it runs: generation \(serving) serves, for \(since)" + (isClean ? ", and nothing is wrong" : "")
     }
 
@@ -113,7 +116,7 @@ extension Supervisor {
             return [Finding(text: text)]
         case .stopped where view?.serving == nil:
             return [Finding(text: text + "stopped" + (last.reason.map { ", \($0)" } ?? ""))]
-        case .completed, .started, .stopped, .unchanged: return []
+        case .completed, .started, .stopped, .unchanged, .skipped: return []
         }
     }
 

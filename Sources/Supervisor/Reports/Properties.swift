@@ -2,6 +2,7 @@ import ControlProtocol
 import Engine
 import Linux
 import UnitFiles
+import UnitStore
 
 /// `Show`: everything that is known of a unit. Names are systemd's where it has the same property.
 extension Supervisor {
@@ -91,8 +92,23 @@ extension Supervisor {
                 }
             }
         }
+        let expander = SpecifierExpander(
+            environment: resolver.loader.specifiers, unit: unit, fragmentPath: definition.fragmentPath,
+            realPath: { UnitsOnDisk().realPath($0) })
         for assignment in assignments where assignment.key != "Description" {
-            list.add(assignment.key, assignment.value)
+            // As systemctl(1) shows it; a value that cannot be expanded is shown as it is written.
+            list.add(assignment.key, (try? expander.expand(assignment.value)) ?? assignment.value)
+        }
+        let files = Set(definition.sources.map(\.path))
+        let lists = [
+            ("Wants", definition.unit.wants), ("Requires", definition.unit.requires),
+            ("Upholds", definition.unit.graph.upholds),
+        ]
+        for (key, references) in lists {
+            // Links in NAME.wants/ and its siblings.
+            for reference in references where !files.contains(reference.location.file) {
+                list.add(key, reference.name.description)
+            }
         }
     }
 }

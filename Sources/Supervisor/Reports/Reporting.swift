@@ -69,7 +69,7 @@ extension Supervisor {
 
     private func wasSkipped(_ instance: InstanceID, _ condition: String) {
         guard let running = instances[instance] else { return }
-        let text = "\(running.name) is not started: \(condition) does not hold"
+        let text = "\(running.name) is not started: \(Wording.skip(condition))"
         logger.info("\(text)")
         for (id, _) in requests.of(running.generation.group) { requests[id]?.notes.append(text) }
     }
@@ -121,7 +121,7 @@ extension Supervisor {
     // MARK: - Ends
 
     private func finished(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
-        let report = result.failure.map { failureReport($0, group, result) }
+        let report = result.failure.map { failureReport($0, group, result) } ?? skipReport(group, result)
         evidence[group] = nil
         triggers[group] = nil
         let all = waitingRequests(group, ids)
@@ -261,6 +261,11 @@ extension Supervisor {
             probeAnswer: answer, lastLines: lines)
     }
 
+    /// Why nothing was started; no failure.
+    func skipReport(_ group: GroupID, _ result: EngineResult) -> FailureReport? {
+        result.skippedBy.map { FailureReport(unit: group.name, phase: .start, message: Wording.skip($0)) }
+    }
+
     private func liveLines(_ unit: String) -> [String] {
         let newest = instances.values.filter { $0.name == unit }.max { $0.id < $1.id }
         return newest?.lastLines() ?? []
@@ -315,6 +320,7 @@ extension OperationOutcome {
     init(_ result: EngineResult) {
         self =
             switch (result.outcome, result.kind) {
+            case (.completed, _) where result.skippedBy != nil: .skipped
             case (.completed, .start): .started
             case (.completed, .stop): .stopped
             case (.completed, .swap), (.completed, .rollback), (.completed, .restart), (.completed, .reload): .completed

@@ -118,7 +118,7 @@ extension Supervisor {
             unit: group.name, description: description, state: state(view),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: reason(view).map(sentence) ?? waitNote(view) ?? pauseNote(group)
+            reason: reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(group)
                 ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)
@@ -129,6 +129,11 @@ extension Supervisor {
         if let failure = view.lastFailure { return failure }
         guard state(view) == .failed else { return nil }
         return view.generations.first { $0.number == view.serving }?.services.lazy.compactMap(\.failure).first
+    }
+
+    /// Why it was not started although it was to be.
+    private func skipNote(_ view: GroupView) -> String? {
+        view.serving == nil ? view.skippedBy.map { "skipped: \(Wording.skip($0))" } : nil
     }
 
     func state(_ view: GroupView) -> UnitState {
@@ -181,7 +186,8 @@ extension Supervisor {
         let status = ServiceStatus(
             unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
             statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
-            result: service.failure.map(sentence), ready: service.isReady, connections: held?.count,
+            result: service.failure.map(sentence) ?? service.skippedBy.map { "skipped: \(Wording.skip($0))" },
+            ready: service.isReady, connections: held?.count,
             memory: looks && memory ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
             linesSuppressed: some(log?.suppressed), waitingFor: awaitedText(service))
         return (status, held)

@@ -5,6 +5,9 @@ import UnitFiles
 
 /// The sentences in which failures and refusals are told. One place, so that they stay in the same words.
 enum Wording {
+    /// Why a start was skipped.
+    static func skip(_ condition: String) -> String { "\(condition) does not hold" }
+
     /// `cannot start app@v3.service: exited with status 3 before it was ready`
     static func sentence(_ failure: Failure, of unit: ServiceUnit? = nil) -> String {
         var text = "\(verb(failure)) \(failure.unit): \(cause(failure, unit))"

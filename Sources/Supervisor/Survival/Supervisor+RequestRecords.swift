@@ -60,7 +60,7 @@ extension Supervisor {
     private func noteEnd(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
         let named = ids.filter { requests[$0]?.identity != nil }
         guard !named.isEmpty else { return }
-        let report = result.failure.map { failureReport($0, group, result) }
+        let report = result.failure.map { failureReport($0, group, result) } ?? skipReport(group, result)
         let unclean = result.uncleanEnds.map { sentence($0) }
         for id in named {
             let shown = ShownResult(group, result, report, (requests[id]?.notes ?? []) + unclean)

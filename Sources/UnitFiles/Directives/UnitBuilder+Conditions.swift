@@ -15,6 +15,7 @@ extension UnitBuilder {
             // A share of 10% is no specifier, and nobody means one there.
             let parameter = kind.isPressure ? String(rest) : try expander.expand(String(rest))
             try Self.check(kind, parameter, at: offset)
+            if !kind.isPressure { warnAboutSpecifiers(assignment) }
             let condition = Condition(
                 kind, kind.isPath ? Value.simplified(parameter) : parameter, isTrigger: isTrigger,
                 isNegated: isNegated, at: assignment.keyLocation)

@@ -296,6 +296,7 @@ extension UnitBuilder {
         let text = value(assignment, .fatal) { (text) throws(ValueError) in
             try expander.expand(try WordReader.unescaped(text))
         }
+        warnAboutSpecifiers(assignment)
         if let text { append(Array(text.utf8) + [Ascii.newline], assignment) }
     }
 

@@ -109,6 +109,7 @@ extension UnitBuilder {
         do {
             let reader = try ExecCommandReader(assignment, expander)
             warnAboutEscapes(assignment, reader.unknownEscapes)
+            warnAboutSpecifiers(assignment)
             return reader.commands
         } catch {
             reject(assignment, error, .fatal)

@@ -34,6 +34,7 @@ extension UnitBuilder {
     ) -> T? {
         do throws(ValueError) {
             let text = try expander.expand(assignment.value)
+            warnAboutSpecifiers(assignment)
             do throws(ValueError) {
                 return try parse(text)
             } catch {
@@ -98,7 +99,19 @@ extension UnitBuilder {
             reject(assignment, error, policy)
         }
         warnAboutEscapes(assignment, reader.unknownEscapes)
+        warnAboutSpecifiers(assignment)
         return result
+    }
+
+    /// For the value of a directive in which specifiers count.
+    mutating func warnAboutSpecifiers(_ assignment: Assignment) {
+        for (specifier, offset) in SpecifierExpander.deprecated(in: assignment.value) {
+            report(
+                Diagnostic(
+                    .warning, .unknownSpecifier, at: assignment.location(at: offset), directive: assignment.key,
+                    "\(specifier) is deprecated and does not say where the control group is; as under systemd it stands for "
+                        + (specifier == "%c" ? "a slash and the name of the unit" : "nothing")))
+        }
     }
 
     mutating func warnAboutEscapes(_ assignment: Assignment, _ offsets: [Int]) {

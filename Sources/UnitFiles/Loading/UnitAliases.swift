@@ -7,15 +7,25 @@ struct UnitAliases: Sendable {
 
     /// Takes note of a link if it is an alias: to a unit of the same kind, template to template, plain to plain. A link from
     /// an instance to its template is no alias but a file of its own; to another template, it stands for its instance of that.
-    mutating func add(_ name: UnitName, leadingTo target: String) {
+    ///
+    /// - Parameter isInside: it leads to a file of the search path; else the unit is what the file says, whatever its name.
+    /// - Returns: why the link counts for nothing, as under systemd; nil if it counts.
+    mutating func add(_ name: UnitName, leadingTo target: String, isInside: Bool) -> String? {
+        guard isInside else { return nil }
         let file = target.utf8.lastIndex(of: UInt8(ascii: "/")).map { target[target.utf8.index(after: $0)...] }
-        guard let other = try? UnitName(file ?? target[...]), other != name, other.kind == name.kind else { return }
-        if let instance = name.instance, other.isTemplate, other != name.template {
-            targets[name.description] = try? other.instantiated(instance)
-            return
+        guard let other = try? UnitName(file ?? target[...]), other != name else { return nil }
+        guard other.kind == name.kind else {
+            return "a link to \(other), which is no \(name.kind.suffix) unit, is ignored"
         }
-        guard name.isTemplate == other.isTemplate, name.isInstance == other.isInstance else { return }
+        if let instance = name.instance, other.isTemplate {
+            if other != name.template { targets[name.description] = try? other.instantiated(instance) }
+            return nil
+        }
+        guard name.isTemplate == other.isTemplate, name.instance == other.instance else {
+            return "a link to \(other) is ignored: an alias has the same instance, or is a template of a template"
+        }
         targets[name.description] = other
+        return nil
     }
 
     /// Forgets those that lead to nothing that exists: such a link is the unit itself, from somewhere else.

@@ -30,6 +30,10 @@ public protocol UnitFileSource: Sendable {
     func entries(of directory: String) -> [String]
     /// Names in a directory that are symbolic links, with what they lead to, as written.
     func links(of directory: String) -> [String: String]
+    /// Names in a directory that are directories, not links to some.
+    func directories(of directory: String) -> Set<String>
+    /// Whether the path leads to /dev/null or to an empty file.
+    func isMask(_ path: String) -> Bool
     /// The path without symbolic links; nil if there is no such file.
     func realPath(_ path: String) -> String?
     /// The text of a file.
@@ -71,6 +75,15 @@ public struct InMemoryUnitFileSource: UnitFileSource {
             found[String(path[path.utf8.index(after: slash)...])] = target
         }
         return found
+    }
+
+    public func directories(of directory: String) -> Set<String> {
+        Set(entries(of: directory).filter { !entries(of: directory + "/" + $0).isEmpty })
+    }
+
+    public func isMask(_ path: String) -> Bool {
+        if let target = links[path] { return target == "/dev/null" || isMask(target) }
+        return files[path] == ""
     }
 
     public func realPath(_ path: String) -> String? {

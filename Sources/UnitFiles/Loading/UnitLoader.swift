@@ -96,17 +96,34 @@ public struct UnitLoader: Sendable {
         var names: [UnitName] = []
         var diagnostics: [Diagnostic] = []
         var aliases = UnitAliases()
+        let roots = Set(searchPath + searchPath.compactMap { source.realPath($0) })
+        // A link out of the search path is the unit itself, from somewhere else.
+        func leadsInside(_ target: String, of directory: String) -> Bool {
+            let path = target.hasPrefix("/") ? target : Self.join(directory, target)
+            guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return false }
+            let parent = Value.withoutParents(String(path[..<slash]))
+            return roots.contains(parent) || source.realPath(parent).map(roots.contains) ?? false
+        }
         for (index, directory) in searchPath.enumerated() {
             let links = source.links(of: directory)
+            let directories = source.directories(of: directory)
             for entry in source.entries(of: directory) {
                 if Self.companionSuffixes.contains(where: entry.hasSuffix) {
                     companions[entry, default: []].append(index)
                 } else if UnitKind.allCases.contains(where: { entry.hasSuffix($0.suffix) }), fragments[entry] == nil {
+                    if directories.contains(entry) { continue }
                     do {
                         let name = try UnitName(entry)
+                        if let target = links[entry] {
+                            let isInside = leadsInside(target, of: directory)
+                            if let problem = aliases.add(name, leadingTo: target, isInside: isInside) {
+                                let location = SourceLocation(file: Self.join(directory, entry))
+                                diagnostics.append(Diagnostic(.warning, .invalidUnitName, at: location, problem))
+                                continue
+                            }
+                        }
                         names.append(name)
                         fragments[entry] = index
-                        if let target = links[entry] { aliases.add(name, leadingTo: target) }
                     } catch {
                         let location = SourceLocation(file: Self.join(directory, entry))
                         diagnostics.append(
@@ -186,9 +203,10 @@ public struct UnitLoader: Sendable {
                 builder.refuse(Self.diagnostic(path, error))
             }
         }
-        linked(name, ".wants", into: &builder.unit.wants)
-        linked(name, ".requires", into: &builder.unit.requires)
-        linked(name, ".upholds", into: &builder.unit.graph.upholds)
+        let ignored =
+            linked(name, ".wants", into: &builder.unit.wants) + linked(name, ".requires", into: &builder.unit.requires)
+            + linked(name, ".upholds", into: &builder.unit.graph.upholds)
+        for diagnostic in ignored { builder.report(diagnostic) }
         let unit = builder.finish(origin: origin)
         return LoadedUnit(
             name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
@@ -294,24 +312,21 @@ public struct UnitLoader: Sendable {
         return chosen.sorted { $0.key < $1.key }.map { ($0.key, Self.join($0.value, $0.key), $0.value) }
     }
 
-    /// `foo-bar@v2.service.d`, its prefixes by dashes, then the same for the template.
+    /// `foo-bar@v2.service.d`, then the template's, `foo-.service.d`, `foo-@v2.service.d` and `foo-@.service.d`: the order of
+    /// systemd 252 (its unit_file_process_dir()), the more specific first.
     private static func companionNames(of name: UnitName, _ suffix: String) -> [String] {
-        var names = [name.description + suffix]
-        func truncations(_ stem: String) {
-            var rest = Substring(stem)
-            while let dash = rest.utf8.lastIndex(of: UInt8(ascii: "-")) {
-                let truncated = rest[...dash]
-                if truncated.utf8.count < stem.utf8.count { names.append(truncated + name.kind.suffix + suffix) }
-                rest = rest[..<dash]
-            }
+        let ending = name.kind.suffix + suffix
+        var prefixes: [Substring] = []
+        var rest = name.prefix[...]
+        while let dash = rest.dropLast().utf8.lastIndex(of: UInt8(ascii: "-")) {
+            rest = rest[...dash]
+            prefixes.append(rest)
         }
-        if let template = name.template {
-            if name.isInstance { names.append(template.description + suffix) }
-            truncations(name.prefix)
-        } else {
-            truncations(name.stem)
-        }
-        return names
+        let plain = prefixes.map { String($0) + ending }
+        guard name.template != nil else { return [name.description + suffix] + plain }
+        guard let instance = name.instance else { return [name.prefix + "@" + ending] + plain }
+        return [name.description + suffix, name.prefix + "@" + ending] + plain
+            + prefixes.flatMap { ["\($0)@\(instance)\(ending)", "\($0)@\(ending)"] }
     }
 
     /// The units that are linked into `NAME.wants/` of any directory, also if `NAME` has no file (systemd's own targets).
@@ -325,20 +340,32 @@ public struct UnitLoader: Sendable {
     ///
     /// - Parameter keepsTemplates: a template stands for its release; else, as in `Wants=`, for its instance of the unit's
     ///   instance or prefix.
+    /// - Returns: warnings about files that are no links.
+    @discardableResult
     private func linked(
         _ name: UnitName, _ suffix: String, keepsTemplates: Bool = false, into list: inout [UnitReference]
-    ) {
+    ) -> [Diagnostic] {
+        var diagnostics: [Diagnostic] = []
         var links: [String: [String: String]] = [:]
-        for file in files(of: name, suffix, { _ in true }) {
+        for file in files(of: name, suffix, { !$0.hasPrefix(".") }) {
             if links[file.directory] == nil { links[file.directory] = source.links(of: file.directory) }
-            if links[file.directory]?[file.name] == "/dev/null" { continue }
+            // Also a link to a unit that is masked.
+            if source.isMask(file.path) { continue }
+            let location = SourceLocation(file: file.path)
+            guard links[file.directory]?[file.name] != nil else {
+                let message = "\(file.name) is not a symbolic link, so it is no dependency"
+                diagnostics.append(Diagnostic(.warning, .notALink, at: location, message))
+                continue
+            }
             guard var unit = try? UnitName(file.name) else { continue }
             if unit.isTemplate, name.isInstance || !name.isTemplate && !keepsTemplates {
                 guard let instantiated = try? unit.instantiated(name.instance ?? name.prefix) else { continue }
                 unit = instantiated
             }
-            list.append(UnitReference(canonical(unit), at: SourceLocation(file: file.path)))
+            unit = canonical(unit)
+            if unit != name { list.append(UnitReference(unit, at: location)) }
         }
+        return diagnostics
     }
 
     static func join(_ directory: String, _ name: String) -> String {

@@ -34,6 +34,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case insecureFile = "insecure-file"
     case fileTooLarge = "file-too-large"
     case invalidUnitName = "invalid-unit-name"
+    case notALink = "not-a-link"
     // Directives and values.
     case unknownSection = "unknown-section"
     case unknownDirective = "unknown-directive"

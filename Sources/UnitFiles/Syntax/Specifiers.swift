@@ -114,6 +114,21 @@ public struct SpecifierExpander: Sendable {
         }
     }
 
+    /// Places of the specifiers in a text that systemd 252 expands with a warning that they do not work as intended.
+    static func deprecated(in text: String) -> [(specifier: String, offset: Int)] {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return [] }
+        let bytes = Array(text.utf8)
+        var found: [(String, Int)] = []
+        var index = 0
+        while let next = bytes[index...].firstIndex(of: UInt8(ascii: "%")), next + 1 < bytes.count {
+            if "crR".utf8.contains(bytes[next + 1]) {
+                found.append(("%" + Ascii.string(bytes[next + 1...next + 1]), next))
+            }
+            index = next + 2
+        }
+        return found
+    }
+
     private static let inUnitNames = Set("%ijnNpaAbBHlqmMovwWgGuU".utf8)
 
     private func value(of specifier: UInt8, at offset: Int) throws(ValueError) -> String {
@@ -132,6 +147,9 @@ public struct SpecifierExpander: Sendable {
         case UInt8(ascii: "f"): known = UnitNameEscaping.unescapePath(unit.instance ?? unit.prefix)
         case UInt8(ascii: "y"): known = fragmentPath.flatMap(realPath)
         case UInt8(ascii: "Y"): known = fragmentPath.flatMap(realPath).map(directory)
+        // What systemd 252 makes of its deprecated specifiers: paths of control groups, before the slice is known.
+        case UInt8(ascii: "c"): known = "/" + unit.description
+        case UInt8(ascii: "r"), UInt8(ascii: "R"): known = ""
         default: known = try hostValue(of: specifier, name: name, at: offset)
         }
         guard let known else {

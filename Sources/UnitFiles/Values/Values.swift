@@ -145,6 +145,15 @@ public enum Value {
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
         return "/" + parts.joined(separator: "/")
     }
+
+    /// The path with `..` taken as it is written.
+    static func withoutParents(_ path: String) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
 }
 
 /// One variable of the environment.

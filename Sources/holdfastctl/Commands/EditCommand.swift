@@ -98,6 +98,10 @@ struct OverlaidFile: UnitFileSource {
 
     func links(of directory: String) -> [String: String] { disk.links(of: directory) }
 
+    func directories(of directory: String) -> Set<String> { disk.directories(of: directory) }
+
+    func isMask(_ path: String) -> Bool { path == self.path ? text.isEmpty : disk.isMask(path) }
+
     func realPath(_ path: String) -> String? { path == self.path ? path : disk.realPath(path) }
 
     func read(_ path: String) throws(UnitFileReadError) -> String {
@@ -187,6 +191,7 @@ extension Diagnostic {
         case .invalidSyntax, .notText, .unknownSection, .unknownDirective, .invalidValue, .unknownSpecifier:
             directive?.hasPrefix("X-") != true
         case .unknownEscape, .tooManyDiagnostics, .unreadableFile, .insecureFile, .fileTooLarge, .invalidUnitName,
+            .notALink,
             .unsupportedDirective, .unsupportedValue, .unsupportedUnitKind, .missingDirective, .missingUnit,
             .unusableUnit, .missingSocket, .missingProgram, .orderingCycle, .duplicateAddress, .severalOwners,
             .probeOnSharedSocket, .probeProvesNothing, .upstreamNotGenerationSocket, .bindsHeldAddress,

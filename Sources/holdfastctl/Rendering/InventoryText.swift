@@ -41,6 +41,7 @@ enum InventoryText {
         case .started: ("started", .green)
         case .stopped: ("stopped", nil)
         case .unchanged: ("unchanged", .dim)
+        case .skipped: ("skipped", .yellow)
         case .failed: ("failed", .red)
         case .lost: ("lost", .red)
         }

@@ -17,7 +17,7 @@ enum OperationVerb: String, Sendable {
 enum ResultText {
     static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
         switch result.outcome {
-        case .completed, .started, .stopped, .unchanged: .ok
+        case .completed, .started, .stopped, .unchanged, .skipped: .ok
         // An abort is the success of `abort`, and the failure of a command that waits for the swap.
         case .aborted: verb == .abort ? .ok : .startFailed
         case .rolledBack: .startFailed
@@ -43,6 +43,12 @@ enum ResultText {
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
         case .unchanged: lines = ["\(name): \(unchanged(verb))"]
+        case .skipped:
+            let reason = result.reason?.message ?? ""
+            let text = reason.isEmpty ? "" : " (\(Text.harmless(reason)))"
+            lines = ["\(name): " + screen.paint("skipped", .yellow) + text + was(result)]
+            // The note about each service says it once more.
+            return lines + notes(result) { reason.isEmpty || !$0.hasSuffix(reason) }
         case .completed:
             switch verb {
             case .stop: lines = ["\(name): stopped"]
@@ -63,7 +69,7 @@ enum ResultText {
     static func failure(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
         let name = Text.harmless(Text.shortName(result.unit))
         switch result.outcome {
-        case .completed, .started, .stopped, .unchanged: return []
+        case .completed, .started, .stopped, .unchanged, .skipped: return []
         case .aborted:
             guard verb != .abort else { return [] }
             return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
@@ -96,14 +102,15 @@ enum ResultText {
     }
 
     /// The notes; those that say the same about one unit each are merged into a number of units.
-    private static func notes(_ result: OperationResult) -> [String] {
+    private static func notes(_ result: OperationResult, where isWanted: (String) -> Bool = { _ in true }) -> [String] {
         func said(_ note: String) -> String? {
             note.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
         }
         var count: [String: Int] = [:]
-        for note in result.notes { count[said(note) ?? note, default: 0] += 1 }
+        let notes = result.notes.filter(isWanted)
+        for note in notes { count[said(note) ?? note, default: 0] += 1 }
         var told: Set<String> = []
-        return result.notes.compactMap { note in
+        return notes.compactMap { note in
             guard let words = said(note), let number = count[words], number > 10 else {
                 return "  note: " + Text.harmless(note)
             }
