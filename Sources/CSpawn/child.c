@@ -1,8 +1,8 @@
-/* The code between clone and execve, in a process that shares the supervisor's memory while the supervisor's thread is
- * suspended (CLONE_VM | CLONE_VFORK).
+/* The code between clone and execve, in a process that shares the supervisor's memory while the supervisor's thread
+ * waits (CLONE_VM; await.c).
  *
  * Rules for this file and its siblings: system calls only, through syscall(2), because glibc's setuid family would
- * signal the threads of the *parent* (it believes that it still runs there). errno is the suspended thread's own, and
+ * signal the threads of the *parent* (it believes that it still runs there). errno is the waiting thread's own, and
  * the caller restores it. */
 #define _GNU_SOURCE
 #include "child.h"

@@ -7,12 +7,21 @@
 struct order {
     const struct holdfast_spawn *plan;
     int join_cgroup; /* clone could not put the child into it */
+    /* 1 until the child has let go of our memory, because it has executed its program or is gone (CLONE_CHILD_CLEARTID). */
+    int lives;
+    int abandoned; /* it was killed, and is not gone yet */
     /* Written by the child, read after it has executed or died. */
     volatile int step, error, index;
     /* Bit i: limit i is the nearest that the kernel allows, not the requested one; above them the bits of
      * HOLDFAST_EASED_…. */
     volatile uint64_t eased;
 };
+
+/* Returns 0 when the child has executed its program or died by itself. Otherwise it was killed: EINTR if it was stopped, EAGAIN if
+ * it waited for what its user has in hand, ETIME if it took too long. */
+int holdfast_await_child(struct order *order, long pid);
+/* For a child that never became the program: nobody else shall see its exit. */
+void holdfast_reap_child(long pid, int pidfd);
 
 /* Runs all steps between clone and execve; never returns 0. */
 int holdfast_child(void *order);

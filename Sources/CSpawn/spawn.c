@@ -1,5 +1,5 @@
 /* Starts a program: in a process that shares our memory until it executes, because fork would copy the page tables of a
- * daemon with thousands of services. Its code before the execution is in child.c. */
+ * daemon with thousands of services. Its code before the execution is in child.c, how long we wait for it in await.c. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 #include "child.h"
@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define STACK_SIZE (64 * 1024)
@@ -68,8 +67,9 @@ static long start_child(struct order *order, char *stack, int *pidfd) {
     const struct holdfast_spawn *plan = order->plan;
     if (plan->use_clone3) {
         struct clone_args args = {
-            .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (plan->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+            .flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | (plan->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
             .pidfd = (uintptr_t)pidfd,
+            .child_tid = (uintptr_t)&order->lives,
             .exit_signal = SIGCHLD,
             .stack = (uintptr_t)stack,
             .stack_size = STACK_SIZE,
@@ -81,7 +81,8 @@ static long start_child(struct order *order, char *stack, int *pidfd) {
             return pid;
     }
     order->join_cgroup = plan->cgroup >= 0;
-    long pid = clone(holdfast_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, order, pidfd);
+    int flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | SIGCHLD;
+    long pid = clone(holdfast_child, stack + STACK_SIZE, flags, order, pidfd, NULL, &order->lives);
     return pid < 0 ? -errno : pid;
 }
 
@@ -95,8 +96,29 @@ static int read_coredump_filter(char *text, int size) {
     return length > 0 ? (int)length : 0;
 }
 
+/* A child that could not be killed still has our memory, as another user; while that is so nobody may look into it by ptrace(2). */
+static int stays_closed;
+
+/* Answers what the child has made of the order, and reaps it if it has not become the program. */
+static int settle(struct order *order, long pid, int pidfd, int held, struct holdfast_spawn_result *result) {
+    int error = order->step != HOLDFAST_STEP_NONE ? order->error : held;
+    if (error != 0) {
+        result->step = order->step != HOLDFAST_STEP_NONE ? order->step : HOLDFAST_STEP_HELD;
+        result->index = order->index;
+        if (!order->abandoned)
+            holdfast_reap_child(pid, pidfd);
+        if (pidfd >= 0)
+            close(pidfd);
+        return -error;
+    }
+    result->step = HOLDFAST_STEP_NONE;
+    result->eased = order->eased;
+    result->pid = (pid_t)pid;
+    result->pidfd = pidfd;
+    return 0;
+}
+
 int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result) {
-    struct order order = {.plan = plan};
     result->pid = 0;
     result->pidfd = -1;
     result->index = 0;
@@ -105,6 +127,9 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
+    /* At the far end of the stack, to stay with it if the child does: the kernel writes into it when the child is gone. */
+    struct order *order = (struct order *)(void *)stack;
+    *order = (struct order){.plan = plan, .lives = 1};
 
     int saved_errno = errno;
     /* A handler of ours that ran in the child would write into our memory: none may run before the reset. */
@@ -115,8 +140,11 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     char filter[32];
     int filter_length = plan->coredump_filter ? read_coredump_filter(filter, sizeof filter) : 0;
     int pidfd = -1;
-    long pid = start_child(&order, stack, &pidfd);
-    if ((plan->change_user || plan->change_groups) && dumpable == 1)
+    long pid = start_child(order, stack, &pidfd);
+    int held = pid > 0 ? holdfast_await_child(order, pid) : 0;
+    if (order->abandoned)
+        stays_closed = 1;
+    if (!stays_closed && (plan->change_user || plan->change_groups) && dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     if (filter_length > 0) {
         /* The kernel writes hexadecimal without a prefix and requires the prefix for reading. */
@@ -125,29 +153,15 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
         holdfast_child_write(AT_FDCWD, "/proc/self/coredump_filter", text, (size_t)filter_length + 2);
     }
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
-    errno = saved_errno;
-    munmap(stack, STACK_SIZE);
-
-    if (pid < 0) {
+    int status = (int)pid;
+    if (pid > 0)
+        status = settle(order, pid, pidfd, held, result);
+    else if (plan->cgroup >= 0
+             && (pid == -EACCES || pid == -EBUSY || pid == -EOPNOTSUPP || pid == -EBADF || pid == -ENODEV))
         /* These errors concern the cgroup, not us: it is being removed, frozen, of another type, or not ours. */
-        if (plan->cgroup >= 0 && (pid == -EACCES || pid == -EBUSY || pid == -EOPNOTSUPP || pid == -EBADF || pid == -ENODEV))
-            result->step = HOLDFAST_STEP_CGROUP;
-        return (int)pid;
-    }
-    if (order.step != HOLDFAST_STEP_NONE) {
-        /* The child never became the program: its exit must not be visible elsewhere. */
-        while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        if (pidfd >= 0)
-            close(pidfd);
-        errno = saved_errno;
-        result->step = order.step;
-        result->index = order.index;
-        return -order.error;
-    }
-    result->step = HOLDFAST_STEP_NONE;
-    result->eased = order.eased;
-    result->pid = (pid_t)pid;
-    result->pidfd = pidfd;
-    return 0;
+        result->step = HOLDFAST_STEP_CGROUP;
+    if (!order->abandoned)
+        munmap(stack, STACK_SIZE);
+    errno = saved_errno;
+    return status;
 }

@@ -49,6 +49,7 @@ enum holdfast_step {
     HOLDFAST_STEP_NO_NEW_PRIVILEGES,
     HOLDFAST_STEP_SIGNALS,
     HOLDFAST_STEP_EXEC,
+    HOLDFAST_STEP_HELD, /* something kept it from being executed; it was killed */
 };
 
 struct holdfast_limit {
@@ -128,7 +129,8 @@ enum {
     HOLDFAST_EASED_COREDUMP_FILTER = 63,
 };
 
-/* (vm) Starts the program. After a failure no process is left: the child has been reaped. */
+/* (vm) Starts the program. After a failure no process is left: the child has been reaped. (Except one that cannot be killed while
+ * it waits for a file system: that one is reaped as an orphan.) */
 int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result);
 
 /* (vm) Makes a network namespace with its loopback interface up; returns its descriptor. */

@@ -36,11 +36,21 @@ public enum ProcessSpawner {
         let status = memory.withPlan(plan, useClone3: useClone3) { holdfast_spawn($0, &result) }
         guard status >= 0 else {
             let step = SpawnError.Step(rawValue: result.step) ?? .forking
-            throw SpawnError(step, subject(of: step, plan, Int(result.index)), negated: status)
+            let subject = step == .held ? held(plan, status) : subject(of: step, plan, Int(result.index))
+            throw SpawnError(step, subject, negated: status)
         }
         return Child(
             pid: result.pid, handle: ProcessHandle(pid: result.pid, owning: result.pidfd),
             eased: eased(result.eased, plan))
+    }
+
+    private static func held(_ plan: SpawnPlan, _ status: Int32) -> String {
+        switch Errno(rawValue: -status) {
+        case .interrupted: "\(plan.program): a signal stopped the process before"
+        case .resourceTemporarilyUnavailable:
+            "\(plan.program): the process waited for a lease or a file system of its user, or is frozen"
+        default: "\(plan.program): the file system did not answer in time"
+        }
     }
 
     private static func eased(_ bits: UInt64, _ plan: SpawnPlan) -> [String] {
@@ -76,7 +86,7 @@ public enum ProcessSpawner {
         case .group: plan.credentials.map { "\($0.gid)" }
         case .user: plan.credentials.map { "\($0.uid)" }
         case .workingDirectory: plan.workingDirectory?.path
-        case .executing: plan.program
+        case .executing, .held: plan.program
         }
     }
 }

@@ -134,6 +134,8 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
         case oomScore, coredumpFilter, nice, cpuScheduling, cpuAffinity, ioScheduling, timerSlack, personality, keyring
         case limits, group, capabilities, ambientCapabilities, rootDirectory, user, workingDirectory, secureBits
         case noNewPrivileges, signals, executing
+        /// It was kept from executing the program: stopped by a signal, frozen, or waiting for a file that others have in hand.
+        case held
 
         var text: String {
             switch self {
@@ -162,7 +164,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
             case .user: "changing to user"
             case .workingDirectory: "changing to directory"
             case .signals: "resetting signals"
-            case .executing: "executing"
+            case .executing, .held: "executing"
             }
         }
 
@@ -170,7 +172,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
         /// there is no process yet.
         public var exitStatus: Int32? {
             switch self {
-            case .forking: nil
+            case .forking, .held: nil
             case .workingDirectory: 200
             case .nice: 201
             case .descriptors: 202
