@@ -7,6 +7,7 @@
  *
  * The child uses the errno of the thread that waits here, so this thread touches it not: its calls are bare. */
 #define _GNU_SOURCE
+#include "bare.h"
 #include "child.h"
 
 #include <errno.h>
@@ -28,26 +29,6 @@ enum {
     WORKING_FACTOR = 5,  /* how much longer uninterruptibly: for a disk */
     DYING_MOST = 200,    /* how long one that was killed may take to die */
 };
-
-static long bare(long number, long a, long b, long c, long d) {
-#if defined(__x86_64__)
-    long result;
-    register long fourth __asm__("r10") = d;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth) : "rcx", "r11", "memory");
-    return result;
-#elif defined(__aarch64__)
-    register long call __asm__("x8") = number;
-    register long first __asm__("x0") = a;
-    register long second __asm__("x1") = b;
-    register long third __asm__("x2") = c;
-    register long fourth __asm__("x3") = d;
-    __asm__ volatile("svc #0" : "+r"(first) : "r"(call), "r"(second), "r"(third), "r"(fourth) : "memory", "cc");
-    return first;
-#else
-    long result = syscall(number, a, b, c, d);
-    return result < 0 ? -errno : result;
-#endif
-}
 
 /* Whether the child has let go of our memory within one look's time. */
 static int is_through(struct order *order) {

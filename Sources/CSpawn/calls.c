@@ -118,7 +118,7 @@ int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram
                 if (out->descriptor_count < HOLDFAST_MOST_DESCRIPTORS)
                     out->descriptors[out->descriptor_count++] = received;
                 else
-                    close(received);
+                    holdfast_close_received(&received, 1);
             }
         }
     }

@@ -91,13 +91,17 @@ int holdfast_discard_message(int queue) {
 
 int holdfast_discard(int fd) {
     char byte;
-    ssize_t length = recv(fd, &byte, 1, MSG_DONTWAIT | MSG_TRUNC);
-    if (length < 0 && errno == ENOTSOCK) {
+    int descriptors[HOLDFAST_MOST_DESCRIPTORS];
+    struct holdfast_datagram message = {.descriptors = descriptors};
+    int result = holdfast_receive(fd, &byte, 1, &message);
+    if (result == -ENOTSOCK) {
         char page[4096];
-        length = read(fd, page, sizeof page);
+        ssize_t length = read(fd, page, sizeof page);
         return length < 0 ? -errno : length > 0;
     }
-    return length < 0 ? -errno : 1;
+    if (result == 0 && message.descriptor_count > 0)
+        holdfast_close_received(descriptors, (size_t)message.descriptor_count);
+    return result < 0 ? result : 1;
 }
 
 int holdfast_filter(int fd) {

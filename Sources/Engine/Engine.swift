@@ -21,7 +21,7 @@ public struct Engine: Sendable, Codable {
     var deadlines = Deadlines()
     var context = Context()
     /// Groups to advance before `handle` returns, in the order in which they were touched.
-    var touched: [GroupID] = []
+    var touched = GroupQueue()
     /// Generations whose `prepare` has not been answered. Whatever becomes of them meanwhile, the answer comes first and
     /// the release after it: nobody closes what somebody else is opening still.
     var preparing: Set<GenerationID> = []
@@ -153,7 +153,7 @@ public struct Engine: Sendable, Codable {
     }
 
     mutating func touch(_ group: GroupID) {
-        if !touched.contains(group) { touched.append(group) }
+        touched.append(group)
     }
 
     private mutating func fireDeadlines(until due: Instant) {
@@ -173,10 +173,39 @@ public struct Engine: Sendable, Codable {
     /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later
     /// phase of its operation, so this ends.
     mutating func settle() {
-        while let id = touched.first {
-            touched.removeFirst()
-            advance(id)
+        while let id = touched.popFirst() { advance(id) }
+    }
+}
+
+/// Groups in the order in which they came, each once, however many there are. Saved as a list.
+struct GroupQueue: Sendable, Codable {
+    private var order: [GroupID] = []
+    private var first = 0
+    private var members: Set<GroupID> = []
+
+    init() {}
+
+    init(from decoder: any Decoder) throws {
+        for group in try [GroupID](from: decoder) { append(group) }
+    }
+
+    func encode(to encoder: any Encoder) throws { try order[first...].map(\.self).encode(to: encoder) }
+
+    /// One that is there already keeps its place.
+    mutating func append(_ group: GroupID) {
+        if members.insert(group).inserted { order.append(group) }
+    }
+
+    mutating func popFirst() -> GroupID? {
+        guard first < order.count else {
+            order.removeAll(keepingCapacity: first < 64)
+            first = 0
+            return nil
         }
+        let group = order[first]
+        first += 1
+        members.remove(group)
+        return group
     }
 }
 

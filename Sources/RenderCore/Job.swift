@@ -1,7 +1,8 @@
 import Foundation
 
-/// The supervisor's request, as JSON on standard input: `{"files": [{"template": PATH, "output": PATH, "uid": "0",
-/// "gid": "0", "context": {…}}]}`.
+/// The supervisor's request, as JSON on standard input: `{"files": [{"template": PATH, "descriptor": "3", "output": PATH,
+/// "uid": "0", "gid": "0", "context": {…}}]}`. The supervisor has opened the templates under these numbers, because it
+/// decides which links may be followed. Without a number a template is opened by its path.
 public enum Job {
     /// The largest template and the largest rendered file, in bytes.
     public static let largest = 1 << 20
@@ -16,13 +17,14 @@ public enum Job {
                 let uid = (file["uid"] as? String).flatMap(UInt32.init),
                 let gid = (file["gid"] as? String).flatMap(UInt32.init), let context = file["context"] as? [String: Any]
             else { throw RenderError("standard input", "a file without template, output, owner or context") }
-            let text = try Rendering.render(try read(template), context, file: template)
+            let descriptor = (file["descriptor"] as? String).flatMap(Int32.init)
+            let text = try Rendering.render(try read(template, descriptor), context, file: template)
             try write(text, to: output, uid, gid)
         }
     }
 
-    private static func read(_ path: String) throws(RenderError) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    private static func read(_ path: String, _ opened: Int32?) throws(RenderError) -> String {
+        let descriptor = opened ?? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw RenderError(path, system(errno)) }
         defer { close(descriptor) }
         var status = stat()

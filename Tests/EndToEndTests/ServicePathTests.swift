@@ -52,6 +52,39 @@ extension EndToEnd {
             }
         }
 
+        @Test("A template or a credential at a path of the service's user is nothing that only root may read")
+        func readAsRoot() throws {
+            try withWorld { layout in
+                try secret(layout)
+                try layout.makeDirectory("own")
+                try layout.makeDirectory("own/credentials")
+                let own = layout.path + "/own"
+                for name in ["template", "credential"] {
+                    try #require(symlink(layout.path + "/secret/file", "\(own)/\(name)") == 0)
+                    lchown("\(own)/\(name)", 65534, 65534)
+                }
+                // As with fs.protected_hardlinks=0.
+                try #require(link(layout.path + "/secret/file", own + "/credentials/file") == 0)
+                for name in ["", "/credentials"] { chown(own + name, 65534, 65534) }
+                for (unit, setting) in [
+                    ("template", "X-Template=\(own)/template:file"), ("file", "LoadCredential=x:\(own)/credential"),
+                    ("directory", "LoadCredential=x:\(own)/credentials"),
+                ] {
+                    try layout.unit(
+                        "\(unit).service", "[Service]\nType=oneshot\nUser=nobody\n\(setting)\nExecStart=/bin/true\n")
+                }
+            } then: { world in
+                for unit in ["template", "file", "directory"] {
+                    let started = try world.run("start", unit)
+                    #expect(started.status != 0, "\(unit)")
+                    let why = try world.control("why", unit).outputText
+                    #expect(why.contains("ermission denied") && why.contains("\(world.path)/own/"), "\(why)")
+                }
+                #expect(unlink(world.path + "/own/credentials/file") == 0)
+                try expectUntouched(world)
+            }
+        }
+
         @Test("A tree of any depth in a generation's directory goes with it")
         func deepGenerationDirectory() throws {
             try withWorld { layout in

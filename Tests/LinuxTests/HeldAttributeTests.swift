@@ -91,7 +91,7 @@ extension LinuxTests {
                 let more = [
                     "TCP_DEFER_ACCEPT", "TCP_NODELAY", "TCP_MAXSEG", "TCP_WINDOW_CLAMP", "TCP_CONGESTION", "TCP_SYNCNT",
                     "TCP_USER_TIMEOUT", "TCP_FASTOPEN", "TCP_KEEPIDLE", "IP_MINTTL", "IP_TOS", "IP_TTL", "SO_REUSEPORT",
-                    "SO_KEEPALIVE", "SO_INCOMING_CPU",
+                    "SO_KEEPALIVE", "SO_INCOMING_CPU", "SO_BINDTOIFINDEX",
                 ]
                 #expect(Set(tried).isSuperset(of: more), "\(tried)")
             }
@@ -154,6 +154,26 @@ extension LinuxTests {
             #expect(holdfast_filter(process.raw) == 1)
             try socket.holdBack(false)
             #expect(socket.putBack(nonBlocking: true) == [])
+        }
+
+        @Test("Keys by which only signed connections are taken are removed", arguments: ["127.0.0.1", "::1"])
+        func signatureKeys(host: String) throws {
+            let isIPv6 = host.contains(":")
+            let socket = try ListeningSocket(isIPv6 ? .inet6(host: host, port: 0) : .inet(host: host, port: 0))
+            let process = try socket.duplicate()
+            for prefix in [0, 8] as [UInt8] {
+                // struct tcp_md5sig: address, flags (prefix), its length, the key's, interface, key.
+                var key = [UInt8](repeating: 0, count: 216)
+                key[0] = UInt8(isIPv6 ? AF_INET6 : AF_INET)
+                key[4] = prefix == 0 || isIPv6 ? 0 : 127
+                (key[128], key[129], key[130], key[136]) = (1, prefix, 3, 0x6b)
+                // TCP_MD5SIG_EXT; a kernel without it has nothing to be removed.
+                guard setsockopt(process.raw, Int32(IPPROTO_TCP), 32, key, socklen_t(key.count)) == 0 else { return }
+            }
+            #expect(
+                socket.putBack(nonBlocking: true) == [AttributeChange("TCP-MD5 keys", found: "2", expected: "none")])
+            #expect(socket.putBack(nonBlocking: true) == [] && !socket.isBeyondRepair)
+            _ = try connected(socket.address).raw
         }
 
         private func attachDrop(_ raw: Int32) {

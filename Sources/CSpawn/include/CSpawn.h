@@ -210,6 +210,12 @@ struct holdfast_datagram {
  * some (MSG_CTRUNC), `truncated` is set. */
 int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out);
 
+/* (vm) Closes a descriptor; a socket whose close may wait, in another process. */
+void holdfast_close(int fd);
+/* (vm) Closes descriptors that came from others, those whose close may wait in another process: also files, of which only their file
+ * systems know. */
+void holdfast_close_received(const int *descriptors, size_t count);
+
 /* (macro) Sends one datagram with at most 16 descriptors. */
 int holdfast_send_with_descriptors(int fd, const void *data, size_t size, const int *descriptors, size_t count);
 
@@ -279,8 +285,13 @@ int holdfast_hold_back(int fd, int on);
  * not show. */
 int holdfast_filter(int fd);
 
-/* (macro) MSG_DONTWAIT and MSG_TRUNC are an enum behind macros. Discards one datagram, or the contents of a pipe; 0 at
- * the end of a pipe, -EAGAIN if there is none left. */
+/* (macro) Netlink attributes are macros. Removes all keys of TCP-MD5 from a listening TCP socket; how many there were. */
+int holdfast_remove_md5_keys(int fd);
+/* (nocall) glibc 2.36 does not know the option. 1 if the socket has keys of TCP-AO. */
+int holdfast_has_ao_keys(int fd);
+
+/* (macro) CMSG_* are macros. Discards one datagram, or the contents of a pipe; 0 at the end of a pipe, -EAGAIN if there is
+ * none left. */
 int holdfast_discard(int fd);
 /* (nocall) mqueue.h is not imported. Discards one message; -EAGAIN if there is none left. */
 int holdfast_discard_message(int queue);

@@ -97,13 +97,16 @@ public enum FileTree {
         if let problem = removal.problem { throw problem }
     }
 
-    /// The names in a directory, without `.` and `..`, unsorted. For display: bytes that are not UTF-8 are replaced.
-    static func entries(of directory: borrowing OwnedDescriptor, _ path: String) throws(SystemError) -> [String] {
+    /// The names in a directory, without `.` and `..`, unsorted, at most `limit`. For display: bytes that are not UTF-8 are
+    /// replaced.
+    static func entries(
+        of directory: borrowing OwnedDescriptor, _ path: String, limit: Int = .max
+    ) throws(SystemError) -> [String] {
         // A new open file description, because the position in the directory belongs to it.
         let number = try check(holdfast_openat(directory.raw, ".", O_RDONLY | O_DIRECTORY, 0), "list", path)
         var listing = try DirectoryListing(OwnedDescriptor(owning: number), path)
         var names: [String] = []
-        while let name = try listing.next() { names.append(name.text) }
+        while names.count < limit, let name = try listing.next() { names.append(name.text) }
         return names
     }
 

@@ -12,10 +12,8 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// Takes ownership of `raw`, which must be open and must have no other owner.
     public init(owning raw: Int32) { self.raw = raw }
 
-    deinit {
-        // The result is not useful: after EINTR or EIO Linux has freed the number nevertheless (close(2)).
-        _ = close(raw)
-    }
+    /// Never waits: a socket that others have in hand is closed elsewhere if need be.
+    deinit { holdfast_close(raw) }
 
     /// Takes a descriptor that stayed open over execve(2), and makes it close-on-exec again. EBADF: there is none.
     public static func inherited(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {

@@ -60,10 +60,10 @@ public final class DescriptorConnection {
             return
         }
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
-            let count = recv(descriptor.raw, buffer.baseAddress, buffer.count, 0)
+            let count = ReceivedBytes.take(descriptor.raw, into: buffer)
             if count > 0 {
                 onBytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+            } else if count != -Int(EAGAIN) && count != -Int(EINTR) {
                 end()
             }
         }

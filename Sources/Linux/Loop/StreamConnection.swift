@@ -107,13 +107,13 @@ public final class StreamConnection {
 
     private func receive() {
         withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
-            let count = recv(descriptor.raw, buffer.baseAddress, buffer.count, 0)
+            let count = ReceivedBytes.take(descriptor.raw, into: buffer)
             if count > 0 {
                 onBytes?(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             } else if count == 0 {
                 end(.closedByPeer)
-            } else if errno != EAGAIN && errno != EINTR {
-                end(.failed(SystemError("receive")))
+            } else if count != -Int(EAGAIN) && count != -Int(EINTR) {
+                end(.failed(SystemError("receive", nil, Errno(rawValue: Int32(-count)))))
             }
         }
     }

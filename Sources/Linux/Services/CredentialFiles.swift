@@ -9,6 +9,9 @@ public enum CredentialFiles {
     /// The most credentials of a unit: more have no use, and each is a file.
     public static let countLimit = 1024
 
+    /// The most directory entries that are examined: a service may have filled the directory.
+    private static let looksLimit = 4 * countLimit
+
     /// One credential with the name of its file.
     public struct Entry: Equatable, Sendable {
         public var name: String
@@ -34,7 +37,8 @@ public enum CredentialFiles {
         case S_IFDIR:
             var found: [Entry] = []
             let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
-            try collect(directory, path, name, depth: 0, limit, &found)
+            var looks = looksLimit
+            try collect(directory, path, name, depth: 0, limit, &looks, &found)
             return found
         case S_IFREG:
             // O_NONBLOCK: by now the path may be a FIFO.
@@ -48,19 +52,28 @@ public enum CredentialFiles {
 
     private static func collect(
         _ directory: borrowing OwnedDescriptor, _ path: String, _ name: String, depth: Int, _ limit: Int,
-        _ found: inout [Entry]
+        _ looks: inout Int, _ found: inout [Entry]
     ) throws(SystemError) {
         guard depth < 16 else { throw SystemError("read credentials", path, .tooManySymbolicLinkLevels) }
-        for entry in try FileTree.entries(of: directory, path).sorted() {
+        let own = try stat(of: directory.raw, path)
+        let entries = try FileTree.entries(of: directory, path, limit: looks + 1)
+        looks -= entries.count
+        guard looks >= 0 else { throw SystemError("read credentials", path, .fileTooLarge) }
+        for entry in entries.sorted() {
             var status = stat()
             guard fstatat(directory.raw, entry, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             let place = path + "/" + entry
             switch status.st_mode & S_IFMT {
             case S_IFDIR:
                 let below = try directory.open(entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-                try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &found)
+                try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &looks, &found)
             case S_IFREG:
                 let file = try directory.open(entry, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
+                // Anybody may have linked it there (where fs.protected_hardlinks is off).
+                let opened = try stat(of: file.raw, place)
+                guard own.protectsEntries || opened.st_uid == own.st_uid || opened.st_nlink == 1 else {
+                    throw SystemError("read credential with several names", place, .permissionDenied)
+                }
                 let used = found.reduce(0) { $0 + $1.bytes.count }
                 guard used <= limit, found.count < countLimit else {
                     throw SystemError("read credentials", path, .fileTooLarge)

@@ -178,10 +178,10 @@ public final class Probe {
 
     private func receive(_ raw: Int32) {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = recv(raw, &buffer, buffer.count, 0)
+        let count = buffer.withUnsafeMutableBytes { ReceivedBytes.take(raw, into: $0) }
         if count < 0 {
-            if errno == EAGAIN || errno == EINTR { return }
-            finish(.failed("\(SystemError("receive from", "\(address)"))"))
+            if count == -Int(EAGAIN) || count == -Int(EINTR) { return }
+            finish(.failed("\(SystemError("receive from", "\(address)", Errno(rawValue: Int32(-count))))"))
             return
         }
         answer += buffer[..<count]

@@ -17,9 +17,10 @@ extension ListeningSocket {
             }
         }
         let filter = putBackFilter()
-        changes += [filter].compactMap(\.self) + StatusFlags.putBack(raw, nonBlocking: nonBlocking)
+        let keys = putBackKeys()
+        changes += [filter, keys].compactMap(\.self) + StatusFlags.putBack(raw, nonBlocking: nonBlocking)
         changes += [disconnect(), putBackQueue(), putBackAccess(), reopenDatagrams()].compactMap(\.self)
-        isBeyondRepair = filter?.problem != nil || !kind.isConnected && isShutDown
+        isBeyondRepair = filter?.problem != nil || keys?.problem != nil || !kind.isConnected && isShutDown
         return changes
     }
 
@@ -39,6 +40,20 @@ extension ListeningSocket {
         guard result < 0 else { return AttributeChange("socket filter", found: found, expected: expected) }
         let problem = result == -EPERM ? "it is locked (SO_LOCK_FILTER)" : Errno(rawValue: -result).text
         return AttributeChange("socket filter", found: found, expected: expected, problem: problem)
+    }
+
+    /// Removes keys by which the socket accepts only signed connections (TCP-MD5, TCP-AO). Sockets of another network
+    /// namespace are not examined.
+    private func putBackKeys() -> AttributeChange? {
+        guard kind == .stream, address.port != nil, network == nil else { return nil }
+        if holdfast_has_ao_keys(raw) == 1 {
+            return AttributeChange("TCP-AO keys", found: "some", expected: "none", problem: "the kernel keeps them")
+        }
+        let count = holdfast_remove_md5_keys(raw)
+        guard count > 0 else { return nil }
+        let isLeft = holdfast_remove_md5_keys(raw) > 0
+        return AttributeChange(
+            "TCP-MD5 keys", found: "\(count)", expected: "none", problem: isLeft ? "the kernel keeps them" : nil)
     }
 
     /// Disconnects a datagram socket that a process has connected: it would receive from one peer only.

@@ -139,6 +139,8 @@ struct SocketAttribute: Sendable {
             SocketAttribute("SO_INCOMING_CPU", .socket, 49).tcpOnly,
             SocketAttribute("SO_SNDBUF", .socket, 7, .buffer(forced: 32)),
             SocketAttribute("SO_RCVBUF", .socket, 8, .buffer(forced: 33)), SocketAttribute("SO_BUF_LOCK", .socket, 72),
+            // Tells what SO_BINDTODEVICE cannot: an interface that is gone, or never was.
+            SocketAttribute("SO_BINDTOIFINDEX", .socket, 62),
         ]
 
     // MARK: - One socket

@@ -24,7 +24,7 @@ public struct ManagerStore: Sendable {
         for index in 0..<Int(count) {
             let number = Int32(3 + index)
             let name = names?[index].map { String(cString: $0) } ?? ""
-            if found[name] == nil { found[name] = number } else { close(number) }
+            if found[name] == nil { found[name] = number } else { _ = OwnedDescriptor(owning: number) }
             free(names?[index])
         }
         free(names)

@@ -164,6 +164,6 @@ public final class ReceivedDescriptors: Sendable {
             defer { numbers = [] }
             return numbers
         }
-        for number in left { close(number) }
+        holdfast_close_received(left, left.count)
     }
 }

@@ -67,7 +67,8 @@ extension Supervisor {
         do throws(Launcher.LaunchError) {
             var job = RenderJob(files: [])
             for part in parts { job.files += try files(of: part, generation) }
-            let run = try start(job)
+            let sources = try openTemplates(of: &job)
+            let run = try start(job, sources)
             renderings[id] = run
             let failure = run.watch(children, loop, ended(id, unit))
             guard let failure else { return }
@@ -86,6 +87,22 @@ extension Supervisor {
         }
     }
 
+    /// Opens the templates, and writes into the job under which number the renderer finds each: it is root and has nobody's
+    /// directory to walk through.
+    private func openTemplates(of job: inout RenderJob) throws(Launcher.LaunchError) -> [TemplateSource] {
+        var sources: [TemplateSource] = []
+        for index in job.files.indices {
+            let path = job.files[index].template
+            do throws(SystemError) {
+                sources.append(try TemplateSource(path))
+            } catch {
+                throw Launcher.LaunchError(text: "\(path): \(error.errno.text)")
+            }
+            job.files[index].descriptor = "\(sources.count + 2)"
+        }
+        return sources
+    }
+
     private func files(
         of part: Definition, _ generation: GenerationResources
     ) throws(Launcher.LaunchError) -> [RenderJob.File] {
@@ -100,7 +117,10 @@ extension Supervisor {
         }
     }
 
-    private func start(_ job: RenderJob) throws(Launcher.LaunchError) -> TemplateRun {
+    /// - Parameter sources: the templates, open, in the order of the job's files.
+    private func start(
+        _ job: RenderJob, _ sources: [TemplateSource]
+    ) throws(Launcher.LaunchError) -> TemplateRun {
         guard let program = ProgramFile.companion("holdfast-render") else {
             throw Launcher.LaunchError(text: "holdfast-render is not installed beside holdfastd")
         }
@@ -116,6 +136,7 @@ extension Supervisor {
                 program: program, arguments: ["holdfast-render"], environment: ["PATH": ProgramSearch.path],
                 standardInput: input.raw, standardOutput: output.raw, standardError: pipe.writing.raw)
             plan.limits = launcher.limits
+            plan.descriptors = sources.map(\.raw)
             return try TemplateRun(plan, errors: try pipe.reading.duplicate(), children: children)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
@@ -123,10 +144,18 @@ extension Supervisor {
     }
 }
 
+/// A template that is open for the renderer. At a path that a service's user has in hand it is what that user may read, too.
+private final class TemplateSource {
+    private let descriptor: OwnedDescriptor
+    var raw: Int32 { descriptor.raw }
+    init(_ path: String) throws(SystemError) { descriptor = try SafeFile.open(path, O_RDONLY) }
+}
+
 /// What holdfast-render reads.
 private struct RenderJob: Encodable {
     struct File: Encodable {
         var template: String
+        var descriptor = ""
         var output: String
         var uid: String
         var gid: String

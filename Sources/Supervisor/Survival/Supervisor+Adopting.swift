@@ -81,7 +81,7 @@ extension Supervisor {
     /// What was kept and nobody asks for.
     func dropStored() {
         for (name, raw) in stored {
-            close(raw)
+            _ = OwnedDescriptor(owning: raw)
             store.remove(name: name)
         }
         stored = [:]

@@ -1,0 +1,234 @@
+/* Closing what others have in hand, elsewhere.
+ *
+ * close(2) may wait: the last close of a TCP socket for what is unsent (SO_LINGER of socket(7)), any close of a file for its file
+ * system (FUSE: a program of whoever mounted it). The last close of a Unix socket closes what is under way in it. All of this can be
+ * sent to us (SCM_RIGHTS of unix(7)), put into a socket that we share, or set on one; so anybody could stop the supervisor, which
+ * has one thread. Such descriptors are closed by a process that shares our table of descriptors and does nothing else.
+ *
+ * The rules of spawn.c hold here: system calls only, and bare, because errno is ours. */
+#define _GNU_SOURCE
+#include "bare.h"
+#include "CSpawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MOST_CLOSERS = 32,
+    MOST_AT_ONCE = 256,
+    MOST_WAITING = 1024,
+    PATIENCE = 50, /* milliseconds in each second that we wait for closers: nearly all are through in one */
+    STACK_SIZE = 16 * 1024,
+};
+
+/* One process and its memory: this at one end, its stack at the other. */
+struct closer {
+    int lives; /* until it is gone (CLONE_CHILD_CLEARTID) */
+    int count;
+    int descriptors[MOST_AT_ONCE];
+};
+
+static struct {
+    struct closer *work; /* NULL: this place is free */
+    pid_t pid;
+} closers[MOST_CLOSERS];
+
+/* Those for which there was no place. */
+static int waiting[MOST_WAITING];
+static size_t waiting_count;
+
+static int close_all(void *argument) {
+    struct closer *work = argument;
+    for (int i = 0; i < work->count; i++)
+        bare(SYS_close, work->descriptors[i], 0, 0, 0);
+    return 0;
+}
+
+/* Frees the places of those that are through. */
+static void reap_closers(void) {
+    for (int i = 0; i < MOST_CLOSERS; i++) {
+        if (!closers[i].work || waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0)
+            continue;
+        munmap(closers[i].work, STACK_SIZE);
+        closers[i].work = NULL;
+    }
+}
+
+/* Whoever waits for a peer that takes nothing has waited long enough when others need the place: the rest is thrown away. */
+static void hurry_closers(void) {
+    for (int i = 0; i < MOST_CLOSERS; i++)
+        if (closers[i].work)
+            kill(closers[i].pid, SIGKILL);
+}
+
+/* An address is free, and a path has nobody listening, when the descriptor is closed: so a little time is given to that. */
+static void await_closer(struct closer *work) {
+    static struct timespec second;
+    static long left;
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (start.tv_sec != second.tv_sec) {
+        second = start;
+        left = PATIENCE * 1000000L;
+    }
+    if (left <= 0)
+        return;
+    struct timespec most = {.tv_nsec = left};
+    if (__atomic_load_n(&work->lives, __ATOMIC_ACQUIRE) != 0)
+        bare(SYS_futex, (long)&work->lives, FUTEX_WAIT, 1, (long)&most);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    left -= (end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec;
+}
+
+/* 0 if there is no place or no process to be had. */
+static int start_closer(void) {
+    int place = 0;
+    while (place < MOST_CLOSERS && closers[place].work)
+        place++;
+    if (place == MOST_CLOSERS)
+        return 0;
+    void *memory = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
+        return 0;
+    struct closer *work = memory;
+    work->lives = 1;
+    work->count = (int)(waiting_count < MOST_AT_ONCE ? waiting_count : MOST_AT_ONCE);
+    waiting_count -= (size_t)work->count;
+    memcpy(work->descriptors, waiting + waiting_count, (size_t)work->count * sizeof *waiting);
+    /* A handler of ours that ran there would write into our memory. */
+    unsigned long all = ~0UL, before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    /* No exit signal: this child is nobody's business but ours. Only __WALL finds such a one. */
+    pid_t pid = clone(close_all, (char *)memory + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID, work, NULL, NULL,
+                      &work->lives);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    if (pid < 0) {
+        waiting_count += (size_t)work->count;
+        munmap(memory, STACK_SIZE);
+        return 0;
+    }
+    closers[place].work = work;
+    closers[place].pid = pid;
+    await_closer(work);
+    return 1;
+}
+
+static void start_closers(void) {
+    reap_closers();
+    while (waiting_count > 0 && start_closer())
+        ;
+    if (waiting_count > 0)
+        hurry_closers();
+}
+
+static void close_elsewhere(int fd) {
+    if (waiting_count == MOST_WAITING) {
+        start_closers();
+        /* Nothing better is left than what everybody does. */
+        if (waiting_count == MOST_WAITING) {
+            close(fd);
+            return;
+        }
+    }
+    waiting[waiting_count++] = fd;
+}
+
+/* The close of a Unix socket closes what is on its way in it, if it is the last. */
+static int holds_others(int fd) {
+    struct pollfd state = {.fd = fd, .events = POLLIN};
+    if (poll(&state, 1, 0) <= 0)
+        return 0;
+    int type = 0, listens = 0, unread = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
+        return 1;
+    size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || listens)
+        return 1;
+    /* Readable also at the end of what has been read. */
+    return ioctl(fd, FIONREAD, &unread) < 0 || unread > 0;
+}
+
+static int may_wait_for_peer(int fd) {
+    struct linger linger = {0};
+    socklen_t size = sizeof linger;
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && linger.l_linger > 0;
+}
+
+/* -1 for what is no socket. */
+static int socket_may_wait(int fd) {
+    int family = 0;
+    socklen_t size = sizeof family;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0)
+        return errno == ENOTSOCK || errno == EBADF ? -1 : 1;
+    return family == AF_UNIX ? holds_others(fd) : may_wait_for_peer(fd);
+}
+
+/* Of files in memory, as memfd_create(2) makes them. */
+static int is_memory(const struct statx *status) {
+    static unsigned major, minor;
+    static int known;
+    if (!known) {
+        struct statx own;
+        int fd = memfd_create("holdfast", MFD_CLOEXEC);
+        known = fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &own) == 0 ? 1 : -1;
+        if (known > 0) {
+            major = own.stx_dev_major;
+            minor = own.stx_dev_minor;
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    return known > 0 && status->stx_dev_major == major && status->stx_dev_minor == minor;
+}
+
+static int file_may_wait(int fd) {
+    struct statx status;
+    /* Nothing may be asked of the file system itself. */
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0)
+        return 1;
+    switch (status.stx_mode & S_IFMT) {
+    case S_IFIFO: case S_IFDIR: case S_IFLNK: return 0;
+    default: return !is_memory(&status);
+    }
+}
+
+void holdfast_close(int fd) {
+    int error = errno;
+    if (socket_may_wait(fd) > 0) {
+        close_elsewhere(fd);
+        start_closers();
+    } else {
+        /* The result is of no use: after EINTR or EIO the number is free on Linux all the same (close(2)). */
+        close(fd);
+    }
+    errno = error;
+}
+
+void holdfast_close_received(const int *descriptors, size_t count) {
+    int error = errno;
+    for (size_t i = 0; i < count; i++) {
+        int may_wait = socket_may_wait(descriptors[i]);
+        if (may_wait < 0)
+            may_wait = file_may_wait(descriptors[i]);
+        if (may_wait)
+            close_elsewhere(descriptors[i]);
+        else
+            close(descriptors[i]);
+    }
+    start_closers();
+    errno = error;
+}
