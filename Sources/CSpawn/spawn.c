@@ -66,15 +66,17 @@ static long clone3_call(struct clone_args *args, int (*function)(void *), void *
 static long start_child(struct order *order, char *stack, int *pidfd) {
     const struct holdfast_spawn *plan = order->plan;
     if (plan->use_clone3) {
+        int into_cgroup = plan->cgroup >= 0 && !plan->cgroup_join;
         struct clone_args args = {
-            .flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | (plan->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+            .flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | (into_cgroup ? CLONE_INTO_CGROUP : 0),
             .pidfd = (uintptr_t)pidfd,
             .child_tid = (uintptr_t)&order->lives,
             .exit_signal = SIGCHLD,
             .stack = (uintptr_t)stack,
             .stack_size = STACK_SIZE,
-            .cgroup = plan->cgroup >= 0 ? (uint64_t)plan->cgroup : 0,
+            .cgroup = into_cgroup ? (uint64_t)plan->cgroup : 0,
         };
+        order->join_cgroup = plan->cgroup >= 0 && !into_cgroup;
         long pid = clone3_call(&args, holdfast_child, order);
         /* ENOSYS and EPERM come from seccomp filters of containers, E2BIG and EINVAL from kernels before 5.7. */
         if (pid > 0 || (pid != -ENOSYS && pid != -EPERM && pid != -E2BIG && pid != -EINVAL))

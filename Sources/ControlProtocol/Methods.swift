@@ -16,6 +16,7 @@ enum ManagerMethod: String, CaseIterable {
     case promote = "io.holdfast.Manager.Promote"
     case abort = "io.holdfast.Manager.Abort"
     case rollback = "io.holdfast.Manager.Rollback"
+    case adopt = "io.holdfast.Manager.Adopt"
     case drain = "io.holdfast.Manager.Drain"
     case signal = "io.holdfast.Manager.Signal"
     case history = "io.holdfast.Manager.History"
@@ -48,7 +49,8 @@ enum ManagerMethod: String, CaseIterable {
     /// Whether the method changes something, so that its requests may have a name.
     var takesIdentity: Bool {
         switch self {
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .signal, .pause, .resume,
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .adopt, .signal, .pause,
+            .resume,
             .forget, .resetFailed, .update, .reexec, .clearLogs, .input, .enable, .disable, .mask, .unmask, .shutdown:
             true
         case .describe, .status, .history, .generations, .sockets, .cat, .list, .why, .show, .events, .logs, .verify,

@@ -28,6 +28,8 @@ public enum Request: Equatable, Sendable {
     case rollback(name: String)
     /// Waits for draining generations to end, or with `now` ends them. Replies: ``OperationReply``.
     case drain(name: String, now: Bool)
+    /// Takes over processes of an earlier supervisor that no journal accounts for. Replies: ``OperationReply``.
+    case adopt(name: String)
     /// `signal` is a name with or without `SIG`, or a number. The reply is ``SignalReply``.
     case signal(name: String, signal: String, who: SignalTarget)
     /// The newest `limit` entries. The reply is ``HistoryReply``.
@@ -138,6 +140,7 @@ public enum Request: Equatable, Sendable {
         case .drain:
             let parameters = try call.read(Parameters.NameNow.self)
             return .drain(name: parameters.name, now: parameters.now ?? false)
+        case .adopt: return .adopt(name: try name())
         case .signal:
             let parameters = try call.read(Parameters.Signal.self)
             return .signal(name: parameters.name, signal: parameters.signal, who: parameters.who ?? .main)
@@ -210,6 +213,7 @@ public enum Request: Equatable, Sendable {
         case .abort: ManagerMethod.abort.rawValue
         case .rollback: ManagerMethod.rollback.rawValue
         case .drain: ManagerMethod.drain.rawValue
+        case .adopt: ManagerMethod.adopt.rawValue
         case .signal: ManagerMethod.signal.rawValue
         case .history: ManagerMethod.history.rawValue
         case .generations: ManagerMethod.generations.rawValue
@@ -248,7 +252,7 @@ public enum Request: Equatable, Sendable {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .signal,
             .clearLogs, .input, .update, .reexec, .shutdown:
             true
-        case .forget, .resetFailed, .install: true
+        case .forget, .resetFailed, .install, .adopt: true
         }
     }
 
@@ -258,7 +262,7 @@ public enum Request: Equatable, Sendable {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .pause, .resume, .shutdown:
             true
-        case .events, .logs, .outcome: true
+        case .events, .logs, .outcome, .adopt: true
         case .list, .why, .show, .forget, .resetFailed, .verify, .dependencies, .unitFileStates, .install:
             false
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .signal,
@@ -292,7 +296,8 @@ public enum Request: Equatable, Sendable {
         case .stop(let name, let others):
             .of(Parameters.NameWith(name: name, with: others.isEmpty ? nil : others))
         case .reload(let name), .promote(let name), .abort(let name), .rollback(let name),
-            .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name), .dependencies(let name):
+            .cat(let name), .clearLogs(let name), .pause(let name), .resume(let name), .dependencies(let name),
+            .adopt(let name):
             .of(Parameters.Name(name: name))
         case .logs(let query): .of(query)
         case .unitFileStates(let names): .of(Parameters.SomeNames(names: names))

@@ -15,6 +15,9 @@ public enum UnitState: String, Codable, Sendable, CaseIterable {
     case stopping
     /// Not running because of a failure; ``UnitStatus/reason`` explains it.
     case failed
+    /// Processes of it run that an earlier supervisor has started, and of which nothing else is known. `Adopt` takes them over,
+    /// `Stop` ends them.
+    case unknown
 }
 
 /// The role of a generation.

@@ -234,6 +234,8 @@ struct Context: Sendable, Codable {
     /// A token that was handed out in a life of which this context does not know the end.
     mutating func reserve(_ token: Token) { lastToken = max(lastToken, token.number) }
 
+    mutating func reserve(_ instance: InstanceID) { lastInstance = max(lastInstance, instance.number) }
+
     /// Nothing that comes under this token matters any more.
     mutating func drop(_ token: Token) { voidTokens.append(token) }
 

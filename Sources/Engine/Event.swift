@@ -115,6 +115,8 @@ public enum Command: Sendable, Codable {
     case forget(GroupID)
     /// That something of the group failed, and how often it was started, no longer counts; what runs goes on.
     case resetFailed(GroupID)
+    /// Go on with processes that an earlier supervisor has left, as a generation that serves.
+    case adopt(Adoption)
     /// Stop everything, drained and in order; nothing is started any more.
     case shutDown
 }

@@ -141,7 +141,7 @@ extension Supervisor {
         let users = Set(parts.map(\.unit.execution.user))
         let user = users.count == 1 ? users.first?.flatMap { try? Accounts.user($0) } : nil
         // Of a supervisor whose memory was lost; processes of it that live may have it.
-        if (try? FileTree.exists(path)) == true, strangers.isEmpty { throwAway(path) }
+        if (try? FileTree.exists(path)) == true, left.isEmpty { throwAway(path) }
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
             try ServiceDirectory.make(path, mode: 0o755, owner: owner)

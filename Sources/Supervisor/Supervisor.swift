@@ -144,6 +144,12 @@ public actor Supervisor {
     let journalFaults: JournalFaults
     /// Decided, and maybe not sent.
     var unsentSignals = UnsentSignals()
+    /// Processes of an earlier supervisor of which nothing is known.
+    let left = LeftProcesses()
+    /// Why the journal of an earlier supervisor was not gone on with.
+    var journalProblem: String?
+    /// Names in systemd's store of sockets that the journal does not name.
+    var unclaimedStored: [String] = []
     /// Processes that ended while nobody looked, and whose ends have not been told.
     var unreportedEnds: [Token: SavedProcess] = [:]
     /// When a killed supervisor wrote its journal last, on the loop's clock.
@@ -231,6 +237,7 @@ public actor Supervisor {
         var saved = isSuccessor ? inheritance : try stateOfKilled()
         if let saved { unitTable.fill(saved.units) }
         inheritance = nil
+        takeUnnamedStored()
         dropStored()
         if let saved {
             engine = saved.engine
@@ -243,7 +250,7 @@ public actor Supervisor {
         socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         sockets = HeldSockets(
-            loop: loop,
+            loop: loop, left: { [unowned self] target, members in left.take(target, of: members) },
             noticed: { [unowned self] held, text in
                 logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journalShared(name) })
@@ -263,9 +270,13 @@ public actor Supervisor {
         if let saved {
             restore(saved)
             restoreRequests(saved, isSuccessor: isSuccessor)
+        } else {
+            findLeft(nil)
         }
+        reserveLeftNumbers()
         if isSuccessor, saved?.isJournalBehind != true { continueJournal() } else { rewriteJournal() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
+        claimLeftSockets()
         let sessions = ControlSessions(
             loop: loop, isOperator: { [unowned self] peer in isOperator(peer) },
             called: { [unowned self] call, message, peer in called(call, message, peer) },
@@ -292,6 +303,7 @@ public actor Supervisor {
             journalPassed = nil
         }
         if saved == nil { startEnabled() }
+        dropUnclaimed()
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
@@ -412,7 +424,10 @@ public actor Supervisor {
         sockets = nil
         generations = [:]
         trees.signalStrays(.kill)
-        if trees.leftovers().isEmpty { removeLeftDirectories() }
+        if trees.leftovers().isEmpty, left.isEmpty { removeLeftDirectories() }
+        for group in left.groups.sorted() {
+            logger.warning("\(group): \(leftText(group)) run on: nothing is known of them")
+        }
         trees.remove()
         trash?.finish()
         journal.remove()

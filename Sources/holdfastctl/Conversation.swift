@@ -177,6 +177,7 @@ extension Request {
         case .signal(let name, let signal, _): "signal \(signal) \(name)"
         case .pause(let name): "pause \(name)"
         case .resume(let name): "resume \(name)"
+        case .adopt(let name): "adopt \(name)"
         case .forget(let name): "remove \(name)"
         case .resetFailed(let names): (["reset-failed"] + (names ?? [])).joined(separator: " ")
         case .update: "reread"
@@ -197,7 +198,7 @@ extension Request {
         switch self {
         case .start(let name, _), .stop(let name, _), .restart(let name, _), .reload(let name), .swap(let name, _),
             .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _), .signal(let name, _, _),
-            .forget(let name), .input(let name, _):
+            .adopt(let name), .forget(let name), .input(let name, _):
             "holdfastctl status \(name)"
         case .resetFailed: "holdfastctl status"
         case .pause, .resume: "holdfastctl sockets"

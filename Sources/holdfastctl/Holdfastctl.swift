@@ -45,6 +45,7 @@ struct Holdfastctl: ParsableCommand {
             AbortCommand.self,
             RollbackCommand.self,
             DrainCommand.self,
+            AdoptCommand.self,
             HistoryCommand.self,
             GenerationsCommand.self,
             SocketsCommand.self,

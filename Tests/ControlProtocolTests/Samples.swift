@@ -152,6 +152,7 @@ enum Samples {
         (.abort(name: "a"), #"{"name":"a"}"#),
         (.rollback(name: "a"), #"{"name":"a"}"#),
         (.drain(name: "a", now: true), #"{"name":"a","now":true}"#),
+        (.adopt(name: "a"), #"{"name":"a"}"#),
         (.signal(name: "a", signal: "HUP", who: .main), #"{"name":"a","signal":"HUP"}"#),
         (.signal(name: "a", signal: "HUP", who: .all), #"{"name":"a","signal":"HUP","who":"all"}"#),
         (.history(name: "a", limit: 5), #"{"limit":5,"name":"a"}"#),

@@ -149,7 +149,7 @@ extension EndToEnd {
             case .failed: return "failed (failed)"
             case .stopped: return "inactive (dead)"
             case .running: return services.contains { $0.state == .exited } ? "active (exited)" : "active (running)"
-            case .starting, .swapping, .stopping: return "busy"
+            case .starting, .swapping, .stopping, .unknown: return "busy"
             }
         }
 

@@ -60,6 +60,7 @@ struct GoldenTests {
         Line("promote site", ["Promote": .replies([Reply(ControlError.nothingToPromote(unit: "site@.target"))])]),
         Line("abort site", ["Abort": ends(.aborted)]), Line("rollback site", ["Rollback": Site.stream(Site.completed)]),
         Line("drain site", ["Drain": ends(.unchanged)]), Line("drain --now site", ["Drain": ends(.completed)]),
+        Line("adopt worker", ["Adopt": ends(.started)]), Line("adopt worker", ["Adopt": refused]),
         Line("history"), Line("generations"), Line("sockets"),
         Line("verify DIR/units/app.service"), Line("verify --units DIR/units"),
         Line("cat app"), Line("reread"), Line("update", ["Restart": ends(.completed)]),

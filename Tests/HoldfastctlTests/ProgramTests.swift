@@ -87,6 +87,8 @@ struct ProgramTests {
         Case("rollback site", "Rollback", .completed, 0),
         Case("rollback site", "Rollback", .rolledBack, 7),
         Case("drain --now site", "Drain", .completed, 0),
+        Case("adopt worker", "Adopt", .started, 0),
+        Case("adopt worker", "Adopt", .noSuchUnit(name: "worker", suggestion: nil), 1),
         Case("signal HUP worker", "Signal", .replies([Reply(SignalReply(pids: [1]))]), 0),
         Case("signal HUP worker", "Signal", .notRunning(unit: "worker.service"), 1),
         Case("history", "History", .replies([Reply(HistoryReply(entries: []))]), 0),

@@ -305,6 +305,34 @@ extension LinuxTests {
             trees.remove()
         }
 
+        @Test("a group that was killed takes new processes, and is made anew for the next run")
+        func startsAfterKill() throws {
+            let trees = ProcessTrees(name: "test5-\(getpid())")
+            if !trees.usesCgroups { return }
+            func starts(_ tree: ProcessTree) throws -> Bool {
+                let child = try shell("exit 7", children: children, environment: ["INVOCATION_ID": Self.cookie]) {
+                    tree.enter(&$0)
+                }
+                return waitBlocking(child.pid) == .exited(7)
+            }
+            let tree = try trees.make(name: "x", cookie: "")
+            #expect(try starts(tree))
+            tree.killAll()
+            #expect(try starts(tree))
+            // Another supervisor process does not know what the one before has done.
+            let adopted = try trees.adopt(name: "x", cookie: "", session: nil)
+            #expect(try starts(adopted))
+            let again = try trees.make(name: "x", cookie: "")
+            #expect(try starts(again))
+            let child = try shell("exec sleep 1000", children: children) { again.enter(&$0) }
+            #expect(throws: SystemError.self, "somebody lives there") { try trees.make(name: "x", cookie: "") }
+            try child.handle.send(.kill)
+            #expect(waitBlocking(child.pid) == .signalled(.kill, coreDumped: false))
+            try loop.run(until: { again.isEmpty })
+            try again.remove()
+            trees.remove()
+        }
+
         @Test("a host that lets us make no cgroup is noticed, not failed on", .enabled(if: isRoot))
         func unprivileged() throws {
             try #require(seteuid(65534) == 0)

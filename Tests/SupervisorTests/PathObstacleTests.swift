@@ -14,7 +14,7 @@ struct PathObstacleTests {
     /// The error from opening the unit's socket.
     private func refusal(_ directive: String, _ path: String) throws -> String {
         let loop = try EventLoop()
-        let sockets = HeldSockets(loop: loop, noticed: { _, _ in }, changed: { _ in })
+        let sockets = HeldSockets(loop: loop, left: { _, _ in nil }, noticed: { _, _ in }, changed: { _ in })
         let text = "[Socket]\n\(directive)=\(path)\n"
         let loaded = UnitLoader.restore(
             try UnitName("web.socket"), sources: [UnitSource(path: "/web.socket", text: text)], wants: [],

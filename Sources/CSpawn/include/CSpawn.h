@@ -108,6 +108,7 @@ struct holdfast_spawn {
     int root_optional;
     int new_session;
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
+    int cgroup_join; /* enter it from within: since 6.18 a group in which cgroup.kill was written kills what is cloned into it */
     int network; /* descriptor of a network namespace, or -1 for ours */
     int terminal; /* descriptor of the terminal that becomes its controlling one, or -1 */
     int terminal_force; /* also if it belongs to another session */

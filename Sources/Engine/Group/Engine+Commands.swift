@@ -13,6 +13,7 @@ extension Engine {
         case .drainNow(let id): drainNow(id, request)
         case .forget(let id): forget(id, request)
         case .resetFailed(let id): resetFailed(id, request)
+        case .adopt(let adoption): adopt(adoption, request)
         case .shutDown: shutDown(request)
         }
     }
@@ -257,7 +258,7 @@ extension Command {
     fileprivate var endsThings: Bool {
         switch self {
         case .stop, .shutDown, .drainNow, .abort: true
-        case .start, .swap, .rollback, .promote, .reload, .forget, .resetFailed: false
+        case .start, .swap, .rollback, .promote, .reload, .forget, .resetFailed, .adopt: false
         }
     }
 }

@@ -88,6 +88,9 @@ public struct SocketActivation: Sendable, Codable {
 
     mutating func emit(_ effect: SocketEffect) { effects.append(effect) }
 
+    /// A token that was handed out in a life of which nothing is known.
+    public mutating func reserve(_ token: SocketToken) { lastToken = max(lastToken, token.number) }
+
     /// Never handed out before, so that the end of an earlier life's command changes nothing (I6).
     mutating func newToken() -> SocketToken {
         lastToken &+= 1

@@ -9,13 +9,17 @@ public final class ControlGroup {
     let name: String
     /// The open directory: for CLONE_INTO_CGROUP, and unaffected by renames.
     let descriptor: OwnedDescriptor
+    /// `cgroup.kill` may have been written here: nothing can be cloned into it any more (`SpawnPlan.joinsCgroup`).
+    private(set) var isSpent: Bool
     private var events: OwnedDescriptor?
     private var source: IOSource?
     private var deferred: DeferredSource?
 
     /// Makes the directory, or takes an existing one.
     init(path: String, name: String) throws(SystemError) {
-        if mkdir(path, 0o755) < 0 && errno != EEXIST { throw SystemError("make control group", path) }
+        let isFresh = mkdir(path, 0o755) == 0
+        if !isFresh && errno != EEXIST { throw SystemError("make control group", path) }
+        isSpent = !isFresh
         self.path = path
         self.name = name
         descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
@@ -53,9 +57,25 @@ public final class ControlGroup {
         return nil
     }
 
-    func makeChild(_ name: String) throws(SystemError) -> ControlGroup {
+    /// The group of this name, made if it is not there.
+    func child(_ name: String) throws(SystemError) -> ControlGroup {
         let directory = "/" + Self.directoryName(name)
         return try ControlGroup(path: path + directory, name: self.name + directory)
+    }
+
+    /// A new group. In one of this name that is there already nobody may live: it is made anew, because what was done to it
+    /// (`cgroup.kill`, limits) would count for whoever comes next.
+    func makeChild(_ name: String) throws(SystemError) -> ControlGroup {
+        let directory = path + "/" + Self.directoryName(name)
+        if access(directory, F_OK) == 0 {
+            do throws(SystemError) {
+                try Self.remove(directory, depth: 0)
+            } catch {
+                throw SystemError(
+                    "processes of an earlier run are still there: make control group", directory, error.errno)
+            }
+        }
+        return try child(name)
     }
 
     /// A name that is one path component and never the name of a kernel file ("cgroup.procs", "cpu.stat").
@@ -130,6 +150,7 @@ public final class ControlGroup {
     }
 
     func kill() {
+        isSpent = true
         if let file = try? OwnedDescriptor.open(path + "/cgroup.kill", O_WRONLY),
             (try? file.writeAll("1".utf8, subject: path)) != nil
         {

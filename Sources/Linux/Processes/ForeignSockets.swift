@@ -30,6 +30,37 @@ public struct ForeignSockets {
         return UInt64(text.dropFirst(8).dropLast())
     }
 
+    /// Sockets of these processes that others can reach: those that listen, and datagram sockets that are bound. Only where the
+    /// processes live in our network, because an address means something else in another one.
+    ///
+    /// A program gets held sockets as descriptors 3, 4, …: it is looked at the first thousand of each.
+    public static func reachable(by pids: [Int32]) -> [ReachableSocket] {
+        var found: [UInt64: ReachableSocket] = [:]
+        let network = Self.network(of: "self")
+        for pid in pids where Self.network(of: "\(pid)") == network {
+            let path = "/proc/\(pid)/fd"
+            guard let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
+                let names = try? FileTree.entries(of: directory, path), let process = try? ProcessHandle(pid: pid)
+            else { continue }
+            for number in names.compactMap({ Int32($0) }).sorted().prefix(1000) {
+                guard let inode = socketInode(directory.raw, "\(number)") else { continue }
+                if let known = found[inode] {
+                    known.holders.insert(pid)
+                    continue
+                }
+                let result = holdfast_pidfd_getfd(process.descriptor.raw, number)
+                guard result >= 0 else { continue }
+                if let socket = ReachableSocket(OwnedDescriptor(owning: result), holder: pid) { found[inode] = socket }
+            }
+        }
+        return found.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    private static func network(of process: String) -> UInt64? {
+        var status = stat()
+        return stat("/proc/\(process)/ns/net", &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
     /// A descriptor of our own for the socket; nil if no process has it, or we may not copy it.
     public func take(inode: UInt64) -> OwnedDescriptor? {
         for (pid, number) in places[inode] ?? [] {
@@ -41,6 +72,49 @@ public struct ForeignSockets {
             if descriptor.inode == inode { return descriptor }
         }
         return nil
+    }
+}
+
+/// A socket that listens, or takes datagrams, of which we have a descriptor.
+public final class ReachableSocket {
+    private var descriptor: OwnedDescriptor?
+    public let address: SocketAddress
+    public let kind: SocketKind
+    public let inode: UInt64?
+    /// Processes that have it.
+    public fileprivate(set) var holders: Set<Int32> = []
+
+    /// nil for everything else.
+    public init?(_ descriptor: consuming OwnedDescriptor, holder: Int32? = nil) {
+        guard let kind = Self.kind(of: descriptor.raw), let address = SocketAddress.local(of: descriptor.raw) else {
+            return nil
+        }
+        (self.kind, self.address, inode) = (kind, address, descriptor.inode)
+        if let holder { holders = [holder] }
+        self.descriptor = consume descriptor
+    }
+
+    private static func kind(of raw: Int32) -> SocketKind? {
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(raw, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+        }
+        guard let type = option(SO_TYPE) else { return nil }
+        guard let kind = [SocketKind.stream, .datagram, .sequentialPacket].first(where: { $0.type == type }) else {
+            return nil
+        }
+        return !kind.isConnected || option(SO_ACCEPTCONN) == 1 ? kind : nil
+    }
+
+    /// Its descriptor, once.
+    public func take() -> OwnedDescriptor? { descriptor.take() }
+
+    public var isTaken: Bool {
+        switch descriptor {
+        case .some: false
+        case .none: true
+        }
     }
 }
 

@@ -183,6 +183,7 @@ private final class PlanMemory {
         c.root = plan.rootDirectory.map { UnsafePointer(copy($0.path)) }
         c.root_optional = plan.rootDirectory?.optional == true ? 1 : 0
         c.cgroup = plan.cgroup
+        c.cgroup_join = plan.joinsCgroup ? 1 : 0
         c.network = plan.network
         c.terminal = plan.terminal
         c.terminal_force = plan.takesTerminal ? 1 : 0

@@ -28,6 +28,15 @@ public final class ProcessTree {
         }
     }
 
+    /// Makes the program of a plan start as a member.
+    public func enter(_ plan: inout SpawnPlan) {
+        plan.cgroup = spawnCgroup
+        switch kind {
+        case .group(let group): plan.joinsCgroup = group.isSpent
+        case .session: break
+        }
+    }
+
     /// The text in /proc/PID/cgroup of a member, or its beginning; nil if trees are not cgroups.
     public var cgroupName: String? {
         switch kind {
@@ -214,8 +223,8 @@ public final class ProcessTrees {
     /// The path of the cgroup that contains all trees, for people; nil if there is none.
     public var rootPath: String? { root?.path }
 
-    /// A new, empty tree. `name` must be unique among living trees; `cookie` is the value of `INVOCATION_ID` in the
-    /// environment of the service, 128 random bits in hexadecimal.
+    /// A new tree without members: an error if there is one of this name with members. `name` must be unique among living
+    /// trees; `cookie` is the value of `INVOCATION_ID` in the environment of the service, 128 random bits in hexadecimal.
     public func make(name: String, cookie: String) throws(SystemError) -> ProcessTree {
         guard let root else { return ProcessTree(session: SessionTree(name: name, cookie: cookie, table: table)) }
         return ProcessTree(group: try root.makeChild(name))
@@ -229,12 +238,48 @@ public final class ProcessTrees {
         root?.populatedChildren(except: kept) ?? []
     }
 
+    /// Processes whose environment says that a supervisor with this runtime directory has started them, by their run: what is found
+    /// where trees are not cgroups. Walks /proc.
+    public static func marked(by variable: String, prefix: String) -> [MarkedRun] {
+        var found: [String: MarkedRun] = [:]
+        for pid in ProcessFacts.allPids().sorted() where pid != getpid() {
+            guard let value = ProcessFacts.environmentVariable(variable, of: pid), value.hasPrefix(prefix),
+                let cookie = ProcessFacts.environmentVariable("INVOCATION_ID", of: pid),
+                let facts = ProcessFacts.read(pid),
+                !facts.isDead
+            else { continue }
+            found[cookie, default: MarkedRun(mark: String(value.dropFirst(prefix.count)), cookie: cookie)].members
+                .append(pid)
+        }
+        return found.values.sorted { ($0.mark, $0.cookie) < ($1.mark, $1.cookie) }
+    }
+
+    /// One run of a service, found by its processes' environment.
+    public struct MarkedRun: Sendable {
+        public var mark: String
+        public var cookie: String
+        public var members: [Int32] = []
+    }
+
+    /// The tree of a run that was found in that way.
+    public func tree(of run: MarkedRun) -> ProcessTree {
+        let session = SessionTree(name: run.mark, cookie: run.cookie, table: table)
+        var state = SessionTree.State()
+        // Whoever began the run may be gone: everybody is looked at.
+        state.firstStart = 0
+        for pid in run.members { state.known[pid] = ProcessFacts.startTime(of: pid) }
+        session.state = state
+        return ProcessTree(session: session)
+    }
+
     /// The name in `leftovers` of the tree that `make` makes under this name.
     public func directoryName(_ name: String) -> String { ControlGroup.directoryName(name) }
 
     /// The tree that an earlier supervisor process made under this name, with the state that it recorded in `session`.
     public func adopt(name: String, cookie: String, session: SessionTree.State?) throws(SystemError) -> ProcessTree {
-        let tree = try make(name: name, cookie: cookie)
+        let tree =
+            try root.map { root throws(SystemError) in ProcessTree(group: try root.child(name)) }
+            ?? ProcessTree(session: SessionTree(name: name, cookie: cookie, table: table))
         if let session { tree.restore(session) }
         return tree
     }

@@ -103,6 +103,9 @@ public struct SpawnPlan {
     public var newSession = true
     /// The descriptor of a cgroup v2 directory in which the program starts, -1 for ours (`ProcessTree.spawnCgroup`).
     public var cgroup: Int32 = -1
+    /// The program's process enters it by itself before it is executed: since Linux 6.18 a group in which cgroup.kill was ever
+    /// written kills what is cloned into it (CLONE_INTO_CGROUP).
+    public var joinsCgroup = false
     /// The network namespace that the program lives in (`NetworkNamespace.raw`), -1 for ours.
     public var network: Int32 = -1
     /// The terminal that becomes the controlling one of its session, -1 for none; stays the caller's.

@@ -78,10 +78,13 @@ extension Supervisor {
         return .invalidUnit(name: name.description, diagnostics: diagnostics.map(UnitDiagnostic.init))
     }
 
-    /// - Parameter members: only these of them; nil for all, or for those that move with `name`.
+    /// - Parameters:
+    ///   - members: only these of them; nil for all, or for those that move with `name`.
+    ///   - besideLeft: also if processes of it run of which nothing is known.
     func planned(
-        _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil
+        _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideLeft: Bool = false
     ) throws(ControlError) -> Planning.Planned {
+        if !besideLeft { try refuseBesideLeft(GroupID(whole.identity.description), "start") }
         guard whole.isUsable else { throw invalid(whole.name, whole.diagnostics) }
         var notes = noteDiagnostics(of: whole)
         var services = whole.services

@@ -37,7 +37,10 @@ final class RunningInstance {
     var tree: ProcessTree? { run?.tree }
 
     /// Names its process tree, the same for every supervisor process that has it.
-    var treeName: String { "\(name)#\(generation.number).\(id.number)" }
+    var treeName: String { ownTreeName ?? "\(name)#\(generation.number).\(id.number)" }
+
+    /// That of a tree that was adopted, which was made under other numbers.
+    var ownTreeName: String?
 
     /// Whose log it writes to: connections have one in common.
     var logName: String { (connection == nil ? definition.unit.name : definition.unit.name.identity).description }

@@ -125,7 +125,7 @@ extension Supervisor {
         if plan.standardInput < 0 { plan.standardInput = streams.input.raw }
         plan.standardOutput = streams.output.raw
         plan.standardError = streams.error.raw
-        plan.cgroup = instance.tree?.spawnCgroup ?? -1
+        instance.tree?.enter(&plan)
         let child: Child
         do throws(SpawnError) {
             child = try children.spawn(plan)

@@ -8,7 +8,7 @@ extension Supervisor {
     func why(_ name: String) throws(ControlError) -> WhyReply {
         if name.hasSuffix(".socket") { return why(ofSocket: try unitName(name, kinds: [.socket])) }
         let group = try groupID(name)
-        var findings: [Finding] = []
+        var findings = leftFindings(group)
         let view = engine.view(of: group)
         if let view {
             findings += operationFindings(view)
@@ -22,7 +22,7 @@ extension Supervisor {
         findings += remarks
         findings += historyFindings(group, view)
         findings += fileFindings(group, view)
-        return WhyReply(unit: group.name, state: view.map(state) ?? .stopped, findings: findings)
+        return WhyReply(unit: group.name, state: state(of: group), findings: findings)
     }
 
     private func operationFindings(_ view: GroupView) -> [Finding] {

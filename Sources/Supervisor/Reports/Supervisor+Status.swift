@@ -110,15 +110,16 @@ extension Supervisor {
         let description = loaded?.unit?.definition.unit.description ?? ""
         guard let view = engine.view(of: group) else {
             return UnitStatus(
-                unit: group.name, description: description, state: .stopped,
-                swappable: loaded?.hasSwapSection ?? false, release: memory.release(of: group))
+                unit: group.name, description: description, state: state(of: group),
+                swappable: loaded?.hasSwapSection ?? false, release: memory.release(of: group), reason: leftNote(group))
         }
         let release = engine.servingRelease(of: group) ?? memory.release(of: group)
         return UnitStatus(
-            unit: group.name, description: description, state: state(view),
+            unit: group.name, description: description, state: state(of: group),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(group)
+            reason: leftNote(group) ?? reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(
+                group)
                 ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
             since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)

@@ -82,7 +82,7 @@ extension Supervisor {
             plan.standardInput = input.raw
             plan.standardOutput = output.raw
             plan.standardError = output.raw
-            plan.cgroup = tree.spawnCgroup
+            tree.enter(&plan)
             return try spawn(plan, name, invocation, tree, log, token)
         } catch {
             throw Launcher.LaunchError(text: "\(error)")

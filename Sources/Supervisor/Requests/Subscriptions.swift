@@ -89,7 +89,7 @@ extension Supervisor {
         publish(UnitEvent(.files, at: rightNow, message: text), nil)
     }
 
-    private func publishState(of group: GroupID) {
+    func publishState(of group: GroupID) {
         let state = state(of: group)
         guard toldStates[group] != state else { return }
         toldStates[group] = state
@@ -109,8 +109,6 @@ extension Supervisor {
     private func release(_ group: GroupID, _ generation: Int?) -> String? {
         generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
     }
-
-    private func state(of group: GroupID) -> UnitState { engine.view(of: group).map(state) ?? .stopped }
 
     private var rightNow: String { Timestamp.string(unixSeconds: WallClock.seconds) }
 

@@ -124,7 +124,7 @@ extension Request {
     /// Everything that is done for it follows from what the engine decides, and is in the journal together with that.
     fileprivate var isDecidedByEngine: Bool {
         switch self {
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .shutdown: true
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .adopt, .shutdown: true
         case .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec, .clearLogs, .install, .input: false
         // They do nothing.
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,

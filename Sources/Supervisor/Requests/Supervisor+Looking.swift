@@ -20,7 +20,7 @@ extension Supervisor {
     }
 
     private func runningGroup(_ name: String) -> GroupID? {
-        let known = engine.groupIDs
+        let known = Set(engine.groupIDs).union(left.groups)
         for candidate in [name, name + ".target", name + ".service", name + "@.target", name + "@.service"] {
             if known.contains(GroupID(candidate)) { return GroupID(candidate) }
         }

@@ -21,7 +21,7 @@ extension Supervisor {
             if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
             known.insert(group(of: name))
         }
-        return known.sorted()
+        return known.union(left.groups).sorted()
     }
 
     /// What the names mean, in their order, each once.
@@ -130,14 +130,14 @@ extension Supervisor {
         guard let view = engine.view(of: group) else {
             return ListedUnit(
                 unit: unit, operand: operand(group, memory.release(of: group)), description: description,
-                state: .stopped)
+                state: state(of: group))
         }
         let release = engine.servingRelease(of: group) ?? memory.release(of: group)
         var services = view.generations.first { $0.number == view.serving }?.services ?? []
         if let service = named.service { services = services.filter { $0.spec.unit == service } }
         let pids = services.compactMap { mainProcess(of: $0.instance)?.pid }
         return ListedUnit(
-            unit: unit, operand: operand(group, release), description: description, state: state(view),
+            unit: unit, operand: operand(group, release), description: description, state: state(of: group),
             mainPids: pids.map(Int.init), outdated: isOutdated(view) ? true : nil)
     }
 

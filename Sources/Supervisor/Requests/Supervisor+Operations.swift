@@ -110,6 +110,10 @@ extension Supervisor {
         {
             throw .failed(message: "\(unit) is part of \(group): stop that, or swap to a release without it")
         }
+        let member = unit.flatMap {
+            $0.kind == .service && $0.identity.description != group.name ? $0.description : nil
+        }
+        if !engine.isActive(group), stopLeft(group, only: member, call, peer) { return }
         let held = heldSocketNotes(group)
         // What has no unit file any more is stopped as well; then what runs says who goes with it.
         let work = try unit.map { unit throws(ControlError) in try decide(.stop, unit) }

@@ -18,6 +18,8 @@ final class HeldSocket {
     /// It is, or was, one of a shared unit's sockets. Before that it belongs to a generation that may never serve.
     fileprivate(set) var isKept = false
     fileprivate weak var registry: SocketRegistry?
+    /// It was found open (`LeftProcesses`), and is not ours to remove before it is a unit's or a generation's.
+    var isFound = false
     /// Services whose processes have it, and what they did to it.
     var sharers = SocketSharers()
     /// As it is now. A unit may have thousands of sockets, of which one changes.
@@ -35,7 +37,7 @@ final class HeldSocket {
         closed?(number)
         // A generation's own path goes with it, and so does that of a socket that never came into use; a shared one stays
         // unless the unit says otherwise, as under systemd.
-        if owner != nil || unit.removeOnStop || !isKept {
+        if !isFound, owner != nil || unit.removeOnStop || !isKept {
             if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
             endpoint.unlinkPath()
         }

@@ -29,12 +29,16 @@ final class HeldSockets {
     private let changed: (String) -> Void
     /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
     let noticed: (HeldSocket, String) -> Void
+    /// A socket that is bound there already, by processes of which nothing else is known (`LeftProcesses.take`).
+    private let left: (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?
 
     init(
-        loop: EventLoop, noticed: @escaping (HeldSocket, String) -> Void,
+        loop: EventLoop, left: @escaping (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?,
+        noticed: @escaping (HeldSocket, String) -> Void,
         changed: @escaping (String) -> Void
     ) {
         self.loop = loop
+        self.left = left
         self.changed = changed
         self.noticed = noticed
     }
@@ -114,6 +118,7 @@ final class HeldSockets {
         if sockets == nil { revisions[name] = nil }
         for held in sockets ?? [] where !before.contains(ObjectIdentifier(held)) {
             registry.keep(held)
+            held.isFound = false
             for problem in held.link() { noticed(held, "\(problem); goes on without") }
         }
         changed(name)
@@ -152,6 +157,7 @@ final class HeldSockets {
     func reopen(
         _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int
     ) throws(PreparationError) -> HeldSocket {
+        if let held = try takeLeft(unit, target, owner: owner, number: number) { return held }
         let file = try fileOptions(unit)
         do throws(SystemError) {
             let held = HeldSocket(
@@ -160,6 +166,22 @@ final class HeldSockets {
             return held
         } catch {
             throw PreparationError(unit: unit.name.description, text: "\(error)" + (target.obstacle(error) ?? ""))
+        }
+    }
+
+    /// A socket that is there already, because processes have it of which nothing is known; nil if there is none.
+    /// - Parameter members: of these processes; then the kernel may have chosen the port.
+    func takeLeft(
+        _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int = .random(in: 1...(.max)),
+        of members: Set<Int32>? = nil
+    ) throws(PreparationError) -> HeldSocket? {
+        guard let found = left(target, members) else { return nil }
+        do throws(SystemError) {
+            let held = try adopt(found, unit, target, owner: owner, number: number, nil)
+            held.isFound = true
+            return held
+        } catch {
+            throw PreparationError(unit: unit.name.description, text: "\(error)")
         }
     }
 
@@ -210,6 +232,7 @@ final class HeldSockets {
         _ network: NetworkNamespace? = nil
     ) throws(PreparationError) -> HeldSocket {
         let name = unit.name.description
+        if network == nil, let held = try takeLeft(unit, target, owner: owner) { return held }
         let file = try fileOptions(unit)
         do throws(SystemError) {
             let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file, network), owner: owner)

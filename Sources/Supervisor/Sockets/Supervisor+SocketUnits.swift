@@ -207,7 +207,8 @@ extension Supervisor {
     }
 
     func activity(of group: GroupID) -> ServiceActivity {
-        if engine.isActive(group) { return .active }
+        // What runs of it unknown to us accepts from its sockets.
+        if engine.isActive(group) || !left.trees(of: group).isEmpty { return .active }
         guard let failure = engine.view(of: group)?.lastFailure else { return .inactive }
         if case .startLimit = failure.cause { return .startLimitHit }
         return .failed

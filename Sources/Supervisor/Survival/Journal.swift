@@ -23,6 +23,8 @@ final class Journal {
         case part(RequestID)
         /// Since when every request is known.
         case records
+        /// Processes that are not accounted for.
+        case left
         case history
 
         var text: String {
@@ -46,6 +48,7 @@ final class Journal {
             case .batch(let number): "b\(number)"
             case .part(let id): "e\(id.number)"
             case .records: "l"
+            case .left: "z"
             case .history: "y"
             }
         }

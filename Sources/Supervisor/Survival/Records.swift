@@ -34,6 +34,8 @@ struct SavedState: Codable {
     var isJournalBehind: Bool?
     /// Processes of which no service can be made out.
     var strays: [StrayProcess.Saved]?
+    /// Processes that are not accounted for.
+    var left: SavedLeft?
     /// Ends of operations that are not in the history yet.
     var unwrittenHistory: [HistoryEntry]?
 
@@ -163,6 +165,8 @@ struct SavedInstance: Codable {
     var triggeredBy: [String: String]?
     /// What its unit asks for and this run does without.
     var remarks: [String]?
+    /// If it does not follow from the other names.
+    var treeName: String?
 }
 
 /// One of a service's descriptor store.

@@ -58,11 +58,13 @@ extension Supervisor {
     }
 
     private func putAside(_ reason: String) {
+        journalProblem = "the journal of the supervisor that started them was put aside: \(reason)"
         rename(journalPath, journalPath + ".bad")
         logger.critical(
             """
             what an earlier supervisor process has left is not taken over: \(reason). It is kept as \(journalPath).bad. \
-            Processes of that one's services go on, unwatched; what is enabled is started anew
+            Processes of that one's services go on and are shown as UNKNOWN; of what is enabled only units without such are \
+            started anew
             """)
         notifyParent("STATUS=An earlier supervisor's journal was put aside: \(journalPath).bad")
     }
@@ -90,20 +92,24 @@ extension Supervisor {
     /// Before `resume`: what is there and belongs to nobody that the journal names. Nothing of it is killed: that the journal
     /// does not know a process is no proof that its service is over.
     func tellStrangers() {
-        let left = strangers
-        for left in left {
-            let pids = left.members.prefix(16).map(String.init).joined(separator: ", ")
+        for group in left.groups.sorted() {
             logger.warning(
-                "\(left.name): processes of an earlier supervisor still run and are not watched; kill them: \(pids)")
+                """
+                \(group): \(leftText(group)) still run, and nothing is known of them: holdfastctl adopt \(group) takes them \
+                over, holdfastctl stop \(group) ends them
+                """)
         }
         leaveOutput()
         takeLeftOutput()
         if left.isEmpty { removeLeftDirectories() }
     }
 
-    /// Process trees that belong to no instance.
+    /// Process trees that belong to nothing that is known, with those who live there.
     var strangers: [(name: String, members: [Int32])] {
-        let known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
+        var known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
+        for (token, command) in socketCommands {
+            known.insert(trees.directoryName(RunningSocketCommand.treeName(command.unit, token)))
+        }
         return trees.leftovers(kept: known)
     }
 
@@ -113,12 +119,18 @@ extension Supervisor {
             let credentials = configuration.runtimeDirectory + "/credentials"
             for name in (try? UnitDirectory.list(credentials)) ?? [] { throwAway("\(credentials)/\(name)") }
         }
+        // What was adopted has that of the generation that it was started in.
+        let adopted = instances.values.compactMap { instance in
+            instance.ownTreeName.flatMap { LeftTreeName($0, directory: $0).generation }.map { number in
+                "\(UnitNameEscaping.escape(instance.generation.group.name))/\(number)"
+            }
+        }
         let directories = Set(generations.values.map(\.directory))
         let base = configuration.runtimeDirectory + "/generations"
         for group in (try? UnitDirectory.list(base)) ?? [] {
             for number in (try? UnitDirectory.list("\(base)/\(group)")) ?? [] {
                 let path = "\(base)/\(group)/\(number)"
-                if !directories.contains(path) { throwAway(path) }
+                if !directories.contains(path), !adopted.contains("\(group)/\(number)") { throwAway(path) }
             }
         }
     }
@@ -183,5 +195,6 @@ extension SavedState {
 enum StoredName {
     static let notify = "holdfast-notify"
     static let control = "holdfast-control"
-    static func socket(_ number: Int) -> String { "holdfast-socket-\(number)" }
+    static let sockets = "holdfast-socket-"
+    static func socket(_ number: Int) -> String { "\(sockets)\(number)" }
 }

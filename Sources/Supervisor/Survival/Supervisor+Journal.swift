@@ -143,6 +143,7 @@ extension Supervisor {
             for instance in state.instances { journal.put(.running(instance.id), instance) }
             for process in state.processes { journal.put(.process(process.token), process) }
             rewriteRequests()
+            if let left = state.left { journal.put(.left, left) }
             unsentSignals.write(to: journal)
         }
         followSockets()
@@ -186,7 +187,7 @@ extension Supervisor {
             instances: try reader.all("r"), processes: try reader.all("p"), own: SavedOwn(),
             people: try reader.people(), activation: try reader.value("x"),
             signals: UnsentSignals.left(try reader.value("t"), sent: try reader.value("ts")),
-            unwrittenHistory: try reader.value("y"))
+            left: try reader.value("z"), unwrittenHistory: try reader.value("y"))
         return state
     }
 }

@@ -59,6 +59,8 @@ struct LeftName: Equatable {
     var unit: String
     var generation: Int?
     var stream: LogOrigin.Stream
+    /// Of the instance.
+    var instance: UInt64?
 
     /// nil for other files.
     init?(_ name: String) {
@@ -67,6 +69,7 @@ struct LeftName: Equatable {
             let dash = name.firstIndex(of: "-"), dash < dot
         else { return nil }
         self.stream = stream
+        instance = UInt64(name[..<dash].drop { $0 == "x" })
         let label = name[name.index(after: dash)..<dot]
         guard let hash = label.lastIndex(of: "#"), let generation = Int(label[hash...].dropFirst()) else {
             // The end of a long name is not there.

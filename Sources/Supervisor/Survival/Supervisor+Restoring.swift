@@ -28,6 +28,7 @@ extension Supervisor {
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
         for record in saved.processes where processes[record.token] == nil { unreportedEnds[record.token] = record }
+        findLeft(saved.left)
         let finder = SocketFinder(saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
         var held: [Int: HeldSocket] = [:]
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
@@ -80,6 +81,7 @@ extension Supervisor {
     private func livingMembers() -> [Int32] {
         var pids = Set(processes.values.map(\.pid))
         for instance in instances.values { pids.formUnion(instance.tree?.members() ?? []) }
+        for tree in left.trees { pids.formUnion(tree.members) }
         return pids.sorted()
     }
 
@@ -162,6 +164,7 @@ extension Supervisor {
         instance.invocation = record.invocation
         instance.triggeredBy = record.triggeredBy ?? [:]
         instance.remarks = record.remarks ?? []
+        instance.ownTreeName = record.treeName
         if let entries = record.store {
             let unit = definition.unit
             instance.store = restore(

@@ -23,7 +23,8 @@ extension Supervisor {
             generations: generations.map { SavedGeneration($0, unitTable) },
             instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
-            activation: savedActivation(), stores: savedStores(), isJournalBehind: journal.isBehind ? true : nil)
+            activation: savedActivation(), stores: savedStores(), isJournalBehind: journal.isBehind ? true : nil,
+            left: left.cause)
     }
 
     private func savedStores() -> [SavedStore] {
@@ -95,7 +96,7 @@ extension SavedInstance {
             output: instance.output?.descriptor,
             errorOutput: instance.errorOutput?.descriptor, store: instance.store?.saved,
             triggeredBy: instance.triggeredBy.isEmpty ? nil : instance.triggeredBy,
-            remarks: instance.remarks.isEmpty ? nil : instance.remarks)
+            remarks: instance.remarks.isEmpty ? nil : instance.remarks, treeName: instance.ownTreeName)
     }
 }
 

@@ -106,7 +106,7 @@ struct DependencyTree: Encodable {
             switch state {
             case .running?, .swapping?: screen.paint("●", .green)
             case .starting?, .stopping?: screen.paint("●", .yellow)
-            case .failed?: screen.paint("×", .red)
+            case .failed?, .unknown?: screen.paint("×", .red)
             case .stopped?: "○"
             case nil: " "
             }

@@ -129,6 +129,21 @@ struct RollbackCommand: ControlCommand {
     }
 }
 
+struct AdoptCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "adopt", abstract: "Take over processes of a unit that nothing is known of.",
+        discussion: """
+            status shows as UNKNOWN what an earlier supervisor has started, and its journal does not account for. They go on \
+            as they are and become the generation that serves; stop ends them instead.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: oneName, completion: .units) var name: String
+
+    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+        try session.operate(.adopt(name: name), .adopt, name)
+    }
+}
+
 struct DrainCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain", abstract: "Wait until nothing of a unit drains any more, or end what drains.")

@@ -87,7 +87,7 @@ enum ExplanationText {
     private static func paint(_ state: UnitState) -> Screen.Paint? {
         switch state {
         case .running: .green
-        case .failed: .red
+        case .failed, .unknown: .red
         case .starting, .swapping: .cyan
         case .stopping: .yellow
         case .stopped: .dim

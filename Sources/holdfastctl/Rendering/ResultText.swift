@@ -2,13 +2,13 @@ import ControlProtocol
 
 /// The user's command, as far as the wording of the outcome depends on it.
 enum OperationVerb: String, Sendable {
-    case start, stop, restart, reload, swap, promote, abort, rollback, drain, pause, resume
+    case start, stop, restart, reload, swap, promote, abort, rollback, drain, pause, resume, adopt
 
     /// The verb for `cannot roll back site`.
     var infinitive: String {
         switch self {
         case .rollback: "roll back"
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .drain, .pause, .resume: rawValue
+        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .drain, .pause, .resume, .adopt: rawValue
         }
     }
 }
@@ -25,7 +25,7 @@ enum ResultText {
         case .failed:
             switch verb {
             case .start, .restart, .swap, .promote, .rollback: .startFailed
-            case .stop, .reload, .abort, .drain, .pause, .resume: .failure
+            case .stop, .reload, .abort, .drain, .pause, .resume, .adopt: .failure
             }
         }
     }
@@ -40,6 +40,8 @@ enum ResultText {
         case .aborted:
             guard verb == .abort else { return [] }
             lines = ["\(name): aborted; " + stillServes(result)]
+        case .started where verb == .adopt:
+            lines = ["\(name): " + screen.paint("adopted", .green) + generation(result)]
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
         case .unchanged: lines = ["\(name): \(unchanged(verb))"]
@@ -58,7 +60,7 @@ enum ResultText {
             case .resume: lines = ["\(name): resumed"]
             case .abort: lines = ["\(name): aborted; " + stillServes(result)]
             case .restart where result.generation == nil: lines = ["\(name): restarted in \(took)"]
-            case .start, .restart, .swap, .promote, .rollback:
+            case .start, .restart, .swap, .promote, .rollback, .adopt:
                 lines = ["\(name): " + screen.paint("serves", .green) + generation(result) + was(result) + ", \(took)"]
             }
         }
@@ -162,7 +164,7 @@ enum ResultText {
         switch verb {
         case .start: "already running"
         case .stop: "not running"
-        case .swap, .restart, .promote, .rollback, .reload, .abort: "unchanged"
+        case .swap, .restart, .promote, .rollback, .reload, .abort, .adopt: "unchanged"
         case .drain: "nothing drains"
         case .pause: "already paused"
         case .resume: "not paused"
@@ -176,7 +178,7 @@ enum ResultText {
         return switch verb {
         case .swap, .restart, .start, .promote, .rollback:
             "\(what); `holdfastctl status \(shown)` shows it, `holdfastctl abort \(shown)` ends it before its cutover"
-        case .stop, .reload, .abort, .drain, .pause, .resume: "\(what); `holdfastctl status \(shown)` shows it"
+        case .stop, .reload, .abort, .drain, .pause, .resume, .adopt: "\(what); `holdfastctl status \(shown)` shows it"
         }
     }
 

@@ -20,7 +20,7 @@ enum StatusText {
     /// - Parameter strict: units that were stopped on purpose count as failed, as in supervisorctl.
     static func exitStatus(_ units: [UnitStatus], strict: Bool) -> ExitStatus {
         let bad = units.contains { unit in
-            if unit.state == .failed || strict && unit.state == .stopped { return true }
+            if unit.state == .failed || unit.state == .unknown || strict && unit.state == .stopped { return true }
             // A failed generation beside one that serves is the result of a deploy, not a fault of the serving one.
             return unit.generations.contains { generation in
                 generation.role == .serving
@@ -94,6 +94,7 @@ enum StatusText {
 
     private static func unitText(_ unit: UnitStatus, _ localTime: (Int64) -> String) -> String {
         switch unit.state {
+        case .unknown: return unit.reason ?? ""
         case .stopped, .failed:
             let when = unit.since.map { Timestamp.unixSeconds($0).map(localTime) ?? $0 }
             if let reason = unit.reason { return unit.state == .failed ? reason : joined([when ?? "", reason]) }
@@ -183,6 +184,7 @@ enum StatusText {
         case .swapping: ("SWAPPING", .cyan)
         case .stopping: ("STOPPING", .yellow)
         case .failed: ("FAILED", .red)
+        case .unknown: ("UNKNOWN", .red)
         }
     }
 

@@ -1,0 +1,132 @@
+/// Services that run, of which no engine knows: an earlier supervisor has left nothing that tells of them, and an operator says
+/// that they are to be gone on with.
+public struct Adoption: Sendable, Codable {
+    public struct Service: Sendable, Codable {
+        public var spec: ServiceSpec
+        public var instance: InstanceID
+        /// The main process; nil: which one that is is not known, or it has none.
+        public var main: Token?
+        /// A oneshot service that has ended.
+        public var isOver: Bool
+
+        public init(spec: ServiceSpec, instance: InstanceID, main: Token?, isOver: Bool) {
+            self.spec = spec
+            self.instance = instance
+            self.main = main
+            self.isOver = isOver
+        }
+    }
+
+    public var plan: Plan
+    public var number: Int
+    public var services: [Service]
+
+    public init(plan: Plan, number: Int, services: [Service]) {
+        self.plan = plan
+        self.number = number
+        self.services = services
+    }
+}
+
+extension Engine {
+    /// A number that no instance has, for one that is to be adopted.
+    public mutating func drawInstance() -> InstanceID { context.newInstance() }
+
+    /// Numbers of another life that are in use still: in names of control groups, FIFOs and directories. What is started gets
+    /// others, or it would meet, and one day end, processes that are none of its own.
+    public mutating func reserve(instances: [InstanceID], generations: [GenerationID]) {
+        for instance in instances { context.reserve(instance) }
+        for generation in generations { restore(generation.group, GroupMemory(lastNumber: generation.number)) }
+    }
+
+    mutating func adopt(_ adoption: Adoption, _ request: RequestID) {
+        let id = adoption.plan.group
+        if let operation = groups[id]?.operation {
+            return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
+        }
+        guard groups[id]?.serving == nil else { return context.emit(.report(.unchanged(id, request))) }
+        var group = groups[id] ?? Group(id: id, at: context.now)
+        group.lastNumber = max(group.lastNumber, adoption.number)
+        var generation = Generation(
+            number: adoption.number, release: adoption.plan.release, plan: adoption.plan, role: .serving,
+            startedAt: context.now)
+        let birth = GenerationID(group: id, number: adoption.number)
+        for service in adoption.services {
+            var instance = Instance(
+                id: service.instance, birth: birth, spec: service.spec, mandate: .serving, at: context.now)
+            instance.hasBegun = true
+            instance.hasStarted = true
+            if let main = service.main {
+                instance.openTokens.insert(main)
+                owners[main] = service.instance
+            }
+            instances[service.instance] = instance
+            generation.instances[service.spec.member] = service.instance
+            generation.born += 1
+        }
+        noteRelations(adoption.plan)
+        group.generations[adoption.number] = generation
+        group.serving = adoption.number
+        group.lastFailure = nil
+        group.since = context.now
+        groups[id] = group
+        for service in adoption.services { with(service.instance) { $0.goesOn(service, &$1) } }
+        context.emit(.recordServing(birth, release: adoption.plan.release))
+        let result = OperationResult(
+            kind: .start, outcome: .completed, from: nil, to: generation.summary, serving: generation.summary,
+            failure: nil,
+            uncleanEnds: [], durations: [])
+        context.emit(.report(.finished(id, result, [request])))
+        relationsMayHaveChanged(id)
+        touch(id)
+    }
+}
+
+extension Instance {
+    fileprivate mutating func goesOn(_ service: Adoption.Service, _ context: inout Context) {
+        guard !service.isOver else {
+            let isUp = spec.lifecycle.remainsAfterExit
+            return enter(isUp ? .exited(.unknown) : .inactive(.clean(.unknown)), &context)
+        }
+        enter(.running(main: service.main), &context)
+        runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
+        feedWatchdog(context.now)
+        guard service.main == nil else { return }
+        watchWholeTree(&context)
+    }
+}
+
+/// How processes are ended that no instance has: the kill signal, and SIGKILL when the time for that is over. Nothing else of the
+/// unit counts: `ExecStop=` asks for a main process, and which one that is nobody knows.
+public struct LeftEnding: Sendable, Equatable {
+    public enum Step: Sendable, Equatable {
+        case signal(Int32)
+        case kill
+    }
+
+    private let signal: Int32
+    private let timeout: Duration?
+    private let sendsFinalKill: Bool
+    public private(set) var deadline: Instant?
+
+    /// - Parameters:
+    ///   - timeout: `TimeoutStopSec=`; nil is no limit.
+    ///   - sendsFinalKill: `SendSIGKILL=`
+    public init(signal: Int32 = 15, timeout: Duration? = .seconds(90), sendsFinalKill: Bool = true) {
+        self.signal = signal
+        self.timeout = timeout
+        self.sendsFinalKill = sendsFinalKill
+    }
+
+    public mutating func begin(at now: Instant) -> Step {
+        deadline = sendsFinalKill ? timeout.map { now + $0 } : nil
+        return .signal(signal)
+    }
+
+    /// The time for the kill signal is over. Nothing follows SIGKILL but waiting.
+    public mutating func reach(_ now: Instant) -> Step? {
+        guard let deadline, now >= deadline else { return nil }
+        self.deadline = nil
+        return .kill
+    }
+}

@@ -1,0 +1,45 @@
+import ControlProtocol
+import Engine
+import Linux
+
+/// What people are told of processes of which nothing is known.
+extension Supervisor {
+    /// The state of a group, whoever has started it.
+    func state(of group: GroupID) -> UnitState {
+        let view = engine.view(of: group)
+        let state = view.map(state) ?? .stopped
+        let found = left.trees(of: group)
+        guard !found.isEmpty, state == .stopped || state == .failed else { return state }
+        return found.allSatisfy { $0.ending != nil } ? .stopping : .unknown
+    }
+
+    func leftNote(_ group: GroupID) -> String? {
+        let found = left.trees(of: group)
+        guard !found.isEmpty else { return nil }
+        if found.allSatisfy({ $0.ending != nil }) { return "\(leftText(group)) are being ended" }
+        return "\(leftText(group)) run, and nothing is known of them: adopt or stop it"
+    }
+
+    /// Which processes, since when, why nothing is known, and what helps.
+    func leftFindings(_ group: GroupID) -> [Finding] {
+        let found = left.trees(of: group)
+        guard !found.isEmpty, let cause = left.cause else { return [] }
+        var findings = found.map { tree in
+            let processes = tree.members.prefix(8).map { pid in
+                let age = ProcessFacts.read(pid)?.age.map { ", for \(Wording.age(.seconds($0)))" } ?? ""
+                return "\(pid) (\(ProcessFacts.commandName(of: pid) ?? "?")\(age))"
+            }
+            let generation = tree.name.generation.map { " as generation \($0)" } ?? ""
+            let more = tree.members.count > 8 ? ", …" : ""
+            return Finding(
+                unit: tree.name.unit,
+                text: "runs\(generation), and nothing is known of it: \(processes.joined(separator: ", "))\(more)")
+        }
+        let at = Timestamp.string(unixSeconds: cause.foundAt)
+        findings.append(
+            Finding(
+                text: "found at \(at): \(cause.reason)",
+                hint: "holdfastctl adopt \(group) takes them over, holdfastctl stop \(group) ends them"))
+        return findings
+    }
+}

@@ -1,0 +1,153 @@
+import ControlProtocol
+import Engine
+import Linux
+import UnitFiles
+
+/// Processes of services that run and of which nothing is known: the journal of the supervisor that started them is lost, or older
+/// than they are. Nothing is done to them unasked. They are shown (UNKNOWN), what they listen on is held again, and an operator
+/// takes them over (`adopt`) or ends them (`stop`).
+final class LeftProcesses {
+    /// One process tree.
+    final class Tree {
+        let name: LeftTreeName
+        let group: GroupID
+        /// Its tree, and the wait for its end.
+        let run: RunningTree
+        /// While it is being ended.
+        var ending: LeftEnding?
+        var timer: TimerSource?
+
+        init(name: LeftTreeName, group: GroupID, run: RunningTree) {
+            self.name = name
+            self.group = group
+            self.run = run
+        }
+
+        var members: [Int32] { run.tree.members().sorted() }
+    }
+
+    private(set) var trees: [Tree] = []
+    /// What they listen on, and what lay in systemd's store, as far as no unit has claimed it.
+    private var sockets: [ReachableSocket] = []
+    /// Why nothing is known, and since when.
+    var cause: SavedLeft?
+    /// Requests that end some of them, with what is left of those.
+    private var stops: [RequestID: [Tree]] = [:]
+
+    var isEmpty: Bool { trees.isEmpty }
+
+    var groups: Set<GroupID> { Set(trees.map(\.group)) }
+
+    /// One of them, if it is there still.
+    func tree(_ id: ObjectIdentifier) -> Tree? { trees.first { ObjectIdentifier($0) == id } }
+
+    func trees(of group: GroupID) -> [Tree] { trees.filter { $0.group == group } }
+
+    func add(_ tree: Tree) { trees.append(tree) }
+
+    /// It is over, or has been taken over. Returns requests for which it was the last one.
+    func remove(_ tree: Tree) -> [RequestID] {
+        trees.removeAll { $0 === tree }
+        var ended: [RequestID] = []
+        for (request, left) in stops {
+            let left = left.filter { $0 !== tree }
+            stops[request] = left.isEmpty ? nil : left
+            if left.isEmpty { ended.append(request) }
+        }
+        return ended.sorted { $0.number < $1.number }
+    }
+
+    func ends(_ trees: [Tree], for request: RequestID) { stops[request] = trees }
+
+    // MARK: - Sockets
+
+    var hasSockets: Bool { !sockets.isEmpty }
+
+    /// Looks what they listen on now.
+    /// - Parameter held: inodes of what is held already.
+    func lookAtSockets(held: Set<UInt64>) {
+        let stored = sockets.filter { $0.holders.isEmpty && !$0.isTaken }
+        let known = Set(stored.compactMap(\.inode)).union(held)
+        sockets = stored
+        for socket in ReachableSocket.all(of: trees.flatMap(\.members)) where socket.inode.map(known.contains) != true {
+            sockets.append(socket)
+        }
+    }
+
+    func add(_ socket: ReachableSocket) { sockets.append(socket) }
+
+    /// Lets go of what no unit has claimed and nobody has.
+    func dropSockets() {
+        let living = Set(trees.flatMap(\.members))
+        sockets.removeAll { $0.isTaken || $0.holders.isDisjoint(with: living) }
+    }
+
+    /// Whether one of them is bound there.
+    func has(_ target: HeldEndpoint.Target) -> Bool { socket(at: target) != nil }
+
+    /// - Parameter members: of these processes; then the kernel may have chosen the port.
+    func take(_ target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor? {
+        guard let members else { return socket(at: target)?.take() }
+        return takeOnly(target, of: members)
+    }
+
+    private func socket(at target: HeldEndpoint.Target) -> ReachableSocket? {
+        guard case .socket(let address, let kind) = target else { return nil }
+        return sockets.first { !$0.isTaken && $0.address == address && $0.kind == kind }
+    }
+
+    /// For an address whose port the kernel has chosen: the only one that these processes have there.
+    private func takeOnly(_ target: HeldEndpoint.Target, of members: Set<Int32>) -> OwnedDescriptor? {
+        guard case .socket(let address, let kind) = target, let host = address.host, address.port == 0 else {
+            return nil
+        }
+        let found = sockets.filter {
+            !$0.isTaken && $0.address.host == host && $0.kind == kind && !$0.holders.isDisjoint(with: members)
+        }
+        return found.count == 1 ? found.first?.take() : nil
+    }
+}
+
+extension ReachableSocket {
+    fileprivate static func all(of pids: [Int32]) -> [ReachableSocket] { ForeignSockets.reachable(by: pids) }
+}
+
+/// What is known of processes of which nothing else is.
+struct SavedLeft: Codable {
+    var reason: String
+    /// Seconds since 1970.
+    var foundAt: Int64
+}
+
+/// What the directory of a process tree says: `app@v2.service#3.12` (`RunningInstance.treeName`), or `http.socket#5` of a socket
+/// unit's command.
+struct LeftTreeName: Equatable {
+    let directory: String
+    let unit: String
+    var generation: Int?
+    var instance: UInt64?
+    var command: UInt64?
+
+    init(_ name: String, directory: String) {
+        self.directory = directory
+        guard let hash = name.lastIndex(of: "#") else {
+            unit = name
+            return
+        }
+        unit = String(name[..<hash])
+        let numbers = name[hash...].dropFirst().split(separator: ".", omittingEmptySubsequences: false)
+        if numbers.count == 2 {
+            generation = Int(numbers[0])
+            instance = UInt64(numbers[1])
+        } else {
+            command = numbers.first.flatMap { UInt64($0) }
+        }
+    }
+
+    /// Of processes that were found by their environment.
+    init(unit: String, generation: Int?) {
+        directory = ""
+        self.unit = unit
+        self.generation = generation
+    }
+}

@@ -1,0 +1,222 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// `Adopt`: processes of which nothing is known become a generation that serves, if its unit files say which service each of
+/// them is.
+extension Supervisor {
+    /// Why they cannot be taken over.
+    private struct Undecidable: Error { let text: String }
+
+    func adopt(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+        let group = try groupID(name)
+        let found = left.trees(of: group)
+        guard !found.isEmpty else {
+            throw .failed(message: "cannot adopt \(group): there are no processes of it that nothing is known of")
+        }
+        do throws(Undecidable) {
+            guard !engine.isEnding else { throw Undecidable(text: "everything is being stopped") }
+            guard !engine.isActive(group) else { throw Undecidable(text: "it runs as another generation") }
+            guard found.allSatisfy({ $0.ending == nil }) else { throw Undecidable(text: "they are being ended") }
+            let trees = try byUnit(found)
+            let planned = try plan(of: group, trees)
+            let number = freeNumber(group, found)
+            let id = GenerationID(group: group, number: number)
+            left.lookAtSockets(
+                held: Set((sockets?.registry.all ?? []).compactMap { OwnedDescriptor.inode(of: $0.endpoint.raw) }))
+            let resources = try takeResources(id, planned, trees)
+            let request = newRequest(
+                call: call, group: group, kind: .start, peer: peer, notes: ["\(leftText(group)) taken over"])
+            for held in resources.own { held.isFound = false }
+            generations[id] = resources
+            // In one write with what the engine makes of it.
+            journal(resources)
+            let services = planned.plan.services.map { take(trees[$0.unit], $0, id) }
+            handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
+            noteSharers()
+            forgetLeft(group)
+        } catch {
+            throw .failed(
+                message: """
+                    cannot adopt \(group): \(error.text); \(leftText(group)) go on as they are, holdfastctl stop \(group) ends them
+                    """)
+        }
+    }
+
+    // MARK: - Deciding
+
+    private func byUnit(_ found: [LeftProcesses.Tree]) throws(Undecidable) -> [String: LeftProcesses.Tree] {
+        var trees: [String: LeftProcesses.Tree] = [:]
+        for tree in found {
+            guard let other = trees.updateValue(tree, forKey: tree.name.unit) else { continue }
+            func text(_ tree: LeftProcesses.Tree) -> String {
+                let pids = tree.members.prefix(4).map(String.init).joined(separator: ", ")
+                return tree.name.generation.map { "generation \($0) (\(pids))" } ?? pids
+            }
+            throw Undecidable(
+                text:
+                    "\(tree.name.unit) runs more than once, as \(text(other)) and \(text(tree)), and which serves is not known"
+            )
+        }
+        return trees
+    }
+
+    /// What its unit files make of the services that run. Of a template it is the release that has all of them.
+    private func plan(
+        of group: GroupID, _ trees: [String: LeftProcesses.Tree]
+    ) throws(Undecidable) -> Planning.Planned {
+        guard let name = try? UnitName(group.name) else { throw Undecidable(text: "\(group) is no unit") }
+        var names = [name]
+        if name.isTemplate {
+            let releases = [memory.release(of: group)] + trees.keys.sorted().map { (try? UnitName($0))?.instance }
+            names = releases.compactMap(\.self).compactMap { try? name.instantiated($0) }
+        }
+        var problem: String?
+        for name in names {
+            guard let whole = resolver.resolve(name).definition else { continue }
+            let services = whole.services.filter { $0.type != .oneshot || trees[$0.name.description] != nil }
+            let missing = services.map(\.name.description).filter { trees[$0] == nil }
+            let others = trees.keys.filter { unit in !whole.services.contains { $0.name.description == unit } }.sorted()
+            guard missing.isEmpty, others.isEmpty else {
+                problem = problem ?? difference(name, missing, others)
+                continue
+            }
+            guard whole.settings.network != .private else {
+                throw Undecidable(text: "X-GenerationNetwork=private: its sockets cannot be told from those of others")
+            }
+            do throws(ControlError) {
+                return try planned(name, whole, besideLeft: true)
+            } catch {
+                throw Undecidable(text: error.localizedMessage)
+            }
+        }
+        throw Undecidable(text: problem ?? "there are no unit files that say what they are")
+    }
+
+    private func difference(_ name: UnitName, _ missing: [String], _ others: [String]) -> String {
+        if !others.isEmpty { return "\(others.joined(separator: ", ")) is no service of \(name) by its unit files" }
+        return "\(missing.joined(separator: ", ")) of \(name) does not run"
+    }
+
+    /// That of the processes, which have it in their environment, if no generation has it.
+    private func freeNumber(_ group: GroupID, _ found: [LeftProcesses.Tree]) -> Int {
+        let last = engine.view(of: group)?.lastNumber ?? 0
+        guard let number = found.compactMap(\.name.generation).max(), number > 0,
+            generations[GenerationID(group: group, number: number)] == nil
+        else { return last + 1 }
+        return number
+    }
+
+    // MARK: - Taking over
+
+    private func takeResources(
+        _ id: GenerationID, _ planned: Planning.Planned, _ trees: [String: LeftProcesses.Tree]
+    ) throws(Undecidable) -> GenerationResources {
+        guard let held = sockets else { throw Undecidable(text: "everything is being stopped") }
+        let parts = planned.plan.services.compactMap { definitions[$0.definition] }
+        var taken: [String: [HeldSocket]] = [:]
+        var shared: [SocketUnit] = []
+        let members = Set(trees.values.flatMap(\.members))
+        let revision = held.nextRevision()
+        do throws(PreparationError) {
+            for unit in parts.flatMap(\.needed) where taken[unit.name.description] == nil {
+                guard unit.pass == .descriptor else {
+                    throw PreparationError(
+                        unit: unit.name.description, text: "X-Pass=address: which address it has is not known")
+                }
+                guard unit.scope == .generation else {
+                    taken[unit.name.description] = try held.opened(unit)
+                    shared.append(unit)
+                    continue
+                }
+                taken[unit.name.description] = try own(unit, id, trees, members, held)
+            }
+        } catch {
+            throw Undecidable(text: "\(error.unit): \(error.text)")
+        }
+        let group = UnitNameEscaping.escape(id.group.name)
+        let directory = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
+        let resources = GenerationResources(
+            id: id, release: planned.plan.release, directory: directory, sockets: taken)
+        resources.pending = shared.isEmpty ? nil : PendingSockets(units: shared, revision: revision)
+        return resources
+    }
+
+    /// Sockets of the generation's own.
+    private func own(
+        _ unit: SocketUnit, _ id: GenerationID, _ trees: [String: LeftProcesses.Tree], _ members: Set<Int32>,
+        _ held: HeldSockets
+    ) throws(PreparationError) -> [HeldSocket] {
+        let numbers = Set(trees.values.compactMap(\.name.generation)).sorted(by: >)
+        var list: [HeldSocket] = []
+        for entry in unit.listen {
+            let target = try held.target(of: entry, in: unit)
+            let named = numbers.map { target.unique($0) }.first { left.has($0) }
+            guard let found = try held.takeLeft(unit, named ?? target, owner: id, of: named == nil ? members : nil)
+            else {
+                throw PreparationError(unit: unit.name.description, text: "none of them listens on \(target)")
+            }
+            list.append(found)
+        }
+        return list
+    }
+
+    /// One service goes on as an instance.
+    private func take(_ tree: LeftProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID) -> Adoption.Service
+    {
+        let id = engine.drawInstance()
+        var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
+        guard let definition = definitions[spec.definition] else { return service }
+        let instance = RunningInstance(id: id, generation: generation, definition: definition)
+        instances[id] = instance
+        guard let tree else {
+            journal.put(.running(id), SavedInstance(instance))
+            return service
+        }
+        _ = left.remove(tree)
+        tree.run.disarm()
+        let members = tree.members
+        instance.ownTreeName = tree.name.directory.isEmpty ? nil : tree.name.directory
+        instance.invocation =
+            members.lazy.compactMap { ProcessFacts.environmentVariable("INVOCATION_ID", of: $0) }.first
+            ?? Self.randomID()
+        instance.run = tree.run
+        instance.mark = tree.run.tree.cgroupName ?? instance.invocation
+        instanceOfMark[instance.mark] = id
+        noteSharer(instance)
+        journal.put(.running(id), SavedInstance(instance))
+        guard let pid = mainProcess(definition.unit, instance.invocation, members) else { return service }
+        do throws(SystemError) {
+            let process = RunningProcess(
+                token: engine.newToken(for: id), instance: id, handle: try ProcessHandle(pid: pid))
+            try watch(process)
+            enter(process)
+            journal.put(.process(process.token), SavedProcess(process))
+            service.main = process.token
+        } catch {
+            logger.error("\(instance.name): watching its main process \(pid): \(error)")
+        }
+        return service
+    }
+
+    /// The one that its PID file names; else the one that was executed for the service; else the only one that no other one of
+    /// them has started.
+    private func mainProcess(_ unit: ServiceUnit, _ invocation: String, _ members: [Int32]) -> Int32? {
+        if let path = unit.lifecycle.pidFile {
+            let user = (try? launcher.credentials(of: unit.execution))??.uid ?? 0
+            if case .process(let pid)? = try? PidFile.read(path, user: user), members.contains(pid) { return pid }
+        }
+        if unit.type == .forking, !unit.lifecycle.guessesMainPid { return nil }
+        let facts = members.compactMap { ProcessFacts.read($0) }.filter { !$0.isDead }
+        let executed = facts.filter {
+            ProcessFacts.environmentVariable("INVOCATION_ID", of: $0.pid) == invocation
+                && ProcessFacts.environmentVariable("SYSTEMD_EXEC_PID", of: $0.pid) == "\($0.pid)"
+        }
+        // Commands beside it (ExecReload=) came later.
+        if unit.type != .forking, let first = executed.min(by: { $0.startTime < $1.startTime }) { return first.pid }
+        let tops = facts.filter { !members.contains($0.parent) }
+        return tops.count == 1 ? tops.first?.pid : nil
+    }
+}

@@ -1,0 +1,230 @@
+import ControlProtocol
+import Engine
+import Glibc
+import Linux
+import UnitFiles
+
+/// Processes of an earlier supervisor that are not accounted for: found, watched, ended.
+extension Supervisor {
+    // MARK: - Finding them
+
+    /// Once what the journal names has been taken over, and before anything is opened or started.
+    func findLeft(_ saved: SavedLeft?) {
+        for (name, members) in strangers {
+            guard !members.isEmpty, let tree = try? trees.adopt(name: name, cookie: "", session: nil) else { continue }
+            // Names that the kernel uses itself have a prefix there.
+            let bare = String(name.dropFirst())
+            let isPrefixed = name.hasPrefix("_") && trees.directoryName(bare) == name
+            addLeft(LeftTreeName(isPrefixed ? bare : name, directory: name), tree)
+        }
+        if !trees.usesCgroups || journalProblem != nil { findMarked() }
+        guard !left.isEmpty else { return }
+        left.cause = saved ?? SavedLeft(reason: journalProblem ?? Self.unnamed, foundAt: WallClock.seconds)
+        left.lookAtSockets(held: [])
+    }
+
+    private static let unnamed = "the journal of the supervisor that started them is lost, or older than they are"
+
+    private func addLeft(_ name: LeftTreeName, _ tree: ProcessTree) {
+        let group = (try? UnitName(name.unit)).map { self.group(of: $0) } ?? GroupID(name.unit)
+        let left = LeftProcesses.Tree(name: name, group: group, run: RunningTree(tree))
+        self.left.add(left)
+        watch(left)
+    }
+
+    /// By the environment that they were executed with: all there is without control groups.
+    private func findMarked() {
+        let directory = configuration.runtimeDirectory + "/generations/"
+        var known = Set(processes.values.map(\.pid))
+        for instance in instances.values { known.formUnion(instance.tree?.members() ?? []) }
+        for tree in left.trees { known.formUnion(tree.members) }
+        let invocations = Set(instances.values.map(\.invocation))
+        for run in ProcessTrees.marked(by: "GENERATION_DIRECTORY", prefix: directory) {
+            guard !invocations.contains(run.cookie), known.isDisjoint(with: run.members) else { continue }
+            let parts = run.mark.split(separator: "/")
+            guard parts.count == 2, let name = UnitNameEscaping.unescape(String(parts[0])) else { continue }
+            addLeft(LeftTreeName(unit: name, generation: Int(parts[1])), trees.tree(of: run))
+        }
+    }
+
+    private func watch(_ tree: LeftProcesses.Tree) {
+        let reported = leftReported(ObjectIdentifier(tree))
+        if tree.run.arm(loop, reported) != nil { tree.run.look(loop, after: 1_000_000_000, reported) }
+    }
+
+    private func leftReported(_ id: ObjectIdentifier) -> () -> Void {
+        { [unowned self] in
+            guard let tree = left.tree(id) else { return }
+            if tree.run.tree.isEmpty { leftEnded(tree) } else { watch(tree) }
+        }
+    }
+
+    private func leftEnded(_ tree: LeftProcesses.Tree) {
+        tree.timer = nil
+        tree.run.end()
+        let ended = left.remove(tree)
+        logger.info("\(tree.name.unit): the last of its unknown processes has ended")
+        forgetLeft(tree.group)
+        for id in ended {
+            guard let pending = requests.remove(id) else { continue }
+            end(pending, id, ShownResult(outcome: .stopped, unit: tree.group.name, notes: pending.notes))
+        }
+    }
+
+    /// Some of them are gone, or have been taken over.
+    func forgetLeft(_ group: GroupID) {
+        left.dropSockets()
+        if left.isEmpty {
+            left.cause = nil
+            removeLeftDirectories()
+        }
+        journalLeft()
+        if !subscribers.isEmpty { publishState(of: group) }
+        noteService(group)
+        tellSockets()
+    }
+
+    func journalLeft() {
+        put(.left, left.cause)
+        journal.flush()
+    }
+
+    // MARK: - What is theirs stays theirs
+
+    /// Numbers in their names: what is started from now on gets others.
+    func reserveLeftNumbers() {
+        var found: [GenerationID] = []
+        let base = configuration.runtimeDirectory + "/generations"
+        for group in (try? UnitDirectory.list(base)) ?? [] {
+            guard let name = UnitNameEscaping.unescape(group) else { continue }
+            for number in (try? UnitDirectory.list("\(base)/\(group)")) ?? [] {
+                if let number = Int(number), isNumber(UInt64(clamping: number)) {
+                    found.append(GenerationID(group: GroupID(name), number: number))
+                }
+            }
+        }
+        var numbers = left.trees.compactMap(\.name.instance)
+        for directory in ["output", "output.left"] {
+            let names = (try? UnitDirectory.list("\(configuration.runtimeDirectory)/\(directory)")) ?? []
+            numbers += names.compactMap { LeftName($0)?.instance }
+        }
+        for tree in left.trees {
+            if let command = tree.name.command, isNumber(command) { activation.reserve(SocketToken(number: command)) }
+            if let generation = tree.name.generation, isNumber(UInt64(clamping: generation)) {
+                found.append(GenerationID(group: tree.group, number: generation))
+            }
+        }
+        engine.reserve(
+            instances: numbers.filter(isNumber).map { InstanceID(number: $0) }, generations: found)
+    }
+
+    /// Out of reach: whatever has made that name, numbers must not run out because of it.
+    private func isNumber(_ number: UInt64) -> Bool { number < 1 << 53 }
+
+    /// What they listen on, and units describe, is held again from now on.
+    func claimLeftSockets() {
+        guard left.hasSockets, let sockets else { return }
+        for name in resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
+            guard sockets.shared[name.description] == nil, let unit = resolver.load(name).socket,
+                unit.scope == .shared, unit.pass == .descriptor,
+                unit.listen.contains(where: { isLeft($0, unit) })
+            else { continue }
+            do throws(PreparationError) {
+                sockets.keep(try sockets.opened(unit), for: unit)
+                logger.warning("\(name): taken back from processes that have it")
+            } catch {
+                logger.error("\(name): \(error.text)")
+            }
+        }
+    }
+
+    private func isLeft(_ entry: ListenEntry, _ unit: SocketUnit) -> Bool {
+        guard let target = try? sockets?.target(of: entry, in: unit) else { return false }
+        return left.has(target)
+    }
+
+    /// systemd has kept sockets for us of which the journal does not tell.
+    func takeUnnamedStored() {
+        for (name, raw) in stored where name.hasPrefix(StoredName.sockets) {
+            guard let kept = try? OwnedDescriptor.inherited(raw), let socket = ReachableSocket(kept) else { continue }
+            left.add(socket)
+            stored[name] = nil
+            unclaimedStored.append(name)
+        }
+    }
+
+    /// What was started has claimed what it needs of them.
+    func dropUnclaimed() {
+        for name in unclaimedStored { store.remove(name: name) }
+        unclaimedStored = []
+        left.dropSockets()
+    }
+
+    // MARK: - Asked for
+
+    /// Nothing is started beside processes of which nobody knows what they do.
+    func refuseBesideLeft(_ group: GroupID, _ verb: String) throws(ControlError) {
+        guard !left.trees(of: group).isEmpty else { return }
+        throw .failed(
+            message: """
+                cannot \(verb) \(group): \(leftText(group)) run, and nothing is known of them; holdfastctl adopt \(group) takes \
+                them over, holdfastctl stop \(group) ends them
+                """)
+    }
+
+    /// `processes 12, 15 of an earlier supervisor`
+    func leftText(_ group: GroupID) -> String {
+        let pids = left.trees(of: group).flatMap(\.members)
+        let list = pids.prefix(8).map(String.init).joined(separator: ", ") + (pids.count > 8 ? ", …" : "")
+        return "\(pids.count == 1 ? "process" : "processes") \(list) of an earlier supervisor"
+    }
+
+    /// Ends them, if there are any.
+    /// - Parameter unit: only those of this one; nil for all of the group.
+    /// - Returns: false if there are none.
+    func stopLeft(
+        _ group: GroupID, only unit: String?, _ call: ControlSessions.CallID, _ peer: Peer
+    ) -> Bool {
+        let trees = left.trees(of: group).filter { unit == nil || $0.name.unit == unit }
+        guard !trees.isEmpty else { return false }
+        let request = newRequest(call: call, group: group, kind: .stop, peer: peer)
+        requests[request]?.notes.append("\(leftText(group)) ended; ExecStop= did not run")
+        noteAction()
+        left.ends(trees, for: request)
+        for tree in trees where tree.ending == nil { end(tree) }
+        return true
+    }
+
+    private func end(_ tree: LeftProcesses.Tree) {
+        let unit = (try? UnitName(tree.name.unit)).flatMap { resolver.load($0).service }
+        var ending =
+            unit.map {
+                LeftEnding(
+                    signal: $0.killSignal.number, timeout: $0.timeoutStop.duration, sendsFinalKill: $0.sendSIGKILL)
+            } ?? LeftEnding()
+        let step = ending.begin(at: now)
+        tree.ending = ending
+        logger.info("\(tree.name.unit): its unknown processes are ended")
+        perform(step, tree)
+        guard let deadline = ending.deadline else { return }
+        tree.timer = try? loop.addTimer(leftDeadline(ObjectIdentifier(tree)))
+        tree.timer?.arm(at: deadline.nanoseconds)
+    }
+
+    private func leftDeadline(_ id: ObjectIdentifier) -> () -> Void {
+        { [unowned self] in
+            guard let tree = left.tree(id), let step = tree.ending?.reach(now) else { return }
+            perform(step, tree)
+        }
+    }
+
+    private func perform(_ step: LeftEnding.Step, _ tree: LeftProcesses.Tree) {
+        switch step {
+        case .signal(let signal):
+            tree.run.tree.signalAll(Linux.Signal(rawValue: signal))
+            // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+            if signal == SIGTERM || signal == SIGHUP { tree.run.tree.signalAll(.continue) }
+        case .kill: tree.run.tree.killAll()
+        }
+    }
+}
