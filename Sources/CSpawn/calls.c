@@ -99,7 +99,8 @@ int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram
     if (length < 0)
         return -errno;
     out->length = (size_t)length;
-    out->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    out->truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    out->lost_descriptors = (message.msg_flags & MSG_CTRUNC) != 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
         if (c->cmsg_level != SOL_SOCKET)
             continue;

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,11 +53,20 @@ static int place_descriptors(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     int count = (int)plan->descriptor_count;
     int above[count > 0 ? count : 1];
+    /* The duplicates are gone again before the program runs: the supervisor's reserve of numbers (FileLimit) is good enough for
+     * them. The limit that the program gets is set later; where the plan names none it is what it was. */
+    struct rlimit before, most;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &before) < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, 0);
+    most = before;
+    most.rlim_cur = most.rlim_max;
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &most, NULL);
     for (int i = 0; i < count; i++) {
         above[i] = (int)syscall(SYS_fcntl, plan->descriptors[i], F_DUPFD_CLOEXEC, count);
         if (above[i] < 0)
             return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);
     }
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before, NULL);
     for (int i = 0; i < count; i++)
         if (syscall(SYS_dup3, above[i], i, 0) < 0)
             return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);

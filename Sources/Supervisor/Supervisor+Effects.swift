@@ -8,15 +8,15 @@ import UnitFiles
 extension Supervisor {
     func perform(_ effect: Effect) {
         switch effect {
-        case .prepare(let generation, let plan): prepare(generation, plan)
+        case .prepare(let generation, let plan): FileLimit.bounded(by: .services) { prepare(generation, plan) }
         case .createInstance(let id, let generation, let spec): createInstance(id, generation, spec)
         case .spawn(let token, let instance, let command): spawn(token, instance, command)
         case .signal(let token, let signal): signalProcess(token, signal)
         case .signalTree(let instance, let signal): signalTree(instance, signal)
-        case .killTree(let instance): instances[instance]?.tree?.killAll()
+        case .killTree(let instance): killTree(instance)
         case .watchTree(let token, let instance): watchTree(token, instance)
         case .unwatchTree(let token, let instance): unwatchTree(token, instance)
-        case .probe(let token, let instance): startProbe(token, instance)
+        case .probe(let token, let instance): FileLimit.bounded(by: .services) { startProbe(token, instance) }
         case .cancelProbe(let token): probes.removeValue(forKey: token)?.cancel()
         case .checkConditions(let token, let instance): checkConditions(token, instance)
         case .seekMain(let token, let instance): seekMain(token, instance)

@@ -37,6 +37,7 @@ public actor Supervisor {
     /// Nanoseconds for which events may follow from events before others have their turn. A service that fails at once and
     /// is restarted at once, without a start limit, never leaves the backlog empty.
     private static let longestGo: Int64 = 50_000_000
+    private static let backlogPause: Int64 = 10_000_000
     /// When the deadline was reached of which the backlog tells.
     private var due: Instant?
     private var timer: TimerSource?
@@ -56,6 +57,8 @@ public actor Supervisor {
     var outdated: [UInt64: Bool] = [:]
     /// Of the files that `resolver` has read.
     var fingerprint: UnitFingerprint
+    /// What kept `resolver` from reading them whole.
+    var shortage: ReadingShortage
     var definitions: [UInt64: Definition] = [:]
     var lastDefinition: UInt64 = 0
     var tidiness = Tidiness()
@@ -212,8 +215,9 @@ public actor Supervisor {
             evidence = inheritance.people.evidence
             reexecCalls = inheritance.people.reexecCalls
         }
-        fingerprint = UnitFingerprint(of: configuration.unitDirectories)
-        resolver = Self.freshResolver(configuration, environment)
+        fingerprint = try UnitFingerprint(of: configuration.unitDirectories)
+        shortage = ReadingShortage()
+        resolver = Self.freshResolver(configuration, environment, shortage)
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
             specifiers: resolver.loader.specifiers, isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
@@ -221,10 +225,12 @@ public actor Supervisor {
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")
     }
 
-    static func freshResolver(_ configuration: Configuration, _ environment: [String: String]) -> SwapUnitResolver {
+    static func freshResolver(
+        _ configuration: Configuration, _ environment: [String: String], _ shortage: ReadingShortage? = nil
+    ) -> SwapUnitResolver {
         SwapUnitResolver(
             loader: UnitLoader(
-                source: UnitsOnDisk(), searchPath: configuration.unitDirectories,
+                source: UnitsOnDisk(shortage), searchPath: configuration.unitDirectories,
                 specifiers: SpecifierEnvironment(configuration, environment: environment)))
     }
 
@@ -344,7 +350,11 @@ public actor Supervisor {
 
     /// The loop tells exits before timers, so everything that had happened by now is told before this.
     private func deadlineReached() {
-        guard due == nil else { return }
+        guard due == nil else {
+            // It is in the backlog, which waits for this timer if there was no memory for its continuation.
+            if !isHandling, continuation == nil, hasBacklog { handleBacklog() }
+            return
+        }
         due = now
         notifySocket?.receiveWaiting()
         handle(.deadlineReached)
@@ -360,7 +370,13 @@ public actor Supervisor {
     var hasBacklog: Bool { !backlog.isEmpty }
 
     /// Them, for a successor.
-    var waitingEvents: [Event] { backlog }
+    var waitingEvents: [Event] {
+        // A successor does not try again what this process has put off.
+        backlog
+            + instances.values.compactMap(\.postponed).map {
+                .spawnFailed($0.token, $0.error.text, status: $0.error.status)
+            }
+    }
 
     /// Goes on where an earlier process stopped.
     func resume(_ events: [Event]) { for event in events { handle(event) } }
@@ -390,7 +406,8 @@ public actor Supervisor {
                 continuation = nil
                 handleBacklog()
             }
-            if continuation == nil { logger.error("\(backlog.count) events wait for the next one: out of memory") }
+            // No memory for it; the timer is there already.
+            if continuation == nil { return timer?.arm(after: Self.backlogPause) ?? () }
         }
         tidyLater()
         armTimer()
@@ -445,9 +462,13 @@ public actor Supervisor {
 
     private func updateOnSignal() {
         notifyParent("RELOADING=1")
-        let reply = update()
-        logger.info(
-            "update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
+        do {
+            let reply = try update()
+            logger.info(
+                "update: \(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed")
+        } catch {
+            logger.error("\(error.localizedMessage)")
+        }
         notifyParent("READY=1")
     }
 }

@@ -8,16 +8,17 @@ public struct UnitFingerprint: Equatable, Sendable {
     private let value: Int
 
     /// Fingerprint of the present contents of the directories, including drop-in and `.wants/` directories.
-    public init(of directories: [String]) {
+    ///
+    /// - Throws: want of descriptors or memory, which says nothing about them.
+    public init(of directories: [String]) throws(SystemError) {
         var hasher = Hasher()
-        for directory in directories { Self.add(directory, 0, to: &hasher) }
+        for directory in directories { try Self.add(directory, 0, to: &hasher) }
         value = hasher.finalize()
     }
 
-    private static func add(_ directory: String, _ depth: Int, to hasher: inout Hasher) {
+    private static func add(_ directory: String, _ depth: Int, to hasher: inout Hasher) throws(SystemError) {
         hasher.combine(directory)
-        guard let names = (try? UnitDirectory.list(directory)) ?? nil else { return }
-        for name in names {
+        for name in try names(in: directory) {
             let path = directory + "/" + name
             var status = stat()
             // Links are followed: the text behind a link matters.
@@ -33,7 +34,16 @@ public struct UnitFingerprint: Equatable, Sendable {
             // Owner and mode decide whether a file may be read.
             hasher.combine(status.st_mode)
             hasher.combine(status.st_uid)
-            if status.st_mode & S_IFMT == S_IFDIR, depth == 0 { add(path, depth + 1, to: &hasher) }
+            if status.st_mode & S_IFMT == S_IFDIR, depth == 0 { try add(path, depth + 1, to: &hasher) }
+        }
+    }
+
+    private static func names(in directory: String) throws(SystemError) -> [String] {
+        do throws(SystemError) {
+            return try UnitDirectory.list(directory) ?? []
+        } catch {
+            if error.isTransient { throw error }
+            return []
         }
     }
 }

@@ -1,16 +1,55 @@
 import Glibc
 import Linux
+import Synchronization
 import UnitFiles
+
+/// What kept a reader of unit files from reading them, though they are there: no descriptors or no memory. What it has read is
+/// then no picture of the disk.
+public final class ReadingShortage: Sendable {
+    private let first = Mutex<SystemError?>(nil)
+
+    public init() {}
+
+    public var error: SystemError? { first.withLock { $0 } }
+
+    func note(_ error: SystemError) {
+        if error.isTransient { first.withLock { $0 = $0 ?? error } }
+    }
+}
 
 /// The seam of `UnitFiles`, implemented with system calls.
 public struct UnitsOnDisk: UnitFileSource {
-    public init() {}
+    private let shortage: ReadingShortage?
 
-    public func entries(of directory: String) -> [String] { (try? UnitDirectory.list(directory)) ?? [] }
+    /// - Parameter shortage: is told of directories and files that could not be read; `UnitFiles` sees them as missing.
+    public init(_ shortage: ReadingShortage? = nil) { self.shortage = shortage }
 
-    public func links(of directory: String) -> [String: String] { UnitDirectory.links(directory) }
+    public func entries(of directory: String) -> [String] {
+        do throws(SystemError) {
+            return try UnitDirectory.list(directory) ?? []
+        } catch {
+            shortage?.note(error)
+            return []
+        }
+    }
 
-    public func directories(of directory: String) -> Set<String> { UnitDirectory.directories(directory) }
+    public func links(of directory: String) -> [String: String] {
+        do throws(SystemError) {
+            return try UnitDirectory.links(directory)
+        } catch {
+            shortage?.note(error)
+            return [:]
+        }
+    }
+
+    public func directories(of directory: String) -> Set<String> {
+        do throws(SystemError) {
+            return try UnitDirectory.directories(directory)
+        } catch {
+            shortage?.note(error)
+            return []
+        }
+    }
 
     public func isMask(_ path: String) -> Bool { UnitDirectory.isMask(path) }
 
@@ -36,6 +75,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(UnitDirectory.ReadError) {
             content = try UnitDirectory.read(path, checkOwner: checkOwner)
         } catch {
+            if case .system(let cause) = error { shortage?.note(cause) }
             throw UnitFileReadError(error)
         }
         switch content {

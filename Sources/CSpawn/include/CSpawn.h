@@ -200,6 +200,7 @@ enum { HOLDFAST_MOST_DESCRIPTORS = 253 };
 struct holdfast_datagram {
     size_t length;
     int truncated;
+    int lost_descriptors;
     int has_credentials;
     pid_t pid;
     uid_t uid;
@@ -207,8 +208,8 @@ struct holdfast_datagram {
     int *descriptors; /* the caller's, with room for HOLDFAST_MOST_DESCRIPTORS */
     int descriptor_count;
 };
-/* (macro) CMSG_* are macros. Received descriptors are close-on-exec and belong to the caller; if the kernel had to drop
- * some (MSG_CTRUNC), `truncated` is set. */
+/* (macro) CMSG_* are macros. Descriptors received are close-on-exec and belong to the caller; the kernel drops those for
+ * which it has no room (`lost_descriptors`). */
 int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out);
 
 /* (vm) Closes a descriptor; a socket whose close may wait, in another process. */

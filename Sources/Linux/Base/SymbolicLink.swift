@@ -42,7 +42,9 @@ public enum SymbolicLink {
     }
 
     private static func existing(_ path: String) -> Entry? {
-        if let parent = FileTree.parent(of: path), let target = UnitDirectory.links(parent)[FileTree.name(of: path)] {
+        if let parent = FileTree.parent(of: path),
+            let target = (try? UnitDirectory.links(parent))?[FileTree.name(of: path)]
+        {
             return .link(target)
         }
         var status = stat()

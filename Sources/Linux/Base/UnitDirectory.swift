@@ -46,9 +46,9 @@ public enum UnitDirectory {
     }
 
     /// The symbolic links in a directory with their targets as written; empty if there is no directory.
-    public static func links(_ path: String) -> [String: String] {
+    public static func links(_ path: String) throws(SystemError) -> [String: String] {
         var links: [String: String] = [:]
-        visit(path) { directory, name, type in
+        try visit(path) { directory, name, type in
             // Some file systems do not give the type; then readlinkat(2) returns EINVAL for a file that is no link.
             guard type == Int(DT_LNK) || type == Int(DT_UNKNOWN) else { return }
             if let target = target(of: name, in: directory) { links[name] = target }
@@ -57,9 +57,9 @@ public enum UnitDirectory {
     }
 
     /// The directories in a directory; empty if there is no such directory.
-    public static func directories(_ path: String) -> Set<String> {
+    public static func directories(_ path: String) throws(SystemError) -> Set<String> {
         var names: Set<String> = []
-        visit(path) { directory, name, type in
+        try visit(path) { directory, name, type in
             guard type == Int(DT_DIR) || type == Int(DT_UNKNOWN) else { return }
             var status = stat()
             guard type == Int(DT_DIR) || fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return }
@@ -68,8 +68,13 @@ public enum UnitDirectory {
         return names
     }
 
-    private static func visit(_ path: String, _ body: (_ directory: Int32, _ name: String, _ type: Int) -> Void) {
-        guard let directory = opendir(path) else { return }
+    private static func visit(
+        _ path: String, _ body: (_ directory: Int32, _ name: String, _ type: Int) -> Void
+    ) throws(SystemError) {
+        guard let directory = opendir(path) else {
+            if errno == ENOENT || errno == ENOTDIR { return }
+            throw SystemError("list", path)
+        }
         defer { closedir(directory) }
         var count = 0
         while let entry = readdir(directory), count < maximumEntries {

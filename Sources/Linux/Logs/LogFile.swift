@@ -53,7 +53,8 @@ public final class LogFile {
     /// - Parameter second: CLOCK_REALTIME.
     public func append(_ bytes: [UInt8], at second: Int64) throws(SystemError) {
         if file != nil, !isStillThere() { file = nil }
-        if file == nil { try open(at: second) }
+        // It stays open as long as the service prints, and so is no case for the reserve.
+        if file == nil { try FileLimit.bounded(by: .services) { () throws(SystemError) in try open(at: second) } }
         if isFull(with: bytes.count, at: second) {
             try rotate()
             try open(at: second)

@@ -16,6 +16,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let jobs = Mutex<[UnownedJob]>([])
     private let wakeUp: OwnedDescriptor
     private var jobSource: IOSource?
+    /// sd-event's timerfd comes with the first timer. From then on a timer needs neither a descriptor nor anything else that can
+    /// run out but memory of this process, without which Swift ends it.
+    private var firstTimer: TimerSource?
 
     /// Makes a loop for the calling thread. Throws if the kernel has no descriptors left.
     public init() throws(SystemError) {
@@ -33,10 +36,12 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         }
         // Unowned, because the loop owns the source.
         jobSource = try IOSource(self, wakeUp.raw, .readable, .jobs) { [unowned self] _ in runJobs() }
+        firstTimer = try TimerSource(self, 1, .idle) {}
     }
 
     deinit {
         jobSource?.cancel()
+        firstTimer?.cancel()
         sd_event_unref(event)
     }
 
@@ -74,6 +79,17 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         assumeOnThread()
         return try TimerSource(self, max(1, accuracy), priority, handler)
     }
+
+    /// A timer that fires once, in a second: for what failed for want of descriptors, memory or watches, which nobody tells when
+    /// they are there again.
+    public func addRetry(_ handler: @escaping () -> Void) -> TimerSource? {
+        // It can be had at all times: see `firstTimer`.
+        let timer = try? addTimer(handler)
+        timer?.arm(after: Self.retryPause)
+        return timer
+    }
+
+    private static let retryPause: Int64 = 1_000_000_000
 
     /// Waits for a signal to this process. `blockSignals` must have blocked it before the second thread started.
     public func addSignal(

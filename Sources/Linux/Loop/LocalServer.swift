@@ -36,14 +36,31 @@ public final class LocalServer {
     public let path: String
     private let descriptor: OwnedDescriptor
     private var source: IOSource?
+    private let reserve: Reserve?
+
+    /// What a server does with connections for which there are only descriptors of the reserve (`FileLimit`). Without this word
+    /// they wait until there are others.
+    public struct Reserve {
+        /// Whose connections may have one.
+        public var isOpen: (Peer) -> Bool
+        /// What the others are told before they are sent away.
+        public var refusal: [UInt8]
+
+        public init(isOpen: @escaping (Peer) -> Bool, refusal: [UInt8]) {
+            self.isOpen = isOpen
+            self.refusal = refusal
+        }
+    }
 
     /// Listens at `path` with `mode`. The socket file of a dead process is replaced; one with a listener is an error
     /// (EADDRINUSE).
     public init(
         loop: EventLoop, path: String, mode: mode_t, group: UInt32?,
+        reserve: Reserve? = nil,
         _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
     ) throws(SystemError) {
         self.path = path
+        self.reserve = reserve
         descriptor = try Self.listen(path, mode, group)
         try accept(loop, accepted)
     }
@@ -51,9 +68,11 @@ public final class LocalServer {
     /// Continues with a socket that listens at `path` already, and accepts the connections in its queue next.
     public init(
         loop: EventLoop, path: String, inherited: consuming OwnedDescriptor,
+        reserve: Reserve? = nil,
         _ accepted: @escaping (OwnedDescriptorBox, Peer) -> Void
     ) throws(SystemError) {
         self.path = path
+        self.reserve = reserve
         descriptor = inherited
         try accept(loop, accepted)
     }
@@ -109,11 +128,19 @@ public final class LocalServer {
     private func acceptAll(_ accepted: (OwnedDescriptorBox, Peer) -> Void) {
         // Bounded per wake-up; the socket is still readable in the next round.
         for _ in 0..<16 {
-            let number = holdfast_accept(descriptor.raw)
+            let number =
+                reserve == nil
+                ? FileLimit.bounded(by: .services) { holdfast_accept(descriptor.raw) } : holdfast_accept(descriptor.raw)
             guard number >= 0 else { return pause(after: number) }
             source?.noteProgress()
             let box = OwnedDescriptorBox(OwnedDescriptor(owning: number))
             guard let peer = try? Peer(of: number) else { continue }
+            if let reserve,
+                FileLimit.isBeyond(.operators, number) || FileLimit.isBeyond(.services, number) && !reserve.isOpen(peer)
+            {
+                send(number, reserve.refusal, reserve.refusal.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+                continue
+            }
             accepted(box, peer)
         }
     }

@@ -108,11 +108,11 @@ public final class PathWatcher {
     }
 
     private func tryAgainLater() {
-        if retry == nil { retry = try? loop.addTimer { [unowned self] in tryAgain() } }
-        retry?.arm(after: 1_000_000_000)
+        if retry == nil { retry = loop.addRetry { [unowned self] in tryAgain() } }
     }
 
     private func tryAgain() {
+        retry = nil
         for path in unwatched.sorted() {
             arm(path)
             handlers[path]?()

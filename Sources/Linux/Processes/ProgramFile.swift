@@ -23,20 +23,6 @@ public enum ProgramFile {
     }
 }
 
-/// RLIMIT_NOFILE of this process.
-public enum FileLimit {
-    /// Raises the limit to its hard limit; returns the earlier limit, for started programs.
-    @discardableResult
-    public static func raise() -> SpawnPlan.Limit {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(UInt32(7)), &limit)
-        let before = SpawnPlan.Limit(resource: 7, soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(UInt32(7)), &limit)
-        return before
-    }
-}
-
 /// Flags of a descriptor itself, not of its open file.
 public enum DescriptorFlags {
     /// Sets or clears FD_CLOEXEC; cleared for descriptors that must survive our own re-execution.

@@ -215,6 +215,8 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { cause.description }
+
+    public var isTransient: Bool { cause.isTransient }
 }
 
 extension SpawnPlan.Limit {

@@ -18,12 +18,21 @@ public struct Credentials: Equatable, Sendable {
     var isCurrent: Bool { uid != 0 && uid == geteuid() && gid == getegid() }
 }
 
-/// A name that is not in the user database: `user nosuch does not exist`.
+/// A name that is not in the user database (`user nosuch does not exist`), or that could not be looked up.
 public struct UnknownAccount: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable { case user, group }
     public var kind: Kind
     public var name: String
-    public var description: String { "\(kind.rawValue) \(name) does not exist" }
+    /// Why the database could not be read; nil if it could.
+    public var cause: Errno?
+
+    public var description: String {
+        guard let cause else { return "\(kind.rawValue) \(name) does not exist" }
+        return "looking up \(kind.rawValue) \(name): \(cause.text)"
+    }
+
+    /// For want of something that may be there again a moment later.
+    public var isTransient: Bool { cause.map { SystemError("", nil, $0).isTransient } ?? false }
 }
 
 /// A user of passwd(5).
@@ -43,7 +52,7 @@ public enum Accounts {
     /// The user by name, or by number if `name` is one. A number needs no entry: its group is then the same number.
     public static func user(_ name: String) throws(UnknownAccount) -> User {
         let number = UInt32(name)
-        let found = record { (entry: inout passwd, buffer, size) in
+        let found = try record(.user, name) { (entry: inout passwd, buffer, size) in
             var result: UnsafeMutablePointer<passwd>?
             let status =
                 number.map { getpwuid_r($0, &entry, buffer, size, &result) }
@@ -65,7 +74,7 @@ public enum Accounts {
     /// The number of a group by name or number.
     public static func group(_ name: String) throws(UnknownAccount) -> UInt32 {
         if let number = UInt32(name), number != .max, number != 65535 { return number }
-        let found = record { (entry: inout Glibc.group, buffer, size) in
+        let found = try record(.group, name) { (entry: inout Glibc.group, buffer, size) in
             var result: UnsafeMutablePointer<Glibc.group>?
             let status = getgrnam_r(name, &entry, buffer, size, &result)
             return (status, result != nil)
@@ -78,13 +87,14 @@ public enum Accounts {
 
     /// The name of a group by its number; nil if the database has none.
     public static func groupName(_ gid: UInt32) -> String? {
-        record { (entry: inout Glibc.group, buffer, size) in
+        let found = try? record(.group, "\(gid)") { (entry: inout Glibc.group, buffer, size) in
             var result: UnsafeMutablePointer<Glibc.group>?
             let status = getgrgid_r(gid, &entry, buffer, size, &result)
             return (status, result != nil)
         } read: { (entry: Glibc.group) in
             String(cString: entry.gr_name)
         }
+        return found ?? nil
     }
 
     /// The credentials from `User=`, `Group=` and `SupplementaryGroups=`: the user's own groups, then the named ones.
@@ -117,8 +127,9 @@ public enum Accounts {
 
     /// Calls getpwnam_r(3) or getgrnam_r(3) with growing buffers: the size that they need is unknown.
     private static func record<Entry, Result>(
+        _ kind: UnknownAccount.Kind, _ name: String,
         _ call: (inout Entry, UnsafeMutablePointer<CChar>, Int) -> (Int32, Bool), read: (Entry) -> Result
-    ) -> Result? {
+    ) throws(UnknownAccount) -> Result? {
         var size = 4096
         while size <= bound {
             let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
@@ -136,7 +147,10 @@ public enum Accounts {
                 continue
             }
             if status == EINTR { continue }
-            return status == 0 && found ? read(entry.pointee) : nil
+            if status == 0 { return found ? read(entry.pointee) : nil }
+            // These mean that there is none, too (getpwnam_r(3)).
+            if [ENOENT, ESRCH, EBADF, EPERM].contains(status) { return nil }
+            throw UnknownAccount(kind: kind, name: name, cause: Errno(rawValue: status))
         }
         return nil
     }

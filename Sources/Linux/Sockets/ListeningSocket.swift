@@ -245,7 +245,7 @@ public final class ListeningSocket {
     /// has the path now.
     public func restorePath() throws(SystemError) -> PathState {
         guard let file, !file.isIntact else { return .intact }
-        if file.restore() { return .restored }
+        if try file.restore() { return .restored }
         try replace()
         return .replaced
     }
@@ -290,7 +290,8 @@ public final class ListeningSocket {
 
     /// The next connection, non-blocking; nil if none waits. For our own control socket and tests.
     public func accept() throws(SystemError) -> OwnedDescriptor? {
-        let result = holdfast_accept(raw)
+        let raw = raw
+        let result = FileLimit.bounded(by: .services) { holdfast_accept(raw) }
         if result == -EAGAIN || result == -ECONNABORTED || result == -EINTR { return nil }
         return OwnedDescriptor(owning: try check(result, "accept on", "\(address)"))
     }

@@ -47,11 +47,18 @@ final class SocketFile {
 
     private func open() throws(SystemError) -> SafeDirectory { try SafeDirectory.open(directory, .ofOwner) }
 
-    func restore() -> Bool {
-        guard let place = try? open(), let entry = (try? place.pin(held)) ?? nil, FileID(entry.status) == id else {
+    /// Gives the file its path again; false if that cannot be done for good.
+    /// - Throws: what may be otherwise a moment later. (Whoever took it for "cannot be done" would open a new socket at the path,
+    ///   and leave alone with the old one who has that.)
+    func restore() throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            let place = try open()
+            guard let entry = try place.pin(held), FileID(entry.status) == id else { return false }
+            return try entry.link(place, name)
+        } catch {
+            if error.isTransient { throw error }
             return false
         }
-        return (try? entry.link(place, name)) == true
     }
 
     func dress(_ look: UnixPath.Look) throws(SystemError) {

@@ -18,6 +18,8 @@ public final class JournalSocket {
     private let loop: EventLoop
     private var socket: OwnedDescriptor?
     private var source: IOSource?
+    /// While it cannot be watched.
+    private var retry: TimerSource?
     private var waiting: [ObjectIdentifier: () -> Void] = [:]
 
     public init(loop: EventLoop, path: String = JournalSocket.path) {
@@ -49,8 +51,14 @@ public final class JournalSocket {
     /// Calls `handler` once, when the journal may accept an entry again.
     func whenWritable(_ owner: AnyObject, _ handler: @escaping () -> Void) {
         waiting[ObjectIdentifier(owner)] = handler
-        guard source == nil, let raw = try? connected() else { return }
-        source = try? loop.addIO(raw, .writable, priority: .logs) { [unowned self] _ in resume() }
+        guard source == nil, retry == nil else { return }
+        do throws(SystemError) {
+            source = try loop.addIO(try connected(), .writable, priority: .logs) { [unowned self] _ in resume() }
+        } catch {
+            // No descriptors or no memory just now. Those who wait have the output of services in hand, which stop when it
+            // is taken by nobody: they try again.
+            retry = loop.addRetry { [unowned self] in resume() }
+        }
     }
 
     /// Cancels the wait of `owner`.
@@ -58,7 +66,7 @@ public final class JournalSocket {
 
     private func resume() {
         source?.cancel()
-        source = nil
+        (source, retry) = (nil, nil)
         let handlers = waiting
         waiting = [:]
         for handler in handlers.values { handler() }
@@ -79,7 +87,7 @@ public final class JournalSocket {
 
     private func disconnect() {
         source?.cancel()
-        source = nil
+        (source, retry) = (nil, nil)
         socket = nil
         // The handlers try again and get the error themselves.
         let handlers = waiting

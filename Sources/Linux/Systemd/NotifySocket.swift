@@ -14,6 +14,8 @@ public final class NotifySocket {
         public var messages: [NotifyMessage]
         /// The descriptors sent with it; those not taken are closed after the handler has returned.
         public var descriptors = ReceivedDescriptors([])
+        /// More came along than there was room for; the words count all the same.
+        public var hasLostDescriptors = false
 
         /// Descriptors are not compared: they are never equal.
         public static func == (left: Datagram, right: Datagram) -> Bool {
@@ -23,7 +25,7 @@ public final class NotifySocket {
 
     /// Counts of dropped input since the start.
     public struct Dropped: Equatable, Sendable {
-        /// Datagrams over 4096 bytes, or without room for their descriptors in the kernel.
+        /// Datagrams over 4096 bytes.
         public var tooLong = 0
         /// Datagrams without a sender.
         public var anonymous = 0
@@ -106,7 +108,9 @@ public final class NotifySocket {
                 numbers.withUnsafeMutableBufferPointer { numbers in
                     info.descriptors = numbers.baseAddress
                     defer { info.descriptors = nil }
-                    return holdfast_receive(descriptor.raw, buffer.baseAddress, buffer.count, &info)
+                    return FileLimit.bounded(by: .services) {
+                        holdfast_receive(descriptor.raw, buffer.baseAddress, buffer.count, &info)
+                    }
                 }
             }
             // EAGAIN: all are read. Another error (such as no memory) may repeat at once.
@@ -134,7 +138,9 @@ public final class NotifySocket {
         dropped.garbageLines += garbage
         guard !messages.isEmpty else { return }
         handler(
-            Datagram(pid: info.pid, uid: info.uid, gid: info.gid, messages: messages, descriptors: descriptors))
+            Datagram(
+                pid: info.pid, uid: info.uid, gid: info.gid, messages: messages, descriptors: descriptors,
+                hasLostDescriptors: info.lost_descriptors != 0))
     }
 
     /// Stops receiving and removes the path.

@@ -80,6 +80,6 @@ extension Launcher.LaunchError {
             case .user: .user
             case .group: .group
             }
-        self.init(text: "\(unknown)", status: step.exitStatus)
+        self.init(text: "\(unknown)", status: step.exitStatus, isTransient: unknown.isTransient)
     }
 }

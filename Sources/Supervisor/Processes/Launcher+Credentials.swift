@@ -20,7 +20,7 @@ extension Launcher {
             let owner = configuration.isUser ? nil : (uid: account?.uid ?? 0, gid: account?.gid ?? 0)
             try CredentialFiles.write(try load(unit.credentials), to: directory, owner: owner)
         } catch {
-            throw LaunchError(text: "setting credentials: \(error)", status: 243)
+            throw LaunchError(text: "setting credentials: \(error)", status: 243, isTransient: error.isTransient)
         }
     }
 

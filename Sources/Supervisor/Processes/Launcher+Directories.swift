@@ -35,7 +35,9 @@ extension Launcher {
                     try ServiceDirectory.link(link, to: entry.path, in: root(kind))
                 }
             } catch {
-                throw LaunchError(text: "setting \(kind.rawValue)=: \(error)", status: kind.exitStatus)
+                throw LaunchError(
+                    text: "setting \(kind.rawValue)=: \(error)", status: kind.exitStatus, isTransient: error.isTransient
+                )
             }
         }
     }

@@ -64,7 +64,10 @@ extension Launcher {
             do throws(SystemError) {
                 opened.append(try PassedFile(path: file.path, name: file.name, .init(file.access)))
             } catch {
-                if !file.mayBeMissing { throw LaunchError(text: "OpenFile=: \(error)", status: 202) }
+                // Want of descriptors does not make it missing.
+                if !file.mayBeMissing || error.isTransient {
+                    throw LaunchError(text: "OpenFile=: \(error)", status: 202, isTransient: error.isTransient)
+                }
             }
         }
         return opened

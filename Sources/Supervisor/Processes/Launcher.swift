@@ -27,6 +27,8 @@ struct Launcher {
         /// What the process would have exited with under systemd (systemd.exec(5), "Process exit codes"), where a process comes
         /// that far.
         var status: Int32?
+        /// For want of something that may be there again a moment later.
+        var isTransient = false
     }
 
     /// Descriptors that live until the spawn.

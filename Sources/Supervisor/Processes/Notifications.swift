@@ -46,6 +46,10 @@ extension Supervisor {
         // in one datagram. The other way round the process that it names may be the sender itself.
         if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
             changeStore(instance, store, datagram.descriptors)
+            if store.stores, datagram.hasLostDescriptors {
+                logger.warning(
+                    "\(instance.name): FDSTORE=1: no room for all of its descriptors (\(FileLimit.text))")
+            }
         }
         let wasMain = if case .process(let token) = sender { engine.mainProcess(of: id) == token } else { false }
         let named = main.flatMap { mainProcessChanged(id, $0, inode: mainInode, sender) }

@@ -104,7 +104,7 @@ extension Supervisor {
         let timer = try? loop.addTimer { [unowned self] in
             answered(token, hasAcceptedAll(endpoint, id) ? .ready : .notReady("\(text): \(Self.unaccepted)"))
         }
-        guard let timer else { return answered(token, .ready) }
+        guard let timer else { return answered(token, .notReady("\(text): no timer for the look at its queue")) }
         timer.arm(after: Self.acceptTime)
         probes[token]?.waits(timer)
     }

@@ -20,6 +20,17 @@ final class RunningInstance {
     var errorOutput: LogPipe? { didSet { markTree() } }
     /// What it gave us to keep.
     var store: DescriptorStore?
+    /// A process that is to be started as soon as there are descriptors or memory for it.
+    var postponed: PostponedSpawn?
+    /// That it waits for them has been said.
+    var isShort = false
+
+    struct PostponedSpawn {
+        let token: Token
+        let error: Launcher.LaunchError
+        let timer: TimerSource?
+    }
+
     /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
     var triggeredBy: [String: String] = [:]
     /// What its unit asks for and this run does without.
@@ -62,6 +73,7 @@ final class RunningInstance {
     func close() {
         // While what its processes write to is known.
         tree?.leaveMembers()
+        postponed = nil
         output?.close()
         errorOutput?.close()
         output = nil
@@ -77,7 +89,9 @@ final class RunningTree {
     let tree: ProcessTree
     var watch = TreeWatch()
     /// While the kernel cannot be asked (no descriptors left): the next look.
-    var timer: TimerSource?
+    private var timer: TimerSource?
+    /// That it cannot be asked has been said.
+    private(set) var isLookedAt = false
 
     init(_ tree: ProcessTree) { self.tree = tree }
 
@@ -92,9 +106,10 @@ final class RunningTree {
         }
     }
 
-    func look(_ loop: EventLoop, after nanoseconds: Int64, _ reported: @escaping () -> Void) {
-        timer = try? loop.addTimer(reported)
-        timer?.arm(after: nanoseconds)
+    /// Calls `reported` in a second.
+    func look(_ loop: EventLoop, _ reported: @escaping () -> Void) {
+        isLookedAt = true
+        timer = loop.addRetry(reported)
     }
 
     func disarm() {

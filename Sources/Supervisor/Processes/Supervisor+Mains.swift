@@ -143,7 +143,8 @@ final class PidFiles {
 
     /// The host has no inotify instance left for us.
     private func tryLater() {
-        retry = try? loop.addTimer { [unowned self] in
+        guard retry == nil else { return }
+        retry = loop.addRetry { [unowned self] in
             retry = nil
             let paths = Set(awaited.values.map(\.path)).sorted()
             guard !paths.isEmpty else { return }
@@ -151,7 +152,6 @@ final class PidFiles {
             if let watcher { for path in paths { watch(path, watcher) } } else { tryLater() }
             for path in paths { changed(path) }
         }
-        retry?.arm(after: 1_000_000_000)
     }
 
     private func changed(_ path: String) {

@@ -6,6 +6,12 @@ import UnitFiles
 /// Processes and process trees of instances: started, signalled, watched.
 extension Supervisor {
     func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
+        // What ends a service may use the reserve.
+        guard kind.beginsRun else { return start(token, id, kind) }
+        FileLimit.bounded(by: .services) { start(token, id, kind) }
+    }
+
+    private func start(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
         guard let instance = instances[id], let generation = generations[instance.generation],
             let command = Launcher.command(kind, of: instance.definition.unit)
         else { return handle(.spawnFailed(token, "its definition is gone", status: nil)) }
@@ -35,8 +41,10 @@ extension Supervisor {
             if kind.isMain { setNonBlocking(instance, generation) }
             if kind.talks { prepareTerminal(of: instance.definition.unit) }
             try run(launch, token, instance, generation, talks: kind.talks)
+            instance.isShort = false
             handle(.spawned(token))
         } catch {
+            if error.isTransient, mayWait(instance, kind) { return postpone(token, instance, kind, error) }
             handle(.spawnFailed(token, error.text, status: error.status))
         }
     }
@@ -74,7 +82,7 @@ extension Supervisor {
             noteSharer(instance)
             journal(instance)
         } catch {
-            throw Launcher.LaunchError(text: "\(error)")
+            throw Launcher.LaunchError(text: "\(error)", isTransient: error.isTransient)
         }
     }
 
@@ -99,7 +107,7 @@ extension Supervisor {
         do throws(SystemError) {
             streams = try openStreams(for: instance, generation, talks: talks)
         } catch {
-            throw Launcher.LaunchError(text: "\(error)", status: 209)
+            throw Launcher.LaunchError(text: "\(error)", status: 209, isTransient: error.isTransient)
         }
         if talks, case .terminal(let claim) = instance.definition.unit.execution.standardInput {
             plan.terminal = streams.input.raw
@@ -130,7 +138,8 @@ extension Supervisor {
         do throws(SpawnError) {
             child = try children.spawn(plan)
         } catch {
-            throw Launcher.LaunchError(text: "\(error)", status: error.step.exitStatus)
+            throw Launcher.LaunchError(
+                text: "\(error)", status: error.step.exitStatus, isTransient: error.isTransient)
         }
         let pid = child.pid
         remark(instance, Self.remarks(on: child.eased))
@@ -142,7 +151,7 @@ extension Supervisor {
             // Without a watch its end would never be known: better no process than that.
             try? process.send(SIGKILL)
             children.abandon(pid: pid)
-            throw Launcher.LaunchError(text: "\(error)")
+            throw Launcher.LaunchError(text: "\(error)", isTransient: error.isTransient)
         }
         return process
     }
@@ -185,16 +194,22 @@ extension Supervisor {
     }
 
     func signalProcess(_ token: Token, _ signal: Int32) {
-        guard let process = processes[token] else { return }
+        guard let process = processes[token] else { return giveUpSpawn(token) }
         instances[process.instance]?.tree?.noteMembers()
         try? process.send(signal)
     }
 
     func signalTree(_ id: InstanceID, _ signal: Int32) {
+        giveUpSpawn(of: id)
         guard let tree = instances[id]?.tree else { return }
         tree.signalAll(Linux.Signal(rawValue: signal))
         // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
         if signal == SIGTERM || signal == SIGHUP { tree.signalAll(.continue) }
+    }
+
+    func killTree(_ id: InstanceID) {
+        giveUpSpawn(of: id)
+        instances[id]?.tree?.killAll()
     }
 
     func watchTree(_ token: Token, _ id: InstanceID) {
@@ -222,8 +237,10 @@ extension Supervisor {
         let reported = treeReported(instance.id, ObjectIdentifier(run))
         guard let error = run.arm(loop, reported) else { return }
         // Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
-        logger.error("\(instance.name): watching its processes: \(error)")
-        run.look(loop, after: 1_000_000_000, reported)
+        if !run.isLookedAt {
+            logger.error("\(instance.name): watching its processes: \(error); they are looked at once a second")
+        }
+        run.look(loop, reported)
     }
 
     private func treeReported(_ id: InstanceID, _ tree: ObjectIdentifier) -> () -> Void {
@@ -258,7 +275,7 @@ extension ServiceCommand {
     }
 
     /// A command that may be the first of a run.
-    fileprivate var beginsRun: Bool {
+    var beginsRun: Bool {
         switch self {
         case .condition, .startPre, .start: true
         case .startPost, .reload, .stop, .stopPost: false

@@ -59,9 +59,16 @@ final class ControlSessions {
     }
 
     func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
-        server = try LocalServer(loop: loop, path: path, mode: mode, group: group) { [unowned self] box, peer in
+        server = try LocalServer(
+            loop: loop, path: path, mode: mode, group: group, reserve: reserve
+        ) { [unowned self] box, peer in
             accept(box, peer)
         }
+    }
+
+    private var reserve: LocalServer.Reserve {
+        let error = ControlError.failed(message: "too many connections: no descriptors for another (\(FileLimit.text))")
+        return LocalServer.Reserve(isOpen: isOperator, refusal: Reply(error).encoded())
     }
 
     // MARK: - Through an execve(2) of ours
@@ -69,7 +76,9 @@ final class ControlSessions {
     /// Goes on with the socket and the connections of the program that this process executed before.
     func resume(at path: String, listening: consuming OwnedDescriptor, _ saved: SavedPeople) throws(SystemError) {
         lastCall = saved.lastCall
-        server = try LocalServer(loop: loop, path: path, inherited: listening) { [unowned self] box, peer in
+        server = try LocalServer(
+            loop: loop, path: path, inherited: listening, reserve: reserve
+        ) { [unowned self] box, peer in
             accept(box, peer)
         }
         for record in saved.sessions {

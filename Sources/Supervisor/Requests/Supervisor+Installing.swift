@@ -14,7 +14,7 @@ extension Supervisor {
     }
 
     func dependencies(_ name: String) throws(ControlError) -> DependenciesReply {
-        lookAtDisk()
+        try lookAtDisk()
         let root = try installed(name)
         var dependencies: [Dependency] = []
         var found: Set<UnitName> = [root]
@@ -53,7 +53,7 @@ extension Supervisor {
                 case .mask: try places.apply(places.installer.mask(units, runtime: runtime))
                 case .unmask: try places.apply(places.installer.unmask(units, runtime: runtime))
                 }
-            lookAtDisk()
+            try lookAtDisk()
             return InstallReply(changes: done.changes, notes: done.notes)
         } catch {
             throw .failed(message: "\(error)")

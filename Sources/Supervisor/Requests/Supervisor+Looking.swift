@@ -92,19 +92,38 @@ extension Supervisor {
 
     /// Reads the unit files again if they are not what they were; before every request that starts something, because
     /// an operator who edits a unit and swaps means the file as it is now.
-    func lookAtDisk() {
-        let now = UnitFingerprint(of: configuration.unitDirectories)
-        guard now != fingerprint else { return }
-        fingerprint = now
-        resolver = Self.freshResolver(configuration, environment)
+    func lookAtDisk() throws(ControlError) {
+        let now = try lookedAt()
+        // What was read without enough descriptors is read again.
+        guard now != fingerprint || shortage.error != nil else { return }
+        try readUnits(now)
         logDiagnostics(resolver.loader.nameDiagnostics)
     }
 
+    private func lookedAt() throws(ControlError) -> UnitFingerprint {
+        do throws(SystemError) {
+            return try UnitFingerprint(of: configuration.unitDirectories)
+        } catch {
+            throw unreadable(error)
+        }
+    }
+
+    /// All or nothing: a directory that could not be read is not an empty one.
+    private func readUnits(_ now: UnitFingerprint) throws(ControlError) {
+        let shortage = ReadingShortage()
+        let fresh = Self.freshResolver(configuration, environment, shortage)
+        if let error = shortage.error { throw unreadable(error) }
+        (fingerprint, self.shortage, resolver) = (now, shortage, fresh)
+    }
+
+    private func unreadable(_ error: SystemError) -> ControlError {
+        .failed(message: "cannot read the unit files: \(error) (\(FileLimit.text))")
+    }
+
     /// Looks at the disk again. What runs goes on as it was defined until it is swapped or restarted.
-    func update() -> UpdateReply {
+    func update() throws(ControlError) -> UpdateReply {
         let old = resolver
-        fingerprint = UnitFingerprint(of: configuration.unitDirectories)
-        resolver = Self.freshResolver(configuration, environment)
+        try readUnits(try lookedAt())
         let before = Set(old.loader.allNames())
         let after = Set(resolver.loader.allNames())
         var changed: [String] = []

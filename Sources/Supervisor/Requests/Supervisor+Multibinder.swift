@@ -19,7 +19,10 @@ extension Supervisor {
                     } catch {
                         return false
                     }
-                }, bind: { [unowned self] in bind($0, $1) },
+                },
+                bind: { [unowned self] address, backlog in
+                    FileLimit.bounded(by: .services) { bind(address, backlog) }
+                },
                 unbind: { [unowned self] in sockets?.unbind($0) ?? false }))
         if let saved {
             var connections: [MultibinderServer.Inherited] = []

@@ -13,8 +13,9 @@ extension Supervisor {
             try mayAsk(request, peer)
             if request.changesSomething {
                 guard try isNew(request, call, id, peer) else { return }
+                try mayStart(request)
                 currentIdentity = ledger.identity(of: id)
-                if request != .update { lookAtDisk() }
+                if request != .update { try lookAtDisk() }
             }
             defer { currentIdentity = nil }
             if let reply = try answer(request, id, peer) { conclude(id, reply) }
@@ -62,7 +63,7 @@ extension Supervisor {
         case .unitFileStates(let names): return Reply(unitFileStates(names))
         case .install(let verb, let names, let runtime): return Reply(try install(verb, names, runtime: runtime))
         case .input(let name, let text): return Reply(try writeInput(name, text))
-        case .update: return Reply(update())
+        case .update: return Reply(try update())
         case .signal(let name, let signal, let who): return Reply(try self.signal(name, signal, who))
         case .start(let name, let hold): try start(name, hold: hold, id, peer)
         case .stop(let name, let others): try stop(name, with: others, id, peer)

@@ -27,6 +27,9 @@ final class HeldSockets {
     var reserved: [SocketAddress: WeakReservation] = [:]
     /// A shared unit has other sockets from now on, or none.
     private let changed: (String) -> Void
+    /// What is tried again with some.
+    private var unfinished: [WeakSocket] = []
+    private var retry: TimerSource?
     /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
     let noticed: (HeldSocket, String) -> Void
     /// A socket that is bound there already, by processes of which nothing else is known (`LeftProcesses.take`).
@@ -290,9 +293,33 @@ final class HeldSockets {
                     served
                         ? "a process shut it down; it listens again"
                         : "a process shut it down; a new socket is at its address, for processes started from now on")
-                if !served { try? watch(held) }
+                if !served { watchOrRetry(held) }
             } catch {
                 noticed(held, "a process shut it down, and it cannot be opened again: \(error)")
+            }
+        }
+    }
+
+    private func watchOrRetry(_ held: HeldSocket) {
+        do throws(SystemError) {
+            try watch(held)
+        } catch {
+            noticed(held, "watching it: \(error); it is tried again")
+            tryAgain(held)
+        }
+    }
+
+    /// For want of descriptors or memory something could not be done about it; nobody tells when there are.
+    private func tryAgain(_ held: HeldSocket) {
+        unfinished.append(WeakSocket(held: held))
+        guard retry == nil else { return }
+        retry = loop.addRetry { [unowned self] in
+            retry = nil
+            let list = unfinished.compactMap(\.held)
+            unfinished = []
+            for held in list {
+                if let error = watchAgain(held), error.isTransient { tryAgain(held) }
+                restorePath(held, isAgain: true)
             }
         }
     }
@@ -313,7 +340,7 @@ final class HeldSockets {
         for held in more { restorePath(held) }
     }
 
-    private func restorePath(_ held: HeldSocket) {
+    private func restorePath(_ held: HeldSocket, isAgain: Bool = false) {
         guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
             switch try socket.restorePath() {
@@ -321,9 +348,13 @@ final class HeldSockets {
             case .restored: noticed(held, "its path was removed; it is back")
             case .replaced:
                 noticed(held, "its path was removed; a new socket is there, for processes started from now on")
-                try? watch(held)
+                watchOrRetry(held)
             }
         } catch {
+            if error.isTransient {
+                tryAgain(held)
+                if isAgain { return }
+            }
             let obstacle = held.endpoint.target.obstacle(error) ?? ""
             noticed(held, "its path was removed and cannot be restored: \(error)\(obstacle)")
         }

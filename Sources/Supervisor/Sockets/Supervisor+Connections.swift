@@ -11,6 +11,7 @@ extension Supervisor {
         guard let socket = readableSocket?.endpoint.connected else { return }
         do throws(SystemError) {
             let accepted = try socket.accept()
+            socketUnits[id]?.isShort = false
             // Taken, by us or by a process that shares the socket.
             readableSocket = nil
             guard let descriptor = accepted else { return }
@@ -19,7 +20,8 @@ extension Supervisor {
             handleSocket(.accepted(id, source: connection.peer.source))
         } catch {
             // Out of descriptors, most likely: what waits is told again, after a pause.
-            logger.error("\(id): \(error)")
+            if socketUnits[id]?.isShort != true { logger.error("\(id): \(error); it is tried again") }
+            socketUnits[id]?.isShort = true
         }
     }
 

@@ -11,6 +11,16 @@ struct StartedSocket {
     var service: UnitName?
     /// What the unit asks for and its commands do without.
     var remarks: [String] = []
+    /// Of what cannot be done for want of descriptors or memory: the next try.
+    var retry: TimerSource?
+    /// That it cannot be done has been said.
+    var isShort = false
+}
+
+/// What is tried again.
+private enum SocketStep {
+    case watch, watchOnce
+    case trigger(GroupID)
 }
 
 /// Socket units: from what `SocketActivation` decides to calls, and from what happens to its events.
@@ -40,10 +50,12 @@ extension Supervisor {
         switch effect {
         case .run(let token, let id, let command): runSocketCommand(token, id, command)
         case .signal(let token, let signal): socketCommands[token]?.signal(signal)
-        case .open(let id): openSocket(id)
+        case .open(let id): FileLimit.bounded(by: .services) { openSocket(id) }
         case .close(let id): closeSocket(id)
         case .watch(let id): watchSocket(id)
-        case .unwatch(let id): for held in heldSockets(id) { held.endpoint.cancelReadable() }
+        case .unwatch(let id):
+            socketUnits[id]?.retry = nil
+            for held in heldSockets(id) { held.endpoint.cancelReadable() }
         case .watchOnce(let id): watchSocketOnce(id)
         case .flush(let id): for held in heldSockets(id) { held.endpoint.flush() }
         case .holdBack(let id, let on): holdBack(id, on)
@@ -117,6 +129,7 @@ extension Supervisor {
     }
 
     private func closeSocket(_ id: SocketID) {
+        socketUnits[id]?.retry = nil
         for held in heldSockets(id) { held.endpoint.cancelReadable() }
         sockets?.release(id.name)
     }
@@ -140,10 +153,31 @@ extension Supervisor {
 
     func watchSocket(_ id: SocketID) {
         guard !engine.isEnding else { return }
+        var failure: String?
         for held in heldSockets(id) {
             let target = held.endpoint.target
             let error = held.watchReadable(loop) { [unowned self] in readable(id, target) }
-            if let error { logger.error("\(id): watching \(held.endpoint.text): \(error)") }
+            if let error { failure = "watching \(held.endpoint.text): \(error)" }
+        }
+        retry(.watch, id, after: failure)
+    }
+
+    /// Nobody tells when there are descriptors or memory again: what failed is tried once a second, and said once. nil: it did not
+    /// fail.
+    private func retry(_ step: SocketStep, _ id: SocketID, after failure: String?) {
+        guard let failure else {
+            socketUnits[id]?.retry = nil
+            socketUnits[id]?.isShort = false
+            return
+        }
+        if socketUnits[id]?.isShort != true { logger.error("\(id): \(failure); it is tried again") }
+        socketUnits[id]?.isShort = true
+        socketUnits[id]?.retry = loop.addRetry { [unowned self] in
+            switch step {
+            case .watch: watchSocket(id)
+            case .watchOnce: watchSocketOnce(id)
+            case .trigger(let group): trigger(id, group)
+            }
         }
     }
 
@@ -157,10 +191,12 @@ extension Supervisor {
     }
 
     private func watchSocketOnce(_ id: SocketID) {
+        var failure: String?
         for held in allSockets(id) {
             let error = held.watchArrival(loop) { [unowned self] in handleSocket(.arrived(id)) }
-            if let error { logger.error("\(id): watching \(held.endpoint.text): \(error)") }
+            if let error { failure = "watching \(held.endpoint.text): \(error)" }
         }
+        retry(.watchOnce, id, after: failure)
     }
 
     func holdBack(_ id: SocketID, _ on: Bool) { holdBack(allSockets(id), on) }
@@ -181,6 +217,10 @@ extension Supervisor {
     /// Starts the service as an operator would.
     private func trigger(_ id: SocketID, _ group: GroupID) {
         guard let service = socketUnits[id]?.service else { return }
+        // What waits at the socket waits on: a start that must fail would count against the limits of both.
+        let want = want(for: group)
+        retry(.trigger(group), id, after: want)
+        if want != nil { return }
         logger.info("\(id): starts \(group)")
         do throws(ControlError) {
             // A member is started with the whole that it belongs to.

@@ -87,9 +87,14 @@ extension Supervisor {
         guard activationRecord == nil else { return }
         activationRecord = try? loop.addDeferred(priority: .jobs) { [unowned self] in
             activationRecord = nil
-            journal.put(.activation, savedActivation())
-            journal.flush()
+            writeActivation()
         }
+        if activationRecord == nil { writeActivation() }
+    }
+
+    private func writeActivation() {
+        journal.put(.activation, savedActivation())
+        journal.flush()
     }
 
     /// All that are held now are written, and kept in store; a successor that took them over must hear of their end, too.
