@@ -40,7 +40,7 @@ extension Supervisor {
             do throws(SystemError) {
                 try memory.begin(id)
             } catch {
-                logger.error("\(id): remembering its number: \(error)")
+                log(.error, about: id.group.name, "\(id): remembering its number: \(error)")
             }
         }
         do throws(PreparationError) {
@@ -176,7 +176,7 @@ extension Supervisor {
                 id, release: release, previous: previous,
                 files: DefinitionFiles.of((members + replaced).flatMap(\.units)))
         } catch {
-            logger.error("\(id): remembering that it serves: \(error)")
+            log(.error, about: id.group.name, "\(id): remembering that it serves: \(error)")
         }
     }
 
@@ -231,7 +231,7 @@ extension Supervisor {
                 try trash?.throwAway(directory, keeping: held)
             }
         } catch {
-            logger.warning("\(instance.name): removing RuntimeDirectory=: \(error)")
+            log(.warning, about: instance.name, "\(instance.name): removing RuntimeDirectory=: \(error)")
         }
     }
 }

@@ -113,8 +113,6 @@ public actor Supervisor {
     var errands: [ControlSessions.CallID: RunningErrand] = [:]
     /// What subscribers know of units; empty without any.
     var toldStates: [GroupID: UnitState] = [:]
-    /// Users who were refused a look, for the log.
-    var refusedPeers: Set<UInt32> = []
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
@@ -131,6 +129,9 @@ public actor Supervisor {
     /// Last lines of services of groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
     var progressTimer: TimerSource?
+    var lineBounds = LineBounds()
+    /// Until what it has left out is told.
+    var leftOutTimer: TimerSource?
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
@@ -258,7 +259,7 @@ public actor Supervisor {
         sockets = HeldSockets(
             loop: loop, left: { [unowned self] target, members in left.take(target, of: members) },
             noticed: { [unowned self] held, text in
-                logger.warning("\(held.unit.name): \(held.endpoint.text): \(text)")
+                log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journalShared(name) })
         try children.adoptOrphans()
         trees.follow(children, isFresh: !isSuccessor)

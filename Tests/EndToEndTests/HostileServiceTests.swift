@@ -82,5 +82,38 @@ extension EndToEnd {
                 #expect(try world.daemon.end() == 0)
             }
         }
+
+        @Test(
+            "A user who may not ask cannot fill the log: a few lines, on whichever socket",
+            .enabled(if: supervisorIsRoot))
+        func refusals() throws {
+            let ask = """
+                import socket, sys
+                path, bind = sys.argv[1:]
+                for n in range(500):
+                    s = socket.socket(socket.AF_UNIX)
+                    s.connect(path)
+                    s.sendall(b'{"method":"io.holdfast.Manager.Stop","parameters":{"name":"a"}}\\0')
+                    s.recv(4096)
+                    s = socket.socket(socket.AF_UNIX)
+                    s.connect(bind)
+                    assert s.recv(100) == b""
+                """
+            let bind = "/tmp/hf-bind-\(UInt32.random(in: 0 ... .max))"
+            defer { unlink(bind) }
+            try withWorld(arguments: ["--multibinder", bind]) { layout in
+                try layout.write("ask.py", ask)
+            } then: { world in
+                let stranger = try Program.run(
+                    "setpriv",
+                    [
+                        "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "/usr/bin/python3",
+                        world.path + "/ask.py", world.controlSocket, bind,
+                    ])
+                #expect(try stranger.end() == 0, "\(stranger.errorText)")
+                let lines = world.daemon.errorText.split(separator: "\n").count { $0.contains("was refused") }
+                #expect(lines == 5)
+            }
+        }
     }
 }

@@ -95,7 +95,8 @@ extension Supervisor {
         instance.store = store
         while let descriptor = received.takeFirst() {
             guard store.add(descriptor, name: name, isWatched: request.isWatched) else {
-                return logger.warning(
+                return log(
+                    .warning, about: instance.name,
                     "\(instance.name): FDSTORE=1: there is no room for more than FileDescriptorStoreMax=\(store.limit)")
             }
         }

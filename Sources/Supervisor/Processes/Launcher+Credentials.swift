@@ -84,7 +84,7 @@ extension Supervisor {
         do throws(SystemError) {
             try CredentialFiles.remove(directory)
         } catch {
-            logger.warning("\(instance.name): removing its credentials: \(error)")
+            log(.warning, about: instance.name, "\(instance.name): removing its credentials: \(error)")
         }
     }
 }

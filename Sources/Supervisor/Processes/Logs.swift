@@ -16,7 +16,7 @@ extension Supervisor {
     func makeLogs() throws(SystemError) -> LogCapture {
         let logs = try LogCapture(
             loop: loop, children: children, directory: configuration.logDirectory, group: readers)
-        logs.compressor.failed = { [unowned self] text in logger.warning("\(text)") }
+        logs.compressor.failed = { [unowned self] text in log(.warning, about: "compression", text) }
         logs.compressor.addLeftovers(in: configuration.logDirectory)
         return logs
     }
@@ -59,7 +59,7 @@ extension Supervisor {
     }
 
     func troubleTeller(_ unit: String) -> (UnitLog.Trouble) -> Void {
-        { [unowned self] trouble in logger.warning("\(unit): \(Self.wording(trouble))") }
+        { [unowned self] trouble in log(.warning, about: unit, "\(unit): \(Self.wording(trouble))") }
     }
 
     private static func wording(_ trouble: UnitLog.Trouble) -> String {

@@ -47,7 +47,8 @@ extension Supervisor {
         if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
             changeStore(instance, store, datagram.descriptors)
             if store.stores, datagram.hasLostDescriptors {
-                logger.warning(
+                log(
+                    .warning, about: instance.name,
                     "\(instance.name): FDSTORE=1: no room for all of its descriptors (\(FileLimit.text))")
             }
         }
@@ -117,7 +118,9 @@ extension Supervisor {
         guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid),
             inode == nil || handle.inode() == inode
         else {
-            logger.warning("\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
+            log(
+                .warning, about: instance.name,
+                "\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")
             return nil
         }
         guard let token = watchMain(pid, handle, instance) else { return nil }

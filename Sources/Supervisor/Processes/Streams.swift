@@ -81,7 +81,7 @@ extension Supervisor {
             try Terminal.prepare(unit.terminal.path, preparation)
         } catch {
             // If it is needed, opening it says so once more and fails.
-            logger.warning("\(unit.name): \(error)")
+            log(.warning, about: "\(unit.name)", "\(unit.name): \(error)")
         }
     }
 

@@ -88,7 +88,7 @@ extension Supervisor {
         do throws(SystemError) {
             try PidFile.remove(path)
         } catch {
-            logger.warning("\(instance.name): removing PIDFile=: \(error)")
+            log(.warning, about: instance.name, "\(instance.name): removing PIDFile=: \(error)")
         }
     }
 
@@ -112,7 +112,7 @@ extension Supervisor {
         do throws(SystemError) {
             try watch(process)
         } catch {
-            logger.error("\(instance.name): watching its main process \(pid): \(error)")
+            log(.error, about: instance.name, "\(instance.name): watching its main process \(pid): \(error)")
             return nil
         }
         enter(process)

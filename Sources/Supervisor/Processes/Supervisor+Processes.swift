@@ -66,7 +66,7 @@ extension Supervisor {
                 }
             }
         } catch {
-            logger.warning("\(instance.name): NonBlocking=: \(error)")
+            log(.warning, about: instance.name, "\(instance.name): NonBlocking=: \(error)")
         }
     }
 
@@ -238,7 +238,9 @@ extension Supervisor {
         guard let error = run.arm(loop, reported) else { return }
         // Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
         if !run.isLookedAt {
-            logger.error("\(instance.name): watching its processes: \(error); they are looked at once a second")
+            log(
+                .error, about: instance.name,
+                "\(instance.name): watching its processes: \(error); they are looked at once a second")
         }
         run.look(loop, reported)
     }

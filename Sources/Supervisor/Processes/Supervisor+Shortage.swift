@@ -38,7 +38,7 @@ extension Supervisor {
         _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError
     ) {
         let id = instance.id
-        if !instance.isShort { logger.error("\(instance.name): \(error.text); it is tried again") }
+        if !instance.isShort { log(.error, about: instance.name, "\(instance.name): \(error.text); it is tried again") }
         instance.isShort = true
         let timer = loop.addRetry { [unowned self] in
             guard let instance = instances[id], instance.postponed?.token == token else { return }

@@ -39,7 +39,7 @@ extension Supervisor {
             finished(group, result, requests)
         case .stopping(let group, let cause):
             causes[group] = Wording.reason(cause)
-            logger.info("\(group): stopped, \(Wording.reason(cause))")
+            log(.info, about: "\(group)", "\(group): stopped, \(Wording.reason(cause))")
         case .refused(let request, let refusal): refused(request, Wording.error(refusal))
         case .unchanged(let group, let request): unchanged(group, request)
         case .shutDownComplete(let requests): shutDownEnded(requests)
@@ -50,7 +50,7 @@ extension Supervisor {
 
     private func told(_ group: GroupID, _ generation: Int?, _ phase: PhaseName) {
         guard let shown = SwapPhase(phase) else { return }
-        logger.info("\(group)\(generation.map { " generation \($0)" } ?? ""): \(Wording.name(phase))")
+        log(.info, about: "\(group)", "\(group)\(generation.map { " generation \($0)" } ?? ""): \(Wording.name(phase))")
         progress(group, generation, shown, message: Wording.name(phase))
         armProgressTimer()
     }
@@ -70,12 +70,12 @@ extension Supervisor {
     private func wasSkipped(_ instance: InstanceID, _ condition: String) {
         guard let running = instances[instance] else { return }
         let text = "\(running.name) is not started: \(Wording.skip(condition))"
-        logger.info("\(text)")
+        log(.info, about: running.name, text)
         for (id, _) in requests.of(running.generation.group) { requests[id]?.notes.append(text) }
     }
 
     private func told(_ group: GroupID, _ failure: Failure) {
-        logger.warning("\(sentence(failure))")
+        log(.warning, about: failure.unit, sentence(failure))
         for instance in instances.values where instance.name == failure.unit { keepEvidence(instance) }
         guard let operation = engine.view(of: group)?.operation, let shown = SwapPhase(operation.phase) else { return }
         progress(group, operation.new, shown, service: failure.unit, message: sentence(failure))
@@ -149,7 +149,9 @@ extension Supervisor {
 
     private func logEnd(_ group: GroupID, _ result: EngineResult) {
         let to = result.to.map { "generation \($0.number)\($0.release.map { " (\($0))" } ?? "")" } ?? "-"
-        logger.info("\(group): \(Wording.name(result.kind)) to \(to): \(OperationOutcome(result).rawValue)")
+        log(
+            .info, about: "\(group)",
+            "\(group): \(Wording.name(result.kind)) to \(to): \(OperationOutcome(result).rawValue)")
     }
 
     /// Sends the end of a request to whoever waits for it.
@@ -167,7 +169,7 @@ extension Supervisor {
         do throws(SystemError) {
             try history.sync()
         } catch {
-            logger.error("writing the history: \(error)")
+            log(.error, about: "history", "writing the history: \(error)")
         }
     }
 
@@ -213,7 +215,8 @@ extension Supervisor {
             conclude(pending, Reply(error))
         } else {
             // It was to go along with something else; nobody else would hear of it.
-            logger.warning("\(pending.group.map { "\($0): " } ?? "")\(error.localizedMessage)")
+            let subject = pending.group?.name ?? ""
+            log(.warning, about: subject, "\(subject.isEmpty ? "" : "\(subject): ")\(error.localizedMessage)")
         }
     }
 
@@ -297,7 +300,7 @@ extension Supervisor {
         do throws(SystemError) {
             try history.append(entry)
         } catch {
-            logger.error("writing the history: \(error)")
+            log(.error, about: "history", "writing the history: \(error)")
         }
     }
 }

@@ -72,12 +72,8 @@ extension Supervisor {
         if peer.uid == 0 || peer.uid == geteuid() { return }
         let groups = configuration.isUser ? nil : Authority.Groups.ofHost
         guard let required = Authority.refusal(needed, of: peer, us: geteuid(), groups: groups) else { return }
-        // With user namespaces one person has thousands of uids.
-        if refusedPeers.count >= 1024 { refusedPeers = [] }
-        // Who asks ten thousand times a second shall not fill the log.
-        if refusedPeers.insert(peer.uid).inserted || needed == .acting {
-            logger.warning("uid \(peer.uid) (process \(peer.pid)) was refused: this needs \(required)")
-        }
+        let who = "uid \(peer.uid)"
+        log(.warning, aboutStranger: who, "\(who) (process \(peer.pid)) was refused: this needs \(required)")
         throw .permissionDenied(required: required)
     }
 }

@@ -82,11 +82,11 @@ extension Supervisor {
                     requests[anchor.request]?.notes += part.notes
                 }
             } catch {
-                logger.warning("\(name): \(error.localizedMessage)")
+                log(.warning, about: "\(name)", "\(name): \(error.localizedMessage)")
                 if let anchor { requests[anchor.request]?.notes.append("\(name): \(error.localizedMessage)") }
             }
         }
-        for note in work.transaction.notes { logger.warning("\(work.anchor): \(note)") }
+        for note in work.transaction.notes { log(.warning, about: "\(work.anchor)", "\(work.anchor): \(note)") }
         if let anchor { commands.append(anchor) }
         if !commands.isEmpty { handle(.commands(commands)) }
     }
@@ -174,7 +174,7 @@ extension Supervisor {
 
     /// `OnFailure=`, `OnSuccess=` and `Upholds=`.
     func startUnits(_ names: [String], _ cause: StartCause) {
-        logger.info("\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
+        log(.info, about: names.first ?? "", "\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
         let mode = jobMode(cause)
         for text in names {
             do throws(ControlError) {
@@ -188,7 +188,7 @@ extension Supervisor {
                 causes[GroupID(work.anchor)] = command == nil ? nil : Wording.name(cause)
                 begin(work, command, makeRequest: make)
             } catch {
-                logger.warning("\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")
+                log(.warning, about: "\(text)", "\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")
             }
         }
     }

@@ -20,7 +20,7 @@ extension Supervisor {
             handleSocket(.accepted(id, source: connection.peer.source))
         } catch {
             // Out of descriptors, most likely: what waits is told again, after a pause.
-            if socketUnits[id]?.isShort != true { logger.error("\(id): \(error); it is tried again") }
+            if socketUnits[id]?.isShort != true { log(.error, about: "\(id)", "\(id): \(error); it is tried again") }
             socketUnits[id]?.isShort = true
         }
     }
@@ -44,7 +44,9 @@ extension Supervisor {
             requests[request]?.socket = id
             begin(work, Requested(.start(work.ordered(planned.plan)), request), makeRequest: trafficRequest)
         } catch {
-            logger.error("\(id): connection \(number) from \(connection.peer.source): \(error.localizedMessage)")
+            log(
+                .error, about: "\(id)",
+                "\(id): connection \(number) from \(connection.peer.source): \(error.localizedMessage)")
             handleSocket(.connectionEnded(id, number))
         }
     }
@@ -70,9 +72,10 @@ extension Supervisor {
         takenConnection = nil
         let source = connection.peer.source
         switch refusal {
-        case .tooMany(let limit): logger.warning("\(id): a connection from \(source) is refused: \(limit) are open")
+        case .tooMany(let limit):
+            log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) are open")
         case .tooManyFromSource(let limit, _):
-            logger.warning("\(id): a connection from \(source) is refused: \(limit) from there are open")
+            log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) from there are open")
         }
     }
 

@@ -114,10 +114,10 @@ extension Supervisor {
         guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
             try socket.renew()
-            logger.warning("\(held.unit.name): a new socket is at \(held.endpoint.text)")
+            log(.warning, about: "\(held.unit.name)", "\(held.unit.name): a new socket is at \(held.endpoint.text)")
             if let failure = sockets?.watchAgain(held) { throw failure }
         } catch {
-            logger.error("\(held.unit.name): \(held.endpoint.text): \(error)")
+            log(.error, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(error)")
         }
     }
 
@@ -125,7 +125,9 @@ extension Supervisor {
     func note(_ change: AttributeChange, of held: HeldSocket) {
         let suspects = held.sharers.suspects
         guard held.sharers.note(change, at: WallClock.seconds) else { return }
-        logger.warning("\(held.unit.name): \(held.endpoint.text): \(Wording.sentence(change, by: suspects))")
+        log(
+            .warning, about: "\(held.unit.name)",
+            "\(held.unit.name): \(held.endpoint.text): \(Wording.sentence(change, by: suspects))")
     }
 
     /// All services that have sockets, after another process of the supervisor was taken over.

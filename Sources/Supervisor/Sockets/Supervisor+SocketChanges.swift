@@ -119,9 +119,11 @@ extension Supervisor {
             let now = resources.sockets[name] ?? []
             do throws(PreparationError) {
                 if socketUnits[SocketID(name)]?.unit.isWritten(as: unit) == false { follow(unit) }
-                for note in try keep(now, for: unit, sockets, pending.revision) { logger.info("\(name): \(note)") }
+                for note in try keep(now, for: unit, sockets, pending.revision) {
+                    log(.info, about: "\(name)", "\(name): \(note)")
+                }
             } catch {
-                logger.warning("\(name): \(error.text)")
+                log(.warning, about: "\(name)", "\(name): \(error.text)")
                 sockets.keep(now, for: unit, pending.revision)
             }
         }

@@ -65,7 +65,7 @@ extension Supervisor {
         case .refuseConnection(let id, let refusal): refuseConnection(id, refusal)
         case .measure(let group, let ids): handleSocket(.measured(group, connections(of: group, on: ids)))
         case .stopIdle(let group):
-            logger.info("\(group): no connections, it is stopped until the next one")
+            log(.info, about: "\(group)", "\(group): no connections, it is stopped until the next one")
             handle(.command(.stop(group), trafficRequest(group, .stop)))
         case .state(let id, let phase): socketState(id, phase)
         case .answer(let request, let id, let answer): answerSocketRequest(request, id, answer)
@@ -170,7 +170,7 @@ extension Supervisor {
             socketUnits[id]?.isShort = false
             return
         }
-        if socketUnits[id]?.isShort != true { logger.error("\(id): \(failure); it is tried again") }
+        if socketUnits[id]?.isShort != true { log(.error, about: "\(id)", "\(id): \(failure); it is tried again") }
         socketUnits[id]?.isShort = true
         socketUnits[id]?.retry = loop.addRetry { [unowned self] in
             switch step {
@@ -207,7 +207,7 @@ extension Supervisor {
             do throws(SystemError) {
                 try socket.holdBack(on)
             } catch {
-                logger.error("\(held.unit.name): \(error)")
+                log(.error, about: "\(held.unit.name)", "\(held.unit.name): \(error)")
             }
         }
     }
@@ -221,7 +221,7 @@ extension Supervisor {
         let want = want(for: group)
         retry(.trigger(group), id, after: want)
         if want != nil { return }
-        logger.info("\(id): starts \(group)")
+        log(.info, about: "\(id)", "\(id): starts \(group)")
         do throws(ControlError) {
             // A member is started with the whole that it belongs to.
             let name = try unitName((resolver.owner(of: service) ?? service).description)
@@ -239,7 +239,7 @@ extension Supervisor {
 
     /// The start that its traffic asked for was not even begun.
     func startRefused(_ id: SocketID, _ group: GroupID, _ error: ControlError) {
-        logger.warning("\(id): cannot start \(group): \(error.localizedMessage)")
+        log(.warning, about: "\(id)", "\(id): cannot start \(group): \(error.localizedMessage)")
         // Another operation of the same service is under way: its end says how it goes on.
         guard !engine.isActive(group) else { return }
         if connections[group] != nil { return connectionEnded(group) }
@@ -280,7 +280,7 @@ extension Supervisor {
             return try waiting + Connections.held(by: pids, on: held.compactMap(\.address)).count
         } catch {
             // Not known is not none.
-            logger.warning("\(group): \(error)")
+            log(.warning, about: "\(group)", "\(group): \(error)")
             return 1
         }
     }
@@ -290,9 +290,12 @@ extension Supervisor {
     private func socketState(_ id: SocketID, _ phase: SocketPhase) {
         guard let view = activation.view(of: id) else { return }
         switch phase {
-        case .failed: logger.error("\(id): failed: \(view.failure.map(Wording.sentence) ?? "")")
-        case .cooling: logger.warning("\(id): its poll limit is reached; what comes waits until the interval is over")
-        case .listening, .dead: logger.info("\(id): \(phase.rawValue)")
+        case .failed: log(.error, about: "\(id)", "\(id): failed: \(view.failure.map(Wording.sentence) ?? "")")
+        case .cooling:
+            log(
+                .warning, about: "\(id)",
+                "\(id): its poll limit is reached; what comes waits until the interval is over")
+        case .listening, .dead: log(.info, about: "\(id)", "\(id): \(phase.rawValue)")
         case .startPre, .opening, .startPost, .running, .stopPre, .stopPost: logger.debug("\(id): \(phase.rawValue)")
         }
     }

@@ -1,0 +1,42 @@
+import Linux
+import Logging
+
+/// Lines that others can cause; those of the supervisor's own life go to `logger` directly.
+extension Supervisor {
+    /// - Parameter subject: the unit that the line is about.
+    func log(_ level: Logger.Level, about subject: String, _ text: String) {
+        log(level, LineBounds.Subject(kind: .unit, name: Self.identity(subject)), text)
+    }
+
+    /// - Parameter subject: as `uid 1000`.
+    func log(_ level: Logger.Level, aboutStranger subject: String, _ text: String) {
+        log(level, LineBounds.Subject(kind: .stranger, name: subject), text)
+    }
+
+    /// Instances of a template together: `Accept=yes` makes one for each connection. `app@.service` for `app@v2.service`.
+    private static func identity(_ unit: String) -> String {
+        guard let at = unit.firstIndex(of: "@"), let dot = unit.lastIndex(of: "."), at < dot else { return unit }
+        return String(unit[...at] + unit[dot...])
+    }
+
+    private func log(_ level: Logger.Level, _ subject: LineBounds.Subject, _ text: String) {
+        guard level >= logger.logLevel else { return }
+        let now = EventLoop.now
+        if lineBounds.isOver(at: now) { tellLeftOut() }
+        if lineBounds.admits(subject, at: now) {
+            logger.log(level: level, "\(text)")
+        } else if leftOutTimer == nil, let end = lineBounds.end {
+            leftOutTimer = try? loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in tellLeftOut() }
+            leftOutTimer?.arm(at: end)
+        }
+    }
+
+    private func tellLeftOut() {
+        leftOutTimer = nil
+        for entry in lineBounds.takeLeftOut() {
+            log(
+                .warning, about: "\(entry.subject)",
+                "\(entry.subject): \(entry.count) more lines within a minute were left out")
+        }
+    }
+}
