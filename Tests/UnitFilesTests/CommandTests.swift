@@ -82,10 +82,17 @@ struct CommandTests {
         #expect(try commands("/usr//bin/./x").first?.path == "/usr/bin/x")
     }
 
+    @Test("nothing between two separators is no command", arguments: ["; /b", "/b ; ;", "; ; /b ;", ";\t/b"])
+    func emptyCommands(value: String) throws {
+        let unit = try load("app.service", "[Service]\nExecStart=/bin/x\nExecStartPre=\(value)\n")
+        #expect(unit.diagnostics == [])
+        #expect(unit.service?.execStartPre.map(\.path) == ["/b"])
+    }
+
     @Test(
         "what is no command says where",
         arguments: [
-            ("./x", 15), ("/bin/", 14), ("-", 14), ("a/b", 14), ("; x", 14), ("@/x", 14), ("/x \"y", 17), ("/x %Z", 17),
+            ("./x", 15), ("/bin/", 14), ("-", 14), ("a/b", 14), ("@/x", 14), ("/x \"y", 17), ("/x %Z", 17),
             ("/x a ; -", 21),
         ] as [(String, Int)])
     func badCommands(value: String, column: Int) throws {

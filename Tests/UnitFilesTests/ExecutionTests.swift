@@ -23,7 +23,6 @@ struct ExecutionTests {
             LimitRTPRIO=7
             LimitRTTIME=200000:1s
             LimitSTACK=8M
-            LimitSTACK=
             """
         ).limits
         #expect(limits[.cpu] == ResourceLimit(soft: 61, hard: 61), "rounded up to whole seconds")
@@ -34,7 +33,10 @@ struct ExecutionTests {
         #expect(limits[.nice] == ResourceLimit(soft: 25, hard: 25), "a nice level counts as 20 - level")
         #expect(limits[.rtprio] == ResourceLimit(soft: 7, hard: 7))
         #expect(limits[.rttime] == ResourceLimit(soft: 200_000, hard: 1_000_000), "a bare number is microseconds")
-        #expect(limits[.stack] == nil, "an empty assignment takes it back")
+        #expect(limits[.stack] == ResourceLimit(soft: 8 << 20, hard: 8 << 20))
+        let emptied = try service("LimitSTACK=8M\nLimitSTACK=")
+        #expect(codes(emptied.diagnostics) == [.invalidValue], "an empty assignment takes nothing back")
+        #expect(emptied.service?.execution.limits[.stack]?.soft == 8 << 20)
         #expect(codes(try service("LimitNICE=41").diagnostics) == [.invalidValue])
         #expect(codes(try service("LimitNOFILE=2:1").diagnostics) == [.invalidValue])
     }

@@ -63,13 +63,15 @@ extension UnitBuilder {
 
     private static func take(_ prefix: Character, from rest: inout Substring) -> Bool {
         guard rest.first == prefix else { return false }
-        rest = Ascii.trimmed(rest.dropFirst())
+        // White space behind the prefix belongs to the value, as under systemd.
+        rest = rest.dropFirst()
         return true
     }
 
     private static func check(_ kind: Condition.Kind, _ text: String, at offset: Int) throws(ValueError) {
-        if kind.isPath, !text.hasPrefix("/") {
-            throw ValueError("expected an absolute path, not \"\(text)\"", at: offset)
+        if kind.isPath {
+            let isAbsolute = text.hasPrefix("/") && !text.split(separator: "/").contains("..")
+            guard isAbsolute else { throw ValueError("expected an absolute path, not \"\(text)\"", at: offset) }
         }
         if text.isEmpty { throw ValueError("expected a value behind the prefix", at: offset) }
         do throws(ValueError) {

@@ -90,7 +90,12 @@ extension UnitBuilder {
             let name = inverts && word.text.hasPrefix("~") ? String(word.text.dropFirst()) : word.text
             if name.isEmpty { continue }
             do {
-                sum |= try CapabilitySet.bit(of: name)
+                // Also by number (capabilities(7)).
+                if let number = try? Value.integer(name, in: UInt64(0)...40) {
+                    sum |= 1 << number
+                } else {
+                    sum |= try CapabilitySet.bit(of: name)
+                }
             } catch {
                 reject(assignment, ValueError(error.message, at: word.offset, suggestion: error.suggestion), .fatal)
             }
@@ -109,7 +114,8 @@ extension UnitBuilder {
     }
 
     private mutating func secureBits(_ assignment: Assignment) {
-        if assignment.value.isEmpty { execution.secureBits = [] }
+        // Each assignment says all of them, as under systemd 252.
+        execution.secureBits = []
         for word in words(assignment, escapes: .interpreted, .fatal) {
             if let bit = SecureBits.names[word.text] {
                 execution.secureBits.insert(bit)
@@ -261,17 +267,13 @@ extension UnitBuilder {
     // MARK: Standard input
 
     private mutating func standardInput(_ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            execution.explicitStandardInput = nil
-            return
-        }
         let isService = name.kind == .service
         let input = expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardInput in
             switch text {
             case "null": return .null
             case "data": return .data
             case "socket": return .socket
-            case "fd": return .descriptor("stdin")
+            case "fd", "fd:": return .descriptor("stdin")
             default: break
             }
             if let claim = TerminalClaim(rawValue: text) {

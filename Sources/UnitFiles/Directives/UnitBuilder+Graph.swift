@@ -71,7 +71,13 @@ extension UnitBuilder {
         case .refuseManualStart: flag(assignment, \.refusesManualStart)
         case .refuseManualStop: flag(assignment, \.refusesManualStop)
         case .ignoreOnIsolate, .allowIsolate: _ = value(assignment, .ignored, Value.boolean)
-        case .collectMode, .sourcePath: break
+        case .collectMode:
+            _ = value(assignment, .ignored) { (text) throws(ValueError) in
+                guard ["inactive", "inactive-or-failed"].contains(text) else {
+                    throw ValueError("expected inactive or inactive-or-failed, not \"\(text)\"")
+                }
+            }
+        case .sourcePath: if !assignment.value.isEmpty { _ = expanded(assignment, .ignored, Value.absolutePath) }
         case .failureAction, .successAction, .startLimitAction: emergencyAction(assignment)
         }
     }
@@ -99,7 +105,8 @@ extension UnitBuilder {
 
     /// `StartLimitAction=` and its siblings act on the whole host.
     mutating func emergencyAction(_ assignment: Assignment) {
-        guard !assignment.value.isEmpty, assignment.value != "none" else { return }
+        if assignment.value == "none" { return }
+        guard !assignment.value.isEmpty else { return reject(assignment, ValueError("expected \"none\""), .ignored) }
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,

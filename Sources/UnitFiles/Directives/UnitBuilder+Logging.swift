@@ -27,7 +27,7 @@ extension UnitBuilder {
                 service.logging.rateLimitInterval = interval
             }
         case .logRateLimitBurst:
-            if let burst = number(assignment, .ignored, in: 0...Int(Int32.max)) {
+            if let burst = number(assignment, .ignored, in: 0...Int(UInt32.max)) {
                 service.logging.rateLimitBurst = burst
             }
         case .logMaxBytes:
@@ -48,7 +48,7 @@ extension UnitBuilder {
     /// A name of syslog(3), or its number.
     private static func number(_ text: String, of names: [String?]) throws(ValueError) -> Int {
         if let index = names.firstIndex(of: text) { return index }
-        if let number = Int(text), names.indices.contains(number) { return number }
+        if let number = try? Value.integer(text, in: 0...(names.count - 1)) { return number }
         let known = names.compactMap { $0 }
         throw ValueError(
             "expected one of \(known.joined(separator: ", ")), not \"\(text)\"",
@@ -86,6 +86,8 @@ extension UnitBuilder {
             ] where text.hasPrefix(prefix) {
                 return make(try Value.absolutePath(String(text.dropFirst(prefix.count))))
             }
+            // Without a name it is the stream's own.
+            if text == "fd:" { return .descriptor(descriptor) }
             if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
             throw ValueError(
                 "expected inherit, null, journal, file:PATH, append:PATH, truncate:PATH, socket, fd:NAME or tty, not \"\(text)\""

@@ -17,7 +17,7 @@ extension UnitBuilder {
         case .ioSchedulingClass, .ioSchedulingPriority: ioScheduling(directive, assignment)
         case .timerSlackNSec:
             let slack = value(assignment, .ignored) { (text) throws(ValueError) in try TimeSpan.parseNanoseconds(text) }
-            if let slack { execution.timerSlack = slack }
+            if let slack { execution.timerSlack = slack == .max ? nil : slack }
         case .personality: personality(assignment)
         default: break
         }
@@ -29,10 +29,7 @@ extension UnitBuilder {
     }
 
     mutating func limit(_ kind: ResourceLimitKind, _ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            execution.limits[kind] = nil
-            return
-        }
+        // An empty assignment takes nothing back, as under systemd.
         let limit = expanded(assignment, .ignored) { (text) throws(ValueError) in
             try ResourceLimit.parse(text, unit: kind.unit)
         }
@@ -55,16 +52,18 @@ extension UnitBuilder {
             if let bit = Self.coredumpNames.firstIndex(of: text) {
                 mask |= 1 << bit
             } else if text == "all" {
-                mask |= (1 << UInt64(Self.coredumpNames.count)) - 1
+                mask |= UInt64(UInt32.max)
             } else if text == "default" {
                 // core(5): private and shared anonymous, ELF headers, private huge.
                 mask |= 0x33
-            } else if let number = UInt64(text.hasPrefix("0x") ? String(text.dropFirst(2)) : text, radix: 16) {
+            } else if let number = UInt64(text.lowercased().hasPrefix("0x") ? text.dropFirst(2) : text[...], radix: 16)
+            {
                 mask |= number
             } else {
                 let near = EditDistance.closest(to: text, in: Self.coredumpNames + ["all", "default"])
                 let message = "\"\(text)\" is no type of mapping (core(5)) and no hexadecimal number"
-                reject(assignment, ValueError(message, at: word.offset, suggestion: near), .ignored)
+                // A mask without what was meant would be another one.
+                return reject(assignment, ValueError(message, at: word.offset, suggestion: near), .ignored)
             }
         }
         execution.coredumpFilter = mask
@@ -79,7 +78,10 @@ extension UnitBuilder {
                 execution.cpuScheduling?.priority = 0
                 return
             }
-            guard let policy = choice(assignment, .ignored, of: CPUScheduling.Policy.self) else { return }
+            let byNumber = (try? Value.integer(assignment.value, in: Int32(0)...5)).flatMap { number in
+                CPUScheduling.Policy.allCases.first { $0.number == number }
+            }
+            guard let policy = byNumber ?? choice(assignment, .ignored, of: CPUScheduling.Policy.self) else { return }
             scheduling.policy = policy
             let range = policy.priorities
             scheduling.priority = min(max(scheduling.priority, range.lowerBound), range.upperBound)

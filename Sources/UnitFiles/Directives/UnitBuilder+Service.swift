@@ -76,7 +76,15 @@ extension UnitBuilder {
             if let nonBlocking = value(assignment, .ignored, Value.boolean) { service.nonBlocking = nonBlocking }
         case .openFile: openFile(assignment)
         case .fileDescriptorStoreMax:
-            if let limit = number(assignment, .ignored, in: 0...4096) { service.descriptorStoreLimit = limit }
+            if let limit = number(assignment, .ignored, in: UInt32.min...UInt32.max) {
+                if limit > 4096 {
+                    report(
+                        Diagnostic(
+                            .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
+                            "\(assignment.key)=: at most 4096 descriptors are kept"))
+                }
+                service.descriptorStoreLimit = Int(min(limit, 4096))
+            }
         case .fileDescriptorStorePreserve: descriptorStorePreserve(assignment)
         case .allowUnsupported:
             if let allow = value(assignment, .fatal, Value.boolean) { allowsUnsupported = allow }

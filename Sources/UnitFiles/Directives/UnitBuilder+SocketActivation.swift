@@ -5,7 +5,10 @@ extension UnitBuilder {
         switch directive {
         case .service:
             let names = names(assignment, kinds: [.service], instantiate: true, .fatal)
-            if names.count > 1 {
+            // An empty assignment takes nothing back, as under systemd.
+            if assignment.value.isEmpty {
+                reject(assignment, ValueError("expected the name of a service"), .ignored)
+            } else if names.count > 1 {
                 reject(assignment, ValueError("expected the name of one service"), .fatal)
             } else {
                 socket.service = names.first

@@ -18,13 +18,23 @@ extension UnitBuilder {
         case .passCredentials: set(\.passCredentials, assignment)
         case .passSecurity: set(\.passSecurity, assignment)
         case .passPacketInfo: set(\.passPacketInfo, assignment)
-        case .mark: set(\.mark, assignment, in: 0...UInt32.max)
+        case .mark:
+            // A negative number is "none", as without the directive.
+            let mark = number(assignment, .ignored, in: Int32.min...Int32.max)
+            if let mark { socket.options.mark = mark < 0 ? nil : UInt32(mark) }
         case .priority: set(\.priority, assignment, in: Int32.min...Int32.max)
-        case .ipTTL: set(\.timeToLive, assignment, in: 1...255)
+        case .ipTTL:
+            if (try? Value.integer(assignment.value, in: Int32.min...(-1))) != nil {
+                socket.options.timeToLive = nil
+            } else {
+                set(\.timeToLive, assignment, in: 1...255)
+            }
         case .receiveBuffer: setSize(\.receiveBuffer, assignment)
         case .sendBuffer: setSize(\.sendBuffer, assignment)
         case .ipTOS:
-            if let named = SocketOptions.typesOfService[assignment.value] {
+            if assignment.value.isEmpty {
+                socket.options.typeOfService = nil
+            } else if let named = SocketOptions.typesOfService[assignment.value] {
                 socket.options.typeOfService = named
             } else {
                 set(\.typeOfService, assignment, in: 0...255)
@@ -35,14 +45,18 @@ extension UnitBuilder {
                 case "off": return .off
                 case "us", "usec", "\u{B5}s", "\u{3BC}s": return .microseconds
                 case "ns", "nsec": return .nanoseconds
-                default: throw ValueError("expected \"off\", \"us\" or \"ns\", not \"\(text)\"")
+                default:
+                    guard let on = try? Value.boolean(text) else {
+                        throw ValueError("expected \"off\", \"us\" or \"ns\", not \"\(text)\"")
+                    }
+                    return on ? .nanoseconds : .off
                 }
             }
             if let value { socket.options.timestamping = value }
         case .socketProtocol:
-            if assignment.value.isEmpty {
-                socket.options.socketProtocol = nil
-            } else if let choice = choice(assignment, .fatal, of: SocketOptions.SocketProtocol.self) {
+            var lowercased = assignment
+            lowercased.value = assignment.value.lowercased()
+            if let choice = choice(lowercased, .fatal, of: SocketOptions.SocketProtocol.self) {
                 socket.options.socketProtocol = choice
             }
         default: break
@@ -57,7 +71,7 @@ extension UnitBuilder {
         case .keepAliveIntervalSec: setSpan(\.keepAliveInterval, assignment)
         case .deferAcceptSec: setSpan(\.deferAccept, assignment)
         case .keepAliveProbes: set(\.keepAliveProbes, assignment, in: 1...127)
-        case .tcpCongestion: socket.options.tcpCongestion = text(assignment)
+        case .tcpCongestion: socket.options.tcpCongestion = assignment.value.isEmpty ? nil : assignment.value
         default: break
         }
     }
@@ -92,25 +106,22 @@ extension UnitBuilder {
     private mutating func set<N: FixedWidthInteger>(
         _ path: WritableKeyPath<SocketOptions, N?>, _ assignment: Assignment, in range: ClosedRange<N>
     ) {
-        if assignment.value.isEmpty {
-            socket.options[keyPath: path] = nil
-        } else if let number = number(assignment, .ignored, in: range) {
+        // An empty assignment takes nothing back, as under systemd.
+        if let number = number(assignment, .ignored, in: range) {
             socket.options[keyPath: path] = number
         }
     }
 
     private mutating func setSpan(_ path: WritableKeyPath<SocketOptions, Duration?>, _ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            socket.options[keyPath: path] = nil
-        } else if let span = value(assignment, .ignored, TimeSpan.parseFinite) {
+        // An empty assignment takes nothing back, as under systemd.
+        if let span = value(assignment, .ignored, TimeSpan.parseLong) {
             socket.options[keyPath: path] = span
         }
     }
 
     private mutating func setSize(_ path: WritableKeyPath<SocketOptions, UInt64?>, _ assignment: Assignment) {
-        if assignment.value.isEmpty {
-            socket.options[keyPath: path] = nil
-        } else if let size = value(assignment, .ignored, Value.size) {
+        // An empty assignment takes nothing back, as under systemd.
+        if let size = value(assignment, .ignored, Value.size) {
             socket.options[keyPath: path] = size
         }
     }
@@ -122,7 +133,10 @@ extension UnitBuilder {
         }
         let device = expanded(assignment, .fatal) { (text) throws(ValueError) in
             // IFNAMSIZ is 16 with the NUL (netdevice(7)).
-            guard (1...15).contains(text.utf8.count), !Ascii.hasControlCharacter(text), !text.contains("/") else {
+            // What systemd refuses beside that would be taken for something else by one program or another.
+            let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !":/%".utf8.contains($0) }
+            let isReserved = [".", "..", "all", "default"].contains(text) || text.utf8.allSatisfy(Ascii.isDigit)
+            guard (1...15).contains(text.utf8.count), isPlain, !isReserved else {
                 throw ValueError("expected the name of a network interface, not \"\(text)\"")
             }
             return text

@@ -272,7 +272,14 @@ struct UnitBuilder {
         case .description: unit.description = text(assignment)
         case .documentation:
             if assignment.value.isEmpty { unit.documentation = [] }
-            for word in words(assignment, escapes: .interpreted) { unit.documentation.append(word.text) }
+            for word in words(assignment, escapes: .interpreted) {
+                if Value.isDocumentation(word.text) {
+                    unit.documentation.append(word.text)
+                } else {
+                    let message = "expected man:…, info:…, file:/…, http://… or https://…, not \"\(word.text)\""
+                    reject(assignment, ValueError(message, at: word.offset), .ignored)
+                }
+            }
         case .after: unit.after += dependencies(assignment, ordering: true)
         case .before: unit.before += dependencies(assignment, ordering: true)
         case .wants: unit.wants += dependencies(assignment, ordering: false)

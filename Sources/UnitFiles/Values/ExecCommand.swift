@@ -116,14 +116,15 @@ struct ExecCommandReader {
     init(_ assignment: Assignment, _ expander: SpecifierExpander) throws(ValueError) {
         var reader = WordReader(assignment.value)
         while let first = try reader.next() {
-            guard first.text != ";" || first.wasQuoted else {
-                throw ValueError("expected a command before \";\"", at: first.offset)
-            }
+            // Nothing between two separators is no command, as under systemd.
+            if first.text == ";", !first.wasQuoted { continue }
             var (prefixes, ownName, rest) = try Self.prefixes(first)
             rest.text = try expander.expand(rest)
             let path = try Self.program(rest)
             var command = ExecCommand(
                 prefixes: prefixes, path: path, location: assignment.location(at: first.offset))
+            // A program sees its name as it is written.
+            if path != rest.text { command.argv0 = rest.text }
             if ownName {
                 guard !reader.takeSeparator(";"), let word = try reader.next() else {
                     throw ValueError(
@@ -179,6 +180,9 @@ struct ExecCommandReader {
         if text.utf8.first == UInt8(ascii: "/") {
             guard text.utf8.count < 4096 else {
                 throw ValueError("the path is longer than 4095 bytes", at: word.offset)
+            }
+            guard text.utf8.split(separator: UInt8(ascii: "/")).allSatisfy({ $0.count <= 255 }) else {
+                throw ValueError("a component of the path is longer than 255 bytes", at: word.offset)
             }
             return Value.simplified(text)
         }

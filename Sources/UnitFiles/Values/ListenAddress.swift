@@ -136,7 +136,11 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         case UInt8(ascii: "["): return try ipv6(text)
         default: break
         }
-        if !text.isEmpty, text.utf8.allSatisfy(Ascii.isDigit) { return .port(try port(text[...], of: text)) }
+        if let first = text.utf8.first, Ascii.isDigit(first) || first == UInt8(ascii: "+"), !text.contains(":"),
+            !text.contains(".")
+        {
+            return .port(try port(text[...], of: text))
+        }
         if text.hasPrefix("vsock:") { return try vsock(text) }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), let address = IPv4Address(text[..<colon]) else {
             throw ValueError("expected an address such as \"0.0.0.0:80\", \"[::1]:80\", \"80\", \"/path\" or \"@name\"")
@@ -146,11 +150,14 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
 
     private static func vsock(_ text: String) throws(ValueError) -> ListenAddress {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 3, let port = UInt32(parts[2]) else {
+        guard parts.count == 3, let port = try? Value.integer(String(parts[2]), in: UInt32.min...UInt32.max)
+        else {
             throw ValueError("expected an address such as \"vsock:2:1234\" or \"vsock::1234\"")
         }
         if parts[1].isEmpty { return .vsock(cid: nil, port: port) }
-        guard let cid = UInt32(parts[1]) else { throw ValueError("expected the number of a CID after \"vsock:\"") }
+        guard let cid = try? Value.integer(String(parts[1]), in: UInt32.min...UInt32.max) else {
+            throw ValueError("expected the number of a CID after \"vsock:\"")
+        }
         return .vsock(cid: cid, port: port)
     }
 
@@ -172,7 +179,10 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func port(_ digits: Substring, of text: String) throws(ValueError) -> UInt16 {
-        guard digits.utf8.allSatisfy(Ascii.isDigit), let port = UInt16(digits) else {
+        // As systemd takes one: with a sign or a base, and not with a 0 in front, which would be octal.
+        let unsigned = digits.first == "+" ? digits.dropFirst() : digits
+        let isOctal = unsigned.count > 1 && unsigned.first == "0" && unsigned.dropFirst().first?.isNumber == true
+        guard !isOctal, let port = try? Value.integer(String(digits), in: UInt16.min...UInt16.max) else {
             throw ValueError("expected a port from 0 to 65535 in \"\(text)\"")
         }
         return port

@@ -69,7 +69,7 @@ public struct NetlinkTarget: Sendable, Hashable, CustomStringConvertible {
         guard let family = words.first, words.count <= 2 else {
             throw ValueError("expected a netlink family and a group, such as \"kobject-uevent 1\"")
         }
-        guard let number = families[family] ?? Int32(family).flatMap({ (0..<32).contains($0) ? $0 : nil }) else {
+        guard let number = families[family] ?? (try? Value.integer(family, in: Int32(0)...31)) else {
             let near = EditDistance.closest(to: family, in: families.keys.sorted())
             throw ValueError("\"\(family)\" is no netlink family", suggestion: near)
         }

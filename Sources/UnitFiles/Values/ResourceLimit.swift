@@ -26,7 +26,7 @@ public struct ResourceLimit: Sendable, Hashable {
     public static func parse(_ text: String, unit: Unit) throws(ValueError) -> ResourceLimit {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let soft = try one(parts[0], unit)
-        let hard = parts.count > 1 ? try one(parts[1], unit) : soft
+        let hard = parts.count > 1 ? try one(Ascii.trimmed(parts[1]), unit) : soft
         if let hard, soft ?? .max > hard {
             throw ValueError("the soft limit is above the hard limit")
         }
@@ -34,15 +34,18 @@ public struct ResourceLimit: Sendable, Hashable {
     }
 
     private static func one(_ text: String, _ unit: Unit) throws(ValueError) -> UInt64? {
-        if text == "infinity" { return nil }
+        if text == "infinity", unit != .nice { return nil }
         switch unit {
-        case .bytes: return try Value.size(text)
+        case .bytes:
+            let size = try Value.size(text)
+            guard size < .max else { throw ValueError("the limit is too large; write \"infinity\"") }
+            return size
         case .count:
             guard let (isNegative, number) = Value.magnitude(text), !isNegative || number == 0 else {
                 throw ValueError("expected a limit such as \"1024\", \"1024:4096\" or \"infinity\"")
             }
-            // The kernel's own number for it.
-            return number == .max ? nil : number
+            guard number < .max else { throw ValueError("the limit is too large; write \"infinity\"") }
+            return number
         case .seconds:
             let parts = try TimeSpan.parseFinite(text).components
             return UInt64(clamping: parts.seconds + (parts.attoseconds > 0 ? 1 : 0))
@@ -50,7 +53,8 @@ public struct ResourceLimit: Sendable, Hashable {
             return try TimeSpan.parseNanoseconds(text, unit: 1000) / 1000
         case .nice:
             if text.hasPrefix("+") || text.hasPrefix("-") {
-                return UInt64(20 - (try Value.integer(text, in: -20...19)))
+                let level = text.prefix(1) + Ascii.trimmed(text.dropFirst())
+                return UInt64(20 - (try Value.integer(String(level), in: -20...19)))
             }
             let number = try Value.integer(text, in: UInt64(0)...40)
             return max(number, 1)

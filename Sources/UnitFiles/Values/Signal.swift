@@ -76,7 +76,7 @@ public struct ExitStatusSet: Sendable, Hashable {
 
     /// Adds one word: `75`, `TEMPFAIL` or `SIGKILL`. A number is always a status (systemd.service(5)).
     public mutating func insert(_ word: String) throws(ValueError) {
-        if word.utf8.allSatisfy(Ascii.isDigit), !word.isEmpty {
+        if Value.magnitude(word) != nil {
             statuses.insert(try Value.integer(word, in: UInt8(0)...255))
         } else if let status = ExitStatus.status(named: word) {
             statuses.insert(status)

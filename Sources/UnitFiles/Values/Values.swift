@@ -114,8 +114,14 @@ public enum Value {
     /// A user or group: a name or a number. Whether it exists is not asked here.
     public static func account(_ text: String) throws(ValueError) -> String {
         let bad = text.utf8.contains { $0 <= 0x20 || $0 == 0x7F || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
-        guard !text.isEmpty, text.utf8.count <= 256, !bad, text.utf8.first != UInt8(ascii: "-") else {
+        let isPath = text == "." || text == ".."
+        guard !text.isEmpty, text.utf8.count <= 256, !bad, !isPath, text.utf8.first != UInt8(ascii: "-") else {
             throw ValueError("expected the name or number of a user or group, not \"\(text)\"")
+        }
+        guard text.utf8.allSatisfy(Ascii.isDigit) else { return text }
+        // 65535 and its 32-bit sibling mean "none" to the kernel.
+        guard let number = UInt32(text), "\(number)" == text, number != 65_535, number != .max else {
+            throw ValueError("\"\(text)\" is not the number of a user or group")
         }
         return text
     }
@@ -126,6 +132,10 @@ public enum Value {
             throw ValueError("expected an absolute path, not \"\(text)\"")
         }
         guard text.utf8.count < 4096 else { throw ValueError("the path is longer than 4095 bytes") }
+        for part in text.utf8.split(separator: UInt8(ascii: "/")) {
+            guard !part.elementsEqual("..".utf8) else { throw ValueError("the path contains \"..\"") }
+            guard part.count <= 255 else { throw ValueError("a component of the path is longer than 255 bytes") }
+        }
         return simplified(text)
     }
 
@@ -137,6 +147,13 @@ public enum Value {
             throw ValueError("expected a relative path without \"..\", not \"\(text)\"")
         }
         return parts.joined(separator: "/")
+    }
+
+    /// Whether the text names a piece of documentation (systemd.unit(5), `Documentation=`).
+    static func isDocumentation(_ text: String) -> Bool {
+        let kinds = ["man:", "info:", "http://", "https://", "file:/"]
+        return kinds.contains { text.hasPrefix($0) && ($0 == "file:/" || text.utf8.count > $0.utf8.count) }
+            && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
     /// Removes repeated and trailing slashes and `.` components, as systemd's path_simplify.
