@@ -69,7 +69,8 @@ extension Request {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
             .why,
             .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome, .stop, .promote, .abort, .drain,
-            .shutdown, .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec, .clearLogs, .install, .input:
+            .shutdown, .adopt, .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec, .clearLogs, .install,
+            .input:
             nil
         }
     }

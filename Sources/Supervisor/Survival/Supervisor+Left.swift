@@ -49,7 +49,7 @@ extension Supervisor {
 
     private func watch(_ tree: LeftProcesses.Tree) {
         let reported = leftReported(ObjectIdentifier(tree))
-        if tree.run.arm(loop, reported) != nil { tree.run.look(loop, after: 1_000_000_000, reported) }
+        if tree.run.arm(loop, reported) != nil { tree.run.look(loop, reported) }
     }
 
     private func leftReported(_ id: ObjectIdentifier) -> () -> Void {
