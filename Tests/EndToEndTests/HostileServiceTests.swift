@@ -115,5 +115,48 @@ extension EndToEnd {
                 #expect(lines == 5)
             }
         }
+
+        /// It names a hundred processes of its own as its main one, and then somebody else's as often as it can.
+        private static let renaming = """
+            import os, socket, time
+            out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            out.connect(os.environ["NOTIFY_SOCKET"])
+            for _ in range(100):
+                pid = os.fork()
+                if pid == 0:
+                    time.sleep(1000)
+                out.send(b"MAINPID=%d" % pid)
+            for _ in range(1000):
+                out.send(b"MAINPID=1")
+            out.send(b"READY=1")
+            time.sleep(1000)
+            """
+
+        @Test(
+            "A service that names ever new main processes takes neither all descriptors of the supervisor nor its log")
+        func everNewMains() throws {
+            try withWorld { layout in
+                try layout.write("renaming.py", Self.renaming)
+                try layout.unit(
+                    "renaming.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    ExecStart=/usr/bin/python3 \(layout.path)/renaming.py
+                    TimeoutStopSec=5s
+                    """)
+            } then: { world in
+                let descriptors = "/proc/\(world.daemon.pid)/fd"
+                let before = try FileManager.default.contentsOfDirectory(atPath: descriptors).count
+                #expect(try world.run("start", "renaming").status == 0)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: descriptors).count - before < 60)
+                let complaints = world.daemon.errorText.split(separator: "\n").filter {
+                    $0.contains("renaming.service")
+                }
+                #expect(complaints.count < 30)
+                #expect(try world.run("stop", "renaming").status == 0)
+            }
+        }
     }
 }

@@ -36,7 +36,7 @@ struct AwaitedWordingTests {
     private static let all: [Awaited] = [
         .units([]), .units(["app.service"]), .conditions, .command(.stop(0)), .execution, .readyMessage(refused: nil),
         .readyMessage(refused: "process 1"), .mainProcess(nil), .probe(nil), .probe("503"), .reloadingMessage,
-        .reloadedMessage, .mainExit, .lastProcess,
+        .reloadedMessage, .mainExit, .lastProcess, .announcedEnd,
     ]
 
     @Test("every wait has words of its own")

@@ -374,10 +374,11 @@ extension Engine {
     private mutating func advanceReloading(_ id: GroupID) {
         guard let generation = servingGeneration(id) else { return finish(id, .failed) }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }
-        guard !members.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
+        // A reload that a service began by itself is none of this operation's.
         let reloaded = groups[id]?.operation?.reloaded ?? []
-        let failure = members.filter { reloaded.contains($0.id) }.lazy.compactMap { $0.reloadFailure ?? $0.failure }
-            .first
+        let asked = members.filter { reloaded.contains($0.id) }
+        guard !asked.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
+        let failure = asked.lazy.compactMap { $0.reloadFailure ?? $0.failure }.first
         groups[id]?.operation?.failure = failure
         finish(id, failure == nil ? .completed : .failed)
     }

@@ -20,6 +20,8 @@ public enum Awaited: Sendable, Equatable, Codable {
     case mainExit
     /// The processes have been signalled, and some have yet to end.
     case lastProcess
+    /// It said `STOPPING=1`, and has yet to end.
+    case announcedEnd
 }
 
 /// What a search for a main process has met in its place.
@@ -53,7 +55,8 @@ extension Instance {
         case .reloadAnnounced: .reloadedMessage
         case .draining: .mainExit
         case .stopping(let index, _, _): .command(.stop(index))
-        case .terminating, .killing, .sweeping: .lastProcess
+        case .terminating: stopsItself ? .announcedEnd : .lastProcess
+        case .killing, .sweeping: .lastProcess
         case .stopPost(let index, _, _): .command(.stopPost(index))
         case .running, .exited, .restartWait, .inactive: nil
         }

@@ -21,6 +21,14 @@ extension Instance {
         return isClean(command, .exited(status)) ? .exited(status) : nil
     }
 
+    /// Nobody saw how a command ended: the supervisor was killed meanwhile, or a tracer keeps its status from us (ptrace(2)). It is
+    /// executed again, but not without end, which a tracer could bring about.
+    mutating func mayRepeat(_ status: ExitStatus) -> Bool {
+        guard status == .unknown, repetitions < 3 else { return false }
+        repetitions &+= 1
+        return true
+    }
+
     /// Something went wrong on the way out; it counts if nothing did before.
     mutating func add(_ failure: Failure, to ending: inout Ending, _ context: inout Context) {
         guard case .clean = ending.result else { return }

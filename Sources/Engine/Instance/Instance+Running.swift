@@ -22,7 +22,7 @@ extension Instance {
         }
         switch message.watchdog {
         case .keepAlive: feedWatchdog(context.now)
-        case .trigger: if isUp { watchdogBit(&context) }
+        case .trigger: watchdogBit(&context)
         case nil: break
         }
     }
@@ -57,7 +57,8 @@ extension Instance {
         case (.main, .process(let token)): token == mainProcess
         case (.exec, .process(let token)): token == mainProcess || token == controlProcess
         case (.main, .other), (.exec, .other): false
-        case (.all, .process(let token)): token == mainProcess || token == controlProcess
+        // A main process that has handed over to another one may speak still; one whose end has been told has said all (I6).
+        case (.all, .process(let token)): openTokens.contains(token)
         case (.all, .other): true
         }
     }
@@ -190,6 +191,7 @@ extension Instance {
         let isSignalled = spec.type == .notifyReload && main != nil
         guard isSignalled || !spec.commands.reload.isEmpty else { return false }
         reloadFailure = nil
+        repetitions = 0
         exitedBefore = exited
         deadline = spec.startTimeout.map { context.now + $0 }
         if isSignalled, let main { context.emit(.signal(main, spec.lifecycle.reloadSignal)) }
@@ -221,9 +223,9 @@ extension Instance {
 
     /// A reload that fails leaves the service running as it was; the failure is told.
     mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
-        // Once more, if nobody saw how it ended.
-        let next = status == .unknown ? index : index &+ 1
-        if status != .unknown, !isClean(.reload(index), status) {
+        let isRepeated = mayRepeat(status)
+        let next = isRepeated ? index : index &+ 1
+        if !isRepeated, !isClean(.reload(index), status) {
             reloadFailure = failed(.reload, .exited(status))
         } else if next < spec.commands.reload.count {
             let token = spawn(.reload(next), &context)

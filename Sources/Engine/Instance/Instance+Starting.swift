@@ -9,7 +9,7 @@ extension Instance {
         watchdogInterval = nil
         (endedMain, mainEnd, namedMain) = (nil, nil, nil)
         skippedBy = nil
-        startIndex = 0
+        (startIndex, repetitions) = (0, 0)
         (hasBegun, hasStarted) = (false, false)
         (saysReloading, saysStopping) = (false, false)
         guard admitsStart(at: context.now) else {
@@ -122,6 +122,7 @@ extension Instance {
         guard index < spec.commands.startPost.count else { return started(main, &context) }
         let token = spawn(.startPost(index), &context)
         enter(.startPost(index, control: token, main: main), &context)
+        if watchdogDeadline == nil { feedWatchdog(context.now) }
     }
 
     /// All that a start consists of is done.
@@ -245,8 +246,7 @@ extension Instance {
     /// A condition ended: 0 goes on, 1 to 254 skips the service without failing it, the rest is a failure
     /// (`ExecCondition=` in systemd.service(5)).
     mutating func conditionEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
-        if status == .unknown {
-            // Nobody saw how it ended (the supervisor was killed meanwhile): asked once more.
+        if mayRepeat(status) {
             condition(index, &context)
         } else if isClean(.condition(index), status) {
             condition(index &+ 1, &context)
@@ -269,7 +269,7 @@ extension Instance {
     }
 
     mutating func startPreEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
-        if status == .unknown {
+        if mayRepeat(status) {
             startPre(index, &context)
         } else if isClean(.startPre(index), status) {
             startPre(index &+ 1, &context)
@@ -279,7 +279,7 @@ extension Instance {
     }
 
     mutating func startPostEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
-        if status == .unknown {
+        if mayRepeat(status) {
             startPost(index, main, &context)
         } else if isClean(.startPost(index), status) {
             startPost(index &+ 1, main, &context)

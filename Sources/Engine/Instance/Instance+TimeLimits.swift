@@ -54,11 +54,14 @@ extension Instance {
         }
     }
 
-    /// At least a second later, so that a time-out of zero does not mean without end.
     private mutating func killAgain(_ context: inout Context) {
         context.emit(.killTree(id))
-        deadline = spec.stopTimeout.map { context.now + max($0, .seconds(1)) }
+        deadline = context.now + killInterval
     }
+
+    /// The time until the next SIGKILL. At least a second, so that a time-out of zero does not mean without end; and not for ever,
+    /// because what forked while it was killed does not go by itself.
+    var killInterval: Duration { max(spec.stopTimeout ?? .seconds(90), .seconds(1)) }
 
     private func timedOut(_ step: Failure.Step) -> Failure {
         missed(step, .timedOut(spec.startTimeout ?? .zero))
@@ -66,12 +69,20 @@ extension Instance {
 
     // MARK: - What prolongs them
 
-    /// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): what limits the state that it is in can only be prolonged. Not where `DrainTimeoutSec=`
-    /// is the limit: that is the operator's word, and a swap does not wait for ever for what it replaces.
+    /// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): what limits the state that it is in can only be prolonged. Not where an operator would
+    /// wait for it without end and could not swap meanwhile: while a generation drains, and while it is reloaded. Nor is SIGKILL
+    /// put off.
     mutating func extendTimeouts(to time: Instant) {
         guard mandate != .leaving || spec.drain == nil else { return }
-        deadline = deadline.map { max($0, time) }
-        guard isUp else { return }
+        switch state {
+        case .killing, .sweeping: return
+        case .reloading, .reloadSignalled, .reloadAnnounced:
+            if spec.drain == nil { deadline = deadline.map { max($0, time) } }
+        case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
+            .startPost,
+            .running, .exited, .draining, .stopping, .terminating, .stopPost, .restartWait, .inactive:
+            deadline = deadline.map { max($0, time) }
+        }
         runtimeDeadline = runtimeDeadline.map { max($0, time) }
         watchdogDeadline = watchdogDeadline.map { max($0, time) }
     }
@@ -86,20 +97,35 @@ extension Instance {
     // MARK: - Watchdog and RuntimeMaxSec=
 
     mutating func feedWatchdog(_ now: Instant) {
-        guard isUp, let interval = watchdogInterval ?? spec.lifecycle.watchdog else { return }
+        guard hasWatchdog, let interval = watchdogInterval ?? spec.lifecycle.watchdog else { return }
         watchdogDeadline = interval > .zero ? now + interval : nil
     }
 
     mutating func watchdogBit(_ context: inout Context) {
         watchdogDeadline = nil
-        guard isUp else { return }
+        guard let step = watchdogStep else { return }
         let limit = watchdogInterval ?? spec.lifecycle.watchdog ?? .zero
-        let bitten = failed(mandate == .onTrial ? .soak : .run, .watchdog(limit))
+        let bitten = failed(step, .watchdog(limit))
         let main = mainProcess
         failure = bitten
         context.emit(.report(.failure(group, bitten)))
         stopProbe(&context)
         end(Ending(main: main, result: .failed(bitten)), by: .abort, &context)
+    }
+
+    /// What the watchdog ends; nil where nothing is to be ended. `WATCHDOG=trigger` counts in every state (sd_notify(3)).
+    private var watchdogStep: Failure.Step? {
+        switch state {
+        case .condition: .condition
+        case .startPre: .startPre
+        case .oneshot, .forking: .start
+        case .starting, .awaitingMain, .probing: .readiness
+        case .startPost: .startPost
+        case .running, .reloading, .reloadSignalled, .reloadAnnounced: mandate == .onTrial ? .soak : .run
+        case .waiting, .checking, .exited, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping,
+            .restartWait, .inactive:
+            nil
+        }
     }
 
     mutating func runtimeIsOver(_ context: inout Context) {

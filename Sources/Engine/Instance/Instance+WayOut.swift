@@ -72,7 +72,11 @@ extension Instance {
     private mutating func stopSeeking(_ ending: Ending, _ context: inout Context) -> Ending {
         stopSearch(&context)
         var ending = ending
-        if let ended = endedMain, ending.main == ended { ending.main = nil }
+        if let ended = endedMain, ending.main == ended {
+            let status = mainEnd ?? .unknown
+            if status != .unknown { mainStatus = status }
+            _ = left(ended, status, &ending, &context)
+        }
         (endedMain, mainEnd) = (nil, nil)
         return ending
     }
@@ -98,7 +102,7 @@ extension Instance {
     }
 
     mutating func kill(_ watch: Token, _ ending: Ending, _ context: inout Context) {
-        deadline = spec.stopTimeout.map { context.now + $0 }
+        deadline = context.now + (spec.stopTimeout ?? killInterval)
         enter(.killing(watch: watch, ending), &context)
         if spec.finalKillSignal == 9 {
             context.emit(.killTree(id))
@@ -127,7 +131,7 @@ extension Instance {
 
     mutating func sweep(_ ending: Ending, _ context: inout Context) {
         let watch = context.newToken()
-        deadline = spec.stopTimeout.map { context.now + $0 }
+        deadline = context.now + (spec.stopTimeout ?? killInterval)
         enter(.sweeping(watch: watch, ending), &context)
         context.emit(.killTree(id))
         context.emit(.watchTree(watch, id))

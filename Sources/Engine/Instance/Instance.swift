@@ -114,6 +114,8 @@ struct Instance: Sendable, Codable {
     @Added var hasBegun: Bool = false
     /// This run was up.
     @Added var hasStarted: Bool = false
+    /// How often a command was executed again in this run because nobody saw how it ended.
+    @Added var repetitions: Int = 0
     /// Which command of `ExecStart=` was executed last.
     @Added var startIndex: Int = 0
     /// The last that it said of `RELOADING=1` and `READY=1` was the former.
@@ -165,10 +167,8 @@ struct Instance: Sendable, Codable {
         let before = ServicePhase(state)
         state = next
         since = context.now
-        if !isUp {
-            watchdogDeadline = nil
-            runtimeDeadline = nil
-        }
+        if !hasWatchdog { watchdogDeadline = nil }
+        if !isUp || hasOnlyExited { runtimeDeadline = nil }
         let after = ServicePhase(next)
         if before != after { context.emit(.report(.service(id, after))) }
     }
@@ -207,6 +207,17 @@ struct Instance: Sendable, Codable {
             .startPost, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:
             false
         }
+    }
+
+    /// `RemainAfterExit=`: nothing runs that could say a word or take too long.
+    private var hasOnlyExited: Bool {
+        if case .exited = state { true } else { false }
+    }
+
+    /// `WatchdogSec=` counts: from its first `ExecStartPost=` on, or from when it is up, as long as a process is there.
+    var hasWatchdog: Bool {
+        if case .startPost = state { return true }
+        return isUp && !hasOnlyExited
     }
 
     /// No process of it exists, and none will.

@@ -115,9 +115,14 @@ extension Supervisor {
         guard let instance = instances[id], mayTell(instance, sender), mainProcess(of: id)?.pid != pid else {
             return nil
         }
-        guard instance.tree?.contains(pid) == true, let handle = try? ProcessHandle(pid: pid),
-            inode == nil || handle.inode() == inode
-        else {
+        let member: ProcessHandle?
+        do throws(SystemError) {
+            member = try self.member(pid, of: instance)
+        } catch {
+            log(.error, about: instance.name, "\(instance.name): MAINPID=\(pid): \(error)")
+            return nil
+        }
+        guard let handle = member, inode == nil || handle.inode() == inode else {
             log(
                 .warning, about: instance.name,
                 "\(instance.name): MAINPID=\(pid) is not a process of this service; ignored")

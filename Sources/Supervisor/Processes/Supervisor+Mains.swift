@@ -65,20 +65,46 @@ extension Supervisor {
             return .nothing("\(error)")
         }
         if mainProcess(of: instance.id)?.pid == pid { return .answer(.absent) }
-        // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
-        guard let facts = ProcessFacts.read(pid), !facts.isDead else {
-            return .nothing("it names \(pid), which does not run")
-        }
-        guard instance.tree?.contains(pid) == true else {
-            let name = ProcessFacts.commandName(of: pid).map { " (\($0))" } ?? ""
-            return .nothing("it names \(pid)\(name), which is no process of this service")
-        }
+        let member: ProcessHandle?
         do throws(SystemError) {
-            return .answer(watchMain(pid, try ProcessHandle(pid: pid), instance).map { .found($0) } ?? .absent)
+            member = try self.member(pid, of: instance)
         } catch {
             return .nothing("it names \(pid): \(error)")
         }
+        guard let handle = member else {
+            guard let facts = ProcessFacts.read(pid), !facts.isDead else {
+                return .nothing("it names \(pid), which does not run")
+            }
+            let name = ProcessFacts.commandName(of: pid).map { " (\($0))" } ?? ""
+            return .nothing("it names \(pid)\(name), which is no process of this service")
+        }
+        return .answer(watchMain(pid, handle, instance).map { .found($0) } ?? .absent)
     }
+
+    /// A living process of a service, by the pid that the service says or has written.
+    ///
+    /// It is opened before it is looked at, and was not waited for until after that: so what was looked at is what was opened, and
+    /// not another service's process that has got the pid in between, which would be signalled in place of this one.
+    ///
+    /// - Returns: nil if it is none.
+    func member(_ pid: Int32, of instance: RunningInstance) throws(SystemError) -> ProcessHandle? {
+        let handle: ProcessHandle
+        do throws(SystemError) {
+            handle = try ProcessHandle(pid: pid)
+        } catch {
+            guard !error.isTransient else { throw error }
+            return nil
+        }
+        guard instance.tree?.contains(pid) == true,
+            // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
+            let facts = ProcessFacts.read(pid), !facts.isDead, handle.isThere
+        else { return nil }
+        return handle
+    }
+
+    /// Each is watched until it ends, which costs a descriptor: a service that names one of its processes after the other as its main
+    /// one would take them all.
+    private static let maximumWatched = 32
 
     /// Of a service that is over; a generation that has the same file goes on with it.
     func removePidFile(of instance: RunningInstance) {
@@ -97,7 +123,7 @@ extension Supervisor {
     private func guessMain(_ instance: RunningInstance) -> MainSearch {
         let members = Set(instance.tree?.members() ?? [])
         let tops = members.filter { pid in ProcessFacts.read(pid).map { !members.contains($0.parent) } ?? false }
-        guard let pid = tops.first, tops.count == 1, let handle = try? ProcessHandle(pid: pid) else { return .absent }
+        guard let pid = tops.first, tops.count == 1, let handle = try? member(pid, of: instance) else { return .absent }
         return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
     }
 
@@ -106,6 +132,12 @@ extension Supervisor {
         // Watched already, as an earlier main process: a second watch would ask for its end twice, and learn nothing.
         if let token = tokenOfPid[pid], processes[token]?.instance == instance.id {
             return engine.controlProcess(of: instance.id) == token || probes[token] != nil ? nil : token
+        }
+        guard instance.run.map({ $0.watch.processes.count < Self.maximumWatched }) ?? true else {
+            log(
+                .warning, about: instance.name,
+                "\(instance.name): more than \(Self.maximumWatched) main processes are alive; \(pid) is not one, too")
+            return nil
         }
         let token = engine.newToken(for: instance.id)
         let process = RunningProcess(token: token, instance: instance.id, handle: handle)

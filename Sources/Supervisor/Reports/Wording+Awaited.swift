@@ -17,6 +17,7 @@ extension Wording {
         case .reloadedMessage: "READY=1 after RELOADING=1"
         case .mainExit: "its main process to end"
         case .lastProcess: "its processes to end"
+        case .announcedEnd: "its end, which it announced by STOPPING=1"
         }
     }
 
@@ -24,7 +25,7 @@ extension Wording {
     static func missing(_ awaited: Awaited, of unit: ServiceUnit?) -> String? {
         switch awaited {
         case .units(let names): names.isEmpty ? nil : "\(names.joined(separator: ", ")) was not ready"
-        case .conditions, .execution, .mainExit, .lastProcess: nil
+        case .conditions, .execution, .mainExit, .lastProcess, .announcedEnd: nil
         case .command(let command): "\(line(command, unit)) has not ended"
         case .readyMessage(let refused):
             refused.map { "READY=1 came only from \($0), which \(access(unit))" } ?? "it never said READY=1"

@@ -141,6 +141,10 @@ extension UnitBuilder {
             let message = "Restart=\(restart.rawValue) makes no sense with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "Restart", message))
         }
+        if !service.restartForceExitStatus.isEmpty {
+            let message = "RestartForceExitStatus= makes no sense with Type=oneshot"
+            refuse(Diagnostic(.error, .invalidValue, at: location, directive: "RestartForceExitStatus", message))
+        }
         if service.lifecycle.exitType == .cgroup {
             let message = "ExitType=cgroup makes no sense with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "ExitType", message))
