@@ -158,5 +158,31 @@ extension EndToEnd {
                 #expect(try world.run("stop", "renaming").status == 0)
             }
         }
+
+        @Test(
+            "A main process that has left its control group is told to end, and killed, all the same (needs cgroups)",
+            .enabled(if: supervisorIsRoot && FileManager.default.isWritableFile(atPath: Self.rootOfGroups)),
+            arguments: [true, false])
+        func leftItsGroup(listens: Bool) throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "leaver.service",
+                    """
+                    [Service]
+                    ExecStart=/bin/sh -c 'trap "\(listens ? "exit 3" : "")" TERM; echo $$$$ > \(Self.rootOfGroups) && touch \(layout.path)/out/left; while :; do sleep 0.1; done'
+                    TimeoutStopSec=\(listens ? 20 : 1)
+                    """)
+            } then: { world in
+                #expect(try world.run("start", "leaver").status == 0)
+                try eventually("the service to leave its group") { world.contents("out/left") != nil }
+                _ = try world.run("stop", "leaver")
+                #expect(try world.status("leaver").first?.state == .failed)
+            }
+        }
+
+        private static var rootOfGroups: String {
+            let unified = "/sys/fs/cgroup/unified/cgroup.procs"
+            return FileManager.default.fileExists(atPath: unified) ? unified : "/sys/fs/cgroup/cgroup.procs"
+        }
     }
 }

@@ -129,6 +129,30 @@ struct ProlongationTests {
         #expect(bench.results.last?.outcome == .rolledBack)
     }
 
+    @Test("RuntimeMaxSec= and the watchdog together are prolonged, and a drain is not, however often it is asked for")
+    func severalLimits() {
+        let extend = Self.asking(.seconds(20))
+        var limited = Bench()
+        limited.start(
+            Plans.service(app) { ($0.lifecycle.runtimeMax, $0.lifecycle.watchdog) = (.seconds(5), .seconds(6)) })
+        limited.notify(app, extend)
+        limited.pass(.seconds(19))
+        #expect(limited.service(app)?.phase == .running)
+        limited.pass(.seconds(2))
+        #expect(limited.service(app)?.phase != .running)
+
+        var bench = Bench.servingSite()
+        bench.swapReady("v2")
+        for _ in 0..<7 {
+            bench.notify("edge@v1.service", extend)
+            bench.pass(.seconds(10))
+        }
+        #expect(bench.service("edge@v1.service")?.phase == .stopping)
+        bench.notify("edge@v1.service", extend)
+        bench.pass(.seconds(90))
+        #expect(bench.takeLog("kill tree").contains("kill tree of edge@v1.service"))
+    }
+
     @Test("SIGKILL is not put off, and is sent again also with TimeoutStopSec=infinity")
     func killIsRepeated() throws {
         var bench = Bench()

@@ -88,6 +88,8 @@ extension Supervisor {
     ///
     /// - Returns: nil if it is none.
     func member(_ pid: Int32, of instance: RunningInstance) throws(SystemError) -> ProcessHandle? {
+        // Trees that are no control groups can overlap, where services have the same user.
+        if let token = tokenOfPid[pid], processes[token]?.instance != instance.id { return nil }
         let handle: ProcessHandle
         do throws(SystemError) {
             handle = try ProcessHandle(pid: pid)

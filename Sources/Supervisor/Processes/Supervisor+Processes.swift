@@ -201,15 +201,29 @@ extension Supervisor {
 
     func signalTree(_ id: InstanceID, _ signal: Int32) {
         giveUpSpawn(of: id)
-        guard let tree = instances[id]?.tree else { return }
-        tree.signalAll(Linux.Signal(rawValue: signal))
+        guard let run = instances[id]?.run else { return }
+        let outside = processesOutside(run)
         // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
-        if signal == SIGTERM || signal == SIGHUP { tree.signalAll(.continue) }
+        for signal in signal == SIGTERM || signal == SIGHUP ? [signal, SIGCONT] : [signal] {
+            run.tree.signalAll(Linux.Signal(rawValue: signal))
+            for process in outside { try? process.send(signal) }
+        }
     }
 
     func killTree(_ id: InstanceID) {
         giveUpSpawn(of: id)
-        instances[id]?.tree?.killAll()
+        guard let run = instances[id]?.run else { return }
+        let outside = processesOutside(run)
+        run.tree.killAll()
+        for process in outside { try? process.send(SIGKILL) }
+    }
+
+    /// Processes whose ends are waited for, and that have left their control group (as container runtimes do): they are the service's
+    /// all the same, and nobody else would end them.
+    private func processesOutside(_ run: RunningTree) -> [RunningProcess] {
+        run.watch.processes.sorted { $0.number < $1.number }.compactMap { processes[$0] }.filter {
+            !run.tree.contains($0.pid)
+        }
     }
 
     func watchTree(_ token: Token, _ id: InstanceID) {

@@ -1,0 +1,69 @@
+import Testing
+
+@testable import Engine
+
+/// What an operation comes to, as it is told: true at that moment (I5).
+@Suite("Outcomes")
+struct OutcomeTests {
+    private let app = "app.service"
+
+    @Test("a new generation that dies while the old one drains: lost, with the reason, not completed")
+    func lostDuringDrain() {
+        var bench = Bench.servingSite()
+        bench.swapReady("v2")
+        bench.exit("edge@v2.service", .exited(3))
+        bench.exit("app@v2.service")
+        bench.exit("edge@v1.service")
+        bench.exit("app@v1.service")
+        #expect(bench.results.last?.outcome == .lost)
+        #expect(bench.results.last?.failure?.unit == "edge@v2.service")
+        #expect(bench.results.last?.failure?.cause == .exited(.exited(3)))
+    }
+
+    @Test("a stop while the old generation drains: the swap is lost, not aborted; before the cutover it is aborted")
+    func stopDuringDrain() {
+        var bench = Bench.servingSite()
+        bench.swapReady("v2")
+        bench.command(.stop(Plans.site))
+        #expect(bench.results.first { $0.kind == .swap }?.outcome == .lost)
+        var early = Bench.servingSite()
+        early.swap(Plans.site("v2"))
+        early.command(.stop(Plans.site))
+        #expect(early.results.first { $0.kind == .swap }?.outcome == .aborted)
+    }
+
+    @Test("a swap that fails after what served has ended is not rolled back to it")
+    func nothingToRollBackTo() {
+        var bench = Bench.servingSite()
+        bench.swap(Plans.site("v2"))
+        bench.exit("edge@v1.service", .exited(1))
+        bench.exit("app@v1.service", .exited(1))
+        bench.exit("app@v2.service", .exited(2))
+        #expect(bench.results.last?.outcome == .failed)
+        #expect(bench.results.last?.failure?.unit == "app@v2.service")
+    }
+
+    @Test("the public tier has what the private one has left of ReadyTimeoutSec=, also without a soak")
+    func readyTimeoutIsShared() {
+        var bench = Bench.servingSite()
+        var plan = Plans.site("v2")
+        plan.settings.soak = .zero
+        bench.swap(plan)
+        bench.pass(.seconds(20))
+        bench.ready("app@v2.service")
+        bench.pass(.seconds(11))
+        #expect(bench.phase("site@.target") == .rollBack)
+    }
+
+    @Test("BindsTo= of a unit that its condition skipped: the program does not run")
+    func boundToSkipped() {
+        var bench = Bench()
+        bench.verdicts = ["base.service": .unmet("ConditionPathExists=/x")]
+        var plan = Plans.service(app, after: ["base.service"], requires: ["base.service"])
+        plan.relations.bindsTo = [GroupID("base.service")]
+        bench.start(Plans.service("base.service") { $0.lifecycle.hasConditions = true })
+        bench.start(plan)
+        #expect(bench.takeLog("start app.service", "start base.service") == [])
+        #expect(bench.failures.last?.step == .dependency || bench.results.last?.failure?.step == .dependency)
+    }
+}
