@@ -29,6 +29,8 @@ int holdfast_pidfd_send_signal(int pidfd, int signal) {
 
 int holdfast_pidfd_getfd(int pidfd, int target) { return result(syscall(SYS_pidfd_getfd, pidfd, target, 0)); }
 
+int holdfast_keep_room(int fd, int64_t bytes) { return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes)); }
+
 int holdfast_become_subreaper(int on) { return result(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)); }
 
 int holdfast_duplicate(int fd, int floor) { return result(fcntl(fd, F_DUPFD_CLOEXEC, floor)); }

@@ -6,7 +6,10 @@ extension JSONObject {
     public init(_ reply: StatusReply) {
         // A service of a plain unit takes some 250 bytes.
         var writer = JSONWriter(capacity: 64 + 300 * reply.units.count)
-        writer.object { $0.array("units", reply.units) { $0.write(to: &$1) } }
+        writer.object { writer in
+            if let notes = reply.notes { writer.array("notes", notes) { $1.string($0) } }
+            writer.array("units", reply.units) { $0.write(to: &$1) }
+        }
         self.init(trusted: writer.bytes)
     }
 
@@ -15,15 +18,20 @@ extension JSONObject {
     public func decodeStatus() throws(MessageError) -> StatusReply {
         var reader = JSONReader(bytes)
         var units: [UnitStatus]?
+        var notes: [String]?
         do throws(JSONReader.Mismatch) {
             try reader.object { (name, reader) throws(JSONReader.Mismatch) in
-                if name == "units" { units = try reader.array(UnitStatus.init) } else { reader.skip() }
+                switch name {
+                case "units": units = try reader.array(UnitStatus.init)
+                case "notes": notes = try reader.array { (reader) throws(JSONReader.Mismatch) in try reader.string() }
+                default: reader.skip()
+                }
             }
         } catch {
             throw .badMember(error.name)
         }
         guard let units else { throw .badMember("units") }
-        return StatusReply(units: units)
+        return StatusReply(units: units, notes: notes)
     }
 }
 

@@ -205,8 +205,11 @@ public struct UnitStatus: Codable, Equatable, Sendable {
 public struct StatusReply: Codable, Equatable, Sendable {
     /// The units in the order of the names in the call, else sorted by name.
     public var units: [UnitStatus]
+    /// What is wrong with the supervisor itself, in sentences; nil if nothing is.
+    public var notes: [String]?
 
-    public init(units: [UnitStatus]) {
+    public init(units: [UnitStatus], notes: [String]? = nil) {
         self.units = units
+        self.notes = notes
     }
 }

@@ -160,6 +160,8 @@ public actor Supervisor {
     var lastJournalWrite: Int64?
     /// While it is behind.
     var journalTimer: TimerSource?
+    /// What the log says of it.
+    var toldTrouble: (isBehind: Bool, problem: String?) = (false, nil)
     /// When what followed from the journal has happened.
     private var journalPassed: DeferredSource?
     let unitTable: UnitTable
@@ -305,6 +307,7 @@ public actor Supervisor {
             finishInterruptedShutdown()
         }
         armTimer()
+        watchRoom()
         journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
             journalFaults.succeed()
             journalPassed = nil

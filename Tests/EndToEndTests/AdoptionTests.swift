@@ -271,6 +271,32 @@ extension EndToEnd {
             }
         }
 
+        @Test("A command of a socket unit that was running is waited for: never two at once")
+        func socketCommand() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "http.socket",
+                    "[Socket]\nListenStream=127.0.0.1:\(layout.port)\nExecStartPre=\(command(layout, "pre"))\n")
+            } then: { world in
+                let start = try world.begin("start", "http.socket")
+                try eventually("the command") { world.contents("out/pre")?.hasSuffix("\n") == true }
+                let pid = try #require(world.contents("out/pre").flatMap { Int($0.dropLast()) })
+                let process = try Watched(pid)
+                // Sockets are written down in the round after: the answer comes later than that.
+                _ = try world.status()
+                try world.crash()
+                try world.startAgain()
+                #expect(!process.hasEnded)
+                #expect(lines(world, "pre") == 1)
+                try world.layout().write("out/go", "")
+                _ = try start.end()
+                try eventually("the socket to be open") { try world.sockets().first?.listening == true }
+                // Once more, where the kernel does not tell how it ended.
+                #expect(lines(world, "pre") <= 2)
+                #expect(try world.run("stop", "http.socket").outcome == .stopped)
+            }
+        }
+
         // MARK: - A pause between two supervisors
 
         @Test("A pause longer than WatchdogSec= and other limits ends no healthy service; afterwards they count again")

@@ -132,6 +132,29 @@ extension EndToEnd {
             }
         }
 
+        @Test("From a journal that is older than what runs nothing is concluded: no older release is started beside it")
+        func olderJournal() throws {
+            try withWorld { layout in
+                try layout.plain(service: "Restart=always\nRestartSec=0")
+            } then: { world in
+                #expect(try world.run("start", "app").outcome == .started)
+                let journal = world.runtime + "/journal"
+                let older = try Data(contentsOf: URL(fileURLWithPath: journal))
+                try world.layout().body("v2")
+                #expect(try world.run("swap", "app").outcome == .completed)
+                let before = world.processes().map(\.pid).sorted()
+                try world.crash()
+                try older.write(to: URL(fileURLWithPath: journal))
+                try world.startAgain()
+                #expect(try world.status("app").first?.state == .unknown)
+                #expect(world.processes().map(\.pid).sorted() == before)
+                #expect(try world.control("adopt", "app").end() == 0)
+                #expect(try world.status("app").first?.state == .running)
+                #expect(world.processes().map(\.pid).sorted() == before)
+                #expect(try world.run("swap", "app").outcome == .completed)
+            }
+        }
+
         @Test("What cannot be decided is not: the reason is told, nothing is changed, stop still ends it")
         func undecidable() throws {
             try withWorld { layout in

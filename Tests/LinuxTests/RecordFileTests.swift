@@ -82,6 +82,32 @@ extension LinuxTests {
             }
         }
 
+        @Test(
+            "room is kept for more, and for a replacement; readers do not see it; a mark that something is missing goes with it"
+        )
+        func room() throws {
+            try withPath { path in
+                let file = RecordFile(path: path)
+                file.put("a", [1])
+                try file.flush()
+                try file.keepRoom(more: 10_000, replacement: 20_000)
+                #expect(file.room >= 10_000 && file.roomForReplacement >= 20_000)
+                #expect(try RecordFile.read(path).unreadable == 0)
+                #expect(!RecordFile.isStale(path))
+                file.markStale()
+                #expect(RecordFile.isStale(path))
+                file.put("b", [2])
+                try file.replace()
+                #expect(!RecordFile.isStale(path))
+                #expect(file.room >= 19_000, "that of the replacement is its own now")
+                #expect(try RecordFile.read(path).records == ["b": [2]])
+                file.remove()
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: (path as NSString).deletingLastPathComponent)
+                        == [])
+            }
+        }
+
         @Test("a socket is found again by its inode in a process that has it, and nothing else is taken for it")
         func foreignSockets() throws {
             let socket = try ListeningSocket(.inet(host: "127.0.0.1", port: 0))

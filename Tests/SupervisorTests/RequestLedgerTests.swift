@@ -47,6 +47,18 @@ struct RequestLedgerTests {
         #expect(isAbsent(ledger.fate(of: .random(), for: Self.anna)))
     }
 
+    @Test("After a journal that lacks what came last no request counts as never begun, and none as under way")
+    func lostTrack() {
+        let names = [RequestIdentity.random(), .random()]
+        var ledger = ledger(names)
+        _ = ledger.answer(names[0], answer("first"))
+        ledger.loseTrack(at: at(100))
+        #expect(text(ledger.fate(of: names[0], for: Self.anna)) == "first", "what was answered was")
+        #expect(isLost(ledger.fate(of: names[1], for: Self.anna)))
+        #expect(ledger.completeSince == at(100))
+        #expect(ledger.takeChanges().completeSince == at(100))
+    }
+
     @Test("A request is told to the user who made it and to root, and to nobody else")
     func owners() {
         let name = RequestIdentity.random()

@@ -143,6 +143,8 @@ int holdfast_socket_in_network(int network, int family, int type, int protocol);
 int holdfast_pidfd_open(pid_t pid);
 int holdfast_pidfd_send_signal(int pidfd, int signal);
 int holdfast_pidfd_getfd(int pidfd, int target);
+/* (nocall) fallocate with FALLOC_FL_KEEP_SIZE, which glibc declares for _GNU_SOURCE only. */
+int holdfast_keep_room(int fd, int64_t bytes);
 /* (nocall) prctl has `...`. */
 int holdfast_become_subreaper(int on);
 /* (nocall) fcntl has `...`; holdfast_duplicate is F_DUPFD_CLOEXEC at or above `floor`. */

@@ -132,6 +132,20 @@ extension SocketActivation {
         }
     }
 
+    /// It is run once more, as those of services are.
+    mutating func commandLost(_ token: SocketToken) {
+        guard let (id, socket) = sockets.first(where: { _, socket in socket.command == token }) else { return }
+        switch socket.state {
+        case .startPre(let index, _): next(.startPre(index), of: id, nil)
+        case .startPost(let index, _): next(.startPost(index), of: id, nil)
+        case .stopPre(let index, _, let failure): next(.stopPre(index), of: id, failure)
+        case .stopPost(let index, _, let failure): next(.stopPost(index), of: id, failure)
+        // It was to end.
+        case .ending: commandEnded(token, nil)
+        case .opening, .listening, .running, .releasing, .dead, .failed: break
+        }
+    }
+
     mutating func commandEnded(_ token: SocketToken, _ error: String?) {
         let owner = sockets.first { _, socket in socket.command == token }
         guard let (id, socket) = owner else { return }

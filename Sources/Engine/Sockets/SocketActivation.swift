@@ -42,6 +42,7 @@ public struct SocketActivation: Sendable, Codable {
         case .release(let id, let spec, let request, let services): release(id, spec, request, services)
         case .changed(let id, let spec): changed(id, spec)
         case .commandEnded(let token, let success): commandEnded(token, success)
+        case .commandLost(let token): commandLost(token)
         case .opened(let id): opened(id)
         case .openFailed(let id, let text): openFailed(id, text)
         case .readable(let id): readable(id)

@@ -83,6 +83,8 @@ public enum SocketEvent: Sendable {
     case changed(SocketID, SocketSpec)
     /// nil: it succeeded; else what it ended with.
     case commandEnded(SocketToken, String?)
+    /// A command has ended, and how is not known: the supervisor was killed meanwhile.
+    case commandLost(SocketToken)
     case opened(SocketID)
     case openFailed(SocketID, String)
     /// A connection or a datagram waits.

@@ -39,6 +39,28 @@ extension Engine {
         for generation in generations { restore(generation.group, GroupMemory(lastNumber: generation.number)) }
     }
 
+    /// What is written of a group is older than what runs of it: none of the processes that it names is there, and others are.
+    /// Nothing is concluded from it.
+    public mutating func drop(_ group: GroupID) {
+        for (id, instance) in instances where instance.group == group {
+            for token in instance.openTokens { owners[token] = nil }
+            for owner in [Deadlines.Owner.instance(id), .probe(id), .watchdog(id), .runtime(id)] {
+                deadlines.set(owner, nil)
+            }
+            instances[id] = nil
+        }
+        deadlines.set(.group(group), nil)
+        deadlines.set(.upheld(group), nil)
+        upheld[group] = nil
+        for generation in preparing where generation.group == group { preparing.remove(generation) }
+        for generation in adrift where generation.group == group { adrift.remove(generation) }
+        waitingToStart.remove(group)
+        let last = groups[group]?.lastNumber ?? 0
+        groups[group] = nil
+        restore(group, GroupMemory(lastNumber: last))
+        relationsMayHaveChanged(group)
+    }
+
     mutating func adopt(_ adoption: Adoption, _ request: RequestID) {
         let id = adoption.plan.group
         if let operation = groups[id]?.operation {

@@ -15,6 +15,11 @@ public final class RecordFile {
     public private(set) var size = 0
     private var descriptor: OwnedDescriptor?
     private var pending: [UInt8] = []
+    /// Bytes that the file system keeps for the file, also while it is full.
+    private var kept = 0
+    /// The file that is to take its place some day, empty, with the bytes that are kept for it.
+    private var spare: OwnedDescriptor?
+    private var keptForSpare = 0
 
     /// The file is opened at the first write.
     public init(path: String) { self.path = path }
@@ -103,24 +108,86 @@ public final class RecordFile {
     public func flush() throws(SystemError) {
         guard !pending.isEmpty else { return }
         if descriptor == nil { try open() }
-        try write(to: rawDescriptor)
+        try write(to: Self.raw(descriptor))
     }
 
     /// Replaces the file with one that has the records collected now, atomically.
     public func replace() throws(SystemError) {
-        let fresh = path + ".new"
-        let opened = try OwnedDescriptor.open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, mode: 0o600)
-        let before = size
+        if spare == nil { try openSpare() }
+        let (before, keptBefore) = (size, kept)
         size = 0
         do throws(SystemError) {
-            try write(to: opened.raw)
-            try checkErrno(rename(fresh, path), "rename", fresh)
+            try write(to: Self.raw(spare))
+            try checkErrno(rename(freshPath, path), "rename", freshPath)
         } catch {
-            size = before
-            unlink(fresh)
+            // What was kept for it went with what was written.
+            (size, kept, keptForSpare) = (before, keptBefore, 0)
             throw error
         }
-        descriptor = consume opened
+        descriptor = spare.take()
+        kept = keptForSpare
+        keptForSpare = 0
+    }
+
+    private var freshPath: String { path + ".new" }
+
+    private func openSpare() throws(SystemError) {
+        spare = try OwnedDescriptor.open(
+            freshPath, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, mode: 0o600)
+        keptForSpare = 0
+    }
+
+    // MARK: - A file that lacks something
+
+    /// Marks the file: what follows cannot be written. Its mode says so, because to change that needs no room. Gone with `replace`.
+    public func markStale() { if descriptor != nil { fchmod(Self.raw(descriptor), 0o400) } else { chmod(path, 0o400) } }
+
+    /// Whether the file lacks what happened last.
+    public static func isStale(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & 0o777 == 0o400
+    }
+
+    // MARK: - Room
+
+    /// Bytes that can be written still, whatever becomes of the file system meanwhile.
+    public var room: Int { max(0, kept - size - pending.count) }
+
+    /// The same of the file that `replace` would write.
+    public var roomForReplacement: Int { keptForSpare }
+
+    /// Has the file system keep room for `more` bytes behind what is in the file, and `replacement` bytes for the one that takes
+    /// its place, or as much of that as there is. In vain on file systems that cannot (then nothing is known of the room there is).
+    public func keepRoom(more: Int, replacement: Int) throws(SystemError) {
+        if descriptor == nil { try open() }
+        if spare == nil { try openSpare() }
+        var failure: SystemError?
+        var wanted = replacement
+        // What the file that was replaced had is free again, and that may be less: to the page.
+        while keptForSpare < wanted {
+            do throws(SystemError) {
+                try Self.keep(wanted, Self.raw(spare), freshPath)
+                keptForSpare = wanted
+            } catch {
+                failure = failure ?? error
+                wanted -= 4096
+            }
+        }
+        let end = size + pending.count + more
+        if kept < end {
+            try Self.keep(end, Self.raw(descriptor), path)
+            kept = end
+        }
+        if let failure { throw failure }
+    }
+
+    private static func keep(_ bytes: Int, _ raw: Int32, _ path: String) throws(SystemError) {
+        // To readers the file is as long as before.
+        var result: Int32
+        repeat { result = holdfast_keep_room(raw, Int64(bytes)) } while result == -EINTR
+        // Not every file system can: such a one is written to as long as it takes what is written.
+        if result == 0 || result == -EOPNOTSUPP || result == -ENOSYS { return }
+        throw SystemError("keep room for", path, negated: result)
     }
 
     /// Seconds since the last write to a file; nil if there is none.
@@ -140,8 +207,10 @@ public final class RecordFile {
 
     public func remove() {
         descriptor = nil
+        spare = nil
         pending = []
         unlink(path)
+        unlink(freshPath)
     }
 
     private func open() throws(SystemError) {
@@ -150,9 +219,10 @@ public final class RecordFile {
         try checkErrno(fstat(opened.raw, &status), "stat", path)
         size = Int(status.st_size)
         descriptor = consume opened
+        kept = 0
     }
 
-    private var rawDescriptor: Int32 {
+    private static func raw(_ descriptor: borrowing OwnedDescriptor?) -> Int32 {
         switch descriptor {
         case .some(let descriptor): descriptor.raw
         case .none: -1
@@ -168,8 +238,9 @@ public final class RecordFile {
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 let error = SystemError("write", path, Errno(rawValue: count < 0 ? errno : ENOSPC))
-                // A partial record would hide all records written behind it.
+                // A partial record would hide all records written behind it. (The room kept behind goes with it.)
                 ftruncate(raw, off_t(size))
+                kept = size
                 throw error
             }
             written += count

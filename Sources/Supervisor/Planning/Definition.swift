@@ -17,10 +17,13 @@ final class Definition {
     let target: TargetUnit?
     /// Where it lives, as its swap unit says.
     let network: GenerationNetwork
+    /// Of a unit whose text this version cannot read: as it was written, to be written again. What runs of it is watched and can
+    /// be stopped; none of its commands is executed.
+    let unread: SavedDefinition?
 
     init(
         id: UInt64, unit: ServiceUnit, group: GroupID, sockets: [SocketUnit], upstreams: [SocketUnit],
-        probed: SocketUnit?, target: TargetUnit?, network: GenerationNetwork
+        probed: SocketUnit?, target: TargetUnit?, network: GenerationNetwork, unread: SavedDefinition? = nil
     ) {
         self.id = id
         self.unit = unit
@@ -30,6 +33,7 @@ final class Definition {
         self.probed = probed
         self.target = target
         self.network = network
+        self.unread = unread
     }
 
     /// Every unit that it was made of.

@@ -6,6 +6,10 @@ import UnitFiles
 /// Processes and process trees of instances: started, signalled, watched.
 extension Supervisor {
     func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
+        guard instances[id]?.definition.unread == nil else {
+            let text = "its unit file, as it was when it was started, cannot be read by this version of holdfastd"
+            return handle(.spawnFailed(token, text, status: nil))
+        }
         // What ends a service may use the reserve.
         guard kind.beginsRun else { return start(token, id, kind) }
         FileLimit.bounded(by: .services) { start(token, id, kind) }

@@ -156,6 +156,8 @@ extension Supervisor {
 
     /// Sends the end of a request to whoever waits for it.
     func end(_ pending: PendingRequest, _ id: RequestID, _ result: ShownResult) {
+        var result = result
+        if journal.isBehind, let journalTrouble { result.notes.append(journalTrouble) }
         if let batch = pending.batch {
             batches[batch]?.decided[id] = nil
             return endPart(batch, result)

@@ -220,6 +220,13 @@ struct RequestLedger {
     }
 
     /// What was noted since this was asked last; nil instead of an entry: it is forgotten.
+    /// Requests before this may have been begun, or answered, without being written down: none of them counts as never begun.
+    mutating func loseTrack(at now: Instant) {
+        completeSince = max(completeSince, now)
+        hasNewBeginning = true
+        for entry in entries.values where entry.answer == nil { lose(entry.identity) }
+    }
+
     mutating func takeChanges() -> (entries: [(RequestIdentity, Entry?)], completeSince: Instant?) {
         defer { (changed, hasNewBeginning) = ([], false) }
         let list = changed.map { identity in (identity, entries[identity]) }

@@ -15,6 +15,7 @@ final class RunningSocketCommand {
     init(unit: String, invocation: String, handle: consuming ProcessHandle, tree: ProcessTree, output: LogPipe) {
         self.unit = unit
         self.invocation = invocation
+        startTime = ProcessFacts.startTime(of: handle.pid) ?? 0
         self.handle = handle
         self.tree = tree
         self.output = output
@@ -24,6 +25,8 @@ final class RunningSocketCommand {
     static func treeName(_ unit: String, _ token: SocketToken) -> String { "\(unit)#\(token.number)" }
 
     var pid: Int32 { handle.pid }
+    /// With the pid it names the process also for another supervisor process.
+    let startTime: UInt64
     /// A pidfd.
     var descriptor: Int32 { handle.descriptor.raw }
 
@@ -126,6 +129,7 @@ extension Supervisor {
     func socketCommandEnded(_ token: SocketToken) -> (Linux.ExitStatus) -> Void {
         { [unowned self] status in
             socketCommands.removeValue(forKey: token)?.end()
+            if status == .unknown { return handleSocket(.commandLost(token)) }
             handleSocket(.commandEnded(token, status.isSuccess ? nil : "\(status)"))
         }
     }

@@ -41,7 +41,7 @@ extension Supervisor {
     }
 
     func status(_ names: [String]) throws(ControlError) -> StatusReply {
-        guard !names.isEmpty else { return StatusReply(units: allStatus()) }
+        guard !names.isEmpty else { return StatusReply(units: allStatus(), notes: journalTrouble.map { [$0] }) }
         // A thousand times the same name is a thousand walks over /proc.
         var seen: Set<GroupID> = []
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
@@ -54,7 +54,7 @@ extension Supervisor {
             return unit
         }
         for name in sockets { units.append(status(ofSocket: try unitName(name, kinds: [.socket]))) }
-        return StatusReply(units: units)
+        return StatusReply(units: units, notes: journalTrouble.map { [$0] })
     }
 
     func generations(_ name: String?) throws(ControlError) -> GenerationsReply {

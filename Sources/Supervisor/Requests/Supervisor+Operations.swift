@@ -113,7 +113,11 @@ extension Supervisor {
         let member = unit.flatMap {
             $0.kind == .service && $0.identity.description != group.name ? $0.description : nil
         }
-        if !engine.isActive(group), stopLeft(group, only: member, call, peer) { return }
+        if engine.isActive(group) {
+            endLeft(group, only: member)
+        } else if stopLeft(group, only: member, call, peer) {
+            return
+        }
         let held = heldSocketNotes(group)
         // What has no unit file any more is stopped as well; then what runs says who goes with it.
         let work = try unit.map { unit throws(ControlError) in try decide(.stop, unit) }

@@ -11,13 +11,14 @@ extension Supervisor {
         do throws(ControlError) {
             let request = try Request(call)
             try mayAsk(request, peer)
+            defer { currentIdentity = nil }
             if request.changesSomething {
                 guard try isNew(request, call, id, peer) else { return }
                 try mayStart(request)
                 currentIdentity = ledger.identity(of: id)
+                try refuseWithoutRoom(request)
                 if request != .update { try lookAtDisk() }
             }
-            defer { currentIdentity = nil }
             if let reply = try answer(request, id, peer) { conclude(id, reply) }
         } catch {
             conclude(id, Reply(error))

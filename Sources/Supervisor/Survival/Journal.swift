@@ -62,10 +62,8 @@ final class Journal {
     /// The file lacks something that could not be written. Nothing is collected for it then, however long that lasts: it is
     /// written anew, whole, when there is room.
     private(set) var isBehind = false
-    /// Told why, when it falls behind.
-    var fellBehind: ((SystemError) -> Void)?
-    /// The file is as it should be again.
-    var caughtUp: (() -> Void)?
+    /// It has fallen behind: `problem` says why.
+    var fellBehind: (() -> Void)?
 
     init(path: String) { file = RecordFile(path: path) }
 
@@ -92,9 +90,48 @@ final class Journal {
             try file.flush()
         } catch {
             file.discard()
-            isBehind = true
-            fellBehind?(error)
+            fallBehind(error)
         }
+    }
+
+    private func fallBehind(_ error: SystemError) {
+        isBehind = true
+        // Before anything is done that is not written.
+        file.markStale()
+        problem = "\(error)"
+        fellBehind?()
+    }
+
+    // MARK: - Room
+
+    /// Bytes that an operation may need, from its beginning to its end.
+    static let operationRoom = 48 << 10
+    /// What is kept beyond what is written.
+    private static let headroom = 128 << 10
+
+    /// Why a crash could not be survived, or would lose what is begun from now on; nil: there is room for it.
+    private(set) var problem: String?
+
+    /// Has the file system keep room for what comes next. To be called when nothing is half done.
+    func keepRoom() {
+        guard !isOver, !isBehind else { return }
+        // A look now and then: each event would cost a system call else.
+        // What has been added since the file was written anew replaces other things as often as not.
+        let replacement = (file.size + liveSize) / 2
+        if problem == nil, file.room >= Self.headroom / 2, file.roomForReplacement >= replacement { return }
+        do throws(SystemError) {
+            try file.keepRoom(more: Self.headroom, replacement: replacement + Self.headroom)
+            problem = nil
+        } catch {
+            // What is there may do for a while.
+            problem = file.room < Self.operationRoom ? "\(error)" : nil
+        }
+    }
+
+    /// The room that is left is better used by a file without the past.
+    var isCramped: Bool {
+        !isBehind && file.room < Self.headroom / 2 && file.size > liveSize + Self.headroom / 2
+            && file.roomForReplacement >= liveSize
     }
 
     /// Goes on with the file of the program that this process executed before.
@@ -115,7 +152,7 @@ final class Journal {
         do throws(SystemError) {
             try file.replace()
             liveSize = file.size
-            if wasBehind { caughtUp?() }
+            if wasBehind { problem = nil }
         } catch {
             file.discard()
             // There is no room for two, and the present one is whole: it is gone on with, and this tried when it has doubled.
@@ -123,8 +160,7 @@ final class Journal {
                 liveSize = file.size
                 return
             }
-            isBehind = true
-            if !wasBehind { fellBehind?(error) }
+            if wasBehind { isBehind = true } else { fallBehind(error) }
         }
     }
 

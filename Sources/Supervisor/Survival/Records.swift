@@ -34,6 +34,8 @@ struct SavedState: Codable {
     var isJournalBehind: Bool?
     /// Processes of which no service can be made out.
     var strays: [StrayProcess.Saved]?
+    /// The journal that this is from lacks what happened last: only of a process that was killed.
+    var isStale: Bool?
     /// Processes that are not accounted for.
     var left: SavedLeft?
     /// Ends of operations that are not in the history yet.

@@ -5,6 +5,8 @@ import UnitStore
 /// Texts made units again, by this version of Holdfast.
 struct RestoredUnits {
     private let units: [Int: Unit]
+    private let names: [Int: String]
+    private let specifiers: SpecifierEnvironment
     /// Why some of them are missing here.
     let problems: [String]
 
@@ -18,6 +20,8 @@ struct RestoredUnits {
             }
         }
         self.units = units
+        self.specifiers = specifiers
+        names = saved.mapValues(\.name)
         self.problems = problems
     }
 
@@ -48,10 +52,22 @@ struct RestoredUnits {
     }
 
     func definition(_ saved: SavedDefinition) -> Definition? {
-        guard let unit = service(saved.unit) else { return nil }
+        let read = service(saved.unit)
+        guard let unit = read ?? standIn(saved.unit) else { return nil }
         return Definition(
             id: saved.id, unit: unit, group: saved.group, sockets: saved.sockets.compactMap(socket),
             upstreams: saved.upstreams.compactMap(socket), probed: saved.probed.flatMap(socket),
-            target: saved.target.flatMap(target), network: saved.isPrivate == true ? .private : .host)
+            target: saved.target.flatMap(target), network: saved.isPrivate == true ? .private : .host,
+            unread: read == nil ? saved : nil)
+    }
+
+    /// A service of the same name, by which its processes are found; nothing of what it says counts.
+    private func standIn(_ number: Int) -> ServiceUnit? {
+        guard let text = names[number], let name = try? UnitName(text) else { return nil }
+        let loaded = UnitLoader.restore(
+            name, sources: [UnitSource(path: "/\(text)", text: "[Service]\nExecStart=/bin/false\n")], wants: [],
+            specifiers: specifiers, realPath: { $0 })
+        if case .service(let unit)? = loaded.unit { return unit }
+        return nil
     }
 }

@@ -22,6 +22,8 @@ struct SavedActivation: Codable {
         var invocation: String
         var pid: Int32
         var descriptor: Int32?
+        /// With the pid it names the process also after a crash.
+        var startTime: UInt64?
     }
 
     /// One that has an instance.
@@ -45,7 +47,7 @@ extension Supervisor {
             commands: socketCommands.sorted { $0.key.number < $1.key.number }.map { token, command in
                 .init(
                     token: token, unit: command.unit, invocation: command.invocation, pid: command.pid,
-                    descriptor: command.descriptor)
+                    descriptor: command.descriptor, startTime: command.startTime)
             },
             connections: connections.sorted { $0.key < $1.key }.map { group, connection in
                 .init(
@@ -78,8 +80,7 @@ extension Supervisor {
 
     private func restore(_ record: SavedActivation.Command) {
         do throws(SystemError) {
-            guard let raw = record.descriptor else { return }
-            let handle = ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+            let handle = try handle(record)
             let tree = try trees.adopt(
                 name: RunningSocketCommand.treeName(record.unit, record.token), cookie: record.invocation, session: nil)
             let running = RunningSocketCommand(
@@ -88,8 +89,19 @@ extension Supervisor {
             if let failure = running.watch(children, socketCommandEnded(record.token)) { throw failure }
             socketCommands[record.token] = running
         } catch {
-            logger.error("\(record.unit): its command \(record.pid): \(error)")
+            // That it has ended is told by `resumeSockets`.
+            if error.errno != .noSuchProcess { logger.error("\(record.unit): its command \(record.pid): \(error)") }
         }
+    }
+
+    private func handle(_ record: SavedActivation.Command) throws(SystemError) -> ProcessHandle {
+        if let raw = record.descriptor {
+            return ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+        }
+        guard let startTime = record.startTime else {
+            throw SystemError("open process", "\(record.pid)", .noSuchProcess)
+        }
+        return try ProcessHandle(pid: record.pid, startTime: startTime)
     }
 
     /// After a crash only what some process still had is there again.
@@ -114,7 +126,7 @@ extension Supervisor {
         // A filter that holds connections back outlives whoever knew of it.
         if !isKnown { holdBack(sockets?.registry.all ?? [], false) }
         for token in activation.runningCommands where socketCommands[token] == nil {
-            handleSocket(.commandEnded(token, "its end was missed"))
+            handleSocket(.commandLost(token))
         }
         handleSocket(.reopened)
         for group in activation.watchedServices { noteService(group) }

@@ -33,7 +33,12 @@ extension Supervisor {
                 // A file's time may be anything.
                 EventLoop.now - Int64(min(max($0, -1e9), 1e9) * 1e9)
             }
-            return takeStored(for: state.ofKilled)
+            var taken = takeStored(for: state.ofKilled)
+            if RecordFile.isStale(journalPath) {
+                taken.isStale = true
+                logger.warning("its journal lacks what happened last: there was no room for it")
+            }
+            return taken
         } catch {
             if let error = error as? SystemError, error.isTransient { throw error }
             putAside("it cannot be read: \(error)")

@@ -24,6 +24,7 @@ extension Supervisor {
         }
         journal.flush()
         if journal.isOvergrown { rewriteJournal() }
+        watchRoom()
     }
 
     /// Each signal is crossed off by itself, right after it was sent: a successor would send it once more, and to some programs
@@ -155,20 +156,59 @@ extension Supervisor {
         _ = engine.takeChanges()
     }
 
-    /// On a full disk everything goes on, only that a crash could not be survived; once a second it is looked whether there is
-    /// room again. (The one thing here that polls: nobody tells when a file system has room.)
+    /// Room for the journal is kept beforehand, so that what is begun can be written to its end. On a full disk everything that
+    /// runs goes on, but nothing is begun for which there is no room; once a second it is looked whether there is room again.
+    /// (The one thing here that polls: nobody tells when a file system has room.)
     func followJournal() throws(SystemError) {
-        journalTimer = try loop.addTimer(priority: .idle) { [unowned self] in
+        journalTimer = try loop.addTimer(priority: .idle) { [unowned self] in lookForRoom() }
+        journal.fellBehind = { [unowned self] in
+            // The file without the past may fit.
             rewriteJournal()
-            if journal.isBehind { journalTimer?.arm(after: Self.journalRetry) }
+            watchRoom()
         }
-        journal.fellBehind = { [unowned self] error in
-            logger.error("the journal cannot be written, so a crash now could not be survived: \(error)")
-            journalTimer?.arm(after: Self.journalRetry)
+    }
+
+    private func lookForRoom() {
+        if journal.isBehind { rewriteJournal() }
+        watchRoom()
+    }
+
+    /// Keeps room for what comes, and says when there is none, or is again.
+    func watchRoom() {
+        if journal.isCramped { rewriteJournal() }
+        journal.keepRoom()
+        if journal.isBehind != toldTrouble.isBehind || (journal.problem == nil) != (toldTrouble.problem == nil) {
+            tellRoom()
         }
-        journal.caughtUp = { [unowned self] in
-            logger.warning("the journal is written again: a crash would be survived")
+        toldTrouble = (journal.isBehind, journal.problem)
+        if journal.isBehind || journal.problem != nil { journalTimer?.arm(after: Self.journalRetry) }
+    }
+
+    private func tellRoom() {
+        guard let problem = journal.problem else {
+            return logger.warning("the journal is written again: a crash would be survived")
         }
+        if journal.isBehind {
+            logger.error("the journal cannot be written, so a crash now could not be survived: \(problem)")
+        } else {
+            logger.error("there is no more room for the journal: nothing is begun until there is: \(problem)")
+        }
+    }
+
+    /// In a sentence, what people must know of it; nil if all is well.
+    var journalTrouble: String? {
+        guard let problem = journal.problem else { return nil }
+        return journal.isBehind
+            ? "the journal cannot be written (\(problem)): what was begun since would not survive a crash of the supervisor"
+            : "there is no room for the journal (\(problem)): nothing is started, because a crash of the supervisor could not be survived"
+    }
+
+    /// What cannot be written down is not begun.
+    func refuseWithoutRoom(_ request: Request) throws(ControlError) {
+        guard request.needsJournal else { return }
+        watchRoom()
+        guard let trouble = journalTrouble else { return }
+        throw .failed(message: "nothing was begun: \(trouble); make room in \(configuration.runtimeDirectory)")
     }
 
     private static let journalRetry: Int64 = 1_000_000_000
@@ -244,5 +284,19 @@ private struct JournalReader {
             if let number = Int(key.dropFirst()) { found[number] = try read(key) as T }
         }
         return found
+    }
+}
+
+extension Request {
+    /// It begins something that a successor must know. What ends something is never refused.
+    fileprivate var needsJournal: Bool {
+        switch self {
+        case .start, .restart, .swap, .rollback, .reload, .adopt, .promote: true
+        case .stop, .abort, .drain, .shutdown, .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec,
+            .clearLogs, .install, .input, .getInfo, .getInterfaceDescription, .describe, .status, .history,
+            .generations, .sockets, .cat, .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates,
+            .outcome:
+            false
+        }
     }
 }

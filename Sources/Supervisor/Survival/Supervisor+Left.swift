@@ -191,8 +191,14 @@ extension Supervisor {
         requests[request]?.notes.append("\(leftText(group)) ended; ExecStop= did not run")
         noteAction()
         left.ends(trees, for: request)
-        for tree in trees where tree.ending == nil { end(tree) }
+        endLeft(group, only: unit)
         return true
+    }
+
+    func endLeft(_ group: GroupID, only unit: String?) {
+        for tree in left.trees(of: group) where tree.ending == nil && (unit == nil || tree.name.unit == unit) {
+            end(tree)
+        }
     }
 
     private func end(_ tree: LeftProcesses.Tree) {

@@ -96,6 +96,8 @@ extension Supervisor {
     func restoreRequests(_ saved: SavedState, isSuccessor: Bool) {
         ledger = saved.people.ledger.map { RequestLedger($0, keepsWaiters: isSuccessor) } ?? RequestLedger(at: now)
         guard !isSuccessor else { return }
+        // Of what came last nothing is known: neither what was begun, nor how far it came.
+        if saved.isStale == true { ledger.loseTrack(at: now) }
         for entry in saved.unwrittenHistory ?? [] where !history.contains(entry) { record(entry) }
         requests = PendingRequests()
         batches = saved.people.batches

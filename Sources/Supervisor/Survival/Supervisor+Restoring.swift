@@ -29,16 +29,18 @@ extension Supervisor {
         for record in saved.processes { restore(record) }
         for record in saved.processes where processes[record.token] == nil { unreportedEnds[record.token] = record }
         findLeft(saved.left)
+        let outdated = dropOutdated()
         let finder = SocketFinder(saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
         var held: [Int: HeldSocket] = [:]
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
+            if let owner = record.owner, outdated.contains(owner.group) { continue }
             held[number] = restore(record, number, units, finder)
             if record.isUnkept != true, let held = held[number] { sockets?.registry.keep(held) }
             for change in record.changes ?? [] { held[number]?.sharers.changes[change.change.attribute] = change }
         }
         for (name, numbers) in saved.shared { sockets?.restore(numbers.compactMap { held[$0] }, for: name) }
         var once = RestoredOnce()
-        for record in saved.generations {
+        for record in saved.generations where !outdated.contains(record.id.group) {
             let list = record.sockets.mapValues { $0.compactMap { held[$0] } }
             let resources = GenerationResources(
                 id: record.id, release: record.release, directory: record.directory, sockets: list)
@@ -76,6 +78,27 @@ extension Supervisor {
             }
         }
         return store
+    }
+
+    /// Groups of which what is written is older than what runs: nothing that is named is there, and others are. To go on from
+    /// there would start an older release beside the one that serves.
+    private func dropOutdated() -> Set<GroupID> {
+        let outdated = left.groups.filter { group in
+            let own = instances.values.filter { $0.definition.group == group }
+            let ids = Set(own.map(\.id))
+            return !own.isEmpty && own.allSatisfy { $0.tree?.isEmpty ?? true }
+                && !processes.values.contains { ids.contains($0.instance) }
+        }
+        for group in outdated {
+            for instance in instances.values where instance.definition.group == group {
+                instances[instance.id] = nil
+                instanceOfMark[instance.mark] = nil
+                instance.close()
+            }
+            engine.drop(group)
+            logger.warning("\(group): what the journal says of it is older than what runs of it")
+        }
+        return outdated
     }
 
     private func livingMembers() -> [Int32] {

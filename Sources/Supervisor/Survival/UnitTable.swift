@@ -49,7 +49,8 @@ final class UnitTable {
     }
 
     func record(of definition: Definition) -> SavedDefinition {
-        SavedDefinition(
+        if let unread = definition.unread { return unread }
+        return SavedDefinition(
             id: definition.id, group: definition.group, unit: number(of: definition.unit),
             sockets: definition.sockets.map { number(of: $0) }, upstreams: definition.upstreams.map { number(of: $0) },
             probed: definition.probed.map { number(of: $0) }, target: definition.target.map { number(of: $0) },

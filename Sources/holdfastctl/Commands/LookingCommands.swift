@@ -28,8 +28,10 @@ struct StatusCommand: ControlCommand {
     private static func look(
         _ session: Session, _ names: [String], strict: Bool
     ) throws(CommandFailure) -> (lines: [String], status: ExitStatus) {
-        let units = try session.askStatus(names).units
-        let lines = StatusText.lines(units, session.output, localTime: LocalTime.string)
+        let reply = try session.askStatus(names)
+        let units = reply.units
+        let notes = (reply.notes ?? []).map { session.output.paint("note: ", .red) + Text.harmless($0) }
+        let lines = notes + StatusText.lines(units, session.output, localTime: LocalTime.string)
         return (lines, StatusText.exitStatus(units, strict: strict))
     }
 
