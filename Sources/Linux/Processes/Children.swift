@@ -13,6 +13,11 @@ public final class Children {
     private var own: Set<Int32> = []
     private var signalSource: SignalSource?
     private var passPending = false
+    /// Children behind a dead one of ours, still to be looked at one by one.
+    private var unseen: [Int32] = []
+    private var unseenContinuation: DeferredSource?
+    /// Something has ended since they were listed.
+    private var mustListAgain = false
     /// The rest of a pass, in a later turn of the loop.
     private var continuation: DeferredSource?
     /// The most orphans reaped in one turn: a service can create them as fast as it can fork.
@@ -69,15 +74,52 @@ public final class Children {
             // This call does not reap: the pid decides afterwards.
             guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
             if own.contains(dead.pid) {
-                // The kernel returns the same child first each time: its own dispatch must reap it first.
+                // The kernel returns the same child first each time, until its own dispatch has reaped it.
                 passPending = true
-                return
+                return reapBehind()
             }
             guard holdfast_wait(Int32(HOLDFAST_WAIT_PID), dead.pid, 1, &dead) == 0 else { return }
         }
         continuation = try? loop.addDeferred(priority: .orphans) { [unowned self] in reapOrphans() }
         // Without memory for it the next exit continues the pass.
         passPending = continuation == nil
+    }
+
+    /// Looks at each child that is not ours by itself: what is dead is reaped.
+    private func reapBehind() {
+        guard unseen.isEmpty else {
+            mustListAgain = true
+            return
+        }
+        mustListAgain = false
+        unseen = Self.list()
+        reapUnseen()
+    }
+
+    private func reapUnseen() {
+        unseenContinuation = nil
+        for _ in 0..<Self.orphansPerTurn {
+            guard let pid = unseen.popLast() else { return mustListAgain ? reapBehind() : () }
+            guard !own.contains(pid) else { continue }
+            // One that lives, or is no child of ours any more, is left as it is.
+            var dead = holdfast_exit()
+            _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead)
+        }
+        unseenContinuation = try? loop.addDeferred(priority: .orphans) { [unowned self] in reapUnseen() }
+        // Without memory for it the next exit begins anew.
+        if unseenContinuation == nil { unseen = [] }
+    }
+
+    /// Our children, dead or alive.
+    private static func list() -> [Int32] {
+        let threads = (try? UnitDirectory.list("/proc/self/task")) ?? []
+        let texts = threads.compactMap { ProcFile.read("/proc/self/task/\($0)/children", limit: 1 << 22) }
+        guard texts.isEmpty else {
+            return texts.flatMap { $0.split(separator: UInt8(ascii: " ")).compactMap { Int32(ascii: $0) } }
+        }
+        // A kernel without CONFIG_PROC_CHILDREN.
+        let us = getpid()
+        return ProcessFacts.allPids().filter { ProcessFacts.read($0)?.parent == us }
     }
 
     fileprivate func reaped(_ pid: Int32) {

@@ -18,8 +18,12 @@ public struct ProcessFacts: Equatable, Sendable {
     public var startTime: UInt64
     /// `Z` is a zombie, `X` is dead.
     public var state: Character
+    /// Of a process whose first thread has ended the others count, and the zombie.
+    public var threads: Int
 
-    public var isDead: Bool { state == "Z" || state == "X" }
+    /// Nothing of it runs. A zombie with other threads is a process whose first thread alone has ended (pthread_exit(3) in `main`): it
+    /// lives, and its pidfd is not readable.
+    public var isDead: Bool { state == "X" || state == "Z" && threads <= 1 }
 
     /// Seconds since its start, to a hundredth, including suspend time; nil if the clock is missing.
     public var age: Double? {
@@ -41,13 +45,15 @@ public struct ProcessFacts: Equatable, Sendable {
         let fields = bytes[(end + 2)...].split(separator: UInt8(ascii: " "), maxSplits: 21)
         guard fields.count > 20, let state = fields[0].first,
             let parent = Int32(ascii: fields[1]), let group = Int32(ascii: fields[2]),
-            let session = Int32(ascii: fields[3]), let start = UInt64(ascii: fields[19])
+            let session = Int32(ascii: fields[3]), let threads = Int(ascii: fields[17]),
+            let start = UInt64(ascii: fields[19])
         else { return nil }
         self.pid = pid
         self.parent = parent
         processGroup = group
         self.session = session
         startTime = start
+        self.threads = threads
         self.state = Character(Unicode.Scalar(state))
     }
 
@@ -61,7 +67,7 @@ public struct ProcessFacts: Equatable, Sendable {
     /// What a test says of one.
     init(parent: Int32, startTime: UInt64, pid: Int32) {
         (self.pid, self.parent, processGroup, session) = (pid, parent, pid, pid)
-        (self.startTime, state) = (startTime, "S")
+        (self.startTime, state, threads) = (startTime, "S", 1)
     }
 
     /// The start time of a process; nil if there is none.
