@@ -47,9 +47,9 @@ extension Supervisor {
     }
 
     /// Removes something that may be large, or that cannot be removed: neither is a reason not to go on.
-    func throwAway(_ path: String) {
+    func throwAway(_ path: String, withParent: Bool = false) {
         do throws(SystemError) {
-            try trash?.throwAway(path)
+            try trash?.throwAway(path, withParent: withParent)
         } catch {
             logger.warning("\(error); it stays")
         }

@@ -146,6 +146,8 @@ extension Supervisor {
             let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
             try ServiceDirectory.make(path, mode: 0o755, owner: owner)
         } catch {
+            FileTree.removeEmptyDirectory(path)
+            if let parent = FileTree.parent(of: path) { FileTree.removeEmptyDirectory(parent) }
             throw PreparationError(unit: id.group.name, text: "\(error)")
         }
         return path
@@ -154,9 +156,8 @@ extension Supervisor {
     private func release(_ id: GenerationID) {
         guard let resources = generations.removeValue(forKey: id) else { return }
         journal.end(.generation(id))
-        throwAway(resources.directory)
-        // The directory of its group, if that was the last: names of groups may never come again.
-        if let parent = FileTree.parent(of: resources.directory) { FileTree.removeEmptyDirectory(parent) }
+        // With the directory of its group, if that was the last: names of groups may never come again.
+        throwAway(resources.directory, withParent: true)
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {

@@ -143,6 +143,87 @@ extension LinuxTests {
             withExtendedLifetime(watch) {}
         }
 
+        @Test("a dead child of ours that nobody waits for hides no orphan")
+        func behindOurs() throws {
+            let first = try shell("exit 5", children: children)
+            let pid = first.pid
+            let null = try OwnedDescriptor.null()
+            try loop.run(until: { ProcessFacts.read(pid)?.isDead == true })
+            let plan = SpawnPlan(
+                program: "/bin/true", arguments: ["true"], standardInput: null.raw, standardOutput: null.raw,
+                standardError: 2)
+            // Behind the back of `children`, more than one turn takes.
+            var orphans: [Int32] = []
+            for _ in 0..<100 { orphans.append(try ProcessSpawner.spawn(plan).pid) }
+            try loop.run(until: { orphans.allSatisfy { ProcessFacts.read($0)?.isDead != false } })
+            children.reapOrphans()
+            try loop.run(until: { orphans.allSatisfy { ProcessFacts.read($0) == nil } })
+            #expect(ProcessFacts.read(pid)?.isDead == true, "ours has not been dispatched, so it is still there")
+            children.abandon(pid: pid)
+            #expect(ProcessFacts.read(pid) == nil)
+        }
+
+        @Test("a process whose first thread alone has ended lives")
+        func firstThread() throws {
+            let program = """
+                import ctypes, threading, time
+                threading.Thread(target=lambda: ctypes.CDLL(None).sleep(1000)).start()
+                ctypes.CDLL(None).pthread_exit(None)
+                """
+            let child = try shell("exec /usr/bin/python3 -c '\(program)'", children: children)
+            let pid = child.pid
+            try loop.run(until: { ProcessFacts.read(pid)?.state == "Z" })
+            #expect(ProcessFacts.read(pid)?.isDead == false)
+            let trees = ProcessTrees(name: "test-thread", useCgroups: false)
+            let tree = try trees.make(name: "thread", cookie: "")
+            tree.started(main: pid)
+            #expect(tree.members() == [pid] && !tree.isEmpty)
+            var status: Linux.ExitStatus?
+            let watch = try children.watch(child.handle) { status = $0 }
+            tree.killAll()
+            try loop.run(until: { status != nil })
+            #expect(status == .signalled(.kill, coreDumped: false))
+            #expect(tree.isEmpty)
+            withExtendedLifetime(watch) {}
+        }
+
+        /// Lets so many descriptors be opened.
+        private func withDescriptors(_ budget: Int, _ body: () throws -> Void) throws {
+            var limit = rlimit()
+            try #require(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+            var free: [Int32] = []
+            for _ in 0...budget { free.append(dup(2)) }
+            for descriptor in free { close(descriptor) }
+            var low = limit
+            low.rlim_cur = rlim_t(free.last ?? 0)
+            try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &low) == 0)
+            defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
+            try body()
+        }
+
+        @Test("a control group that cannot be opened is not left; one that is ended goes when its processes have")
+        func noGroupLeft() throws {
+            let trees = ProcessTrees(name: "test5-\(getpid())")
+            guard let root = trees.rootPath else { return }
+            let path = root + "/app.service#1"
+            try withDescriptors(0) {
+                #expect(throws: SystemError.self) { try trees.make(name: "app.service#1", cookie: "") }
+            }
+            #expect(access(path, F_OK) != 0)
+            let tree = try trees.make(name: "app.service#1", cookie: "")
+            let child = try shell("sleep 1000 & exec sleep 1000", children: children) { $0.cgroup = tree.spawnCgroup }
+            try loop.run(until: { tree.members().count == 2 })
+            trees.end(tree, loop)
+            try loop.run(until: { access(path, F_OK) != 0 })
+            children.abandon(pid: child.pid)
+            try loop.run(until: {
+                children.reapOrphans()
+                return waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD
+            })
+            trees.remove()
+            #expect(access(root, F_OK) != 0)
+        }
+
         @Test("SIGCHLD starts the reaping of orphans, and an unknown child is one")
         func reapsOnSignal() throws {
             EventLoop.blockSignals([.child])

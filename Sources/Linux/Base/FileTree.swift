@@ -25,11 +25,9 @@ public enum FileTree {
         return lstat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
-    /// Removes a directory of ours if nothing is in it. What keeps it from going is no failure.
-    public static func removeEmptyDirectory(_ path: String) {
-        guard let parent = try? SafeDirectory.parent(of: path, .ofOwner) else { return }
-        _ = try? parent.removeDirectory(FileName(name(of: path)))
-    }
+    /// Removes a directory if nothing is in it, else it stays. Needs no descriptor, because there may be none left: only for
+    /// paths whose parents are ours, where nobody else can put a link in the way.
+    public static func removeEmptyDirectory(_ path: String) { rmdir(path) }
 
     /// The directory part of a path; nil at the root and for a plain name.
     public static func parent(of path: String) -> String? {

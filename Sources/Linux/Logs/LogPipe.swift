@@ -37,10 +37,16 @@ public final class LogPipe {
         path: String, owner: (uid: UInt32, gid: UInt32)? = nil, origin: LogOrigin, log: UnitLog, capture: LogCapture
     ) throws(SystemError) {
         let directory = try SafeDirectory.parent(of: path, .ofRoot)
-        _ = try directory.makeFIFO(FileName(FileTree.name(of: path)), mode: 0o600)
-        let fifo = try Self.open(directory, path, O_RDWR)
-        if let owner { try checkErrno(fchown(fifo.raw, owner.uid, owner.gid), "change owner of", path) }
-        try self.init(fifo, path, origin, log, capture, ended: nil)
+        let name = FileName(FileTree.name(of: path))
+        let isNew = try directory.makeFIFO(name, mode: 0o600)
+        do throws(SystemError) {
+            let fifo = try Self.open(directory, path, O_RDWR)
+            if let owner { try checkErrno(fchown(fifo.raw, owner.uid, owner.gid), "change owner of", path) }
+            try self.init(fifo, path, origin, log, capture, ended: nil)
+        } catch {
+            if isNew { unlink(path) }
+            throw error
+        }
     }
 
     private static func open(
@@ -130,9 +136,8 @@ public final class LogPipe {
         source?.cancel()
         source = nil
         capture.journal.forget(self)
-        if let directory = try? SafeDirectory.parent(of: path, .ofRoot) {
-            _ = try? directory.unlink(FileName(FileTree.name(of: path)))
-        }
+        // Without a descriptor, because there may be none left: the directory is ours alone.
+        unlink(path)
     }
 
     // MARK: - Reading

@@ -22,7 +22,12 @@ public final class ControlGroup {
         isSpent = !isFresh
         self.path = path
         self.name = name
-        descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        do throws(SystemError) {
+            descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        } catch {
+            if isFresh { rmdir(path) }
+            throw error
+        }
     }
 
     /// Makes a cgroup below our own, if this host has a writable cgroup v2, which only an attempt shows.
@@ -199,6 +204,16 @@ public final class ControlGroup {
         deferred?.cancel()
         deferred = nil
         events = nil
+    }
+
+    /// Waits until no member is left, in vain after so many milliseconds. For the end of this process only.
+    func awaitEmpty(milliseconds: Int32) {
+        guard let file = try? OwnedDescriptor.open(path + "/cgroup.events", O_RDONLY) else { return }
+        let end = EventLoop.now + Int64(milliseconds) * 1_000_000
+        while let text = Self.reread(file.raw), Self.isPopulated(text), EventLoop.now < end {
+            var state = pollfd(fd: file.raw, events: Int16(POLLPRI), revents: 0)
+            _ = poll(&state, 1, Int32(clamping: (end - EventLoop.now) / 1_000_000 + 1))
+        }
     }
 
     /// Removes this group and those below it, deepest first.

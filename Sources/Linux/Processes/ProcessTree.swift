@@ -160,6 +160,8 @@ public final class ProcessTree {
 public final class ProcessTrees {
     private let root: ControlGroup?
     private let table = ProcessTable()
+    /// Trees of which nothing is needed any more, until their last processes are gone.
+    private var ending: [ObjectIdentifier: ProcessTree] = [:]
 
     /// `name` is the directory under our own cgroup, `holdfast-NAME`. Without `useCgroups` all trees are sessions.
     public init(name: String, useCgroups: Bool = true) {
@@ -168,6 +170,25 @@ public final class ProcessTrees {
 
     /// Whether trees are cgroups on this host.
     public var usesCgroups: Bool { root != nil }
+
+    /// Kills what is in a tree, and removes it when that is gone. (Right after the kill a group is busy still.)
+    public func end(_ tree: ProcessTree, _ loop: EventLoop) {
+        tree.killAll()
+        do throws(SystemError) {
+            try tree.remove()
+            return
+        } catch {}
+        let key = ObjectIdentifier(tree)
+        ending[key] = tree
+        do throws(SystemError) {
+            try tree.whenEmpty(loop: loop) { [unowned self] in
+                if let tree = ending.removeValue(forKey: key) { try? tree.remove() }
+            }
+        } catch {
+            // No descriptors: it goes with all of them at the end.
+            ending[key] = nil
+        }
+    }
 
     /// Children of ours that are there before anything is started are nobody's orphans, and their own will fall to us as well.
     ///
@@ -284,6 +305,12 @@ public final class ProcessTrees {
         return tree
     }
 
-    /// Removes the directory of all trees after the last tree is gone.
-    public func remove() { try? root?.remove() }
+    /// Removes the directory of all trees, at the end of this process. What was killed a moment ago may not be gone yet.
+    public func remove() {
+        guard let root else { return }
+        do throws(SystemError) { try root.remove() } catch {
+            root.awaitEmpty(milliseconds: ending.isEmpty ? 0 : 1000)
+            try? root.remove()
+        }
+    }
 }

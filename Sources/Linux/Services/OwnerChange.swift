@@ -9,6 +9,13 @@ public struct FileID: Hashable, Sendable {
 
     init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
 
+    /// Of what is at a path, also if that is a link; nil if nothing is.
+    init?(ofLink path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
     /// Of what a path leads to; nil if that is not there, or not ours to see.
     init?(at path: String) {
         var status = stat()

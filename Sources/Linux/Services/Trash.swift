@@ -13,6 +13,8 @@ public final class Trash {
     private static let steps = 16
     private static let round: Int64 = 1_000_000
     private static let pause: Int64 = 2_000_000
+    /// The pause until paths are tried again for which there was no descriptor.
+    private static let retry: Int64 = 1_000_000_000
     /// Entries removed at once from a directory that cannot be renamed, because it is a mount.
     private static let stepsAtOnce = 1 << 14
 
@@ -26,6 +28,14 @@ public final class Trash {
     private var asides: [Removal] = []
     /// Called with the error of a failed removal, once for each call of `throwAway`.
     public var failed: ((SystemError) -> Void)?
+
+    /// A path that could not be moved away for want of a descriptor, and the file that was there.
+    private struct Postponed {
+        let path: String
+        let file: FileID
+        let withParent: Bool
+    }
+    private var postponed: [Postponed] = []
 
     private final class Removal {
         var removal: TreeRemoval
@@ -49,8 +59,34 @@ public final class Trash {
         try SafeDirectory.make(path, .ofRoot, mode: 0o700, parentMode: 0o755)
     }
 
-    /// Moves a directory or file away from its path. A missing one is no error.
-    public func throwAway(_ path: String) throws(SystemError) {
+    /// Moves a directory or file away from its path. A missing one is no error. Without descriptors or memory it is done
+    /// when there are some again.
+    /// - Parameter withParent: the directory that contains it, too, if it is empty then.
+    public func throwAway(_ path: String, withParent: Bool = false) throws(SystemError) {
+        // Most directories are empty. This needs no descriptor, and follows no link in the last place.
+        if rmdir(path) < 0 && errno != ENOENT {
+            do throws(SystemError) {
+                try moveAway(path)
+            } catch {
+                guard error.isTransient, let file = FileID(ofLink: path) else { throw error }
+                postponed.append(Postponed(path: path, file: file, withParent: withParent))
+                if emptying == nil, asides.isEmpty { timer?.arm(after: Self.retry) }
+                return
+            }
+        }
+        if withParent, let parent = FileTree.parent(of: path) { rmdir(parent) }
+    }
+
+    private func throwAwayPostponed() {
+        let list = postponed
+        postponed = []
+        // What is at the path meanwhile may be another one.
+        for left in list where FileID(ofLink: left.path) == left.file {
+            do throws(SystemError) { try throwAway(left.path, withParent: left.withParent) } catch { failed?(error) }
+        }
+    }
+
+    private func moveAway(_ path: String) throws(SystemError) {
         let parent: SafeDirectory
         do throws(SystemError) {
             parent = try SafeDirectory.parent(of: path, .ofRoot)
@@ -168,13 +204,14 @@ public final class Trash {
     }
 
     private func removeSome(until end: Int64 = EventLoop.now + round) {
+        if !postponed.isEmpty, asides.isEmpty, emptying == nil { throwAwayPostponed() }
         repeat {
-            guard let first = asides.first ?? emptying else { return }
+            guard let first = asides.first ?? emptying else { break }
             if first.removal.advance(Self.steps) { continue }
             if asides.isEmpty { emptying = nil } else { asides.removeFirst() }
             if let problem = first.removal.problem { failed?(problem) }
         } while EventLoop.now < end
-        if !isIdle { timer?.arm(after: Self.pause) }
+        if !isIdle { timer?.arm(after: asides.isEmpty && emptying == nil ? Self.retry : Self.pause) }
     }
 
     /// Removes as much as a time limit permits, at the end of the process; the next process removes the rest.
@@ -185,5 +222,5 @@ public final class Trash {
     }
 
     /// Whether nothing removable is left.
-    var isIdle: Bool { emptying == nil && asides.isEmpty }
+    var isIdle: Bool { emptying == nil && asides.isEmpty && postponed.isEmpty }
 }

@@ -3,22 +3,46 @@ import Glibc
 import Linux
 import UnitFiles
 
+/// What is made for a command of a socket unit before its process, and goes with it, or with the failure of its start.
+final class SocketCommandParts {
+    let tree: ProcessTree
+    private(set) var output: LogPipe?
+    private let trees: ProcessTrees
+    private let loop: EventLoop
+
+    init(tree: ProcessTree, trees: ProcessTrees, loop: EventLoop) {
+        self.tree = tree
+        self.trees = trees
+        self.loop = loop
+    }
+
+    func captures(_ output: LogPipe) -> LogPipe {
+        self.output = output
+        return output
+    }
+
+    /// Nothing that a command has started outlives it.
+    func end() {
+        trees.end(tree, loop)
+        output?.close()
+        output = nil
+    }
+}
+
 /// A command of a socket unit that runs: its process, and whatever that has started.
 final class RunningSocketCommand {
     let unit: String
     let invocation: String
     private let handle: ProcessHandle
-    private let tree: ProcessTree
-    private let output: LogPipe
+    private let parts: SocketCommandParts
     private var source: ChildExitSource?
 
-    init(unit: String, invocation: String, handle: consuming ProcessHandle, tree: ProcessTree, output: LogPipe) {
+    init(unit: String, invocation: String, handle: consuming ProcessHandle, parts: SocketCommandParts) {
         self.unit = unit
         self.invocation = invocation
         startTime = ProcessFacts.startTime(of: handle.pid) ?? 0
         self.handle = handle
-        self.tree = tree
-        self.output = output
+        self.parts = parts
     }
 
     /// The same for every supervisor process that has it.
@@ -41,18 +65,13 @@ final class RunningSocketCommand {
     }
 
     func signal(_ signal: Int32) {
-        if signal == SIGKILL { return tree.killAll() }
-        tree.signalAll(Linux.Signal(rawValue: signal))
+        if signal == SIGKILL { return parts.tree.killAll() }
+        parts.tree.signalAll(Linux.Signal(rawValue: signal))
         // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
-        if signal == SIGTERM { tree.signalAll(.continue) }
+        if signal == SIGTERM { parts.tree.signalAll(.continue) }
     }
 
-    /// Nothing that a command has started outlives it.
-    func end() {
-        tree.killAll()
-        try? tree.remove()
-        output.close()
-    }
+    func end() { parts.end() }
 }
 
 /// `ExecStartPre=`, `ExecStartPost=`, `ExecStopPre=`, `ExecStopPost=` of socket units.
@@ -75,42 +94,43 @@ extension Supervisor {
         let invocation = Self.randomID()
         let launch = try launcher.plan(command, of: unit, invocation: invocation)
         remark(SocketID(unit.name.description), launch.remarks)
-        var plan = launch.plan
         do throws(SystemError) {
             let name = unit.name.description
             let tree = try trees.make(name: RunningSocketCommand.treeName(name, token), cookie: invocation)
-            let input = try OwnedDescriptor.null()
-            let log = try socketLog(name, token)
-            let output = try log.openForService()
-            plan.standardInput = input.raw
-            plan.standardOutput = output.raw
-            plan.standardError = output.raw
-            tree.enter(&plan)
-            return try spawn(plan, name, invocation, tree, log, token)
+            let parts = SocketCommandParts(tree: tree, trees: trees, loop: loop)
+            do throws(SystemError) {
+                return try spawn(launch.plan, name, invocation, parts, token)
+            } catch {
+                parts.end()
+                throw error
+            }
         } catch {
             throw Launcher.LaunchError(text: "\(error)")
         }
     }
 
     private func spawn(
-        _ plan: SpawnPlan, _ unit: String, _ invocation: String, _ tree: ProcessTree, _ output: LogPipe,
-        _ token: SocketToken
+        _ plan: SpawnPlan, _ unit: String, _ invocation: String, _ parts: SocketCommandParts, _ token: SocketToken
     ) throws(SystemError) -> RunningSocketCommand {
+        var plan = plan
+        let input = try OwnedDescriptor.null()
+        let output = try parts.captures(try socketLog(unit, token)).openForService()
+        plan.standardInput = input.raw
+        plan.standardOutput = output.raw
+        plan.standardError = output.raw
+        parts.tree.enter(&plan)
         let child: Child
         do throws(SpawnError) {
             child = try children.spawn(plan)
         } catch {
-            try? tree.remove()
-            output.close()
             throw error.cause
         }
         let pid = child.pid
         remark(SocketID(unit), Self.remarks(on: child.eased))
-        tree.started(main: pid)
+        parts.tree.started(main: pid)
         let running = RunningSocketCommand(
-            unit: unit, invocation: invocation, handle: child.takeHandle(), tree: tree, output: output)
+            unit: unit, invocation: invocation, handle: child.takeHandle(), parts: parts)
         if let failure = running.watch(children, socketCommandEnded(token)) {
-            running.end()
             children.abandon(pid: pid)
             throw failure
         }

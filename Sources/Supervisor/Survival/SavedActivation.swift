@@ -83,9 +83,10 @@ extension Supervisor {
             let handle = try handle(record)
             let tree = try trees.adopt(
                 name: RunningSocketCommand.treeName(record.unit, record.token), cookie: record.invocation, session: nil)
+            let parts = SocketCommandParts(tree: tree, trees: trees, loop: loop)
+            _ = parts.captures(try socketLog(record.unit, record.token))
             let running = RunningSocketCommand(
-                unit: record.unit, invocation: record.invocation, handle: handle, tree: tree,
-                output: try socketLog(record.unit, record.token))
+                unit: record.unit, invocation: record.invocation, handle: handle, parts: parts)
             if let failure = running.watch(children, socketCommandEnded(record.token)) { throw failure }
             socketCommands[record.token] = running
         } catch {

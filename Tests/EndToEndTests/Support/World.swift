@@ -240,6 +240,9 @@ final class World {
         }
     }
 
+    /// Those of services and commands.
+    func controlGroupsOfTrees() -> [String] { controlGroups().filter { !$0.hasSuffix("run-holdfast") } }
+
     /// Removes control groups that the supervisor of a test does not know.
     func removeLeftControlGroups() { for group in controlGroups() { rmdir(group) } }
 
