@@ -156,7 +156,7 @@ struct ProlongationTests {
     @Test("SIGKILL is not put off, and is sent again also with TimeoutStopSec=infinity")
     func killIsRepeated() throws {
         var bench = Bench()
-        bench.start(Plans.service(app) { ($0.stopTimeout, $0.lifecycle.startFailureMode) = (nil, .kill) })
+        bench.start(Plans.service(app) { ($0.stopTimeout, $0.notifyAccess) = (nil, .all) })
         bench.command(.stop(group))
         let instance = try #require(bench.instance(app))
         // From here on nothing ends.

@@ -89,8 +89,7 @@ extension Simulation {
         case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
         case .service(let id, .stopping), .service(let id, .killing):
             // Given up before it was ready, or stopping by itself: its later messages do not count.
-            let stopsItself = engine.instances[id]?.stopsItself == true
-            if let tree = kernel.trees[id], !tree.isReady || stopsItself { kernel.trees[id]?.isToldToGo = true }
+            if let tree = kernel.trees[id], !tree.isReady || stopsItself(id) { kernel.trees[id]?.isToldToGo = true }
         case .failure(_, let failure): noteFailure(failure)
         case .stopping(_, let cause): coverage.ends["stops \("\(cause)".prefix { $0 != "(" })", default: 0] += 1
         case .service, .skipped: break

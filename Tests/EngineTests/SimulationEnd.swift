@@ -124,6 +124,9 @@ extension Simulation {
         }
     }
 
+    /// By its own word, `STOPPING=1`.
+    func stopsItself(_ id: InstanceID) -> Bool { engine.instances[id]?.stopsItself == true }
+
     mutating func shutDown() {
         command(.shutDown)
         calm("shutdown") { simulation in

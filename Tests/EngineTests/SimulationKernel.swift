@@ -370,6 +370,8 @@ struct FakeKernel {
     /// The instance whose conditions, and whose main process, a token checks.
     var checks: [Token: InstanceID] = [:]
     var seekers: [Token: InstanceID] = [:]
+    /// The instance that a probe checks.
+    var probes: [Token: InstanceID] = [:]
 
     private mutating func noteOneshot(_ process: Process, _ status: ExitStatus, _ now: Instant) {
         guard case .start(let index) = process.command, let tree = trees[process.instance], tree.spec.type == .oneshot,
@@ -380,9 +382,6 @@ struct FakeKernel {
             noteReady(process.instance, now)
         }
     }
-
-    /// The instance that a probe checks.
-    var probes: [Token: InstanceID] = [:]
 
     private mutating func noteStep(_ token: Token, succeeded: Bool, _ now: Instant) {
         guard let process = processes[token], case .startPost(let index) = process.command,
