@@ -156,10 +156,10 @@ struct StartDiagnosticTests {
         }
         let here = "/etc/holdfast/units/a.service:3:17"
         #expect(verify("/e/a") == ["/e/a:2:1 warning invalidSyntax"])
-        #expect(verify("/e/b") == ["\(here) error unreadableFile"] && verify("-/e/b") == [])
-        #expect(verify("/e/*") == ["\(here) error unreadableFile"] && verify("-/e/*") == [])
+        #expect(verify("/e/b") == ["\(here) error missingFile"] && verify("-/e/b") == [])
+        #expect(verify("/e/*") == ["\(here) error missingFile"] && verify("-/e/*") == [])
         #expect(
-            verify("/e/c") == ["\(here) error unreadableFile"] && verify("-/e/c") == ["\(here) warning unreadableFile"])
+            verify("/e/c") == ["\(here) error missingFile"] && verify("-/e/c") == ["\(here) warning missingFile"])
         #expect(verify("/only/for/root") == [])
     }
 }

@@ -49,6 +49,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case unusableUnit = "unusable-unit"
     case missingSocket = "missing-socket"
     case missingProgram = "missing-program"
+    case missingFile = "missing-file"
     case orderingCycle = "ordering-cycle"
     case duplicateAddress = "duplicate-address"
     case severalOwners = "several-owners"

@@ -122,7 +122,7 @@ public struct EnvironmentFileReference: Sendable, Hashable {
             let ending = mayBeMissing ? ", it is ignored" : ""
             diagnostics.append(
                 Diagnostic(
-                    mayBeMissing ? .warning : .error, .unreadableFile, at: location, directive: "EnvironmentFile",
+                    mayBeMissing ? .warning : .error, .missingFile, at: location, directive: "EnvironmentFile",
                     "reading EnvironmentFile=\(path): \(reason)\(ending)"))
         }
         if paths.isEmpty, !mayBeMissing { failed(path, "no file matches") }

@@ -193,7 +193,8 @@ extension Diagnostic {
         case .unknownEscape, .tooManyDiagnostics, .unreadableFile, .insecureFile, .fileTooLarge, .invalidUnitName,
             .notALink,
             .unsupportedDirective, .unsupportedValue, .unsupportedUnitKind, .missingDirective, .missingUnit,
-            .unusableUnit, .missingSocket, .missingProgram, .orderingCycle, .duplicateAddress, .severalOwners,
+            .unusableUnit, .missingSocket, .missingProgram, .missingFile, .orderingCycle, .duplicateAddress,
+            .severalOwners,
             .probeOnSharedSocket, .probeProvesNothing, .upstreamNotGenerationSocket, .bindsHeldAddress,
             .drainSignalIsKillSignal:
             false
