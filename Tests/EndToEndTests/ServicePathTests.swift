@@ -85,6 +85,33 @@ extension EndToEnd {
             }
         }
 
+        @Test("Whatever a service has put into its credentials directory, its next run finds its credentials")
+        func filledCredentials() throws {
+            try withWorld { layout in
+                try layout.unit(
+                    "app.service",
+                    """
+                    [Service]
+                    Type=notify
+                    NotifyAccess=all
+                    User=nobody
+                    SetCredential=token:good
+                    ExecStart=/bin/sh -c 'cd $CREDENTIALS_DIRECTORY && ls -A && cat token && echo && chmod 700 . && rm -f token \\
+                        && mkdir -p token/$(printf "d/%%.0s" $(seq 150)) && systemd-notify --ready && exec sleep infinity'
+                    """)
+            } then: { world in
+                #expect(try world.run("start", "app").outcome == .started)
+                #expect(try world.run("restart", "app").status == 0)
+                #expect(try world.run("stop", "app").status == 0)
+                let lines = (world.contents("log/app.service.log") ?? "").split(separator: "\n").map { $0.suffix(6) }
+                #expect(lines == [" token", ": good", " token", ": good"], "\(lines)")
+                #expect(!FileManager.default.fileExists(atPath: world.runtime + "/credentials/app.service"))
+                try eventually("the trash to be empty") {
+                    try FileManager.default.contentsOfDirectory(atPath: world.runtime + "/trash").isEmpty
+                }
+            }
+        }
+
         @Test("A tree of any depth in a generation's directory goes with it")
         func deepGenerationDirectory() throws {
             try withWorld { layout in

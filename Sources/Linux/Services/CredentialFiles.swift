@@ -84,48 +84,65 @@ public enum CredentialFiles {
         }
     }
 
-    /// Replaces the contents of the directory with exactly these entries, each atomically for readers.
-    /// - Parameter owner: the user who may read them beside root; nil: we ourselves.
+    /// Replaces the directory by one with exactly these entries, at one moment for readers.
+    ///
+    /// The service owns the directory that is there and may have filled it: so nothing in it is touched, and its removal is left to
+    /// `Trash`.
+    /// - Parameter owner: the user who may read the entries beside root; nil: we ourselves.
+    /// - Returns: the path of the replaced directory; nil: there was none.
     public static func write(
         _ entries: [Entry], to path: String, owner: (uid: UInt32, gid: UInt32)?
-    ) throws(SystemError) {
+    ) throws(SystemError) -> String? {
         let parent = try SafeDirectory.parent(of: path, .ofRoot, making: 0o755)
-        let name = FileName(FileTree.name(of: path))
-        _ = try parent.makeDirectory(name, mode: 0o700)
-        let directory = try parent.open(name, O_RDONLY | O_DIRECTORY)
-        try checkErrno(fchmod(directory.raw, 0o700), "set mode of", path)
-        let wanted = Set(entries.map(\.name))
-        for stale in try FileTree.entries(of: directory, path) where !wanted.contains(stale) {
-            try FileTree.remove(path + "/" + stale)
+        let fresh = TreeRemoval.freshName(".new-")
+        guard try parent.makeDirectory(fresh, mode: 0o700) else {
+            throw SystemError("make directory", path, .fileExists)
         }
-        for entry in entries { try write(entry, in: directory, path, owner) }
-        if let owner { try checkErrno(fchown(directory.raw, owner.uid, owner.gid), "change owner of", path) }
-        try checkErrno(fchmod(directory.raw, 0o500), "set mode of", path)
+        do throws(SystemError) {
+            let directory = try parent.open(fresh, O_RDONLY | O_DIRECTORY)
+            for entry in entries { try write(entry, in: directory, path, owner) }
+            if let owner { try checkErrno(fchown(directory.raw, owner.uid, owner.gid), "change owner of", path) }
+            try checkErrno(fchmod(directory.raw, 0o500), "set mode of", path)
+            return try place(fresh, as: FileName(FileTree.name(of: path)), in: parent)
+        } catch {
+            try? FileTree.remove(parent.path(of: fresh))
+            throw error
+        }
+    }
+
+    private static func place(
+        _ fresh: FileName, as name: FileName, in parent: borrowing SafeDirectory
+    ) throws(SystemError) -> String? {
+        let result = holdfast_rename(
+            parent.descriptor.raw, fresh.bytes, parent.descriptor.raw, name.bytes, Int32(HOLDFAST_RENAME_EXCHANGE))
+        switch -result {
+        case ENOENT:
+            try parent.move(fresh, to: parent, name)
+            return nil
+        case EINVAL:
+            // Some file systems support the plain rename only.
+            let old = TreeRemoval.freshName(".old-")
+            try parent.rename(name, to: parent, old)
+            try parent.rename(fresh, to: parent, name)
+            return parent.path(of: old)
+        default:
+            try check(result, "replace", parent.path(of: name))
+            return parent.path(of: fresh)
+        }
     }
 
     private static func write(
         _ entry: Entry, in directory: borrowing OwnedDescriptor, _ path: String, _ owner: (uid: UInt32, gid: UInt32)?
     ) throws(SystemError) {
-        // The service owns the directory and may have put a file there: only a new file is written to.
-        let temporary = ".\(entry.name.prefix(200)).new"
-        unlinkat(directory.raw, temporary, 0)
-        let file = try directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o400)
+        let file = try directory.open(entry.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o400)
         let place = path + "/" + entry.name
-        do throws(SystemError) {
-            try file.writeAll(entry.bytes, subject: place)
-            try checkErrno(fchmod(file.raw, 0o400), "set mode of", place)
-            if let owner { try checkErrno(fchown(file.raw, owner.uid, owner.gid), "change owner of", place) }
-            try checkErrno(renameat(directory.raw, temporary, directory.raw, entry.name), "rename to", place)
-        } catch {
-            unlinkat(directory.raw, temporary, 0)
-            throw error
-        }
+        try file.writeAll(entry.bytes, subject: place)
+        try checkErrno(fchmod(file.raw, 0o400), "set mode of", place)
+        if let owner { try checkErrno(fchown(file.raw, owner.uid, owner.gid), "change owner of", place) }
     }
 
-    /// Removes the entries and their directory. A missing directory is no error.
-    public static func remove(_ path: String) throws(SystemError) {
-        // Without root's rights nothing can be removed from a directory that is not writable.
-        if let entry = try? SafeFile.pin(path), entry.status.isDirectory { try? entry.setMode(0o700) }
-        try FileTree.remove(path)
+    /// Makes a directory of credentials writable for us, so that it can be moved: without root's rights its mode is against that.
+    public static func release(_ path: String) {
+        if geteuid() != 0, let entry = try? SafeFile.pin(path), entry.status.isDirectory { try? entry.setMode(0o700) }
     }
 }

@@ -12,13 +12,14 @@ extension Launcher {
         unit.credentials.isEmpty ? nil : configuration.credentialsDirectory + "/" + unit.name.description
     }
 
-    /// Reads them and puts them where the service finds them, in place of those of an earlier run.
-    func makeCredentials(of unit: ServiceUnit) throws(LaunchError) {
-        guard let directory = credentialsDirectory(of: unit) else { return }
+    /// Reads the credentials and puts them where the service finds them.
+    /// - Returns: the path of an earlier run's directory, to be thrown away; nil: there was none.
+    func makeCredentials(of unit: ServiceUnit) throws(LaunchError) -> String? {
+        guard let directory = credentialsDirectory(of: unit) else { return nil }
         let account = try credentials(of: unit.execution)
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: account?.uid ?? 0, gid: account?.gid ?? 0)
-            try CredentialFiles.write(try load(unit.credentials), to: directory, owner: owner)
+            return try CredentialFiles.write(try load(unit.credentials), to: directory, owner: owner)
         } catch {
             throw LaunchError(text: "setting credentials: \(error)", status: 243, isTransient: error.isTransient)
         }
@@ -81,10 +82,17 @@ extension Supervisor {
         guard let directory = launcher.credentialsDirectory(of: unit),
             !instances.values.contains(where: { $0.definition.unit.name == unit.name })
         else { return }
-        do throws(SystemError) {
-            try CredentialFiles.remove(directory)
-        } catch {
-            log(.warning, about: instance.name, "\(instance.name): removing its credentials: \(error)")
-        }
+        throwAwayCredentials(directory)
+    }
+
+    /// The service may have filled the directory, so it goes bit by bit.
+    private func throwAwayCredentials(_ directory: String) {
+        CredentialFiles.release(directory)
+        throwAway(directory)
+    }
+
+    /// Makes the credentials of a run, in place of those of an earlier one.
+    func makeCredentials(of instance: RunningInstance) throws(Launcher.LaunchError) {
+        if let old = try launcher.makeCredentials(of: instance.definition.unit) { throwAwayCredentials(old) }
     }
 }

@@ -29,7 +29,7 @@ extension Supervisor {
                 }
                 if kind.beginsRun {
                     prepareStore(instance)
-                    try launcher.makeCredentials(of: instance.definition.unit)
+                    try makeCredentials(of: instance)
                 }
                 try makeTree(instance, renew: kind.beginsRun)
             }
