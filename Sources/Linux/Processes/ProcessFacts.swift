@@ -70,6 +70,16 @@ public struct ProcessFacts: Equatable, Sendable {
         (self.startTime, state, threads) = (startTime, "S", 1)
     }
 
+    /// The real user of a process; nil when there is no such process. The owner of /proc/PID is root for those that may not be
+    /// traced, whoever they belong to.
+    public static func user(of pid: Int32) -> UInt32? {
+        guard let bytes = ProcFile.read("/proc/\(pid)/status", limit: 65536) else { return nil }
+        guard let line = bytes.split(separator: UInt8(ascii: "\n")).first(where: { $0.starts(with: "Uid:".utf8) }),
+            let first = line.dropFirst(4).split(separator: UInt8(ascii: "\t")).first
+        else { return nil }
+        return UInt32(ascii: first)
+    }
+
     /// The start time of a process; nil if there is none.
     public static func startTime(of pid: Int32) -> UInt64? { read(pid)?.startTime }
 

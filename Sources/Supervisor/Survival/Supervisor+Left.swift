@@ -42,9 +42,26 @@ extension Supervisor {
         for run in ProcessTrees.marked(by: "GENERATION_DIRECTORY", prefix: directory) {
             guard !invocations.contains(run.cookie), known.isDisjoint(with: run.members) else { continue }
             let parts = run.mark.split(separator: "/")
-            guard parts.count == 2, let name = UnitNameEscaping.unescape(String(parts[0])) else { continue }
+            guard parts.count == 2, let name = UnitNameEscaping.unescape(String(parts[0])),
+                (try? FileTree.exists(directory + run.mark)) == true
+            else { continue }
+            // Any user can give any environment to a process: one of somebody else must not keep a unit from being started.
+            let users = users(of: name)
+            guard run.members.allSatisfy({ ProcessFacts.user(of: $0).map(users.contains) == true }) else { continue }
             addLeft(LeftTreeName(unit: name, generation: Int(parts[1])), trees.tree(of: run))
         }
+    }
+
+    /// Who the processes of a group may belong to: the supervisor's own user, and those that its units name.
+    private func users(of group: String) -> Set<UInt32> {
+        var users: Set<UInt32> = [getuid()]
+        let name = try? UnitName(group)
+        let release = memory.release(of: GroupID(group))
+        let concrete = name?.isTemplate == true ? release.flatMap { try? name?.instantiated($0) } : name
+        for service in concrete.map({ resolver.resolve($0).definition?.services ?? [] }) ?? [] {
+            if let user = service.execution.user, let account = try? Accounts.user(user) { users.insert(account.uid) }
+        }
+        return users
     }
 
     private func watch(_ tree: LeftProcesses.Tree) {
