@@ -447,7 +447,7 @@ public actor Supervisor {
         trees.signalStrays(.kill)
         if trees.leftovers().isEmpty, left.isEmpty { removeLeftDirectories() }
         for group in left.groups.sorted() {
-            logger.warning("\(group): \(leftText(group)) run on: nothing is known of them")
+            logger.warning("\(group): \(leftSentence(group)), and is left alone")
         }
         trees.remove()
         trash?.finish()

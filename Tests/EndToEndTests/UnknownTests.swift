@@ -40,7 +40,7 @@ extension EndToEnd {
                     #expect(try world.status("site").first?.state == .unknown)
                     #expect(try world.control("status").outputText.contains("UNKNOWN"))
                     let why = try world.control("why", "site").outputText
-                    #expect(why.contains("holdfastctl adopt site@.target takes them over"), "\(why)")
+                    #expect(why.contains("holdfastctl adopt site@.target to take them over"), "\(why)")
                     for pid in before { #expect(why.contains("\(pid) ("), "\(why)") }
                     #expect(try world.sockets().contains { $0.unit == "http.socket" && $0.listening })
                     for command in ["start", "swap"] {

@@ -17,7 +17,7 @@ extension Supervisor {
         let found = left.trees(of: group)
         guard !found.isEmpty else { return nil }
         if found.allSatisfy({ $0.ending != nil }) { return "\(leftText(group)) are being ended" }
-        return "\(leftText(group)) run, and nothing is known of them: adopt or stop it"
+        return "\(leftSentence(group)): adopt or stop it"
     }
 
     /// Which processes, since when, why nothing is known, and what helps.
@@ -39,7 +39,7 @@ extension Supervisor {
         findings.append(
             Finding(
                 text: "found at \(at): \(cause.reason)",
-                hint: "holdfastctl adopt \(group) takes them over, holdfastctl stop \(group) ends them"))
+                hint: "holdfastctl adopt \(group) to take them over, or holdfastctl stop \(group) to end them"))
         return findings
     }
 }

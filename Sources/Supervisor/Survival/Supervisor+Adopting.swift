@@ -100,8 +100,8 @@ extension Supervisor {
         for group in left.groups.sorted() {
             logger.warning(
                 """
-                \(group): \(leftText(group)) still run, and nothing is known of them: holdfastctl adopt \(group) takes them \
-                over, holdfastctl stop \(group) ends them
+                \(group): \(leftSentence(group)): holdfastctl adopt \(group) takes them over, holdfastctl stop \(group) ends \
+                them
                 """)
         }
         leaveOutput()

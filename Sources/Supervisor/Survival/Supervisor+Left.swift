@@ -184,9 +184,15 @@ extension Supervisor {
         guard !left.trees(of: group).isEmpty else { return }
         throw .failed(
             message: """
-                cannot \(verb) \(group): \(leftText(group)) run, and nothing is known of them; holdfastctl adopt \(group) takes \
-                them over, holdfastctl stop \(group) ends them
+                cannot \(verb) \(group): \(leftSentence(group)); holdfastctl adopt \(group) takes them over, holdfastctl stop \
+                \(group) ends them
                 """)
+    }
+
+    /// `processes 12, 15 of an earlier supervisor run unaccounted for`
+    func leftSentence(_ group: GroupID) -> String {
+        let isOne = left.trees(of: group).flatMap(\.members).count == 1
+        return "\(leftText(group)) \(isOne ? "runs" : "run") unaccounted for"
     }
 
     /// `processes 12, 15 of an earlier supervisor`
