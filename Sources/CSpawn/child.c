@@ -47,29 +47,81 @@ static void write_pid(char *slot, long pid) {
     slot[count] = 0;
 }
 
-/* Places the descriptors. A target may be the number of another source: all are duplicated above the range, then moved
- * down. A duplicate by dup3 without O_CLOEXEC survives execve, also if source and target were the same number. */
+/* Which source each target gets; PLACED once it has it. `users[n]`: how many other targets wait for what n is now. */
+struct placement {
+    int count;
+    int *source, *users;
+};
+enum { PLACED = -2 };
+
+/* Fills a target that nobody else needs as it is, and then those that are free for that. A duplicate made by dup3 without
+ * O_CLOEXEC survives execve; where source and target are the same number the flag is taken off. */
+static int place(struct order *order, struct placement *all, int target) {
+    for (;;) {
+        int from = all->source[target];
+        long result = from == target ? syscall(SYS_fcntl, target, F_SETFD, 0) : syscall(SYS_dup3, from, target, 0);
+        if (result < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, target);
+        all->source[target] = PLACED;
+        if (from == target || from >= all->count || --all->users[from] > 0 || all->source[from] == PLACED)
+            return 0;
+        target = from;
+    }
+}
+
+/* Targets that wait for each other in a circle: one is put aside, and the others follow. */
+static int place_circle(struct order *order, struct placement *all, int first) {
+    long aside = syscall(SYS_fcntl, first, F_DUPFD_CLOEXEC, all->count);
+    if (aside < 0)
+        return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, first);
+    for (int target = first;;) {
+        int from = all->source[target];
+        if (syscall(SYS_dup3, from == first ? aside : from, target, 0) < 0)
+            return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, target);
+        all->source[target] = PLACED;
+        if (from == first)
+            break;
+        target = from;
+    }
+    syscall(SYS_close, aside);
+    return 0;
+}
+
+/* A target may be the number of another source. In an order in which nothing is overwritten that is needed later, and with one
+ * descriptor more: a duplicate of each would need twice as many as the service gets. */
 static int place_descriptors(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     int count = (int)plan->descriptor_count;
-    int above[count > 0 ? count : 1];
-    /* The duplicates are gone again before the program runs: the supervisor's reserve of numbers (FileLimit) is good enough for
-     * them. The limit that the program gets is set later; where the plan names none it is what it was. */
+    int source[count > 0 ? count : 1], users[count > 0 ? count : 1];
+    struct placement all = {.count = count, .source = source, .users = users};
+    /* The one that is put aside is gone again before the program runs: the supervisor's reserve of numbers (FileLimit) is good
+     * enough for it. The limit that the program gets is set later; where the plan names none it is what it was. */
     struct rlimit before, most;
     if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &before) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, 0);
     most = before;
     most.rlim_cur = most.rlim_max;
     syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &most, NULL);
-    for (int i = 0; i < count; i++) {
-        above[i] = (int)syscall(SYS_fcntl, plan->descriptors[i], F_DUPFD_CLOEXEC, count);
-        if (above[i] < 0)
-            return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);
-    }
-    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before, NULL);
     for (int i = 0; i < count; i++)
-        if (syscall(SYS_dup3, above[i], i, 0) < 0)
+        users[i] = 0;
+    for (int i = 0; i < count; i++) {
+        source[i] = plan->descriptors[i];
+        if (source[i] < 0) {
+            errno = EBADF;
             return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, i);
+        }
+        if (source[i] != i && source[i] < count)
+            users[source[i]]++;
+    }
+    /* Those that wait for nothing, and all that follows from them; what is left then are circles and nothing else. */
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < count; i++) {
+            int is_next = source[i] != PLACED && (pass == 1 || source[i] == i || users[i] == 0);
+            int status = !is_next ? 0 : pass == 0 ? place(order, &all, i) : place_circle(order, &all, i);
+            if (status != 0)
+                return status;
+        }
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before, NULL);
     /* All ours are close-on-exec already; this is for descriptors that a library opened otherwise. */
     syscall(SYS_close_range, (unsigned)count, ~0U, 0);
     return 0;

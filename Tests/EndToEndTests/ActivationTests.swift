@@ -376,7 +376,7 @@ extension EndToEnd {
 }
 
 extension RawConnection {
-    fileprivate func localPort() throws -> Int {
+    func localPort() throws -> Int {
         var address = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let status = withUnsafeMutablePointer(to: &address) { pointer in

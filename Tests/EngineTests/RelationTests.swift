@@ -174,6 +174,28 @@ struct RelationTests {
         #expect(bench.takeLog("wants") == [])
     }
 
+    @Test("Upholds=: a start that was refused is tried again, after longer and longer pauses, until it is begun")
+    func upheldRefused() {
+        var bench = Bench()
+        bench.start(plan("keeper", { $0.upholds = [.init(group: GroupID("worker"), unit: "worker")] }))
+        #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"])
+        // Nobody starts it: it is masked. What else happens does not hurry.
+        bench.start(plan("other"))
+        bench.exit("other")
+        #expect(bench.takeLog("wants") == [])
+        for pause in [1, 2, 4, 8, 16, 32, 64, 64] {
+            bench.pass(.milliseconds(pause * 1000 - 1))
+            #expect(bench.takeLog("wants") == [], "\(pause) s")
+            bench.pass(.milliseconds(1))
+            #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"], "\(pause) s")
+        }
+        bench.start(plan("worker"))
+        bench.pass(.seconds(1000))
+        #expect(bench.takeLog("wants") == [])
+        bench.exit("worker")
+        #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"], "at once")
+    }
+
     @Test("StopWhenUnneeded=: stopped when the last group that needs it has gone, not while one is being started")
     func unneeded() {
         var bench = Bench()

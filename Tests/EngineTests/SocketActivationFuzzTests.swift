@@ -16,6 +16,8 @@ private struct SocketWorld {
     var commands: [SocketToken] = []
     var running: Set<GroupID> = []
     var connections: [(SocketID, Int)] = []
+    /// Accepted, and neither started nor refused.
+    var taken = 0
     var asked: Set<RequestID> = []
     var lastRequest: UInt64 = 0
     let ids = ["a.socket", "b.socket", "c.socket"].map { SocketID($0) }
@@ -95,7 +97,11 @@ private struct SocketWorld {
         case .watchOnce(let id): if !open.contains(id) { problem = "\(id) is looked at and not open" }
         case .flush(let id): if !open.contains(id) { problem = "\(id) is flushed and not open" }
         case .holdBack(let id, let on): if on { heldBack.insert(id) } else { heldBack.remove(id) }
-        case .accept(let id): if below(4) > 0 { return [.accepted(id, source: "s\(below(2))")] }
+        case .accept(let id):
+            guard below(4) > 0 else { return [] }
+            taken += 1
+            let accepted = SocketEvent.accepted(id, source: "s\(below(2))")
+            return below(4) == 0 ? [.stop(id, nil), accepted] : [accepted]
         case .trigger(let id, let group):
             if running.contains(group) { problem = "\(id) starts \(group), which runs" }
             if below(8) == 0 { return [.triggerFailed(id, "no release")] }
@@ -104,7 +110,8 @@ private struct SocketWorld {
         case .startConnection(let id, let number):
             if connections.count(where: { $0.0 == id }) >= 2 { problem = "more than MaxConnections=" }
             connections.append((id, number))
-        case .refuseConnection: break
+            taken -= 1
+        case .refuseConnection: taken -= 1
         case .measure(let group, _): return [.measured(group, below(3) == 0 ? 1 : 0)]
         case .stopIdle(let group):
             if !running.contains(group) { problem = "\(group) is stopped and does not run" }
@@ -176,6 +183,7 @@ private struct SocketWorld {
     }
 
     private mutating func check() {
+        if taken != 0 { problem = "a connection was accepted, and nobody closes it" }
         for id in ids {
             guard let view = machine.view(of: id) else { continue }
             let takes =

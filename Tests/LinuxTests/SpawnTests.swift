@@ -47,6 +47,31 @@ extension LinuxTests {
             for owner in owners { close(owner) }
         }
 
+        @Test("any descriptors under any numbers: repeated, in circles, where they are already")
+        func anyPlacement() throws {
+            let scratch = try Scratch()
+            var owners: [Int32] = []
+            defer { for owner in owners { close(owner) } }
+            for index in 0..<40 {
+                _ = try scratch.write("f\(index)", "")
+                owners.append(try OwnedDescriptor.open(scratch("f\(index)"), O_RDONLY).release())
+            }
+            let highest = Int(try #require(owners.max()))
+            for round in 0..<60 {
+                // Every number that a source has is the target of another one.
+                var sources = (3...highest + 4).map { _ in owners.randomElement() ?? 0 }
+                switch round % 3 {
+                case 0: for (place, owner) in zip(owners.shuffled(), owners) { sources[Int(place) - 3] = owner }
+                case 1: for owner in owners where Bool.random() { sources[Int(owner) - 3] = owner }
+                default: break
+                }
+                let numbers = sources.indices.map { "/proc/self/fd/\(3 + $0)" }
+                let result = try output(of: ["/usr/bin/readlink"] + numbers) { $0.descriptors = sources }
+                let wanted = sources.map { scratch("f\(owners.firstIndex(of: $0) ?? -1)") }
+                #expect(result.text.split(separator: "\n").map(String.init) == wanted, "\(sources)")
+            }
+        }
+
         @Test("LISTEN_PID is the pid of the executed program", arguments: [true, false])
         func listenPid(useClone3: Bool) throws {
             let result = try output(of: ["/bin/sh", "-c", "echo $$ $LISTEN_PID $LISTEN_FDS"], useClone3: useClone3) {

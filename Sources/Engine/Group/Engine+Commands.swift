@@ -83,6 +83,7 @@ extension Engine {
     /// Begins an operation that starts `plan`: beside what serves, or after it has left.
     private mutating func begin(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
         let id = plan.group
+        noteStart(ofUpheld: id)
         var group = groups[id] ?? Group(id: id, at: context.now)
         var kind = options.kind
         if group.serving == nil, kind == .swap || kind == .restart { kind = .start }

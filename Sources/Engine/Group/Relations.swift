@@ -67,6 +67,13 @@ public enum StopCause: Sendable, Equatable {
 struct Upholding: Sendable, Codable {
     var since: Instant
     var count: Int
+    /// It was asked for, and no start of it has begun since: refused, unless that comes still.
+    @Added var isAwaited: Bool = false
+    /// How often in a row.
+    @Added var refusals: Int = 0
+
+    /// The pause after a start that was refused (masked, no unit file, a conflict, out of something): nothing tells when that is over.
+    var pause: Duration { .seconds(1 << min(refusals, 6)) }
 
     /// As systemd's own limit on such starts.
     static let interval = Duration.seconds(10)
@@ -146,14 +153,26 @@ extension Engine {
     /// What cannot be kept up is not started in a circle.
     private mutating func mayUphold(_ id: GroupID) -> Bool {
         var past = upheld[id] ?? Upholding(since: context.now, count: 0)
-        if context.now - past.since >= Upholding.interval { past = Upholding(since: context.now, count: 0) }
+        if past.isAwaited, let next = deadlines.deadline(of: .upheld(id)), next > context.now { return false }
+        if context.now - past.since >= Upholding.interval { (past.since, past.count) = (context.now, 0) }
         guard past.count < Upholding.burst else {
             deadlines.set(.upheld(id), past.since + Upholding.interval)
             return false
         }
         past.count &+= 1
+        past.refusals = past.isAwaited ? past.refusals &+ 1 : 0
+        past.isAwaited = true
         upheld[id] = past
+        deadlines.set(.upheld(id), context.now + past.pause)
         return true
+    }
+
+    /// A start of it has begun, whoever asked for it.
+    mutating func noteStart(ofUpheld id: GroupID) {
+        guard upheld[id]?.isAwaited == true else { return }
+        upheld[id]?.isAwaited = false
+        upheld[id]?.refusals = 0
+        deadlines.set(.upheld(id), nil)
     }
 
     /// A start that failed before any of its services could: what they say about failure counts all the same.

@@ -87,7 +87,10 @@ extension SocketActivation {
     // MARK: - Accept=yes
 
     mutating func accepted(_ id: SocketID, from source: String) {
-        guard var socket = sockets[id], socket.state == .listening else { return }
+        guard var socket = sockets[id], socket.state == .listening else {
+            // It was stopped in between, or its unit has changed: nobody else would close the connection.
+            return emit(.refuseConnection(id, .notListening))
+        }
         let spec = socket.spec
         let mayTrigger = socket.triggers.allows(spec.triggerLimit, at: now)
         let fromSource = socket.connections.values.count { $0 == source }

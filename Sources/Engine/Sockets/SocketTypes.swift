@@ -172,6 +172,8 @@ public enum SocketEffect: Sendable, Equatable {
 public enum SocketRefusal: Sendable, Equatable, Codable {
     case tooMany(Int)
     case tooManyFromSource(Int, String)
+    /// The socket does not listen any more.
+    case notListening
 }
 
 /// What an operator is told.

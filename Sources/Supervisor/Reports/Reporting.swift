@@ -41,7 +41,9 @@ extension Supervisor {
             causes[group] = Wording.reason(cause)
             log(.info, about: "\(group)", "\(group): stopped, \(Wording.reason(cause))")
         case .refused(let request, let refusal): refused(request, Wording.error(refusal))
-        case .unchanged(let group, let request): unchanged(group, request)
+        case .unchanged(let group, let request):
+            noteService(group)
+            unchanged(group, request)
         case .shutDownComplete(let requests): shutDownEnded(requests)
         }
     }
@@ -210,7 +212,10 @@ extension Supervisor {
 
     func refused(_ request: RequestID, _ error: ControlError) {
         guard let pending = requests.remove(request) else { return }
-        if let group = pending.group { (triggers[group], causes[group]) = (nil, nil) }
+        if let group = pending.group {
+            (triggers[group], causes[group]) = (nil, nil)
+            noteService(group)
+        }
         if let socket = pending.socket, let group = pending.group { return startRefused(socket, group, error) }
         if pending.batch != nil { return end(pending, request, failedPart(pending, error)) }
         if pending.identity != nil || pending.call != nil {
@@ -224,6 +229,7 @@ extension Supervisor {
 
     private func unchanged(_ group: GroupID, _ request: RequestID) {
         guard let pending = requests.remove(request) else { return }
+        if pending.socket != nil { connectionIsUnused(group) }
         end(pending, request, unchangedResult(group, pending.notes))
     }
 

@@ -105,7 +105,9 @@ extension Supervisor {
             return beginBatch(work, .stop(GroupID(unit.description)), .stop, target, call, peer)
         }
         let group = try groupID(name)
-        if let unit, unit.kind == .service, unit.identity.description != group.name, engine.isActive(group),
+        // A plain instance that waits to be started has no generation yet, and is no part of anything.
+        if let unit, unit.kind == .service, unit.description != group.name, unit.identity.description != group.name,
+            engine.isActive(group),
             engine.view(of: group)?.generations.flatMap(\.services).count != 1
         {
             throw .failed(message: "\(unit) is part of \(group): stop that, or swap to a release without it")

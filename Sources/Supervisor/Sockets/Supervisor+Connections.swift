@@ -26,8 +26,11 @@ extension Supervisor {
     }
 
     func startConnection(_ id: SocketID, _ number: Int) {
-        guard let connection = takenConnection, let template = socketUnits[id]?.unit.serviceName else { return }
+        let taken = takenConnection
         takenConnection = nil
+        guard let connection = taken, let template = socketUnits[id]?.unit.serviceName else {
+            return handleSocket(.connectionEnded(id, number))
+        }
         connection.number = number
         do throws(ControlError) {
             let name = try self.name(of: connection, template)
@@ -76,7 +79,19 @@ extension Supervisor {
             log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) are open")
         case .tooManyFromSource(let limit, _):
             log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) from there are open")
+        case .notListening:
+            log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: the socket was stopped meanwhile")
         }
+    }
+
+    /// Somebody has started the instance that would have been the connection's: it has no other one.
+    func connectionIsUnused(_ group: GroupID) {
+        guard let connection = connections[group],
+            !instances.values.contains(where: { $0.generation.group == group && $0.connection === connection })
+        else { return }
+        logger.error("\(connection.socket): connection \(connection.number) is closed: \(group) runs already")
+        connections[group] = nil
+        handleSocket(.connectionEnded(connection.socket, connection.number))
     }
 
     /// The instance of a connection is gone, and with it all that was kept about it.

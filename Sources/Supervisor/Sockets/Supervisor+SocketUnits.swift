@@ -264,7 +264,8 @@ extension Supervisor {
         while let group = touchedServices.keys.min() {
             let wasGone = touchedServices.removeValue(forKey: group) == true
             let activity = activity(of: group)
-            if activity != .active { connectionEnded(group) }
+            // What waits for its turn has not ended.
+            if activity != .active, !requests.has(group) { connectionEnded(group) }
             // Started again at once (OnSuccess=, Upholds=): what waited for its end waits no longer.
             if activity == .active, wasGone, activation.watches(group) { handleSocket(.service(group, .inactive)) }
             if activation.watches(group) { handleSocket(.service(group, activity)) }

@@ -66,9 +66,14 @@ extension Supervisor {
         }
         for record in saved.connections {
             do throws(SystemError) {
-                guard let raw = record.descriptor else { continue }
-                let connection = AcceptedConnection(
-                    socket: record.socket, descriptor: try OwnedDescriptor.inherited(raw))
+                // After a crash only its instance has it, and one that has not begun reads its end. That it counts for
+                // MaxConnections= ends with the instance all the same.
+                let connection =
+                    if let raw = record.descriptor {
+                        AcceptedConnection(socket: record.socket, descriptor: try OwnedDescriptor.inherited(raw))
+                    } else {
+                        AcceptedConnection(socket: record.socket, descriptor: try OwnedDescriptor.null())
+                    }
                 connection.number = record.number
                 connections[record.group] = connection
             } catch {
