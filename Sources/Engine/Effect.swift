@@ -97,6 +97,10 @@ public struct OperationResult: Sendable, Equatable, Codable {
     }
     public var kind: OperationKind
     public var outcome: Outcome
+    /// All new services have ended cleanly: a oneshot service has done its work.
+    @Added public var isOver: Bool = false
+    /// New services that have ended cleanly while others run.
+    @Added public var ended: [String] = []
     public var from: GenerationSummary?
     /// The generation that was started, if any.
     public var to: GenerationSummary?

@@ -63,6 +63,8 @@ struct ProgramTests {
         Case("status a", "Status", .ambiguousName(name: "a", candidates: ["a.service", "a.target"]), 1),
         Case("start worker", "Start", .started, 0),
         Case("start worker", "Start", .unchanged, 0),
+        Case("start worker", "Start", .done, 0),
+        Case("start worker", "Start", .skipped, 0),
         Case("start worker", "Start", .failed, 7),
         Case("start nope", "Start", .noSuchUnit(name: "nope", suggestion: nil), 1),
         Case("stop worker", "Stop", .stopped, 0),

@@ -372,15 +372,22 @@ extension Engine {
     // MARK: - Reload
 
     private mutating func advanceReloading(_ id: GroupID) {
-        guard let generation = servingGeneration(id) else { return finish(id, .failed) }
-        let members = generation.instances.values.sorted().compactMap { instances[$0] }
         // A reload that a service began by itself is none of this operation's.
-        let reloaded = groups[id]?.operation?.reloaded ?? []
-        let asked = members.filter { reloaded.contains($0.id) }
+        let reloaded = groups[id]?.operation?.reloaded.sorted() ?? []
+        let asked = reloaded.compactMap { instances[$0] }
         guard !asked.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
-        let failure = asked.lazy.compactMap { $0.reloadFailure ?? $0.failure }.first
+        let failure = reloaded.compactMap { reloadFailure(of: $0, id) }.first
         groups[id]?.operation?.failure = failure
         finish(id, failure == nil ? .completed : .failed)
+    }
+
+    /// What keeps "reloaded" from being true of a service whose reload has ended.
+    private func reloadFailure(of instance: InstanceID, _ id: GroupID) -> Failure? {
+        guard let member = instances[instance] else {
+            return Failure(unit: id.name, step: .reload, cause: .text("it ended during the reload"))
+        }
+        if let failure = member.reloadFailure ?? member.failure { return failure }
+        return member.isUp ? nil : member.failed(.reload, .text("it ended during the reload"))
     }
 }
 

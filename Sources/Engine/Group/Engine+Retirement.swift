@@ -150,13 +150,14 @@ extension Engine {
         group.operation = nil
         waitingToStart.remove(group.id)
         let isAfterCutover = operation.phase == .draining && !operation.isRestoring
-        let stopped = Failure(
-            unit: group.id.name, step: .run, cause: .text("stopped while the generation before it drained"))
+        let text = isAfterCutover ? "stopped while the generation before it drained" : "it was stopped meanwhile"
+        let step = isAfterCutover ? Failure.Step.run : .start
+        let stopped = Failure(unit: group.id.name, step: step, cause: .text(text))
+        // What served is being stopped as well.
         let result = OperationResult(
             kind: operation.kind, outcome: isAfterCutover ? .lost : .aborted, from: operation.from, to: operation.to,
-            serving: group.serving.flatMap { group.generations[$0]?.summary },
-            failure: operation.failure ?? (isAfterCutover ? stopped : nil), skippedBy: nil,
-            uncleanEnds: operation.uncleanEnds, durations: operation.durations)
+            serving: nil, failure: operation.failure ?? stopped, skippedBy: nil, uncleanEnds: operation.uncleanEnds,
+            durations: operation.durations)
         context.emit(.report(.finished(group.id, result, operation.requests)))
     }
 
@@ -173,10 +174,11 @@ extension Engine {
             group.lastFailure = failure
         }
         let serving = group.serving.flatMap { group.generations[$0]?.summary }
-        let result = OperationResult(
+        var result = OperationResult(
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
             failure: operation.failure, skippedBy: outcome == .completed ? conditionSkipping(operation) : nil,
             uncleanEnds: operation.uncleanEnds, durations: durations)
+        if outcome == .completed { noteEnded(of: operation, in: &result) }
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
@@ -191,6 +193,14 @@ extension Engine {
         // Those that wait for this group, to start after it or to stop after it.
         for other in waitingToStart.sorted() { touch(other) }
         for other in operation.outlivedBy.sorted() { touch(other) }
+    }
+
+    /// Notes what of the new services has ended: "started" and "serves" are said of what runs at that moment.
+    private func noteEnded(of operation: Operation, in result: inout OperationResult) {
+        let brought = newInstances(operation)
+        guard !brought.isEmpty, result.skippedBy == nil else { return }
+        result.isOver = brought.allSatisfy(\.isGone)
+        if !result.isOver { result.ended = brought.filter { $0.isGone && !$0.isDone }.map(\.spec.unit) }
     }
 
     /// No operation: a generation of which every service has ended is over.

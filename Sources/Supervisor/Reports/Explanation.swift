@@ -116,7 +116,7 @@ extension Supervisor {
             return [Finding(text: text)]
         case .stopped where view?.serving == nil:
             return [Finding(text: text + "stopped" + (last.reason.map { ", \($0)" } ?? ""))]
-        case .completed, .started, .stopped, .unchanged, .skipped: return []
+        case .completed, .started, .done, .stopped, .unchanged, .skipped: return []
         }
     }
 

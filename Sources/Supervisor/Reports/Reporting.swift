@@ -137,7 +137,8 @@ extension Supervisor {
         let unclean = result.uncleanEnds.map { sentence($0) } + strayNotes(group, result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
-            let answer = ShownResult(group, result, report, pending.notes + unclean)
+            let ended = result.ended.map { "\($0) has ended already" }
+            let answer = ShownResult(group, result, report, pending.notes + unclean + ended)
             end(pending, id, answer)
         }
         armProgressTimer()
@@ -234,9 +235,15 @@ extension Supervisor {
     }
 
     func unchangedResult(_ group: GroupID, _ notes: [String]) -> ShownResult {
-        ShownResult(
-            outcome: .unchanged, unit: group.name, generation: engine.view(of: group)?.serving,
-            release: engine.servingRelease(of: group), notes: notes)
+        let view = engine.view(of: group)
+        // "Already running" is said of the whole: what of it is not up at this moment has to be said as well.
+        let serving = view?.generations.first { $0.number == view?.serving }?.services ?? []
+        let down = serving.filter { !$0.isReady }.map {
+            "\($0.spec.unit) is not up: \(ServiceState($0.phase).sentence)"
+        }
+        return ShownResult(
+            outcome: .unchanged, unit: group.name, generation: view?.serving,
+            release: engine.servingRelease(of: group), notes: notes + down)
     }
 
     /// Every service is gone; then sockets are closed, with their commands.
@@ -320,9 +327,15 @@ extension GenerationReference {
 extension ShownResult {
     init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
         let shown = result.to ?? result.serving
+        // Of the others it is said that what served before does so still.
+        let before =
+            switch result.outcome {
+            case .rolledBack, .aborted: result.serving
+            case .completed, .failed, .lost: result.from
+            }
         self.init(
             outcome: OperationOutcome(result), unit: group.name, generation: shown?.number, release: shown?.release,
-            fromGeneration: result.from?.number, fromRelease: result.from?.release, reason: report, notes: notes,
+            fromGeneration: before?.number, fromRelease: before?.release, reason: report, notes: notes,
             durations: PhaseDurations(result.durations))
     }
 }
@@ -332,9 +345,11 @@ extension OperationOutcome {
         self =
             switch (result.outcome, result.kind) {
             case (.completed, _) where result.skippedBy != nil: .skipped
-            case (.completed, .start): .started
+            case (.completed, .start): result.isOver ? .done : .started
+            case (.completed, .swap), (.completed, .rollback), (.completed, .restart):
+                result.isOver ? .done : .completed
             case (.completed, .stop): .stopped
-            case (.completed, .swap), (.completed, .rollback), (.completed, .restart), (.completed, .reload): .completed
+            case (.completed, .reload): .completed
             case (.rolledBack, _): .rolledBack
             case (.aborted, _): .aborted
             case (.failed, _): .failed

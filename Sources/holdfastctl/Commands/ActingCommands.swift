@@ -23,7 +23,7 @@ struct SignalCommand: ControlCommand {
             let isWhole = Names.isWhole(name, of: listed.units)
             targets += isWhole ? [name] : listed.units.filter { !$0.mainPids.isEmpty }.map(\.unit)
         }
-        return try forEach(targets, session) { name throws(CommandFailure) in
+        return try forEach(session.distinct(targets), session) { name throws(CommandFailure) in
             let request = Request.signal(name: name, signal: signal, who: all ? .all : .main)
             _ = try session.ask(request, SignalReply.self)
             session.show(["\(Text.harmless(name)): signalled"])

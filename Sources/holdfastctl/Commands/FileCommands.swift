@@ -43,7 +43,9 @@ struct UpdateCommand: ControlCommand {
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let reply = try session.ask(.update, UpdateReply.self)
         session.report(reply.diagnostics)
-        let listed = try session.quietly.ask(.list(names: names.isEmpty ? nil : names, sockets: false), ListReply.self)
+        let (listed, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
+            try session.quietly.ask(.list(names: names.isEmpty ? nil : names, sockets: false), ListReply.self)
+        }
         let isChosen = { (unit: String) in names.isEmpty || listed.units.contains { $0.unit == unit } }
         let running = listed.units.filter { $0.state != .stopped && $0.state != .failed }
         let gone = reply.removed.filter { unit in running.contains { $0.unit == unit } }
@@ -51,7 +53,7 @@ struct UpdateCommand: ControlCommand {
         session.show(reply.added.filter(isChosen).map { Text.harmless("\($0): available") })
         if gone.isEmpty, old.isEmpty {
             if reply.added.isEmpty { session.show(["Nothing to update"]) }
-            return reply.status
+            return [reply.status, unknown].first { $0 != .ok } ?? .ok
         }
         let stopped = try forEach(gone, session) { name throws(CommandFailure) in
             try session.operate(.stop(name: name), .stop, name)
@@ -59,7 +61,7 @@ struct UpdateCommand: ControlCommand {
         let restarted = try forEach(Names.operands(old, .runningOnly), session) { name throws(CommandFailure) in
             try session.operate(.restart(name: name, hard: false), .restart, name)
         }
-        return [stopped, restarted, reply.status].first { $0 != .ok } ?? .ok
+        return [stopped, restarted, reply.status, unknown].first { $0 != .ok } ?? .ok
     }
 }
 
@@ -93,7 +95,7 @@ struct RemoveCommand: ControlCommand {
             let listed = try session.quietly.ask(.list(names: [name], sockets: false), ListReply.self)
             targets += listed.units.filter { $0.state == .stopped || $0.state == .failed }.map(\.unit)
         }
-        return try forEach(targets, session) { name throws(CommandFailure) in
+        return try forEach(session.distinct(targets), session) { name throws(CommandFailure) in
             let reply = try session.ask(.forget(name: name), ListReply.self)
             session.show(reply.units.map { Text.harmless("\($0.unit): removed") })
             return .ok

@@ -28,11 +28,13 @@ struct StatusCommand: ControlCommand {
     private static func look(
         _ session: Session, _ names: [String], strict: Bool
     ) throws(CommandFailure) -> (lines: [String], status: ExitStatus) {
-        let reply = try session.askStatus(names)
-        let units = reply.units
+        let (reply, unknown) = try session.askAboutKnown(names, refusal: exitStatus(for:)) {
+            names throws(CommandFailure) in
+            try session.askStatus(names)
+        }
         let notes = (reply.notes ?? []).map { session.output.paint("note: ", .red) + Text.harmless($0) }
-        let lines = notes + StatusText.lines(units, session.output, localTime: LocalTime.string)
-        return (lines, StatusText.exitStatus(units, strict: strict))
+        let lines = notes + StatusText.lines(reply.units, session.output, localTime: LocalTime.string)
+        return (lines, unknown == .ok ? StatusText.exitStatus(reply.units, strict: strict) : unknown)
     }
 
     /// Runs `status` without arguments.

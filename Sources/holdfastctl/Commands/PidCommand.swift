@@ -14,8 +14,11 @@ struct PidCommand: ControlCommand {
             session.show(["\(daemon.pid)"])
             return .ok
         }
-        let reply = try session.ask(.list(names: names, sockets: false), ListReply.self)
+        let (reply, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
+            try session.ask(.list(names: names, sockets: false), ListReply.self)
+        }
         session.show(reply.units.flatMap { $0.mainPids.isEmpty ? ["0"] : $0.mainPids.map(String.init) })
+        if unknown != .ok { return unknown }
         return reply.units.contains { $0.mainPids.isEmpty } ? .notRunning : .ok
     }
 }

@@ -13,8 +13,10 @@ struct ResetFailedCommand: ControlCommand {
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
-        let reply = try session.ask(.resetFailed(names: names.isEmpty ? nil : names), ListReply.self)
+        let (reply, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
+            try session.ask(.resetFailed(names: names.isEmpty ? nil : names), ListReply.self)
+        }
         session.show(reply.units.filter { $0.state == .failed }.map { Text.harmless("\($0.unit): reset") })
-        return .ok
+        return unknown
     }
 }

@@ -39,6 +39,7 @@ enum InventoryText {
         case .rolledBack: ("rolled back", .yellow)
         case .aborted: ("aborted", .yellow)
         case .started: ("started", .green)
+        case .done: ("done", .green)
         case .stopped: ("stopped", nil)
         case .unchanged: ("unchanged", .dim)
         case .skipped: ("skipped", .yellow)

@@ -17,7 +17,7 @@ enum OperationVerb: String, Sendable {
 enum ResultText {
     static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
         switch result.outcome {
-        case .completed, .started, .stopped, .unchanged, .skipped: .ok
+        case .completed, .started, .done, .stopped, .unchanged, .skipped: .ok
         // An abort is the success of `abort`, and the failure of a command that waits for the swap.
         case .aborted: verb == .abort ? .ok : .startFailed
         case .rolledBack: .startFailed
@@ -39,9 +39,13 @@ enum ResultText {
         case .rolledBack, .failed, .lost: return []
         case .aborted:
             guard verb == .abort else { return [] }
-            lines = ["\(name): aborted; " + stillServes(result)]
+            lines = [
+                "\(name): aborted; "
+                    + (result.reason.map { sentence($0.message, of: result.unit, verb) } ?? stillServes(result))
+            ]
         case .started where verb == .adopt:
             lines = ["\(name): " + screen.paint("adopted", .green) + generation(result)]
+        case .done: lines = ["\(name): " + screen.paint("ran to its end", .green) + generation(result) + " in \(took)"]
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
         case .unchanged: lines = ["\(name): \(unchanged(verb))"]
@@ -71,9 +75,12 @@ enum ResultText {
     static func failure(_ result: OperationResult, _ verb: OperationVerb, _ screen: Screen) -> [String] {
         let name = Text.harmless(Text.shortName(result.unit))
         switch result.outcome {
-        case .completed, .started, .stopped, .unchanged, .skipped: return []
+        case .completed, .started, .done, .stopped, .unchanged, .skipped: return []
         case .aborted:
             guard verb != .abort else { return [] }
+            if let reason = result.reason {
+                return ["\(verb.infinitive) of \(name) aborted: \(sentence(reason.message, of: result.unit, verb))"]
+            }
             return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
         case .rolledBack, .failed, .lost: break
         }
