@@ -43,7 +43,7 @@ enum Names {
 extension Session {
     /// The names unchanged, or, if a pattern is among them, the units that they match.
     func operands(_ names: [String], _ use: Names.Use) throws(CommandFailure) -> [String] {
-        guard names.contains(where: Names.isPattern) else { return try distinct(names) }
+        guard names.contains(where: Names.isPattern) else { return distinct(names) }
         var result: [String] = []
         for name in names {
             if Names.isPattern(name) {
@@ -57,39 +57,10 @@ extension Session {
         return result.filter { seen.insert($0).inserted }
     }
 
-    /// Names of which each means another unit: what is named twice, by an alias, or by itself and with the whole that it is part of,
-    /// is acted on once, and the line about it says so.
-    func distinct(_ names: [String]) throws(CommandFailure) -> [String] {
-        guard names.count > 1 else { return names }
-        var meanings: [NameMeaning] = []
-        for name in names { meanings.append(try meaning(of: name)) }
-        var first: [String: String] = [:]
-        var result: [String] = []
-        for meaning in meanings {
-            if let other = first[meaning.unit] {
-                if other != meaning.name {
-                    show(["\(Text.harmless(meaning.name)): the same as \(Text.harmless(other))"])
-                }
-            } else if let whole = meanings.first(where: { $0.whole == nil && $0.unit == meaning.whole }) {
-                show(["\(Text.harmless(meaning.name)): part of \(Text.harmless(whole.name))"])
-            } else {
-                first[meaning.unit] = meaning.name
-                result.append(meaning.name)
-            }
-        }
-        return result
-    }
-
-    private func meaning(of name: String) throws(CommandFailure) -> NameMeaning {
-        do throws(CommandFailure) {
-            let units = try quietly.ask(.list(names: [name], sockets: false), ListReply.self).units
-            guard let unit = units.first, units.count == 1 else { return NameMeaning(name: name, unit: name) }
-            return NameMeaning(name, unit)
-        } catch {
-            // A socket, or nothing: the command itself says what is wrong with it.
-            guard case .refused = error else { throw error }
-            return NameMeaning(name: name, unit: name)
-        }
+    /// The names in their order, each once: a unit that is named twice is not restarted or signalled twice.
+    func distinct(_ names: [String]) -> [String] {
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }
     }
 
     /// Asks about several names as one. Those that mean nothing are reported, and the others are asked about without them.
@@ -116,37 +87,4 @@ extension Session {
 
     /// The same session without printing JSON, for internal calls of a command.
     var quietly: Session { quiet }
-}
-
-/// What one of several names means.
-private struct NameMeaning {
-    let name: String
-    /// The same for all names of a unit; with the release if one is named.
-    let unit: String
-    /// What moves it, if that is more than itself.
-    var whole: String?
-
-    init(name: String, unit: String) {
-        self.name = name
-        self.unit = unit
-    }
-
-    init(_ name: String, _ listed: ListedUnit) {
-        self.name = name
-        if Self.identity(listed.unit) != Self.identity(listed.operand) {
-            unit = listed.unit
-            whole = listed.operand
-        } else if name.contains("@") {
-            let suffix = listed.unit.lastIndex(of: ".").map { listed.unit[$0...] } ?? ""
-            unit = name.hasSuffix(suffix) ? name : name + suffix
-        } else {
-            unit = listed.operand
-        }
-    }
-
-    /// `site@.target` of `site@v1.target`.
-    private static func identity(_ unit: String) -> String {
-        guard let at = unit.firstIndex(of: "@"), let dot = unit.lastIndex(of: "."), at < dot else { return unit }
-        return String(unit[...at] + unit[dot...])
-    }
 }

@@ -37,65 +37,6 @@ extension EndToEnd {
         }
 
         @Test(
-            "Names that mean one unit, a part and its whole, and one that is nobody's: each is answered, each unit acted on once",
-            arguments: [
-                ("start", 1), ("restart", 1), ("reload-or-restart", 1), ("signal USR1", 1), ("stop", 1),
-                ("reset-failed", 1), ("remove", 1), ("status", 4), ("enable", 1), ("mask", 0),
-            ])
-        func manyNames(_ command: String, _ status: Int) throws {
-            try withWorld { layout in
-                let program =
-                    "/bin/sh -c 'trap \"echo usr >> \(layout.path)/out/%n\" USR1; trap \"exit 0\" TERM; "
-                    + "echo start >> \(layout.path)/out/%n; while :; do sleep 0.05; done'"
-                let service =
-                    "[Service]\nKillMode=mixed\nExecStart=\(program)\nExecReload=/bin/sh -c 'echo reload >> \(layout.path)/out/%n'\n"
-                for name in ["a", "m", "n"] {
-                    try layout.unit("\(name).service", service + "[Install]\nWantedBy=x.target\n")
-                }
-                try layout.unit(
-                    "whole.target", "[Unit]\nWants=m.service n.service\n[Install]\nWantedBy=x.target\n[X-Swap]\n")
-                try FileManager.default.createSymbolicLink(
-                    atPath: layout.path + "/units/b.service", withDestinationPath: "a.service")
-            } then: { world in
-                let before = command == "start" ? [] : ["a", "whole"]
-                for name in before { #expect(try world.control("start", name).end() == 0) }
-                try eventually("the programs") {
-                    command == "start"
-                        || ["a", "m", "n"].allSatisfy { world.contents("out/\($0).service") == "start\n" }
-                }
-                if command == "remove" { #expect(try world.control("stop", "a", "whole").end() == 0) }
-                let names = ["a", "a.service", "b", "m", "whole.target", "nothing.service"]
-                let words = command.split(separator: " ").map(String.init)
-                let program = try Program.run(
-                    "\(World.binaries)/holdfastctl", words + names, environment: world.environment)
-                let text = program.outputText + program.errorText
-                #expect(try Int(program.end()) == status, "\(text)")
-                #expect(text.contains("nothing"), "\(text)")
-                let told = { (name: String) in (world.contents("out/\(name).service") ?? "").split(separator: "\n") }
-                switch words[0] {
-                case "start":
-                    try eventually("all to run") { ["a", "m", "n"].allSatisfy { told($0) == ["start"] } }
-                    for line in ["a.service: the same as a", "b: the same as a", "m: part of whole.target"] {
-                        #expect(program.outputLines.contains(line), "\(text)")
-                    }
-                case "restart":
-                    try eventually("all to run again") {
-                        ["a", "m", "n"].allSatisfy { told($0) == ["start", "start"] }
-                    }
-                case "reload-or-restart":
-                    for name in ["a", "m", "n"] { #expect(told(name) == ["start", "reload"], "\(name): \(text)") }
-                case "signal":
-                    try eventually("all to be signalled") {
-                        ["a", "m", "n"].allSatisfy { told($0) == ["start", "usr"] }
-                    }
-                case "stop": #expect(try world.status().allSatisfy { $0.state == .stopped }, "\(text)")
-                default: break
-                }
-                if words[0] == "mask" { _ = try world.control("unmask", "a", "m", "whole.target", "nothing.service") }
-            }
-        }
-
-        @Test(
             "reread tells and changes nothing; update restarts what changed, stops what has gone, and leaves the rest")
         func update() throws {
             try withWorld(layOut) { world in

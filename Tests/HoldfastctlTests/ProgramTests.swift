@@ -191,6 +191,9 @@ struct ProgramTests {
         #expect(try calls("start a") == [#"Start {"name":"a"} more"#])
         // Several are requested in parallel and shown at their ends: progress is not shown.
         #expect(Set(try calls("start a b")) == [#"Start {"name":"a"}"#, #"Start {"name":"b"}"#])
+        #expect(try calls("restart a b a") == [#"Restart {"name":"a"} more"#, #"Restart {"name":"b"} more"#])
+        #expect(Set(try calls("stop a a b")) == [#"Stop {"name":"a"}"#, #"Stop {"name":"b"}"#])
+        #expect(try calls("signal HUP a a").count == 1)
         #expect(try calls("restart a b") == [#"Restart {"name":"a"} more"#, #"Restart {"name":"b"} more"#])
         #expect(try calls("restart --rolling a b") == [#"Restart {"name":"a"} more"#])
         #expect(try calls("stop app*") == [#"List {"names":["app*"]}"#])
