@@ -80,7 +80,9 @@ extension Supervisor {
         case .tooManyFromSource(let limit, _):
             log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) from there are open")
         case .notListening:
-            log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: the socket was stopped meanwhile")
+            log(
+                .warning, about: "\(id)",
+                "\(id): a connection from \(source) is refused: the socket was stopped meanwhile")
         }
     }
 
