@@ -49,7 +49,7 @@ struct OutcomeTruthTests {
         #expect(aborted.results.last?.failure == nil)
     }
 
-    @Test("start of what ends at once: done; of what conditions skip: skipped; of what runs: started")
+    @Test("start of what ends at once is over; of what conditions skip is skipped; what runs is neither")
     func remainder() {
         #expect(started { $0.type = .oneshot }.results.last?.isOver == true)
         #expect(started { _ in }.results.last?.isOver == false)
