@@ -18,6 +18,8 @@ extension Supervisor {
     func restore(_ saved: SavedState) {
         let units = RestoredUnits(saved.units, SpecifierEnvironment(configuration, environment: environment))
         for problem in units.problems { logger.error("\(problem)") }
+        // Before the first tree is looked at: it would take for its own what several may have left.
+        if let strays = saved.strays { trees.restore(strays) }
         for record in saved.definitions {
             if let definition = units.definition(record) { definitions[record.id] = definition }
         }
@@ -56,7 +58,6 @@ extension Supervisor {
             generations[record.id] = resources
         }
         noteSharers()
-        if let strays = saved.strays { trees.restore(strays) }
         for record in saved.stores ?? [] {
             guard let member = try? UnitName(record.member) else { continue }
             let key = DescriptorStoreKey(group: record.group, member: member)
