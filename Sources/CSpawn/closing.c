@@ -94,7 +94,7 @@ static void await_closer(struct closer *work) {
 }
 
 /* 0 if there is no place or no process to be had. */
-static int start_closer(void) {
+static int start_closer(int patient) {
     int place = 0;
     while (place < MOST_CLOSERS && closers[place].work)
         place++;
@@ -122,13 +122,14 @@ static int start_closer(void) {
     }
     closers[place].work = work;
     closers[place].pid = pid;
-    await_closer(work);
+    if (patient)
+        await_closer(work);
     return 1;
 }
 
-static void start_closers(void) {
+static void start_closers(int patient) {
     reap_closers();
-    while (waiting_count > 0 && start_closer())
+    while (waiting_count > 0 && start_closer(patient))
         ;
     if (waiting_count > 0)
         hurry_closers();
@@ -136,7 +137,7 @@ static void start_closers(void) {
 
 static void close_elsewhere(int fd) {
     if (waiting_count == MOST_WAITING) {
-        start_closers();
+        start_closers(0);
         /* Nothing better is left than what everybody does. */
         if (waiting_count == MOST_WAITING) {
             close(fd);
@@ -210,7 +211,7 @@ void holdfast_close(int fd) {
     int error = errno;
     if (socket_may_wait(fd) > 0) {
         close_elsewhere(fd);
-        start_closers();
+        start_closers(1);
     } else {
         /* The result is of no use: after EINTR or EIO the number is free on Linux all the same (close(2)). */
         close(fd);
@@ -229,6 +230,7 @@ void holdfast_close_received(const int *descriptors, size_t count) {
         else
             close(descriptors[i]);
     }
-    start_closers();
+    /* Without waiting for any: they name no address of ours, and somebody may send them without end. */
+    start_closers(0);
     errno = error;
 }
