@@ -117,6 +117,22 @@ extension LinuxTests {
 
         private func drop(_ connection: consuming Lingering) {}
 
+        @Test("Files that were sent along are closed, however many come at once")
+        func files() throws {
+            for _ in 0..<8 {
+                var files: [Int32] = []
+                for _ in 0..<200 { files.append(try OwnedDescriptor.open("/etc/passwd", O_RDONLY).release()) }
+                holdfast_close_received(files, files.count)
+                let deadline = EventLoop.now + Int64(Self.patience) * 1_000_000_000
+                // Each call also closes what waits for its turn.
+                while files.contains(where: { fcntl($0, F_GETFD) >= 0 }) {
+                    try #require(EventLoop.now < deadline, "they stay open")
+                    holdfast_close_received(nil, 0)
+                    usleep(1000)
+                }
+            }
+        }
+
         @Test("However many wait, further ones are closed without waiting")
         func many() throws {
             var far: [OwnedDescriptorBox] = []
