@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -52,6 +53,8 @@ static size_t waiting_count;
 
 static int close_all(void *argument) {
     struct closer *work = argument;
+    /* It has all that we have open, the lock of the runtime directory, too: it must not outlive us. */
+    bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
     for (int i = 0; i < work->count; i++)
         bare(SYS_close, work->descriptors[i], 0, 0, 0);
     return 0;

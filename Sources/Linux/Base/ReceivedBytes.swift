@@ -5,7 +5,8 @@ enum ReceivedBytes {
     /// Receives bytes from a connected socket without waiting.
     ///
     /// A peer at a Unix socket may send descriptors along (unix(7)). Nobody here wants them, but recv(2) would close them then and
-    /// there, and the last close of a socket may wait for hours: so they are taken, and closed where nobody waits.
+    /// there, and the last close of a socket may wait for hours: so they are taken, and closed by
+    /// another process (`closing.c`), which ends with this one.
     /// - Returns: the number of bytes, 0 at the end, or a negated errno.
     static func take(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(HOLDFAST_MOST_DESCRIPTORS)) { numbers in
