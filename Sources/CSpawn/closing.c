@@ -60,14 +60,28 @@ static int close_all(void *argument) {
     return 0;
 }
 
-/* Frees the places of those that are through. */
+/* Frees the place of one that is through. */
+static void reap_place(int i) {
+    if (!closers[i].work || waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0)
+        return;
+    munmap(closers[i].work, STACK_SIZE);
+    closers[i].work = NULL;
+}
+
 static void reap_closers(void) {
+    for (int i = 0; i < MOST_CLOSERS; i++)
+        reap_place(i);
+}
+
+/* The reaper of orphans must leave these to us: a number that it reaped may be another child's when we wait for it next. */
+int holdfast_reap_closer(int32_t pid) {
     for (int i = 0; i < MOST_CLOSERS; i++) {
-        if (!closers[i].work || waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0)
+        if (!closers[i].work || closers[i].pid != pid)
             continue;
-        munmap(closers[i].work, STACK_SIZE);
-        closers[i].work = NULL;
+        reap_place(i);
+        return 1;
     }
+    return 0;
 }
 
 /* Whoever waits for a peer that takes nothing has waited long enough when others need the place: the rest is thrown away. */
@@ -114,9 +128,9 @@ static int start_closer(int patient) {
     /* A handler of ours that ran there would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* No exit signal: this child is nobody's business but ours. Only __WALL finds such a one. */
-    pid_t pid = clone(close_all, (char *)memory + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID, work, NULL, NULL,
-                      &work->lives);
+    /* SIGCHLD, so that whoever reaps orphans looks at it (holdfast_reap_closer) and no zombie stays until the next close. */
+    pid_t pid = clone(close_all, (char *)memory + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD, work,
+                      NULL, NULL, &work->lives);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     if (pid < 0) {
         waiting_count += (size_t)work->count;
@@ -127,6 +141,7 @@ static int start_closer(int patient) {
     closers[place].pid = pid;
     if (patient)
         await_closer(work);
+    reap_place(place);
     return 1;
 }
 

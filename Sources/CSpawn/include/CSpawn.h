@@ -219,6 +219,8 @@ void holdfast_close(int fd);
 /* (vm) Closes descriptors that came from others, those whose close may wait in another process: also files, of which only their file
  * systems know. */
 void holdfast_close_received(const int *descriptors, size_t count);
+/* (vm) 1 for the number of a process that closes for us: it is reaped here if it is dead, and by nothing else. */
+int holdfast_reap_closer(int32_t pid);
 
 /* (macro) Sends one datagram with at most 16 descriptors. */
 int holdfast_send_with_descriptors(int fd, const void *data, size_t size, const int *descriptors, size_t count);

@@ -73,6 +73,7 @@ public final class Children {
             var dead = holdfast_exit()
             // This call does not reap: the pid decides afterwards.
             guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
+            if holdfast_reap_closer(dead.pid) != 0 { continue }
             if own.contains(dead.pid) {
                 // The kernel returns the same child first each time, until its own dispatch has reaped it.
                 passPending = true
@@ -100,7 +101,7 @@ public final class Children {
         unseenContinuation = nil
         for _ in 0..<Self.orphansPerTurn {
             guard let pid = unseen.popLast() else { return mustListAgain ? reapBehind() : () }
-            guard !own.contains(pid) else { continue }
+            guard !own.contains(pid), holdfast_reap_closer(pid) == 0 else { continue }
             // One that lives, or is no child of ours any more, is left as it is.
             var dead = holdfast_exit()
             _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead)
