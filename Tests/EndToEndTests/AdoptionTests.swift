@@ -87,7 +87,7 @@ extension EndToEnd {
                 makeDeadly()
                 for faults in 1...3 { try die(faults) }
                 try world.startAgain()
-                #expect(world.daemon.errorText.contains("3 supervisor processes in a row died of it"))
+                try world.awaitLog("3 supervisor processes in a row died of it")
                 #expect(try world.run("start", "rest").outcome == .started)
                 try eventually("the end of the count") { !isLink(journal + ".fault-1") }
                 try FileManager.default.removeItem(atPath: journal + ".bad")

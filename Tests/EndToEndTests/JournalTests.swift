@@ -9,12 +9,6 @@ extension EndToEnd {
             try layout.unit("\(name).service", "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n")
         }
 
-        private func awaitLog(_ world: World, _ text: String) throws {
-            _ = try world.daemon.waitFor(text) { _, log in
-                String(decoding: log, as: UTF8.self).contains(text) ? true : nil
-            }
-        }
-
         private static let cannotWrite = "the journal cannot be written, so a crash now could not be survived"
         private static let writtenAgain = "the journal is written again"
 
@@ -123,14 +117,14 @@ extension EndToEnd {
             try withSmallRuntime(full: true) { layout in
                 try rest(layout, "rest")
             } then: { world, _ in
-                try awaitLog(world, Self.cannotWrite)
+                try world.awaitLog(Self.cannotWrite)
                 let start = try world.control("start", "rest")
                 #expect(try start.end() == 1)
                 #expect(start.errorText.contains("nothing was begun: the journal cannot be written"))
                 #expect(try world.control("status").outputText.contains("note: the journal cannot be written"))
                 #expect(try world.control("why", "rest").outputText.contains("the journal cannot be written"))
                 try world.layout().remove("run/holdfast/filler")
-                try awaitLog(world, Self.writtenAgain)
+                try world.awaitLog(Self.writtenAgain)
                 #expect(try world.run("start", "rest").outcome == .started)
                 let pid = try world.mainPid("rest.service")
                 try world.crash()
@@ -150,7 +144,7 @@ extension EndToEnd {
                 try world.crash()
                 try journal.replace("ExecStart=", by: "XxecStart=")
                 try world.startAgain()
-                #expect(world.daemon.errorText.contains("one.service cannot be read again"))
+                try world.awaitLog("one.service cannot be read again")
                 for name in ["one", "two"] { #expect(try world.status(name).first?.state == .running) }
                 #expect(!one.hasEnded && !two.hasEnded)
                 #expect(try world.run("stop", "one").outcome == .stopped)
@@ -177,8 +171,8 @@ extension EndToEnd {
                 let garbage = String(repeating: "this is no journal ", count: 500)
                 try world.layout().write("run/holdfast/journal", garbage)
                 try world.startAgain()
-                #expect(world.daemon.errorText.contains("is not taken over: it cannot be read: it has no beginning"))
-                #expect(world.daemon.errorText.contains("It is kept as \(world.runtime)/journal.bad"))
+                try world.awaitLog("is not taken over: it cannot be read: it has no beginning")
+                try world.awaitLog("It is kept as \(world.runtime)/journal.bad")
                 #expect(world.contents("run/holdfast/journal.bad") == garbage)
                 #expect(try world.run("start", "rest").outcome == .started)
                 // From now on as ever.
@@ -214,7 +208,7 @@ extension EndToEnd {
                     try world.crash()
                     try world.layout().write("run/holdfast/journal", String(repeating: "garbage", count: 100))
                     try world.startAgain()
-                    #expect(world.daemon.errorText.contains("is not taken over: it cannot be read"))
+                    try world.awaitLog("is not taken over: it cannot be read")
                     let before = lines().last ?? 0
                     try eventually("more of its output") { lines().last ?? 0 > before + 200 }
                 }

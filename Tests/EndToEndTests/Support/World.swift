@@ -131,6 +131,13 @@ final class World {
         }
     }
 
+    /// Waits until the supervisor has logged it: what it wrote is read a moment after it did.
+    func awaitLog(_ text: String, times: Int = 1) throws {
+        _ = try daemon.waitFor(text) { _, log in
+            String(decoding: log, as: UTF8.self).components(separatedBy: text).count > times ? true : nil
+        }
+    }
+
     // MARK: - Operating
 
     var environment: [String: String] { ["HOLDFAST_SOCKET": controlSocket] }
