@@ -22,6 +22,7 @@ extension SpecifierEnvironment {
             persistentTemporaryDirectory = temporary
         }
         credentialsRoot = configuration.credentialsDirectory
+        ownDirectories = Self.ownDirectories(configuration)
         // In the system's supervisor /run/holdfast is below /run; otherwise %t is the runtime directory's parent.
         if configuration.runtimeDirectory != Configuration.system.runtimeDirectory {
             runtimeDirectory = FileTree.parent(of: configuration.runtimeDirectory) ?? "/run"
@@ -36,6 +37,14 @@ extension SpecifierEnvironment {
         // $XDG_STATE_HOME is used only since systemd 254.
         stateDirectory = configurationDirectory
         logsDirectory = configurationDirectory + "/log"
+    }
+
+    /// As they were named, and without links.
+    private static func ownDirectories(_ configuration: Configuration) -> [String] {
+        let named =
+            [configuration.runtimeDirectory, configuration.stateDirectory, configuration.logDirectory]
+            + configuration.unitDirectories
+        return named + named.compactMap { UnitDirectory.realPath($0) }.filter { !named.contains($0) }
     }
 
     /// Sets the user's values. Only a user's supervisor uses its environment: the system's does not depend on its

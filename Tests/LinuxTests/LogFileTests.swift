@@ -166,6 +166,26 @@ extension LinuxTests {
             #expect(try logging.lines() == printed)
         }
 
+        @Test("what somebody put in the place of a compressed file, or of the file, is neither written to nor read")
+        func compressionAndLinks() throws {
+            let logging = try Logging()
+            let name = "app.service.log.20260102T030405.678Z"
+            let victim = try logging.scratch.write("victim", "precious")
+            _ = try logging.scratch.write(name, "2026-01-02T03:04:05.000000Z app.service#1 out: old\n", mode: 0o640)
+            for link in [name + ".gz", "." + name + ".gz"] { symlink(victim, logging.scratch(link)) }
+            logging.capture.compressor.addLeftovers(in: logging.scratch.path)
+            try logging.loop.run(until: { access(logging.scratch(name), F_OK) != 0 })
+            #expect(logging.scratch.read("victim") == "precious")
+            var status = stat()
+            #expect(lstat(logging.scratch(name + ".gz"), &status) == 0)
+            #expect(status.st_mode & S_IFMT == S_IFREG && status.st_mode & 0o777 == 0o640)
+            var failures: [String] = []
+            logging.capture.compressor.failed = { failures.append($0) }
+            symlink(victim, logging.scratch(name))
+            logging.capture.compressor.addLeftovers(in: logging.scratch.path)
+            #expect(failures.count == 1 && logging.scratch.read("victim") == "precious")
+        }
+
         @Test("what an earlier process had no time to compress is compressed by the next")
         func leftovers() throws {
             let logging = try Logging()

@@ -237,6 +237,29 @@ extension LinuxTests {
             #expect(owner(scratch("top/a/b/mounted")) == 0)
         }
 
+        @Test("a change of owner that takes long is made in pieces, each a few milliseconds")
+        func pieces() throws {
+            let scratch = try Scratch(in: "/dev/shm")
+            try FileTree.makeDirectory(scratch("top"))
+            try nest(3000, in: scratch("top"))
+            for number in 0..<3000 { _ = try scratch.write("top/\(number)", "") }
+            let changes = OwnerChanges()
+            var rounds = 0
+            while true {
+                do throws(SystemError) {
+                    try ServiceDirectory.make(scratch("top"), mode: 0o755, owner: (nobody, nobody), changes: changes)
+                    break
+                } catch {
+                    guard error.errno == .nowInProgress else { throw error }
+                    rounds += 1
+                    #expect(owner(scratch("top")) == 0, "its owner says that the rest is done")
+                }
+            }
+            #expect(rounds > 0)
+            #expect(owner(scratch("top")) == nobody && owner(scratch("top/2999")) == nobody)
+            #expect(owner(scratch("top/d/d/d")) == nobody)
+        }
+
         @Test("a change of owner reaches every depth and width")
         func deepRecursion() throws {
             let scratch = try Scratch(in: "/dev/shm")

@@ -113,6 +113,29 @@ struct ExecutionTests {
         #expect(try execution("LogsDirectory=a\nLogsDirectory=").directories[.logs]?.entries == [])
     }
 
+    @Test("the supervisor's own directories, what is in them and what they are in are given to no service")
+    func ownDirectories() throws {
+        var host = SpecifierEnvironment()
+        host.ownDirectories = ["/run/holdfast", "/var/lib/holdfast", "/var/log/site/holdfast"]
+        func load(_ line: String) throws -> LoadedUnit {
+            loader(["app.service": "[Service]\nExecStart=/bin/app\n" + line], specifiers: host)
+                .load(try name("app.service"))
+        }
+        for bad in [
+            "RuntimeDirectory=holdfast", "RuntimeDirectory=./holdfast", "RuntimeDirectory=a holdfast//generations/./x",
+            "StateDirectory=holdfast", "StateDirectory=app:holdfast/link", "LogsDirectory=site",
+            "LogsDirectory=site/holdfast",
+        ] {
+            let loaded = try load(bad)
+            #expect(loaded.unit == nil, "\(bad)")
+            let found = try #require(loaded.diagnostics.first)
+            #expect(found.location.line == 3 && found.message.contains("the supervisor's own directory"), "\(found)")
+        }
+        for good in ["RuntimeDirectory=holdfast2 app/holdfast", "StateDirectory=site", "LogsDirectory=site2"] {
+            #expect(try load(good).unit != nil, "\(good)")
+        }
+    }
+
     @Test("environment: passed, unset, by name or by assignment")
     func environment() throws {
         let all = try execution(

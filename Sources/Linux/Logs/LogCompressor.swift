@@ -1,8 +1,9 @@
 import Glibc
 import SystemPackage
 
-/// Compresses rotated files one after the other, each in a process of lowest priority: gzip(1), which every Debian has.
-/// It writes FILE.gz beside FILE, and removes FILE at the end, so that nothing is lost whenever it is killed.
+/// Compresses rotated files, one after the other, each in a process of its own of the lowest priority: gzip(1), which every
+/// Debian has. What it makes of FILE becomes FILE.gz when it is whole, and FILE goes then, so whenever it is killed nothing is
+/// lost. It is given the two files and no names: who may write to the directory could have put something else there.
 public final class LogCompressor {
     private let children: Children
     private var queue: [(path: String, done: () -> Void)] = []
@@ -41,9 +42,10 @@ public final class LogCompressor {
 
     private func start(_ path: String, _ done: @escaping () -> Void) throws {
         let null = try OwnedDescriptor.null()
+        let work = try Work(path)
         var plan = SpawnPlan(
-            program: try ProgramSearch.find("gzip"), arguments: ["gzip", "--force", "--quiet", "--", path],
-            environment: ["PATH": ProgramSearch.path], standardInput: null.raw, standardOutput: null.raw,
+            program: try ProgramSearch.find("gzip"), arguments: ["gzip", "--stdout", "--quiet"],
+            environment: ["PATH": ProgramSearch.path], standardInput: work.input.raw, standardOutput: work.output.raw,
             standardError: null.raw)
         plan.nice = 19
         let child = try children.spawn(plan)
@@ -52,7 +54,7 @@ public final class LogCompressor {
         do {
             let source = try children.watch(box.handle) { [unowned self] status in
                 running = nil
-                if status != .exited(0) { failed?("\(path) stays uncompressed: gzip: \(status)") }
+                if let problem = work.finish(status) { failed?("\(path) stays uncompressed: \(problem)") }
                 done()
                 next()
             }
@@ -60,6 +62,55 @@ public final class LogCompressor {
         } catch {
             children.abandon(pid: pid)
             throw error
+        }
+    }
+
+    /// The two files of one run.
+    private final class Work {
+        private let directory: SafeDirectory
+        private let name: FileName
+        private let unfinished: FileName
+        private let status: stat
+        let input: OwnedDescriptor
+        let output: OwnedDescriptor
+
+        init(_ path: String) throws(SystemError) {
+            let text = FileTree.name(of: path)
+            directory = try SafeDirectory.parent(of: path, .ofRoot)
+            name = FileName(text)
+            // No name of a rotated file: what a killed process leaves is neither read nor compressed, and replaced here.
+            unfinished = FileName(".\(text).gz")
+            input = try directory.open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            status = try stat(of: input.raw, path)
+            guard status.kind == S_IFREG else { throw SystemError("compress", path, .invalidArgument) }
+            try directory.unlink(unfinished)
+            output = try directory.open(unfinished, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+        }
+
+        /// Puts the result in the place of the file, as its like; the problem if that cannot be done.
+        func finish(_ status: ExitStatus) -> String? {
+            do throws(SystemError) {
+                guard status == .exited(0) else {
+                    try directory.unlink(unfinished)
+                    return "gzip: \(status)"
+                }
+                try take()
+                try directory.rename(unfinished, to: directory, FileName(name.text + ".gz"))
+                try directory.unlink(name)
+                return nil
+            } catch {
+                _ = try? directory.unlink(unfinished)
+                return "\(error)"
+            }
+        }
+
+        private func take() throws(SystemError) {
+            if geteuid() == 0 {
+                try checkErrno(fchown(output.raw, status.st_uid, status.st_gid), "change owner of", unfinished.text)
+            }
+            try checkErrno(fchmod(output.raw, status.st_mode & 0o777), "set mode of", unfinished.text)
+            var times = [status.st_atim, status.st_mtim]
+            try checkErrno(futimens(output.raw, &times), "set times of", unfinished.text)
         }
     }
 }

@@ -80,16 +80,16 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try TimerSource(self, max(1, accuracy), priority, handler)
     }
 
-    /// A timer that fires once, in a second: for what failed for want of descriptors, memory or watches, which nobody tells when
+    /// A timer that fires once, usually in a second: for what failed for want of descriptors, memory or watches, which nobody tells when
     /// they are there again.
-    public func addRetry(_ handler: @escaping () -> Void) -> TimerSource? {
+    public func addRetry(
+        after nanoseconds: Int64 = 1_000_000_000, _ handler: @escaping () -> Void
+    ) -> TimerSource? {
         // It can be had at all times: see `firstTimer`.
         let timer = try? addTimer(handler)
-        timer?.arm(after: Self.retryPause)
+        timer?.arm(after: nanoseconds)
         return timer
     }
-
-    private static let retryPause: Int64 = 1_000_000_000
 
     /// Waits for a signal to this process. `blockSignals` must have blocked it before the second thread started.
     public func addSignal(

@@ -124,3 +124,48 @@ struct OwnerChange: ~Copyable {
         return true
     }
 }
+
+/// Changes of owners that go on over several rounds of the loop: how much there is in a state directory, its service decides.
+public final class OwnerChanges {
+    /// Nanoseconds for which one call goes on, and files that are changed before the clock is looked at.
+    private static let round: Int64 = 5_000_000
+    private static let steps = 64
+
+    private struct Key: Hashable {
+        let directory: FileID
+        let uid: UInt32
+        let gid: UInt32
+    }
+
+    private final class Running {
+        var change: OwnerChange
+        init(_ change: consuming OwnerChange) { self.change = change }
+    }
+
+    private var running: [Key: Running] = [:]
+
+    public init() {}
+
+    /// Nobody goes on with any.
+    public func forget() { running = [:] }
+
+    /// Begins a change or goes on with it. EINPROGRESS if it is not done then: it is to be called again.
+    func advance(
+        _ directory: borrowing OwnedDescriptor, _ path: String, to owner: ServiceDirectory.Owner, sparing: Set<FileID>
+    ) throws(SystemError) {
+        let key = Key(directory: FileID(try stat(of: directory.raw, path)), uid: owner.uid, gid: owner.gid)
+        let current: Running
+        if let known = running.removeValue(forKey: key) {
+            current = known
+        } else {
+            current = Running(try OwnerChange(of: directory, path, to: owner, sparing: sparing))
+        }
+        let end = EventLoop.now + Self.round
+        while try current.change.advance(Self.steps) {
+            guard EventLoop.now < end else {
+                running[key] = current
+                throw SystemError("change owner of what is in", path, .nowInProgress)
+            }
+        }
+    }
+}

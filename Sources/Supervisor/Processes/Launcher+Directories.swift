@@ -6,20 +6,15 @@ extension Launcher {
     /// The absolute path of one of them.
     func path(_ relative: String, _ kind: DirectoryKind) -> String { root(kind) + "/" + relative }
 
-    private func root(_ kind: DirectoryKind) -> String {
-        switch kind {
-        case .runtime: specifiers.runtimeDirectory
-        case .state: specifiers.stateDirectory
-        case .cache: specifiers.cacheDirectory
-        case .logs: specifiers.logsDirectory
-        case .configuration: specifiers.configurationDirectory
-        }
-    }
+    private func root(_ kind: DirectoryKind) -> String { specifiers.root(of: kind) }
 
     /// Makes them all, with mode and owner, and the links to them.
-    /// - Parameter spared: files in them that keep their owner.
+    /// - Parameters:
+    ///   - spared: files in them that keep their owner.
+    ///   - changes: for what takes longer than a round of the loop; nil: all at once.
     func makeDirectories(
-        of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = []
+        of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = [],
+        changes: OwnerChanges? = nil
     ) throws(LaunchError) {
         for kind in DirectoryKind.allCases {
             guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
@@ -28,7 +23,7 @@ extension Launcher {
                 for relative in directories.paths.sorted() {
                     try ServiceDirectory.make(
                         path(relative, kind), mode: directories.mode, owner: owner(credentials),
-                        keepsExisting: kind == .configuration, sparing: spared)
+                        keepsExisting: kind == .configuration, sparing: spared, changes: changes)
                 }
                 for entry in directories.entries {
                     guard let link = entry.link else { continue }
@@ -36,8 +31,8 @@ extension Launcher {
                 }
             } catch {
                 throw LaunchError(
-                    text: "setting \(kind.rawValue)=: \(error)", status: kind.exitStatus, isTransient: error.isTransient
-                )
+                    text: "setting \(kind.rawValue)=: \(error)", status: kind.exitStatus,
+                    isTransient: error.isTransient, isUnfinished: error.errno == .nowInProgress)
             }
         }
     }

@@ -20,6 +20,7 @@ struct Launcher {
     let specifiers: SpecifierEnvironment
     /// Our own score is below 0.
     let isProtectedFromOOM: Bool
+    let ownerChanges = OwnerChanges()
 
     /// A step that failed before there was a process; the text names it.
     struct LaunchError: Error {
@@ -29,6 +30,8 @@ struct Launcher {
         var status: Int32?
         /// For want of something that may be there again a moment later.
         var isTransient = false
+        /// Part of the work is done, and the rest waits for the next round of the loop.
+        var isUnfinished = false
     }
 
     /// Descriptors that live until the spawn.
@@ -105,7 +108,7 @@ struct Launcher {
         }
         let account = try account(of: execution)
         let credentials = try credentials(of: execution)
-        try makeDirectories(of: execution, for: credentials, sparing: facts.spared)
+        try makeDirectories(of: execution, for: credentials, sparing: facts.spared, changes: ownerChanges)
 
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = instance.invocation

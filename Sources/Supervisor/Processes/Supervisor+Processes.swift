@@ -48,6 +48,7 @@ extension Supervisor {
             instance.isShort = false
             handle(.spawned(token))
         } catch {
+            if error.isUnfinished { return proceedLater(token, instance, kind, error) }
             if error.isTransient, mayWait(instance, kind) { return postpone(token, instance, kind, error) }
             handle(.spawnFailed(token, error.text, status: error.status))
         }

@@ -33,14 +33,28 @@ extension Supervisor {
         kind.beginsRun && engine.view(of: instance.definition.group)?.operation == nil
     }
 
+    /// Goes on with what takes more than a round of the loop, others first.
+    func proceedLater(
+        _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError
+    ) {
+        putOff(token, instance, kind, error, for: 1_000_000)
+    }
+
     /// Tries again in a second, and so on, for as long as the engine lets it (`TimeoutStartSec=`).
     func postpone(
         _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError
     ) {
-        let id = instance.id
         if !instance.isShort { log(.error, about: instance.name, "\(instance.name): \(error.text); it is tried again") }
         instance.isShort = true
-        let timer = loop.addRetry { [unowned self] in
+        putOff(token, instance, kind, error, for: 1_000_000_000)
+    }
+
+    private func putOff(
+        _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError,
+        for nanoseconds: Int64
+    ) {
+        let id = instance.id
+        let timer = loop.addRetry(after: nanoseconds) { [unowned self] in
             guard let instance = instances[id], instance.postponed?.token == token else { return }
             instance.postponed = nil
             spawn(token, id, kind)
@@ -56,6 +70,7 @@ extension Supervisor {
     func giveUpSpawn(of id: InstanceID) {
         guard let instance = instances[id], let postponed = instance.postponed else { return }
         instance.postponed = nil
+        if instances.values.allSatisfy({ $0.postponed == nil }) { launcher.ownerChanges.forget() }
         handle(.spawnFailed(postponed.token, postponed.error.text, status: postponed.error.status))
     }
 }

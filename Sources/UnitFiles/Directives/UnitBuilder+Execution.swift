@@ -175,11 +175,20 @@ extension UnitBuilder {
         for word in words(assignment, escapes: .interpreted, .fatal) {
             do {
                 let entry = try Self.directory(word.text, kind)
+                for path in [entry.path, entry.link].compactMap(\.self) { try mayHave(path, kind) }
                 execution.directories[kind, default: .init()].entries.append(entry)
             } catch {
                 reject(assignment, ValueError(error.message, at: word.offset), .fatal)
             }
         }
+    }
+
+    /// A service that is given the supervisor's own directory has its control socket, journal and history in hand, and what is
+    /// in a runtime directory goes with the service.
+    private func mayHave(_ path: String, _ kind: DirectoryKind) throws(ValueError) {
+        let full = expander.environment.root(of: kind) + "/" + path
+        guard let own = expander.environment.ownDirectory(at: full) else { return }
+        throw ValueError("\(full) cannot be a service's: \(own) is the supervisor's own directory")
     }
 
     private static func directory(

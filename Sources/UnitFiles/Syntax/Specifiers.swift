@@ -9,6 +9,8 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     public var cacheDirectory = "/var/cache"
     public var logsDirectory = "/var/log"
     public var configurationDirectory = "/etc"
+    /// Directories of the supervisor itself, absolute: no service is given one, anything in it, or what it is in.
+    public var ownDirectories: [String] = []
     /// Where units have the directories that `%d` stands for, each under its own name.
     public var credentialsRoot: String?
     /// `%T`, `%V`.
@@ -38,6 +40,23 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     public var osImageID: String?
 
     public init() {}
+
+    /// The one that a path is, is in, or has in it; nil: it has nothing to do with any.
+    func ownDirectory(at path: String) -> String? {
+        let parts = path.split(separator: "/")
+        return ownDirectories.first { own in zip(own.split(separator: "/"), parts).allSatisfy { $0 == $1 } }
+    }
+
+    /// What the names of `RuntimeDirectory=` and its siblings are relative to.
+    public func root(of kind: DirectoryKind) -> String {
+        switch kind {
+        case .runtime: runtimeDirectory
+        case .state: stateDirectory
+        case .cache: cacheDirectory
+        case .logs: logsDirectory
+        case .configuration: configurationDirectory
+        }
+    }
 }
 
 /// Replaces specifiers in the values of one unit.
