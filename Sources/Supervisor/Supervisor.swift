@@ -72,6 +72,9 @@ public actor Supervisor {
     /// Generations whose templates are being rendered.
     var renderings: [GenerationID: TemplateRun] = [:]
     var instances: [InstanceID: RunningInstance] = [:]
+    var conditionChecks: [Token: ConditionCheck] = [:]
+    /// Those that have no process yet.
+    var waitingChecks: [(Token, InstanceID)] = []
     /// Descriptors of services that are to come back.
     var keptStores: [DescriptorStoreKey: DescriptorStore] = [:]
     var processes: [Token: RunningProcess] = [:]
@@ -439,6 +442,7 @@ public actor Supervisor {
     func shutDownComplete() {
         control?.stopListening()
         for running in errands.values { running.errand.end() }
+        for check in conditionChecks.values { check.cancel() }
         for pipe in leftOutput.values { pipe.close() }
         multibinder = nil
         notifySocket?.remove()

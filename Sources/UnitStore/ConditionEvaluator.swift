@@ -9,7 +9,42 @@ public struct ConditionEvaluator {
 
     public init(environment: [String: String]) { self.environment = environment }
 
-    /// Whether the condition holds, ignoring `!` and `|`.
+    /// Whether the answer may take long: it depends on a path on a file system behind a network or a program, or on as many
+    /// directories as a pattern leads to. What answers then is to be asked outside of a loop.
+    /// - Parameter mounts: nil: not known, so every path may.
+    public static func mayTakeLong(_ condition: Condition, _ mounts: MountTable?) -> Bool {
+        let path = condition.parameter
+        switch condition.kind {
+        case .pathExistsGlob: return true
+        case .pathExists, .pathIsDirectory, .pathIsSymbolicLink, .pathIsMountPoint, .pathIsReadWrite,
+            .directoryNotEmpty,
+            .fileNotEmpty, .fileIsExecutable, .pathIsEncrypted, .needsUpdate:
+            return mounts?.answersAtOnce(path) != true
+        case .user, .group, .host, .environment, .kernelCommandLine, .kernelVersion, .architecture, .virtualization,
+            .security,
+            .capability, .acPower, .memory, .cpus, .osRelease, .controlGroupController, .firstBoot, .cpuFeature,
+            .credential,
+            .memoryPressure, .cpuPressure, .ioPressure:
+            return false
+        }
+    }
+
+    /// Whether looking at it is a look at a path at all.
+    public static func isAboutPath(_ condition: Condition) -> Bool { mayTakeLong(condition, nil) }
+
+    /// A condition as an argument of a program: `KIND=PARAMETER`.
+    public static func argument(_ condition: Condition) -> String {
+        condition.kind.rawValue + "=" + condition.parameter
+    }
+
+    /// What `argument` made.
+    public func holds(_ argument: String) -> Bool {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, let kind = Condition.Kind(rawValue: parts[0]) else { return false }
+        return holds(Condition(kind, parts[1]))
+    }
+
+    /// Without regard to `!` and `|`.
     public func holds(_ condition: Condition) -> Bool {
         let value = condition.parameter
         switch condition.kind {

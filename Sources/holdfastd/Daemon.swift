@@ -46,6 +46,9 @@ struct Daemon: ParsableCommand {
     @Option(name: .long, help: .hidden)
     var checkState: Int32?
 
+    @Option(name: .long, help: .hidden)
+    var checkCondition: [String] = []
+
     func run() throws {
         var environment = Self.environment()
         var configuration = user ? Configuration.user(environment: environment) : Configuration.system
@@ -64,6 +67,7 @@ struct Daemon: ParsableCommand {
             }
             return
         }
+        if !checkCondition.isEmpty { return Self.check(checkCondition) }
         // Removed, because by then the number means another descriptor to a service or successor that reads it.
         unsetenv(StateFile.variable)
         let inherited = environment.removeValue(forKey: StateFile.variable).flatMap(Int32.init)
@@ -89,6 +93,12 @@ struct Daemon: ParsableCommand {
             throw ExitCode(1)
         }
         throw ExitCode(code)
+    }
+
+    /// Looks at conditions for a supervisor that must not wait for the answers.
+    private static func check(_ conditions: [String]) {
+        let host = ConditionEvaluator(environment: [:])
+        for text in conditions { print(host.holds(text) ? "1" : "0") }
     }
 
     private static func supervise(

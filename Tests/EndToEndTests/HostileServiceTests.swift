@@ -57,6 +57,44 @@ extension EndToEnd {
                 "NotifyAccess=all\nExecStart=/usr/bin/python3 -c 'import os, socket; s = socket.socket(1, 2); s.connect(os.environ[\"NOTIFY_SOCKET\"])\\nwhile 1: s.send(b\"STATUS=x\")'",
         ]
 
+        @Test("Conditions that lead through whole file systems are looked at by another process, and answered")
+        func conditions() throws {
+            try withWorld { layout in
+                try layout.write("there/a/b", "")
+                for (name, pattern) in ["found": "there/*/b", "missing": "there/*/nothing"] {
+                    try layout.unit(
+                        "\(name).service",
+                        """
+                        [Unit]
+                        ConditionPathExists=\(layout.path)/there
+                        ConditionPathExistsGlob=\(layout.path)/\(pattern)
+                        [Service]
+                        ExecStart=/bin/sleep 1000
+                        """)
+                }
+                try layout.unit(
+                    "everything.service",
+                    "[Unit]\nAssertPathExistsGlob=/*/*/*/*/*/*/nothing\n[Service]\nExecStart=/bin/sleep 1000\n")
+            } then: { world in
+                #expect(try world.run("start", "found").outcome == .started)
+                let missing = try world.run("start", "missing")
+                #expect(
+                    missing.errors.contains("ConditionPathExistsGlob=")
+                        || missing.output.contains("ConditionPathExistsGlob="))
+                #expect(try world.status("missing").first?.state == .stopped)
+                let before = try ticks(world)
+                let start = try world.begin("start", "everything")
+                try eventually("status to say what it waits for") {
+                    let service = try world.status("everything").first?.generations.first?.services.first
+                    return service?.waitingFor == "its conditions to be looked at"
+                }
+                // Either it does not hold, or nobody could say in time.
+                let end = try start.end()
+                #expect(end.errors.contains("PathExistsGlob="), "\(end.errors)")
+                #expect(try ticks(world) - before < 100)
+            }
+        }
+
         @Test(
             "Services that end, print, leave orphans or report without end delay no timer, no request and no SIGTERM",
             arguments: ["exits", "lines", "orphans", "messages", "all"])

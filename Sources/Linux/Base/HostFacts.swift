@@ -50,8 +50,11 @@ public enum HostFacts {
     }
 
     public static func isNonEmptyDirectory(_ path: String) -> Bool {
-        guard let names = (try? UnitDirectory.list(path)) ?? nil else { return false }
-        return !names.isEmpty
+        // The first entry is enough, however many there are.
+        guard let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
+            var listing = try? DirectoryListing(directory, path)
+        else { return false }
+        return ((try? listing.next()) ?? nil) != nil
     }
 
     public static func isNonEmptyFile(_ path: String) -> Bool {

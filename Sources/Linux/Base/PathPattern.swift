@@ -3,16 +3,61 @@ import SystemPackage
 
 /// Wildcards in paths (glob(7)).
 public enum PathPattern {
-    /// Whether the path has a wildcard.
+    /// Entries of directories that are looked at for one pattern: more than that would take the loop's time, and means that the
+    /// pattern begins too high in the tree.
+    static let entryLimit = 20_000
+    /// Paths that a pattern may match.
+    static let matchLimit = 1024
+
+    /// Whether the path holds a wildcard at all.
     public static func isPattern(_ path: String) -> Bool { path.utf8.contains { "*?[".utf8.contains($0) } }
 
-    /// Existing paths that match, sorted; none if a directory cannot be read. At most 1024.
-    public static func matches(_ pattern: String) -> [String] {
-        var found = glob_t()
-        defer { globfree(&found) }
-        guard glob(pattern, 0, nil, &found) == 0 else { return [] }
-        return (0..<min(Int(found.gl_pathc), 1024)).compactMap { index in
-            found.gl_pathv[index].map { String(cString: $0) }
+    /// What exists and matches, sorted; directories that cannot be read have nothing in them. E2BIG if that takes too much.
+    public static func matches(_ pattern: String) throws(SystemError) -> [String] {
+        var left = entryLimit
+        var found = [pattern.hasPrefix("/") ? "/" : ""]
+        let parts = pattern.split(separator: "/").map(String.init)
+        for (index, part) in parts.enumerated() {
+            var next: [String] = []
+            for base in found {
+                guard isPattern(part) || part.contains("\\") else {
+                    let path = base + part
+                    // Of directories on the way only those that are there.
+                    if access(path, F_OK) == 0 { next.append(path) }
+                    continue
+                }
+                for name in try names(in: base, of: pattern, &left) where fnmatch(part, name, FNM_PERIOD) == 0 {
+                    next.append(base + name)
+                }
+            }
+            guard next.count <= (index == parts.count - 1 ? matchLimit : entryLimit) else { throw tooMuch(pattern) }
+            found = index == parts.count - 1 ? next : next.map { $0 + "/" }
         }
+        return found.sorted()
+    }
+
+    private static func names(
+        in directory: String, of pattern: String, _ left: inout Int
+    ) throws(SystemError) -> [String] {
+        guard let stream = opendir(directory.isEmpty ? "." : directory) else {
+            let error = SystemError("list", directory)
+            if error.isTransient { throw error }
+            return []
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            left -= 1
+            guard left > 0 else { throw tooMuch(pattern) }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    private static func tooMuch(_ pattern: String) -> SystemError {
+        SystemError("look for \(pattern) in more than \(entryLimit) entries of directories", nil, .argListTooLong)
     }
 }

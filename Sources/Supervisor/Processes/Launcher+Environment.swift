@@ -96,7 +96,12 @@ extension Launcher {
     private func read(
         _ file: EnvironmentFileReference, _ remarks: inout [String]
     ) throws(LaunchError) -> [EnvironmentAssignment] {
-        let paths = PathPattern.isPattern(file.path) ? PathPattern.matches(file.path) : [file.path]
+        let paths: [String]
+        do throws(SystemError) {
+            paths = PathPattern.isPattern(file.path) ? try PathPattern.matches(file.path) : [file.path]
+        } catch {
+            throw LaunchError(text: "reading EnvironmentFile=\(file.path): \(error)", isTransient: error.isTransient)
+        }
         let found = file.read(paths: paths) { path in
             do throws(UnitFileReadError) {
                 return .success(try UnitsOnDisk().readNamed(path))

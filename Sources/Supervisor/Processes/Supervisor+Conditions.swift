@@ -1,24 +1,82 @@
 import Engine
+import Linux
 import UnitFiles
 import UnitStore
 
 /// `Condition…=` and `Assert…=`, looked at when a service is about to start.
 extension Supervisor {
+    /// Processes that look at conditions at once; the others wait for their turn.
+    private static let mostChecks = 32
+
     func checkConditions(_ token: Token, _ id: InstanceID) {
-        guard let definition = instances[id]?.definition else { return handle(.conditionsChecked(token, .met)) }
-        handle(.conditionsChecked(token, verdict(definition.conditions)))
+        guard let sections = instances[id]?.definition.conditions else {
+            return handle(.conditionsChecked(token, .met))
+        }
+        let slow = slowConditions(sections)
+        guard !slow.isEmpty else { return handle(.conditionsChecked(token, verdict(sections, [:]))) }
+        guard conditionChecks.count < Self.mostChecks else { return waitingChecks.append((token, id)) }
+        let check = ConditionCheck(
+            slow, answered: { [unowned self] result in checked(token, sections, result) },
+            ended: { [unowned self] in checkEnded(token) })
+        do {
+            var plan = SpawnPlan(
+                program: program, arguments: ["holdfastd"], environment: ["PATH": ProgramSearch.path],
+                standardInput: -1,
+                standardOutput: -1, standardError: -1)
+            plan.workingDirectory = SpawnPlan.WorkingDirectory(path: "/")
+            plan.nice = 10
+            plan.keyring = .ownSession
+            plan.noNewPrivileges = true
+            try check.begin(plan, children, loop)
+            conditionChecks[token] = check
+        } catch {
+            handle(.conditionsChecked(token, .assertFailed("looking at \(slow[0].text(isAssert: false)): \(error)")))
+        }
+    }
+
+    private func slowConditions(_ sections: [ConditionSection]) -> [Condition] {
+        let about = sections.flatMap { $0.conditions + $0.asserts }.filter(ConditionEvaluator.isAboutPath)
+        guard !about.isEmpty else { return [] }
+        let mounts = MountTable.current()
+        return about.filter { ConditionEvaluator.mayTakeLong($0, mounts) }
+    }
+
+    private func checked(
+        _ token: Token, _ sections: [ConditionSection], _ result: Result<[Condition: Bool], ConditionCheck.Failure>
+    ) {
+        switch result {
+        case .success(let known): handle(.conditionsChecked(token, verdict(sections, known)))
+        case .failure(let failure):
+            // Not known is neither: the start fails, and says why.
+            let slow = Set(slowConditions(sections))
+            let names = sections.flatMap { section in
+                section.conditions.filter(slow.contains).map { $0.text(isAssert: false) }
+                    + section.asserts.filter(slow.contains).map { $0.text(isAssert: true) }
+            }
+            let text = names.joined(separator: ", ")
+            handle(.conditionsChecked(token, .assertFailed("looking at \(text): \(failure.text)")))
+        }
+    }
+
+    private func checkEnded(_ token: Token) {
+        conditionChecks[token] = nil
+        guard !waitingChecks.isEmpty else { return }
+        let (next, id) = waitingChecks.removeFirst()
+        checkConditions(next, id)
     }
 
     /// The conditions of the target that it is a member of count for it, too.
-    private func verdict(_ sections: [ConditionSection]) -> ConditionVerdict {
+    /// - Parameter known: what has been found out about some.
+    private func verdict(_ sections: [ConditionSection], _ known: [Condition: Bool]) -> ConditionVerdict {
         let host = ConditionEvaluator(environment: environment)
+        let holds = { (condition: Condition) in known[condition] ?? host.holds(condition) }
         for section in sections {
-            if let failed = Condition.firstFailing(section.conditions, holds: host.holds) {
+            if let failed = Condition.firstFailing(section.conditions, holds: holds) {
                 return .unmet(failed.text(isAssert: false))
             }
         }
         for section in sections {
-            if let failed = Condition.firstFailing(section.asserts, holds: host.holds) {
+            if let failed = Condition.firstFailing(section.asserts, holds: holds) {
                 return .assertFailed("\(failed.text(isAssert: true)) does not hold")
             }
         }

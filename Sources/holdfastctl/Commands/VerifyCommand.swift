@@ -59,7 +59,7 @@ struct VerifyCommand: ControlCommand {
             return access(path, X_OK) == 0
         },
         read: { try? UnitsOnDisk().readNamed($0) },
-        matches: { PathPattern.isPattern($0) ? PathPattern.matches($0) : [$0] },
+        matches: { PathPattern.isPattern($0) ? (try? PathPattern.matches($0)) ?? [] : [$0] },
         environmentFile: { path in
             // Environment files hold passwords: if this user may not read one, the supervisor may still.
             if geteuid() != 0, access(path, R_OK) != 0, errno == EACCES { return nil }
