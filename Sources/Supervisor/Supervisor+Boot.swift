@@ -2,9 +2,10 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// What is started with the supervisor, because it is enabled.
+/// Start of the enabled units together with the supervisor.
 extension Supervisor {
-    /// Not after a re-exec or a crash: then everything is as operators have left it.
+    /// Starts all enabled units. Not called after a re-exec or a crash: then every unit stays as operators have left
+    /// it.
     func startEnabled() {
         logDiagnostics(resolver.loader.nameDiagnostics)
         let wanted = BootUnits.wanted(resolver.loader)

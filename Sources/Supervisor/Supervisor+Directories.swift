@@ -1,6 +1,6 @@
 import Linux
 
-/// The directories that a supervisor works in, and the locks by which they are its own.
+/// The directories of this supervisor, and the locks that keep other supervisors out of them.
 extension Supervisor {
     func inheritLocks(_ own: SavedOwn) throws(SystemError) {
         if let raw = own.runtimeLock { runtimeLock = DirectoryLock(inherited: try OwnedDescriptor.inherited(raw)) }
@@ -18,23 +18,24 @@ extension Supervisor {
     }
 
     func takeDirectories() throws(SystemError) {
-        // Before anything is touched: another supervisor's FIFOs, sockets and generation directories are there.
+        // The locks precede any change: the FIFOs, sockets and generation directories there may be another
+        // supervisor's.
         try FileTree.makeDirectory(configuration.runtimeDirectory)
         if runtimeLockDescriptor == nil { runtimeLock = try lock(configuration.runtimeDirectory) }
-        // Holds copies of unit files, whoever may read the originals.
+        // 0700: the directory holds copies of unit files, and not every user may read the originals.
         try FileTree.makeDirectory(configuration.stateDirectory, mode: 0o700)
         if stateLockDescriptor == nil { stateLock = try lock(configuration.stateDirectory) }
     }
 
-    /// - Parameter anew: nothing of an earlier process is gone on with.
+    /// - Parameter anew: this process takes over no state of an earlier one.
     func makeDirectories(anew: Bool) throws(SystemError) {
         try takeTrash()
-        // But for what services print that go on unwatched.
+        // Except for the FIFOs of services that still run without an instance here.
         if anew { leaveOutput() }
-        // Directories of generations and credentials may still be in use: `tellStrangers` looks.
+        // Directories of generations and credentials may still be in use: `tellStrangers` examines them later.
         if anew { throwAway(configuration.runtimeDirectory + "/output") }
         for name in ["output", "generations", "credentials"] {
-            // FIFOs that belong to users of services are there: nobody else is to open them by their path.
+            // FIFOs of services' users are in `output`: other users must not open them by path.
             try FileTree.makeDirectory(
                 configuration.runtimeDirectory + "/" + name, mode: name == "output" ? 0o700 : 0o755)
         }
@@ -46,7 +47,7 @@ extension Supervisor {
         trash?.failed = { [unowned self] error in logger.warning("\(error); it stays") }
     }
 
-    /// Removes something that may be large, or that cannot be removed: neither is a reason not to go on.
+    /// Removes a directory that may be large or impossible to remove; a failure is only logged.
     func throwAway(_ path: String, withParent: Bool = false) {
         do throws(SystemError) {
             try trash?.throwAway(path, withParent: withParent)

@@ -4,7 +4,7 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Effects of the engine, carried out. What fails here becomes an event like everything else.
+/// Carries out the engine's effects. A failure here becomes an event like any other.
 extension Supervisor {
     func perform(_ effect: Effect) {
         switch effect {
@@ -33,7 +33,7 @@ extension Supervisor {
 
     // MARK: - Generations
 
-    /// Opens what the generation needs before any of its processes exists. All or nothing.
+    /// Opens the resources of a generation before any of its processes exists: all of them or none.
     private func prepare(_ id: GenerationID, _ plan: Plan) {
         if plan.isTarget { return handle(.prepared(id)) }
         if plan.isSwapUnit {
@@ -52,7 +52,7 @@ extension Supervisor {
         }
     }
 
-    /// The templates of a generation are rendered, or cannot be.
+    /// Reports to the engine that the templates of a generation are rendered, or that they cannot be.
     func rendered(_ id: GenerationID, _ failure: PreparationError?) {
         guard let failure else {
             if let resources = generations[id] { journal(resources) }
@@ -66,7 +66,8 @@ extension Supervisor {
         guard let held = sockets else { throw PreparationError(unit: plan.group.name, text: "shutting down") }
         let parts = plan.services.compactMap { definitions[$0.definition] }
         let owned = Set(parts.flatMap(\.sockets).map(\.name))
-        // What is carried over keeps its sockets, and those that move may have them as upstream.
+        // Services that are carried over keep their sockets, which the services that are replaced may have as
+        // upstreams.
         let serving = engine.view(of: id.group)?.serving.flatMap {
             generations[GenerationID(group: id.group, number: $0)]
         }
@@ -84,7 +85,7 @@ extension Supervisor {
                     reserved[name] = try held.reserve(unit, for: id, in: network)
                 }
             case (.descriptor, .shared):
-                // Nobody starts with what an earlier process has left on it.
+                // No service starts with attributes that an earlier process has changed on the socket.
                 lookAtSockets(held.present(unit))
                 let list = try held.opened(unit)
                 opened.append((unit, list))
@@ -107,7 +108,8 @@ extension Supervisor {
         return resources
     }
 
-    /// With `X-GenerationNetwork=private` the generation's own; who replaces only some of a generation joins the others.
+    /// Network namespace of the generation with `X-GenerationNetwork=private`; a generation that replaces only some
+    /// services joins the one of the others.
     private func makeNetwork(
         _ parts: [Definition], _ plan: Plan, _ serving: GenerationResources?
     ) throws(PreparationError) -> NetworkNamespace? {
@@ -120,7 +122,8 @@ extension Supervisor {
         }
     }
 
-    /// Those that are paused: a process that gets one accepts from it, unless the kernel holds new connections back.
+    /// Paused sockets among the opened ones. A process that gets a paused socket accepts from it, unless the kernel
+    /// holds new connections back; then the generation is refused.
     private func pausedSockets(_ opened: [(SocketUnit, [HeldSocket])]) throws(PreparationError) -> [SocketID] {
         var taken: [SocketID] = []
         for (unit, list) in opened {
@@ -134,13 +137,13 @@ extension Supervisor {
         return taken
     }
 
-    /// `$GENERATION_DIRECTORY`: writable by the user of the services if they all have the same one, else by root only.
+    /// Creates `$GENERATION_DIRECTORY`, owned by the user of the services if they all have the same user, else by root.
     private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
         let group = UnitNameEscaping.escape(id.group.name)
         let path = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
         let users = Set(parts.map(\.unit.execution.user))
         let user = users.count == 1 ? users.first?.flatMap { try? Accounts.user($0) } : nil
-        // Of a supervisor whose memory was lost; processes of it that live may have it.
+        // An existing directory is of a supervisor whose state was lost; surviving processes of it may still use it.
         if (try? FileTree.exists(path)) == true, left.isEmpty { throwAway(path) }
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
@@ -156,13 +159,13 @@ extension Supervisor {
     private func release(_ id: GenerationID) {
         guard let resources = generations.removeValue(forKey: id) else { return }
         journal.end(.generation(id))
-        // With the directory of its group, if that was the last: names of groups may never come again.
+        // Together with the directory of its group if it was the last: a group of that name may never exist again.
         throwAway(resources.directory, withParent: true)
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {
         keepSockets(of: id)
-        // A plain service has neither release nor rollback: nothing to remember.
+        // A plain service has neither a release nor a rollback, so nothing is recorded.
         guard engine.isSwapUnit(id.group) else { return }
         do throws(SystemError) {
             let replaced = engine.previousPlan(of: id.group)?.services.compactMap { definitions[$0.definition] } ?? []
@@ -171,8 +174,9 @@ extension Supervisor {
                     unit: (first.target?.name ?? first.unit.name).description,
                     members: replaced.map(\.unit.name.description))
             }
-            // With those that were carried over, or the release would lack members; what was replaced counts last.
-            let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
+            // Members that were carried over are included, else the release would lack them. The replaced ones are last
+            // in the list: of files with the same name the last one counts.
+        let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
             try memory.record(
                 id, release: release, previous: previous,
                 files: DefinitionFiles.of((members + replaced).flatMap(\.units)))
@@ -213,12 +217,12 @@ extension Supervisor {
         (sockets.map { Array($0.shared.values.joined()) } ?? []) + generations.values.flatMap(\.own)
     }
 
-    /// Files of held sockets below directories that services are given: they have owners of their own.
+    /// Files of held sockets below the directories of a service: their owners stay as they are.
     func sparedFiles(_ execution: ExecutionSettings) -> Set<FileID> {
         execution.directories.isEmpty ? [] : Set(allHeldSockets.compactMap(\.endpoint.fileID))
     }
 
-    /// Generations share a runtime directory: it goes with the last of them.
+    /// Removes the runtime directories of an instance that no other instance uses: generations share them.
     func removeRuntimeDirectories(of instance: RunningInstance) {
         let execution = instance.definition.unit.execution
         guard execution.directories[.runtime]?.entries.isEmpty == false, execution.runtimeDirectoryPreserve != .yes

@@ -7,17 +7,17 @@ import Multibinder
 import UnitFiles
 import UnitStore
 
-/// The one actor: it turns the engine's effects into calls, and what comes of them into events.
+/// The only actor: turns the engine's effects into calls, and their results into events.
 ///
-/// It runs on the event loop's thread (the loop is its executor) and never suspends: every callback of the `Linux` layer is a
-/// closure of this actor, called by the loop. Nothing here decides; where a choice depends on what happened before, it
-/// belongs into `Engine`.
+/// It runs on the event loop's thread (the loop is its executor) and never suspends: every callback of the `Linux`
+/// layer is a closure of this actor that the loop calls. It makes no decisions: a choice that depends on earlier events
+/// belongs in `Engine`.
 ///
 /// - `Supervisor+Planning` and `Definition`: from unit files to plans.
 /// - `Supervisor+Effects`, `Supervisor+Processes`, `Launcher`, `Streams`, `HeldSockets`, `Reservations`, `Templates`,
 ///   `Prober`: effects.
-/// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: people.
-/// - `History`, `ReleaseMemory`: what outlives the process.
+/// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: clients and their answers.
+/// - `History`, `ReleaseMemory`: records that outlive the process.
 public actor Supervisor {
     nonisolated let loop: EventLoop
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -27,18 +27,18 @@ public actor Supervisor {
     let environment: [String: String]
     let startedAt: Int64
 
-    // Deciding.
+    // Decisions.
     var engine = Engine()
-    /// Events that happened while effects of an earlier one are being carried out.
+    /// Events that happened while the effects of an earlier one were being carried out.
     private var backlog: [Event] = []
     private var isHandling = false
-    /// The rest of the backlog, in the loop's next round.
+    /// Handles the rest of the backlog in the loop's next round.
     private var continuation: DeferredSource?
-    /// Nanoseconds for which events may follow from events before others have their turn. A service that fails at once and
-    /// is restarted at once, without a start limit, never leaves the backlog empty.
+    /// Longest time in nanoseconds to handle events that follow from events before other sources have their turn. A
+    /// service that fails at once and is restarted at once, without a start limit, never leaves the backlog empty.
     private static let longestGo: Int64 = 50_000_000
     private static let backlogPause: Int64 = 10_000_000
-    /// When the deadline was reached of which the backlog tells.
+    /// Time at which the deadline was reached for which `.deadlineReached` is in the backlog.
     private var due: Instant?
     private var timer: TimerSource?
 
@@ -49,143 +49,143 @@ public actor Supervisor {
             loggedRemarks.forgetFiles()
         }
     }
-    /// What of unit files and starts the log has.
+    /// Unit file and start messages that are already in the log.
     var loggedRemarks = LoggedRemarks()
-    /// What the graph of a transaction has of each unit.
+    /// Facts about each unit that the graph of a transaction shows.
     var knownNodes: [UnitName: KnownNode] = [:]
-    /// Whether a definition that runs differs from what `resolver` reads; looked up once for each.
+    /// Whether a running definition differs from the unit files that `resolver` reads; determined once for each.
     var outdated: [UInt64: Bool] = [:]
-    /// Of the files that `resolver` has read.
+    /// Fingerprint of the files that `resolver` has loaded.
     var fingerprint: UnitFingerprint
-    /// What kept `resolver` from reading them whole.
+    /// Resource shortage that kept `resolver` from reading all files whole.
     var shortage: ReadingShortage
     var definitions: [UInt64: Definition] = [:]
     var lastDefinition: UInt64 = 0
     var tidiness = Tidiness()
 
-    // What exists in the kernel.
+    // Kernel objects.
     let children: Children
     let trees: ProcessTrees
     let launcher: Launcher
     var sockets: HeldSockets?
     var generations: [GenerationID: GenerationResources] = [:]
-    /// Generations whose templates are being rendered.
+    /// Running renderings of generations' templates.
     var renderings: [GenerationID: TemplateRun] = [:]
     var instances: [InstanceID: RunningInstance] = [:]
     var conditionChecks: [Token: ConditionCheck] = [:]
-    /// Those that have no process yet.
+    /// Condition checks that have no process yet.
     var waitingChecks: [(Token, InstanceID)] = []
-    /// Descriptors of services that are to come back.
+    /// Descriptor stores of services that will be started again.
     var keptStores: [DescriptorStoreKey: DescriptorStore] = [:]
     var processes: [Token: RunningProcess] = [:]
     var instanceOfMark: [String: InstanceID] = [:]
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
     var logs: LogCapture?
-    /// Output of services that nobody watches, by its FIFO.
+    /// Readers of the output of services without an instance here, by FIFO path.
     var leftOutput: [String: LogPipe] = [:]
     let pidFiles: PidFiles
-    /// Directories of services that are over.
+    /// Directories of ended services that are being removed.
     var trash: Trash?
     var notifySocket: NotifySocket?
 
-    // Socket units that were started.
+    // Started socket units.
     var activation = SocketActivation()
     var socketUnits: [SocketID: StartedSocket] = [:]
     var socketEvents: [SocketEvent] = []
     var isHandlingSockets = false
     var socketTimer: TimerSource?
     var socketCommands: [SocketToken: RunningSocketCommand] = [:]
-    /// Said once every socket unit has stopped, too.
+    /// Shutdown requests, answered once every socket unit has stopped, too.
     var shutdownRequests: [RequestID]?
-    /// Groups that came or went while events were handled; true: one that was gone in between.
+    /// Groups that appeared or disappeared while events were handled; true for a group that was gone in between.
     var touchedServices: [GroupID: Bool] = [:]
-    /// While `readable` is told: the one of the unit's sockets that is.
+    /// The unit's readable socket, set while the socket machine handles `readable`.
     var readableSocket: HeldSocket?
-    /// Accepted, and not yet given to an instance or refused.
+    /// Accepted connection that is not yet given to an instance or refused.
     var takenConnection: AcceptedConnection?
-    /// By the group of their instance.
+    /// Accepted connections by the group of their instance.
     var connections: [GroupID: AcceptedConnection] = [:]
 
-    // People.
+    // Clients.
     var control: ControlSessions?
     var multibinder: MultibinderServer?
     /// Calls of `Events`.
     var subscribers: [ControlSessions.CallID: Subscriber] = [:]
-    /// Calls that holdfastctl answers.
+    /// Helper calls: calls that holdfastctl answers.
     var errands: [ControlSessions.CallID: RunningErrand] = [:]
-    /// What subscribers know of units; empty without any.
+    /// Last unit states that subscribers have received; empty without subscribers.
     var toldStates: [GroupID: UnitState] = [:]
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
-    /// Clients' requests by their names.
+    /// Clients' requests by identity.
     var ledger = RequestLedger(at: Instant(nanoseconds: EventLoop.now))
-    /// The client's request that is being looked at.
+    /// Identity of the client's request that is being handled.
     var currentIdentity: RequestIdentity?
-    /// Ends of operations that the journal has and the history does not have yet.
+    /// Ends of operations that are in the journal and not yet in the history.
     var unwrittenHistory: [GroupID: HistoryEntry] = [:]
-    /// Why operations are under way that nobody has asked for, for the history.
+    /// Causes of operations that no client has requested, for the history.
     var causes: [GroupID: String] = [:]
-    /// `MONITOR_…` for groups that `OnFailure=` or `OnSuccess=` starts, until they have started.
+    /// `MONITOR_…` variables for groups that `OnFailure=` or `OnSuccess=` starts, until they have started.
     var triggers: [GroupID: [String: String]] = [:]
-    /// Last lines of services of groups with an operation under way, by unit, for its report.
+    /// Last log lines of services in groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
     var progressTimer: TimerSource?
     var lineBounds = LineBounds()
-    /// Until what it has left out is told.
+    /// Timer for the summary of the lines that `lineBounds` has dropped.
     var leftOutTimer: TimerSource?
     var history: History
     var memory: ReleaseMemory
     private var signals: [SignalSource] = []
-    /// What is in these directories is ours alone.
+    /// Locks on the directories that only this supervisor may use.
     var runtimeLock: DirectoryLock?
     var stateLock: DirectoryLock?
 
-    // The next process.
-    /// The file that this program was started from, and how.
+    // Successor process.
+    /// Path of the program file of this process; see `init`.
     let program: String
     let arguments: [String]
-    /// What a successor must know if this process is killed.
+    /// State that a successor needs if this process is killed.
     let journal: Journal
     let journalFaults: JournalFaults
-    /// Decided, and maybe not sent.
+    /// Signals that are decided and possibly not sent.
     var unsentSignals = UnsentSignals()
-    /// Processes of an earlier supervisor of which nothing is known.
+    /// Processes of an earlier supervisor that no record accounts for.
     let left = LeftProcesses()
-    /// Why the journal of an earlier supervisor was not gone on with.
+    /// Reason why the journal of an earlier supervisor was not used.
     var journalProblem: String?
-    /// Names in systemd's store of sockets that the journal does not name.
+    /// Names in systemd's descriptor store of sockets that the journal does not name.
     var unclaimedStored: [String] = []
-    /// Processes that ended while nobody looked, and whose ends have not been told.
+    /// Processes that ended without a supervisor, and whose ends are not yet reported to the engine.
     var unreportedEnds: [Token: SavedProcess] = [:]
-    /// When a killed supervisor wrote its journal last, on the loop's clock.
+    /// Time of a killed supervisor's last write to its journal, on the loop's clock.
     var lastJournalWrite: Int64?
-    /// While it is behind.
+    /// Timer for the next attempt while the journal is behind or short of room.
     var journalTimer: TimerSource?
-    /// What the log says of it.
+    /// Journal trouble that the log already reports.
     var toldTrouble: (isBehind: Bool, problem: String?) = (false, nil)
-    /// When what followed from the journal has happened.
+    /// Runs once the events that followed from the journal have been handled.
     private var journalPassed: DeferredSource?
     let unitTable: UnitTable
-    /// systemd keeps descriptors for us, if it is our parent; what it kept for this process.
+    /// Descriptor store of systemd, if it is our parent, and the descriptors that it kept for this process.
     let store: ManagerStore
     var stored: [String: Int32]
-    /// That of the socket units is written in the next round.
+    /// Pending write of the socket units' record, in the loop's next round.
     var activationRecord: DeferredSource?
-    /// What is told happened while no supervisor looked.
+    /// Whether the events being handled happened while no supervisor ran.
     var isCatchingUp = false
-    /// What an earlier process has handed over; nil from `start` on.
+    /// State that an earlier program of this process has handed over; nil from `start` on.
     private var inheritance: SavedState?
-    /// The installed program is being asked whether it could go on from here.
+    /// Check whether the installed program could continue from the present state.
     var reexecution: Rehearsal?
     var reexecCalls: [ControlSessions.CallID] = []
 
     /// - Parameters:
-    ///   - limits: those of services that name none; RLIMIT_NOFILE is the first.
-    ///   - program: the file that this program was started from, absolute; what is there when it is to be executed anew counts.
-    ///   - arguments: of this program, its name included.
-    ///   - inherited: the descriptor of what an earlier program of this process has handed over (`StateFile`).
+    /// - limits: resource limits of services that set none; RLIMIT_NOFILE is the first.
+    /// - program: the absolute path of this program's file; a re-exec executes the file that is at that path then.
+    /// - arguments: the arguments of this program, its name included.
+    /// - inherited: the descriptor of the state that an earlier program of this process has handed over (`StateFile`).
     public init(
         loop: EventLoop, configuration: Configuration, environment: [String: String], limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger
@@ -206,12 +206,12 @@ public actor Supervisor {
         startedAt = head?.startedAt ?? WallClock.seconds
         let limits =
             head.map { head in
-                // Those of this process have been raised.
+                // The limits of this process have been raised and are not its original ones.
                 [SpawnPlan.Limit(resource: 7, soft: head.fileLimitSoft, hard: head.fileLimitHard)]
                     + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
             } ?? limits
         children = Children(loop: loop)
-        // Unique among the supervisors of a host, and the same after a restart.
+        // The name is unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
         pidFiles = PidFiles(loop: loop)
         if let inheritance {
@@ -240,7 +240,7 @@ public actor Supervisor {
                 specifiers: SpecifierEnvironment(configuration, environment: environment)))
     }
 
-    /// Opens everything that the supervisor itself needs. After this it answers on its control socket.
+    /// Opens all that the supervisor itself needs. On return it answers on its control socket.
     public func start() throws(SystemError) {
         if let own = inheritance?.own { try inheritLocks(own) }
         try takeDirectories()
@@ -304,7 +304,7 @@ public actor Supervisor {
             if !isSuccessor { tellEnds(saved) }
         }
         isCatchingUp = false
-        // What was to be kept up, or to go along, when the other process ended.
+        // Decisions that were due when the other process ended.
         if saved != nil {
             handle(.deadlineReached)
             finishInterruptedShutdown()
@@ -349,16 +349,17 @@ public actor Supervisor {
 
     // MARK: - Events and effects
 
-    /// Tells the engine what happened and does what it asks for, and so on until nothing follows any more.
+    /// Hands the event to the engine and carries out the effects, until no event follows any more.
     func handle(_ event: Event) {
         backlog.append(event)
         if !isHandling, continuation == nil { handleBacklog() }
     }
 
-    /// The loop tells exits before timers, so everything that had happened by now is told before this.
+    /// Hands an expired deadline to the engine. The loop dispatches exits before timers, so all earlier exits have been
+    /// handled before this call.
     private func deadlineReached() {
         guard due == nil else {
-            // It is in the backlog, which waits for this timer if there was no memory for its continuation.
+            // The event is in the backlog, which waits for this timer if there was no memory for its continuation.
             if !isHandling, continuation == nil, hasBacklog { handleBacklog() }
             return
         }
@@ -376,16 +377,16 @@ public actor Supervisor {
     /// Whether events wait for the loop's next round.
     var hasBacklog: Bool { !backlog.isEmpty }
 
-    /// Them, for a successor.
+    /// Events that wait for the loop's next round, for a successor.
     var waitingEvents: [Event] {
-        // A successor does not try again what this process has put off.
+        // A successor does not retry the starts that this process has postponed: they count as failed.
         backlog
             + instances.values.compactMap(\.postponed).map {
                 .spawnFailed($0.token, $0.error.text, status: $0.error.status)
             }
     }
 
-    /// Goes on where an earlier process stopped.
+    /// Handles the events that an earlier process has left.
     func resume(_ events: [Event]) { for event in events { handle(event) } }
 
     private func handleBacklog() {
@@ -408,12 +409,12 @@ public actor Supervisor {
         isHandling = false
         tellSockets()
         if !backlog.isEmpty {
-            // After people, who may want to stop it.
+            // The priority lets control requests in between, which may stop the chain of events.
             continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
                 continuation = nil
                 handleBacklog()
             }
-            // No memory for it; the timer is there already.
+            // Without memory for the deferred source the timer, which exists already, continues.
             if continuation == nil { return timer?.arm(after: Self.backlogPause) ?? () }
         }
         tidyLater()
@@ -430,9 +431,9 @@ public actor Supervisor {
 
     var now: Instant { Instant(nanoseconds: EventLoop.now) }
 
-    /// Stops everything, drained, and ends the loop. `SIGTERM` twice: no more patience.
+    /// Stops every unit, drained, and ends the loop. A second `SIGTERM` ends the drain at once.
     func shutDown(for request: RequestID?) {
-        // What comes now starts nothing any more.
+        // A readable socket starts no service any more.
         for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
         notifyParent("STOPPING=1")
         if !engine.isEnding { trees.signalStrays(.terminate) }
@@ -482,11 +483,12 @@ public actor Supervisor {
 }
 
 extension Linux.Signal {
-    /// SIGRTMIN+25, with which systemd's manager executes itself anew, too (systemd(1)). glibc's SIGRTMIN is 34.
+    /// SIGRTMIN+25, the signal that makes systemd's manager execute itself anew, too (systemd(1)). glibc's SIGRTMIN is
+    /// 34.
     public static let reexecute = Linux.Signal(rawValue: 34 + 25)
 }
 
-/// Seconds since 1970 (CLOCK_REALTIME), for what people read; nothing is decided by it.
+/// Seconds since 1970 (CLOCK_REALTIME), for display only; no decision depends on it.
 enum WallClock {
     static var seconds: Int64 {
         var time = timespec()
