@@ -176,7 +176,7 @@ extension Supervisor {
             }
             // Members that were carried over are included, else the release would lack them. The replaced ones are last
             // in the list: of files with the same name the last one counts.
-        let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
+            let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
             try memory.record(
                 id, release: release, previous: previous,
                 files: DefinitionFiles.of((members + replaced).flatMap(\.units)))
