@@ -1,13 +1,13 @@
-/// What a service waits for, and what has come in its place so far. For people: nothing is decided by it.
+/// The event a service waits for, with what arrived in its place so far. For display only: no decision depends on it.
 public enum Awaited: Sendable, Equatable, Codable {
-    /// Units that it starts after and that are not ready.
+    /// Units that the service starts after and that are not ready.
     case units([String])
     case conditions
-    /// A command has yet to end.
+    /// A command of the service has not ended yet.
     case command(ServiceCommand)
-    /// The program has yet to be executed.
+    /// The program has not been executed yet.
     case execution
-    /// `READY=1`; the processes that have said so without being allowed to by `NotifyAccess=`.
+    /// `READY=1`; `refused` lists the processes that sent it although `NotifyAccess=` does not allow them to.
     case readyMessage(refused: String?)
     case mainProcess(SearchNote?)
     /// The probe's last answer.
@@ -16,18 +16,18 @@ public enum Awaited: Sendable, Equatable, Codable {
     case reloadingMessage
     /// `READY=1` after `RELOADING=1`.
     case reloadedMessage
-    /// The main process was asked to finish, and has yet to end.
+    /// The main process was asked to finish and has not ended yet.
     case mainExit
-    /// The processes have been signalled, and some have yet to end.
+    /// The processes have been signalled and some have not ended yet.
     case lastProcess
-    /// It said `STOPPING=1`, and has yet to end.
+    /// The service sent `STOPPING=1` and has not ended yet.
     case announcedEnd
 }
 
-/// What a search for a main process has met in its place.
+/// The last finding of a search for a main process that has not succeeded yet.
 public struct SearchNote: Sendable, Equatable, Codable {
     public var pidFile: String
-    /// `does not exist`, `names 1, which is no process of this service`.
+    /// The finding in words: `does not exist`, `names 1, which is no process of this service`.
     public var finding: String
 
     public init(pidFile: String, finding: String) {
@@ -37,7 +37,7 @@ public struct SearchNote: Sendable, Equatable, Codable {
 }
 
 extension Instance {
-    /// nil where nothing has to come.
+    /// The event the current state waits for; nil where the state waits for nothing.
     var awaited: Awaited? {
         switch state {
         case .waiting: .units([])
@@ -62,7 +62,7 @@ extension Instance {
         }
     }
 
-    /// A failure that is nobody's word but the lack of one: it says what was waited for.
+    /// A failure because an expected event did not arrive; records the event that was awaited.
     func missed(_ step: Failure.Step, _ cause: Failure.Cause) -> Failure {
         var failure = failed(step, cause)
         failure.awaited = awaited
@@ -71,7 +71,7 @@ extension Instance {
 }
 
 extension Engine {
-    /// With the units that keep a service from being started.
+    /// The event a service waits for, including the units that keep it from being started.
     func awaited(by instance: Instance) -> Awaited? {
         guard case .units = instance.awaited else { return instance.awaited }
         let generation = groups[instance.group]?.generations.values.first { $0.instances.values.contains(instance.id) }

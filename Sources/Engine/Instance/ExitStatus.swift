@@ -1,12 +1,12 @@
-/// How a process ended, as wait(2) tells it.
+/// How a process ended, as wait(2) reports it.
 public enum ExitStatus: Hashable, Sendable, Codable {
     case exited(Int32)
     case signalled(Int32, coreDumped: Bool)
-    /// Its parent was somebody else, so that nobody told us (kernels before 6.15).
+    /// The process was not our child, so the kernel does not report its status to us (kernels before 6.15).
     case unknown
 }
 
-/// A set of exit statuses and signals, as `SuccessExitStatus=` and its siblings list them.
+/// A set of exit statuses and signals, the value of `SuccessExitStatus=` and similar settings.
 public struct ExitStatusSet: Sendable, Equatable, Codable {
     public var codes: Set<Int32>
     public var signals: Set<Int32>
@@ -24,7 +24,7 @@ public struct ExitStatusSet: Sendable, Equatable, Codable {
     }
 }
 
-/// When a service that ended is started again: `Restart=` and what goes with it.
+/// Rules for starting a service again after it ended: `Restart=` and the related settings.
 public struct RestartRules: Sendable, Equatable, Codable {
     /// Values of `Restart=` in systemd.service(5).
     public enum Policy: Sendable, Equatable, Codable, CaseIterable {
@@ -38,7 +38,8 @@ public struct RestartRules: Sendable, Equatable, Codable {
     public var prevent: ExitStatusSet
     /// `RestartForceExitStatus=`
     public var force: ExitStatusSet
-    /// `RestartSteps=`: over how many restarts the pause grows to `maxDelay`; zero leaves it as it is.
+    /// `RestartSteps=`: the number of restarts over which the pause grows to `maxDelay`; with zero the pause is
+    /// constant.
     @Added public var steps: Int = 0
     /// `RestartMaxDelaySec=`; nil is `infinity`, with which the pause does not grow.
     public var maxDelay: Duration?
@@ -56,30 +57,31 @@ public struct RestartRules: Sendable, Equatable, Codable {
         self.startLimitBurst = 5
     }
 
-    /// "Clean" as systemd.service(5) defines it under `Restart=`: SIGHUP, SIGINT, SIGTERM or SIGPIPE, or exit 0, or
-    /// what `SuccessExitStatus=` adds.
+    /// True for a clean exit as systemd.service(5) defines it under `Restart=`: exit 0, SIGHUP, SIGINT, SIGTERM,
+    /// SIGPIPE, or a status that `SuccessExitStatus=` adds.
     public func isClean(_ status: ExitStatus) -> Bool {
         switch status {
         case .exited(let code): code == 0 || success.contains(status)
         case .signalled(let signal, _): [1, 2, 15, 13].contains(signal) || success.contains(status)
-        // Its end was seen by nobody who could tell (the supervisor was killed meanwhile): rather once more than never.
+        // The status was lost (the supervisor was killed meanwhile): one restart too many is better than none.
         case .unknown: false
         }
     }
 
-    /// "Clean" of the commands beside the main process and of oneshot services: only exit 0 and what
+    /// True for a clean exit of a oneshot service or of a command beside the main process: only exit 0 and what
     /// `SuccessExitStatus=` adds.
     public func isCleanCommand(_ status: ExitStatus) -> Bool {
         switch status {
         case .exited(let code): code == 0 || success.contains(status)
         case .signalled: success.contains(status)
-        // What nobody saw end well is not reported as done (I5).
+        // A command is not reported as done unless its clean exit was observed (I5).
         case .unknown: false
         }
     }
 
-    /// Systemd's table of `Restart=` against the reason of the end. `RestartPreventExitStatus=` and `RestartForceExitStatus=` are
-    /// about the main process, whatever the reason was: one that exits with 7 when it is killed for being late counts as well.
+    /// True if `Restart=` starts the service again, by systemd's table of `Restart=` against the reason of the end.
+    /// `RestartPreventExitStatus=` and `RestartForceExitStatus=` test the exit status of the main process, whatever the
+    /// reason: a process that exits with 7 after it was killed for a time-out matches 7.
     public func restarts(after end: ServiceEnd) -> Bool {
         if let status = end.main {
             if prevent.contains(status) { return false }

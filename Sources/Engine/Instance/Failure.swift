@@ -1,15 +1,16 @@
-/// How a service's run ended.
+/// How a run of a service ended.
 public enum ServiceResult: Sendable, Equatable, Codable {
-    /// Left cleanly, or because it was told to.
+    /// The service exited cleanly, or because it was asked to.
     case clean(ExitStatus?)
-    /// `ExecCondition=` said that it is not to run here.
+    /// `ExecCondition=` said that the service is not to run on this host.
     case skipped
     case failed(Failure)
 
     /// The rows of the table under `Restart=` in systemd.service(5).
     enum Category: CaseIterable {
         case clean, uncleanExit, uncleanSignal, timeout, watchdog, skipped, neverAgain
-        /// What the table has no row for, and systemd restarts for like a time-out: no resources, a broken protocol.
+        /// Results without a row in the table; systemd restarts after them as after a time-out: no resources, a broken
+        /// protocol.
         case otherwise
     }
 
@@ -25,7 +26,7 @@ public enum ServiceResult: Sendable, Equatable, Codable {
         if case .failed(let failure) = self { failure } else { nil }
     }
 
-    /// `$SERVICE_RESULT` of systemd.exec(5), table 5.
+    /// The value of `$SERVICE_RESULT` (systemd.exec(5), table 5).
     public var name: String {
         switch self {
         case .clean: "success"
@@ -35,53 +36,53 @@ public enum ServiceResult: Sendable, Equatable, Codable {
     }
 }
 
-/// How a run ended, as those are told who come after it (`$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`).
+/// How a run ended, as the commands that run afterwards see it (`$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`).
 public struct ServiceEnd: Sendable, Equatable {
     public var result: ServiceResult
-    /// Of the main process; nil if there was none, or while it lives.
+    /// Exit status of the main process; nil if there was none, or while it lives.
     public var main: ExitStatus?
 }
 
-/// What failed, at which step, and why. The supervisor puts it into words and adds the last lines that were logged.
+/// The unit, step and cause of a failure. The supervisor turns it into a message and adds the last logged lines.
 public struct Failure: Sendable, Equatable, Codable, Error {
-    /// Where in its life the service, or the generation, was.
+    /// The step at which the service, or the generation, failed.
     public enum Step: Sendable, Equatable, Codable {
         case dependency, prepare, condition, startPre, start, readiness, startPost, soak, run, reload
         /// `ExecStop=`
         case stop
-        /// What it had been doing was being ended: by a signal, or because it had said so itself.
+        /// The end of the running service: after a signal, or after its own `STOPPING=1`.
         case leave
         /// `ExecStopPost=`
         case stopPost
     }
     public enum Cause: Sendable, Equatable, Codable {
-        /// Setting the process up or executing it failed; the text names the step and the errno. The status is the one that
-        /// systemd.exec(5) has for it, 203 where the program could not be executed; nil where there is none.
+        /// Setting up or executing the process failed; the text names the step and the errno. The status is the one of
+        /// systemd.exec(5) for that step (203 if the program could not be executed); nil if there is none.
         case spawn(String, status: Int32?)
-        /// Its main process ended cleanly, when it was to stay.
+        /// The main process ended cleanly although it should have stayed.
         case endedEarly(ExitStatus)
-        /// It did not do what its `Type=` promises; said in full.
+        /// The service broke the protocol of its `Type=`; the text is a complete explanation.
         case protocolError(String)
-        /// It did not say `WATCHDOG=1` within this time.
+        /// The service did not send `WATCHDOG=1` within this time.
         case watchdog(Duration)
         case exited(ExitStatus)
-        /// Not done within this time.
+        /// The step did not finish within this time.
         case timedOut(Duration)
         /// The probe's last answer.
         case probe(String)
-        /// Started too often: `StartLimitBurst=` within `StartLimitIntervalSec=`.
+        /// Too many starts: `StartLimitBurst=` within `StartLimitIntervalSec=`.
         case startLimit(Int, Duration)
-        /// A socket, a directory, a dependency: said in full.
+        /// A socket, directory or dependency failed; the text is a complete explanation.
         case text(String)
     }
     /// The unit that failed.
     public var unit: String
     public var step: Step
     public var cause: Cause
-    /// What the service itself said last: `ERRNO=` and `STATUS=`.
+    /// The last `ERRNO=` and `STATUS=` of the service itself.
     public var errno: Int32?
     public var statusText: String?
-    /// What did not come in time.
+    /// The event that did not arrive in time.
     public var awaited: Awaited?
 
     public init(unit: String, step: Step, cause: Cause, errno: Int32? = nil, statusText: String? = nil) {
@@ -106,7 +107,7 @@ extension Failure.Cause {
         }
     }
 
-    /// `$SERVICE_RESULT` of systemd.exec(5), table 5.
+    /// The value of `$SERVICE_RESULT` (systemd.exec(5), table 5).
     var serviceResult: String {
         switch self {
         case .spawn(_, status: .some): "exit-code"

@@ -1,4 +1,4 @@
-/// From running, or any step before it, to gone.
+/// The steps from running, or any earlier state, to gone.
 extension Instance {
     // MARK: - Events
 
@@ -30,7 +30,7 @@ extension Instance {
             add(failed(.stopPost, cause), to: &ending, &context)
             sweep(ending, &context)
         case .draining, .stopping, .terminating, .killing:
-            // It was told to go before it was known that it never came.
+            // The stop began before it was known that the spawn had failed.
             exited(token, .unknown, &context)
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .stopPost, .sweeping,
@@ -39,13 +39,13 @@ extension Instance {
         }
     }
 
-    /// The program of `ExecStart=` cannot be executed.
+    /// Handles a program of `ExecStart=` that cannot be executed.
     private mutating func mainNotSpawned(
         _ token: Token, _ cause: Failure.Cause, _ status: Int32?, _ context: inout Context
     ) {
-        // On trial it is to stay, whatever its status may be.
+        // A service on trial is expected to stay, so a clean status does not help it.
         if mandate != .onTrial || spec.type == .oneshot, let end = endInPlaceOfSpawn(.start(startIndex), status) {
-            // One that has ended as soon as it was there.
+            // Treated as a process that ended as soon as it was started.
             spawned(token, &context)
             return exited(token, end, &context)
         }
@@ -53,7 +53,7 @@ extension Instance {
         fail(failed(.start, cause), main: nil, &context)
     }
 
-    /// A process has ended for good.
+    /// Handles the end of a process that has no successor.
     mutating func ended(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
         if mainProcess == token, status != .unknown { mainStatus = status }
         switch state {
@@ -67,7 +67,7 @@ extension Instance {
         case .forking(control: token): forkingEnded(status, &context)
         case .startPost(let index, let control, main: token)
         where mandate != .onTrial && isClean(main: status) && !spec.lifecycle.endsWithTree:
-            // That the commands after its start are done comes first; then it has ended, or stays without it.
+            // The commands of `ExecStartPost=` finish first; then the service ends, or stays without a main process.
             state = .startPost(index, control: control, main: nil)
         case .starting(main: token), .probing(main: token), .startPost(_, control: _, main: token):
             mainEnded(.readiness, status, &context)
@@ -84,9 +84,9 @@ extension Instance {
         case .terminating(let watch, var ending):
             guard left(token, status, &ending, &context) else { return }
             state = .terminating(watch: watch, ending)
-            // What it leaves behind has been told by nobody to go.
+            // The remaining processes have not received any signal yet.
             if stopsItself { return stopWaiting(watch, ending, &context) }
-            // `mixed` kills the others only now; `process` would leave them, which I3 forbids.
+            // `mixed` kills the other processes only now; `process` would leave them running, which I3 forbids.
             guard [.mixed, .process].contains(spec.killMode), ending.main == nil, ending.control == nil else { return }
             context.emit(.killTree(id))
         case .killing(let watch, var ending):
@@ -117,13 +117,13 @@ extension Instance {
         sweep(ending, &context)
     }
 
-    /// The main process left by itself.
+    /// Handles the end of a main process that was not asked to end.
     mutating func mainEnded(_ step: Failure.Step, _ status: ExitStatus, _ context: inout Context) {
         let clean = isClean(main: status)
-        // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify
-        // service that never said READY=1 (systemd calls it a protocol error).
+        // On trial even a clean exit is a failure: the generation was to stay. So is the clean exit of a notify service
+        // that never sent READY=1 (systemd calls it a protocol error).
         if clean, isUp, spec.lifecycle.endsWithTree {
-            // Its other processes count as much.
+            // `ExitType=cgroup`: the service stays up as long as its other processes live.
             if case .running = state { state = .running(main: nil) } else { reloadIsOver(nil, &context) }
             watchWholeTree(&context)
         } else if clean, mandate != .onTrial, step == .run {
@@ -133,7 +133,7 @@ extension Instance {
             windDown(Ending(main: nil, result: .clean(status)), &context)
         } else {
             var failure = failed(step, clean ? .endedEarly(status) : .exited(status))
-            // Why it was not ready by then, if it had said so and was not allowed to.
+            // The reason for "not ready": `READY=1` was sent by a process that `NotifyAccess=` does not allow.
             if step == .readiness, refusedReady != nil { failure.awaited = awaited }
             fail(failure, main: nil, &context)
         }

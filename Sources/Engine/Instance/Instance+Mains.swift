@@ -1,10 +1,12 @@
-/// Which process is the main one: looked for after a forking start, and after the end of a main process that may have a successor.
+/// The search for the main process: after a forking start, and after the end of a main process that may have a
+/// successor.
 extension Instance {
-    /// A daemon may hand over to a successor, whatever its type, as long as its PID file says so before it goes.
+    /// Handles the end of a process. A daemon of any type may hand over to a successor if its PID file names the
+    /// successor first.
     mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
         if namedMain == token { namedMain = nil }
         guard mayHaveSuccessor(token) else { return ended(token, status, &context) }
-        // What an earlier search has found is older than this end.
+        // The result of an earlier search is older than this end.
         (endedMain, mainEnd) = (token, status)
         seekMain(&context)
     }
@@ -49,11 +51,11 @@ extension Instance {
         case (.later, .awaitingMain(afterStartPost: true)), (.later, .startPost), (.later, .probing):
             watchWholeTree(&context)
         case (.later, .awaitingMain(afterStartPost: false)):
-            // Who is asked answers once more when it knows, so the search stays open.
+            // The supervisor sends `mainSought` again once the PID file appears, so the search stays open.
             if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { cameUp(nil, &context) }
         case (.absent, _), (.later, _):
             stopSearch(&context)
-            // The main process has ended, and no other one has taken its place.
+            // The main process has ended, and no other process has taken its place.
             guard let status = mainEnd else { return }
             mainEnd = nil
             mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
@@ -65,7 +67,7 @@ extension Instance {
         searchNote = note
     }
 
-    /// The main process has ended; what that means shows now.
+    /// Handles the result of the search for a successor of the main process that ended.
     private mutating func successorSought(_ ended: Token, _ answer: MainSearch, _ context: inout Context) {
         let status = mainEnd ?? .unknown
         (endedMain, mainEnd) = (nil, nil)
@@ -73,7 +75,7 @@ extension Instance {
         case .found(let main):
             search = nil
             mainProcessChanged(main, &context)
-            // Its predecessor was asked to finish, and the signal went nowhere else.
+            // The drain signal went only to the predecessor.
             if case .draining = state, case .signal(let signal) = spec.drain?.method {
                 context.emit(.signal(main, signal))
             }

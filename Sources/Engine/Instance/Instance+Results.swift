@@ -1,10 +1,10 @@
-/// What an end counts as. The first thing that goes wrong is the result of the run, whenever that is: before it was up, while it
-/// was, or while it was being stopped (systemd.exec(5), tables 5 and 6).
+/// The rules for what an end counts as. The first failure is the result of the run, whenever it happens: before the
+/// service was up, while it was up, or while it was being stopped (systemd.exec(5), tables 5 and 6).
 extension Instance {
-    /// Whether the main process may end so. Nobody saw how an `unknown` one ended; that is no clean end.
+    /// True if this status is a clean exit of the main process. `unknown` (a lost status) is not clean.
     func isClean(main status: ExitStatus) -> Bool { isClean(.start(startIndex), status) }
 
-    /// Whether a command may end so: by its status, or because it has the prefix `-`.
+    /// True if this status is a clean exit of the command: by the status itself, or by the prefix `-`.
     func isClean(_ command: ServiceCommand, _ status: ExitStatus) -> Bool {
         if spec.commands.mayFail(command) { return true }
         return switch command {
@@ -13,23 +13,24 @@ extension Instance {
         }
     }
 
-    /// How a command counts that could not be executed, if that is no failure: with the prefix `-` as one that did nothing, and
-    /// otherwise by the status that stands for it (203 and its siblings).
+    /// The exit status that replaces a failed spawn, if the failed spawn is no failure of the command: 0 with the
+    /// prefix `-`, otherwise the status of systemd.exec(5) for the step (203 and its siblings), where that is clean.
+    /// nil if it is a failure.
     func endInPlaceOfSpawn(_ command: ServiceCommand, _ status: Int32?) -> ExitStatus? {
         guard let status else { return nil }
         if spec.commands.mayFail(command) { return .exited(0) }
         return isClean(command, .exited(status)) ? .exited(status) : nil
     }
 
-    /// Nobody saw how a command ended: the supervisor was killed meanwhile, or a tracer keeps its status from us (ptrace(2)). It is
-    /// executed again, but not without end, which a tracer could bring about.
+    /// True if a command whose exit status is lost is to be executed again: the supervisor was killed meanwhile, or a
+    /// tracer hides the status (ptrace(2)). Limited, because a tracer could cause it without end.
     mutating func mayRepeat(_ status: ExitStatus) -> Bool {
         guard status == .unknown, repetitions < 3 else { return false }
         repetitions &+= 1
         return true
     }
 
-    /// Something went wrong on the way out; it counts if nothing did before.
+    /// Records a failure while the run is ending; it counts only if nothing failed before.
     mutating func add(_ failure: Failure, to ending: inout Ending, _ context: inout Context) {
         guard case .clean = ending.result else { return }
         ending.result = .failed(failure)
@@ -37,7 +38,8 @@ extension Instance {
         context.emit(.report(.failure(group, failure)))
     }
 
-    /// A process has ended on the way out: the main one, or the command that ran when the way began. False for any other.
+    /// Handles the end of the main process, or of the command that ran when the run began to end. False for any other
+    /// process.
     mutating func left(_ token: Token, _ status: ExitStatus, _ ending: inout Ending, _ context: inout Context) -> Bool {
         let isClean: Bool
         if ending.main == token {
@@ -50,12 +52,12 @@ extension Instance {
         } else {
             return false
         }
-        // That nobody saw how it ended is no reason to call a stop unclean.
+        // A lost exit status does not make a stop unclean.
         if !isClean, status != .unknown { add(failed(.leave, .exited(status)), to: &ending, &context) }
         return true
     }
 
-    /// `TimeoutStopSec=` is over, or `TimeoutAbortSec=`.
+    /// Records that `TimeoutStopSec=` or `TimeoutAbortSec=` has expired.
     mutating func addTimeout(_ step: Failure.Step, to ending: inout Ending, _ context: inout Context) {
         let abort = isAborting ? spec.lifecycle.abortTimeout : nil
         add(failed(step, .timedOut(abort ?? spec.stopTimeout ?? .zero)), to: &ending, &context)
@@ -63,7 +65,7 @@ extension Instance {
 }
 
 extension CommandCounts {
-    /// It has the prefix `-`.
+    /// True if the command has the prefix `-`.
     func mayFail(_ command: ServiceCommand) -> Bool {
         let (list, index) =
             switch command {

@@ -1,13 +1,13 @@
-/// Requests of the group that a service leaves.
+/// Requests of the group that a service leave.
 extension Instance {
-    /// It is to leave, gracefully: what it has accepted is finished first.
+    /// Asks the instance to leave gracefully: it finishes the work it has accepted.
     mutating func retire(_ context: inout Context) {
         guard mandate != .leaving else { return }
         mandate = .leaving
         stopProbe(&context)
         switch state {
         case .waiting: conclude(.clean(nil), &context, mayRestart: false)
-        // What it waits for is not to come any more: then its last run is no failure that would stay.
+        // The restart it waits for is cancelled, so the failure of its last run does not remain as its final state.
         case .restartWait: conclude(.clean(nil), &context, mayRestart: false)
         case .checking: conclude(.clean(nil), &context, mayRestart: false)
         case .condition(let index, let token): retireFrom(.condition(index), token, main: nil, &context)
@@ -19,7 +19,8 @@ extension Instance {
         case .probing(let main): retireEarly(main, &context)
         case .reloadSignalled(_, let main): drain(main, &context)
         case .startPost(let index, let token, let main):
-            // It is not up yet, so that there is nothing that `ExecStop=` could stop; but it may have accepted connections.
+            // The service is not up yet, so there is nothing for `ExecStop=` to stop; but it may have accepted
+            // connections.
             if spec.drain == nil {
                 retireFrom(.startPost(index), token, main: main, &context)
             } else {
@@ -32,7 +33,7 @@ extension Instance {
         }
     }
 
-    /// While one of its commands runs: that is ended, too, and how it ends counts.
+    /// Retires an instance while one of its commands runs: that command is ended too, and its exit status counts.
     private mutating func retireFrom(
         _ command: ServiceCommand, _ token: Token, main: Token?, _ context: inout Context
     ) {
@@ -41,8 +42,8 @@ extension Instance {
     }
 
     private mutating func retireEarly(_ main: Token?, _ context: inout Context) {
-        // Sharing starts at accept(), not at "ready": one that accepts from the public socket may have taken connections
-        // already.
+        // Sharing starts at accept(), not at "ready": a service that accepts from the public socket may have taken
+        // connections already.
         if spec.acceptsShared {
             drain(main, &context)
         } else {
@@ -51,7 +52,7 @@ extension Instance {
     }
 
     private mutating func drain(_ main: Token?, _ context: inout Context) {
-        // One that ended a moment ago may have a successor, which is drained then.
+        // A main process that has just ended may have a successor, which is drained when it is found.
         if endedMain == nil { stopSearch(&context) }
         stopTreeWatch(&context)
         guard let drain = spec.drain, let main else {
@@ -70,7 +71,7 @@ extension Instance {
         }
     }
 
-    /// Its time is up by an operator's word: no more patience, but the kill signal before SIGKILL.
+    /// Ends the wait at an operator's request: the kill signal now, or SIGKILL if that was sent already.
     mutating func endNow(_ context: inout Context) {
         switch state {
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)

@@ -1,4 +1,4 @@
-/// What a service says and is asked while it runs, and how it is noticed that it does not any more.
+/// A running service: its messages, reloads, and the detection of its end.
 extension Instance {
     // MARK: - Notify
 
@@ -14,7 +14,7 @@ extension Instance {
         if message.reloading { announcedReload(message, &context) }
         if message.ready { saidReady(&context) }
         if message.stopping { announcedStop(&context) }
-        // After what the message says of the state: `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` prolongs `TimeoutStopSec=`.
+        // Applied after the state messages: `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` prolongs `TimeoutStopSec=`.
         if let prolonged = message.extendTimeout { extendTimeouts(to: context.now + prolonged) }
         if let interval = message.watchdogInterval {
             watchdogInterval = interval
@@ -40,7 +40,7 @@ extension Instance {
         }
     }
 
-    /// What is said about a run that is over, or has not begun, comes too late (I6).
+    /// False before a run has begun and after it is over: a message is then too late (I6).
     private var hasProcesses: Bool {
         switch state {
         case .waiting, .checking, .restartWait, .inactive: false
@@ -57,17 +57,17 @@ extension Instance {
         case (.main, .process(let token)): token == mainProcess
         case (.exec, .process(let token)): token == mainProcess || token == controlProcess
         case (.main, .other), (.exec, .other): false
-        // A main process that has handed over to another one may speak still; one whose end has been told has said all (I6).
+        // A main process that has handed over to another one may still send; one whose end was handled may not (I6).
         case (.all, .process(let token)): openTokens.contains(token)
         case (.all, .other): true
         }
     }
 
-    /// `MAINPID=` named another process of the tree, or the PID file does.
+    /// Handles a new main process, named by `MAINPID=` or by the PID file.
     mutating func mainProcessChanged(_ token: Token, _ context: inout Context) {
         stopTreeWatch(&context)
         switch state {
-        // A simple service waits only for the word that it was executed: its successor has been.
+        // A simple service waits only for its execution, and its successor has been executed.
         case .starting: if spec.type == .simple { cameUp(token, &context) } else { state = .starting(main: token) }
         case .oneshot(let index, _): state = .oneshot(index, main: token)
         case .forking: namedMain = token
@@ -97,7 +97,7 @@ extension Instance {
 
     // MARK: - Without a main process
 
-    /// The end of the whole tree counts from now on.
+    /// Watches the whole tree; its end is the end of the service from now on.
     mutating func watchWholeTree(_ context: inout Context) {
         guard wholeTreeWatch == nil else { return }
         let token = context.newToken()
@@ -111,13 +111,13 @@ extension Instance {
         unwatch(token, &context)
     }
 
-    /// A watch ends with its token: one that lived on would answer for the wrong wait, or take the place of a later one.
+    /// Ends a watch together with its token: a remaining watch would answer the wrong wait, or replace a later one.
     func unwatch(_ token: Token, _ context: inout Context) {
         context.drop(token)
         context.emit(.unwatchTree(token, id))
     }
 
-    /// Nothing of a service is left that had no main process.
+    /// Handles an empty process tree of a service that had no main process.
     mutating func wholeTreeLeft(_ context: inout Context) {
         wholeTreeWatch = nil
         let gone = Ending(main: nil, result: .clean(nil))
@@ -135,7 +135,7 @@ extension Instance {
         case .probing(main: nil):
             fail(failed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
         case .startPost(let index, let control, main: nil):
-            // Its command lived in the tree a moment ago; what that says comes first.
+            // The command of `ExecStartPost=` was in the tree until now; its exit is handled first.
             state = .startPost(index, control: control, main: nil)
             watchWholeTree(&context)
         case .reloading(_, _, main: nil): watchWholeTree(&context)
@@ -148,16 +148,17 @@ extension Instance {
 
     // MARK: - Stopping by its own word
 
-    /// `STOPPING=1`. Before the service is up, and while it is reloaded, that waits until it is; `READY=1` takes it back.
+    /// Handles `STOPPING=1`. Before the service is up, and during a reload, it takes effect when the service is
+    /// running; `READY=1` revokes it.
     private mutating func announcedStop(_ context: inout Context) {
         (saysReloading, saysStopping) = (false, true)
         if case .running(let main) = state { stopByItself(main, &context) }
     }
 
-    /// As if the kill signal had been sent, but it is not, and neither does `ExecStop=` run: `TimeoutStopSec=` counts from now on,
-    /// `RuntimeMaxSec=` and the watchdog do not any more.
+    /// Enters *terminating* without the kill signal and without `ExecStop=`: `TimeoutStopSec=` applies from now on,
+    /// `RuntimeMaxSec=` and the watchdog no longer do.
     mutating func stopByItself(_ main: Token?, _ context: inout Context) {
-        // Its end is dealt with already, and a successor speaks for itself.
+        // The end of the main process is being handled already, and a successor sends its own messages.
         guard endedMain == nil else { return }
         if mandate == .onTrial {
             // The generation was to stay. Its group rolls back, in the right order (I4).
@@ -176,7 +177,7 @@ extension Instance {
 
     // MARK: - Reload
 
-    /// Runs `ExecReload=` or sends `ReloadSignal=`; false if there is neither or the service is not in a state for it.
+    /// Runs `ExecReload=` or sends `ReloadSignal=`; false if the unit has neither or the state does not allow a reload.
     mutating func reload(_ context: inout Context) -> Bool {
         let main: Token?
         var exited: ExitStatus?
@@ -204,7 +205,7 @@ extension Instance {
         return true
     }
 
-    /// `RELOADING=1`: the answer to our signal only if it was sent after that, which its `MONOTONIC_USEC=` tells.
+    /// Handles `RELOADING=1`. It answers our signal only if it was sent after the signal, by its `MONOTONIC_USEC=`.
     private mutating func announcedReload(_ message: NotifyMessage, _ context: inout Context) {
         (saysReloading, saysStopping) = (true, false)
         switch state {
@@ -221,7 +222,8 @@ extension Instance {
         }
     }
 
-    /// A reload that fails leaves the service running as it was; the failure is told.
+    /// Handles the end of a reload command. After a failed reload the service keeps running, and the failure is
+    /// reported.
     mutating func reloadEnded(_ index: Int, _ status: ExitStatus, main: Token?, _ context: inout Context) {
         let isRepeated = mayRepeat(status)
         let next = isRepeated ? index : index &+ 1
@@ -232,7 +234,7 @@ extension Instance {
             enter(.reloading(next, control: token, main: main), &context)
             return
         }
-        // It is in the middle of it, by its own word.
+        // The service has announced that it is still reloading.
         if saysReloading, reloadFailure == nil { return enter(.reloadAnnounced(main: main), &context) }
         reloadIsOver(main, &context)
         // The daemon may have replaced itself.

@@ -1,4 +1,4 @@
-/// From waiting to running.
+/// The steps from waiting to running.
 extension Instance {
     /// Begins a run: the first one, or one after `Restart=`.
     mutating func begin(_ context: inout Context) {
@@ -16,23 +16,24 @@ extension Instance {
             let rules = spec.restart
             let refused = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
             context.emit(.report(.failure(group, refused)))
-            // What made it start so often tells more than the limit that ended it.
+            // The failure that caused the restarts is more informative than the limit that ended them.
             let cause = failure ?? refused
             failure = cause
             conclude(.failed(cause), &context, mayRestart: false)
             return
         }
-        // Of a run that the limit refuses, the end of the last one is what OnFailure= units are told (MONITOR_EXIT_STATUS).
+        // If the limit refuses this run, OnFailure= units receive the exit status of the run before it
+        // (MONITOR_EXIT_STATUS).
         mainStatus = nil
         guard spec.lifecycle.hasConditions else { return beginCommands(&context) }
-        // The answer does not depend on the service: its time begins with it.
+        // The check does not depend on the service, so the start time-out begins only after it.
         deadline = nil
         let token = context.newToken()
         enter(.checking(token), &context)
         context.emit(.checkConditions(token, id))
     }
 
-    /// `StartLimitIntervalSec=` and `StartLimitBurst=`, counted per instance.
+    /// Counts a start against `StartLimitIntervalSec=` and `StartLimitBurst=`; false if the limit is reached.
     private mutating func admitsStart(at now: Instant) -> Bool {
         let rules = spec.restart
         guard rules.startLimitInterval > .zero, rules.startLimitBurst > 0 else { return true }
@@ -42,8 +43,9 @@ extension Instance {
         return true
     }
 
-    /// `reset-failed`: what counts starts begins anew.
-    /// - Parameter forgetsFailure: no operation is under way that would look at how this instance fares.
+    /// `reset-failed`: clears the counted starts and restarts.
+    ///
+    /// - Parameter forgetsFailure: true if no operation is under way that depends on the failure of this instance.
     mutating func resetFailed(forgetsFailure: Bool) {
         recentStarts = []
         restarts = 0
@@ -52,7 +54,7 @@ extension Instance {
         if isUp || isGone { (failure, reloadFailure) = (nil, nil) }
     }
 
-    /// `Condition…=` and `Assert…=`: nothing was started, so nothing has to be ended.
+    /// Handles the result of `Condition…=` and `Assert…=`: no process was started, so none has to be ended.
     mutating func conditionsChecked(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
         guard case .checking(token) = state else { return }
         switch verdict {
@@ -105,12 +107,12 @@ extension Instance {
         return token
     }
 
-    /// execve(2) succeeded. For a service without a readiness protocol that is all there is to wait for.
+    /// Handles a successful execve(2). A service without a readiness protocol waits for nothing else.
     mutating func spawned(_ token: Token, _ context: inout Context) {
         if case .starting(let main) = state, main == token, spec.type == .simple { cameUp(main, &context) }
     }
 
-    /// Up by its own word; now by the probe's.
+    /// Handles a service that reports itself up; the probe comes next, if there is one.
     mutating func cameUp(_ main: Token?, _ context: inout Context) {
         if main != nil { stopTreeWatch(&context) } else if spec.type != .oneshot { watchWholeTree(&context) }
         guard spec.hasProbe else { return startPost(0, main, &context) }
@@ -125,18 +127,19 @@ extension Instance {
         if watchdogDeadline == nil { feedWatchdog(context.now) }
     }
 
-    /// All that a start consists of is done.
+    /// Handles the end of the last step of a start.
     mutating func started(_ main: Token?, _ context: inout Context) {
         if main == nil, search != nil { return enter(.awaitingMain(afterStartPost: true), &context) }
         deadline = nil
         failure = nil
         hasStarted = true
         if main == nil, spec.type == .oneshot {
-            // "ExecStop= is run when the unit is stopped", which a oneshot that does not stay is at once.
+            // systemd.service(5): "ExecStop= is run when the unit is stopped"; a oneshot that does not stay is stopped
+            // at once.
             if spec.lifecycle.remainsAfterExit { return enter(.exited(.exited(0)), &context) }
             return leave(Ending(main: nil, result: .clean(.exited(0))), &context)
         }
-        // It has ended while `ExecStartPost=` ran.
+        // The main process ended while `ExecStartPost=` ran.
         if main == nil, let status = mainStatus {
             if spec.lifecycle.remainsAfterExit { return enter(.exited(status), &context) }
             return leave(Ending(main: nil, result: .clean(status)), &context)
@@ -145,7 +148,7 @@ extension Instance {
         runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
         feedWatchdog(context.now)
         if saysStopping { return stopByItself(main, &context) }
-        // `ExecStartPost=` may have replaced it.
+        // `ExecStartPost=` may have replaced the main process.
         if main != nil, spec.type != .forking, spec.lifecycle.hasPidFile, !spec.commands.startPost.isEmpty,
             search == nil
         {
@@ -172,9 +175,9 @@ extension Instance {
 
     // MARK: - Forking
 
-    /// What was executed has ended; its daemon, if all is well, goes on.
+    /// Handles the end of the program that a forking service executed; its daemon is expected to stay.
     mutating func forkingEnded(_ status: ExitStatus, _ context: inout Context) {
-        // Of an end that nobody saw the daemon tells more: it is there, or nothing of the service is.
+        // If the exit status is lost, the daemon decides: either it exists, or no process of the service does.
         guard status == .unknown || isClean(.start(0), status) else {
             return fail(failed(.start, .exited(status)), main: nil, &context)
         }
@@ -215,7 +218,8 @@ extension Instance {
         }
     }
 
-    /// Until it is ready, "not ready" means ask again; afterwards, on trial, it means that it broke.
+    /// Handles an answer of the probe. Before the service is ready, "not ready" repeats the probe; later, on trial, it
+    /// is a failure.
     mutating func probeAnswered(_ token: Token, _ answer: ProbeAnswer, _ context: inout Context) {
         guard probe == token else { return }
         probe = nil
@@ -230,7 +234,7 @@ extension Instance {
             if mandate == .onTrial { probeDeadline = context.now + spec.probeInterval }
         case (.running, .notReady(let text)):
             guard mandate == .onTrial else { return }
-            // Not signalled here: a proxy of its generation may live, and leaves first (I4). The group rolls back.
+            // Not signalled here: a proxy of its generation may live and must leave first (I4). The group rolls back.
             lastProbeAnswer = text
             failure = failed(.soak, .probe(text))
         case (.waiting, _), (.checking, _), (.condition, _), (.startPre, _), (.starting, _), (.oneshot, _),
@@ -243,8 +247,8 @@ extension Instance {
 
     // MARK: - Steps that ended
 
-    /// A condition ended: 0 goes on, 1 to 254 skips the service without failing it, the rest is a failure
-    /// (`ExecCondition=` in systemd.service(5)).
+    /// Handles the end of an `ExecCondition=` command: 0 continues, 1 to 254 skips the service without failing it,
+    /// anything else is a failure (systemd.service(5)).
     mutating func conditionEnded(_ index: Int, _ status: ExitStatus, _ context: inout Context) {
         if mayRepeat(status) {
             condition(index, &context)
@@ -258,7 +262,8 @@ extension Instance {
         }
     }
 
-    /// `ExecCondition=` that cannot be executed has the status that stands for that, which skips the service like any other.
+    /// Handles an `ExecCondition=` that cannot be executed: the status for the failed step skips the service like any
+    /// other status.
     mutating func conditionNotSpawned(_ index: Int, _ text: String, _ status: Int32?, _ context: inout Context) {
         if let end = endInPlaceOfSpawn(.condition(index), status) { return conditionEnded(index, end, &context) }
         guard let status, (1...254).contains(status) else {

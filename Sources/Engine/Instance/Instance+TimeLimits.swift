@@ -1,4 +1,4 @@
-/// What limits the time of a service: a time limit of each state, `RuntimeMaxSec=` and the watchdog, and what prolongs them.
+/// Time limits of a service: one for each state, `RuntimeMaxSec=`, the watchdog, and the messages that prolong them.
 extension Instance {
     mutating func deadlineReached(_ context: inout Context) {
         deadline = nil
@@ -26,7 +26,7 @@ extension Instance {
             reloadIsOver(main, &context)
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, var ending):
-            // That `DrainTimeoutSec=` is over is no failure: it says when to stop being patient.
+            // The end of `DrainTimeoutSec=` is no failure: it is the time at which the kill signal follows.
             if !isDraining { addTimeout(.stop, to: &ending, &context) }
             end(ending, by: spec.lifecycle.stopFailureMode, &context)
         case .terminating(let watch, var ending):
@@ -37,13 +37,13 @@ extension Instance {
                 return end(ending, by: .abort, &context)
             }
             guard spec.sendsFinalKill else {
-                // One that was only waited for is asked now.
+                // A service that stopped by itself has received no signal yet; it receives the kill signal now.
                 if stopsItself { stopWaiting(watch, ending, &context) }
                 return
             }
             kill(watch, ending, &context)
         case .killing:
-            // Once more: what forked while it was killed, where there is no cgroup.kill.
+            // Again, for processes forked during the first kill on hosts without cgroup.kill.
             killAgain(&context)
         case .stopPost(_, _, var ending):
             addTimeout(.stopPost, to: &ending, &context)
@@ -59,8 +59,8 @@ extension Instance {
         deadline = context.now + killInterval
     }
 
-    /// The time until the next SIGKILL. At least a second, so that a time-out of zero does not mean without end; and not for ever,
-    /// because what forked while it was killed does not go by itself.
+    /// The time until the next SIGKILL. At least a second, so that a time-out of zero does not repeat without end;
+    /// never infinite, because a process forked during the kill does not end by itself.
     var killInterval: Duration { max(spec.stopTimeout ?? .seconds(90), .seconds(1)) }
 
     private func timedOut(_ step: Failure.Step) -> Failure {
@@ -69,9 +69,9 @@ extension Instance {
 
     // MARK: - What prolongs them
 
-    /// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): what limits the state that it is in can only be prolonged. Not where an operator would
-    /// wait for it without end and could not swap meanwhile: while a generation drains, and while it is reloaded. Nor is SIGKILL
-    /// put off.
+    /// Applies `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): limits of the current state can only be prolonged. Not allowed
+    /// for a swapped service while its generation drains or while it reloads, because an operator would wait without
+    /// end and could not swap meanwhile. SIGKILL is never postponed.
     mutating func extendTimeouts(to time: Instant) {
         guard mandate != .leaving || spec.drain == nil else { return }
         switch state {
@@ -87,7 +87,8 @@ extension Instance {
         watchdogDeadline = watchdogDeadline.map { max($0, time) }
     }
 
-    /// A generation that a swap replaces had asked for more time, when it was on its way out by itself: that no longer counts.
+    /// Ends an extension that the service requested while it was ending by itself, because a swap now replaces its
+    /// generation.
     mutating func endExtension(_ now: Instant) {
         guard spec.drain != nil, let limit = spec.stopTimeout else { return }
         let longest = now + (isAborting ? spec.lifecycle.abortTimeout ?? limit : limit)
@@ -113,7 +114,8 @@ extension Instance {
         end(Ending(main: main, result: .failed(bitten)), by: .abort, &context)
     }
 
-    /// What the watchdog ends; nil where nothing is to be ended. `WATCHDOG=trigger` counts in every state (sd_notify(3)).
+    /// The step at which the watchdog ends the service; nil where there is nothing to end. `WATCHDOG=trigger` applies
+    /// in every state (sd_notify(3)).
     private var watchdogStep: Failure.Step? {
         switch state {
         case .condition: .condition

@@ -1,4 +1,4 @@
-/// The way out, step by step: `ExecStop=`, kill signal, SIGKILL, `ExecStopPost=`, then another run or the end.
+/// The steps of ending a run: `ExecStop=`, kill signal, SIGKILL, `ExecStopPost=`, then another run or the final state.
 extension Instance {
     mutating func fail(
         _ failure: Failure, main: Token?, by mode: TimeoutFailureMode = .terminate, _ context: inout Context
@@ -6,7 +6,8 @@ extension Instance {
         self.failure = failure
         context.emit(.report(.failure(group, failure)))
         let ending = Ending(main: main, result: .failed(failure))
-        // ExecStop= is for services that came up (systemd.service(5)); what failed on the way there is only killed.
+        // `ExecStop=` is for services that came up (systemd.service(5)); a service that failed before that is only
+        // killed.
         guard isUp else {
             stopProbe(&context)
             return end(ending, by: mode, &context)
@@ -14,7 +15,7 @@ extension Instance {
         leave(ending, &context)
     }
 
-    /// Out of a service that was up: `ExecStop=` first.
+    /// Ends a service that was up: `ExecStop=` first.
     mutating func leave(_ ending: Ending, _ context: inout Context) {
         stopProbe(&context)
         deadline = spec.stopTimeout.map { context.now + $0 }
@@ -33,7 +34,7 @@ extension Instance {
         terminate(ending, &context)
     }
 
-    /// Ends what is left as `TimeoutStartFailureMode=` and its siblings say.
+    /// Ends the remaining processes as `TimeoutStartFailureMode=` and similar settings say.
     mutating func end(_ ending: Ending, by mode: TimeoutFailureMode, _ context: inout Context) {
         switch mode {
         case .terminate: terminate(ending, &context)
@@ -51,7 +52,7 @@ extension Instance {
         }
     }
 
-    /// The kill signal to what is left of a service that was stopping by itself.
+    /// Sends the kill signal to what remains of a service that was stopping by itself.
     mutating func stopWaiting(_ watch: Token, _ ending: Ending, _ context: inout Context) {
         unwatch(watch, &context)
         terminate(ending, &context)
@@ -68,7 +69,8 @@ extension Instance {
         }
     }
 
-    /// Nobody asks any more who the main process is. One whose end waited for that is gone.
+    /// Ends the search for the main process. A main process whose end was held back for that search is recorded as
+    /// ended.
     private mutating func stopSeeking(_ ending: Ending, _ context: inout Context) -> Ending {
         stopSearch(&context)
         var ending = ending
@@ -81,7 +83,7 @@ extension Instance {
         return ending
     }
 
-    /// The signal to what is left; `KillMode=` says to whom.
+    /// Sends the signal to the remaining processes that `KillMode=` selects.
     private mutating func terminate(_ known: Ending, signal: Int32, _ context: inout Context) {
         let ending = stopSeeking(known, &context)
         stopTreeWatch(&context)
@@ -112,7 +114,7 @@ extension Instance {
     }
 
     mutating func stopPostStep(_ index: Int, _ left: Ending, _ context: inout Context) {
-        // The tree is empty, so the main process is gone, also where its exit comes later than that word.
+        // The tree is empty, so the main process has ended, even if its exit event arrives later than `treeEmpty`.
         var ending = left
         ending.main = nil
         guard index < spec.commands.stopPost.count else {
@@ -137,7 +139,7 @@ extension Instance {
         context.emit(.watchTree(watch, id))
     }
 
-    /// No process is left. Another run, or the end.
+    /// Starts another run or enters the final state, once no process is left.
     mutating func conclude(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
         stopProbe(&context)
         stopSearch(&context)
@@ -147,7 +149,8 @@ extension Instance {
             spec.restart.restarts(after: ServiceEnd(result: result, main: mainStatus))
         else {
             enter(.inactive(result), &context)
-            // What leaves because its group wants it to has not ended by itself, and what fails on trial was never there.
+            // An instance that leaves at its group's request has not ended by itself, and one that fails on trial never
+            // served.
             if mandate == .serving, let cause = startCause {
                 let units = spec.triggers.units(cause)
                 if !units.isEmpty { context.emit(.startUnits(units, cause)) }

@@ -1,66 +1,68 @@
 /// One service of one generation.
 ///
-/// Its life: it *waits* for those it starts after; its conditions and `ExecStartPre=` run one by one, then the main
-/// process; it is *starting* until it says `READY=1` (notify), or at once (simple), or until what was executed has ended
-/// (oneshot, and forking, which leaves a daemon behind); *probing* until its probe agrees, then `ExecStartPost=`, then
-/// *running*, or *exited* if it stays up without a process. It ends by *draining* (asked to finish), `ExecStop=`, *terminating* (kill
-/// signal), *killing* (SIGKILL); only when its process tree is empty do `ExecStopPost=` and the end follow. A run that
-/// ended by itself is followed by another one if `Restart=` says so, after *restartWait*.
+/// The life of an instance: *waiting* for the services it starts after; then its conditions and `ExecStartPre=`, one
+/// command at a time, then the main process. It is *starting* until it sends `READY=1` (notify), or until it is
+/// executed (simple), or until the executed program has ended (oneshot; also forking, which leaves a daemon behind). It
+/// is *probing* until its probe succeeds; then `ExecStartPost=` runs; then it is *running*, or *exited* if it stays up
+/// without a process. The end: *draining* (asked to finish), `ExecStop=`, *terminating* (kill signal), *killing*
+/// (SIGKILL). `ExecStopPost=` and the final state follow only when the process tree is empty. After a run that ended by
+/// itself, `Restart=` may start another one, after *restartWait*.
 ///
-/// Each state carries the processes that exist in it, and nothing else may name them: an exit that no state expects
-/// cannot be mistaken for one that it does.
+/// Each state carries the tokens of the processes it expects to end, so an exit that the state does not expect cannot be
+/// mistaken for one that it does.
 struct Instance: Sendable, Codable {
     enum State: Sendable, Equatable, Codable {
         case waiting
-        /// `Condition…=` and `Assert…=` are being looked at.
+        /// `Condition…=` and `Assert…=` are being checked.
         case checking(Token)
         case condition(Int, Token)
         case startPre(Int, Token)
-        /// Executed; notify services have not said READY=1 yet.
+        /// Executed; a notify service has not sent READY=1 yet.
         case starting(main: Token)
-        /// `ExecStart=` of a oneshot service, one after the other.
+        /// `ExecStart=` of a oneshot service, one command at a time.
         case oneshot(Int, main: Token)
-        /// What a forking service has executed; it is to leave a daemon behind and to end.
+        /// The program that a forking service executed; it is expected to leave a daemon behind and to end.
         case forking(control: Token)
-        /// It has; which process the daemon is shows when its PID file is there. `ExecStartPost=` may write that, so what
-        /// is not there before is waited for again afterwards.
+        /// The program of a forking service has ended; its PID file tells which process the daemon is. `ExecStartPost=`
+        /// may write that file, so if the file is missing before those commands it is awaited again after them.
         case awaitingMain(afterStartPost: Bool)
-        /// Up by its own word; the probe has not agreed yet.
+        /// The service has reported that it is up; the probe has not succeeded yet.
         case probing(main: Token?)
         case startPost(Int, control: Token, main: Token?)
-        /// Without a main process that is known it is up as long as anything of its tree lives.
+        /// If the main process is not known, the service is up as long as any process of its tree lives.
         case running(main: Token?)
         /// Up without a process: `RemainAfterExit=`.
         case exited(ExitStatus?)
         case reloading(Int, control: Token, main: Token?)
-        /// `ReloadSignal=` is sent, and not answered by `RELOADING=1` yet.
+        /// `ReloadSignal=` was sent; `RELOADING=1` has not arrived yet.
         case reloadSignalled(since: Instant, main: Token)
-        /// It said `RELOADING=1`, and has not said `READY=1` since.
+        /// The service sent `RELOADING=1` and has not sent `READY=1` since.
         case reloadAnnounced(main: Token?)
         case draining(main: Token)
-        /// `ExecStop=`; the main process may be gone already.
+        /// `ExecStop=` runs; the main process may have ended already.
         case stopping(Int, control: Token, Ending)
-        /// The kill signal is sent, or the service said that it stops by itself; waiting for the tree to be empty.
+        /// The kill signal was sent, or the service announced its own stop; the process tree is not empty yet.
         case terminating(watch: Token, Ending)
-        /// SIGKILL is sent. If even that does not help (a process in uninterruptible sleep) this is where it stays,
-        /// visibly: what is not gone is never reported as gone (I5).
+        /// SIGKILL was sent. If even SIGKILL has no effect (a process in uninterruptible sleep), the instance stays in
+        /// this state, visibly: a process that still exists is never reported as gone (I5).
         case killing(watch: Token, Ending)
         case stopPost(Int, control: Token, Ending)
-        /// After `ExecStopPost=`: whatever that left behind.
+        /// After `ExecStopPost=`: kills the processes those commands left behind.
         case sweeping(watch: Token, Ending)
         case restartWait(ServiceResult)
         /// No process is left and none will be started.
         case inactive(ServiceResult)
     }
 
-    /// What is known on the way out.
+    /// State of a run that is ending.
     struct Ending: Sendable, Equatable, Codable {
         var main: Token?
         var result: ServiceResult
-        /// The command that ran beside the main process, or before it, when the way out began: how it ends counts as well.
+        /// The command that ran beside or before the main process when the run began to end; its exit status counts as
+        /// well.
         var control: Control?
 
-        /// Those of its processes that `KillMode=` never leaves out.
+        /// The processes that every `KillMode=` except `none` signals.
         var processes: [Token] { [main, control?.token].compactMap(\.self) }
     }
 
@@ -69,19 +71,19 @@ struct Instance: Sendable, Codable {
         var command: ServiceCommand
     }
 
-    /// What its group wants of it.
+    /// The role of the instance in its group.
     enum Mandate: Sendable, Equatable, Codable {
-        /// A generation that has not been cut over to: any end is a failure, nothing is restarted.
+        /// The generation has not been cut over to: any end is a failure, and nothing is restarted.
         case onTrial
-        /// `Restart=` counts.
+        /// `Restart=` applies.
         case serving
-        /// It is to leave; no restart.
+        /// The instance is to leave; it is not restarted.
         case leaving
     }
 
     let id: InstanceID
     let group: GroupID
-    /// The generation that it was started in; its sockets and directory are that one's.
+    /// The generation the instance was started in; its sockets and directory belong to that generation.
     let birth: GenerationID
     let spec: ServiceSpec
     var mandate: Mandate
@@ -90,68 +92,69 @@ struct Instance: Sendable, Codable {
     var since: Instant
     var deadline: Instant?
     var probeDeadline: Instant?
-    /// By then it must have said `WATCHDOG=1`.
+    /// The time by which the next `WATCHDOG=1` must arrive.
     var watchdogDeadline: Instant?
-    /// What `WATCHDOG_USEC=` has set in place of `WatchdogSec=`, in this run.
+    /// The interval that `WATCHDOG_USEC=` set in this run, in place of `WatchdogSec=`.
     var watchdogInterval: Duration?
     /// The end of `RuntimeMaxSec=`.
     var runtimeDeadline: Instant?
-    /// The search for the main process under way.
+    /// The search for the main process that is under way.
     var search: Token?
-    /// Watches the tree of a service whose main process is not known, or not what counts.
+    /// A watch of the whole tree, used while the main process is unknown or its end alone does not end the service.
     var wholeTreeWatch: Token?
-    /// The main process whose end has been told and is acted upon only once the PID file has been asked for a successor.
+    /// The main process that has ended and whose end is handled only after the PID file was checked for a successor.
     var endedMain: Token?
-    /// How it ended.
+    /// Exit status of `endedMain`.
     var mainEnd: ExitStatus?
-    /// What a forking service has named by `MAINPID=` before its launcher has ended.
+    /// The process that a forking service named by `MAINPID=` before the program of `ExecStart=` ended.
     var namedMain: Token?
-    /// While it is reloaded: how its main process had ended, of a service that stays after that.
+    /// During a reload of a service with `RemainAfterExit=`: the exit status of its main process before the reload.
     var exitedBefore: ExitStatus?
-    /// How the main process of this run ended, once it has. Of a oneshot service the one that was executed last.
+    /// Exit status of the main process of this run; nil until it has ended. For a oneshot service, the last executed
+    /// command's.
     var mainStatus: ExitStatus?
-    /// A command of this run was executed, or was to be.
+    /// True if a command of this run was executed, or was about to be.
     @Added var hasBegun: Bool = false
-    /// This run was up.
+    /// True if this run has been up.
     @Added var hasStarted: Bool = false
-    /// How often a command was executed again in this run because nobody saw how it ended.
+    /// Number of times in this run that a command was executed again because its exit status was lost.
     @Added var repetitions: Int = 0
-    /// Which command of `ExecStart=` was executed last.
+    /// Index of the `ExecStart=` command that was executed last.
     @Added var startIndex: Int = 0
-    /// The last that it said of `RELOADING=1` and `READY=1` was the former.
+    /// True if `RELOADING=1` was the last of the messages `RELOADING=1` and `READY=1`.
     @Added var saysReloading: Bool = false
-    /// The last that it said of `STOPPING=1`, `RELOADING=1` and `READY=1` was the first.
+    /// True if `STOPPING=1` was the last of the messages `STOPPING=1`, `RELOADING=1` and `READY=1`.
     @Added var saysStopping: Bool = false
-    /// It leaves to be started again: `RestartKillSignal=` counts.
+    /// The instance leaves in order to be started again: `RestartKillSignal=` applies.
     @Added var isRestarting: Bool = false
-    /// It was told to finish what it has: `DrainTimeoutSec=` counts.
+    /// The instance was asked to finish its work: `DrainTimeoutSec=` applies.
     @Added var isDraining: Bool = false
-    /// Of *terminating*: by the watchdog's signal rather than the kill signal.
+    /// In *terminating*: the signal was the watchdog's, not the kill signal.
     @Added var isAborting: Bool = false
-    /// Of *terminating*: by its own word, `STOPPING=1`; no signal was sent.
+    /// In *terminating*: the service stops by itself (`STOPPING=1`), and no signal was sent.
     @Added var stopsItself: Bool = false
     /// The condition that skipped the last start.
     var skippedBy: String?
-    /// Who has said `READY=1` in this run although `NotifyAccess=` does not allow it: `process 17 (sh)`.
+    /// The sender of a `READY=1` that `NotifyAccess=` does not allow, in this run: `process 17 (sh)`.
     var refusedReady: String?
-    /// What the search for the main process has met last.
+    /// The last finding of the search for the main process.
     var searchNote: SearchNote?
-    /// The probe under way.
+    /// The probe that is under way.
     var probe: Token?
     var lastProbeAnswer: String?
-    /// How often a run was followed by another one.
+    /// Number of runs that were followed by another one.
     var restarts = 0
-    /// Starts within the last `StartLimitIntervalSec=`, oldest first; at most `StartLimitBurst=` of them. Of a plain service also
-    /// those of instances before this one.
+    /// Times of the starts within the last `StartLimitIntervalSec=`, oldest first; at most `StartLimitBurst=`. For a
+    /// plain service, starts of earlier instances are included.
     var recentStarts: [Instant] = []
     var statusText: String?
     var errno: Int32?
-    /// Tokens of this instance whose last event has not come yet.
+    /// Tokens of this instance whose final event has not arrived yet.
     var openTokens: Set<Token> = []
-    /// The last failure, from the moment that it is known until the service is up again.
+    /// The last failure, from the moment it is known until the service is up again.
     var failure: Failure?
-    /// Why the last reload of this run failed. Apart from `failure`: a service whose reload failed runs on as it was, and its end
-    /// is judged by itself.
+    /// The failure of the last reload in this run. Separate from `failure`: a service whose reload failed keeps running
+    /// unchanged, and its later end is judged by itself.
     var reloadFailure: Failure?
 
     init(id: InstanceID, birth: GenerationID, spec: ServiceSpec, mandate: Mandate, at now: Instant) {
@@ -173,12 +176,13 @@ struct Instance: Sendable, Codable {
         if before != after { context.emit(.report(.service(id, after))) }
     }
 
-    /// Ready for those that start after it, and for cutover.
+    /// True if the services that start after this one may start, and cutover may happen.
     var isReady: Bool {
         switch state {
         case .running, .reloading, .reloadSignalled, .reloadAnnounced, .exited: true
         case .inactive(.skipped): true
-        // What it is there for is done, or it was up and has ended since; of what is swapped only one that stays can serve.
+        // The work is done, or the service was up and has ended since. In a swap unit only a service that stays can
+        // serve.
         case .inactive(.clean): spec.type == .oneshot || hasStarted && spec.drain == nil
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .draining, .stopping, .terminating, .killing, .stopPost, .sweeping, .restartWait,
@@ -187,7 +191,8 @@ struct Instance: Sendable, Codable {
         }
     }
 
-    /// It is gone, because what it is there for is done or its conditions say so: who requires it has what it needs.
+    /// True if the instance is gone because its work is done or a condition skipped it: the requirement of its
+    /// dependents is met.
     var isDone: Bool {
         switch state {
         case .inactive(.skipped): true
@@ -199,7 +204,7 @@ struct Instance: Sendable, Codable {
         }
     }
 
-    /// Started, and not on its way out.
+    /// True if the instance has started and is not ending.
     var isUp: Bool {
         switch state {
         case .running, .reloading, .reloadSignalled, .reloadAnnounced, .exited: true
@@ -209,23 +214,24 @@ struct Instance: Sendable, Codable {
         }
     }
 
-    /// `RemainAfterExit=`: nothing runs that could say a word or take too long.
+    /// `RemainAfterExit=`: there is no process that could send a message or exceed a time limit.
     private var hasOnlyExited: Bool {
         if case .exited = state { true } else { false }
     }
 
-    /// `WatchdogSec=` counts: from its first `ExecStartPost=` on, or from when it is up, as long as a process is there.
+    /// `WatchdogSec=` applies from the first `ExecStartPost=` on, or from when the service is up, as long as a process
+    /// exists.
     var hasWatchdog: Bool {
         if case .startPost = state { return true }
         return isUp && !hasOnlyExited
     }
 
-    /// No process of it exists, and none will.
+    /// True if no process of the instance exists and none will be started.
     var isGone: Bool {
         if case .inactive = state { true } else { false }
     }
 
-    /// The main process, where the state has one that is alive.
+    /// The main process, if the state has one that is alive.
     var mainProcess: Token? {
         switch state {
         case .starting(let main), .oneshot(_, let main), .reloadSignalled(_, let main), .draining(let main): main
@@ -240,7 +246,7 @@ struct Instance: Sendable, Codable {
         }
     }
 
-    /// The command beside the main process, where the state has one.
+    /// The command beside the main process, if the state has one.
     var controlProcess: Token? {
         switch state {
         case .condition(_, let token), .startPre(_, let token), .startPost(_, let token, _),
@@ -253,8 +259,8 @@ struct Instance: Sendable, Codable {
         }
     }
 
-    /// It starts after the other one, or after one whose place the other has taken: of members that were swapped alone,
-    /// one may be of another release than the one that it was told to start after.
+    /// True if the instance starts after `other`, or after an earlier instance of the same member. After a swap of
+    /// single members, a member may be of a different release than the one that `startsAfter` names.
     func uses(_ other: Instance) -> Bool {
         guard id != other.id, !spec.startsAfter.isEmpty else { return false }
         if spec.startsAfter.contains(other.spec.unit) { return true }
@@ -262,7 +268,7 @@ struct Instance: Sendable, Codable {
         return spec.startsAfter.contains { $0.hasPrefix(stem) }
     }
 
-    /// What it failed of, of one that is gone.
+    /// The failure of an instance that is gone, if it failed.
     var finalFailure: Failure? {
         if case .inactive(.failed(let failure)) = state { failure } else { nil }
     }
@@ -273,9 +279,9 @@ struct Instance: Sendable, Codable {
 }
 
 extension String {
-    /// `app@` of the template `app@.service`; nil for any other name.
+    /// The part `app@` of the template `app@.service`; nil for any other name.
     fileprivate var templateStem: Substring? {
-        // An instance may begin with a dot and have more of them: `app@.x.service`.
+        // An instance name may begin with a dot and contain more of them: `app@.x.service`.
         guard let at = firstIndex(of: "@"), self[at...].hasPrefix("@."), !self[at...].dropFirst(2).contains(".") else {
             return nil
         }
@@ -283,7 +289,7 @@ extension String {
     }
 }
 
-/// What people see of a service's state: one total table.
+/// A service's state as users see it; the mapping is total.
 public enum ServicePhase: String, Sendable, Equatable, Codable, CaseIterable {
     case waiting, condition, startPre, starting, probing, startPost, running, exited, reloading, draining, stopping
     case killing, stopPost, autoRestart, stopped, skipped, failed

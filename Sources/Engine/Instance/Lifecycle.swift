@@ -1,4 +1,4 @@
-/// What is done to a service that exceeds a time limit.
+/// The action against a service that exceeds a time limit.
 public enum TimeoutFailureMode: Sendable, Equatable, Codable, CaseIterable {
     /// The kill signal, then SIGKILL.
     case terminate
@@ -8,18 +8,18 @@ public enum TimeoutFailureMode: Sendable, Equatable, Codable, CaseIterable {
     case kill
 }
 
-/// What systemd.service(5) and systemd.kill(5) say about a service beyond commands, restart and its main time limits.
+/// Settings of systemd.service(5) and systemd.kill(5) other than commands, restart rules and the main time limits.
 public struct Lifecycle: Sendable, Equatable, Codable, Blank {
     public var remainsAfterExit = false
-    /// `ExitType=cgroup`: it is up until the last of its processes has ended.
+    /// `ExitType=cgroup`: the service is up until its last process has ended.
     public var endsWithTree = false
     public var hasPidFile = false
-    /// It has `Condition…=` or `Assert…=`.
+    /// The unit has `Condition…=` or `Assert…=`.
     public var hasConditions = false
     public var reloadSignal: Int32 = 1
     public var startFailureMode = TimeoutFailureMode.terminate
     public var stopFailureMode = TimeoutFailureMode.terminate
-    /// nil: as the stop time-out.
+    /// nil: the same as the stop time-out.
     public var abortTimeout: Duration?
     public var watchdogSignal: Int32 = 6
     /// nil: no watchdog.
@@ -34,18 +34,19 @@ public struct Lifecycle: Sendable, Equatable, Codable, Blank {
 }
 
 extension ServiceSpec {
-    /// It has `ExecReload=`, or `Type=notify-reload`, which is told by a signal.
+    /// True if the unit has `ExecReload=`, or `Type=notify-reload`, which reloads by a signal.
     public var canReload: Bool { type == .notifyReload || !commands.reload.isEmpty }
 
-    /// "Clean" of the main process: for a oneshot service signals are not (systemd.service(5), `Restart=`).
+    /// True for a clean exit of the main process; for a oneshot service a signal is never clean (systemd.service(5),
+    /// `Restart=`).
     public func isCleanMain(_ status: ExitStatus) -> Bool {
         type == .oneshot ? restart.isCleanCommand(status) : restart.isClean(status)
     }
 }
 
 extension RestartRules {
-    /// The pause before the n-th restart in a row, counted from 1: from `RestartSec=` it grows by the same factor each time
-    /// until it is `RestartMaxDelaySec=` after `RestartSteps=`.
+    /// The pause before restart number `count` in a row, counted from 1. Starting at `RestartSec=`, it grows by a
+    /// constant factor to `RestartMaxDelaySec=` after `RestartSteps=` restarts.
     public func delay(beforeRestart count: Int) -> Duration {
         guard steps > 0, count > 1, let longest = maxDelay, longest > delay else { return delay }
         guard count <= steps else { return longest }
@@ -55,7 +56,7 @@ extension RestartRules {
         return min(longest, .nanoseconds(Int64(min(nanoseconds, 9e18))))
     }
 
-    /// By bisection: the standard library has no logarithm, and nothing else may be imported here.
+    /// Computes a root by bisection: the standard library has no logarithm, and this target may import nothing else.
     private static func root(_ degree: Int, of value: Double) -> Double {
         var (low, high) = (1.0, max(1, value))
         for _ in 0..<128 {
