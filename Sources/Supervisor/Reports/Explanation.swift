@@ -3,7 +3,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// `Why`: what explains the state of a unit. Everything is looked up at this moment; nothing is kept for it.
+/// The `Why` call: findings that explain the state of a unit, collected when the call is made.
 extension Supervisor {
     func why(_ name: String) throws(ControlError) -> WhyReply {
         if name.hasSuffix(".socket") { return why(ofSocket: try unitName(name, kinds: [.socket])) }
@@ -38,7 +38,7 @@ extension Supervisor {
         return [Finding(text: text, hint: hint)]
     }
 
-    /// Services that are not simply ready.
+    /// Findings about services that are not simply ready.
     private func serviceFindings(_ view: GroupView) -> [Finding] {
         view.generations.flatMap { generation in
             generation.services.compactMap { service in
@@ -62,7 +62,7 @@ extension Supervisor {
         }
     }
 
-    /// What pins generations that should leave.
+    /// Findings about the reasons why draining generations are still there.
     private func drainFindings(_ view: GroupView) -> [Finding] {
         let look = CloseLook()
         return generationStatus(view, look).filter { $0.role == .draining || $0.role == .stopping }.flatMap {
@@ -88,7 +88,7 @@ extension Supervisor {
         let report = failureReport(failure, group, nil)
         var hint = "holdfastctl start \(group.name)"
         if case .startLimit = failure.cause {
-            // Until then a start would be refused like those before it.
+            // Until the start limit is reset a start would be refused, too.
             hint = "holdfastctl reset-failed \(group.name) and \(hint), when its cause is mended"
         }
         return [Finding(unit: failure.unit, text: sentence(failure), hint: hint, failure: report)]
@@ -104,7 +104,7 @@ extension Supervisor {
         return "it runs: generation \(serving) serves, for \(since)" + (isClean ? ", and nothing is wrong" : "")
     }
 
-    /// The last thing that was done to it, if that did not work or explains why it does not run.
+    /// Finding about the last operation, if it failed or explains why the unit does not run.
     private func historyFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         guard let last = history.entries(of: group.name, limit: 1).first else { return [] }
         let who = last.who.map { $0.user ?? "uid \($0.uid)" }.map { " by \($0)" } ?? ""

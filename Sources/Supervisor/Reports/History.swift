@@ -2,9 +2,9 @@ import ControlProtocol
 import FoundationEssentials
 import Linux
 
-/// Every operation that changed what serves, or tried to: one JSON object a line, appended when it ended and synced before an
-/// operator is told (`sync`). In memory are the newest entries. A file that is full is kept as `history.jsonl.1`, in place of the one
-/// before it.
+/// Every operation that changed the serving generation, or tried to: one JSON object per line, appended when the
+/// operation ended and synced before the operator gets the answer (`sync`). The newest entries are in memory. A full
+/// file is renamed to `history.jsonl.1`, in place of the previous one.
 struct History {
     private let path: String
     private(set) var entries: [HistoryEntry] = []
@@ -13,13 +13,13 @@ struct History {
     /// Bytes in the file.
     private var size = 0
     private let sizeLimit: Int
-    /// Failures of what traffic started, in this hour.
+    /// Failures of operations that traffic started, in the present hour.
     private var failuresOfTraffic: (hour: Int64, count: Int) = (0, 0)
     /// Entries in memory; older ones stay in the file.
     private static let limit = 256
-    /// More than this of a file is not read at start.
+    /// Bytes that are read from a file at start.
     private static let readLimit = 1 << 20
-    /// Failures of what traffic started that are taken in an hour.
+    /// Recorded failures per hour of operations that traffic started.
     private static let failuresAnHour = 32
 
     /// - Parameter sizeLimit: bytes in a file; there are two at most.
@@ -41,16 +41,16 @@ struct History {
         guard let content = try? UnitDirectory.readTail(path, limit: Self.readLimit) else { return }
         let decoder = JSONDecoder()
         for line in content.split(separator: UInt8(ascii: "\n")) {
-            // A line that a crash cut short is not an entry; it must not cost the others.
+            // A line that a crash cut short is not an entry; the other entries must not be lost with it.
             guard let entry = try? decoder.decode(HistoryEntry.self, from: Data(line)) else { continue }
             entries.append(entry)
-            // A number out of reach is a damaged file; counting on from it would end the daemon.
+            // A number out of range comes from a damaged file; the next number would overflow and end the daemon.
             if entry.number < 1 << 53 { lastNumber = max(lastNumber, entry.number) }
         }
         entries = Array(entries.suffix(Self.limit))
     }
 
-    /// Numbers the entry and writes it. A disk that is full costs the entry in the file, not the operation.
+    /// Numbers the entry and writes it. A full disk loses the entry in the file, not the operation.
     mutating func append(_ entry: HistoryEntry) throws(SystemError) {
         var entry = entry
         lastNumber &+= 1
@@ -65,14 +65,14 @@ struct History {
         size += line.count
     }
 
-    /// What an operator was told of is on disk before the file has another name.
+    /// Renames a full file after a sync: entries that an operator has seen are on disk first.
     private mutating func rotate() throws(SystemError) {
         try sync()
         try FileTree.move(path, to: older)
         size = 0
     }
 
-    /// Counts a failure of what traffic started; false if there were too many in this hour.
+    /// Counts a failure of an operation that traffic started; false if this hour has had too many.
     mutating func takesFailureOfTraffic(at second: Int64) -> Bool {
         let hour = second / 3600
         if failuresOfTraffic.hour != hour { failuresOfTraffic = (hour, 0) }
@@ -81,15 +81,15 @@ struct History {
         return true
     }
 
-    /// Waits until what was appended is on disk: once for all that a target's start appended, because a disk takes
-    /// milliseconds each time and meanwhile nothing else is done.
+    /// Waits until all appended entries are on disk: one call for all entries of a target's start, because each sync
+    /// takes the disk milliseconds and the supervisor waits meanwhile.
     mutating func sync() throws(SystemError) {
         guard !isSynced else { return }
         isSynced = true
         try FileTree.sync(path)
     }
 
-    /// Whether an entry is there, under whatever number.
+    /// Whether an equal entry exists, apart from its number.
     func contains(_ entry: HistoryEntry) -> Bool {
         entries.contains { known in
             var entry = entry
@@ -98,7 +98,7 @@ struct History {
         }
     }
 
-    /// The newest first.
+    /// Entries of a unit, or of all units, the newest first.
     func entries(of unit: String?, limit: Int) -> [HistoryEntry] {
         Array(entries.reversed().lazy.filter { unit == nil || $0.unit == unit }.prefix(limit))
     }

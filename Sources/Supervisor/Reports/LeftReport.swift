@@ -2,9 +2,10 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// What people are told of processes of which nothing is known.
+/// Reports on processes that no record accounts for.
 extension Supervisor {
-    /// The state of a group, whoever has started it.
+    /// State of a group; a stopped or failed one with unaccounted processes is `unknown`, or `stopping` while they are
+    /// ended.
     func state(of group: GroupID) -> UnitState {
         let view = engine.view(of: group)
         let state = view.map(state) ?? .stopped
@@ -20,7 +21,7 @@ extension Supervisor {
         return "\(leftSentence(group)): adopt or stop it"
     }
 
-    /// Which processes, since when, why nothing is known, and what helps.
+    /// Findings that name the unaccounted processes with their ages, the cause, and the commands that help.
     func leftFindings(_ group: GroupID) -> [Finding] {
         let found = left.trees(of: group)
         guard !found.isEmpty, let cause = left.cause else { return [] }

@@ -1,14 +1,15 @@
-/// Bounds on log lines that others can cause: strangers who ask for what they may not, peers of sockets, services that end and
-/// start, or say nonsense, as fast as they can. A log that is full of them hides everything else, and fills the disk.
+/// Bounds on log lines that others can cause: unprivileged users whose requests are denied, peers of sockets, services
+/// that restart or send invalid notifications in a tight loop. A log full of such lines hides all others and fills the
+/// disk.
 ///
-/// A value: what was left out is counted, and told when the minute is over.
+/// A value: dropped lines are counted, and the counts are logged once the minute is over.
 struct LineBounds {
-    /// What a line is about.
+    /// Subject of a line.
     struct Subject: Hashable, Comparable {
         enum Kind: Int, Comparable {
-            /// A user who may not ask: a few lines say it all.
+            /// A user whose requests are denied: a few lines suffice.
             case stranger
-            /// A unit. A swap is about ten lines.
+            /// A unit. A swap takes about ten lines.
             case unit
 
             static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
@@ -33,11 +34,12 @@ struct LineBounds {
         }
     }
 
-    /// Lines about all strangers together: with user namespaces one person has thousands of uids.
+    /// Lines about all denied users together: with user namespaces one person has thousands of uids.
     static let strangersBurst = 50
     /// Lines about all subjects together.
     static let totalBurst = 2000
-    /// More subjects than this are counted together: names may be made up, such as those of connections.
+    /// Subjects that are counted separately; further ones are counted together, because names may be invented, such as
+    /// those of connections.
     static let subjectLimit = 1000
 
     private struct Window {
@@ -49,10 +51,10 @@ struct LineBounds {
     private var said = 0
     private var saidOfStrangers = 0
     private var leftOut = 0
-    /// When the minute is over; nil: none runs.
+    /// End of the present minute; nil if none has begun.
     private(set) var end: Int64?
 
-    /// Whether a line about the subject may be said.
+    /// Whether a line about the subject may be logged.
     mutating func admits(_ subject: Subject, at now: Int64) -> Bool {
         if end == nil { end = now.addingReportingOverflow(Self.interval).partialValue }
         guard windows[subject] != nil || windows.count < Self.subjectLimit, said < Self.totalBurst,
@@ -71,13 +73,13 @@ struct LineBounds {
         return true
     }
 
-    /// Something was left out, which `takeLeftOut` tells when the minute is over.
+    /// Whether lines were dropped; `takeLeftOut` returns them once the minute is over.
     var hasLeftOut: Bool { leftOut > 0 || windows.values.contains { $0.leftOut > 0 } }
 
-    /// Whether the minute is over; then the next line begins another.
+    /// Whether the minute is over; the next line then begins another.
     func isOver(at now: Int64) -> Bool { end.map { now >= $0 } ?? false }
 
-    /// Ends the minute.
+    /// Ends the minute and returns the counts of dropped lines.
     mutating func takeLeftOut() -> [LeftOut] {
         var list = windows.filter { $0.value.leftOut > 0 }.sorted { $0.key < $1.key }
             .map { LeftOut(subject: $0.key.name, count: $0.value.leftOut) }

@@ -4,10 +4,10 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// `Show`: everything that is known of a unit. Names are systemd's where it has the same property.
+/// The `Show` call: all known properties of a unit, with systemd's name where systemd has the same property.
 extension Supervisor {
     func show(_ name: String, for peer: Peer) throws(ControlError) -> ShowReply {
-        // A member or a socket has files of its own; what has none is still a group.
+        // A member or a socket has files of its own; a name without files may still be a group.
         let unit = try? unitName(name)
         let isSocket = unit?.kind == .socket
         let group = isSocket ? nil : try groupID(name)
@@ -22,7 +22,7 @@ extension Supervisor {
         return ShowReply(unit: id, properties: list.properties)
     }
 
-    /// Collects properties; what is not known is left out.
+    /// Collects properties and leaves out unknown ones.
     private struct PropertyList {
         var properties: [Property] = []
 
@@ -72,7 +72,7 @@ extension Supervisor {
         }
     }
 
-    /// What the files say, drop-ins applied: an assignment of nothing takes back what was said before, as in the units.
+    /// Adds the settings of the files, drop-ins applied: an empty assignment resets the earlier ones, as in the units.
     private func addFiles(of unit: UnitName, for peer: Peer, to list: inout PropertyList) throws(ControlError) {
         let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
         list.add("UnitFileState", installer.state(of: unit).rawValue)
@@ -80,7 +80,7 @@ extension Supervisor {
         list.add("Description", definition.unit.description)
         list.add("FragmentPath", definition.fragmentPath)
         for path in definition.dropInPaths { list.add("DropInPaths", path) }
-        // A file that is closed to others (it may hold a password) is not opened to them by us.
+        // The contents of a file that not every user may read (it may hold a password) are shown to operators only.
         if !definition.sources.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) { try mayAct(peer) }
         var assignments: [Assignment] = []
         for source in definition.sources {
@@ -96,7 +96,7 @@ extension Supervisor {
             environment: resolver.loader.specifiers, unit: unit, fragmentPath: definition.fragmentPath,
             realPath: { UnitsOnDisk().realPath($0) })
         for assignment in assignments where assignment.key != "Description" {
-            // As systemctl(1) shows it; a value that cannot be expanded is shown as it is written.
+            // As systemctl(1) shows it; a value that cannot be expanded is shown as written.
             list.add(assignment.key, (try? expander.expand(assignment.value)) ?? assignment.value)
         }
         let files = Set(definition.sources.map(\.path))
@@ -105,7 +105,7 @@ extension Supervisor {
             ("Upholds", definition.unit.graph.upholds),
         ]
         for (key, references) in lists {
-            // Links in NAME.wants/ and its siblings.
+            // Links in `NAME.wants/` and the similar directories.
             for reference in references where !files.contains(reference.location.file) {
                 list.add(key, reference.name.description)
             }

@@ -3,9 +3,9 @@ import Engine
 import Linux
 import UnitFiles
 
-/// One call that means several units: answered when all have.
+/// One call that means several units, answered once all parts have ended.
 struct Batch: Codable {
-    /// nil if nobody waits any more.
+    /// nil if no client waits any more.
     var call: ControlSessions.CallID?
     var name: String
     var left: Int
@@ -13,15 +13,15 @@ struct Batch: Codable {
     var failure: FailureReport?
     var startedAt: Instant
     var outcome: OperationOutcome
-    /// The name of the client's request.
+    /// Identity of the client's request.
     var identity: RequestIdentity?
     /// Parts whose ends are in the journal.
     @Added var ended: [RequestID] = []
-    /// Those of them that are not counted yet.
+    /// Ended parts that are not counted yet.
     @Added var decided: [RequestID: ShownResult] = [:]
 }
 
-/// Reports of the engine, put into words and sent to those who wait.
+/// Formats the engine's reports and sends them to the waiting clients.
 extension Supervisor {
     func tell(_ report: Report) {
         defer { publish(report) }
@@ -98,7 +98,8 @@ extension Supervisor {
         }
     }
 
-    /// Ticks only while somebody watches an operation: what it waits for, and how many connections are left.
+    /// Runs the progress timer only while a client follows an operation: it reports the awaited step and the remaining
+    /// connections.
     func armProgressTimer() {
         let watched = requests.withCaller.contains { _, pending in
             pending.group != nil && pending.call.map { control?.wantsMore($0) == true } ?? false
@@ -127,13 +128,13 @@ extension Supervisor {
         evidence[group] = nil
         triggers[group] = nil
         let all = waitingRequests(group, ids)
-        // A connection is no deploy.
+        // An operation for a single connection is not recorded.
         if connections[group] == nil, let entry = unwrittenHistory[group] ?? historyEntry(group, result, report, ids) {
             record(entry)
         }
         causes[group] = nil
         logEnd(group, result)
-        // What is stopped or replaced is gone; that it did not go as it should have is worth knowing.
+        // Stopped and replaced services are gone; an unclean end is worth a note.
         let unclean = result.uncleanEnds.map { sentence($0) } + strayNotes(group, result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
@@ -144,7 +145,8 @@ extension Supervisor {
         armProgressTimer()
     }
 
-    /// Who is told of an operation's end: those that asked for it, and those that wait for whatever is under way.
+    /// Requests that an operation's end answers: those that asked for the operation, and those that wait for any
+    /// operation.
     func waitingRequests(_ group: GroupID, _ ids: [RequestID]) -> [RequestID] {
         let waiting = requests.of(group).filter(\.request.waitsForAnyEnd).map(\.id)
         return ids + waiting.filter { !ids.contains($0) }
@@ -157,7 +159,7 @@ extension Supervisor {
             "\(group): \(Wording.name(result.kind)) to \(to): \(OperationOutcome(result).rawValue)")
     }
 
-    /// Sends the end of a request to whoever waits for it.
+    /// Sends the end of a request to the client that waits for it.
     func end(_ pending: PendingRequest, _ id: RequestID, _ result: ShownResult) {
         var result = result
         if journal.isBehind, let journalTrouble { result.notes.append(journalTrouble) }
@@ -169,7 +171,7 @@ extension Supervisor {
         conclude(pending, Reply(OperationReply(result: result)))
     }
 
-    /// What an operator was told is on disk.
+    /// Syncs the history before an operator receives the result.
     private func syncHistory() {
         do throws(SystemError) {
             try history.sync()
@@ -203,9 +205,9 @@ extension Supervisor {
         }
     }
 
-    /// A part of a request that was not even begun.
+    /// Result for a part of a request that was never begun.
     func failedPart(_ pending: PendingRequest, _ error: ControlError) -> ShownResult {
-        // A socket is in no group.
+        // A request for a socket has no group.
         let unit = pending.group?.name ?? pending.batch.flatMap { batches[$0]?.name } ?? ""
         let report = FailureReport(unit: unit, phase: .prepare, message: error.localizedMessage)
         return ShownResult(outcome: .failed, unit: unit, reason: report)
@@ -222,7 +224,8 @@ extension Supervisor {
         if pending.identity != nil || pending.call != nil {
             conclude(pending, Reply(error))
         } else {
-            // It was to go along with something else; nobody else would hear of it.
+            // The request belonged to another operation and has no client of its own: the log is the only place to
+            // report it.
             let subject = pending.group?.name ?? ""
             log(.warning, about: subject, "\(subject.isEmpty ? "" : "\(subject): ")\(error.localizedMessage)")
         }
@@ -236,7 +239,7 @@ extension Supervisor {
 
     func unchangedResult(_ group: GroupID, _ notes: [String]) -> ShownResult {
         let view = engine.view(of: group)
-        // "Already running" is said of the whole: what of it is not up at this moment has to be said as well.
+        // "Already running" describes the whole group, so members that are down are named.
         let serving = view?.generations.first { $0.number == view?.serving }?.services ?? []
         let down = serving.filter { !$0.isReady }.map {
             "\($0.spec.unit) is not up: \(ServiceState($0.phase).sentence)"
@@ -246,7 +249,7 @@ extension Supervisor {
             release: engine.servingRelease(of: group), notes: notes + down)
     }
 
-    /// Every service is gone; then sockets are closed, with their commands.
+    /// Closes the sockets, with their commands, after every service has ended.
     private func shutDownEnded(_ ids: [RequestID]) {
         shutdownRequests = ids
         for id in activation.socketIDs { handleSocket(.stop(id, nil)) }
@@ -279,7 +282,7 @@ extension Supervisor {
             probeAnswer: answer, lastLines: lines)
     }
 
-    /// Why nothing was started; no failure.
+    /// Report on a start that was skipped, which is no failure.
     func skipReport(_ group: GroupID, _ result: EngineResult) -> FailureReport? {
         result.skippedBy.map { FailureReport(unit: group.name, phase: .start, message: Wording.skip($0)) }
     }
@@ -289,7 +292,7 @@ extension Supervisor {
         return newest?.lastLines() ?? []
     }
 
-    /// What the history is to say of an end; nil for what is not in there.
+    /// History entry for an operation's end; nil if the end is not recorded.
     func historyEntry(
         _ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ ids: [RequestID]
     ) -> HistoryEntry? {
@@ -304,8 +307,8 @@ extension Supervisor {
             request: asked?.identity?.description)
     }
 
-    /// Of what traffic starts and stops only what failed, and of that no more than an operator would read: strangers decide how
-    /// often it happens. The log has all of it.
+    /// Whether the history records an end. Of operations that traffic starts and stops only failures are recorded, and
+    /// no more than an operator would read: remote peers determine how often they happen. The log has all of them.
     private func isWorthHistory(_ result: EngineResult, _ ids: [RequestID]) -> Bool {
         guard !ids.isEmpty, ids.allSatisfy({ requests[$0]?.isOfTraffic == true }) else { return true }
         return result.failure != nil && history.takesFailureOfTraffic(at: WallClock.seconds)
@@ -327,7 +330,7 @@ extension GenerationReference {
 extension ShownResult {
     init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
         let shown = result.to ?? result.serving
-        // Of the others it is said that what served before does so still.
+        // For the other outcomes the same generation serves as before.
         let before =
             switch result.outcome {
             case .rolledBack, .aborted: result.serving

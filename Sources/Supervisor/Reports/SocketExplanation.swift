@@ -3,7 +3,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What `Why` and `Show` say of a socket unit.
+/// Socket units in the `Why` and `Show` calls.
 extension Supervisor {
     func why(ofSocket name: UnitName) -> WhyReply {
         let state = status(ofSocket: name).state
@@ -19,7 +19,7 @@ extension Supervisor {
         (socket.changes ?? []).map { change in
             let text = "\(socket.address): \(change.sentence) (\(change.at))"
             guard change.problem != nil, let holder = socket.holders.last?.unit else { return Finding(text: text) }
-            // What is started anew gets another socket if this one cannot be mended.
+            // A restarted unit gets another socket if this one cannot be repaired.
             return Finding(text: text, hint: "holdfastctl restart \(holder)")
         }
     }
@@ -47,7 +47,8 @@ extension Supervisor {
         return Finding(text: "it is paused: new connections wait", hint: "holdfastctl resume \(socket.unit)")
     }
 
-    /// Names are systemd's where it has the same property (systemctl(1), org.freedesktop.systemd1(5)).
+    /// Properties of a socket unit, with systemd's name where systemd has the same property (systemctl(1),
+    /// org.freedesktop.systemd1(5)).
     func properties(ofSocket name: UnitName) -> [(name: String, value: String)] {
         let status = status(ofSocket: name)
         var list = [("State", status.state.rawValue)]

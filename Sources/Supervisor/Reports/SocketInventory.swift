@@ -3,7 +3,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What `Sockets` says of each socket.
+/// Entries of the `Sockets` call.
 extension Supervisor {
     func status(of held: HeldSocket, holders: [SocketHolder]) -> SocketStatus {
         let name = held.unit.name.description
@@ -18,7 +18,7 @@ extension Supervisor {
         return status
     }
 
-    /// Units that are started and have nothing open: failed ones, and those whose commands run.
+    /// Started units without an open socket: failed ones, and those whose commands run.
     func closedSockets() -> [SocketStatus] {
         activation.socketIDs.compactMap { id in
             guard heldSockets(id).isEmpty, let unit = socketUnits[id]?.unit, let phase = activation.view(of: id)?.phase,
@@ -50,7 +50,7 @@ extension Supervisor {
 }
 
 extension SocketState {
-    /// nil for one that is stopped: then it is at most held.
+    /// nil for a stopped socket unit, whose socket is at most held.
     init?(_ phase: SocketPhase) {
         switch phase {
         case .startPre, .opening, .startPost: self = .starting
@@ -65,7 +65,7 @@ extension SocketState {
 }
 
 extension SocketLimit {
-    /// nil: no limit.
+    /// nil stands for no limit.
     init?(_ limit: SocketSpec.Limit) {
         guard limit.burst > 0, limit.interval > .zero else { return nil }
         self.init(burst: limit.burst, interval: limit.interval.seconds)
@@ -101,9 +101,9 @@ extension ControlProtocol.SocketKind {
 }
 
 extension Supervisor {
-    /// For the status of a service: sockets of it, or that start it, which are paused.
+    /// Note for the status of a service on paused sockets that it has or that start it.
     func pauseNote(_ group: GroupID) -> String? {
-        // Almost always none is, and a thousand units are asked about at once.
+        // Almost always no socket is paused, and one call may ask about a thousand units.
         let allPaused = activation.pausedIDs
         guard !allPaused.isEmpty else { return nil }
         let passed = instances.values.filter { $0.definition.group == group }.flatMap(\.definition.sockets)
@@ -114,7 +114,7 @@ extension Supervisor {
         return "\(paused.joined(separator: ", ")) \(paused.count == 1 ? "is" : "are") paused: new connections wait"
     }
 
-    /// A socket unit as `status NAME.socket` shows it.
+    /// Status of a socket unit for `status NAME.socket`.
     func status(ofSocket name: UnitName) -> UnitStatus {
         let id = SocketID(name.description)
         let view = activation.view(of: id)

@@ -1,19 +1,20 @@
 import Linux
 import Logging
 
-/// Lines that others can cause; those of the supervisor's own life go to `logger` directly.
+/// Log lines that others can cause and that are bounded; lines about the supervisor itself go to `logger` directly.
 extension Supervisor {
     /// - Parameter subject: the unit that the line is about.
     func log(_ level: Logger.Level, about subject: String, _ text: String) {
         log(level, LineBounds.Subject(kind: .unit, name: Self.identity(subject)), text)
     }
 
-    /// - Parameter subject: as `uid 1000`.
+    /// - Parameter subject: the user in the form `uid 1000`.
     func log(_ level: Logger.Level, aboutStranger subject: String, _ text: String) {
         log(level, LineBounds.Subject(kind: .stranger, name: subject), text)
     }
 
-    /// Instances of a template together: `Accept=yes` makes one for each connection. `app@.service` for `app@v2.service`.
+    /// Common identity of a template's instances, `app@.service` for `app@v2.service`: `Accept=yes` makes an instance
+    /// for each connection.
     private static func identity(_ unit: String) -> String {
         guard let at = unit.firstIndex(of: "@"), let dot = unit.lastIndex(of: "."), at < dot else { return unit }
         return String(unit[...at] + unit[dot...])

@@ -2,25 +2,25 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// What of unit files and starts the log has: each remark once for each version of the files, however often a unit is started
-/// and whoever starts it.
+/// Remarks on unit files and starts that are already in the log: each is logged once for each version of the files,
+/// however often a unit is started.
 struct LoggedRemarks {
-    /// A diagnostic without what differs between instances of a template.
+    /// A diagnostic without the parts that differ between instances of a template.
     private struct Place: Hashable {
         var location: SourceLocation
         var code: DiagnosticCode
     }
 
-    /// Of the last start of a unit.
+    /// Remarks of the last start of a unit.
     private struct Start {
         var unit = ""
         var texts: [String] = []
-        /// Of the start before it.
+        /// Remarks of the start before it.
         var before: [String] = []
     }
 
     private var places: Set<Place> = []
-    /// By the identity of the unit: an instance of a template replaces the one before.
+    /// Last starts by the identity of the unit: an instance of a template replaces the one before.
     private var starts: [String: Start] = [:]
 
     mutating func forgetFiles() { places = [] }
@@ -29,7 +29,7 @@ struct LoggedRemarks {
         places.insert(Place(location: diagnostic.location, code: diagnostic.code)).inserted
     }
 
-    /// A new start of the unit: what the last one had is not logged again.
+    /// Begins a new start of the unit: remarks of the last start are not logged again.
     mutating func begin(_ unit: UnitName) {
         let key = unit.identity.description
         guard var start = starts[key] else { return }
@@ -46,20 +46,20 @@ struct LoggedRemarks {
         return !start.before.contains(text)
     }
 
-    /// What the last start of a unit did without; of a template only the newest instance is known.
+    /// Remarks of the last start of a unit; for a template only the newest instance is known.
     func texts(of unit: UnitName) -> [String] {
         guard let start = starts[unit.identity.description], start.unit == unit.description else { return [] }
         return start.texts
     }
 }
 
-/// What a start goes on without. `verify` knows most of it beforehand; whoever starts a unit hears of it in the answer, everybody
-/// else in the log, by `why` and by `show`.
+/// Requirements that a start does without. `verify` reports most of them in advance; the client that starts a unit gets
+/// them in the answer, and the log, `why` and `show` have them for all others.
 extension Supervisor {
-    /// Diagnostics of one unit that are told each by itself.
+    /// Diagnostics of one unit that are reported one by one.
     private static let shownDiagnostics = 10
 
-    /// Logs diagnostics of unit files, and returns the sentences for the answer to whoever starts the unit.
+    /// Logs diagnostics of unit files, and returns the sentences for the answer to the client that starts the unit.
     func noteDiagnostics(_ diagnostics: [Diagnostic], of unit: UnitName) -> [String] {
         guard !diagnostics.isEmpty else { return [] }
         logDiagnostics(diagnostics)
@@ -79,7 +79,7 @@ extension Supervisor {
         }
     }
 
-    /// What a service that is being started does without.
+    /// Records requirements that a starting service does without.
     func remark(_ instance: RunningInstance, _ remarks: [String]) {
         let new = remarks.filter { !instance.remarks.contains($0) }
         guard !new.isEmpty else { return }
@@ -95,14 +95,14 @@ extension Supervisor {
         }
     }
 
-    /// What a command of a socket unit does without.
+    /// Records requirements that a command of a socket unit does without.
     func remark(_ id: SocketID, _ remarks: [String]) {
         let new = remarks.filter { socketUnits[id]?.remarks.contains($0) == false }
         socketUnits[id]?.remarks += new
         for text in new { logger.warning("\(id): \(text)") }
     }
 
-    /// What those that run do without, and what the unit files say in vain.
+    /// Findings about requirements that the running services do without, and about settings without effect.
     func remarkFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         var told: Set<String> = []
         let running = instances.values.filter { $0.generation.group == group }.sorted { $0.id < $1.id }
@@ -127,8 +127,8 @@ extension Supervisor {
         }
     }
 
-    /// Limits that the host denies. As systemd in a container: a service that asks for more than its host has is better than
-    /// none.
+    /// Remarks on limits that the host denies. As under systemd in a container, a service with lower limits is better
+    /// than none.
     static func remarks(on eased: [String]) -> [String] {
         eased.map { "\($0): not permitted here, the nearest that is permitted counts" }
     }

@@ -3,9 +3,9 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What `Status`, `Generations` and `Sockets` answer, and what an operation waits for. Looks, and changes nothing.
+/// Answers of the `Status`, `Generations` and `Sockets` calls, and the step that an operation waits for. Read-only.
 extension Supervisor {
-    /// What an operation waits for.
+    /// The step that an operation waits for.
     struct Waiting {
         var text: String
         var connections: Int?
@@ -25,7 +25,7 @@ extension Supervisor {
             let late = services.filter { !$0.isReady }
             guard let first = late.first(where: { $0.phase != .waiting }) ?? late.first else { return nil }
             let text = awaitedText(first) ?? ServiceState(first.phase).sentence
-            // The nearer of the two ends.
+            // The shorter of the operation's and the service's remaining times.
             let own = first.deadline.map { max(0, ($0 - now).seconds) }
             return Waiting(text: "\(first.spec.unit): \(text)", secondsLeft: [left, own].compactMap(\.self).min())
         case .drain, .stopOld, .rollBack, .stop:
@@ -38,13 +38,13 @@ extension Supervisor {
         }
     }
 
-    /// Of a unit of which nothing is there yet that could say so itself.
+    /// Note for a group without any service yet that could report a state itself.
     private func waitNote(_ view: GroupView) -> String? {
         guard view.generations.allSatisfy(\.services.isEmpty) else { return nil }
         return view.operation.flatMap(obstacles).map { "waits for \($0)" }
     }
 
-    /// Other groups whose turn it is.
+    /// Names of the other groups that the operation waits for.
     private func obstacles(_ operation: OperationView) -> String? {
         guard !operation.obstacles.isEmpty else { return nil }
         let shown = operation.obstacles.prefix(4).map(\.name).joined(separator: ", ")
@@ -52,14 +52,14 @@ extension Supervisor {
         return more > 0 ? "\(shown) and \(more) more" : shown
     }
 
-    /// Who is still there of what leaves, and what holds it.
+    /// The slowest leaving service, and the reason why it is still there.
     private func leaving(_ view: GroupView) -> Waiting? {
         let services = view.generations.filter { [.draining, .rollingBack, .stopping].contains($0.role) }
             .flatMap(\.services)
         let told = services.filter { [.draining, .stopping, .killing, .stopPost].contains($0.phase) }
         guard let slowest = told.first else { return nil }
         let deadline = told.compactMap(\.deadline).max()
-        // Of a command that is asked to stop it people want to know which.
+        // For a stop command the text names the command.
         let command: String? = if case .command = slowest.awaited { awaitedText(slowest) } else { nil }
         let text = command ?? ServiceState(slowest.phase).sentence
         return Waiting(
@@ -68,8 +68,8 @@ extension Supervisor {
             secondsLeft: deadline.map { max(0, ($0 - now).seconds) })
     }
 
-    /// Established connections that a service has accepted on its held sockets. Asks the kernel for all connections at these
-    /// addresses and looks through the descriptors of all processes of the service.
+    /// Established connections that a service has accepted on its held sockets. Asks the kernel for all connections at
+    /// these addresses and examines the descriptors of all processes of the service.
     private func connections(of service: ServiceView) -> Connections? {
         guard let running = instances[service.instance], let tree = running.tree,
             let generation = generations[running.generation]
@@ -86,10 +86,10 @@ extension Supervisor {
 
     // MARK: - Status
 
-    /// What is looked up for a status beside what the supervisor knows anyway: connections and memory. It stops when it has
-    /// taken its time, so that a question about a thousand units does not keep everybody waiting; the rest is "not known".
+    /// Budget for the expensive parts of a status: connections and memory. When it is used up the remaining ones are
+    /// left out, so that a call about a thousand units does not delay all others.
     final class CloseLook {
-        /// In nanoseconds.
+        /// Nanoseconds.
         private static let patience: Int64 = 30_000_000
         private let end = EventLoop.now + patience
 
@@ -102,8 +102,8 @@ extension Supervisor {
     }
 
     /// - Parameters:
-    ///   - look: for connections and memory of everything; nil to leave them out.
-    ///   - leaving: for connections of what drains.
+    /// - look: the budget for connections and memory of all services; nil to leave them out.
+    /// - leaving: the budget for connections of draining generations.
     func status(of group: GroupID, _ look: CloseLook?, leaving: CloseLook? = nil) -> UnitStatus {
         let name = try? UnitName(group.name)
         let loaded = name.map { resolver.load($0) }
@@ -125,14 +125,14 @@ extension Supervisor {
             outdated: isOutdated(view) ? true : nil)
     }
 
-    /// Why it is failed: of the group, or of a service that is down while its group should serve.
+    /// Failure of the group, or of a service that is down while its group should serve.
     private func reason(_ view: GroupView) -> Failure? {
         if let failure = view.lastFailure { return failure }
         guard state(view) == .failed else { return nil }
         return view.generations.first { $0.number == view.serving }?.services.lazy.compactMap(\.failure).first
     }
 
-    /// Why it was not started although it was to be.
+    /// Note on the condition that skipped the group's start.
     private func skipNote(_ view: GroupView) -> String? {
         view.serving == nil ? view.skippedBy.map { "skipped: \(Wording.skip($0))" } : nil
     }
@@ -152,7 +152,7 @@ extension Supervisor {
     }
 
     func generationStatus(_ view: GroupView, _ look: CloseLook?, leaving: CloseLook? = nil) -> [GenerationStatus] {
-        // Those of which only sockets are left, for services that were carried over, are of no interest.
+        // Generations that have only sockets left, for services that were carried over, are left out.
         view.generations.filter { !$0.services.isEmpty || $0.role == .starting }.reversed().map { generation in
             let isNew = generation.number == view.operation?.new
             let isLeaving = [.draining, .rollingBack, .stopping].contains(generation.role)
@@ -240,7 +240,7 @@ extension GenerationRole {
 }
 
 extension ServiceState {
-    /// The engine's states as the protocol shows them: one total table.
+    /// State in the protocol for each phase of the engine.
     init(_ phase: ServicePhase) {
         self =
             switch phase {
@@ -261,7 +261,7 @@ extension ServiceState {
             }
     }
 
-    /// For a line of progress.
+    /// Text for a line of progress.
     var sentence: String {
         switch self {
         case .waiting: "waiting for what it starts after"

@@ -1,9 +1,9 @@
 import Engine
 import UnitFiles
 
-/// What services wait for, in words: the same in `status`, in progress, in failures and in `why`.
+/// Wording for the conditions that services wait for: the same in `status`, in progress, in failures and in `why`.
 extension Wording {
-    /// Behind "waits for".
+    /// Noun phrase after "waits for".
     static func awaited(_ awaited: Awaited, of unit: ServiceUnit?) -> String {
         switch awaited {
         case .units(let names): names.isEmpty ? "units that it starts after" : names.joined(separator: ", ")
@@ -21,7 +21,7 @@ extension Wording {
         }
     }
 
-    /// What did not come, behind "not ready within 30s".
+    /// Sentence on the missing condition after "not ready within 30s".
     static func missing(_ awaited: Awaited, of unit: ServiceUnit?) -> String? {
         switch awaited {
         case .units(let names): names.isEmpty ? nil : "\(names.joined(separator: ", ")) was not ready"
@@ -59,10 +59,10 @@ extension Wording {
 }
 
 extension Supervisor {
-    /// A failure in a sentence, with the words of the unit that it is about.
+    /// Sentence on a failure that cites the unit concerned.
     func sentence(_ failure: Failure) -> String { Wording.sentence(failure, of: unit(named: failure.unit)) }
 
-    /// The definition that runs, or ran last.
+    /// The unit of the running or last-run definition.
     private func unit(named name: String) -> ServiceUnit? {
         let running = instances.values.filter { $0.name == name }.max { $0.id < $1.id }
         if let running { return running.definition.unit }

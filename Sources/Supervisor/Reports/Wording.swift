@@ -3,9 +3,9 @@ import Engine
 import Linux
 import UnitFiles
 
-/// The sentences in which failures and refusals are told. One place, so that they stay in the same words.
+/// Sentences for failures and refusals, in one place so that they stay consistent.
 enum Wording {
-    /// Why a start was skipped.
+    /// Reason for a skipped start.
     static func skip(_ condition: String) -> String { "\(condition) does not hold" }
 
     /// `cannot start app@v3.service: exited with status 3 before it was ready`
@@ -23,13 +23,13 @@ enum Wording {
         case .soak: "cannot keep"
         case .run: "lost"
         case .reload: "cannot reload"
-        // It is gone all the same.
+        // The processes are gone in spite of the failure.
         case .stop, .leave, .stopPost: "unclean stop of"
         }
     }
 
     private static func cause(_ failure: Failure, _ unit: ServiceUnit?) -> String {
-        // Which of its commands hangs.
+        // The text names the command that hangs.
         if case .timedOut(let limit) = failure.cause, case .command(let command) = failure.awaited {
             return "\(line(command, unit)) not done within \(span(limit))"
         }
@@ -63,7 +63,7 @@ enum Wording {
         }
     }
 
-    /// Why units are started that nobody has asked for.
+    /// Cause of a start that no client has requested.
     static func name(_ cause: StartCause) -> String {
         switch cause {
         case .failure(let unit, _): "OnFailure= of \(unit)"
@@ -72,7 +72,7 @@ enum Wording {
         }
     }
 
-    /// Why a group is stopped that nobody has asked to be.
+    /// Cause of a stop that no client has requested.
     static func reason(_ cause: StopCause) -> String {
         switch cause {
         case .lost(let group): "because \(group), which it is bound to, is gone (BindsTo=)"
@@ -81,7 +81,7 @@ enum Wording {
         }
     }
 
-    /// Why a socket unit failed.
+    /// Reason why a socket unit failed.
     static func sentence(_ failure: SocketFailure) -> String {
         switch failure {
         case .command(let command, let end): "\(name(command)) \(end)"
@@ -140,7 +140,7 @@ enum Wording {
         return parts.joined(separator: " ")
     }
 
-    /// What was measured and not configured, of which nobody needs the milliseconds: `2.4s`, `37s`, `1h 5min`.
+    /// Measured (not configured) time, rounded: `2.4s`, `37s`, `1h 5min`.
     static func age(_ duration: Duration) -> String {
         let nanoseconds = duration.wholeNanoseconds
         let unit: Int64 =

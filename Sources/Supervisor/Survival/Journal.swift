@@ -3,8 +3,9 @@ import Engine
 import Linux
 import StateCoding
 
-/// What a successor must know if this process is killed this very moment: one record for each thing that changed, written before
-/// anything is done that follows from the change. In the runtime directory, so in memory, and gone with the host.
+/// State that a successor needs if this process is killed at any moment: one record for each thing that changed,
+/// written before anything that follows from the change is done. It lies in the runtime directory, so in memory, and is
+/// gone after a reboot.
 final class Journal {
     enum Key {
         case head, core, signals, signalsSent, activation
@@ -21,9 +22,9 @@ final class Journal {
         case pending(RequestID)
         case batch(UInt64)
         case part(RequestID)
-        /// Since when every request is known.
+        /// Time since which every request is recorded.
         case records
-        /// Processes that are not accounted for.
+        /// Cause of the processes that no record accounts for.
         case left
         case history
 
@@ -56,19 +57,19 @@ final class Journal {
 
     private let file: RecordFile
     private var lastCore: [UInt8] = []
-    /// Bytes in the file when it was last written anew.
+    /// Bytes in the file when it was last rewritten.
     private var liveSize = 0
     private var isOver = false
-    /// The file lacks something that could not be written. Nothing is collected for it then, however long that lasts: it is
-    /// written anew, whole, when there is room.
+    /// Whether the file lacks records that could not be written. No records are collected for it then, however long
+    /// that lasts: it is rewritten whole once there is room.
     private(set) var isBehind = false
-    /// It has fallen behind: `problem` says why.
+    /// Called when the journal falls behind; `problem` holds the reason.
     var fellBehind: (() -> Void)?
 
     init(path: String) { file = RecordFile(path: path) }
 
     func put(_ key: Key, _ value: some Encodable) {
-        // Only a bug in `Encodable` fails here; a record that is not there is better than no supervisor.
+        // Only a bug in `Encodable` fails here; a missing record is better than no supervisor.
         guard !isBehind, let bytes = try? StateEncoder.encode(value) else { return }
         file.put(key.text, bytes)
     }
@@ -77,7 +78,7 @@ final class Journal {
         if !isBehind { file.put(key.text, nil) }
     }
 
-    /// The rest of the engine, which most events leave as it was.
+    /// Writes the engine's remaining state, which most events leave unchanged.
     func putCore(_ core: Engine.CoreRecord) {
         guard !isBehind, let bytes = try? StateEncoder.encode(core), bytes != lastCore else { return }
         lastCore = bytes
@@ -96,7 +97,7 @@ final class Journal {
 
     private func fallBehind(_ error: SystemError) {
         isBehind = true
-        // Before anything is done that is not written.
+        // Marked stale before any action that is not recorded.
         file.markStale()
         problem = "\(error)"
         fellBehind?()
@@ -104,47 +105,48 @@ final class Journal {
 
     // MARK: - Room
 
-    /// Bytes that an operation may need, from its beginning to its end.
+    /// Bytes that one operation may need, from its beginning to its end.
     static let operationRoom = 48 << 10
-    /// What is kept beyond what is written.
+    /// Bytes of room kept beyond the present size.
     private static let headroom = 128 << 10
 
-    /// Why a crash could not be survived, or would lose what is begun from now on; nil: there is room for it.
+    /// Reason why the state would not survive a crash, or why operations begun from now on would not; nil if there is
+    /// room.
     private(set) var problem: String?
 
-    /// Has the file system keep room for what comes next. To be called when nothing is half done.
+    /// Has the file system reserve room for the next records. Called only between operations of the engine.
     func keepRoom() {
         guard !isOver, !isBehind else { return }
-        // A look now and then: each event would cost a system call else.
-        // What has been added since the file was written anew replaces other things as often as not.
+        // Checked from known sizes; a check for each event would cost a system call.
+        // Half of the records added since the rewrite are taken to replace earlier ones.
         let replacement = (file.size + liveSize) / 2
         if problem == nil, file.room >= Self.headroom / 2, file.roomForReplacement >= replacement { return }
         do throws(SystemError) {
             try file.keepRoom(more: Self.headroom, replacement: replacement + Self.headroom)
             problem = nil
         } catch {
-            // What is there may do for a while.
+            // The room that remains may suffice for a while.
             problem = file.room < Self.operationRoom ? "\(error)" : nil
         }
     }
 
-    /// The room that is left is better used by a file without the past.
+    /// Whether the room that is left is short and a rewrite without outdated records would save some.
     var isCramped: Bool {
         !isBehind && file.room < Self.headroom / 2 && file.size > liveSize + Self.headroom / 2
             && file.roomForReplacement >= liveSize
     }
 
-    /// Goes on with the file of the program that this process executed before.
+    /// Continues the file of the program that this process executed before.
     func continues() { liveSize = file.existingSize }
 
-    /// It holds more of the past than of the present.
+    /// Whether most of the file is outdated records.
     var isOvergrown: Bool { !isBehind && file.size > 2 * liveSize + (4 << 20) }
 
-    /// Replaces the file by one with what `body` puts.
+    /// Replaces the file by one with the records that `body` puts.
     func rewrite(_ body: () -> Void) {
         let wasBehind = isBehind
         isBehind = false
-        // What waits is in memory still, and so among what is put now.
+        // Collected records describe state in memory, which `body` puts again.
         let lacksNothing = !wasBehind && !file.hasCollected
         file.discard()
         lastCore = []
@@ -155,7 +157,8 @@ final class Journal {
             if wasBehind { problem = nil }
         } catch {
             file.discard()
-            // There is no room for two, and the present one is whole: it is gone on with, and this tried when it has doubled.
+            // There is no room for two files, but the present one is complete: it is continued, and the next rewrite is
+            // tried when it has doubled.
             if lacksNothing, file.size > 0 {
                 liveSize = file.size
                 return
@@ -164,7 +167,7 @@ final class Journal {
         }
     }
 
-    /// Everything is stopped: there is nothing that a successor could take over.
+    /// Removes the journal once everything is stopped and a successor has nothing to take over.
     func remove() {
         isOver = true
         file.remove()

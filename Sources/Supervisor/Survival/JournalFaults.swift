@@ -1,18 +1,19 @@
 import Glibc
 import Linux
 
-/// Supervisor processes in a row that died by their own fault while they went on from the journal.
+/// Supervisor processes in a row that crashed while they continued from the journal.
 ///
-/// What a journal says may bring down its reader: a fault in reading, in taking over, in what follows first. A supervisor
-/// that systemd starts again and again would then die for ever, and with it every way to help. So such a death leaves a
-/// note, and after `limit` of them the journal is put aside.
+/// A journal may crash its reader: in reading it, in taking over, or in the first events that follow. A supervisor that
+/// systemd restarts would then crash forever, and no command could help. So such a crash leaves a note, and after
+/// `limit` notes the journal is put aside.
 ///
-/// Only the process's own fault counts (`FaultWatch`). SIGKILL at whatever moment, and however often, says nothing about the
-/// journal: the kernel sends it for want of memory, operators send it, and systemd does after a time-out.
+/// Only the process's own faults count (`FaultWatch`). SIGKILL, at whatever moment and however often, is no evidence
+/// against the journal: the kernel sends it when memory is short, operators send it, and systemd sends it after a
+/// timeout.
 struct JournalFaults {
     static let limit = 3
 
-    /// What the process was doing.
+    /// Activity of the process when it crashed.
     enum Stage: Int32, CaseIterable {
         case reading = 1
         case takingOver, goingOn
@@ -26,18 +27,18 @@ struct JournalFaults {
         }
     }
 
-    /// CPU seconds: thousands of services are taken over in less than one.
+    /// CPU seconds: thousands of services are taken over in less than one second.
     private static let longest: UInt32 = 60
 
     private let path: String
 
     init(journal: String) { path = journal + ".fault-" }
 
-    /// Watches this process from now on.
-    /// - Returns: the earlier faults, the oldest first.
+    /// Watches this process for faults from now on.
+    /// - Returns: the notes of earlier faults, the oldest first.
     func begin() -> [FaultWatch.Note] {
         let earlier = (1...Self.limit).prefix { access($0) }.compactMap { FaultWatch.read(path + "\($0)") }
-        // Without a watch nothing is counted.
+        // Without a watch no fault is counted.
         try? FaultWatch.begin(note: path + "\(min(earlier.count + 1, Self.limit))", cpuTime: Self.longest)
         enter(.reading)
         return earlier
@@ -47,7 +48,7 @@ struct JournalFaults {
 
     func enter(_ stage: Stage) { FaultWatch.enter(stage: stage.rawValue) }
 
-    /// This process has come through.
+    /// Ends the watch and removes all notes: this process has continued from the journal without a fault.
     func succeed() {
         FaultWatch.end()
         for number in 1...Self.limit { unlink(path + "\(number)") }

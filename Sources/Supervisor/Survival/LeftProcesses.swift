@@ -3,17 +3,17 @@ import Engine
 import Linux
 import UnitFiles
 
-/// Processes of services that run and of which nothing is known: the journal of the supervisor that started them is lost, or older
-/// than they are. Nothing is done to them unasked. They are shown (UNKNOWN), what they listen on is held again, and an operator
-/// takes them over (`adopt`) or ends them (`stop`).
+/// Running processes of services that no record accounts for: the journal of the supervisor that started them is lost,
+/// or older than they are. They are left alone without an operator's request: status shows them as UNKNOWN, the sockets
+/// on which they listen are held again, and an operator takes them over (`adopt`) or ends them (`stop`).
 final class LeftProcesses {
-    /// One process tree.
+    /// One process tree of unknown processes.
     final class Tree {
         let name: LeftTreeName
         let group: GroupID
-        /// Its tree, and the wait for its end.
+        /// The process tree, and the wait for its end.
         let run: RunningTree
-        /// While it is being ended.
+        /// Present while a stop request ends the tree.
         var ending: LeftEnding?
         var timer: TimerSource?
 
@@ -27,25 +27,25 @@ final class LeftProcesses {
     }
 
     private(set) var trees: [Tree] = []
-    /// What they listen on, and what lay in systemd's store, as far as no unit has claimed it.
+    /// Sockets on which the processes listen, and those from systemd's descriptor store, until a unit claims them.
     private var sockets: [ReachableSocket] = []
-    /// Why nothing is known, and since when.
+    /// Reason why the processes are not accounted for, and since when.
     var cause: SavedLeft?
-    /// Requests that end some of them, with what is left of those.
+    /// Stop requests, with the trees that each still waits for.
     private var stops: [RequestID: [Tree]] = [:]
 
     var isEmpty: Bool { trees.isEmpty }
 
     var groups: Set<GroupID> { Set(trees.map(\.group)) }
 
-    /// One of them, if it is there still.
+    /// The tree with that identity, if it still exists.
     func tree(_ id: ObjectIdentifier) -> Tree? { trees.first { ObjectIdentifier($0) == id } }
 
     func trees(of group: GroupID) -> [Tree] { trees.filter { $0.group == group } }
 
     func add(_ tree: Tree) { trees.append(tree) }
 
-    /// It is over, or has been taken over. Returns requests for which it was the last one.
+    /// Removes a tree that has ended or has been taken over. Returns the stop requests for which it was the last one.
     func remove(_ tree: Tree) -> [RequestID] {
         trees.removeAll { $0 === tree }
         var ended: [RequestID] = []
@@ -63,8 +63,8 @@ final class LeftProcesses {
 
     var hasSockets: Bool { !sockets.isEmpty }
 
-    /// Looks what they listen on now.
-    /// - Parameter held: inodes of what is held already.
+    /// Finds the sockets on which the processes listen now.
+    /// - Parameter held: inodes of sockets that are already held.
     func lookAtSockets(held: Set<UInt64>) {
         let stored = sockets.filter { $0.holders.isEmpty && !$0.isTaken }
         let known = Set(stored.compactMap(\.inode)).union(held)
@@ -76,16 +76,17 @@ final class LeftProcesses {
 
     func add(_ socket: ReachableSocket) { sockets.append(socket) }
 
-    /// Lets go of what no unit has claimed and nobody has.
+    /// Closes sockets that no unit has claimed and no living process has.
     func dropSockets() {
         let living = Set(trees.flatMap(\.members))
         sockets.removeAll { $0.isTaken || $0.holders.isDisjoint(with: living) }
     }
 
-    /// Whether one of them is bound there.
+    /// Whether an unknown process's socket is bound to that target.
     func has(_ target: HeldEndpoint.Target) -> Bool { socket(at: target) != nil }
 
-    /// - Parameter members: of these processes; then the kernel may have chosen the port.
+    /// - Parameter members: processes among which the socket's holder must be, for an address whose port the kernel has
+    ///   chosen; nil for an address that is fixed.
     func take(_ target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor? {
         guard let members else { return socket(at: target)?.take() }
         return takeOnly(target, of: members)
@@ -96,7 +97,7 @@ final class LeftProcesses {
         return sockets.first { !$0.isTaken && $0.address == address && $0.kind == kind }
     }
 
-    /// For an address whose port the kernel has chosen: the only one that these processes have there.
+    /// Takes the socket at an address whose port the kernel has chosen, if these processes have exactly one there.
     private func takeOnly(_ target: HeldEndpoint.Target, of members: Set<Int32>) -> OwnedDescriptor? {
         guard case .socket(let address, let kind) = target, let host = address.host, address.port == 0 else {
             return nil
@@ -112,15 +113,15 @@ extension ReachableSocket {
     fileprivate static func all(of pids: [Int32]) -> [ReachableSocket] { ForeignSockets.reachable(by: pids) }
 }
 
-/// What is known of processes of which nothing else is.
+/// Known facts about processes that no other record accounts for.
 struct SavedLeft: Codable {
     var reason: String
     /// Seconds since 1970.
     var foundAt: Int64
 }
 
-/// What the directory of a process tree says: `app@v2.service#3.12` (`RunningInstance.treeName`), or `http.socket#5` of a socket
-/// unit's command.
+/// Parsed directory name of a process tree: `app@v2.service#3.12` (`RunningInstance.treeName`), or `http.socket#5` for
+/// a command of a socket unit.
 struct LeftTreeName: Equatable {
     let directory: String
     let unit: String
@@ -144,7 +145,7 @@ struct LeftTreeName: Equatable {
         }
     }
 
-    /// Of processes that were found by their environment.
+    /// Name for processes that were found by their environment.
     init(unit: String, generation: Int?) {
         directory = ""
         self.unit = unit

@@ -2,20 +2,21 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// Everything that a successor must know to go on where this process stops. Written as bytes by `StateCoding`; what is added
-/// later is Optional, so that a newer version reads what an older one wrote.
+/// State that a successor needs to continue where this process stops, encoded by `StateCoding`. Fields added later are
+/// Optional, so that a newer version reads the state of an older one.
 ///
-/// A descriptor is a number here: it is open in the successor under the same number (re-exec), or found again (crash).
+/// A descriptor is recorded as its number: it is open in the successor under the same number (re-exec), or found again
+/// (crash).
 struct SavedState: Codable {
-    /// Raised when an older version could not make sense of what is written. Older formats are always read.
+    /// Raised when an older version could not interpret the state. Older formats are always read.
     static let format = 1
 
     var head: SavedHead
     var engine: Engine
-    /// Events that nobody has told the engine yet.
+    /// Events that the engine has not handled yet.
     var backlog: [Event]
     var lastDefinition: UInt64
-    /// By number, as in everything that refers to one.
+    /// Units by number; all other records refer to a unit by its number.
     var units: [Int: SavedUnit]
     var definitions: [SavedDefinition]
     var sockets: [Int: SavedSocket]
@@ -28,20 +29,20 @@ struct SavedState: Codable {
     var people: SavedPeople
     var activation: SavedActivation?
     var stores: [SavedStore]?
-    /// Of a process that was killed: maybe sent, maybe not.
+    /// Unsent signals of a killed process: each was possibly sent.
     var signals: [SavedSignal]?
-    /// The journal lacks something that there was no room for; nil stands for false.
+    /// Whether the journal lacks records for which there was no room; nil stands for false.
     var isJournalBehind: Bool?
-    /// Processes of which no service can be made out.
+    /// Processes that belong to no known service.
     var strays: [StrayProcess.Saved]?
-    /// The journal that this is from lacks what happened last: only of a process that was killed.
+    /// Whether the journal lacks the latest changes; only for a killed process.
     var isStale: Bool?
-    /// Processes that are not accounted for.
+    /// Cause of the processes that no record accounts for.
     var left: SavedLeft?
-    /// Ends of operations that are not in the history yet.
+    /// Ends of operations that are not yet in the history.
     var unwrittenHistory: [HistoryEntry]?
 
-    /// Every descriptor that must stay open.
+    /// All descriptors that must stay open.
     var descriptors: [Int32] {
         sockets.values.compactMap(\.descriptor) + generations.flatMap(\.descriptors)
             + instances.flatMap { [$0.output, $0.errorOutput].compactMap(\.self) }
@@ -52,35 +53,35 @@ struct SavedState: Codable {
     }
 }
 
-/// Read first and by itself, to find out whether the rest can be read.
+/// The first part, decoded by itself to find out whether the rest can be decoded.
 struct SavedHead: Codable {
     var format: Int
-    /// The version of Holdfast that wrote it.
+    /// The version of Holdfast that wrote the state.
     var version: String
     /// Seconds since 1970.
     var startedAt: Int64
-    /// RLIMIT_NOFILE for services that name none; ours has been raised.
+    /// RLIMIT_NOFILE for services that set none; the supervisor has raised its own.
     var fileLimitSoft: UInt64
     var fileLimitHard: UInt64
-    /// The other ones that have been raised.
+    /// The other limits that the supervisor has raised for itself.
     var limits: [Limit]?
     struct Limit: Codable {
         var resource: Int32
         var soft: UInt64
         var hard: UInt64
     }
-    /// What is written before another boot means nothing.
+    /// ID of the boot in which the state was written; after another boot it is void.
     var boot: String?
-    /// CLOCK_MONOTONIC in nanoseconds: since then nothing has been handled.
+    /// Time on CLOCK_MONOTONIC in nanoseconds since when no event has been handled.
     var takenAt: Int64?
 }
 
-/// A unit by the texts of its files; they are parsed again by whoever reads this.
+/// A unit as the texts of its files, which the reader parses again.
 struct SavedUnit: Codable, Hashable {
     var name: String
     /// The unit file first, then the drop-ins in the order in which they apply.
     var sources: [Source]
-    /// Links in `.wants/` and `.requires/` directories, which are not text.
+    /// Units named by links in `.wants/` and `.requires/` directories, which are not text.
     var wants: [String]
 
     struct Source: Codable, Hashable {
@@ -89,7 +90,7 @@ struct SavedUnit: Codable, Hashable {
     }
 }
 
-/// A `Definition`, its units by number.
+/// A `Definition` with its units by number.
 struct SavedDefinition: Codable {
     var id: UInt64
     var group: GroupID
@@ -104,18 +105,18 @@ struct SavedDefinition: Codable {
 
 struct SavedSocket: Codable {
     var unit: Int
-    /// What was asked for.
+    /// The address that the unit file asks for.
     var target: HeldEndpoint.Target
-    /// nil for scope `shared`.
+    /// The generation that owns the socket; nil for scope `shared`.
     var owner: GenerationID?
     var descriptor: Int32?
-    /// The same in all processes that have it.
+    /// Inode of the socket, the same in all processes that have it.
     var inode: UInt64?
-    /// A generation opened it that has not served yet; nil stands for false.
+    /// Whether the socket was opened by a generation that has not served yet; nil stands for false.
     var isUnkept: Bool?
-    /// What it was like when it was opened or updated (`HeldBaseline`).
+    /// Attributes of the socket when it was opened or updated (`HeldBaseline`).
     var baseline: String?
-    /// What processes did to it.
+    /// Changes that processes made to the socket.
     var changes: [ObservedChange]?
 }
 
@@ -123,18 +124,18 @@ struct SavedGeneration: Codable {
     var id: GenerationID
     var release: String?
     var directory: String
-    /// By unit, in the order of its addresses.
+    /// Sockets by unit, in the order of its addresses.
     var sockets: [String: [Int]]
-    /// The same for units with `X-Pass=address`; nil stands for none.
+    /// Reservations by unit for units with `X-Pass=address`; nil stands for none.
     var reservations: [String: [SavedReservation]]?
-    /// A network namespace.
+    /// Descriptor of the network namespace.
     var network: Int32?
-    /// Its shared sockets are not in the table yet; nil stands for false.
+    /// Whether the generation's shared sockets are not in the table yet; nil stands for false.
     var isPending: Bool?
 }
 
 extension SavedGeneration {
-    /// In place of a descriptor: there was one, and the process that had it was killed.
+    /// Value in place of a descriptor when the process that had the namespace open was killed.
     static let lostNetwork: Int32 = -1
 
     var descriptors: [Int32] {
@@ -142,13 +143,13 @@ extension SavedGeneration {
     }
 }
 
-/// An address that is kept for a program. One that generations share has one descriptor.
+/// An address reserved for a program. Generations that share a reservation share its descriptor.
 struct SavedReservation: Codable {
     var unit: Int
     var requested: SocketAddress
     var address: SocketAddress
     var owner: GenerationID?
-    /// nil for Unix addresses, of which nothing is open.
+    /// nil for Unix addresses, for which no descriptor is open.
     var descriptor: Int32?
 }
 
@@ -159,27 +160,27 @@ struct SavedInstance: Codable {
     var invocation: String
     var hasTree: Bool
     var session: SessionTree.State?
-    /// Our ends of its FIFOs.
+    /// The supervisor's ends of the instance's FIFOs.
     var output: Int32?
     var errorOutput: Int32?
-    /// What it gave us to keep.
+    /// The instance's descriptor store.
     var store: [SavedDescriptor]?
     var triggeredBy: [String: String]?
-    /// What its unit asks for and this run does without.
+    /// Requirements of the unit that this run does without.
     var remarks: [String]?
-    /// If it does not follow from the other names.
+    /// Name of the process tree, if it does not follow from the other names.
     var treeName: String?
 }
 
-/// One of a service's descriptor store.
+/// One entry of a service's descriptor store.
 struct SavedDescriptor: Codable {
     var name: String
     var descriptor: Int32
-    /// Dropped when its other end is gone.
+    /// Whether the entry is dropped when its other end is closed.
     var isWatched: Bool
 }
 
-/// A descriptor store whose service is to come back.
+/// A descriptor store whose service will be started again.
 struct SavedStore: Codable {
     var group: GroupID
     var member: String
@@ -195,11 +196,11 @@ struct SavedProcess: Codable {
     var pid: Int32
     /// A pidfd.
     var descriptor: Int32?
-    /// As in /proc/PID/stat: whether the pid still means the same process.
+    /// Start time as in /proc/PID/stat; it shows whether the pid still means the same process.
     var startTime: UInt64?
 }
 
-/// What the supervisor has open for itself.
+/// Descriptors that the supervisor has open for itself.
 struct SavedOwn: Codable {
     var runtimeLock: Int32?
     var stateLock: Int32?
@@ -217,14 +218,14 @@ struct SavedOwn: Codable {
 struct SavedMultibinder: Codable {
     struct Connection: Codable {
         var descriptor: Int32
-        /// What has come in of a request.
+        /// Received bytes of an incomplete request.
         var pending: [UInt8]
     }
     var listening: Int32
     var connections: [Connection]
 }
 
-/// Connections and what they wait for.
+/// Control connections and the requests that they wait for.
 struct SavedPeople: Codable {
     var sessions: [SavedSession] = []
     var lastCall: UInt64 = 0
@@ -232,11 +233,11 @@ struct SavedPeople: Codable {
     var requests: [RequestID: PendingRequest] = [:]
     var batches: [UInt64: Batch] = [:]
     var evidence: [GroupID: [String: [String]]] = [:]
-    /// Calls that are answered when the successor is up.
+    /// Calls that the successor answers once it is up.
     var reexecCalls: [ControlSessions.CallID] = []
     var subscribers: [SavedSubscriber]?
     var ledger: RequestLedger.Saved?
-    /// Of requests that mean several units, those parts that have ended: only of a process that was killed.
+    /// Ended parts of requests that mean several units; only for a killed process.
     var parts: [RequestID: SavedPart] = [:]
 
     private enum CodingKeys: String, CodingKey {
@@ -247,16 +248,16 @@ struct SavedPeople: Codable {
 /// A call of `Events`.
 struct SavedSubscriber: Codable {
     var call: ControlSessions.CallID
-    /// Empty for all units.
+    /// Groups to report on; empty for all units.
     var groups: [GroupID]
     var lost: Int
 }
 
 struct SavedSession: Codable {
     var descriptor: Int32
-    /// Bytes of the client that are no complete message yet, or wait for their turn.
+    /// Bytes from the client that are no complete message yet, or wait for their turn.
     var untaken: [UInt8]
-    /// Bytes that the client has not taken yet.
+    /// Bytes that the client has not yet read.
     var unsent: [UInt8]
     var call: Call?
 

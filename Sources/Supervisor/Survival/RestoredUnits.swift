@@ -2,12 +2,12 @@ import Engine
 import UnitFiles
 import UnitStore
 
-/// Texts made units again, by this version of Holdfast.
+/// Units parsed from saved texts by this version of Holdfast.
 struct RestoredUnits {
     private let units: [Int: Unit]
     private let names: [Int: String]
     private let specifiers: SpecifierEnvironment
-    /// Why some of them are missing here.
+    /// Reasons why some units are missing here.
     let problems: [String]
 
     init(_ saved: [Int: SavedUnit], _ specifiers: SpecifierEnvironment) {
@@ -61,7 +61,7 @@ struct RestoredUnits {
             unread: read == nil ? saved : nil)
     }
 
-    /// A service of the same name, by which its processes are found; nothing of what it says counts.
+    /// A placeholder service of the same name, by which the processes are found; its settings are not used.
     private func standIn(_ number: Int) -> ServiceUnit? {
         guard let text = names[number], let name = try? UnitName(text) else { return nil }
         let loaded = UnitLoader.restore(

@@ -2,7 +2,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// Socket units as they were started, with what belongs to them in the kernel beside the held sockets.
+/// Started socket units, with their kernel objects apart from the held sockets.
 struct SavedActivation: Codable {
     var machine: SocketActivation
     var started: [Started]
@@ -10,23 +10,23 @@ struct SavedActivation: Codable {
     var connections: [Connection]
 
     struct Started: Codable {
-        /// By number.
+        /// The unit's number.
         var unit: Int
         var service: String?
     }
 
-    /// One of a unit's commands that runs.
+    /// A running command of a socket unit.
     struct Command: Codable {
         var token: SocketToken
         var unit: String
         var invocation: String
         var pid: Int32
         var descriptor: Int32?
-        /// With the pid it names the process also after a crash.
+        /// Start time; with the pid it names the process also after a crash.
         var startTime: UInt64?
     }
 
-    /// One that has an instance.
+    /// An accepted connection that has an instance.
     struct Connection: Codable {
         var group: GroupID
         var socket: SocketID
@@ -56,7 +56,7 @@ extension Supervisor {
             })
     }
 
-    /// Before the instances, which have the connections.
+    /// Restores socket units and connections. Called before the instances are restored, which have the connections.
     func restore(_ saved: SavedActivation, _ units: RestoredUnits) {
         activation = saved.machine
         for record in saved.started {
@@ -66,8 +66,8 @@ extension Supervisor {
         }
         for record in saved.connections {
             do throws(SystemError) {
-                // After a crash only its instance has it, and one that has not begun reads its end. That it counts for
-                // MaxConnections= ends with the instance all the same.
+                // After a crash only the instance has the connection open, and an instance that has not begun reads end
+                // of file. The connection still counts for MaxConnections= until its instance ends.
                 let connection =
                     if let raw = record.descriptor {
                         AcceptedConnection(socket: record.socket, descriptor: try OwnedDescriptor.inherited(raw))
@@ -95,7 +95,7 @@ extension Supervisor {
             if let failure = running.watch(children, socketCommandEnded(record.token)) { throw failure }
             socketCommands[record.token] = running
         } catch {
-            // That it has ended is told by `resumeSockets`.
+            // `resumeSockets` reports its end.
             if error.errno != .noSuchProcess { logger.error("\(record.unit): its command \(record.pid): \(error)") }
         }
     }
@@ -110,7 +110,7 @@ extension Supervisor {
         return try ProcessHandle(pid: record.pid, startTime: startTime)
     }
 
-    /// After a crash only what some process still had is there again.
+    /// Opens sockets again that no process still had after a crash.
     private func reopenLostSockets() {
         for id in activation.socketIDs where activation.view(of: id)?.isOpen == true {
             guard let unit = socketUnits[id]?.unit, let sockets, heldSockets(id).count < unit.listen.count else {
@@ -125,11 +125,11 @@ extension Supervisor {
         }
     }
 
-    /// What the machine waits for and nobody would tell any more.
-    /// - Parameter isKnown: what was paused has been told.
+    /// Reports to the socket machine the events that it waits for and that no other source would report.
+    /// - Parameter isKnown: whether the saved state says which sockets are paused.
     func resumeSockets(isKnown: Bool) {
         reopenLostSockets()
-        // A filter that holds connections back outlives whoever knew of it.
+        // A filter that holds connections back outlives the supervisor that set it.
         if !isKnown { holdBack(sockets?.registry.all ?? [], false) }
         for token in activation.runningCommands where socketCommands[token] == nil {
             handleSocket(.commandLost(token))

@@ -5,11 +5,11 @@ import StateCoding
 import UnitFiles
 import UnitStore
 
-/// A `SavedState` in a descriptor: how one process hands it to the next.
+/// A `SavedState` in a descriptor, by which one process hands it to the next.
 public enum StateFile {
-    /// Names the descriptor in the environment of the process that is to go on.
+    /// Environment variable that names the descriptor for the successor.
     public static let variable = "HOLDFAST_STATE"
-    /// A state of 10,000 services has 20 MB.
+    /// Bytes. The state of 10,000 services has 20 MB.
     private static let limit = 1 << 30
 
     public struct Unreadable: Error, CustomStringConvertible {
@@ -23,7 +23,7 @@ public enum StateFile {
     static func read(_ file: borrowing OwnedDescriptor) throws(Unreadable) -> SavedState {
         struct Beginning: Codable { var head: SavedHead }
         do {
-            // Its reader may be the second one.
+            // An earlier reader may have moved the offset.
             lseek(file.raw, 0, SEEK_SET)
             let bytes = try file.readAll(limit: limit, subject: "state")
             let head = try StateDecoder.decode(Beginning.self, from: bytes).head
@@ -51,7 +51,7 @@ public enum StateFile {
         }
     }
 
-    /// Whether this version of Holdfast could go on from there; nil if so, else why not.
+    /// Reason why this version of Holdfast could not continue from the state; nil if it could.
     public static func problem(_ descriptor: Int32, _ configuration: Configuration, _ environment: [String: String])
         -> String?
     {

@@ -3,12 +3,12 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// What only happens when the state is that of a process that was killed.
+/// Steps that are needed only if the state is that of a killed process.
 extension Supervisor {
-    /// What the journal says, if there is one. A journal that cannot be read, or that has brought down its readers, is kept
-    /// beside, for people.
+    /// State from the journal, if there is one. A journal that cannot be read, or that has crashed its readers, is kept
+    /// beside it under another name for inspection.
     ///
-    /// - Throws: what has nothing to do with the journal (no descriptors, no memory): the next attempt may read it.
+    /// - Throws: errors that are not the journal's (no descriptors, no memory): the next attempt may read it.
     func stateOfKilled() throws(SystemError) -> SavedState? {
         guard try journalExists() else { return nil }
         let faults = journalFaults.begin()
@@ -30,7 +30,7 @@ extension Supervisor {
             )
             journalFaults.enter(.takingOver)
             lastJournalWrite = RecordFile.age(journalPath).map {
-                // A file's time may be anything.
+                // A file's time may have any value.
                 EventLoop.now - Int64(min(max($0, -1e9), 1e9) * 1e9)
             }
             var taken = takeStored(for: state.ofKilled)
@@ -50,13 +50,13 @@ extension Supervisor {
         do throws(SystemError) {
             return try FileTree.exists(journalPath)
         } catch {
-            // Whatever else is in its place is put aside.
+            // Any other file type in its place is put aside.
             if error.isTransient { throw error }
             return true
         }
     }
 
-    /// A host that does not tell which boot this is has not said that it is another one.
+    /// Whether the journal is of this boot; it counts as such if the host does not report its boot ID.
     private func isOfThisBoot(_ head: SavedHead) -> Bool {
         guard let written = head.boot, let current = BootID.current else { return true }
         return written == current
@@ -74,7 +74,7 @@ extension Supervisor {
         notifyParent("STATUS=An earlier supervisor's journal was put aside: \(journalPath).bad")
     }
 
-    /// What systemd has kept is open already, under numbers of its own.
+    /// Assigns the descriptors that systemd has kept, which are already open under numbers of their own.
     private func takeStored(for state: SavedState) -> SavedState {
         var state = state
         for number in state.sockets.keys {
@@ -85,7 +85,7 @@ extension Supervisor {
         return state
     }
 
-    /// What was kept and nobody asks for.
+    /// Drops descriptors that systemd has kept and that no record names.
     func dropStored() {
         for (name, raw) in stored {
             _ = OwnedDescriptor(owning: raw)
@@ -94,8 +94,8 @@ extension Supervisor {
         stored = [:]
     }
 
-    /// Before `resume`: what is there and belongs to nobody that the journal names. Nothing of it is killed: that the journal
-    /// does not know a process is no proof that its service is over.
+    /// Logs processes and trees that the journal does not name, before `resume`. None of them is killed: their absence
+    /// from the journal is no proof that their service is over.
     func tellStrangers() {
         for group in left.groups.sorted() {
             logger.warning(
@@ -109,7 +109,7 @@ extension Supervisor {
         if left.isEmpty { removeLeftDirectories() }
     }
 
-    /// Process trees that belong to nothing that is known, with those who live there.
+    /// Process trees that no known instance or command owns, with their members.
     var strangers: [(name: String, members: [Int32])] {
         var known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
         for (token, command) in socketCommands {
@@ -118,13 +118,13 @@ extension Supervisor {
         return trees.leftovers(kept: known)
     }
 
-    /// Directories of generations and runs that are over.
+    /// Removes the directories of ended generations and runs.
     func removeLeftDirectories() {
         if instances.isEmpty {
             let credentials = configuration.runtimeDirectory + "/credentials"
             for name in (try? UnitDirectory.list(credentials)) ?? [] { throwAway("\(credentials)/\(name)") }
         }
-        // What was adopted has that of the generation that it was started in.
+        // Adopted instances use the directory of the generation in which they were started.
         let adopted = instances.values.compactMap { instance in
             instance.ownTreeName.flatMap { LeftTreeName($0, directory: $0).generation }.map { number in
                 "\(UnitNameEscaping.escape(instance.generation.group.name))/\(number)"
@@ -140,7 +140,8 @@ extension Supervisor {
         }
     }
 
-    /// After `resume`: what ended while nobody looked. How is not known, because its parent was told and not we.
+    /// Reports processes that ended without a supervisor, after `resume`. Their exit statuses are unknown, because the
+    /// kernel reported them to another parent.
     func tellEnds(_ saved: SavedState) {
         var found = Found()
         found.generations = Set(saved.generations.map(\.id))
@@ -154,8 +155,8 @@ extension Supervisor {
 }
 
 extension SavedState {
-    /// The same without the numbers of descriptors, which mean nothing in another process, and with process trees as far as they
-    /// follow from the processes that were written down.
+    /// The same state without the numbers of descriptors, which mean nothing in another process, and with process trees
+    /// as far as they follow from the recorded processes.
     var ofKilled: SavedState {
         var state = self
         state.stores = nil
@@ -188,7 +189,7 @@ extension SavedState {
             var session = SessionTree.State()
             session.leaders = started[state.instances[index].id] ?? [:]
             session.known = session.leaders
-            // What it started before may be older than all that is known: then everybody is looked at.
+            // Earlier children of the tree may be older than all known processes: then every process is examined.
             session.firstStart = 0
             state.instances[index].session = session
         }
@@ -196,7 +197,7 @@ extension SavedState {
     }
 }
 
-/// How what is kept for us is called there.
+/// Names in systemd's descriptor store.
 enum StoredName {
     static let notify = "holdfast-notify"
     static let control = "holdfast-control"

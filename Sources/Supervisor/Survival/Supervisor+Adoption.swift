@@ -4,10 +4,10 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// `Adopt`: processes of which nothing is known become a generation that serves, if its unit files say which service each of
-/// them is.
+/// The `Adopt` call: turns unaccounted processes into a serving generation, if the unit files tell which service each
+/// process belongs to.
 extension Supervisor {
-    /// Why they cannot be taken over.
+    /// Reason why the processes cannot be taken over.
     private struct Undecidable: Error { let text: String }
 
     func adopt(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
@@ -31,7 +31,7 @@ extension Supervisor {
                 call: call, group: group, kind: .start, peer: peer, notes: ["\(leftText(group)) taken over"])
             for held in resources.own { held.isFound = false }
             generations[id] = resources
-            // In one write with what the engine makes of it.
+            // Written in one batch with the engine's changes.
             journal(resources)
             let services = planned.plan.services.map { take(trees[$0.unit], $0, id) }
             handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
@@ -63,7 +63,7 @@ extension Supervisor {
         return trees
     }
 
-    /// What its unit files make of the services that run. Of a template it is the release that has all of them.
+    /// Plan of the group for the services that run. For a template it is the release that has all of them.
     private func plan(
         of group: GroupID, _ trees: [String: LeftProcesses.Tree]
     ) throws(Undecidable) -> Planning.Planned {
@@ -100,7 +100,7 @@ extension Supervisor {
         return "\(missing.joined(separator: ", ")) of \(name) does not run"
     }
 
-    /// That of the processes, which have it in their environment, if no generation has it.
+    /// Number of the generation in the processes' environment, if no generation has it; else the next number.
     private func freeNumber(_ group: GroupID, _ found: [LeftProcesses.Tree]) -> Int {
         let last = engine.view(of: group)?.lastNumber ?? 0
         guard let number = found.compactMap(\.name.generation).max(), number > 0,
@@ -144,7 +144,7 @@ extension Supervisor {
         return resources
     }
 
-    /// Sockets of the generation's own.
+    /// Takes over the generation's own sockets.
     private func own(
         _ unit: SocketUnit, _ id: GenerationID, _ trees: [String: LeftProcesses.Tree], _ members: Set<Int32>,
         _ held: HeldSockets
@@ -163,7 +163,7 @@ extension Supervisor {
         return list
     }
 
-    /// One service goes on as an instance.
+    /// Turns one process tree into an instance.
     private func take(_ tree: LeftProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID) -> Adoption.Service
     {
         let id = engine.drawInstance()
@@ -201,8 +201,8 @@ extension Supervisor {
         return service
     }
 
-    /// The one that its PID file names; else the one that was executed for the service; else the only one that no other one of
-    /// them has started.
+    /// Main process: the one that the PID file names; else the one that was executed for the service; else the only
+    /// process whose parent is not among the members.
     private func mainProcess(_ unit: ServiceUnit, _ invocation: String, _ members: [Int32]) -> Int32? {
         if let path = unit.lifecycle.pidFile {
             let user = (try? launcher.credentials(of: unit.execution))??.uid ?? 0
@@ -214,7 +214,7 @@ extension Supervisor {
             ProcessFacts.environmentVariable("INVOCATION_ID", of: $0.pid) == invocation
                 && ProcessFacts.environmentVariable("SYSTEMD_EXEC_PID", of: $0.pid) == "\($0.pid)"
         }
-        // Commands beside it (ExecReload=) came later.
+        // The oldest one: commands beside it (ExecReload=) were started later.
         if unit.type != .forking, let first = executed.min(by: { $0.startTime < $1.startTime }) { return first.pid }
         let tops = facts.filter { !members.contains($0.parent) }
         return tops.count == 1 ? tops.first?.pid : nil

@@ -4,16 +4,17 @@ import Glibc
 import Linux
 import StateCoding
 
-/// The journal: what is written in it, when, and how it is read.
+/// The journal: contents, time of writing, and reading.
 ///
-/// The rule: after the engine has decided and before any of its effects is carried out, what it is now is in the file. So a process
-/// that is killed has done less than is written, never more, and its successor does the rest (`Engine.recovery`). Three things
-/// are written beside that, because the engine does not know them: what exists in the kernel for an instance (before its first
-/// process), a process (as soon as it has a pid), and signals (that they are to be sent, and each that has been).
+/// The rule: after the engine has decided, and before any effect is carried out, the engine's new state is in the file.
+/// So a killed process has done less than is recorded, never more, and its successor does the rest (`Engine.recovery`).
+/// Three kinds of facts that the engine does not have are recorded, too: the kernel objects of an instance (before its
+/// first process), a process (as soon as it has a pid), and signals (that they will be sent, and each that has been
+/// sent).
 extension Supervisor {
     var journalPath: String { configuration.runtimeDirectory + "/journal" }
 
-    /// Writes what has changed, before `effects` are carried out.
+    /// Writes all changes before `effects` are carried out.
     func journal(before effects: [Effect]) {
         noteEnds(effects)
         journalEngine()
@@ -27,16 +28,16 @@ extension Supervisor {
         watchRoom()
     }
 
-    /// Each signal is crossed off by itself, right after it was sent: a successor would send it once more, and to some programs
-    /// a second one means something else.
+    /// Records that a signal was sent, for each signal right after it: a successor would send it once more, and a
+    /// second signal has another meaning for some programs.
     func noteSent(_ effect: Effect) {
         guard SavedSignal(effect) != nil else { return }
         unsentSignals.noteSent(in: journal)
         journal.flush()
     }
 
-    /// The record of a process ends together with what the engine makes of its end: without the one and with the other the
-    /// process would be taken for one that was never started.
+    /// Ends the record of a process in the same write as the engine's reaction to its end: with only one of them
+    /// written, the process would be taken for one that was never started.
     func noteEnd(_ event: Event) {
         guard case .exited(let token, _) = event else { return }
         unreportedEnds[token] = nil
@@ -55,7 +56,7 @@ extension Supervisor {
         if let value { journal.put(key, value) } else { journal.end(key) }
     }
 
-    /// Before its first process: what marks its processes must be known to whoever finds them.
+    /// Records an instance before its first process: a successor needs the marks by which to find its processes.
     func journal(_ instance: RunningInstance) {
         journal.put(.running(instance.id), SavedInstance(instance))
         journal.flush()
@@ -82,8 +83,8 @@ extension Supervisor {
         }
     }
 
-    /// Socket units, once for everything that happens in a round of the loop: their record grows with their number. What a crash
-    /// makes of the last round is a socket that is looked at once more.
+    /// Records the socket units, once for all events in a round of the loop: the record grows with their number. If a
+    /// crash loses the last round, a socket is examined once more.
     func journalActivation() {
         guard activationRecord == nil else { return }
         activationRecord = try? loop.addDeferred(priority: .jobs) { [unowned self] in
@@ -98,13 +99,14 @@ extension Supervisor {
         journal.flush()
     }
 
-    /// All that are held now are written, and kept in store; a successor that took them over must hear of their end, too.
+    /// Records all held sockets and follows their ends: also sockets that this successor took over are in systemd's
+    /// store.
     func followSockets() {
         for held in (sockets?.shared ?? [:]).values.joined() { journal(held) }
         for held in generations.values.flatMap({ $0.sockets.values.joined() }) { journal(held) }
     }
 
-    /// A shared unit has other sockets than before.
+    /// Records the sockets of a shared unit after they have changed.
     func journalShared(_ name: String) {
         let list = sockets?.shared[name]
         for held in list ?? [] where !held.isJournaled { journal(held) }
@@ -113,7 +115,7 @@ extension Supervisor {
 
     func journal(_ definition: Definition) { journal.put(.definition(definition.id), unitTable.record(of: definition)) }
 
-    /// Units that neither a definition nor a socket is made of any more.
+    /// Drops units that neither a definition nor a socket uses any more.
     func forgetUnits() {
         var used: Set<Int> = []
         for definition in definitions.values { used.formUnion(unitTable.record(of: definition).units) }
@@ -126,13 +128,13 @@ extension Supervisor {
         for number in unitTable.keep(only: used) { journal.end(.unit(number)) }
     }
 
-    /// Goes on with the file of the program that this process executed before.
+    /// Continues the journal file of the program that this process executed before.
     func continueJournal() {
         journal.continues()
         followSockets()
     }
 
-    /// The file begins anew with what is.
+    /// Replaces the journal file by the present state.
     func rewriteJournal() {
         journal.rewrite {
             let state = savedState()
@@ -156,13 +158,13 @@ extension Supervisor {
         _ = engine.takeChanges()
     }
 
-    /// Room for the journal is kept beforehand, so that what is begun can be written to its end. On a full disk everything that
-    /// runs goes on, but nothing is begun for which there is no room; once a second it is looked whether there is room again.
-    /// (The one thing here that polls: nobody tells when a file system has room.)
+    /// Reserves room for the journal in advance, so that each operation that is begun can be recorded to its end. On a
+    /// full disk all running services continue, but no operation begins without room; once a second the supervisor
+    /// checks for room. (This is the only poll here: no notification reports that a file system has room again.)
     func followJournal() throws(SystemError) {
         journalTimer = try loop.addTimer(priority: .idle) { [unowned self] in lookForRoom() }
         journal.fellBehind = { [unowned self] in
-            // The file without the past may fit.
+            // The file without outdated records may fit.
             rewriteJournal()
             watchRoom()
         }
@@ -173,7 +175,7 @@ extension Supervisor {
         watchRoom()
     }
 
-    /// Keeps room for what comes, and says when there is none, or is again.
+    /// Reserves room for the next records, and logs when there is none, or some again.
     func watchRoom() {
         if journal.isCramped { rewriteJournal() }
         journal.keepRoom()
@@ -195,7 +197,7 @@ extension Supervisor {
         }
     }
 
-    /// In a sentence, what people must know of it; nil if all is well.
+    /// Journal trouble as a sentence for clients; nil if there is none.
     var journalTrouble: String? {
         guard let problem = journal.problem else { return nil }
         return journal.isBehind
@@ -203,7 +205,7 @@ extension Supervisor {
             : "there is no room for the journal (\(problem)): nothing is started, because a crash of the supervisor could not be survived"
     }
 
-    /// What cannot be written down is not begun.
+    /// Refuses a request that cannot be recorded.
     func refuseWithoutRoom(_ request: Request) throws(ControlError) {
         guard request.needsJournal else { return }
         watchRoom()
@@ -213,12 +215,12 @@ extension Supervisor {
 
     private static let journalRetry: Int64 = 1_000_000_000
 
-    /// What a process has left that was killed; nil if there is nothing to go on with.
+    /// State that a killed process has left; nil if the journal is empty.
     static func journaledState(_ path: String) throws -> SavedState? {
         let contents = try RecordFile.read(path)
         let records = contents.records
         guard let head = records["a"], let core = records["c"] else {
-            // The first write of a file is its head.
+            // The first write of a file contains its head.
             guard contents.unreadable > 0 else { return nil }
             throw StateFile.Unreadable(description: "it has no beginning")
         }
@@ -237,7 +239,7 @@ extension Supervisor {
     }
 }
 
-/// Records by the first letter of their keys.
+/// Journal records by the first letter of their keys.
 private struct JournalReader {
     let records: [String: [UInt8]]
 
@@ -259,7 +261,7 @@ private struct JournalReader {
         return found
     }
 
-    /// What clients asked for. Who waits for it is not known any more.
+    /// Clients' requests. Their callers are no longer known.
     func people() throws -> SavedPeople {
         var people = SavedPeople()
         for (number, pending) in try numbered("w") as [Int: PendingRequest] {
@@ -288,7 +290,8 @@ private struct JournalReader {
 }
 
 extension Request {
-    /// It begins something that a successor must know. What ends something is never refused.
+    /// Whether the request begins an operation that a successor must know. Requests that end something are never
+    /// refused.
     fileprivate var needsJournal: Bool {
         switch self {
         case .start, .restart, .swap, .rollback, .reload, .adopt, .promote: true

@@ -4,15 +4,15 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Processes of an earlier supervisor that are not accounted for: found, watched, ended.
+/// Finds, watches and ends processes of an earlier supervisor that no record accounts for.
 extension Supervisor {
     // MARK: - Finding them
 
-    /// Once what the journal names has been taken over, and before anything is opened or started.
+    /// Finds unaccounted processes: after the journal's processes are taken over, before anything is opened or started.
     func findLeft(_ saved: SavedLeft?) {
         for (name, members) in strangers {
             guard !members.isEmpty, let tree = try? trees.adopt(name: name, cookie: "", session: nil) else { continue }
-            // Names that the kernel uses itself have a prefix there.
+            // Directory names that collide with the kernel's own names have a prefix.
             let bare = String(name.dropFirst())
             let isPrefixed = name.hasPrefix("_") && trees.directoryName(bare) == name
             addLeft(LeftTreeName(isPrefixed ? bare : name, directory: name), tree)
@@ -32,7 +32,7 @@ extension Supervisor {
         watch(left)
     }
 
-    /// By the environment that they were executed with: all there is without control groups.
+    /// Finds processes by the environment with which they were executed, the only mark without control groups.
     private func findMarked() {
         let directory = configuration.runtimeDirectory + "/generations/"
         var known = Set(processes.values.map(\.pid))
@@ -45,14 +45,15 @@ extension Supervisor {
             guard parts.count == 2, let name = UnitNameEscaping.unescape(String(parts[0])),
                 (try? FileTree.exists(directory + run.mark)) == true
             else { continue }
-            // Any user can give any environment to a process: one of somebody else must not keep a unit from being started.
+            // Any user can give any environment to a process: another user's process must not keep a unit from being
+            // started.
             let users = users(of: name)
             guard run.members.allSatisfy({ ProcessFacts.user(of: $0).map(users.contains) == true }) else { continue }
             addLeft(LeftTreeName(unit: name, generation: Int(parts[1])), trees.tree(of: run))
         }
     }
 
-    /// Who the processes of a group may belong to: the supervisor's own user, and those that its units name.
+    /// Uids that processes of a group may have: the supervisor's own, and those of the users that its units name.
     private func users(of group: String) -> Set<UInt32> {
         var users: Set<UInt32> = [getuid()]
         let name = try? UnitName(group)
@@ -88,7 +89,7 @@ extension Supervisor {
         }
     }
 
-    /// Some of them are gone, or have been taken over.
+    /// Updates the group's state after unaccounted processes have ended or been taken over.
     func forgetLeft(_ group: GroupID) {
         left.dropSockets()
         if left.isEmpty {
@@ -108,7 +109,8 @@ extension Supervisor {
 
     // MARK: - What is theirs stays theirs
 
-    /// Numbers in their names: what is started from now on gets others.
+    /// Reserves the numbers in the names of unaccounted processes and directories: what is started from now on gets
+    /// others.
     func reserveLeftNumbers() {
         var found: [GenerationID] = []
         let base = configuration.runtimeDirectory + "/generations"
@@ -135,10 +137,10 @@ extension Supervisor {
             instances: numbers.filter(isNumber).map { InstanceID(number: $0) }, generations: found)
     }
 
-    /// Out of reach: whatever has made that name, numbers must not run out because of it.
+    /// Whether the number is in a range that leaves enough numbers, whatever process has made the name.
     private func isNumber(_ number: UInt64) -> Bool { number < 1 << 53 }
 
-    /// What they listen on, and units describe, is held again from now on.
+    /// Holds the sockets again on which unaccounted processes listen and that units describe.
     func claimLeftSockets() {
         guard left.hasSockets, let sockets else { return }
         for name in resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
@@ -160,7 +162,7 @@ extension Supervisor {
         return left.has(target)
     }
 
-    /// systemd has kept sockets for us of which the journal does not tell.
+    /// Takes sockets from systemd's store that the journal does not name.
     func takeUnnamedStored() {
         for (name, raw) in stored where name.hasPrefix(StoredName.sockets) {
             guard let kept = try? OwnedDescriptor.inherited(raw), let socket = ReachableSocket(kept) else { continue }
@@ -170,7 +172,7 @@ extension Supervisor {
         }
     }
 
-    /// What was started has claimed what it needs of them.
+    /// Drops sockets from systemd's store that no started unit has claimed.
     func dropUnclaimed() {
         for name in unclaimedStored { store.remove(name: name) }
         unclaimedStored = []
@@ -179,7 +181,7 @@ extension Supervisor {
 
     // MARK: - Asked for
 
-    /// Nothing is started beside processes of which nobody knows what they do.
+    /// Refuses to start a group beside unaccounted processes.
     func refuseBesideLeft(_ group: GroupID, _ verb: String) throws(ControlError) {
         guard !left.trees(of: group).isEmpty else { return }
         throw .failed(
@@ -202,8 +204,8 @@ extension Supervisor {
         return "\(pids.count == 1 ? "process" : "processes") \(list) of an earlier supervisor"
     }
 
-    /// Ends them, if there are any.
-    /// - Parameter unit: only those of this one; nil for all of the group.
+    /// Ends the unaccounted processes of a group, if there are any.
+    /// - Parameter unit: the service whose processes are ended; nil for all of the group.
     /// - Returns: false if there are none.
     func stopLeft(
         _ group: GroupID, only unit: String?, _ call: ControlSessions.CallID, _ peer: Peer
@@ -251,7 +253,7 @@ extension Supervisor {
         switch step {
         case .signal(let signal):
             tree.run.tree.signalAll(Linux.Signal(rawValue: signal))
-            // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+            // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
             if signal == SIGTERM || signal == SIGHUP { tree.run.tree.signalAll(.continue) }
         case .kill: tree.run.tree.killAll()
         }

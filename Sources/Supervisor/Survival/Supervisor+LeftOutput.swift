@@ -1,15 +1,16 @@
 import Glibc
 import Linux
 
-/// What services print that go on unwatched, because an earlier supervisor process has left nothing that could be gone on from.
+/// Output of services that still run without an instance here, because an earlier supervisor process has left no usable
+/// state.
 ///
-/// Their FIFOs are the only thing of them that must not be let alone: a service that prints into one that nobody reads waits, as
-/// soon as it is full, for ever. So they are put where the numbers of this process cannot meet theirs, and read into the logs
-/// until nobody has them open.
+/// Only their FIFOs need attention: a service that writes into a full FIFO without a reader blocks forever. So the
+/// FIFOs are moved to a directory where this process's numbers cannot collide with theirs, and are read into the logs
+/// until no process has them open.
 extension Supervisor {
     private var leftDirectory: String { configuration.runtimeDirectory + "/output.left" }
 
-    /// Puts aside all FIFOs of services that no instance has.
+    /// Moves all FIFOs that no instance uses to the other directory.
     func leaveOutput() {
         let output = configuration.runtimeDirectory + "/output"
         let used = Set(instances.values.flatMap { [$0.output?.path, $0.errorOutput?.path].compactMap(\.self) })
@@ -18,7 +19,7 @@ extension Supervisor {
             do throws(SystemError) {
                 try FileTree.makeDirectory(leftDirectory)
                 var target = "\(leftDirectory)/\(name)"
-                // One with the same number, of a process before.
+                // A FIFO of an earlier process may have the same number.
                 while access(target, F_OK) == 0 { target = "\(leftDirectory)/x\(FileTree.name(of: target))" }
                 try FileTree.move("\(output)/\(name)", to: target)
             } catch {
@@ -27,7 +28,7 @@ extension Supervisor {
         }
     }
 
-    /// Reads them from now on. One that nobody has open is over at once.
+    /// Starts to read the FIFOs. A FIFO that no process has open ends at once.
     func takeLeftOutput() {
         guard let logs else { return }
         for name in (try? UnitDirectory.list(leftDirectory)) ?? [] {
@@ -54,15 +55,15 @@ extension Supervisor {
     }
 }
 
-/// What the name of a service's FIFO says: `7-app@v2.service#3.out` (`Supervisor.logPath`).
+/// Parsed name of a service's FIFO: `7-app@v2.service#3.out` (`Supervisor.logPath`).
 struct LeftName: Equatable {
     var unit: String
     var generation: Int?
     var stream: LogOrigin.Stream
-    /// Of the instance.
+    /// Number of the instance.
     var instance: UInt64?
 
-    /// nil for other files.
+    /// nil for the names of other files.
     init?(_ name: String) {
         guard let dot = name.lastIndex(of: "."),
             let stream = LogOrigin.Stream(rawValue: String(name[dot...].dropFirst())),
@@ -72,7 +73,7 @@ struct LeftName: Equatable {
         instance = UInt64(name[..<dash].drop { $0 == "x" })
         let label = name[name.index(after: dash)..<dot]
         guard let hash = label.lastIndex(of: "#"), let generation = Int(label[hash...].dropFirst()) else {
-            // The end of a long name is not there.
+            // A long name was cut off before its generation.
             unit = String(label)
             return
         }

@@ -3,12 +3,13 @@ import Engine
 import Glibc
 import Linux
 
-/// `holdfastctl daemon-reexec`: the program of this process is replaced by the one that is installed now.
+/// `holdfastctl daemon-reexec`: replaces the program of this process by the one that is installed now.
 ///
-/// First the installed program, as a child, reads a state like the one that it would get, and says whether it could go on from
-/// there; meanwhile everything goes on here. Only then the state is taken, and nothing happens any more between that and
-/// execve(2): what services, children and clients do meanwhile waits in the kernel (in the notify socket, as zombies and pending
-/// signals, in the backlog of sockets, in FIFOs), and the successor finds it there. If any of it fails, nothing has changed.
+/// First the installed program, as a child, reads a state like the one that it would get, and reports whether it could
+/// continue from there; meanwhile this process works as usual. Only then the state is taken, and no event is handled
+/// between that and execve(2): notifications, exits and requests of that time wait in the kernel (in the notify socket,
+/// as zombies and pending signals, in the backlog of sockets, in FIFOs), and the successor finds them there. If any
+/// step fails, nothing has changed.
 extension Supervisor {
     func reexec(for call: ControlSessions.CallID?) throws(ControlError) {
         guard !engine.isEnding, shutdownRequests == nil else { throw .shuttingDown }
@@ -33,7 +34,7 @@ extension Supervisor {
     }
 
     private func execute() {
-        // What the answer to the other program's verdict led to comes first.
+        // Events since the check may have begun a shutdown.
         guard !engine.isEnding else { return reexecFailed("it is shutting down") }
         let file: OwnedDescriptor
         let kept: [Int32]
@@ -72,9 +73,9 @@ extension Supervisor {
     }
 }
 
-/// The installed program reads a state and says whether it could go on from there.
+/// Check by the installed program: it reads a state and reports whether it could continue from there.
 final class Rehearsal {
-    /// Longer than any program needs that works.
+    /// Nanoseconds; longer than any working program needs.
     private static let patience: Int64 = 60_000_000_000
     private let loop: EventLoop
     private var process: ProcessHandle?
@@ -85,7 +86,8 @@ final class Rehearsal {
     private var isLate = false
     private let done: (String?) -> Void
 
-    /// `done` is told the reason why not, nil if it could; once, in a later round of the loop.
+    /// `done` receives the reason why the program could not continue, nil if it could; once, in a later round of the
+    /// loop.
     init(loop: EventLoop, _ done: @escaping (String?) -> Void) {
         self.loop = loop
         self.done = done
@@ -131,7 +133,7 @@ final class Rehearsal {
     private func ended(_ status: Linux.ExitStatus) {
         timer?.cancel()
         let problem = status.isSuccess ? nil : reason(status)
-        // Later, when this child has been reaped and everything that is ready now has been told.
+        // Deferred until this child has been reaped and all events that are ready now have been handled.
         deferred = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in done(problem) }
         if deferred == nil { done(problem ?? "out of memory") }
     }
@@ -144,7 +146,7 @@ final class Rehearsal {
         return reason.isEmpty ? "it \(Wording.end(status.engine))" : reason
     }
 
-    /// What it said on standard error. It has ended, so nothing more comes.
+    /// First line of the program's standard error. The program has ended, so the output is complete.
     private var complaintLine: String? {
         switch complaint {
         case .some(let complaint): complaint.firstLine()

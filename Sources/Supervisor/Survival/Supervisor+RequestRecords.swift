@@ -2,18 +2,18 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// How one of several parts of a request ended.
+/// Result of one of several parts of a request.
 struct SavedPart: Codable {
     var batch: UInt64
     var result: ShownResult
 }
 
-/// Clients' requests in the journal. How one ended is written together with what the engine has decided, before it is carried out:
-/// a process that is killed in between has left either both or neither.
+/// Clients' requests in the journal. The end of a request is recorded together with the engine's decision, before the
+/// decision is carried out: a process that is killed in between has recorded either both or neither.
 extension Supervisor {
     // MARK: - Writing
 
-    /// What has changed about clients' requests.
+    /// Records all changes to clients' requests.
     func journalRequests() {
         let changes = ledger.takeChanges()
         for (identity, entry) in changes.entries { put(.request(identity), entry?.withoutWaiter) }
@@ -21,7 +21,7 @@ extension Supervisor {
         for id in requests.takeChanged() { put(.pending(id), requests[id]?.withoutCall) }
     }
 
-    /// All of it, for a new file.
+    /// Records all requests, for a new file.
     func rewriteRequests() {
         for entry in ledger.saved.entries { journal.put(.request(entry.identity), entry.withoutWaiter) }
         journal.put(.records, ledger.completeSince)
@@ -39,7 +39,7 @@ extension Supervisor {
         _ = requests.takeChanged()
     }
 
-    /// The ends that effects will tell of.
+    /// Records the ends of requests that the effects will report.
     func noteEnds(_ effects: [Effect]) {
         for case .report(let report) in effects {
             switch report {
@@ -83,7 +83,7 @@ extension Supervisor {
         journal.put(.part(id), SavedPart(batch: batch, result: result))
     }
 
-    /// The effects have been carried out: what they told is where it belongs.
+    /// Removes the record of unwritten history: the effects have been carried out and have written it.
     func endsAreTold() {
         guard !unwrittenHistory.isEmpty else { return }
         unwrittenHistory = [:]
@@ -96,7 +96,7 @@ extension Supervisor {
     func restoreRequests(_ saved: SavedState, isSuccessor: Bool) {
         ledger = saved.people.ledger.map { RequestLedger($0, keepsWaiters: isSuccessor) } ?? RequestLedger(at: now)
         guard !isSuccessor else { return }
-        // Of what came last nothing is known: neither what was begun, nor how far it came.
+        // The latest changes are unknown: both new requests and progress of the others.
         if saved.isStale == true { ledger.loseTrack(at: now) }
         for entry in saved.unwrittenHistory ?? [] where !history.contains(entry) { record(entry) }
         requests = PendingRequests()
@@ -120,31 +120,32 @@ extension Supervisor {
         return entry.answer == nil && !entry.isLost
     }
 
-    /// A request of which neither an end nor anything that leads to one is written down.
+    /// Decides on a request for which neither an end nor an operation that leads to one is recorded.
     private func settle(_ entry: RequestLedger.Entry) {
         if entry.method == Request.shutdown.method, engine.isEnding {
-            // Every service is gone, and the sockets were being closed: that is gone on with.
+            // Every service is gone, and the sockets were being closed: the shutdown continues.
             requests[newRequest()]?.identity = entry.identity
         } else if entry.hasActed {
             ledger.lose(entry.identity)
         } else {
-            // Whatever the engine decides for a request is written together with the request's end.
+            // The engine's decision for a request is recorded together with the request's end, so this request never
+            // reached it.
             ledger.retract(entry.identity)
         }
     }
 
-    /// Every service is gone, and the process that said so has not lived to end.
+    /// Finishes a shutdown that a killed process had decided but not completed.
     func finishInterruptedShutdown() {
         guard engine.hasEnded, shutdownRequests == nil else { return }
         let asked = requests.all.filter { ledger.isShutdown($0.value.identity) }.keys.min { $0.number < $1.number }
         shutDown(for: asked)
     }
 
-    /// Counts what is left of a request that means several units.
+    /// Counts the remaining parts of a request that means several units.
     private func restore(_ batch: Batch, _ id: UInt64, _ people: SavedPeople) {
         let ended = people.parts.filter { $0.value.batch == id }.sorted { $0.key.number < $1.key.number }
         let left = requests.all.values.filter { $0.batch == id }.count
-        // Parts that neither ended nor go on: of sockets, which are written down a moment later.
+        // Parts that neither ended nor continue: of sockets, whose record is written a moment later.
         let lost = people.requests.filter { part, pending in
             pending.batch == id && requests[part] == nil && people.parts[part] == nil
         }

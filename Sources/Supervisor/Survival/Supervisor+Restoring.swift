@@ -4,28 +4,28 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Going on from the state of another process: one that executed this program in its place and has left every descriptor open, or
-/// one that was killed. What cannot be taken over is told in the log and left out; the rest goes on.
+/// Restores the state of another process: one that executed this program in its place and has left every descriptor
+/// open, or one that was killed. State that cannot be restored is logged and left out; the rest is restored.
 extension Supervisor {
-    /// Time limits go on from where somebody could listen last.
+    /// Extends time limits by the gap in which no supervisor could handle events.
     func passGap(_ saved: inout SavedState?) {
         guard let head = saved?.head else { return }
         let gap = engine.passGap(until: now, heard: head.takenAt.map(Instant.init))
         saved?.activation?.machine.passGap(gap, until: now)
     }
 
-    /// Takes over what exists in the kernel. Nothing is acted on before `resume`.
+    /// Takes over the kernel objects. No event is acted on before `resume`.
     func restore(_ saved: SavedState) {
         let units = RestoredUnits(saved.units, SpecifierEnvironment(configuration, environment: environment))
         for problem in units.problems { logger.error("\(problem)") }
-        // Before the first tree is looked at: it would take for its own what several may have left.
+        // Restored before the first tree is read, which would claim processes that several trees may have left.
         if let strays = saved.strays { trees.restore(strays) }
         for record in saved.definitions {
             if let definition = units.definition(record) { definitions[record.id] = definition }
         }
         let used = max(engine.definitionsInUse.max() ?? 0, definitions.keys.max() ?? 0)
         lastDefinition = max(saved.lastDefinition, used)
-        // Before the instances, which have the connections.
+        // Restored before the instances, which have the connections.
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
@@ -81,8 +81,8 @@ extension Supervisor {
         return store
     }
 
-    /// Groups of which what is written is older than what runs: nothing that is named is there, and others are. To go on from
-    /// there would start an older release beside the one that serves.
+    /// Groups whose records are older than the running processes: none of the recorded processes exists, but others do.
+    /// To continue from the record would start an older release beside the serving one.
     private func dropOutdated() -> Set<GroupID> {
         let outdated = left.groups.filter { group in
             let own = instances.values.filter { $0.definition.group == group }
@@ -165,7 +165,7 @@ extension Supervisor {
         _ raw: Int32, _ id: GenerationID, _ once: inout RestoredOnce
     ) -> NetworkNamespace? {
         if raw == SavedGeneration.lostNetwork {
-            // Its processes are in it still.
+            // The generation's processes are still in the namespace.
             let pids = processes.values.filter { instances[$0.instance]?.generation == id }.map(\.pid)
             return pids.lazy.compactMap { try? NetworkNamespace(of: $0) }.first
         }
@@ -205,7 +205,7 @@ extension Supervisor {
             }
             for (raw, stream) in [(record.output, Int32(1)), (record.errorOutput, 2)] {
                 if let raw {
-                    // The kept descriptor ends here: until then the FIFO keeps what is in it.
+                    // The kept descriptor is closed only here: until then the FIFO keeps its contents.
                     let kept = try OwnedDescriptor.inherited(raw)
                     _ = try logPipe(instance, stream)
                     _ = consume kept
@@ -218,7 +218,7 @@ extension Supervisor {
         }
     }
 
-    /// A process that is gone is not an error: its end is told by `resume`.
+    /// A process that is gone is not an error: `resume` reports its end.
     private func restore(_ record: SavedProcess) {
         do throws(SystemError) {
             let process = RunningProcess(token: record.token, instance: record.instance, handle: try handle(record))
@@ -236,13 +236,13 @@ extension Supervisor {
         return try ProcessHandle(pid: record.pid, startTime: record.startTime ?? 0)
     }
 
-    /// Does what was under way, or was written and not done, and goes on.
+    /// Carries out effects that were recorded but not done, and handles the waiting events.
     func resume(_ saved: SavedState) {
         var found = Found()
         found.generations = Set(generations.keys)
         found.instances = Set(instances.keys)
         found.processes = Set(saved.processes.map(\.token))
-        // What waits to be told has happened.
+        // Waiting events have already happened.
         for event in saved.backlog { found.note(event) }
         journalFaults.enter(.goingOn)
         takeUnrecorded(&found)
@@ -260,7 +260,7 @@ extension Supervisor {
     }
 }
 
-/// Where held sockets are found again after a crash.
+/// Finds held sockets again after a crash.
 struct SocketFinder {
     private let foreign: ForeignSockets
 
@@ -269,7 +269,7 @@ struct SocketFinder {
     func take(_ inode: UInt64) -> OwnedDescriptor? { foreign.take(inode: inode) }
 }
 
-/// What several generations have together is taken over once.
+/// Resources that several generations share and that are taken over once.
 private struct RestoredOnce {
     var reservations: [Int32: Reservation] = [:]
     var networks: [Int32: NetworkNamespace] = [:]

@@ -12,7 +12,8 @@ extension Supervisor {
             sockets[held.number] = unitTable.record(of: held)
         }
         let definitions = definitions.values.sorted { $0.id < $1.id }.map { unitTable.record(of: $0) }
-        // Those whose templates are still being rendered are prepared again: nobody here waits for that any more then.
+        // Generations whose templates are still being rendered are prepared again: in the successor no code waits for
+        // the rendering.
         let generations = generations.values.filter { renderings[$0.id] == nil }
             .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }
         let instances = instances.values.sorted { $0.id < $1.id }
@@ -44,7 +45,8 @@ extension Supervisor {
             takenAt: EventLoop.now)
     }
 
-    /// Without the programs of probes: those are asked anew. Who has ended without its end being told counts as started.
+    /// Running processes without the programs of probes, which are started again. A process whose end is not reported
+    /// yet counts as running.
     private func savedProcesses() -> [SavedProcess] {
         let running = processes.values.filter { probes[$0.token] == nil }.map(SavedProcess.init)
         return (running + unreportedEnds.values).sorted { ($0.pid, $0.token.number) < ($1.pid, $1.token.number) }

@@ -3,11 +3,11 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Commands that a killed supervisor had decided on and had written no process of: it started them in its last moment, or not
-/// at all. A process that is there is taken over. Nothing is killed to make room: beside a command that was not started, the
-/// tree may hold a daemon whose main process is not known, or what a oneshot service has left behind.
+/// Commands that a killed supervisor had decided on without recording a process: it started them in its last moment, or
+/// not at all. An existing process is taken over. No process is killed to make room: beside a command that was not
+/// started, the tree may hold a daemon whose main process is not known, or processes that a oneshot service has left.
 extension Supervisor {
-    /// Adds what runs to `found`; `Engine.recovery` starts the others.
+    /// Adds the commands that run to `found`; `Engine.recovery` starts the others.
     func takeUnrecorded(_ found: inout Found) {
         for command in engine.unrecordedCommands(found) {
             guard let instance = instances[command.instance], let tree = instance.tree else { continue }
@@ -17,13 +17,14 @@ extension Supervisor {
             if let pid = process(of: instance, among: strangers), take(pid, for: command, instance) {
                 found.processes.insert(command.token)
             } else if command.command.leavesProcesses(instance.definition.unit.type) {
-                // It was started and has ended, how is not known; it must not run beside what it has left.
+                // The command was started and has ended with unknown status; it must not run beside the processes that
+                // it has left.
                 found.processes.insert(command.token)
             }
         }
     }
 
-    /// The process that was executed for the command: it names itself, or nothing speaks against it.
+    /// The process that was executed for the command: its environment names it, or no fact excludes it.
     private func process(of instance: RunningInstance, among pids: [Int32]) -> Int32? {
         var named: [ProcessFacts] = []
         var possible: [ProcessFacts] = []
@@ -32,21 +33,21 @@ extension Supervisor {
             let isOfThisRun = ProcessFacts.environmentVariable("INVOCATION_ID", of: pid) == instance.invocation
             let executed = ProcessFacts.environmentVariable("SYSTEMD_EXEC_PID", of: pid)
             if isOfThisRun, let executed {
-                // A descendant has the number of an ancestor there.
+                // A descendant has the pid of an ancestor there.
                 if executed == "\(pid)" { named.append(facts) }
             } else if facts.session == pid, let age = facts.age, isFromLastMoment(age) {
-                // Programs may write over their environment. What we start leads a session.
+                // Programs may overwrite their environment. Each command that the supervisor starts leads a session.
                 possible.append(facts)
             }
         }
-        // The newest: those before it were commands of the same run.
+        // The newest: those before it were earlier commands of the same run.
         return named.max { $0.startTime < $1.startTime }?.pid ?? possible.min { $0.startTime < $1.startTime }?.pid
     }
 
-    /// A process that old was started right after the last thing that the killed supervisor wrote.
+    /// Whether a process of that age (seconds) was started right after the last record of the killed supervisor.
     private func isFromLastMoment(_ age: Double) -> Bool {
         guard let lastWrite = lastJournalWrite.map({ Double(EventLoop.now - $0) / 1e9 }) else { return false }
-        // Start times are told in hundredths of a second.
+        // Start times are in hundredths of a second.
         return age <= lastWrite + 0.03 && age >= lastWrite - 1
     }
 
@@ -67,10 +68,10 @@ extension Supervisor {
 }
 
 extension ServiceCommand {
-    /// It is the start of a service, of which processes are left that are not its own: it has been executed.
+    /// Whether remaining processes prove that this command, the start of a service, was executed.
     fileprivate func leavesProcesses(_ type: ServiceType) -> Bool {
         guard isMain else { return false }
-        // Commands of a oneshot service are run one after the other, beside what those before have left.
+        // Commands of a oneshot service are run one after the other, beside the processes that earlier ones have left.
         return type != .oneshot
     }
 }

@@ -2,12 +2,12 @@ import Engine
 import Linux
 import UnitFiles
 
-/// Units as texts, each once and under a number, however many definitions and sockets it is part of.
+/// Units as texts, each once under a number, however many definitions and sockets use it.
 final class UnitTable {
     private(set) var all: [Int: SavedUnit]
     private var numbers: [SavedUnit: Int]
     private var last: Int
-    /// Each is written as soon as it is in the table: what refers to it is written later.
+    /// Each unit is recorded as soon as it is in the table, before the records that refer to it.
     private let journal: Journal
 
     init(_ journal: Journal) {
@@ -17,7 +17,7 @@ final class UnitTable {
         last = 0
     }
 
-    /// Goes on with the units, and the numbers, of another process.
+    /// Continues with the units and the numbers of another process.
     func fill(_ all: [Int: SavedUnit]) {
         self.all = all
         numbers = Dictionary(all.map { ($1, $0) }) { min($0, $1) }
@@ -25,7 +25,7 @@ final class UnitTable {
     }
 
     func number(of unit: some UnitDefinition) -> Int {
-        // What `.wants/` directories say is in the list of the unit, and in its texts only in part: so all of it is told.
+        // The unit's list has all links of `.wants/` directories, its texts only some: so the whole list is saved.
         let wants = unit.name.kind == .target ? unit.unit.wants + unit.unit.requires : []
         let saved = SavedUnit(
             name: unit.name.description, sources: unit.origin.sources.map { .init(path: $0.path, text: $0.text) },
@@ -38,7 +38,7 @@ final class UnitTable {
         return last
     }
 
-    /// Forgets the others; returns their numbers.
+    /// Drops the units that are not in `used`; returns their numbers.
     func keep(only used: Set<Int>) -> [Int] {
         let unused = all.filter { !used.contains($0.key) }
         for (number, unit) in unused {
@@ -67,6 +67,6 @@ final class UnitTable {
 }
 
 extension SavedDefinition {
-    /// The numbers of all of its units.
+    /// Numbers of all units of the definition.
     var units: [Int] { [unit] + sockets + upstreams + [probed, target].compactMap(\.self) }
 }

@@ -1,6 +1,6 @@
 import Engine
 
-/// A signal that was decided and maybe not sent.
+/// A signal that was decided and possibly not sent.
 enum SavedSignal: Codable, Equatable {
     case process(Token, Int32)
     case tree(InstanceID, Int32)
@@ -21,18 +21,18 @@ enum SavedSignal: Codable, Equatable {
     }
 }
 
-/// Signals that were decided, in their order, and how many of them have been sent. Between a signal and its note there is
-/// nothing but the note's write(2); only a process that is killed right there leaves a signal that is sent twice.
+/// Signals that were decided, in their order, and the count of those sent. Only the note's write(2) happens between a
+/// signal and its note; a process killed right there leaves a signal that is sent twice.
 struct UnsentSignals {
     private var all: [SavedSignal]
     private var sent = 0
 
     init(_ all: [SavedSignal] = []) { self.all = all }
 
-    /// What is left of a killed process's.
+    /// Remaining signals of a killed process.
     static func left(_ all: [SavedSignal]?, sent: Int?) -> [SavedSignal]? { all.map { Array($0.dropFirst(sent ?? 0)) } }
 
-    /// The one that is to be sent next.
+    /// The next signal to send.
     var next: SavedSignal? { sent < all.count ? all[sent] : nil }
 
     func write(to journal: Journal) {
@@ -41,11 +41,11 @@ struct UnsentSignals {
         if sent > 0 { journal.put(.signalsSent, sent) } else { journal.end(.signalsSent) }
     }
 
-    /// The next one has been sent.
+    /// Records that the next signal has been sent.
     mutating func noteSent(in journal: Journal) {
         guard next != nil else { return }
         sent += 1
-        // The count alone: with a thousand services to be stopped the list is long.
+        // Only the count is written: with a thousand services to stop the list is long.
         if next != nil { return journal.put(.signalsSent, sent) }
         self = UnsentSignals()
         journal.end(.signals)
