@@ -2,14 +2,14 @@ import Engine
 import Glibc
 import Linux
 
-/// A connection that was accepted for an instance of its own (`Accept=yes`), and what the instance is told about it. Closed
-/// when the instance is gone.
+/// A connection accepted for an instance of its own (`Accept=yes`), and the variables for that instance. Closed when
+/// the instance is gone.
 final class AcceptedConnection {
     /// Its name in `LISTEN_FDNAMES`.
     static let descriptorName = "connection"
 
     let socket: SocketID
-    /// Which one of that socket's; -1 until it has an instance.
+    /// The connection's number on its socket; -1 until it has an instance.
     var number = -1
     let descriptor: OwnedDescriptor
     let peer: ConnectionPeer

@@ -2,19 +2,19 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What one generation has beside its processes. Gone with it.
+/// Resources of one generation apart from its processes, released with it.
 final class GenerationResources {
     let id: GenerationID
     let release: String?
     /// `$GENERATION_DIRECTORY`
     let directory: String
-    /// Every socket that its services get or connect to, by unit, in the order of its addresses.
+    /// All sockets that its services get or connect to, by unit, in the order of the unit's addresses.
     var sockets: [String: [HeldSocket]]
-    /// The same for units with `X-Pass=address`.
+    /// Reservations by unit, for units with `X-Pass=address`.
     var reservations: [String: [Reservation]] = [:]
-    /// With `X-GenerationNetwork=private`: where its processes live.
+    /// Network namespace of its processes with `X-GenerationNetwork=private`.
     var network: NetworkNamespace?
-    /// Shared units as this generation has them, until it serves: then they are what the table has.
+    /// Shared units as this generation has them; nil once it serves, when the table has them.
     var pending: PendingSockets?
 
     init(id: GenerationID, release: String?, directory: String, sockets: [String: [HeldSocket]]) {
@@ -24,22 +24,22 @@ final class GenerationResources {
         self.sockets = sockets
     }
 
-    /// Where a socket unit's first address is, whoever listens there.
+    /// First address of a socket unit, held or reserved.
     func address(of unit: UnitName) -> SocketAddress? {
         let name = unit.description
         return sockets[name]?.first?.address ?? reservations[name]?.first?.address.address
     }
 
-    /// Those that the table may not have.
+    /// Sockets that are not in the table of shared sockets yet.
     var unkept: [HeldSocket] { sockets.values.joined().filter { !$0.isKept } }
 
-    /// Those that no other generation has.
+    /// Sockets that belong to this generation alone.
     var own: [HeldSocket] { sockets.values.joined().filter { $0.owner == id } }
 }
 
-/// What a generation makes of shared sockets when it cuts over.
+/// Shared socket units whose sockets a generation puts into the table at its cutover.
 struct PendingSockets {
     let units: [SocketUnit]
-    /// When they were read.
+    /// Revision of the table when the unit files were read.
     let revision: UInt64
 }

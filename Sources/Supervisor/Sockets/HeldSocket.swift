@@ -3,26 +3,28 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// One listening socket (or FIFO, …) that the supervisor keeps open, and how it is passed on. Closed when its last user lets
-/// go of it: the table of shared sockets, or the generations that it belongs to.
+/// One listening socket (or FIFO, …) that the supervisor keeps open and passes on. Closed when its last owner releases
+/// it: the table of shared sockets, or the generations that have it.
 final class HeldSocket {
-    /// As it was written when the socket was opened or last updated.
+    /// The unit as it was when the socket was opened or last updated.
     private(set) var unit: SocketUnit
     let endpoint: HeldEndpoint
-    /// nil for scope `shared`.
+    /// The generation that owns the socket; nil for scope `shared`.
     let owner: GenerationID?
-    /// Names it, also in the next supervisor process.
+    /// Identifies the socket, also in the next supervisor process.
     let number: Int
-    /// Told when it closes.
+    /// Called with the number when the socket closes.
     var closed: ((Int) -> Void)?
-    /// It is, or was, one of a shared unit's sockets. Before that it belongs to a generation that may never serve.
+    /// Whether the socket is, or was, in the table of shared sockets. Before that it belongs to a generation that may
+    /// never serve.
     fileprivate(set) var isKept = false
     fileprivate weak var registry: SocketRegistry?
-    /// It was found open (`LeftProcesses`), and is not ours to remove before it is a unit's or a generation's.
+    /// Whether the socket was found open (`LeftProcesses`). Its path is not removed before a unit or a generation has
+    /// it.
     var isFound = false
-    /// Services whose processes have it, and what they did to it.
+    /// Services whose processes have the socket, and the changes that they made to it.
     var sharers = SocketSharers()
-    /// As it is now. A unit may have thousands of sockets, of which one changes.
+    /// Whether the journal has the present state. Of a unit's thousands of sockets only one may change.
     var isJournaled = false
 
     init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?, number: Int = .random(in: 1...(.max))) {
@@ -35,21 +37,21 @@ final class HeldSocket {
     deinit {
         registry?.remove(number, at: endpoint.target)
         closed?(number)
-        // A generation's own path goes with it, and so does that of a socket that never came into use; a shared one stays
-        // unless the unit says otherwise, as under systemd.
+        // The path of a generation's own socket goes with it, and so does that of a socket that never came into use;
+        // the path of a shared one stays unless the unit asks for its removal, as under systemd.
         if !isFound, owner != nil || unit.removeOnStop || !isKept {
             if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
             endpoint.unlinkPath()
         }
     }
 
-    /// Where it listens; nil for a FIFO and others without address.
+    /// Listening address; nil for a FIFO and others without address.
     var address: SocketAddress? {
         if case .socket(let socket) = endpoint { socket.address } else { nil }
     }
 
-    /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with its
-    /// actor when it is passed to something that throws.)
+    /// Watches the socket for readability; returns the error if that fails. (Not thrown: the compiler cannot yet tell
+    /// that a closure of an actor stays with its actor when it is passed to a function that throws.)
     func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Bool) -> SystemError? {
         do throws(SystemError) {
             try endpoint.watchReadable(loop: loop, handler)
@@ -68,17 +70,18 @@ final class HeldSocket {
         }
     }
 
-    /// Where a new socket is opened if this one breaks: said again when a generation has been taken over.
+    /// Sets the network namespace in which a replacement for a broken socket is opened. Called again when a generation
+    /// has been taken over.
     func moves(into network: NetworkNamespace?) {
         if case .socket(let socket) = endpoint { socket.network = network }
     }
 
-    /// Paths by which it is reached, which nothing of ours may remove.
+    /// Paths of the socket, which no clean-up may remove.
     var paths: [String] {
         endpoint.paths + (owner == nil ? unit.options.symlinks.compactMap { SocketLinks.canonical($0) } : [])
     }
 
-    /// What `Symlinks=` lead to.
+    /// Path to which `Symlinks=` lead.
     private var linkTarget: String? {
         switch endpoint.target {
         case .socket(.unix(let path), _), .file(.fifo(let path)): path
@@ -86,8 +89,8 @@ final class HeldSocket {
         }
     }
 
-    /// Makes `Symlinks=`, except those that are in use for another path while the socket is not one of the unit's yet. Returns
-    /// what could not be made, which is no reason to stop, as under systemd.
+    /// Makes `Symlinks=`, except those in use for another path while the socket is not in the unit's table yet. Returns
+    /// the failures, which do not stop the unit, as under systemd.
     func link() -> [SystemError] {
         guard let path = linkTarget, owner == nil else { return [] }
         var problems: [SystemError] = []
@@ -103,7 +106,8 @@ final class HeldSocket {
         return problems
     }
 
-    /// Takes over what the unit says now, as far as it can be set on what is open. Returns what cannot.
+    /// Applies the unit's present settings, as far as they can be set on an open socket. Returns the settings that
+    /// cannot.
     func update(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) -> [String] {
         let before = Linux.SocketOptions(self.unit.options)
         self.unit = unit
@@ -118,7 +122,8 @@ final class HeldSocket {
         }
     }
 
-    /// `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other characters `_`, without suffix and instance.
+    /// Variable name for a descriptor: `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other
+    /// characters `_`, without suffix and instance.
     static func variable(_ name: String) -> String {
         var stem = Substring(name)
         if stem.hasSuffix(".socket") { stem = stem.dropLast(7) }
@@ -135,10 +140,10 @@ final class HeldSocket {
     }
 }
 
-/// Every open socket of scope `shared`, by what was asked for, whether the table of its unit has it or only a generation.
+/// All open sockets of scope `shared` by requested address, whether they are in the table or only in a generation.
 ///
-/// A socket that the unit names no more lives on in the generations that were started with it. A unit that names the address
-/// again must get that socket: nobody can open a second one there, and it is the one that clients are connected to.
+/// A socket that the unit no longer names lives on in the generations that were started with it. A unit that names the
+/// address again must get that socket: the address is in use, and clients are connected to that socket.
 final class SocketRegistry {
     private var byTarget: [HeldEndpoint.Target: [Int: WeakSocket]] = [:]
 
@@ -153,13 +158,13 @@ final class SocketRegistry {
         if byTarget[target]?.isEmpty == true { byTarget[target] = nil }
     }
 
-    /// The socket there, whatever unit it is of.
+    /// Socket at the address, of any unit.
     func socket(at target: HeldEndpoint.Target) -> HeldSocket? {
         byTarget[target]?.values.lazy.compactMap(\.held).first
     }
 
-    /// The unit's socket there. A template with `X-Scope=shared` has one socket for all of its releases: that of app@v1.socket
-    /// is that of app@v2.socket.
+    /// The unit's socket at the address. A template with `X-Scope=shared` has one socket for all of its releases:
+    /// app@v1.socket and app@v2.socket share it.
     func socket(at target: HeldEndpoint.Target, of unit: SocketUnit) -> HeldSocket? {
         let all =
             byTarget[target]?.values.compactMap(\.held).filter { $0.unit.name.identity == unit.name.identity } ?? []
@@ -168,10 +173,10 @@ final class SocketRegistry {
 
     var all: [HeldSocket] { byTarget.values.flatMap { $0.values.compactMap(\.held) } }
 
-    /// How many there are.
+    /// Number of open shared sockets.
     var count: Int { byTarget.values.reduce(0) { $0 + $1.count } }
 
-    /// Marks a socket as one of its unit's, and journaled as that.
+    /// Marks a socket as one of its unit's table, and its journal record as outdated.
     func keep(_ held: HeldSocket) {
         guard !held.isKept else { return }
         held.isKept = true

@@ -3,36 +3,36 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// A socket, a directory or a user that could not be had for a generation: `unit` and a sentence.
+/// Reason why a socket, directory or user is not available to a generation: `unit` and a sentence.
 struct PreparationError: Error {
     let unit: String
     let text: String
 }
 
-/// All held sockets with scope `shared`. Those of a generation are in its `GenerationResources`.
+/// All held sockets with scope `shared`. The sockets of a generation are in its `GenerationResources`.
 ///
-/// The table says what each unit listens on for everybody: what a service that stops leaves behind, and what the next
-/// generation finds. A generation that is being started changes nothing in it: what it opens belongs to it alone until it
-/// serves (`keep`), and closes with it if it never does.
+/// The table has the sockets of each unit for all: they stay when a service stops, and the next generation gets them. A
+/// starting generation changes nothing in it: sockets that it opens belong to it alone until it serves (`keep`), and
+/// close with it if it never does.
 final class HeldSockets {
     private let loop: EventLoop
     private(set) var shared: [String: [HeldSocket]] = [:]
-    /// The reading of unit files that each entry of the table is from.
+    /// Revision of the unit files from which each entry of the table was read.
     private var revisions: [String: UInt64] = [:]
     private var lastRevision: UInt64 = 0
     let registry = SocketRegistry()
-    /// Those of multibinder's clients by what they asked for: a thousand binds are not a thousand walks over all sockets.
+    /// Multibinder clients' sockets by requested address: a thousand binds must not walk all sockets a thousand times.
     var bound: [SocketAddress: WeakSocket] = [:]
     /// Addresses with scope `shared` that programs bind themselves, for as long as a generation has them.
     var reserved: [SocketAddress: WeakReservation] = [:]
-    /// A shared unit has other sockets from now on, or none.
+    /// Called when the sockets of a shared unit have changed.
     private let changed: (String) -> Void
-    /// What is tried again with some.
+    /// Sockets whose repair failed for lack of descriptors or memory.
     private var unfinished: [WeakSocket] = []
     private var retry: TimerSource?
-    /// A socket was found broken (`shutdown` by a sharer) or its path gone, and what was done about it.
+    /// Called with a note when a socket was found broken (`shutdown` by a sharer) or its path gone, and repaired.
     let noticed: (HeldSocket, String) -> Void
-    /// A socket that is bound there already, by processes of which nothing else is known (`LeftProcesses.take`).
+    /// Returns a socket that unaccounted processes have bound to the address (`LeftProcesses.take`).
     private let left: (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?
 
     init(
@@ -46,14 +46,14 @@ final class HeldSockets {
         self.noticed = noticed
     }
 
-    /// Later than all that were read before.
+    /// Next revision, later than all earlier readings of unit files.
     func nextRevision() -> UInt64 {
         lastRevision += 1
         return lastRevision
     }
 
-    /// The sockets of a shared unit as it is written now: those that are open already, and new ones for new addresses.
-    /// Nothing changes until `keep`.
+    /// Sockets of a shared unit for its present settings: the open ones, and new ones for new addresses. The table
+    /// changes only with `keep`.
     func opened(_ unit: SocketUnit) throws(PreparationError) -> [HeldSocket] {
         var sockets: [HeldSocket] = []
         for entry in unit.listen {
@@ -67,8 +67,8 @@ final class HeldSockets {
         return sockets
     }
 
-    /// The socket, or another one beside it if a process did something to it that cannot be undone. Those who have the first
-    /// accept from it until they are gone.
+    /// The socket, or a new one beside it if a process made a change to it that cannot be undone. Processes that have
+    /// the first one accept from it until they end.
     private func usable(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> HeldSocket {
         guard held.endpoint.isBeyondRepair, case .socket(let socket) = held.endpoint, socket.canHaveSuccessor else {
             return held
@@ -83,7 +83,7 @@ final class HeldSockets {
         }
     }
 
-    /// What is open for the unit as it is written.
+    /// Open sockets for the unit's present addresses.
     func present(_ unit: SocketUnit) -> [HeldSocket] {
         unit.listen.compactMap { entry in
             do throws(PreparationError) {
@@ -94,16 +94,17 @@ final class HeldSockets {
         }
     }
 
-    /// What is open there for the unit.
+    /// The unit's open socket at the address.
     func present(_ target: HeldEndpoint.Target, of unit: SocketUnit) -> HeldSocket? {
         shared[unit.name.description]?.first { $0.endpoint.target == target } ?? registry.socket(at: target, of: unit)
     }
 
-    /// Whether the table has something later than what was read then.
+    /// Whether the unit's entry in the table is of a later revision.
     func isOutdated(_ revision: UInt64, _ name: String) -> Bool { revisions[name].map { $0 > revision } ?? false }
 
-    /// From now on these are the unit's sockets. Addresses that it had before are closed when no generation uses them.
-    /// - Parameter revision: of the unit, if that was read before now.
+    /// Replaces the unit's sockets in the table. Sockets at its former addresses are closed when no generation uses
+    /// them.
+    /// - Parameter revision: the unit's revision, if the unit was read earlier.
     func keep(_ sockets: [HeldSocket], for unit: SocketUnit, _ revision: UInt64? = nil) {
         revisions[unit.name.description] = revision ?? nextRevision()
         for held in siblings(of: unit) where sockets.contains(where: { $0 === held }) {
@@ -134,12 +135,12 @@ final class HeldSockets {
             .filter { $0.unit.name.identity == unit.name.identity }
     }
 
-    /// Takes what another process of the supervisor opened, or what lay in store for it.
+    /// Takes over a socket that another supervisor process opened or that systemd kept for it.
     func adopt(
         _ descriptor: consuming OwnedDescriptor, _ unit: SocketUnit, _ target: HeldEndpoint.Target,
         owner: GenerationID?, number: Int, _ baseline: HeldBaseline?
     ) throws(SystemError) -> HeldSocket {
-        // An account that has gone meanwhile changes nothing about a file that is there.
+        // The file of the socket exists already: it does not matter that its owner's account is gone.
         let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
         let endpoint: HeldEndpoint
         switch target {
@@ -156,7 +157,7 @@ final class HeldSockets {
         return held
     }
 
-    /// Opens anew what nobody has any more.
+    /// Opens a socket again that no process has any more.
     func reopen(
         _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int
     ) throws(PreparationError) -> HeldSocket {
@@ -172,8 +173,8 @@ final class HeldSockets {
         }
     }
 
-    /// A socket that is there already, because processes have it of which nothing is known; nil if there is none.
-    /// - Parameter members: of these processes; then the kernel may have chosen the port.
+    /// Takes over a socket that unaccounted processes have open at the address; nil if there is none.
+    /// - Parameter members: processes among which a holder must be, for an address whose port the kernel has chosen.
     func takeLeft(
         _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int = .random(in: 1...(.max)),
         of members: Set<Int32>? = nil
@@ -188,29 +189,29 @@ final class HeldSockets {
         }
     }
 
-    /// The sockets of a shared unit, as another process of the supervisor had them.
+    /// Restores the sockets of a shared unit from another supervisor process.
     func restore(_ sockets: [HeldSocket], for name: String) {
         shared[name] = sockets
         for held in sockets { registry.keep(held) }
         if name == Self.multibinderUnit { noteBound(sockets) }
     }
 
-    /// One socket more of a unit that no file describes.
+    /// Adds a socket to a unit without a file.
     func add(_ held: HeldSocket, to name: String) throws(SystemError) {
         try watch(held)
         set(name, (shared[name] ?? []) + [held])
     }
 
-    /// One less.
+    /// Removes one socket from the unit.
     func remove(_ held: HeldSocket, from name: String) {
         if let list = shared[name] { set(name, list.filter { $0 !== held }) }
     }
 
-    /// Lets go of a unit's sockets; they close when no generation uses them any more.
+    /// Removes the unit's sockets from the table; they close when no generation uses them any more.
     func release(_ name: String) { set(name, nil) }
 
     /// Opens the sockets of a generation, each at an address of its own.
-    /// - Parameter network: where; nil for our own.
+    /// - Parameter network: the network namespace; nil for the supervisor's own.
     func open(
         _ unit: SocketUnit, for generation: GenerationID, in network: NetworkNamespace?
     ) throws(PreparationError) -> [HeldSocket] {
@@ -241,7 +242,7 @@ final class HeldSockets {
             let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file, network), owner: owner)
             try watch(held)
             for problem in held.endpoint.problems { noticed(held, "\(problem); goes on without") }
-            // What cannot be linked is told when the socket is its unit's.
+            // Failures are reported when the socket becomes its unit's (`keep`).
             _ = held.link()
             return held
         } catch {
@@ -280,7 +281,7 @@ final class HeldSockets {
 
     // MARK: - What sharers do to a socket
 
-    /// `shutdown()` by any sharer refuses connections for all; the holder notices and listens again.
+    /// Watches for `shutdown()`, which by any sharer refuses connections for all; the holder listens again.
     private func watch(_ held: HeldSocket) throws(SystemError) {
         registry.add(held)
         guard case .socket(let socket) = held.endpoint else { return }
@@ -309,7 +310,8 @@ final class HeldSockets {
         }
     }
 
-    /// For want of descriptors or memory something could not be done about it; nobody tells when there are.
+    /// Schedules another attempt at a repair that lacked descriptors or memory: no notification reports that they are
+    /// available again.
     private func tryAgain(_ held: HeldSocket) {
         unfinished.append(WeakSocket(held: held))
         guard retry == nil else { return }
@@ -324,7 +326,7 @@ final class HeldSockets {
         }
     }
 
-    /// The error if a socket that has taken the place of another cannot be watched. (Not thrown: see `HeldSocket`.)
+    /// Watches a socket that has replaced another; returns the error if that fails. (Not thrown: see `HeldSocket`.)
     func watchAgain(_ held: HeldSocket) -> SystemError? {
         do throws(SystemError) {
             try watch(held)
@@ -334,7 +336,8 @@ final class HeldSockets {
         }
     }
 
-    /// Programs unlink Unix sockets that they inherited when they end: looked at whenever one has ended.
+    /// Restores paths that programs have unlinked: some unlink an inherited Unix socket when they end, so this runs
+    /// after each end.
     func restorePaths(_ more: [HeldSocket]) {
         for held in registry.all { restorePath(held) }
         for held in more { restorePath(held) }

@@ -3,11 +3,11 @@ import Engine
 import Linux
 import UnitFiles
 
-/// An address of a socket unit with `X-Pass=address`. Given up when the last generation that has it is gone.
+/// An address of a socket unit with `X-Pass=address`, released when the last generation that has it is gone.
 final class Reservation {
     let unit: SocketUnit
     let address: ReservedAddress
-    /// nil for scope `shared`.
+    /// The generation that owns the reservation; nil for scope `shared`.
     let owner: GenerationID?
 
     init(unit: SocketUnit, address: ReservedAddress, owner: GenerationID?) {
@@ -17,7 +17,7 @@ final class Reservation {
     }
 
     deinit {
-        // Its path is this generation's alone; a shared one may be a successor's by now.
+        // The path belongs to this generation alone; a shared path may be a successor's by now.
         if owner != nil { address.removeLeftover() }
     }
 }
@@ -25,7 +25,7 @@ final class Reservation {
 struct WeakReservation { weak var reservation: Reservation? }
 
 extension HeldSockets {
-    /// The addresses of a unit with `X-Pass=address`, in the order of the unit.
+    /// Reserves the addresses of a unit with `X-Pass=address`, in the order of the unit.
     func reserve(
         _ unit: SocketUnit, for generation: GenerationID, in network: NetworkNamespace?
     ) throws(PreparationError) -> [Reservation] {
@@ -69,7 +69,7 @@ extension HeldSockets {
 }
 
 extension Supervisor {
-    /// Reserved addresses as `sockets` shows them: bound, and not listening.
+    /// Reserved addresses in the `Sockets` call: bound, and not listening.
     func reservationStatus() -> [SocketStatus] {
         var holders: [ObjectIdentifier: [SocketHolder]] = [:]
         for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.tree != nil {

@@ -4,22 +4,23 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// `Accept=yes`: each connection is taken here and given to an instance of its own (systemd.socket(5)).
+/// `Accept=yes`: the supervisor accepts each connection and gives it to an instance of its own (systemd.socket(5)).
 extension Supervisor {
-    /// Takes one connection; the next is told by another round of the loop, so that a flood does not stop everything else.
+    /// Accepts one connection; the next follows in another round of the loop, so that a flood does not block other
+    /// events.
     func acceptConnection(_ id: SocketID) {
         guard let socket = readableSocket?.endpoint.connected else { return }
         do throws(SystemError) {
             let accepted = try socket.accept()
             socketUnits[id]?.isShort = false
-            // Taken, by us or by a process that shares the socket.
+            // Accepted, by the supervisor or by a process that shares the socket.
             readableSocket = nil
             guard let descriptor = accepted else { return }
             let connection = AcceptedConnection(socket: id, descriptor: descriptor)
             takenConnection = connection
             handleSocket(.accepted(id, source: connection.peer.source))
         } catch {
-            // Out of descriptors, most likely: what waits is told again, after a pause.
+            // Most likely there are no free descriptors: the waiting connection is reported again after a pause.
             if socketUnits[id]?.isShort != true { log(.error, about: "\(id)", "\(id): \(error); it is tried again") }
             socketUnits[id]?.isShort = true
         }
@@ -34,7 +35,7 @@ extension Supervisor {
         connection.number = number
         do throws(ControlError) {
             let name = try self.name(of: connection, template)
-            // What is read for one connection is of no use to the next, which has another name.
+            // Definitions read for one connection are of no use to the next, which has another name.
             defer {
                 resolver.forget(name)
                 knownNodes[name] = nil
@@ -86,7 +87,7 @@ extension Supervisor {
         }
     }
 
-    /// Somebody has started the instance that would have been the connection's: it has no other one.
+    /// Closes a connection whose instance an operator has already started: it gets no other one.
     func connectionIsUnused(_ group: GroupID) {
         guard let connection = connections[group],
             !instances.values.contains(where: { $0.generation.group == group && $0.connection === connection })
@@ -96,10 +97,10 @@ extension Supervisor {
         handleSocket(.connectionEnded(connection.socket, connection.number))
     }
 
-    /// The instance of a connection is gone, and with it all that was kept about it.
+    /// Drops the records of a connection whose instance is gone.
     func connectionEnded(_ group: GroupID) {
         guard let connection = connections.removeValue(forKey: group) else { return }
-        // Its name never comes again.
+        // The name of the instance is never used again.
         if !keptStores.isEmpty { keptStores = keptStores.filter { $0.key.group != group } }
         forget(group)
         handleSocket(.connectionEnded(connection.socket, connection.number))

@@ -7,32 +7,32 @@ import UnitFiles
 struct SocketSharer {
     /// `web@v2.service (generation 2)`
     let name: String
-    /// It races with others for each connection, so accept(2) must not wait.
+    /// Whether it races with other processes for each connection, so that accept(2) must not block.
     let mustNotBlock: Bool
 }
 
-/// What a process has done to a held socket.
+/// A change that a process made to a held socket.
 struct ObservedChange: Codable {
     var change: AttributeChange
     /// Services that had the socket at that time, the latest first.
     var suspects: [String]
-    /// Seconds since 1970, of the last time.
+    /// Time of the last occurrence, in seconds since 1970.
     var at: Int64
-    /// In a row by the same.
+    /// Successive occurrences with the same suspects.
     var count: Int
 }
 
-/// Who had a socket, and what was done to it.
+/// Services that have a socket, and the changes made to it.
 struct SocketSharers {
     private(set) var present: [InstanceID: SocketSharer] = [:]
-    /// They had it since the last look, and are gone.
+    /// Services that had the socket since the last check and are gone.
     private var former: [String] = []
-    /// By attribute.
+    /// Last change of each attribute.
     var changes: [String: ObservedChange] = [:]
 
     var mustNotBlock: Bool { present.values.contains(where: \.mustNotBlock) }
 
-    /// Since the last look, the latest first.
+    /// Services that had the socket since the last check, the latest first.
     var suspects: [String] {
         let names = present.sorted { $0.key > $1.key }.map(\.value.name) + former.reversed()
         var seen: Set<String> = []
@@ -46,10 +46,10 @@ struct SocketSharers {
         former = former.filter { $0 != sharer.name } + [sharer.name]
     }
 
-    /// What was done until now is known.
+    /// Forgets former services once all changes up to now are recorded.
     mutating func looked() { former = [] }
 
-    /// Whether it is worth a line in the log: the same by the same is one, once a minute.
+    /// Records a change; returns whether to log it: a repeated change by the same suspects is logged once a minute.
     mutating func note(_ change: AttributeChange, at now: Int64) -> Bool {
         let before = changes[change.attribute]
         let isSame = before?.change == change && before?.suspects == suspects
@@ -59,10 +59,11 @@ struct SocketSharers {
     }
 }
 
-/// Options, filters and flags of a held socket belong to all who share it, and outlive whoever sets them. The unit file says
-/// what they are; so whenever a service that has the socket came, went or is about to come, they are put back.
+/// Options, filters and flags of a held socket belong to all who share it, and outlive the process that set them. The
+/// unit file defines them, so they are restored whenever a service that has the socket was started, has ended or is
+/// about to start.
 extension Supervisor {
-    /// Of a run of an instance that begins.
+    /// Records an instance as a sharer of its sockets when a run begins.
     func noteSharer(_ instance: RunningInstance) {
         guard let generation = generations[instance.generation] else { return }
         let isSwapped = engine.isSwapUnit(instance.definition.group)
@@ -74,7 +75,7 @@ extension Supervisor {
         }
     }
 
-    /// Nothing of a run is left.
+    /// Removes an instance from its sockets' sharers when no process of the run is left.
     func dropSharer(_ instance: RunningInstance) {
         guard let generation = generations[instance.generation] else { return }
         let list = passedSockets(instance, generation)
@@ -87,7 +88,7 @@ extension Supervisor {
         return instance.definition.sockets.flatMap { generation.sockets[$0.name.description] ?? [] }
     }
 
-    /// Of an instance that has come or gone.
+    /// Checks the sockets of an instance that was started or has ended.
     func lookAtSockets(of instance: RunningInstance) {
         guard let generation = generations[instance.generation] else { return }
         lookAtSockets(passedSockets(instance, generation))
@@ -97,10 +98,10 @@ extension Supervisor {
         for held in list { lookAtSocket(held) }
     }
 
-    /// Puts back what processes have changed, and says who had the socket.
+    /// Restores attributes that processes have changed, and records which services had the socket.
     func lookAtSocket(_ held: HeldSocket) {
         let isAlone = held.sharers.present.isEmpty && held.unit.name.description != HeldSockets.multibinderUnit
-        // Our own accept(2) must not wait. Whoever had it could have it as he liked.
+        // The supervisor's own accept(2) must not block. A service that had the socket alone could choose either mode.
         if isAlone, held.endpoint.connected != nil { try? held.endpoint.setNonBlocking(true) }
         let changes = held.endpoint.putBack(nonBlocking: held.sharers.mustNotBlock ? true : nil)
         for change in changes { note(change, of: held) }
@@ -109,7 +110,7 @@ extension Supervisor {
         if !changes.isEmpty { journal(held) }
     }
 
-    /// Nobody else has it: then another one can take its place.
+    /// Replaces the socket, which no other process has.
     private func renew(_ held: HeldSocket) {
         guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
@@ -121,7 +122,7 @@ extension Supervisor {
         }
     }
 
-    /// For `sockets`, `why` and the log.
+    /// Records a change for `sockets`, `why` and the log.
     func note(_ change: AttributeChange, of held: HeldSocket) {
         let suspects = held.sharers.suspects
         guard held.sharers.note(change, at: WallClock.seconds) else { return }
@@ -130,7 +131,7 @@ extension Supervisor {
             "\(held.unit.name): \(held.endpoint.text): \(Wording.sentence(change, by: suspects))")
     }
 
-    /// All services that have sockets, after another process of the supervisor was taken over.
+    /// Records the sharers of all instances after another supervisor process was taken over.
     func noteSharers() {
         for instance in instances.values where instance.tree != nil { noteSharer(instance) }
     }

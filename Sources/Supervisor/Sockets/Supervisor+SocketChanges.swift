@@ -3,7 +3,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What operators change about sockets that are open: `pause`, `resume`, and units that say something else than before.
+/// Operators' changes to open sockets: `pause`, `resume`, and changed unit files.
 extension Supervisor {
     // MARK: - Pause
 
@@ -26,7 +26,7 @@ extension Supervisor {
         handleSocket(.resume(id, newRequest(call: call, peer: peer)))
     }
 
-    /// Services with processes that have them.
+    /// Names of services with processes that have one of the sockets.
     private func users(of held: [HeldSocket]) -> [String] {
         let users = instances.values.filter { instance in
             guard instance.tree != nil, let sockets = generations[instance.generation]?.sockets else { return false }
@@ -38,9 +38,9 @@ extension Supervisor {
 
     // MARK: - Changed units
 
-    /// Lets changed socket units take effect as far as the kernel allows, without a service noticing: new addresses are opened,
-    /// options set, addresses that are not named any more closed when no generation uses them. Returns what was done, and what
-    /// only a new socket can have.
+    /// Applies changed socket units as far as the kernel allows, without effect on services: opens new addresses, sets
+    /// options, closes addresses that are no longer named once no generation uses them. Returns notes on the changes,
+    /// and on settings that only a new socket can have.
     func refreshSockets() -> [String] {
         guard let sockets else { return [] }
         var notes: [String] = []
@@ -72,7 +72,7 @@ extension Supervisor {
         }
     }
 
-    /// A started unit is what its file says now.
+    /// Updates a started socket unit to its present file.
     private func follow(_ unit: SocketUnit) {
         let id = SocketID(unit.name.description)
         guard socketUnits[id] != nil else { return }
@@ -83,7 +83,7 @@ extension Supervisor {
         if let group = spec.service { handleSocket(.service(group, activity(of: group))) }
     }
 
-    /// Makes these the sockets of the unit, as it is written now. Returns what was done.
+    /// Makes these the sockets of the unit with its present settings. Returns notes on the changes.
     private func keep(
         _ now: [HeldSocket], for unit: SocketUnit, _ sockets: HeldSockets, _ revision: UInt64?
     ) throws(PreparationError) -> [String] {
@@ -96,7 +96,7 @@ extension Supervisor {
             notes.append("\(held.endpoint.text): closed when no generation uses it any more")
         }
         sockets.keep(now, for: unit, revision)
-        // New ones are watched like the others, and held back like them.
+        // New sockets are watched and held back like the others.
         if activation.view(of: id)?.phase == .listening, !activation.isPaused(id) { watchSocket(id) }
         if activation.isHeldBack(id) { holdBack(id, true) }
         return notes
@@ -104,17 +104,17 @@ extension Supervisor {
 
     // MARK: - Cutover
 
-    /// From now on shared units listen where the generation that serves does. Until then nothing of them is changed for it: a
-    /// release that is rolled back leaves no trace.
+    /// Puts a serving generation's shared sockets into the table. Until then its start changes nothing there: a release
+    /// that is rolled back leaves no trace.
     func keepSockets(of id: GenerationID) {
         guard let resources = generations[id], let sockets else { return }
-        // It is ready: what it did to the sockets on its way is undone, before anybody counts on them.
+        // Changes that the generation made to the sockets while it started are undone before others depend on them.
         for held in resources.sockets.values.joined() where !held.sharers.present.isEmpty { lookAtSocket(held) }
         guard let pending = resources.pending else { return }
         resources.pending = nil
         for unit in pending.units {
             let name = unit.name.description
-            // `update`, or another swap unit's cutover, has read it later.
+            // `update`, or another swap unit's cutover, has read the unit later.
             guard !sockets.isOutdated(pending.revision, name) else { continue }
             let now = resources.sockets[name] ?? []
             do throws(PreparationError) {
@@ -130,7 +130,7 @@ extension Supervisor {
         journal(resources)
     }
 
-    /// What an earlier process has not done any more of what it had decided.
+    /// Finishes the cutovers that an earlier process had decided but not carried out.
     func keepSocketsOfServing() {
         for (id, resources) in generations
         where resources.pending != nil && engine.view(of: id.group)?.serving == id.number {
@@ -138,7 +138,7 @@ extension Supervisor {
         }
     }
 
-    /// Of a generation that an earlier process prepared and that does not serve yet.
+    /// Pending shared units of a generation that an earlier process prepared and that does not serve yet.
     func pendingSockets(of id: GenerationID) -> PendingSockets? {
         let parts = (engine.plan(of: id)?.services ?? []).compactMap { definitions[$0.definition] }
         var seen: Set<UnitName> = []
@@ -150,12 +150,12 @@ extension Supervisor {
 }
 
 extension SocketUnit {
-    /// Nothing has changed since.
+    /// Whether both were read from the same texts.
     fileprivate func isWritten(as other: SocketUnit) -> Bool { origin.sources == other.origin.sources }
 }
 
 extension HeldSockets {
-    /// Sets what the unit says now on a socket that is open, and returns what only a new one can have.
+    /// Applies the unit's present settings to an open socket, and returns notes on those that only a new one can have.
     func update(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> [String] {
         guard !held.unit.isWritten(as: unit) else { return [] }
         let fixed = held.update(unit, try fileOptions(unit))

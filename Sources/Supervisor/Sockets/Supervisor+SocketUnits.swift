@@ -4,26 +4,26 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// A socket unit that was started, as it was written then or at the last `update`.
+/// A started socket unit, as it was written at its start or at the last `update`.
 struct StartedSocket {
     var unit: SocketUnit
-    /// What its traffic starts; nil with `Accept=yes`, or if nothing takes it.
+    /// The service that its traffic starts; nil with `Accept=yes`, or if no service takes the socket.
     var service: UnitName?
-    /// What the unit asks for and its commands do without.
+    /// Requirements of the unit that its commands do without.
     var remarks: [String] = []
-    /// Of what cannot be done for want of descriptors or memory: the next try.
+    /// Timer for the next attempt at a step that lacked descriptors or memory.
     var retry: TimerSource?
-    /// That it cannot be done has been said.
+    /// Whether the shortage is already logged.
     var isShort = false
 }
 
-/// What is tried again.
+/// Steps that are retried.
 private enum SocketStep {
     case watch, watchOnce
     case trigger(GroupID)
 }
 
-/// Socket units: from what `SocketActivation` decides to calls, and from what happens to its events.
+/// Socket units: carries out the decisions of `SocketActivation`, and feeds it events.
 extension Supervisor {
     func handleSocket(_ event: SocketEvent) {
         socketEvents.append(event)
@@ -74,7 +74,8 @@ extension Supervisor {
 
     func heldSockets(_ id: SocketID) -> [HeldSocket] { sockets?.shared[id.name] ?? [] }
 
-    /// Those, and what only generations have of the unit: their processes accept from it still, or already.
+    /// The unit's sockets, including those that only generations have: their processes accept from them still, or
+    /// already.
     func allSockets(_ id: SocketID) -> [HeldSocket] {
         let table = heldSockets(id)
         let others = sockets?.registry.all.filter { held in
@@ -85,7 +86,7 @@ extension Supervisor {
 
     // MARK: - Opening and closing
 
-    /// Starts a socket unit: opens it, and from then on its traffic starts its service.
+    /// Starts a socket unit: opens its sockets; from then on traffic starts its service.
     func startSocket(_ unit: SocketUnit, _ request: RequestID?) throws(ControlError) {
         guard unit.scope == .shared else {
             throw .failed(message: "\(unit.name) belongs to a generation: it is opened when its service starts")
@@ -119,7 +120,7 @@ extension Supervisor {
         do throws(PreparationError) {
             sockets.keep(try sockets.opened(unit), for: unit)
             handleSocket(.opened(id))
-            // It may have waited for the end of a stop, while its service came.
+            // The start may have waited for the end of a stop, while the service was started.
             if let group = activation.view(of: id)?.spec.service {
                 handleSocket(.service(group, activity(of: group)))
             }
@@ -134,7 +135,8 @@ extension Supervisor {
         sockets?.release(id.name)
     }
 
-    /// What its traffic starts: `Service=`, else the service of its name, else the only one that takes it by `Sockets=`.
+    /// The service that traffic starts: `Service=`, else the service of the same name, else the only one that takes the
+    /// socket by `Sockets=`.
     func serviceStarted(by unit: SocketUnit) throws(ControlError) -> UnitName? {
         if unit.acceptsItself {
             guard let template = unit.serviceName, resolver.loader.exists(template) else {
@@ -162,8 +164,8 @@ extension Supervisor {
         retry(.watch, id, after: failure)
     }
 
-    /// Nobody tells when there are descriptors or memory again: what failed is tried once a second, and said once. nil: it did not
-    /// fail.
+    /// Retries a failed step once a second, because no notification reports free descriptors or memory, and logs the
+    /// failure once. nil as failure ends the retries.
     private func retry(_ step: SocketStep, _ id: SocketID, after failure: String?) {
         guard let failure else {
             socketUnits[id]?.retry = nil
@@ -181,7 +183,8 @@ extension Supervisor {
         }
     }
 
-    /// Whether what waits was taken. What starts a service is not, but then the watch ends.
+    /// Handles traffic on a socket; returns whether the waiting connection was accepted. Traffic that starts a service
+    /// is not accepted, but then the watch ends.
     private func readable(_ id: SocketID, _ target: HeldEndpoint.Target) -> Bool {
         readableSocket = heldSockets(id).first { $0.endpoint.target == target }
         let isKnown = readableSocket != nil
@@ -217,13 +220,14 @@ extension Supervisor {
     /// Starts the service as an operator would.
     private func trigger(_ id: SocketID, _ group: GroupID) {
         guard let service = socketUnits[id]?.service else { return }
-        // What waits at the socket waits on: a start that must fail would count against the limits of both.
+        // During a shortage the traffic waits at the socket: a start that must fail would count against the limits of
+        // both units.
         let want = want(for: group)
         retry(.trigger(group), id, after: want)
         if want != nil { return }
         log(.info, about: "\(id)", "\(id): starts \(group)")
         do throws(ControlError) {
-            // A member is started with the whole that it belongs to.
+            // A member is started together with its target.
             let name = try unitName((resolver.owner(of: service) ?? service).description)
             guard case .services(let planned) = try target(name) else {
                 throw .failed(message: "\(name) is no service")
@@ -237,24 +241,24 @@ extension Supervisor {
         }
     }
 
-    /// The start that its traffic asked for was not even begun.
+    /// Handles the refusal of a start that traffic asked for.
     func startRefused(_ id: SocketID, _ group: GroupID, _ error: ControlError) {
         log(.warning, about: "\(id)", "\(id): cannot start \(group): \(error.localizedMessage)")
-        // Another operation of the same service is under way: its end says how it goes on.
+        // Another operation of the same service is in progress: its end decides the next step.
         guard !engine.isActive(group) else { return }
         if connections[group] != nil { return connectionEnded(group) }
         handleSocket(.triggerFailed(id, error.localizedMessage))
     }
 
     func activity(of group: GroupID) -> ServiceActivity {
-        // What runs of it unknown to us accepts from its sockets.
+        // Unaccounted processes of the group accept from its sockets, too.
         if engine.isActive(group) || !left.trees(of: group).isEmpty { return .active }
         guard let failure = engine.view(of: group)?.lastFailure else { return .inactive }
         if case .startLimit = failure.cause { return .startLimitHit }
         return .failed
     }
 
-    /// Its coming and going is told to sockets and connections, when all that followed from an event is done.
+    /// Marks the group for a report to sockets and connections after all consequences of the event.
     func noteService(_ group: GroupID) {
         guard activation.watches(group) || connections[group] != nil else { return }
         touchedServices[group] = touchedServices[group] == true || !engine.isActive(group)
@@ -264,15 +268,15 @@ extension Supervisor {
         while let group = touchedServices.keys.min() {
             let wasGone = touchedServices.removeValue(forKey: group) == true
             let activity = activity(of: group)
-            // What waits for its turn has not ended.
+            // A group with waiting requests has not ended.
             if activity != .active, !requests.has(group) { connectionEnded(group) }
-            // Started again at once (OnSuccess=, Upholds=): what waited for its end waits no longer.
+            // Restarted at once (OnSuccess=, Upholds=): the steps that waited for its end continue.
             if activity == .active, wasGone, activation.watches(group) { handleSocket(.service(group, .inactive)) }
             if activation.watches(group) { handleSocket(.service(group, activity)) }
         }
     }
 
-    /// Connections that its processes have accepted on these sockets, and those that wait there.
+    /// Number of connections that the group's processes have accepted on these sockets, and of sockets where one waits.
     private func connections(of group: GroupID, on ids: [SocketID]) -> Int {
         let held = ids.flatMap(allSockets)
         let waiting = held.count { $0.endpoint.connected?.hasWaiting == true }
@@ -280,7 +284,7 @@ extension Supervisor {
         do throws(SystemError) {
             return try waiting + Connections.held(by: pids, on: held.compactMap(\.address)).count
         } catch {
-            // Not known is not none.
+            // An unknown number must not count as zero.
             log(.warning, about: "\(group)", "\(group): \(error)")
             return 1
         }
