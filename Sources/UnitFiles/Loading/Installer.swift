@@ -1,25 +1,25 @@
-/// How a unit stands to the start of the host, in the words of systemctl(1).
+/// The enablement state of a unit's file, in the words of systemctl(1).
 public enum UnitFileState: String, Sendable, CaseIterable {
-    /// Some target or other unit wants it by a link.
+    /// A link of some other unit, usually a target, wants it.
     case enabled
-    /// As `enabled`, until the next boot.
+    /// Like `enabled`, but only until the next boot.
     case enabledRuntime = "enabled-runtime"
-    /// The name is another name of a unit.
+    /// The name is an alias of another unit.
     case alias
-    /// Switched off for good: it cannot be started.
+    /// Masked permanently: it cannot be started.
     case masked
     case maskedRuntime = "masked-runtime"
-    /// It has no `[Install]` section: others start it, or somebody does by hand.
+    /// It has no `[Install]` section: other units or an operator start it.
     case `static`
-    /// It has an `[Install]` section that names only other units (`Also=`), or another instance of it is enabled.
+    /// Its `[Install]` section names only other units (`Also=`).
     case indirect
-    /// It could be enabled, and is not.
+    /// It could be enabled and is not.
     case disabled
-    /// Its file cannot be read as a unit.
+    /// Its file is not a usable unit.
     case bad
     case notFound = "not-found"
 
-    /// Whether `systemctl is-enabled` ends with 0 for it.
+    /// Whether `systemctl is-enabled` exits with status 0 for this state.
     public var countsAsEnabled: Bool {
         switch self {
         case .enabled, .enabledRuntime, .alias, .static, .indirect: true
@@ -28,29 +28,30 @@ public enum UnitFileState: String, Sendable, CaseIterable {
     }
 }
 
-/// What enabling, disabling or masking changes on disk.
+/// The changes on disk that enable, disable or mask units.
 public struct InstallChanges: Sendable, Hashable {
     public enum Change: Sendable, Hashable {
-        /// A symbolic link at `path` to `target`, in place of another link.
+        /// Makes a symbolic link at `path` to `target`, in place of another link.
         case link(path: String, target: String)
-        /// Removes the symbolic link at `path`, and its directory if that is empty then and ends in one of the suffixes.
+        /// Removes the symbolic link at `path`, and its directory if that is then empty and its name ends in one of the
+        /// suffixes.
         case unlink(path: String)
     }
     public var changes: [Change] = []
-    /// What whoever asked should know.
+    /// Notes for the caller.
     public var notes: [String] = []
 }
 
-/// Why a unit cannot be enabled, disabled or masked.
+/// The reason why a unit cannot be enabled, disabled or masked.
 public enum InstallError: Error, Sendable, Hashable, CustomStringConvertible {
     case notFound(UnitName)
     case masked(UnitName, path: String)
     case unusable(UnitName, problems: [String])
-    /// A template that says neither in its name nor by `DefaultInstance=` which instance is meant.
+    /// A template without an instance, neither in its name nor by `DefaultInstance=`.
     case needsInstance(UnitName)
-    /// `Alias=` of another kind, or template where the unit is none.
+    /// `Alias=` of another kind of unit, or a template as alias of a unit that is none (or the reverse).
     case badAlias(UnitName, alias: UnitName)
-    /// Something that is no link is at the path.
+    /// The path is occupied by a file that is not a link.
     case occupied(path: String)
     case noRuntimeDirectory
 
@@ -70,13 +71,13 @@ public enum InstallError: Error, Sendable, Hashable, CustomStringConvertible {
 
 /// `enable`, `disable`, `mask` and their reverse, as changes to links (systemd.unit(5), "[Install] Section Options").
 ///
-/// Decides only; who carries it out also checks that what is in the way is a link.
+/// Decides only. The code that applies the changes also checks that only links are replaced or removed.
 public struct Installer {
     private let loader: UnitLoader
     private let resolver: SwapUnitResolver
     private let runtimeDirectory: String?
 
-    /// - Parameter runtimeDirectory: the directory of the search path that is gone after a reboot; nil if there is none.
+    /// - Parameter runtimeDirectory: the unit directory that does not survive a reboot; nil if there is none.
     public init(loader: UnitLoader, runtimeDirectory: String?) {
         self.loader = loader
         self.runtimeDirectory = runtimeDirectory
@@ -117,7 +118,7 @@ public struct Installer {
         return result
     }
 
-    /// With what `Also=` names, and what that names in turn.
+    /// The units with those of their `Also=`, followed transitively.
     private func withAlso(_ names: [UnitName], _ result: inout InstallChanges) throws(InstallError) -> [UnitName] {
         var all: [UnitName] = []
         var queue = names.map { (name: loader.canonical($0), isNamed: true) }
@@ -156,12 +157,13 @@ public struct Installer {
         }
     }
 
-    /// A template of a swap unit stands for whatever release serves; any other template needs an instance.
+    /// The name of the link. A template of a swap unit stands for the release that serves; any other template needs an
+    /// instance.
     private func linkName(_ name: UnitName, _ definition: any UnitDefinition) throws(InstallError) -> UnitName {
         guard name.isTemplate, !isSwapUnit(name) else { return name }
         let owners = definition.install.wantedBy + definition.install.requiredBy + definition.install.upheldBy
         guard let instance = definition.install.defaultInstance else {
-            // Wanted by a template: each of its instances wants the instance of the same name.
+            // A template wanted by templates: each of their instances wants the instance of the same name.
             if owners.allSatisfy(\.name.isTemplate) { return name }
             throw .needsInstance(name)
         }
@@ -175,7 +177,8 @@ public struct Installer {
 
     // MARK: Disable
 
-    /// Removes every link to the units in the directory, also those that `[Install]` does not name (any more).
+    /// Removes every link to the units in the directory, including links that `[Install]` does not name, or no longer
+    /// names.
     public func disable(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
         let directory = try directory(runtime: runtime)
         var result = InstallChanges()
@@ -199,13 +202,13 @@ public struct Installer {
         return result
     }
 
-    /// A link by this name is one to the unit: by any of its names, and of a template to any instance.
+    /// Whether a link of this name leads to the unit: by any of its names, and for a template to any instance.
     private func stands(_ entry: UnitName, for unit: UnitName) -> Bool {
         let canonical = loader.canonical(entry)
         return canonical == unit || (unit.isTemplate && canonical.template == unit)
     }
 
-    /// All links in `.wants/` and its siblings of one directory.
+    /// All links in the `.wants/`, `.requires/` and `.upholds/` directories of one unit directory.
     private func links(in directory: String) -> [(owner: String, suffix: String, entry: UnitName)] {
         guard let index = loader.searchPath.firstIndex(of: directory) else { return [] }
         var found: [(owner: String, suffix: String, entry: UnitName)] = []
@@ -264,7 +267,7 @@ public struct Installer {
         }
     }
 
-    /// By which links it is enabled; nil if by none.
+    /// The state by the links to the unit; nil if there are none.
     private func linkState(_ name: UnitName) -> UnitFileState? {
         var state: UnitFileState?
         for directory in loader.searchPath {
@@ -282,7 +285,7 @@ public struct Installer {
         return state
     }
 
-    /// A link to a template of which this is an instance: whatever release serves is started.
+    /// Whether the link is one to the template of this instance: it starts the release that serves.
     private func isTemplateLink(_ entry: UnitName, _ name: UnitName) -> Bool {
         entry.isTemplate && name.template == loader.canonical(entry)
     }

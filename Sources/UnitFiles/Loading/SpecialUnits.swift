@@ -1,7 +1,7 @@
-/// Units of systemd's that stand for the state of the host (systemd.special(7)). Units name them out of habit; here they are
-/// always reached, and naming them is no mistake.
+/// systemd's own units that stand for states of the host (systemd.special(7)). Unit files name them by convention; here
+/// they always count as reached, and naming them is no error.
 public enum SpecialUnits {
-    /// Reached on every host that runs services, before Holdfast or together with it.
+    /// Targets reached on every host that runs services, before Holdfast or together with it.
     static let reachedTargets = [
         "sysinit.target", "local-fs.target", "remote-fs.target", "sockets.target", "timers.target", "paths.target",
         "basic.target", "network-pre.target", "network.target", "network-online.target", "nss-lookup.target",
@@ -9,7 +9,7 @@ public enum SpecialUnits {
         "multi-user.target", "graphical.target", "default.target",
     ]
 
-    /// Never reached by starting anything here.
+    /// Targets that no start of a unit ever reaches.
     private static let neverReached = [
         "emergency.target", "exit.target", "final.target", "halt.target", "hibernate.target", "hybrid-sleep.target",
         "initrd.target", "kexec.target", "poweroff.target", "reboot.target", "rescue.target", "shutdown.target",
@@ -27,14 +27,14 @@ public enum SpecialUnits {
 
     public static let names = Set(reachedTargets + neverReached + others)
 
-    /// Whether the unit, if it has no file here, is one of the host's that are taken for active: those of systemd.special(7),
-    /// and what systemd itself runs.
+    /// Whether a unit without a file here is assumed to be active on the host: a unit of systemd.special(7), or one of
+    /// systemd's own services.
     public static func isAssumed(_ name: UnitName) -> Bool {
         names.contains(name.description) || name.description.hasPrefix("systemd-")
             || name.description.hasPrefix("user@")
             || name.description.hasPrefix("getty@") || name.description.hasPrefix("serial-getty@")
     }
 
-    /// Whether it stands for the end of the host: never active while anything runs here.
+    /// Whether the unit stands for the shutdown of the host: it is never active while services run here.
     public static func isNeverReached(_ name: UnitName) -> Bool { neverReached.contains(name.description) }
 }

@@ -1,15 +1,17 @@
-/// Units that have several names: a link from one unit file to another of another name (systemd.unit(5), "Aliases").
+/// Aliases of units: links from one unit file name to another (systemd.unit(5), "Aliases").
 struct UnitAliases: Sendable {
-    /// File name of the link -> what it leads to.
+    /// File name of the link -> the unit it leads to.
     private var targets: [String: UnitName] = [:]
 
     var isEmpty: Bool { targets.isEmpty }
 
-    /// Takes note of a link if it is an alias: to a unit of the same kind, template to template, plain to plain. A link from
-    /// an instance to its template is no alias but a file of its own; to another template, it stands for its instance of that.
+    /// Registers a link if it is an alias. The two units must be of the same kind, and both templates or both plain. A
+    /// link from an instance to its own template is no alias but the instance's own file; a link from an instance to
+    /// another template is an alias of that template's instance of the same name.
     ///
-    /// - Parameter isInside: it leads to a file of the search path; else the unit is what the file says, whatever its name.
-    /// - Returns: why the link counts for nothing, as under systemd; nil if it counts.
+    /// - Parameter isInside: whether the link leads to a file of the search path; otherwise the file is the unit's own,
+    ///   whatever its name.
+    /// - Returns: why the link is ignored, as under systemd; nil if it counts.
     mutating func add(_ name: UnitName, leadingTo target: String, isInside: Bool) -> String? {
         guard isInside else { return nil }
         let file = target.utf8.lastIndex(of: UInt8(ascii: "/")).map { target[target.utf8.index(after: $0)...] }
@@ -28,18 +30,19 @@ struct UnitAliases: Sendable {
         return nil
     }
 
-    /// Forgets those that lead to nothing that exists: such a link is the unit itself, from somewhere else.
+    /// Removes the aliases of units that do not exist: such a link is the file of the unit itself.
     mutating func keep(where exists: (UnitName) -> Bool) {
         targets = targets.filter { exists(resolve($0.value)) }
     }
 
     func isAlias(_ name: UnitName) -> Bool { targets[name.description] != nil }
 
-    /// The name that the unit is known by; a name that is no alias stays as it is.
+    /// The unit's canonical name; a name that is not an alias is returned as it is.
     func resolve(_ name: UnitName) -> UnitName {
         guard !targets.isEmpty else { return name }
         var current = name
-        // Links that lead in a circle end somewhere; where does not matter, the unit cannot be read then.
+        // The bound ends the search in a circle of links. The result is then arbitrary, but the unit cannot be read
+        // anyway.
         for _ in 0..<8 {
             if let next = targets[current.description] {
                 current = next
@@ -54,7 +57,7 @@ struct UnitAliases: Sendable {
         return current
     }
 
-    /// All names that lead to the unit; to an instance also those of its template, instantiated.
+    /// All aliases of the unit; for an instance also those of its template, instantiated.
     func names(of unit: UnitName) -> [UnitName] {
         guard !targets.isEmpty else { return [] }
         let names = targets.keys.compactMap { try? UnitName($0) }.map { name in

@@ -1,15 +1,16 @@
-/// Why a unit file could not be read.
+/// The reason why a unit file could not be read.
 public enum UnitFileReadError: Error, Sendable, Hashable, CustomStringConvertible {
     case missing
-    /// The system's reason, for example `Permission denied`.
+    /// The system's error, for example `Permission denied`.
     case unreadable(String)
-    /// Users other than the owner may write it; the text names who.
+    /// Users other than the owner may write to the file; the text names them.
     case insecure(String)
     /// Size in bytes, more than `UnitFileLimits.fileSize`.
     case tooLarge(Int)
     /// Not UTF-8; `line` counts from 1.
     case notText(line: Int)
-    /// A link to `/dev/null`: the unit (or drop-in) is masked. An empty file is masked, too, and is returned as empty text.
+    /// A link to `/dev/null`: the unit or drop-in is masked. An empty file masks as well, but is returned as empty
+    /// text.
     case masked
 
     public var description: String {
@@ -24,13 +25,13 @@ public enum UnitFileReadError: Error, Sendable, Hashable, CustomStringConvertibl
     }
 }
 
-/// The directories and files that units come from. The Supervisor implements it with system calls, tests with a dictionary.
+/// The directories and files of units. `UnitStore` implements it with system calls, tests with a dictionary.
 public protocol UnitFileSource: Sendable {
     /// The names in a directory, in any order; empty if there is no such directory.
     func entries(of directory: String) -> [String]
-    /// Names in a directory that are symbolic links, with what they lead to, as written.
+    /// The symbolic links in a directory: name -> target, as written in the link.
     func links(of directory: String) -> [String: String]
-    /// Names in a directory that are directories, not links to some.
+    /// The names of directories in a directory, without links to directories.
     func directories(of directory: String) -> Set<String>
     /// Whether the path leads to /dev/null or to an empty file.
     func isMask(_ path: String) -> Bool
@@ -42,11 +43,11 @@ public protocol UnitFileSource: Sendable {
 
 /// Unit files in memory, by absolute path.
 public struct InMemoryUnitFileSource: UnitFileSource {
-    /// Path -> text.
+    /// Path -> text of the file.
     public var files: [String: String]
-    /// Path -> what reading it answers.
+    /// Path -> error of reading it.
     public var failures: [String: UnitFileReadError]
-    /// Path -> the absolute path that a symbolic link there leads to.
+    /// Path of a symbolic link -> its target, an absolute path.
     public var links: [String: String]
 
     public init(

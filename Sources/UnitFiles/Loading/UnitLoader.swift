@@ -1,21 +1,21 @@
-/// What became of loading one unit.
+/// The result of loading one unit.
 public struct LoadedUnit: Sendable {
     public enum Outcome: Sendable {
         case usable(Unit)
-        /// There is a file, and it does not make a unit; the diagnostics say why.
+        /// A file exists, but it is no usable unit; the diagnostics say why.
         case unusable
-        /// Switched off by an empty file or a link to /dev/null at this path.
+        /// Masked by an empty file or a link to /dev/null at this path.
         case masked(path: String)
-        /// No directory of the search path has a file for it.
+        /// No directory of the search path has a file for the unit.
         case missing
     }
 
     public var name: UnitName
     public var outcome: Outcome
     public var diagnostics: [Diagnostic]
-    /// Whether a file has an `[X-Swap]` section; known even of a unit that cannot be used.
+    /// Whether a file has an `[X-Swap]` section; known even for an unusable unit.
     public var hasSwapSection = false
-    /// A target that cannot be used, as far as it could be read: what it owns must not be taken for ownerless.
+    /// An unusable target, as far as it could be read: its members must not be taken for units without an owner.
     var brokenTarget: Unit?
 
     /// The unit if it can be used.
@@ -50,10 +50,10 @@ public struct LoadedUnit: Sendable {
     }
 }
 
-/// Why a name on a command line names no unit.
+/// The reason why a name on a command line matches no unit.
 public enum NameError: Error, Sendable, Hashable, CustomStringConvertible {
     case invalid(UnitNameError)
-    /// Several units have the name up to the suffix.
+    /// Several units match the name without a suffix.
     case ambiguous(String, candidates: [UnitName])
     case unknown(String, suggestion: String?)
 
@@ -68,22 +68,22 @@ public enum NameError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Finds the files of a unit in a search path and makes the unit of them (systemd.unit(5), "Unit file load path").
+/// Finds the files of a unit in a search path and builds the unit from them (systemd.unit(5), "Unit File Load Path").
 ///
-/// The directories are listed once, when the loader is made: a loader is one look at the disk. Make a new one to look again.
+/// The directories are listed once, when the loader is made. To see changes on disk, make a new loader.
 public struct UnitLoader: Sendable {
     /// Directories, highest precedence first.
     public let searchPath: [String]
     public let specifiers: SpecifierEnvironment
     let source: any UnitFileSource
-    /// File name of a unit -> index of the first directory that has it.
+    /// File name of a unit -> index of the first directory that contains it.
     private let fragments: [String: Int]
-    /// Name of a `.d`, `.wants`, … directory -> indices of all directories that have it, in order.
+    /// Name of a `.d`, `.wants`, … directory -> indices of all directories that contain it, in order.
     let companions: [String: [Int]]
     let aliases: UnitAliases
-    /// Instances for which some file or companion directory exists by name, so that they may differ from other instances.
+    /// Instances for which a file or companion directory exists by name, so that they may differ from other instances.
     let instancesWithOwnFiles: Set<String>
-    /// Files with a unit's suffix whose names are no unit names.
+    /// Diagnostics of files that have a unit's suffix but no valid unit name.
     public let nameDiagnostics: [Diagnostic]
     private let names: [UnitName]
 
@@ -97,7 +97,7 @@ public struct UnitLoader: Sendable {
         var diagnostics: [Diagnostic] = []
         var aliases = UnitAliases()
         let roots = Set(searchPath + searchPath.compactMap { source.realPath($0) })
-        // A link out of the search path is the unit itself, from somewhere else.
+        // A link out of the search path is the file of the unit itself, not an alias.
         func leadsInside(_ target: String, of directory: String) -> Bool {
             let path = target.hasPrefix("/") ? target : Self.join(directory, target)
             guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return false }
@@ -148,24 +148,24 @@ public struct UnitLoader: Sendable {
 
     static let companionSuffixes = [".d", ".wants", ".requires", ".upholds"]
 
-    /// Every name that has a file of its own, sorted; templates as templates. Aliases are not among them.
+    /// The names of all units with a file of their own, including templates but not aliases, sorted.
     public func allNames() -> [UnitName] { names }
 
-    /// The name that a unit is known by: the name itself, unless it is an alias.
+    /// The unit's canonical name: the name itself, unless it is an alias.
     public func canonical(_ name: UnitName) -> UnitName { aliases.resolve(name) }
 
-    /// Whether there is a file for the name: its own, or its template's.
+    /// Whether a file exists for the name: its own, or its template's.
     public func exists(_ name: UnitName) -> Bool { fragmentPath(of: name) != nil }
 
-    /// The path of the unit file that counts; an instance's own before its template's.
+    /// The path of the unit's file; an instance's own file takes precedence over its template's.
     public func fragmentPath(of name: UnitName) -> String? {
         if let index = fragments[name.description] { return Self.join(searchPath[index], name.description) }
         guard let template = name.template, let index = fragments[template.description] else { return nil }
         return Self.join(searchPath[index], template.description)
     }
 
-    /// Loads a unit with its drop-ins and its `.wants/`, `.requires/` and `.upholds/` directories. An alias loads what it
-    /// stands for, under that name.
+    /// Loads a unit with its drop-ins and its `.wants/`, `.requires/` and `.upholds/` directories. For an alias, loads
+    /// the unit it stands for, under that unit's name.
     public func load(_ alias: UnitName) -> LoadedUnit {
         let name = canonical(alias)
         guard let path = fragmentPath(of: name) else {
@@ -185,7 +185,7 @@ public struct UnitLoader: Sendable {
         } catch .masked {
             return LoadedUnit(name: name, outcome: .masked(path: path), diagnostics: [])
         } catch .missing {
-            // It was there when the directory was listed.
+            // The file existed when the directory was listed.
             return LoadedUnit(name: name, outcome: .missing, diagnostics: [])
         } catch {
             return LoadedUnit(name: name, outcome: .unusable, diagnostics: [Self.diagnostic(path, error)])
@@ -199,7 +199,7 @@ public struct UnitLoader: Sendable {
             } catch .masked, .missing {
                 continue
             } catch {
-                // What it would have changed is not known, so neither is what would be started.
+                // The content of the drop-in is unknown, and with it the program that would be started.
                 builder.refuse(Self.diagnostic(path, error))
             }
         }
@@ -213,24 +213,26 @@ public struct UnitLoader: Sendable {
             hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft.map { .target($0) } : nil)
     }
 
-    /// Makes a unit of texts that were read earlier: what an earlier version of Holdfast made of them is made of them anew.
+    /// Builds a unit from texts read earlier, possibly by an earlier version of Holdfast: this version interprets them
+    /// anew.
     ///
     /// - Parameters:
     ///   - sources: the unit file first, then its drop-ins in the order in which they apply.
-    ///   - wants: units of which only links told that they are wanted.
+    ///   - wants: units wanted only by links, not by the texts.
     public static func restore(
         _ name: UnitName, sources: [UnitSource], wants: [String], specifiers: SpecifierEnvironment,
         realPath: @escaping @Sendable (String) -> String? = { $0 }
     ) -> LoadedUnit {
         guard let fragment = sources.first else { return LoadedUnit(name: name, outcome: .missing, diagnostics: []) }
-        // What was renamed since is known by the path that it had.
+        // The file may have been renamed since: the path it had then identifies it.
         var builder = UnitBuilder(
             name: name, environment: specifiers, fragmentPath: fragment.path, realPath: { realPath($0) ?? $0 })
         var origin = UnitOrigin()
         origin.fragmentPath = fragment.path
         origin.sources = sources
         origin.dropInPaths = sources.dropFirst().map(\.path)
-        // What runs was accepted once: nothing of its text makes it unusable that does not in a drop-in.
+        // The running unit was accepted once. Parsed as a drop-in, an invalid section header ends its text, but does
+        // not make the unit unusable.
         for source in sources { builder.apply(UnitFileParser.parse(source.text, path: source.path), isDropIn: true) }
         let known = Set((builder.unit.wants + builder.unit.requires).map(\.name))
         for unit in wants.compactMap({ try? UnitName($0) }) where !known.contains(unit) {
@@ -244,8 +246,8 @@ public struct UnitLoader: Sendable {
 
     /// The unit that an operator means by a name with or without suffix.
     ///
-    /// Full names stay as they are. Without suffix: the service or the target that exists, a template where only that exists
-    /// (`site` for `site@.target`), a socket only if there is neither.
+    /// A full name stays as it is. Without a suffix: the service or target that exists, else its template (`site` for
+    /// `site@.target`), and a socket only if there is neither.
     public func resolve(shortName: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) -> Result<UnitName, NameError>
     {
         do {
@@ -277,7 +279,7 @@ public struct UnitLoader: Sendable {
     private func suggestion(for text: String, _ kinds: Set<UnitKind>) -> String? {
         let known = names.filter { kinds.contains($0.kind) }
         if let near = EditDistance.closest(to: text, in: known.map(\.description)) { return near }
-        // "ap@v2": compare the prefix and keep the release.
+        // "ap@v2": compares the prefix and keeps the release.
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let near = EditDistance.closest(to: parts[0], in: known.map(\.prefix)) else { return nil }
         return parts.count > 1 ? near + "@" + parts[1] : near
@@ -285,13 +287,15 @@ public struct UnitLoader: Sendable {
 
     // MARK: Companions
 
-    /// Drop-ins in the order in which they apply: by file name; of one file name the most specific directory counts.
+    /// Drop-ins in the order in which they apply, by file name; of files with the same name, the one in the most
+    /// specific directory counts.
     func dropIns(of name: UnitName) -> [String] {
         files(of: name, ".d") { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.map(\.path)
     }
 
-    /// What the `.d`, `.wants`, … directories of a unit and of its aliases hold, by file name; of one file name the first
-    /// counts, so that a link to /dev/null there masks the others (systemd.unit(5), "Unit File Load Path").
+    /// The entries of the `.d`, `.wants`, … directories of a unit and of its aliases, by file name. Of entries with the
+    /// same name the first counts, so that a link to /dev/null there masks the others (systemd.unit(5), "Unit File Load
+    /// Path").
     private func files(
         of name: UnitName, _ suffix: String, _ isWanted: (String) -> Bool
     ) -> [(name: String, path: String, directory: String)] {
@@ -312,8 +316,9 @@ public struct UnitLoader: Sendable {
         return chosen.sorted { $0.key < $1.key }.map { ($0.key, Self.join($0.value, $0.key), $0.value) }
     }
 
-    /// `foo-bar@v2.service.d`, then the template's, `foo-.service.d`, `foo-@v2.service.d` and `foo-@.service.d`: the order of
-    /// systemd 252 (its unit_file_process_dir()), the more specific first.
+    /// The names of a unit's companion directories, most specific first: `foo-bar@v2.service.d`, then the template's,
+    /// `foo-.service.d`, `foo-@v2.service.d` and `foo-@.service.d`. The order is that of systemd 252 (its
+    /// unit_file_process_dir()).
     private static func companionNames(of name: UnitName, _ suffix: String) -> [String] {
         let ending = name.kind.suffix + suffix
         var prefixes: [Substring] = []
@@ -329,18 +334,18 @@ public struct UnitLoader: Sendable {
             + prefixes.flatMap { ["\($0)@\(instance)\(ending)", "\($0)@\(ending)"] }
     }
 
-    /// The units that are linked into `NAME.wants/` of any directory, also if `NAME` has no file (systemd's own targets).
+    /// The units linked into `NAME.wants/` of any directory, even if `NAME` has no file (systemd's own targets).
     public func wanted(by name: UnitName) -> [UnitReference] {
         var list: [UnitReference] = []
         for suffix in Self.companionSuffixes.dropFirst() { linked(name, suffix, keepsTemplates: true, into: &list) }
         return UnitBuilder.unique(list)
     }
 
-    /// Adds the units that are linked into `NAME.wants/` (or an alias's, or the template's) of any directory.
+    /// Adds the units linked into `NAME.wants/` (or an alias's, or the template's) of any directory.
     ///
-    /// - Parameter keepsTemplates: a template stands for its release; else, as in `Wants=`, for its instance of the unit's
-    ///   instance or prefix.
-    /// - Returns: warnings about files that are no links.
+    /// - Parameter keepsTemplates: a template stays a template and stands for its release; otherwise, as in `Wants=`,
+    ///   it stands for its instance with the unit's instance or prefix.
+    /// - Returns: warnings about files that are not links.
     @discardableResult
     private func linked(
         _ name: UnitName, _ suffix: String, keepsTemplates: Bool = false, into list: inout [UnitReference]
@@ -349,7 +354,7 @@ public struct UnitLoader: Sendable {
         var links: [String: [String: String]] = [:]
         for file in files(of: name, suffix, { !$0.hasPrefix(".") }) {
             if links[file.directory] == nil { links[file.directory] = source.links(of: file.directory) }
-            // Also a link to a unit that is masked.
+            // This includes links to masked units.
             if source.isMask(file.path) { continue }
             let location = SourceLocation(file: file.path)
             guard links[file.directory]?[file.name] != nil else {

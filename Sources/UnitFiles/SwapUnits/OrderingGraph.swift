@@ -1,6 +1,6 @@
-/// Who starts after whom, among a few named units.
+/// The start order of a set of units.
 struct OrderingGraph {
-    /// In the order in which they were found; that order decides where nothing else does.
+    /// The units in the order of their discovery, which decides between units without an ordering.
     let names: [UnitName]
     private(set) var after: [UnitName: [UnitName]] = [:]
     private var reasons: [Pair: SourceLocation] = [:]
@@ -16,7 +16,7 @@ struct OrderingGraph {
         known = Set(names)
     }
 
-    /// `later` starts after `earlier`; units that are not in the graph, and a unit after itself, do not count.
+    /// Makes `later` start after `earlier`. Ignores units outside the graph, and a unit ordered after itself.
     mutating func add(_ later: UnitName, after earlier: UnitName, because location: SourceLocation) {
         guard later != earlier, known.contains(later), known.contains(earlier) else { return }
         let pair = Pair(later: later, earlier: earlier)
@@ -25,15 +25,15 @@ struct OrderingGraph {
         after[later, default: []].append(earlier)
     }
 
-    /// Where the first step of a cycle was asked for.
+    /// The place of the directive that orders `later` after `earlier`, for a step of a cycle.
     func reason(_ later: UnitName, after earlier: UnitName) -> SourceLocation? {
         reasons[Pair(later: later, earlier: earlier)]
     }
 
     private enum Mark { case open, done }
 
-    /// An order in which everything starts after what it must, and the cycles that were cut to get it, each with its first
-    /// unit repeated at the end. Depth first without recursion: the depth is as long as the longest chain in the files.
+    /// A start order, and the cycles cut to get it, each with its first unit repeated at the end. The search is
+    /// depth-first without recursion, because it is as deep as the longest chain in the files.
     func sorted() -> (order: [UnitName], cycles: [[UnitName]]) {
         var marks: [UnitName: Mark] = [:]
         var order: [UnitName] = []
@@ -56,7 +56,7 @@ struct OrderingGraph {
                     path.append((earlier[next], 0))
                 case .open:
                     let start = path.firstIndex { $0.name == earlier[next] } ?? 0
-                    // Enough to see what is wrong; a hostile graph has millions.
+                    // Ten cycles are enough to show the problem; a hostile graph has millions.
                     if cycles.count == 10 { break }
                     cycles.append(path[start...].map(\.name) + [earlier[next]])
                 case .done: break

@@ -1,4 +1,4 @@
-/// How a swap unit is swapped: the `[X-Swap]` of the target, or of the service that is its own swap unit.
+/// The settings of a swap: the `[X-Swap]` of the target, or of the service that is its own swap unit.
 public struct SwapSettings: Sendable, Hashable {
     public var readyTimeout: TimeLimit
     public var soak: Duration
@@ -15,49 +15,51 @@ public struct SwapSettings: Sendable, Hashable {
     }
 }
 
-/// What is started, or swapped, together: everything that a generation is made of, as the unit files say it now.
+/// A swap unit as its unit files define it now: the services and sockets of a new generation.
 public struct SwapUnitDefinition: Sendable {
-    /// What stays the same over all generations: `site@.target`, `app.service`.
+    /// The name common to all generations: `site@.target`, `app.service`.
     public var identity: UnitName
-    /// The unit with its release: `site@v2.target`; the same as `identity` if there is no release.
+    /// The unit's name with its release: `site@v2.target`; the same as `identity` if there is no release.
     public var name: UnitName
-    /// The instance of a template: `v2`.
+    /// The release, the instance of a template: `v2`.
     public var release: String?
     /// false for a plain service without `[X-Swap]`: it is started and stopped, never swapped.
     public var isSwappable: Bool
     public var settings: SwapSettings
-    /// nil if the swap unit is a service.
+    /// The target; nil if the swap unit is a service.
     public var target: TargetUnit?
-    /// The members in an order in which they can be started.
+    /// The members in a possible start order.
     public var services: [ServiceUnit] = []
     /// Member -> members that must be ready before it starts, and that outlive it when it drains.
     public var startsAfter: [UnitName: [UnitName]] = [:]
-    /// Sockets that members get.
+    /// Sockets that members receive.
     public var sockets: [SocketUnit] = []
     /// Member -> its sockets in the order of their descriptors.
     public var socketsOf: [UnitName: [UnitName]] = [:]
-    /// Socket -> members that get it.
+    /// Socket -> members that receive it.
     public var usedBy: [UnitName: [UnitName]] = [:]
-    /// Member -> members that own a generation socket which it names in `X-Upstreams=`: it moves with them.
+    /// Member -> members whose generation sockets it names in `X-Upstreams=`: it moves with them.
     public var upstreams: [UnitName: [UnitName]] = [:]
-    /// All sockets that `X-Upstreams=` and `ReadyProbe=` name.
+    /// All sockets named by `X-Upstreams=` and `ReadyProbe=`.
     public var referencedSockets: [UnitName: SocketUnit] = [:]
-    /// Other units that are wanted: started if they do not run, never swapped.
+    /// Other units that are wanted: started if they are not running, never swapped.
     public var dependencies: [UnitReference] = []
     public var diagnostics: [Diagnostic] = []
-    /// false if a member is missing or cannot be used, or the order has a cycle: such a release must not be started.
+    /// false if a member is missing or unusable, or the order has a cycle: such a release must not be started.
     public var isUsable = true
 
-    /// The member with this name, or with this template.
+    /// The member with this name or template.
     public func service(_ name: UnitName) -> ServiceUnit? {
         services.first { $0.name == name || $0.name.identity == name }
     }
 
-    /// Members that must move when the given ones do: those, and whoever has a moving member's generation socket as upstream.
+    /// The members that must move together with the given ones: those, and every member whose upstream is the
+    /// generation socket of a moving member.
     ///
-    /// In a network of the generation's own all members move: one that stayed could not be reached any more.
+    /// In a generation's own network all members move, because one that stayed behind could not be reached.
     ///
-    /// Takes names or templates of members (others are ignored) and returns identities: `app@.service`, `worker.service`.
+    /// - Parameter names: names or templates of members; others are ignored.
+    /// - Returns: identities: `app@.service`, `worker.service`.
     public func moving(with names: Set<UnitName>) -> Set<UnitName> {
         var moving = Set(services.map(\.name).filter { names.contains($0) || names.contains($0.identity) })
         if settings.network == .private, !moving.isEmpty { return Set(services.map(\.name.identity)) }
@@ -75,16 +77,16 @@ public struct SwapUnitDefinition: Sendable {
     }
 }
 
-/// What a name stands for.
+/// The object that a unit name refers to.
 public enum Resolution: Sendable {
-    /// A swap unit, or a member of one: then the definition is its owner's.
+    /// A swap unit; for a member of one, the definition of the whole swap unit.
     case swapUnit(SwapUnitDefinition)
     /// A service without `[X-Swap]` that belongs to no swap unit.
     case plain(SwapUnitDefinition)
     /// A target without `[X-Swap]`: a list of units.
     case list(TargetUnit, units: [UnitReference])
     case socket(SocketUnit)
-    /// A template, or a plain member of a template swap unit: only with a release it can be started.
+    /// A template, or a plain member of a template swap unit: it cannot be started without a release.
     case needsRelease(identity: UnitName)
     /// Missing, masked, or broken.
     case unusable(LoadedUnit)

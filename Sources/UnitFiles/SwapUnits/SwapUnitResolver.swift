@@ -1,23 +1,23 @@
-/// Finds out what is started and swapped together (DESIGN: "What moves together").
+/// Determines which units are started and swapped together (DESIGN: "What moves together").
 ///
-/// Keeps every unit that it loads: make one per look at the disk (as the loader), use it from one thread, and keep it as
-/// long as the files are taken to be unchanged.
+/// It caches every unit it loads. Like the loader, it belongs to one state of the disk: make a new one when the files
+/// may have changed. Use it on one thread.
 public final class SwapUnitResolver {
     public let loader: UnitLoader
     private var loaded: [UnitName: LoadedUnit] = [:]
     private var walks: [UnitName: Walk] = [:]
     /// Identity of a service -> names of sockets whose `Service=` names it.
     private lazy var socketsByService = indexSockets()
-    /// Names (templates as templates) of all targets with `[X-Swap]`.
+    /// Names of all targets with `[X-Swap]`, templates included.
     private lazy var swapTargets = loader.allNames().filter { $0.kind == .target && load($0).hasSwapSection }
-    /// Identity of a service -> names of the swap targets that it is a member of.
+    /// Identity of a service -> names of its swap targets.
     private lazy var targetsByMember = indexMembers()
-    /// Stands for the release when a template is looked at without one.
+    /// The sample release with which templates are examined.
     static let placeholder = "RELEASE"
 
     public init(loader: UnitLoader) { self.loader = loader }
 
-    /// Loads a unit, once.
+    /// Loads a unit, or returns it from the cache.
     public func load(_ name: UnitName) -> LoadedUnit {
         if let unit = loaded[name] { return unit }
         let unit = loader.load(name)
@@ -25,15 +25,16 @@ public final class SwapUnitResolver {
         return unit
     }
 
-    /// The target swap unit that a service belongs to: with release if the service has one, else the template.
+    /// The target swap unit of a service: with the release if the service has one, else the template.
     ///
-    /// nil if there is none, and for everything but services. Of several, the first by name.
+    /// nil if there is none, and for units other than services. If there are several, the first by name.
     public func owner(of service: UnitName) -> UnitName? { owners(of: service).first }
 
-    /// As `owner`, all of them.
+    /// All target swap units of a service; see `owner`.
     func owners(of service: UnitName) -> [UnitName] {
         guard service.kind == .service else { return [] }
-        // The index knows templates by a sample instance. An instance with files of its own may differ from the sample.
+        // The index examines templates with a sample instance. An instance with files of its own may differ from the
+        // sample.
         let candidates: [UnitName]
         if let instance = service.instance, loader.instancesWithOwnFiles.contains(instance) {
             candidates = swapTargets
@@ -50,7 +51,7 @@ public final class SwapUnitResolver {
         }
     }
 
-    /// Walks every target with `[X-Swap]` once, templates as a sample instance.
+    /// Walks every target with `[X-Swap]` once, templates with a sample instance.
     private func indexMembers() -> [UnitName: [UnitName]] {
         var index: [UnitName: [UnitName]] = [:]
         for name in swapTargets {
@@ -61,7 +62,7 @@ public final class SwapUnitResolver {
         return index
     }
 
-    /// Who belongs to a target does not depend on whether it can be used.
+    /// The target, even if it is unusable: its members belong to it all the same.
     private func readable(_ target: UnitName) -> TargetUnit? {
         let unit = load(target)
         if case .target(let broken)? = unit.brokenTarget { return broken }
@@ -73,7 +74,7 @@ public final class SwapUnitResolver {
         return walk(unit).members.contains(service)
     }
 
-    /// What the name stands for.
+    /// The object that the name refers to.
     public func resolve(_ name: UnitName) -> Resolution {
         if name.isTemplate {
             let unit = load(name)
@@ -101,7 +102,7 @@ public final class SwapUnitResolver {
     // MARK: Members
 
     private struct Walk {
-        /// Usable members, as found.
+        /// Usable members in the order of their discovery.
         var members: [UnitName] = []
         var dependencies: [UnitReference] = []
         var diagnostics: [Diagnostic] = []
@@ -160,7 +161,7 @@ public final class SwapUnitResolver {
             walk.diagnostics += unit.diagnostics
             report(&walk, .unusableUnit, reference, .error, "\(reference.name) of \(target) cannot be used")
         case .masked(let path):
-            // A mask is somebody's wish; only what is required cannot be left out.
+            // A mask is intended, so a merely wanted unit is left out; a required one cannot be.
             let message = "\(reference.name) of \(target) is masked by \(path)"
             report(&walk, .unusableUnit, reference, isRequired ? .error : .warning, message)
         case .missing:
@@ -211,7 +212,7 @@ public final class SwapUnitResolver {
         for (reference, isRequired) in wanted(service.unit) where reference.name != service.name {
             dependency(reference, isRequired, &walk)
         }
-        // Instances of a template without [X-Swap] are strangers to each other, as under systemd.
+        // Without [X-Swap], instances of a template are unrelated units, as under systemd.
         let isSwapped = service.swap != nil
         var definition = SwapUnitDefinition(
             identity: isSwapped ? service.name.identity : service.name, name: service.name,
@@ -250,13 +251,14 @@ public final class SwapUnitResolver {
         definition.dependencies = UnitBuilder.unique(walk.dependencies).filter { !own.contains($0.name) }
     }
 
-    /// Its same-named socket, those of `Sockets=`, and those whose `Service=` names it, in this order.
+    /// Adds the sockets of a service in this order: the socket of the same name, those of `Sockets=`, and those whose
+    /// `Service=` names the service.
     private func addSockets(of service: ServiceUnit, to definition: inout SwapUnitDefinition) {
         var references: [UnitReference] = []
         if let sibling = service.name.sibling(.socket), loader.exists(sibling) {
             let unit = load(sibling)
-            // A socket that is for another service is not this one's, whatever its name (systemd.socket(5), Service=).
-            // Nor is one with Accept=yes anybody's: instances get connections, not the socket.
+            // A socket for another service is excluded, whatever its name (systemd.socket(5), Service=). So is a socket
+            // with Accept=yes: its instances get connections, not the socket.
             let isOurs = unit.socket.map {
                 !$0.acceptsItself && ($0.service == nil || $0.service?.name == service.name)
             }
@@ -324,7 +326,8 @@ public final class SwapUnitResolver {
         return nil
     }
 
-    /// Services that take a socket by `Sockets=`, by name; of a template with files of its own only the template.
+    /// Services whose `Sockets=` names the socket, sorted by name. Instances without a file of their own are
+    /// represented by their template.
     public func services(taking socket: UnitName) -> [UnitName] {
         loader.allNames().filter { name in
             guard name.kind == .service, let service = load(name).service else { return false }
@@ -332,15 +335,15 @@ public final class SwapUnitResolver {
         }
     }
 
-    /// Lets go of what was read of a unit that nobody will ask for again.
+    /// Removes a unit that is no longer needed from the cache.
     public func forget(_ name: UnitName) {
         loaded[name] = nil
         walks[name] = nil
     }
 
-    /// Lets go of everything that was read for names without a file of their own, if that is more than so many units: instances,
-    /// and names that lead nowhere. It is read again when somebody asks for it.
-    /// - Returns: the names.
+    /// Removes all units without a file of their own from the cache if there are more than `limit`: instances, and
+    /// names that do not exist. They are loaded again when needed.
+    /// - Returns: the names of the removed units.
     public func forgetInstances(over limit: Int) -> [UnitName] {
         let own = Set(loader.allNames())
         let others = Set(loaded.keys).union(walks.keys).subtracting(own)

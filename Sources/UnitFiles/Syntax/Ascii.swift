@@ -1,4 +1,4 @@
-// Helpers on bytes. Characters (grapheme clusters) are never needed for unit files and cost twenty times as much.
+// Helpers on bytes. Unit files never need characters (grapheme clusters), which cost twenty times as much.
 
 enum Ascii {
     static let tab = UInt8(ascii: "\t")
@@ -7,7 +7,7 @@ enum Ascii {
     static let space = UInt8(ascii: " ")
     static let backslash = UInt8(ascii: "\\")
 
-    /// What systemd calls WHITESPACE: space, tab, newline, carriage return.
+    /// Whether the byte is in systemd's WHITESPACE: space, tab, newline, carriage return.
     @inline(__always)
     static func isSpace(_ byte: UInt8) -> Bool {
         byte == space || byte == tab || byte == newline || byte == carriageReturn
@@ -19,7 +19,7 @@ enum Ascii {
     @inline(__always)
     static func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
 
-    /// Whether the byte starts a scalar; the others are continuation bytes of UTF-8.
+    /// Whether the byte starts a Unicode scalar; the others are continuation bytes of UTF-8.
     @inline(__always)
     static func startsScalar(_ byte: UInt8) -> Bool { byte & 0xC0 != 0x80 }
 
@@ -50,7 +50,7 @@ enum Ascii {
         return String(trimmed(text[...]))
     }
 
-    /// Decodes bytes that are known to be UTF-8 or may have become invalid by `\xNN` escapes.
+    /// Decodes UTF-8. Bytes that `\xNN` escapes made invalid become U+FFFD.
     static func string(_ bytes: some Collection<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
     static func hasControlCharacter(_ text: String) -> Bool { text.utf8.contains { $0 < 0x20 || $0 == 0x7F } }

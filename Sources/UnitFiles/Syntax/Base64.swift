@@ -1,4 +1,4 @@
-/// RFC 4648, section 4; white space between the letters is ignored.
+/// Decoder of Base64 (RFC 4648, section 4); white space between the letters is ignored.
 enum Base64 {
     private static let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 

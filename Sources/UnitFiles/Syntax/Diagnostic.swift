@@ -1,4 +1,4 @@
-/// A place in a unit file. Lines and columns count from 1, columns in Unicode scalars; 0 means "the file as a whole".
+/// A place in a unit file. Lines and columns count from 1, columns in Unicode scalars; 0 means the whole file or line.
 public struct SourceLocation: Sendable, Hashable, Comparable, CustomStringConvertible {
     public var file: String
     public var line: Int
@@ -22,7 +22,7 @@ public struct SourceLocation: Sendable, Hashable, Comparable, CustomStringConver
     }
 }
 
-/// What a diagnostic is about. Raw values are a promise to scripts: they never change.
+/// The subject of a diagnostic. Scripts rely on the raw values: they never change.
 public enum DiagnosticCode: String, Sendable, CaseIterable {
     // Syntax.
     case invalidSyntax = "invalid-syntax"
@@ -60,7 +60,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case drainSignalIsKillSignal = "drain-signal-is-kill-signal"
 }
 
-/// One thing that is wrong, or worth knowing, about a unit file.
+/// A problem in a unit file, or a remark about it.
 public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     public enum Severity: String, Sendable, Comparable {
         case warning, error
@@ -70,10 +70,10 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     public var severity: Severity
     public var code: DiagnosticCode
     public var location: SourceLocation
-    /// The directive, without `=`; nil if it is not about one.
+    /// The directive, without `=`; nil if the diagnostic is not about a directive.
     public var directive: String?
     public var message: String
-    /// What was probably meant.
+    /// The name that was probably meant.
     public var suggestion: String?
 
     public init(
@@ -88,13 +88,13 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
         self.suggestion = suggestion
     }
 
-    /// `/etc/holdfast/units/app@.service:7:12: error: ... (did you mean ExecStart=?)`
+    /// One line: `/etc/holdfast/units/app@.service:7:12: error: ... (did you mean ExecStart=?)`.
     public var description: String {
         let hint = suggestion.map { " (did you mean \($0)?)" } ?? ""
         return "\(location): \(severity.rawValue): \(message)\(hint)"
     }
 
-    /// Sorted as a reader goes through files: by file, line, column; without repetitions.
+    /// Sorts diagnostics by file, line and column, and removes duplicates.
     public static func inFileOrder(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
         var seen: Set<Diagnostic> = []
         let unique = diagnostics.filter { seen.insert($0).inserted }

@@ -1,9 +1,9 @@
-/// "Did you mean": the nearest of some names.
+/// Finds the name nearest to a mistyped one, for "did you mean" hints.
 enum EditDistance {
-    /// The candidate that differs in the fewest places, if it differs in at most a third of the letters.
+    /// The candidate with the fewest differences, if these are at most a third of its letters.
     static func closest(to text: String, in candidates: some Sequence<String>) -> String? {
         let wanted = Array(text.lowercased().utf8)
-        // Nobody mistypes a name of that length; the cost of comparing is quadratic.
+        // The cost of a comparison is quadratic, and longer texts are not mistyped names.
         guard wanted.count > 1, wanted.count <= 64 else { return nil }
         var best: (name: String, distance: Int)?
         for candidate in candidates {
@@ -15,7 +15,8 @@ enum EditDistance {
         return best?.name
     }
 
-    /// Insertions, deletions, substitutions and swaps of neighbours; `limit + 1` if it is more than that.
+    /// Number of insertions, deletions, substitutions and swaps of neighbours; `limit + 1` if there are more than
+    /// `limit`.
     private static func between(_ left: [UInt8], _ right: [UInt8], limit: Int) -> Int {
         var before: [Int] = []
         var last = Array(0...right.count)

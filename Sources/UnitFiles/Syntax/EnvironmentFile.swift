@@ -1,15 +1,16 @@
-/// The file that `EnvironmentFile=` names (systemd.exec(5)): shell-like assignments, without a shell's expansions.
+/// Parser of the files named by `EnvironmentFile=` (systemd.exec(5)): shell-like assignments without a shell's
+/// expansions.
 ///
-/// What the manual page leaves open is as systemd 252 has it (its parse_env_file_internal(); Tests/Differential/environment.json
-/// has what it makes of 60 files).
+/// Where the manual page is silent, it does the same as systemd 252 (its parse_env_file_internal());
+/// Tests/Differential/environment.json records the results of systemd for 60 files.
 public enum EnvironmentFile {
     private enum State {
         case beforeKey, key, beforeValue, value, valueEscape, singleQuoted, doubleQuoted, doubleEscape
         case comment, commentEscape
     }
 
-    /// The assignments in order (a later one of the same name wins), and a diagnostic for every line that is left out.
-    /// Locations use `path`. An assignment that is not UTF-8, or NUL anywhere, spoils the whole file, as under systemd.
+    /// The assignments in order (a later one of the same name wins), and a diagnostic for every ignored line. Locations
+    /// use `path`. As under systemd, an assignment that is not UTF-8, or a NUL anywhere, invalidates the whole file.
     public static func parse(
         _ text: String, path: String
     ) throws(UnitFileReadError) -> (assignments: [EnvironmentAssignment], diagnostics: [Diagnostic]) {
@@ -27,22 +28,22 @@ public enum EnvironmentFile {
         return (reader.assignments, reader.diagnostics)
     }
 
-    /// A state machine over bytes; unquoted, single and double quoted pieces of a value follow each other.
+    /// A state machine over bytes; a value is a sequence of unquoted, single-quoted and double-quoted pieces.
     private struct Reader {
         let path: String
         var assignments: [EnvironmentAssignment] = []
         var diagnostics: [Diagnostic] = []
-        /// Why nothing of the file counts.
+        /// The error that makes the whole file unusable.
         var failure: UnitFileReadError?
         private var state = State.beforeKey
         private var line = 1
         private var keyLine = 1
         private var key: [UInt8] = []
         private var value: [UInt8] = []
-        /// Length of `value` up to the last byte that trimming may not take.
+        /// Length of `value` that trimming must keep.
         private var kept = 0
         private var lastByte: UInt8 = 0
-        /// Line of a comment whose last line ended with a backslash, until something follows.
+        /// Line of the comment whose last line ended with a backslash, until other text follows.
         private var continuedComment: Int?
 
         init(path: String) { self.path = path }
@@ -133,7 +134,7 @@ public enum EnvironmentFile {
             }
         }
 
-        /// Only what a shell would have to escape between double quotes loses its backslash.
+        /// Removes the backslash only before characters that a shell requires to be escaped between double quotes.
         private mutating func doubleEscape(_ byte: UInt8) {
             state = .doubleQuoted
             if byte == UInt8(ascii: "\"") || byte == Ascii.backslash || byte == UInt8(ascii: "$")
@@ -146,7 +147,7 @@ public enum EnvironmentFile {
             }
         }
 
-        /// Unlike in a unit file, a comment that ends with a backslash goes on in the next line.
+        /// Unlike in a unit file, a backslash at the end of a comment continues it in the next line.
         private mutating func inComment(_ byte: UInt8) {
             if Self.isNewline(byte) {
                 state = .beforeKey

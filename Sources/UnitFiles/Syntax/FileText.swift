@@ -1,15 +1,16 @@
-/// Texts of files that should be UTF-8 and may not be.
+/// Text of files that should be UTF-8 and may not be.
 ///
-/// A byte that is not UTF-8 spoils the line that it stands on, and nothing in a comment: so the text is decoded all the same,
-/// with a scalar in place of the byte that no text has. systemd refuses such scalars (Unicode's noncharacters) as it refuses
-/// bytes that are not UTF-8, so the mark can stay in the text: in the journal, and when the text is read anew.
+/// A byte that is not UTF-8 makes its line invalid, but is harmless in a comment. The text is therefore decoded all the
+/// same, with a scalar in place of the byte that cannot occur in valid text. systemd refuses such scalars (Unicode's
+/// noncharacters) just as it refuses bytes that are not UTF-8. The mark can therefore stay in the text: in the journal,
+/// and when the text is parsed again.
 public enum FileText {
-    /// Stands for a byte that is not UTF-8: U+FDD0, a noncharacter.
+    /// Replacement of a byte that is not UTF-8: U+FDD0, a noncharacter.
     static let mark = Unicode.Scalar(0xFDD0 as UInt16)
 
     static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
-    /// The text, each byte that is not UTF-8 replaced by `mark`.
+    /// Decodes the bytes and replaces each byte that is not UTF-8 by `mark`.
     public static func decode(_ bytes: [UInt8]) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var text = ""
@@ -24,7 +25,7 @@ public enum FileText {
         }
     }
 
-    /// The text for people: with the replacement character where a byte was not UTF-8.
+    /// The text for display: U+FFFD, the replacement character, in place of `mark`.
     public static func shown(_ text: String) -> String {
         guard let mark, text.unicodeScalars.contains(mark) else { return text }
         var shown = ""
@@ -32,13 +33,13 @@ public enum FileText {
         return shown
     }
 
-    /// Whether the bytes are UTF-8 without noncharacters, which is what systemd's utf8_is_valid() asks.
+    /// Whether the bytes are UTF-8 without noncharacters, as systemd's utf8_is_valid() requires.
     static func isValid(_ bytes: [UInt8]) -> Bool {
         guard String(validating: bytes, as: UTF8.self) != nil else { return false }
         return bytes.withUnsafeBufferPointer { firstNoncharacter(in: $0[...]) } == nil
     }
 
-    /// Offset of the first scalar that is no character (U+FDD0 to U+FDEF, and the last two of each plane).
+    /// Offset of the first noncharacter (U+FDD0 to U+FDEF, and the last two code points of each plane).
     static func firstNoncharacter(in bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Int? {
         for index in bytes.indices where bytes[index] >= 0xEF {
             guard index + 2 < bytes.endIndex else { return nil }

@@ -1,8 +1,8 @@
-/// A word of a value, unquoted, with the byte offset in the value where it starts.
+/// A word of a value without its quotes, and its byte offset in the value.
 public struct Word: Sendable, Hashable {
     public var text: String
     public var offset: Int
-    /// Whether any part stood in quotes; a quoted `;` is no separator.
+    /// Whether any part of the word was in quotes; a quoted `;` is no separator.
     public var wasQuoted = false
 
     public init(_ text: String, offset: Int, wasQuoted: Bool = false) {
@@ -12,7 +12,7 @@ public struct Word: Sendable, Hashable {
     }
 }
 
-/// Why a value cannot be read. `offset` is the byte in the value that the message is about.
+/// A value that cannot be parsed. `offset` is the byte in the value that the message is about.
 public struct ValueError: Error, Sendable, Hashable, CustomStringConvertible {
     public var message: String
     public var offset: Int
@@ -31,27 +31,27 @@ public struct ValueError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String { message }
 }
 
-/// Splitting of values into words: quotes and C escapes of systemd.syntax(7).
+/// Splits values into words: quotes and C escapes of systemd.syntax(7).
 ///
-/// The manual page allows quotes only around whole words; systemd 252 removes them inside words, too (`A='b c'` is the word
-/// `A=b c`; checked with its own tools), and units in the wild rely on it. So do we.
+/// The manual page allows quotes only around whole words. systemd 252 also removes them inside words (`A='b c'` is the
+/// word `A=b c`; checked with its own tools), and existing units rely on it; so does this reader.
 public struct WordReader {
     public enum Escapes: Sendable {
         /// C escapes are replaced (commands, environment).
         case interpreted
         /// Backslashes stay (unit names, where `\x2d` belongs to the name).
         case retained
-        /// A backslash vanishes and protects what follows, and an open quote ends with the text: how systemd splits the value
-        /// of a variable, where nobody is left to complain to.
+        /// A backslash is removed and the next character is taken literally; the end of the text closes an open quote.
+        /// systemd splits the value of a variable like this, because it could no longer report an error.
         case relaxed
     }
 
     private let bytes: [UInt8]
     private var position = 0
     private let escapes: Escapes
-    /// Of data, which may hold any byte: an escape may stand for the byte 0.
+    /// Whether an escape may stand for the byte 0, as in data, which may hold any byte.
     private var acceptsNull = false
-    /// Offsets of escapes that the table does not know; they were kept as they are.
+    /// Offsets of escapes that are not in the table; they were kept as written.
     public private(set) var unknownEscapes: [Int] = []
 
     public init(_ value: String, escapes: Escapes = .interpreted) {
@@ -67,7 +67,7 @@ public struct WordReader {
         return words
     }
 
-    /// A whole value with its escapes replaced and its quotes kept: free text, not words.
+    /// Replaces the escapes of a whole value and keeps its quotes: for free text, not for words.
     static func unescaped(_ value: String) throws(ValueError) -> String {
         guard let result = String(validating: try bytes(of: value, acceptsNull: false), as: UTF8.self) else {
             throw ValueError("the escapes do not give UTF-8")
@@ -75,7 +75,7 @@ public struct WordReader {
         return result
     }
 
-    /// As `unescaped`, for data: any bytes, also those with the value 0.
+    /// Like `unescaped`, for data, which may hold any byte, including 0.
     static func unescapedBytes(_ value: String) throws(ValueError) -> [UInt8] {
         try bytes(of: value, acceptsNull: true)
     }
@@ -95,7 +95,7 @@ public struct WordReader {
         return text
     }
 
-    /// What `next()` is about to read, after white space: used for the bare `;` and `\;` of command lines.
+    /// Skips white space and the separator if it is the next word: the bare `;` and `\;` of command lines.
     mutating func takeSeparator(_ text: String) -> Bool {
         skipSpace()
         let separator = Array(text.utf8)
@@ -106,7 +106,7 @@ public struct WordReader {
         return true
     }
 
-    /// Byte offset of what comes next.
+    /// Byte offset of the reader's position.
     var offset: Int { position }
 
     private mutating func skipSpace() {
@@ -173,7 +173,7 @@ public struct WordReader {
         let scalar: UInt32?
         switch kind {
         case UInt8(ascii: "x"):
-            // One byte, not one scalar: \xc3\xa9 is a way to write é.
+            // The escape is one byte, not one scalar: é may be written as \xc3\xa9.
             if let value = number(digits: 2, radix: 16, from: position), value != 0 || acceptsNull {
                 position += 2
                 return text.append(UInt8(truncatingIfNeeded: value))
@@ -194,11 +194,11 @@ public struct WordReader {
             text.append(contentsOf: UTF8.encode(value).map { Array($0) } ?? [])
             return
         }
-        // As systemd: an unknown escape is kept as written, with a warning.
+        // As in systemd, an unknown escape is kept as written, with a warning.
         unknownEscapes.append(start)
         text.append(Ascii.backslash)
         position = start + 1
-        // The byte behind is then read as any other, unless it could end a quote: that was handled above.
+        // The next byte is then an ordinary one; an escaped quote was handled above.
         text.append(kind)
         position += 1
     }

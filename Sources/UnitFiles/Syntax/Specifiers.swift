@@ -1,7 +1,7 @@
-/// What `%` specifiers expand to that depends on the host and on how the supervisor runs (systemd.unit(5), "Specifiers").
+/// Values of the `%` specifiers that depend on the host and on how the supervisor runs (systemd.unit(5), "Specifiers").
 ///
-/// nil means that the host does not know it; using such a specifier is then an error in the unit. Fields that os-release(5)
-/// does not set are empty texts; without such a file they are nil.
+/// nil means that the value is not known on this host; a unit that uses such a specifier has an error. Fields that
+/// os-release(5) does not set are empty texts; without such a file they are nil.
 public struct SpecifierEnvironment: Sendable, Hashable {
     /// `%t`, `%S`, `%C`, `%L`, `%E`: directory roots.
     public var runtimeDirectory = "/run"
@@ -9,9 +9,10 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     public var cacheDirectory = "/var/cache"
     public var logsDirectory = "/var/log"
     public var configurationDirectory = "/etc"
-    /// Directories of the supervisor itself, absolute: no service is given one, anything in it, or what it is in.
+    /// Absolute paths of the supervisor's own directories: a service cannot manage one of them, a path below one, or a
+    /// parent of one.
     public var ownDirectories: [String] = []
-    /// Where units have the directories that `%d` stands for, each under its own name.
+    /// The parent of all credential directories (`%d`), which have the names of their units.
     public var credentialsRoot: String?
     /// `%T`, `%V`.
     public var temporaryDirectory = "/tmp"
@@ -24,14 +25,15 @@ public struct SpecifierEnvironment: Sendable, Hashable {
     /// `%H` (`%l` is its part before the first dot), `%q`.
     public var hostName: String?
     public var prettyHostName: String?
-    /// `%u`, `%U`, `%g`, `%G`, `%h`, `%s`: of who runs the supervisor.
+    /// `%u`, `%U`, `%g`, `%G`, `%h`, `%s`: the user who runs the supervisor.
     public var userName = "root"
     public var userID: UInt32 = 0
     public var groupName = "root"
     public var groupID: UInt32 = 0
     public var homeDirectory = "/root"
     public var shell = "/bin/sh"
-    /// `%o`, `%w`, `%W`, `%A`, `%B`, `%M`: ID, VERSION_ID, VARIANT_ID, IMAGE_VERSION, BUILD_ID, IMAGE_ID of os-release(5).
+    /// `%o`, `%w`, `%W`, `%A`, `%B`, `%M`: ID, VERSION_ID, VARIANT_ID, IMAGE_VERSION, BUILD_ID, IMAGE_ID of
+    /// os-release(5).
     public var osID: String?
     public var osVersionID: String?
     public var osVariantID: String?
@@ -63,9 +65,9 @@ public struct SpecifierEnvironment: Sendable, Hashable {
 public struct SpecifierExpander: Sendable {
     public let environment: SpecifierEnvironment
     public let unit: UnitName
-    /// For `%y` and `%Y`; nil if the unit has no fragment.
+    /// The value of `%y`, and for `%Y`; nil if the unit has no fragment.
     public let fragmentPath: String?
-    /// The path without symbolic links.
+    /// Resolves the symbolic links of a path.
     private let realPath: @Sendable (String) -> String?
 
     public init(
@@ -78,14 +80,14 @@ public struct SpecifierExpander: Sendable {
         self.realPath = realPath
     }
 
-    /// Which specifiers may be used.
+    /// The set of specifiers that may be used.
     public enum Scope: Sendable {
         case all
-        /// In names of units: those whose values are safe there (systemd's unit_name_printf()).
+        /// Specifiers whose values are safe in unit names (systemd's unit_name_printf()).
         case unitNames
     }
 
-    /// The text with all specifiers replaced. Error offsets count from the start of `text`.
+    /// Replaces all specifiers of a text. Error offsets count from the start of `text`.
     public func expand(_ text: String, _ scope: Scope = .all) throws(ValueError) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         let bytes = Array(text.utf8)
@@ -95,7 +97,7 @@ public struct SpecifierExpander: Sendable {
             let next = bytes[index...].firstIndex(of: UInt8(ascii: "%")) ?? bytes.count
             result += Ascii.string(bytes[index..<next])
             guard next < bytes.count else { break }
-            // As systemd: a "%" at the very end stands for itself.
+            // As in systemd, a "%" at the end stands for itself.
             guard next + 1 < bytes.count else {
                 result += "%"
                 break
@@ -110,7 +112,7 @@ public struct SpecifierExpander: Sendable {
                 result += try value(of: specifier, at: next)
                 index = next + 2
             } else {
-                // As systemd: what could never be a specifier is kept as it is written.
+                // As in systemd, a "%" is kept before a character that cannot be a specifier.
                 result += "%"
                 index = next + 1
             }
@@ -122,7 +124,7 @@ public struct SpecifierExpander: Sendable {
         return result
     }
 
-    /// As `expand`, and offsets count from the start of the value that the word was taken from.
+    /// Like `expand`, with error offsets from the start of the value that contains the word.
     func expand(_ word: Word, _ scope: Scope = .all) throws(ValueError) -> String {
         do {
             return try expand(word.text, scope)
@@ -133,7 +135,7 @@ public struct SpecifierExpander: Sendable {
         }
     }
 
-    /// Places of the specifiers in a text that systemd 252 expands with a warning that they do not work as intended.
+    /// Places of the specifiers that systemd 252 expands with a warning that they do not work as intended.
     static func deprecated(in text: String) -> [(specifier: String, offset: Int)] {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return [] }
         let bytes = Array(text.utf8)
@@ -166,7 +168,8 @@ public struct SpecifierExpander: Sendable {
         case UInt8(ascii: "f"): known = UnitNameEscaping.unescapePath(unit.instance ?? unit.prefix)
         case UInt8(ascii: "y"): known = fragmentPath.flatMap(realPath)
         case UInt8(ascii: "Y"): known = fragmentPath.flatMap(realPath).map(directory)
-        // What systemd 252 makes of its deprecated specifiers: paths of control groups, before the slice is known.
+        // The values that systemd 252 gives its deprecated specifiers: paths of control groups before the slice is
+        // known.
         case UInt8(ascii: "c"): known = "/" + unit.description
         case UInt8(ascii: "r"), UInt8(ascii: "R"): known = ""
         default: known = try hostValue(of: specifier, name: name, at: offset)
@@ -212,7 +215,7 @@ public struct SpecifierExpander: Sendable {
         }
     }
 
-    /// "the string between the last '-' and the end of the prefix name".
+    /// `%j`: "the string between the last '-' and the end of the prefix name".
     private var lastComponent: String {
         let prefix = unit.prefix
         guard let dash = prefix.utf8.lastIndex(of: UInt8(ascii: "-")) else { return prefix }

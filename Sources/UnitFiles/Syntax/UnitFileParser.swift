@@ -1,18 +1,18 @@
-/// One `Key=value` of a unit file, with where it stands.
+/// A `Key=value` of a unit file, with its place.
 public struct Assignment: Sendable, Hashable {
     /// Name of the section without brackets.
     public var section: String
     public var key: String
-    /// The value, continuation lines joined, white space around it removed; quotes and escapes are still there.
+    /// The value with continuation lines joined and surrounding white space removed, but with its quotes and escapes.
     public var value: String
     public var file: String
     /// Line and column of the key, from 1.
     public var line: Int
     public var column: Int
-    /// Where the pieces of the value stand; more than one only with continuation lines.
+    /// The places of the value's pieces; more than one only with continuation lines.
     var segments: Segments
 
-    /// Start of a piece of the value: byte offset in the value, and its place in the file.
+    /// The start of a piece of the value: byte offset in the value, and its place in the file.
     struct Segment: Sendable, Hashable {
         var offset: Int32
         var line: Int32
@@ -21,23 +21,23 @@ public struct Assignment: Sendable, Hashable {
         var isASCII: Bool
     }
 
-    /// In pieces that are not ASCII, columns are counted so far; beyond, the column of this byte stands for all. Without a
-    /// bound, finding the places of all words of one long line would take quadratic time.
+    /// Bytes of a non-ASCII piece in which columns are counted; a byte behind them gets the column of the last one
+    /// counted. Without this bound, finding the places of all words of a long line would take quadratic time.
     private static let countedBytes = 4096
 
-    /// Nearly every value is one piece, which costs no array.
+    /// The pieces of a value. Nearly every value is a single piece, which needs no array.
     enum Segments: Sendable, Hashable {
         case one(Segment)
         case many([Segment])
     }
 
-    /// Where the key stands.
+    /// The place of the key.
     public var keyLocation: SourceLocation { SourceLocation(file: file, line: line, column: column) }
 
-    /// Where the value starts.
+    /// The place of the value's start.
     public var valueLocation: SourceLocation { location(at: 0) }
 
-    /// Where the byte `offset` of `value` stands in the file.
+    /// The place in the file of the byte `offset` of `value`.
     public func location(at offset: Int) -> SourceLocation {
         let segment: Segment
         switch segments {
@@ -62,22 +62,23 @@ public struct SectionHeader: Sendable, Hashable {
     public var location: SourceLocation
 }
 
-/// What one unit file says, before it means anything.
+/// The sections and assignments of one unit file, not yet interpreted.
 public struct ParsedUnitFile: Sendable {
     public var path: String
     public var sections: [SectionHeader] = []
     public var assignments: [Assignment] = []
     public var diagnostics: [Diagnostic] = []
-    /// A header could not be read, and nothing behind it was. systemd 252 refuses a unit file for it, and leaves out the rest
+    /// Whether parsing stopped at an invalid section header. systemd 252 then refuses a unit file, and ignores the rest
     /// of a drop-in.
     public var isCutShort = false
 }
 
-/// The lines of a text, ended as systemd's read_line() has it: by a line feed, a carriage return or NUL, or by one of each.
+/// Splits a text into lines as systemd's read_line() does: a line ends with a line feed, a carriage return or NUL, or
+/// with one of each.
 struct PhysicalLines {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
-    /// Number of the line that was read last, from 1.
+    /// Number of the last line read, from 1.
     private(set) var count = 0
 
     init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
@@ -102,9 +103,10 @@ struct PhysicalLines {
     }
 }
 
-/// The syntax of systemd.syntax(7). As lenient as systemd: a bad line becomes a diagnostic and parsing goes on behind it.
+/// Parser of the syntax of systemd.syntax(7). As lenient as systemd: a bad line becomes a diagnostic, and parsing
+/// continues after it.
 public struct UnitFileParser {
-    /// Reads a whole file. `path` is only for locations.
+    /// Parses a whole file. `path` is used for locations only.
     public static func parse(_ text: String, path: String) -> ParsedUnitFile {
         var text = text
         guard text.utf8.count <= UnitFileLimits.fileSize else {
@@ -117,12 +119,12 @@ public struct UnitFileParser {
         return parser.result
     }
 
-    /// A stretch of one physical line that belongs to a logical line.
+    /// A part of one physical line that belongs to a logical line.
     private struct Piece {
         var start: Int
         var end: Int
         var line: Int
-        /// Offset where the physical line starts, to count columns from.
+        /// Offset of the physical line's start; columns count from it.
         var lineStart: Int
     }
 
@@ -139,7 +141,8 @@ public struct UnitFileParser {
         while !result.isCutShort, let span = lines.next() {
             var piece = Piece(
                 start: span.lowerBound, end: span.upperBound, line: lines.count, lineStart: span.lowerBound)
-            // systemd drops the first byte order mark wherever a line starts with one: files are pasted together.
+            // systemd drops the first byte order mark at the start of any line, not just the first: files may have been
+            // concatenated.
             if !hasByteOrderMark, bytes[span].starts(with: FileText.byteOrderMark) {
                 hasByteOrderMark = true
                 piece.start += FileText.byteOrderMark.count
@@ -147,9 +150,10 @@ public struct UnitFileParser {
             }
             var first = piece.start
             while first < piece.end, Ascii.isSpace(bytes[first]) { first += 1 }
-            // Comments vanish between continued lines, too, and never continue themselves.
+            // Comments between continued lines are removed, too, and a comment never continues itself.
             if first < piece.end, bytes[first] == UInt8(ascii: "#") || bytes[first] == UInt8(ascii: ";") { continue }
-            // An odd number of backslashes at the very end continues the line; behind one, white space counts.
+            // An odd number of backslashes at the end of the line continues it; white space behind a backslash prevents
+            // that.
             var slashes = 0
             while piece.end - slashes > piece.start, bytes[piece.end - slashes - 1] == Ascii.backslash { slashes += 1 }
             if slashes % 2 == 1 {
@@ -190,7 +194,7 @@ public struct UnitFileParser {
         assignment(pieces, start, section, bytes)
     }
 
-    /// What follows a header that cannot be read belongs to no section, so nothing of it is read.
+    /// Ends parsing at an invalid section header: the lines after it belong to no section.
     private mutating func cutShort(_ location: SourceLocation, _ message: String) {
         result.isCutShort = true
         report(.error, .invalidSyntax, location, "\(message), the rest of the file is not read")
@@ -239,10 +243,11 @@ public struct UnitFileParser {
                 segments: segments))
     }
 
-    /// Joins the pieces of a value by a space each (the backslash "is replaced by a space"), white space around it removed.
+    /// Joins the pieces of a value with spaces (the backslash "is replaced by a space") and removes surrounding white
+    /// space.
     private func join(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) -> (String, Assignment.Segments) {
         var pieces = pieces
-        // Leading white space may span whole pieces.
+        // Leading white space may cover whole pieces.
         while true {
             while pieces[0].start < pieces[0].end, Ascii.isSpace(bytes[pieces[0].start]) { pieces[0].start += 1 }
             guard pieces[0].start == pieces[0].end, pieces.count > 1 else { break }
@@ -298,7 +303,7 @@ public struct UnitFileParser {
             return result.diagnostics.append(diagnostic)
         }
         dropped += 1
-        // The reason why the file is unusable is kept, in the place of a warning.
+        // The first error is the reason why the file is unusable: it is kept, in place of a warning.
         if severity == .error { result.diagnostics[result.diagnostics.count - 1] = diagnostic }
     }
 }

@@ -1,4 +1,4 @@
-/// How the jobs of a unit that `OnFailure=` or `OnSuccess=` names go together with those under way (systemd.unit(5)).
+/// How the jobs of units named by `OnFailure=` or `OnSuccess=` combine with queued jobs (systemd.unit(5)).
 public enum JobMode: String, Sendable, CaseIterable {
     case fail, replace
     case replaceIrreversibly = "replace-irreversibly"
@@ -7,7 +7,7 @@ public enum JobMode: String, Sendable, CaseIterable {
     case ignoreRequirements = "ignore-requirements"
 }
 
-/// What `[Unit]` says about other units beyond `Wants=`, `Requires=`, `After=` and `Before=`.
+/// The relations of `[Unit]` beyond `Wants=`, `Requires=`, `After=` and `Before=`.
 public struct DependencySection: Sendable, Hashable {
     public var requisite: [UnitReference] = []
     public var bindsTo: [UnitReference] = []
@@ -22,17 +22,18 @@ public struct DependencySection: Sendable, Hashable {
     public var onSuccess: [UnitReference] = []
     public var onFailureJobMode = JobMode.replace
     public var onSuccessJobMode = JobMode.fail
-    /// Without, systemd leaves out `sysinit.target`, `basic.target` and `shutdown.target`, which are always reached here.
+    /// Whether systemd adds `sysinit.target`, `basic.target` and `shutdown.target`; all of them always count as reached
+    /// here.
     public var hasDefaultDependencies = true
     public var stopWhenUnneeded = false
     public var refusesManualStart = false
     public var refusesManualStop = false
-    /// Paths of `RequiresMountsFor=`. What is mounted at boot is mounted before Holdfast runs.
+    /// Paths of `RequiresMountsFor=`. File systems mounted at boot are mounted before Holdfast runs.
     public var requiresMountsFor: [String] = []
 
     public init() {}
 
-    /// Every list of units, to look at or change all of them.
+    /// All lists of units, for reading or changing every one of them.
     static var lists: [WritableKeyPath<DependencySection, [UnitReference]>] {
         [
             \.requisite, \.bindsTo, \.partOf, \.upholds, \.conflicts, \.propagatesReloadTo, \.reloadPropagatedFrom,

@@ -1,38 +1,40 @@
-/// How the processes of a unit are executed (systemd.exec(5)), with systemd's documented defaults. nil: as the supervisor has it.
+/// The execution environment of a unit's processes (systemd.exec(5)), with systemd's documented defaults. nil stands
+/// for the supervisor's own value.
 public struct ExecutionSettings: Sendable, Hashable {
-    // Who.
+    // Identity.
     public var user: String?
     public var group: String?
     public var supplementaryGroups: [String] = []
-    /// `SetLoginEnvironment=`: whether `$HOME`, `$LOGNAME`, `$SHELL` and `$USER` are set; nil: if `User=` is.
+    /// `SetLoginEnvironment=`: whether `$HOME`, `$LOGNAME`, `$SHELL` and `$USER` are set; nil: if `User=` is set.
     public var setLoginEnvironment: Bool?
-    /// What the program and its children can ever have; nil: no limit.
+    /// The capabilities that the program and its children can ever have; nil: no limit.
     public var capabilityBoundingSet: CapabilitySet?
-    /// What the program has although its user is not root.
+    /// The capabilities that the program has even if its user is not root.
     public var ambientCapabilities = CapabilitySet()
     public var secureBits = SecureBits()
     public var noNewPrivileges = false
     /// nil: `private`, or `inherit` under a `--user` supervisor.
     public var keyringMode: KeyringMode?
 
-    // Where.
-    /// nil: the root directory, or the home of whoever runs a `--user` supervisor.
+    // File system.
+    /// nil: the root directory, or the user's home directory under a `--user` supervisor.
     public var workingDirectory: WorkingDirectory?
     public var rootDirectory: RootDirectory?
-    /// Where programs named without a slash are looked for, also the default of `$PATH`; empty: the fixed list of systemd.exec(5).
+    /// The directories searched for programs named without a slash, and the default of `$PATH`; empty: the fixed list
+    /// of systemd.exec(5).
     public var execSearchPath: [String] = []
     public var directories: [DirectoryKind: ManagedDirectories] = [:]
     public var runtimeDirectoryPreserve = RuntimeDirectoryPreserve.no
 
     // Environment and input.
-    /// Of one name the last counts.
+    /// Assignments of `Environment=`; of those with the same name the last counts.
     public var environment: [EnvironmentAssignment] = []
-    /// Read when the service starts; they override `environment`.
+    /// Files read when the service starts; they override `environment`.
     public var environmentFiles: [EnvironmentFileReference] = []
-    /// Names of variables of the supervisor's own environment that are passed on.
+    /// Names of variables passed on from the supervisor's own environment.
     public var passEnvironment: [String] = []
     public var unsetEnvironment: [EnvironmentRemoval] = []
-    /// nil: `data` if there are any, else `null`.
+    /// `StandardInput=`; nil: `data` if there is any, else `null`.
     public var explicitStandardInput: StandardInput?
     /// `StandardInputText=` and `StandardInputData=`, joined.
     public var inputData: [UInt8] = []
@@ -46,16 +48,16 @@ public struct ExecutionSettings: Sendable, Hashable {
     public var coredumpFilter: UInt64?
     public var nice: Int?
     public var cpuScheduling: CPUScheduling?
-    /// Numbers of CPUs; empty: all.
+    /// CPU numbers; empty: all CPUs.
     public var cpuAffinity: Set<Int> = []
     public var ioScheduling: IOScheduling?
-    /// Nanoseconds.
+    /// Timer slack in nanoseconds.
     public var timerSlack: UInt64?
     public var personality: Personality?
 
     public init() {}
 
-    /// What descriptor 0 is, after the default.
+    /// The source of descriptor 0, with the default applied.
     public var standardInput: StandardInput {
         explicitStandardInput ?? (inputData.isEmpty ? .null : .data)
     }
@@ -70,7 +72,7 @@ public struct WorkingDirectory: Sendable, Hashable {
         case path(String)
     }
     public var place: Place
-    /// `-`: going on in the root directory if it is missing.
+    /// `-`: the root directory is used if this one is missing.
     public var mayBeMissing: Bool
 
     public init(_ place: Place, mayBeMissing: Bool = false) {
@@ -79,10 +81,10 @@ public struct WorkingDirectory: Sendable, Hashable {
     }
 }
 
-/// `RootDirectory=`: what the processes see as `/` (chroot(2)).
+/// `RootDirectory=`: the directory that the processes have as `/` (chroot(2)).
 public struct RootDirectory: Sendable, Hashable {
     public var path: String
-    /// `-`: no change of root if it is missing.
+    /// `-`: the root stays unchanged if the directory is missing.
     public var mayBeMissing: Bool
 
     public init(_ path: String, mayBeMissing: Bool = false) {
@@ -91,10 +93,10 @@ public struct RootDirectory: Sendable, Hashable {
     }
 }
 
-/// One `EnvironmentFile=`. The path may hold wildcards (glob(7)), as in systemd.
+/// One `EnvironmentFile=`. As in systemd, the path may contain wildcards (glob(7)).
 public struct EnvironmentFileReference: Sendable, Hashable {
     public var path: String
-    /// `-`: the service starts also if the file cannot be read.
+    /// `-`: the service starts even if the file cannot be read.
     public var mayBeMissing: Bool
     public var location: SourceLocation
 
@@ -104,14 +106,14 @@ public struct EnvironmentFileReference: Sendable, Hashable {
         self.location = location
     }
 
-    /// Assignments of the files that the path stands for, and diagnostics of what is ignored. An error among them: the service
-    /// does not start.
+    /// Reads the files. Returns their assignments, and diagnostics of ignored lines; if one of these is an error, the
+    /// service does not start.
     ///
-    /// With `-`, systemd 252 starts whatever keeps it from reading a file, not only if that is missing, and says nothing.
-    /// Only a missing file is worth no word here.
+    /// With `-`, systemd 252 ignores any file it cannot read, for whatever reason, and reports nothing. Here only a
+    /// missing file is ignored without a warning.
     ///
     /// - Parameters:
-    ///   - paths: the files that the path matches; empty if there are none.
+    ///   - paths: the files that match the path; empty if there are none.
     ///   - read: the text of a file; nil leaves it out.
     public func read(
         paths: [String], _ read: (String) -> Result<String, UnitFileReadError>?
@@ -144,19 +146,19 @@ public struct EnvironmentFileReference: Sendable, Hashable {
 public enum EnvironmentRemoval: Sendable, Hashable {
     /// The variable, whatever its value.
     case name(String)
-    /// The variable if it has this very value.
+    /// The variable if it has exactly this value.
     case assignment(EnvironmentAssignment)
 }
 
 /// `StandardInput=`.
 public enum StandardInput: Sendable, Hashable {
     case null
-    /// What `StandardInputText=` and `StandardInputData=` say.
+    /// The data of `StandardInputText=` and `StandardInputData=`.
     case data
     case file(String)
     /// The socket that activated the service.
     case socket
-    /// A passed descriptor by its name.
+    /// A passed descriptor with this name.
     case descriptor(String)
     case terminal(TerminalClaim)
 }
@@ -166,7 +168,7 @@ public enum KeyringMode: String, Sendable, CaseIterable {
     case inherit, `private`, shared
 }
 
-/// Which of the five `…Directory=` directives.
+/// The five kinds of `…Directory=` directives.
 public enum DirectoryKind: String, Sendable, CaseIterable {
     case runtime = "RuntimeDirectory"
     case state = "StateDirectory"
@@ -188,10 +190,10 @@ public enum DirectoryKind: String, Sendable, CaseIterable {
 
 /// The directories of one kind.
 public struct ManagedDirectories: Sendable, Hashable {
-    /// One of them, both paths relative to the kind's root.
+    /// One directory; both paths are relative to the kind's root.
     public struct Entry: Sendable, Hashable {
         public var path: String
-        /// After `:`: a symbolic link to it.
+        /// After `:`: a symbolic link to the directory.
         public var link: String?
 
         public init(_ path: String, link: String? = nil) {
@@ -204,7 +206,7 @@ public struct ManagedDirectories: Sendable, Hashable {
 
     public init() {}
 
-    /// Every path once, in order.
+    /// All paths in order, without duplicates.
     public var paths: [String] {
         var seen: Set<String> = []
         return entries.map(\.path).filter { seen.insert($0).inserted }
@@ -215,7 +217,7 @@ public struct ManagedDirectories: Sendable, Hashable {
 public enum RuntimeDirectoryPreserve: Sendable, Hashable {
     /// Removed when the service stops.
     case no
-    /// Kept over a restart.
+    /// Kept over restarts.
     case restart
     /// Never removed.
     case yes
@@ -226,7 +228,7 @@ public struct CPUScheduling: Sendable, Hashable {
     public enum Policy: String, Sendable, CaseIterable {
         case other, batch, idle, fifo, rr
 
-        /// The kernel's number of it.
+        /// The kernel's number of the policy.
         public var number: Int32 {
             switch self {
             case .other: 0
@@ -237,7 +239,7 @@ public struct CPUScheduling: Sendable, Hashable {
             }
         }
 
-        /// The priorities that the kernel accepts with it.
+        /// The priorities that the kernel accepts with the policy.
         public var priorities: ClosedRange<Int> {
             switch self {
             case .other, .batch, .idle: 0...0
@@ -260,7 +262,7 @@ public struct IOScheduling: Sendable, Hashable {
         case bestEffort = "best-effort"
         case idle
 
-        /// The kernel's number of it.
+        /// The kernel's number of the class.
         public var number: Int32 {
             switch self {
             case .none: 0
@@ -271,7 +273,7 @@ public struct IOScheduling: Sendable, Hashable {
         }
     }
     public var schedulingClass = Class.bestEffort
-    /// 0 (first) to 7.
+    /// Priority from 0 (highest) to 7.
     public var priority = 4
 
     public init() {}
@@ -285,7 +287,7 @@ public struct IOScheduling: Sendable, Hashable {
     }
 }
 
-/// `Personality=`, as far as the host can do it: its own word size, or the 32-bit sibling.
+/// `Personality=`, as far as the host supports it: its own word size, or its 32-bit sibling.
 public enum Personality: Sendable, Hashable {
     case native, compat32
 
@@ -305,16 +307,16 @@ public struct SecureBits: OptionSet, Sendable, Hashable {
     ]
 }
 
-/// A set of capabilities(7), bit for bit as the kernel counts them.
+/// A set of capabilities(7), with the kernel's bit numbers.
 public struct CapabilitySet: Sendable, Hashable {
     public var bits: UInt64
 
     public init(bits: UInt64 = 0) { self.bits = bits }
 
-    /// Every capability, also those that this list does not know yet.
+    /// All capabilities, including those missing in this list.
     public static let all = CapabilitySet(bits: .max)
 
-    /// linux/capability.h, in the order of their numbers.
+    /// The names of linux/capability.h, in the order of their numbers.
     static let names = [
         "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
         "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
@@ -324,7 +326,7 @@ public struct CapabilitySet: Sendable, Hashable {
         "checkpoint_restore",
     ]
 
-    /// `CAP_NET_ADMIN`, in any case, or a number.
+    /// The bit of `CAP_NET_ADMIN`, in any case, or of a number.
     static func bit(of name: String) throws(ValueError) -> UInt64 {
         let lower = name.lowercased()
         if lower.hasPrefix("cap_"), let index = names.firstIndex(of: String(lower.dropFirst(4))) { return 1 << index }

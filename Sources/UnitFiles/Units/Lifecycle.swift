@@ -1,12 +1,12 @@
-/// What ends a service's life (`ExitType=`).
+/// The condition that ends a service (`ExitType=`).
 public enum ServiceExitType: String, Sendable, CaseIterable {
-    /// When its main process has ended.
+    /// Its main process has ended.
     case main
-    /// When the last of its processes has.
+    /// Its last process has ended.
     case cgroup
 }
 
-/// What is done to a service that exceeds a time limit (`TimeoutStartFailureMode=`, `TimeoutStopFailureMode=`).
+/// The reaction to a service that exceeds a time limit (`TimeoutStartFailureMode=`, `TimeoutStopFailureMode=`).
 public enum TimeoutFailureMode: String, Sendable, CaseIterable {
     /// The kill signal, then SIGKILL.
     case terminate
@@ -16,20 +16,20 @@ public enum TimeoutFailureMode: String, Sendable, CaseIterable {
     case kill
 }
 
-/// How those that depend on a service see it while `Restart=` brings it back (`RestartMode=`).
+/// How the dependents of a service see its restarts by `Restart=` (`RestartMode=`).
 public enum RestartMode: String, Sendable, CaseIterable {
-    /// As one that ended and was started again.
+    /// As an end and a new start.
     case normal
-    /// As one that never ended.
+    /// As if the service had never ended.
     case direct
 }
 
-/// What happens to a service of which the kernel's OOM killer has ended a process (`OOMPolicy=`).
+/// The reaction when the kernel's OOM killer has killed a process of a service (`OOMPolicy=`).
 public enum OOMPolicy: String, Sendable, CaseIterable {
     case `continue`, stop, kill
 }
 
-/// What systemd.service(5) and systemd.kill(5) say about how a service runs and ends, beyond its commands.
+/// Settings of systemd.service(5) and systemd.kill(5) on how a service runs and ends, without its commands.
 public struct LifecycleSettings: Sendable, Hashable {
     public var remainAfterExit = false
     /// `PIDFile=`, absolute.
@@ -37,23 +37,24 @@ public struct LifecycleSettings: Sendable, Hashable {
     public var guessesMainPid = true
     public var exitType = ServiceExitType.main
     public var reloadSignal = Signal.hangup
-    /// How many restarts it takes from `RestartSec=` to `RestartMaxDelaySec=`; zero is a constant pause.
+    /// Number of restarts over which the pause grows from `RestartSec=` to `RestartMaxDelaySec=`; zero keeps it
+    /// constant.
     public var restartSteps: UInt32 = 0
     public var restartMaxDelay = TimeLimit.infinite
     public var restartMode = RestartMode.normal
     public var startFailureMode = TimeoutFailureMode.terminate
     public var stopFailureMode = TimeoutFailureMode.terminate
-    /// nil: as `TimeoutStopSec=`.
+    /// `TimeoutAbortSec=`; nil: `TimeoutStopSec=`.
     public var timeoutAbort: TimeLimit?
-    /// nil: no watchdog.
+    /// `WatchdogSec=`; nil: no watchdog.
     public var watchdog: Duration?
     public var watchdogSignal = Signal.abort
     public var runtimeMax = TimeLimit.infinite
     public var runtimeRandomizedExtra = Duration.zero
-    /// nil: `KillSignal=`.
+    /// `RestartKillSignal=`; nil: `KillSignal=`.
     public var restartKillSignal: Signal?
     public var sendsSIGHUP = false
-    /// nil: not said.
+    /// `OOMPolicy=`; nil: unset.
     public var oomPolicy: OOMPolicy?
 
     public init() {}

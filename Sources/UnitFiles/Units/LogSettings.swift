@@ -1,25 +1,26 @@
-/// How the captured output of a service is kept (systemd.exec(5), "Logging and Standard Input/Output"; holdfast.unit(5)).
+/// Settings of a service's captured output (systemd.exec(5), "Logging and Standard Input/Output"; holdfast.unit(5)).
 public struct LogSettings: Sendable, Hashable {
-    /// nil: the name of the program.
+    /// `SyslogIdentifier=`; nil: the name of the program.
     public var syslogIdentifier: String?
-    /// Levels and facilities by their numbers in syslog(3).
+    /// Level and facility, by their numbers in syslog(3).
     public var syslogLevel = 6
     public var syslogFacility = 3
     public var syslogLevelPrefix = true
     public var levelMax = 7
-    /// nil: not set. Lines are limited as soon as one of the two is.
+    /// `LogRateLimitIntervalSec=`; nil: unset. Setting either value turns on the limit.
     public var rateLimitInterval: Duration?
     public var rateLimitBurst: Int?
-    /// `X-LogMaxBytes=`; nil: without bound.
+    /// `X-LogMaxBytes=`; nil: unlimited.
     public var maxBytes: UInt64? = 50 << 20
     /// `X-LogKeep=`
     public var keep = 10
-    /// `X-LogMaxAgeSec=`; nil: without bound.
+    /// `X-LogMaxAgeSec=`; nil: unlimited.
     public var maxAge: Duration?
 
     public init() {}
 
-    /// At most so many lines in so much time; nil: as many as come. One that is not set is as in journald.conf(5).
+    /// Largest number of lines per interval; nil: unlimited. If only one of the two is set, the other has the default
+    /// of journald.conf(5).
     public var rateLimit: (interval: Duration, burst: Int)? {
         guard rateLimitInterval != nil || rateLimitBurst != nil else { return nil }
         let interval = rateLimitInterval ?? .seconds(30)

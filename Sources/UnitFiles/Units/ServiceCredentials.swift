@@ -1,12 +1,12 @@
-// LoadCredential= and SetCredential= (systemd.exec(5), "Credentials"): data that a service is given as files of its own.
+// LoadCredential= and SetCredential= (systemd.exec(5), "Credentials"): data passed to a service as files.
 
-/// What a service finds in `$CREDENTIALS_DIRECTORY`.
+/// The contents of a service's `$CREDENTIALS_DIRECTORY`.
 public struct ServiceCredentials: Sendable, Hashable {
-    /// Where the data of a credential comes from.
+    /// The source of a credential's data.
     public enum Source: Sendable, Hashable {
-        /// An absolute path: of a file, or of a directory of which each file is a credential named `ID_FILE`.
+        /// The absolute path of a file, or of a directory in which each file is a credential named `ID_FILE`.
         case path(String)
-        /// A credential that the supervisor was given itself, or else of that name in /etc/credstore or one of its siblings.
+        /// A credential passed to the supervisor itself, else one of that name in /etc/credstore or its siblings.
         case named(String)
     }
 
@@ -16,7 +16,7 @@ public struct ServiceCredentials: Sendable, Hashable {
         public var source: Source
     }
 
-    /// One `SetCredential=`: also what counts if the credential of that name cannot be loaded.
+    /// One `SetCredential=`: also the fallback if the credential of that name cannot be loaded.
     public struct Literal: Sendable, Hashable {
         public var id: String
         public var data: [UInt8]
@@ -45,13 +45,13 @@ extension UnitBuilder {
         }
     }
 
-    /// `ID`, or `ID:PATH`.
+    /// Reads `ID` or `ID:PATH`.
     private mutating func loadCredential(_ assignment: Assignment) {
         if assignment.value.isEmpty {
             service.credentials.loaded = []
             return
         }
-        // A service without a secret that it asks for is not that service.
+        // The error is fatal: the service must not run without a secret that it asks for.
         let loaded = expanded(assignment, .fatal) { (text) throws(ValueError) -> ServiceCredentials.Loaded in
             let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let id = try Self.credentialName(parts[0])
@@ -66,7 +66,7 @@ extension UnitBuilder {
         service.credentials.loaded.append(loaded)
     }
 
-    /// `ID:DATA`, the data with escapes and without specifiers.
+    /// Reads `ID:DATA`; escapes are replaced in the data, specifiers are not.
     private mutating func setCredential(_ assignment: Assignment) {
         if assignment.value.isEmpty {
             service.credentials.literals = []
@@ -85,7 +85,7 @@ extension UnitBuilder {
         service.credentials.literals.append(literal)
     }
 
-    /// "a short ASCII string suitable as filename in the filesystem".
+    /// Checks the name of a credential: "a short ASCII string suitable as filename in the filesystem".
     private static func credentialName(_ text: String) throws(ValueError) -> String {
         let isFileName = !text.utf8.contains(UInt8(ascii: "/")) && text != "." && text != ".."
         guard isFileName, (try? descriptorName(text)) != nil else {
@@ -94,7 +94,7 @@ extension UnitBuilder {
         return text
     }
 
-    /// What only shows once all files are applied.
+    /// Checks that need all files of the unit.
     mutating func finishCredentials() {
         guard !service.credentials.isEmpty, execution.rootDirectory != nil else { return }
         let location = sectionLocation

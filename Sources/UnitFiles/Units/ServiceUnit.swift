@@ -1,18 +1,18 @@
-/// How a service says that it is started (`Type=`).
+/// The way in which a service reports that it has started (`Type=`).
 public enum ServiceType: String, Sendable, CaseIterable {
-    /// Started as soon as it is forked.
+    /// Started once it is forked.
     case simple
-    /// Started when the program was executed.
+    /// Started once the program is executed.
     case exec
-    /// Started when it says `READY=1`.
+    /// Started once it sends `READY=1`.
     case notify
-    /// As `notify`, and a reload is `ReloadSignal=`, answered by `RELOADING=1` and `READY=1`.
+    /// Like `notify`, but reloaded by `ReloadSignal=`, which the service answers with `RELOADING=1` and `READY=1`.
     case notifyReload = "notify-reload"
-    /// Started when the program that was executed has left a daemon behind and ended.
+    /// Started once the executed program has left a daemon behind and ended.
     case forking
-    /// Started when all of its commands have ended.
+    /// Started once all of its commands have ended.
     case oneshot
-    /// As `simple`: systemd holds it back to keep the console tidy, and there is none here.
+    /// Like `simple`: systemd delays it to keep the console tidy, but there is no console here.
     case idle
 }
 
@@ -35,19 +35,19 @@ public enum KillMode: String, Sendable, CaseIterable {
     case none
 }
 
-/// `NotifyAccess=`: whose messages on the notify socket count.
+/// `NotifyAccess=`: the processes whose messages on the notify socket count.
 public enum NotifyAccess: String, Sendable, CaseIterable {
     case none, main, exec, all
 }
 
 /// `StandardOutput=`, `StandardError=`.
 public enum StandardOutput: Sendable, Hashable {
-    /// Output: what input is; error: what output is.
+    /// As `StandardInput=` for output, as `StandardOutput=` for errors.
     case inherit
     case null
     /// Captured by the supervisor into the unit's log file.
     case log
-    /// Captured by the supervisor and passed on to systemd's journal where that runs, else as `log`.
+    /// Captured by the supervisor and passed on to systemd's journal where one runs, else as `log`.
     case journal
     case file(String)
     case append(String)
@@ -57,13 +57,13 @@ public enum StandardOutput: Sendable, Hashable {
     case terminal
 }
 
-/// `FileDescriptorStorePreserve=`: how long descriptors are kept that a service gave us.
+/// `FileDescriptorStorePreserve=`: how long descriptors stored by a service are kept.
 public enum DescriptorStorePreserve: Sendable, Hashable {
     /// Until its process ends.
     case no
-    /// Over restarts, until it is stopped.
+    /// Over restarts, until the service is stopped.
     case restart
-    /// As long as it is known.
+    /// As long as the unit is loaded.
     case yes
 }
 
@@ -88,7 +88,7 @@ public struct ServiceUnit: UnitDefinition {
 
     public var restart = RestartPolicy.no
     public var restartDelay = Duration.milliseconds(100)
-    /// In addition to 0 and, for the main process, SIGHUP, SIGINT, SIGTERM and SIGPIPE.
+    /// Statuses and signals in addition to 0 and, for the main process, SIGHUP, SIGINT, SIGTERM and SIGPIPE.
     public var successExitStatus = ExitStatusSet()
     public var restartPreventExitStatus = ExitStatusSet()
     public var restartForceExitStatus = ExitStatusSet()
@@ -100,11 +100,11 @@ public struct ServiceUnit: UnitDefinition {
     public var sendSIGKILL = true
     public var finalKillSignal = Signal.kill
 
-    /// Who, where, with what limits and environment (systemd.exec(5)).
+    /// Identity, file system, environment and limits (systemd.exec(5)).
     public var execution = ExecutionSettings()
     public var credentials = ServiceCredentials()
     public var terminal = TerminalSettings()
-    /// Passed on behind sockets and stored descriptors.
+    /// Files passed after the sockets and the stored descriptors.
     public var openFiles: [OpenFile] = []
     /// `PermissionsStartOnly=`: user, group and capabilities apply to `ExecStart=` only.
     public var permissionsStartOnly = false
@@ -113,13 +113,13 @@ public struct ServiceUnit: UnitDefinition {
 
     /// `NonBlocking=`: passed sockets get O_NONBLOCK.
     public var nonBlocking = false
-    /// `FileDescriptorStoreMax=`: how many descriptors it may give us to keep.
+    /// `FileDescriptorStoreMax=`: how many descriptors the service may store.
     public var descriptorStoreLimit = 0
     public var descriptorStorePreserve = DescriptorStorePreserve.restart
 
-    /// `Sockets=`: sockets beside the one of the same name.
+    /// `Sockets=`: sockets besides the one of the same name.
     public var sockets: [UnitReference] = []
-    /// `X-Upstreams=`: sockets whose addresses it is told.
+    /// `X-Upstreams=`: sockets whose addresses are exported to the service.
     public var upstreams: [UnitReference] = []
     public var handoff = HandoffSettings()
     /// `NotifyAccess=`, which is at least `main` with `Type=notify`.
@@ -131,7 +131,7 @@ public struct ServiceUnit: UnitDefinition {
 
     public init(name: UnitName) { self.name = name }
 
-    /// Where output goes that was not told where: to a connection that input comes from, else to the log.
+    /// `StandardOutput=` with its default: the connection if the input comes from one, else the log.
     public var standardOutput: StandardOutput {
         if let explicitStandardOutput { return explicitStandardOutput }
         switch execution.standardInput {
@@ -140,6 +140,6 @@ public struct ServiceUnit: UnitDefinition {
         }
     }
 
-    /// What tells it to drain: `DrainSignal=`, else `KillSignal=`.
+    /// The signal that starts draining: `DrainSignal=`, else `KillSignal=`.
     public var drainSignal: Signal { swap?.drainSignal ?? killSignal }
 }

@@ -1,8 +1,8 @@
-/// Everything of `[Socket]` that says how a socket is opened (systemd.socket(5)). nil: as the kernel has it.
+/// The settings of `[Socket]` on how a socket is opened (systemd.socket(5)). nil stands for the kernel's default.
 public struct SocketOptions: Sendable, Hashable {
     /// `BindIPv6Only=`
     public enum IPv6Only: String, Sendable, CaseIterable {
-        /// What /proc/sys/net/ipv6/bindv6only says.
+        /// The value of /proc/sys/net/ipv6/bindv6only.
         case systemDefault = "default"
         case both
         case only = "ipv6-only"
@@ -24,7 +24,7 @@ public struct SocketOptions: Sendable, Hashable {
     public var keepAliveProbes: UInt32?
     public var noDelay = false
     public var deferAccept: Duration?
-    /// Bytes.
+    /// Buffer sizes in bytes.
     public var receiveBuffer: UInt64?
     public var sendBuffer: UInt64?
     public var typeOfService: Int32?
@@ -36,27 +36,27 @@ public struct SocketOptions: Sendable, Hashable {
     public var passPacketInfo = false
     public var timestamping = Timestamping.off
     public var tcpCongestion: String?
-    /// Bytes.
+    /// Size in bytes.
     public var pipeSize: UInt64?
     public var messageQueueMaxMessages: Int?
     public var messageQueueMessageSize: Int?
     public var socketProtocol: SocketProtocol?
     public var symlinks: [String] = []
     public var directoryMode: UInt16 = 0o755
-    /// Of `ListenSpecial=`: opened for writing, too.
+    /// `Writable=`: `ListenSpecial=` is opened for writing, too.
     public var writable = false
 
     public init() {}
 
-    /// The names of ip(7) for `IPTOS=`.
+    /// Names of ip(7) for `IPTOS=`.
     static let typesOfService: [String: Int32] = [
         "low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02,
     ]
 }
 
-/// Everything of `[Socket]` that says what its traffic starts.
+/// The settings of `[Socket]` on activation by traffic.
 public struct SocketActivationSettings: Sendable, Hashable {
-    /// At most `burst` times in `interval`; either zero: no limit.
+    /// At most `burst` activations in `interval`; no limit if either is zero.
     public struct Limit: Sendable, Hashable {
         public var interval: Duration
         public var burst: UInt32
@@ -68,34 +68,35 @@ public struct SocketActivationSettings: Sendable, Hashable {
 
     /// `Accept=yes`: one service instance for each connection.
     public var accept = false
-    /// Instances that run at once (`Accept=yes`).
+    /// Most instances that run at the same time (`Accept=yes`).
     public var maxConnections: UInt32 = 64
-    /// Zero: no limit.
+    /// Most instances per source address; zero: no limit.
     public var maxConnectionsPerSource: UInt32 = 0
     public var flushPending = false
     var triggerInterval: TimeLimit?
     var triggerBurst: UInt32?
     var pollInterval: TimeLimit?
     var pollBurst: UInt32?
-    /// `X-IdleStopSec=`: the service is stopped after having had no connection for so long.
+    /// `X-IdleStopSec=`: the service is stopped after this time without a connection.
     public var idleStop: Duration?
 
     public var execStartPre: [ExecCommand] = []
     public var execStartPost: [ExecCommand] = []
     public var execStopPre: [ExecCommand] = []
     public var execStopPost: [ExecCommand] = []
-    /// For each of these commands. 90 s as in systemd-system.conf(5).
+    /// Time limit of each of these commands. 90 s as in systemd-system.conf(5).
     public var timeout = TimeLimit.after(.seconds(90))
 
     public init() {}
 
-    /// `TriggerLimitIntervalSec=`, `TriggerLimitBurst=`: what exceeds it makes the socket fail. 2 s; 200 with `Accept=yes`, else 20.
+    /// `TriggerLimitIntervalSec=`, `TriggerLimitBurst=`: the socket fails if the limit is exceeded. Defaults: 2 s; 200
+    /// with `Accept=yes`, else 20.
     public var triggerLimit: Limit {
         Limit(interval: Self.interval(triggerInterval), burst: triggerBurst ?? (accept ? 200 : 20))
     }
 
-    /// `PollLimitIntervalSec=`, `PollLimitBurst=`: what exceeds it makes the socket wait. 2 s; 150 with `Accept=yes`, else 15
-    /// (as of systemd 255; 252 knows no such limit).
+    /// `PollLimitIntervalSec=`, `PollLimitBurst=`: the socket pauses if the limit is exceeded. Defaults: 2 s; 150 with
+    /// `Accept=yes`, else 15 (as in systemd 255; 252 has no such limit).
     public var pollLimit: Limit {
         Limit(interval: Self.interval(pollInterval), burst: pollBurst ?? (accept ? 150 : 15))
     }
@@ -103,7 +104,7 @@ public struct SocketActivationSettings: Sendable, Hashable {
     private static func interval(_ limit: TimeLimit?) -> Duration {
         switch limit {
         case .after(let duration): duration
-        // A burst in all eternity: as good as none, and nothing that a timer could wait for.
+        // A limit over infinite time hardly limits anything, and no timer could wait for its end.
         case .infinite: .zero
         case nil: .seconds(2)
         }

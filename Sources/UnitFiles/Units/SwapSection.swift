@@ -1,22 +1,22 @@
-/// How generations follow each other.
+/// The order in which generations replace each other.
 public enum SwapStrategy: String, Sendable, CaseIterable {
-    /// The new one beside the old one, then the old one drains.
+    /// The new generation starts beside the old one, then the old one drains.
     case overlap
-    /// The old one stops first; connections wait in the held socket's backlog.
+    /// The old generation stops first; connections wait in the held socket's backlog.
     case queue
 }
 
-/// In which network the services of a generation live (`X-GenerationNetwork=`).
+/// The network of a generation's services (`X-GenerationNetwork=`).
 public enum GenerationNetwork: String, Sendable, CaseIterable {
-    /// In the supervisor's.
+    /// The supervisor's network.
     case host
-    /// In a network namespace of the generation's own, with nothing in it but a loopback interface.
+    /// A network namespace of the generation's own, with a loopback interface only.
     case `private`
 }
 
-/// Where a probe asks.
+/// The address that a probe connects to.
 public enum ProbeEndpoint: Sendable, Hashable, CustomStringConvertible {
-    /// A socket unit: the address that this generation has there.
+    /// A socket unit: its address in this generation.
     case socket(UnitName)
     /// A host name or address without brackets, and a port.
     case tcp(host: String, port: UInt16)
@@ -32,7 +32,7 @@ public enum ProbeEndpoint: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// `ReadyProbe=`: how to ask a service whether it is ready.
+/// `ReadyProbe=`: a test whether a service is ready.
 public struct ReadyProbe: Sendable, Hashable {
     public enum Method: Sendable, Hashable {
         /// Ready when the path answers with a status from 200 to 399.
@@ -50,7 +50,7 @@ public struct ReadyProbe: Sendable, Hashable {
         self.location = location
     }
 
-    /// Where it asks; nil for a command.
+    /// The address that the probe connects to; nil for a command.
     public var endpoint: ProbeEndpoint? {
         switch method {
         case .http(let endpoint, path: _), .tcp(let endpoint): endpoint
@@ -59,19 +59,19 @@ public struct ReadyProbe: Sendable, Hashable {
     }
 }
 
-/// `[X-Swap]`. Each value is nil if it is not set; the `effective...` properties have the defaults.
+/// `[X-Swap]`. Each value is nil if it is unset; the `effective...` properties include the defaults.
 public struct SwapSection: Sendable, Hashable {
-    /// The whole new generation must be ready by then.
+    /// Time limit for the whole new generation to become ready.
     public var readyTimeout: TimeLimit?
-    /// So long it must stay ready before cutover.
+    /// How long the new generation must stay ready before cutover.
     public var soak: Duration?
-    /// So long the old generation may drain before it is killed.
+    /// How long the old generation may drain before it is killed.
     public var drainTimeout: TimeLimit?
     public var strategy: SwapStrategy?
     public var readyProbe: ReadyProbe?
     public var readyProbeInterval: Duration?
     public var readyProbeTimeout: Duration?
-    /// nil: `KillSignal=` of the service.
+    /// `DrainSignal=`; nil: `KillSignal=` of the service.
     public var drainSignal: Signal?
     public var generationNetwork: GenerationNetwork?
 

@@ -1,21 +1,22 @@
-// StandardInput=tty, TTYPath= and its siblings (systemd.exec(5)): services that talk to people at a terminal.
+// StandardInput=tty, TTYPath= and its siblings (systemd.exec(5)): services that interact with users at a terminal.
 
-/// How a service claims the terminal that it reads from.
+/// How a service acquires its terminal for input.
 public enum TerminalClaim: String, Sendable, CaseIterable {
-    /// systemd waits until nobody else has it. Here nobody is waited for, which makes no difference with `TTYVHangup=yes`.
+    /// systemd waits until the terminal is free. Holdfast does not wait; with `TTYVHangup=yes` that makes no
+    /// difference.
     case wait = "tty"
-    /// It is taken from whoever has it.
+    /// The terminal is taken from its current session.
     case force = "tty-force"
     case fail = "tty-fail"
 }
 
-/// The terminal of a service, and what is done to it before and after each of its processes.
+/// The terminal of a service, and its treatment before and after each of the service's processes.
 public struct TerminalSettings: Sendable, Hashable {
     public var path = "/dev/console"
     public var isReset = false
     public var isHungUp = false
     public var isDeallocated = false
-    /// nil: as it is.
+    /// Size of the terminal; nil: unchanged.
     public var rows: UInt16?
     public var columns: UInt16?
 
@@ -62,7 +63,7 @@ extension UnitBuilder {
         if let number = number(assignment, .ignored, in: 0...UInt16.max) { service.terminal[keyPath: size] = number }
     }
 
-    /// What only shows once all files are applied.
+    /// Checks that need all files of the unit.
     mutating func finishTerminal() {
         guard case .terminal(.wait) = execution.standardInput, !service.terminal.isHungUp else { return }
         let location = sectionLocation
@@ -75,13 +76,13 @@ extension UnitBuilder {
 }
 
 extension ServiceUnit {
-    /// It reads from a terminal or writes to one.
+    /// Whether the service reads from a terminal or writes to one.
     public var isConnectedToTerminal: Bool {
         if case .terminal = execution.standardInput { return true }
         return explicitStandardOutput == .terminal || standardError == .terminal
     }
 
-    /// A terminal is touched for it at all.
+    /// Whether the service affects a terminal at all.
     public var usesTerminal: Bool {
         isConnectedToTerminal || terminal.isReset || terminal.isHungUp || terminal.isDeallocated
     }

@@ -13,28 +13,28 @@ public enum UnitKind: String, Sendable, Hashable, CaseIterable, Comparable {
 
     public static func < (left: UnitKind, right: UnitKind) -> Bool { left.rawValue < right.rawValue }
 
-    /// Kinds that systemd knows and Holdfast does not run; such names are legal in dependency lists.
+    /// Kinds of systemd units that Holdfast does not run; such names are legal in dependency lists.
     static let foreign: Set<String> = [
         "device", "mount", "automount", "swap", "path", "timer", "slice", "scope", "snapshot", "busname",
     ]
 }
 
-/// Why a text is not the name of a unit.
+/// The reason why a text is not a unit name.
 public enum UnitNameError: Error, Hashable, Sendable, CustomStringConvertible {
     case empty
     /// Longer than 255 bytes.
     case tooLong(Int)
-    /// No dot and kind at the end: `app`.
+    /// No suffix with the kind at the end: `app`.
     case noSuffix(String)
-    /// A suffix that no unit has: `app.servic`.
+    /// A suffix that is no kind of unit: `app.servic`.
     case unknownSuffix(String)
-    /// A kind of systemd's that Holdfast does not run: `data.mount`.
+    /// A kind of systemd unit that Holdfast does not run: `data.mount`.
     case foreignKind(String)
     /// Nothing before the `@` or the suffix.
     case emptyPrefix(String)
     /// A byte outside letters, digits and `:-_.\`; `offset` counts bytes from 0.
     case invalidCharacter(String, offset: Int)
-    /// An instance of a name that is no template, or of an empty instance.
+    /// Instantiation of a name that is not a template, or with an empty instance.
     case notTemplate(String)
 
     public var description: String {
@@ -54,11 +54,12 @@ public enum UnitNameError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// The name of a unit: `app.service`, the template `app@.service`, or its instance `app@v2.service` (systemd.unit(5)).
 ///
-/// Kept as the one string that it is, with the places of `@` and of the suffix, so that comparing and hashing are a string's.
+/// Stored as one string with the positions of `@` and of the suffix, so that comparing and hashing cost no more than
+/// for a string.
 public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The whole name with its suffix.
     public let description: String
-    /// What it names.
+    /// The kind that the suffix names.
     public let kind: UnitKind
     /// Byte offset of the first `@`, or `noAt`. Names have at most 255 bytes, so one byte is enough.
     private let at: UInt8
@@ -89,7 +90,7 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
         guard let kind = UnitKind(rawValue: suffix) else {
             throw UnitKind.foreign.contains(suffix) ? .foreignKind(text) : .unknownSuffix(text)
         }
-        // "a@b.service": an "@" behind the suffix's dot cannot be, the suffix has none.
+        // An "@" after the dot of the suffix is impossible here: no suffix contains one.
         guard dot > 0, at != 0 else { throw .emptyPrefix(text) }
         self.description = text
         self.kind = kind
@@ -108,7 +109,7 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
         return String(description.utf8.prefix(end)) ?? ""
     }
 
-    /// The part between `@` and suffix: `v2`; nil for templates and plain names.
+    /// The part between the `@` and the suffix: `v2`; nil for templates and plain names.
     public var instance: String? {
         guard at != Self.noAt, Int(at) + 1 < stemLength else { return nil }
         return String(description.utf8.prefix(stemLength).dropFirst(Int(at) + 1))
@@ -117,10 +118,10 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
     /// The name without its suffix: `app@v2`.
     public var stem: String { String(description.utf8.prefix(stemLength)) ?? "" }
 
-    /// Whether this is `app@.service`.
+    /// Whether this is a template: `app@.service`.
     public var isTemplate: Bool { at != Self.noAt && Int(at) + 1 == stemLength }
 
-    /// Whether this is `app@v2.service`.
+    /// Whether this is an instance: `app@v2.service`.
     public var isInstance: Bool { at != Self.noAt && !isTemplate }
 
     /// The template of an instance or of a template; nil for a plain name.
@@ -130,16 +131,17 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
         return UnitName(unchecked: prefix + "@" + kind.suffix, kind: kind, at: at)
     }
 
-    /// What stays the same over all releases: the template of an instance, else the name itself.
+    /// The name common to all releases: the template of an instance, else the name itself.
     public var identity: UnitName { template ?? self }
 
-    /// `app@.service` with `v2` is `app@v2.service`.
+    /// The instance of a template: `app@.service` with `v2` is `app@v2.service`.
     public func instantiated(_ instance: String) throws(UnitNameError) -> UnitName {
         guard isTemplate, !instance.isEmpty else { throw .notTemplate(description) }
         return try UnitName(prefix + "@" + instance + kind.suffix)
     }
 
-    /// The unit of another kind with the same stem: `app@v2.service` -> `app@v2.socket`; nil only if that would be too long.
+    /// The unit of another kind with the same stem: `app@v2.service` -> `app@v2.socket`; nil only if the name would be
+    /// too long.
     public func sibling(_ kind: UnitKind) -> UnitName? {
         let text = stem + kind.suffix
         guard text.utf8.count <= UnitFileLimits.nameLength else { return nil }
@@ -165,7 +167,8 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
 
 /// Escaping of arbitrary strings for use inside unit names (systemd.unit(5), systemd-escape(1)).
 public enum UnitNameEscaping {
-    /// `/` becomes `-`; other bytes than ASCII letters, digits, `:`, `_`, `.` become `\xNN`, a leading `.` too.
+    /// Escapes a text: `/` becomes `-`; bytes other than ASCII letters, digits, `:`, `_`, `.` become `\xNN`, and so
+    /// does a leading `.`.
     public static func escape(_ text: String) -> String {
         var result = ""
         for (offset, byte) in text.utf8.enumerated() {
@@ -183,13 +186,13 @@ public enum UnitNameEscaping {
         return result
     }
 
-    /// As `escape`, after removing leading, trailing and repeated slashes; the root directory is `-`.
+    /// Escapes a path: like `escape`, after removing leading, trailing and repeated slashes; the root directory is `-`.
     public static func escapePath(_ path: String) -> String {
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }
         return parts.isEmpty ? "-" : escape(parts.joined(separator: "/"))
     }
 
-    /// The reverse of `escape`; nil if an escape is malformed or the result is not UTF-8.
+    /// Reverses `escape`; nil if an escape is malformed or the result is not UTF-8.
     public static func unescape(_ text: String) -> String? {
         let bytes = Array(text.utf8)
         var result: [UInt8] = []
@@ -211,8 +214,8 @@ public enum UnitNameEscaping {
         return String(validating: result, as: UTF8.self)
     }
 
-    /// The reverse of `escapePath`: `foo-bar-baz` -> `/foo/bar/baz`, `-` -> `/`. nil also for a path that `escapePath` would
-    /// not have made: with a slash at either end, two in a row, or `.` or `..` as a component.
+    /// Reverses `escapePath`: `foo-bar-baz` -> `/foo/bar/baz`, `-` -> `/`. nil also for paths that `escapePath` never
+    /// makes: with a slash at either end, two in a row, or `.` or `..` as a component.
     public static func unescapePath(_ text: String) -> String? {
         if text == "-" { return "/" }
         guard let path = unescape(text) else { return nil }

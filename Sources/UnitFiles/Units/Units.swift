@@ -1,4 +1,4 @@
-/// A unit that another names, and where.
+/// A reference to a unit, with the place of the directive.
 public struct UnitReference: Sendable, Hashable {
     public var name: UnitName
     public var location: SourceLocation
@@ -19,14 +19,15 @@ public struct UnitSection: Sendable, Hashable {
     public var requires: [UnitReference] = []
     public var graph = DependencySection()
     public var conditions = ConditionSection()
-    /// At most `startLimitBurst` starts in this time; zero switches the limit off. 10 s as in systemd-system.conf(5).
+    /// Time in which at most `startLimitBurst` starts are allowed; zero turns the limit off. 10 s as in
+    /// systemd-system.conf(5).
     public var startLimitInterval = TimeLimit.after(.seconds(10))
     public var startLimitBurst: UInt32 = 5
 
     public init() {}
 }
 
-/// `[Install]`: what enabling the unit links. It has no meaning for a unit that runs.
+/// `[Install]`: the links to make when the unit is enabled. It has no effect on a running unit.
 public struct InstallSection: Sendable, Hashable {
     public var wantedBy: [UnitReference] = []
     public var requiredBy: [UnitReference] = []
@@ -37,13 +38,13 @@ public struct InstallSection: Sendable, Hashable {
 
     public init() {}
 
-    /// Enabling it would do nothing.
+    /// Whether enabling the unit would do nothing.
     public var isEmpty: Bool {
         wantedBy.isEmpty && requiredBy.isEmpty && upheldBy.isEmpty && aliases.isEmpty && also.isEmpty
     }
 }
 
-/// One file as it was read.
+/// The text of one file when it was read.
 public struct UnitSource: Sendable, Hashable {
     public var path: String
     public var text: String
@@ -54,24 +55,24 @@ public struct UnitSource: Sendable, Hashable {
     }
 }
 
-/// The files that a unit was made of.
+/// The files from which a unit was built.
 public struct UnitOrigin: Sendable, Hashable {
-    /// The unit file itself; nil for a unit that was made in memory.
+    /// The unit file itself; nil for a unit made in memory.
     public var fragmentPath: String?
-    /// Drop-ins in the order in which they were applied.
+    /// Drop-ins in the order of their application.
     public var dropInPaths: [String] = []
-    /// All texts, the fragment first: enough to show, compare and later restore the unit.
+    /// All texts, the fragment first: enough to show the unit, to compare it, and to restore it later.
     public var sources: [UnitSource] = []
 
     public init() {}
 }
 
-/// What all units have.
+/// The properties that all units have.
 public protocol UnitDefinition: Sendable {
     var name: UnitName { get }
     var unit: UnitSection { get }
     var install: InstallSection { get }
-    /// nil if there is no `[X-Swap]`; an empty section is not nil.
+    /// `[X-Swap]`; nil if the section is missing. An empty section is not nil.
     var swap: SwapSection? { get }
     var origin: UnitOrigin { get }
 }
@@ -93,11 +94,11 @@ public struct TargetUnit: UnitDefinition {
     public init(name: UnitName) { self.name = name }
 }
 
-/// Who gets a socket.
+/// The generations that share a socket.
 public enum SocketScope: String, Sendable, CaseIterable {
-    /// One socket for all generations.
+    /// All generations share one socket.
     case shared
-    /// Each generation its own, at an address of its own.
+    /// Each generation has a socket of its own, at an address of its own.
     case generation
 }
 
@@ -113,7 +114,7 @@ public struct SocketUnit: UnitDefinition {
     public var listen: [ListenEntry] = []
     public var options = SocketOptions()
     public var activation = SocketActivationSettings()
-    /// Capped by the kernel's somaxconn; the default lets that limit alone count.
+    /// The default leaves the limit to the kernel's somaxconn, which caps any value.
     public var backlog = UInt32.max
     /// `FileDescriptorName=`; nil if unset.
     public var explicitFileDescriptorName: String?
@@ -127,39 +128,40 @@ public struct SocketUnit: UnitDefinition {
     public var explicitScope: SocketScope?
     /// `X-Pass=`
     public var pass = SocketPass.descriptor
-    /// For its own commands (systemd.exec(5)); the sockets themselves do not depend on it.
+    /// Settings for the socket's own commands (systemd.exec(5)); the sockets themselves do not depend on them.
     public var execution = ExecutionSettings()
 
     public init(name: UnitName) { self.name = name }
 
-    /// The name in `LISTEN_FDNAMES`; by default the unit's name with its suffix.
-    /// Names are separated by colons in `$LISTEN_FDNAMES`: one in the unit's own name is escaped as in unit names.
+    /// The name in `LISTEN_FDNAMES`; by default the unit's name with its suffix. There names are separated by colons,
+    /// so a colon in the unit's name is escaped as in unit names.
     public var fileDescriptorName: String {
         explicitFileDescriptorName
             ?? name.description.split(separator: ":", omittingEmptySubsequences: false)
             .joined(separator: "\\x3a")
     }
 
-    /// By default sockets of a template belong to one generation, others to all.
+    /// `X-Scope=` with its default: sockets of a template belong to one generation, others to all.
     public var scope: SocketScope { explicitScope ?? (name.template == nil ? .shared : .generation) }
 
-    /// The service that it is for: `Service=`, else the one of the same name; with `Accept=yes` the template of that name, of
-    /// which each connection gets an instance.
+    /// The service for the socket: `Service=`, else the service of the same name. With `Accept=yes` it is the template
+    /// of that name, with an instance for each connection.
     public var serviceName: UnitName? {
         acceptsItself ? name.connectionTemplate : service?.name ?? name.sibling(.service)
     }
 
-    /// Connections are accepted here, each for an instance of its own. `Accept=` is ignored where there are no connections.
+    /// Whether the supervisor accepts the connections, each for an instance of its own. Sockets without connections
+    /// ignore `Accept=`.
     public var acceptsItself: Bool { activation.accept && listen.contains(where: \.target.isConnected) }
 }
 
-/// Any unit. Indirect: a service has a kilobyte, and most places only pass it on.
+/// Any unit. It is indirect because a service takes a kilobyte, and most code only passes it on.
 public indirect enum Unit: Sendable {
     case service(ServiceUnit)
     case socket(SocketUnit)
     case target(TargetUnit)
 
-    /// What all kinds have in common.
+    /// The properties common to all kinds.
     public var definition: any UnitDefinition {
         switch self {
         case .service(let unit): unit

@@ -1,6 +1,6 @@
-/// One `Condition…=` or `Assert…=` (systemd.unit(5), "Conditions and Asserts"): looked at right before a start.
+/// One `Condition…=` or `Assert…=` (systemd.unit(5), "Conditions and Asserts"), evaluated right before a start.
 public struct Condition: Sendable, Hashable {
-    /// What is asked, by the part of the name behind `Condition` or `Assert`.
+    /// The subject of a condition, by the part of its name after `Condition` or `Assert`.
     public enum Kind: String, Sendable, CaseIterable {
         case acPower = "ACPower"
         case architecture = "Architecture"
@@ -35,7 +35,7 @@ public struct Condition: Sendable, Hashable {
         case user = "User"
         case virtualization = "Virtualization"
 
-        /// Takes an absolute path.
+        /// Whether the parameter is an absolute path.
         var isPath: Bool {
             switch self {
             case .directoryNotEmpty, .fileIsExecutable, .fileNotEmpty, .needsUpdate, .pathExists, .pathExistsGlob,
@@ -53,9 +53,9 @@ public struct Condition: Sendable, Hashable {
     }
 
     public var kind: Kind
-    /// Without its prefixes, specifiers replaced.
+    /// The parameter without its prefixes, with specifiers replaced.
     public var parameter: String
-    /// `|`: one of these is enough, if there are any.
+    /// `|`: of the conditions with this prefix one is enough.
     public var isTrigger: Bool
     /// `!`
     public var isNegated: Bool
@@ -72,13 +72,14 @@ public struct Condition: Sendable, Hashable {
         self.location = location
     }
 
-    /// `ConditionPathExists=!/etc/x`, as it was written.
+    /// The condition as it was written: `ConditionPathExists=!/etc/x`.
     public func text(isAssert: Bool) -> String {
         let prefix = (isTrigger ? "|" : "") + (isNegated ? "!" : "")
         return (isAssert ? "Assert" : "Condition") + kind.rawValue + "=" + prefix + parameter
     }
 
-    /// All that hold, and of the triggering ones at least one: the first that decides against it, or nil.
+    /// The first condition that prevents the start; nil if none does. All conditions must hold, but only one of the
+    /// triggering ones.
     public static func firstFailing(_ conditions: [Condition], holds: (Condition) -> Bool) -> Condition? {
         var triggered: Bool?
         var lastTrigger: Condition?
@@ -98,16 +99,16 @@ public struct Condition: Sendable, Hashable {
 
 /// The two lists of a unit.
 public struct ConditionSection: Sendable, Hashable {
-    /// What does not hold skips the start, without a failure.
+    /// Conditions that skip the start if they do not hold; the unit does not fail.
     public var conditions: [Condition] = []
-    /// What does not hold fails the start.
+    /// Conditions that fail the start if they do not hold.
     public var asserts: [Condition] = []
 
     public init() {}
 
     public var isEmpty: Bool { conditions.isEmpty && asserts.isEmpty }
 
-    /// Directive names to what they mean: `ConditionPathExists` is no assert.
+    /// Directive name -> its condition; `ConditionPathExists` is no assert.
     static let directives: [String: (kind: Condition.Kind, isAssert: Bool)] = {
         var directives: [String: (kind: Condition.Kind, isAssert: Bool)] = [:]
         for kind in Condition.Kind.allCases {
@@ -118,22 +119,22 @@ public struct ConditionSection: Sendable, Hashable {
     }()
 }
 
-/// The value of `ConditionMemoryPressure=` and its siblings: how much of the time something may have waited.
+/// The value of `ConditionMemoryPressure=` and its siblings: the largest share of time that processes may have waited.
 public struct PressureThreshold: Sendable, Hashable {
-    /// The time over which the kernel averages, as /proc/pressure names it.
+    /// The time over which the kernel averages, named as in /proc/pressure.
     public enum Window: String, Sendable, Hashable { case avg10, avg60, avg300 }
-    /// In hundredths of a percent.
+    /// The share in hundredths of a percent.
     public var limit: Int
     public var window: Window
 
-    /// `10%`, `2.5%/1min`: of five minutes unless it is said otherwise.
+    /// Parses `10%` or `2.5%/1min`; the default window is five minutes.
     public static func parse(_ text: String) throws(ValueError) -> PressureThreshold {
         if text.contains(":") {
             throw ValueError("the pressure of a slice is not supported, only that of the host", code: .unsupportedValue)
         }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let expected = ValueError("expected a share such as \"10%\" or \"10%/1min\", not \"\(text)\"")
-        // Some write %% here, as everywhere else.
+        // Some units write %% here, as elsewhere.
         let share = parts[0].hasSuffix("%%") ? parts[0].dropLast(2) : parts[0].dropLast()
         guard parts[0].hasSuffix("%"), let limit = hundredths(share) else { throw expected }
         guard parts.count == 2 else { return PressureThreshold(limit: limit, window: .avg300) }
@@ -145,7 +146,7 @@ public struct PressureThreshold: Sendable, Hashable {
         }
     }
 
-    /// Of a decimal number with at most two digits behind its point, up to 100: `2.5` is 250.
+    /// Converts a decimal number up to 100 with at most two decimal places into hundredths: `2.5` is 250.
     public static func hundredths(_ text: some StringProtocol) -> Int? {
         let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
         let fraction = parts.count == 2 ? String(parts[1]) : ""

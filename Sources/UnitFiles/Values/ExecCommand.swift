@@ -2,15 +2,15 @@
 public struct ExecCommand: Sendable, Hashable {
     /// The special characters before the program.
     public struct Prefixes: Sendable, Hashable {
-        /// How much of the service's credentials and restrictions apply.
+        /// The parts of the service's credentials and restrictions that apply.
         public enum Privileges: Sendable, Hashable {
             /// All of them.
             case restricted
             /// `+`: none.
             case full
-            /// `!`: all but user and group.
+            /// `!`: all except user and group.
             case keepUser
-            /// `!!`: as `!` where the kernel has no ambient capabilities.
+            /// `!!`: like `!` where the kernel has no ambient capabilities.
             case ambient
         }
         /// `-`: a failure counts as success.
@@ -27,13 +27,13 @@ public struct ExecCommand: Sendable, Hashable {
     }
 
     public var prefixes: Prefixes
-    /// An absolute path, or a name without slash that is looked up when the command runs.
+    /// An absolute path, or a name without slashes that is looked up when the command runs.
     public var path: String
-    /// `@`: what the program sees as its own name; nil means `path`.
+    /// `@`: the program's argv[0]; nil means `path`.
     public var argv0: String?
-    /// Arguments without the first, specifiers replaced, `$` not yet.
+    /// Arguments without argv[0]; specifiers are replaced, `$` is not yet.
     public var arguments: [String]
-    /// Where the command was written.
+    /// The place of the command.
     public var location: SourceLocation
 
     public init(
@@ -47,10 +47,10 @@ public struct ExecCommand: Sendable, Hashable {
         self.location = location
     }
 
-    /// The argument vector, with its first element, after replacing `$VAR`, `${VAR}` and `$$`.
+    /// The argument vector, including argv[0], with `$VAR`, `${VAR}` and `$$` replaced.
     ///
-    /// `$VAR` as a word of its own is split at white space (quotes in the value are respected and removed) and may vanish;
-    /// `${VAR}` is replaced inside a word. Unknown variables are empty. The program itself is never a variable.
+    /// `$VAR` as a word of its own is split at white space and may vanish (quotes in the value are respected and
+    /// removed); `${VAR}` is replaced inside a word. Unset variables are empty. The program itself is never a variable.
     public func expanded(with environment: [String: String]) -> [String] {
         var result = [argv0 ?? path]
         for argument in arguments {
@@ -65,7 +65,7 @@ public struct ExecCommand: Sendable, Hashable {
         return result
     }
 
-    /// systemd 252 takes any word that starts with a single `$` for a variable, whatever follows.
+    /// The variable that is the whole word. systemd 252 treats any word that starts with a single `$` as a variable.
     private static func wholeVariable(_ word: String) -> String? {
         guard word.hasPrefix("$"), word.utf8.count > 1 else { return nil }
         let second = word.utf8[word.utf8.index(after: word.utf8.startIndex)]
@@ -74,7 +74,8 @@ public struct ExecCommand: Sendable, Hashable {
     }
 
     private static func split(_ value: String) -> [String] {
-        // Relaxed splitting refuses nothing: quotes may stay open, and no escape can produce bytes that are not UTF-8.
+        // Relaxed splitting accepts every text: quotes may stay open, and no escape can produce bytes that are not
+        // UTF-8.
         ((try? WordReader.words(value, escapes: .relaxed)) ?? []).map(\.text)
     }
 
@@ -116,14 +117,14 @@ struct ExecCommandReader {
     init(_ assignment: Assignment, _ expander: SpecifierExpander) throws(ValueError) {
         var reader = WordReader(assignment.value)
         while let first = try reader.next() {
-            // Nothing between two separators is no command, as under systemd.
+            // As under systemd, two separators with nothing between them make no command.
             if first.text == ";", !first.wasQuoted { continue }
             var (prefixes, ownName, rest) = try Self.prefixes(first)
             rest.text = try expander.expand(rest)
             let path = try Self.program(rest)
             var command = ExecCommand(
                 prefixes: prefixes, path: path, location: assignment.location(at: first.offset))
-            // A program sees its name as it is written.
+            // The program's argv[0] is its name as written.
             if path != rest.text { command.argv0 = rest.text }
             if ownName {
                 guard !reader.takeSeparator(";"), let word = try reader.next() else {

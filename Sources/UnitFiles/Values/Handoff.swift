@@ -1,26 +1,26 @@
-// How a program gets its sockets when it does not know systemd's convention: X-Handoff=, X-Pass=, X-Template=.
+// Passing sockets to programs that do not know systemd's convention: X-Handoff=, X-Pass=, X-Template=.
 
-/// A way of telling a program which descriptors are its sockets (`X-Handoff=`).
+/// A convention for telling a program which descriptors are its sockets (`X-Handoff=`).
 public enum HandoffConvention: String, Sendable, CaseIterable {
-    /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES` (sd_listen_fds(3)), and what `fd-env` has.
+    /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES` (sd_listen_fds(3)), and the variables of `fd-env`.
     case systemd
-    /// `LISTEN_FD_NAME=3`, for programs that take a number.
+    /// `LISTEN_FD_NAME=3`, for programs that accept a number.
     case fdEnvironment = "fd-env"
-    /// `NGINX=3;4;`: nginx finds the addresses by itself.
+    /// `NGINX=3;4;`: nginx determines the addresses by itself.
     case nginx
     /// `SERVER_STARTER_PORT=127.0.0.1:80=3`, `SERVER_STARTER_GENERATION=7` (Perl's Server::Starter).
     case serverStarter = "server-starter"
     /// `EINHORN_FD_COUNT=2`, `EINHORN_FD_0=3`.
     case einhorn
-    /// The first socket is standard input, as inetd and FastCGI have it.
+    /// The first socket is standard input, as for inetd and FastCGI.
     case standardInput = "stdin"
 }
 
-/// What a program gets of a socket unit (`X-Pass=`).
+/// The part of a socket unit that a program receives (`X-Pass=`).
 public enum SocketPass: String, Sendable, CaseIterable {
     /// The listening socket itself.
     case descriptor
-    /// Only its address, which is kept for it: the program binds and listens itself.
+    /// Only its address, which is reserved for the program: it binds and listens itself.
     case address
 }
 
@@ -28,7 +28,7 @@ public enum SocketPass: String, Sendable, CaseIterable {
 public struct TemplateReference: Sendable, Hashable {
     /// Absolute path of the template.
     public var source: String
-    /// Name of the result in `$GENERATION_DIRECTORY`; without slashes.
+    /// Name of the result in `$GENERATION_DIRECTORY`, without slashes.
     public var name: String
     public var location: SourceLocation
 
@@ -38,7 +38,7 @@ public struct TemplateReference: Sendable, Hashable {
         self.location = location
     }
 
-    /// Reads `/etc/site/haproxy.cfg.mustache:haproxy.cfg`.
+    /// Parses `/etc/site/haproxy.cfg.mustache:haproxy.cfg`.
     public static func parse(
         _ text: String, at location: SourceLocation = SourceLocation(file: "")
     ) throws(ValueError) -> TemplateReference {
@@ -53,17 +53,18 @@ public struct TemplateReference: Sendable, Hashable {
     }
 }
 
-/// `[Service]` directives about sockets and configuration that systemd has no word for.
+/// `[Service]` directives on sockets and configuration without a counterpart in systemd.
 public struct HandoffSettings: Sendable, Hashable {
-    /// As written; empty stands for systemd's.
+    /// The conventions as written; empty stands for systemd's.
     public var explicitConventions: [HandoffConvention] = []
     public var templates: [TemplateReference] = []
 
     public init() {}
 
-    /// In the order in which they were named, each once.
+    /// The conventions in the order in which they are named, without duplicates.
     public var conventions: [HandoffConvention] { explicitConventions.isEmpty ? [.systemd] : explicitConventions }
 
-    /// Whether descriptors are passed from 3 on: what has its one socket as standard input needs no second copy of it.
+    /// Whether descriptors are passed from 3 on. A program whose only socket is standard input needs no second copy of
+    /// it.
     public var passesDescriptors: Bool { conventions != [.standardInput] }
 }

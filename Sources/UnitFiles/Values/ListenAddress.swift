@@ -3,7 +3,7 @@ public struct IPv4Address: Sendable, Hashable, CustomStringConvertible {
     public var bits: UInt32
     public init(bits: UInt32) { self.bits = bits }
 
-    /// Reads `127.0.0.1`; nothing shorter, no leading zeros (inet_pton(3)).
+    /// Parses `127.0.0.1`; no shorter forms, no leading zeros (inet_pton(3)).
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ".", maxSplits: 4, omittingEmptySubsequences: false)
         guard parts.count == 4 else { return nil }
@@ -22,7 +22,7 @@ public struct IPv4Address: Sendable, Hashable, CustomStringConvertible {
 
 /// An IPv6 address as eight groups in host byte order.
 public struct IPv6Address: Sendable, Hashable, CustomStringConvertible {
-    /// Always eight.
+    /// The groups; always eight.
     public let groups: [UInt16]
 
     /// The unspecified address `::`.
@@ -30,7 +30,7 @@ public struct IPv6Address: Sendable, Hashable, CustomStringConvertible {
 
     private init(groups: [UInt16]) { self.groups = groups }
 
-    /// Reads `::1`, `2001:db8::7`, `::ffff:10.0.0.1` (inet_pton(3)).
+    /// Parses `::1`, `2001:db8::7`, `::ffff:10.0.0.1` (inet_pton(3)).
     public init?(_ text: some StringProtocol) {
         let text = String(text)
         guard text.utf8.count <= 45 else { return nil }
@@ -75,7 +75,7 @@ public struct IPv6Address: Sendable, Hashable, CustomStringConvertible {
         return groups.count <= 8 ? groups : nil
     }
 
-    /// The text of RFC 5952: lower case, the longest run of zero groups as `::`.
+    /// The text according to RFC 5952: lower case, the longest run of zero groups as `::`.
     public var description: String {
         var best = 0..<0
         var start = 0
@@ -90,17 +90,17 @@ public struct IPv6Address: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What `ListenStream=` names (systemd.socket(5)).
+/// The address of `ListenStream=` (systemd.socket(5)).
 public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// `127.0.0.1:80`. Port 0 lets the kernel choose: systemd refuses it, generation sockets need it.
+    /// `127.0.0.1:80`. With port 0 the kernel chooses one: systemd refuses it, generation sockets need it.
     case ipv4(IPv4Address, port: UInt16)
     /// `[::1]:80`, with an interface after `%` for link-local addresses: `[fe80::1]:80%eth0`.
     case ipv6(IPv6Address, port: UInt16, interface: String?)
-    /// A bare port: IPv6 any, by the kernel's default IPv4 as well.
+    /// A bare port: any IPv6 address, and IPv4 as well by the kernel's default.
     case port(UInt16)
     /// A path of at most 107 bytes.
     case unix(String)
-    /// The name without the `@`.
+    /// A name in the abstract namespace, without the `@`.
     case abstract(String)
     /// `vsock:2:1234`; nil for any CID.
     case vsock(cid: UInt32?, port: UInt32)
@@ -119,7 +119,7 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// sun_path has 108 bytes, of which one is the NUL (unix(7)).
     private static let pathLimit = 107
 
-    /// Reads an address in one of the forms above.
+    /// Parses an address in one of the forms above.
     public static func parse(_ text: String) throws(ValueError) -> ListenAddress {
         switch text.utf8.first {
         case UInt8(ascii: "/"):
@@ -179,7 +179,7 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func port(_ digits: Substring, of text: String) throws(ValueError) -> UInt16 {
-        // As systemd takes one: with a sign or a base, and not with a 0 in front, which would be octal.
+        // As in systemd, a sign or a base is allowed, but no leading 0, which would mean octal.
         let unsigned = digits.first == "+" ? digits.dropFirst() : digits
         let isOctal = unsigned.count > 1 && unsigned.first == "0" && unsigned.dropFirst().first?.isNumber == true
         guard !isOctal, let port = try? Value.integer(String(digits), in: UInt16.min...UInt16.max) else {

@@ -11,7 +11,7 @@ public enum ListenTarget: Sendable, Hashable, CustomStringConvertible {
     /// The name of a POSIX message queue, with its slash.
     case messageQueue(String)
 
-    /// Where a socket listens; nil for what has no address.
+    /// The address that the socket listens on; nil for targets without an address.
     public var address: ListenAddress? {
         switch self {
         case .stream(let address), .datagram(let address), .sequentialPacket(let address): address
@@ -19,7 +19,7 @@ public enum ListenTarget: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The node in the file system that `Symlinks=` may point to.
+    /// The file system node that `Symlinks=` may point to.
     public var path: String? {
         switch self {
         case .fifo(let path): path
@@ -28,7 +28,7 @@ public enum ListenTarget: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Connections are made to it, so that `Accept=yes` has a meaning.
+    /// Whether the socket accepts connections, so that `Accept=yes` has a meaning.
     public var isConnected: Bool {
         switch self {
         case .stream, .sequentialPacket: true
@@ -46,24 +46,24 @@ public enum ListenTarget: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What `ListenNetlink=` names: a family, and the multicast groups as the bits of nl_groups (netlink(7)).
+/// The value of `ListenNetlink=`: a family, and the multicast groups as the bits of nl_groups (netlink(7)).
 public struct NetlinkTarget: Sendable, Hashable, CustomStringConvertible {
-    /// The name as it is written: `kobject-uevent`.
+    /// The name as written: `kobject-uevent`.
     public var family: String
-    /// Its number in linux/netlink.h.
+    /// The family's number in linux/netlink.h.
     public var number: Int32
     public var groups: UInt32
 
     public var description: String { groups == 0 ? family : "\(family) \(groups)" }
 
-    /// Families of linux/netlink.h under the names that systemd gives them.
+    /// Families of linux/netlink.h with systemd's names.
     static let families: [String: Int32] = [
         "route": 0, "firewall": 3, "inet-diag": 4, "nflog": 5, "xfrm": 6, "selinux": 7, "iscsi": 8, "audit": 9,
         "fib-lookup": 10, "connector": 11, "netfilter": 12, "ip6-fw": 13, "dnrtmsg": 14, "kobject-uevent": 15,
         "generic": 16, "scsitransport": 18, "ecryptfs": 19, "rdma": 20, "crypto": 21, "smc": 22,
     ]
 
-    /// Reads `kobject-uevent 1`; a family may also be a number.
+    /// Parses `kobject-uevent 1`; a family may also be a number.
     static func parse(_ text: String) throws(ValueError) -> NetlinkTarget {
         let words = text.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) }
         guard let family = words.first, words.count <= 2 else {

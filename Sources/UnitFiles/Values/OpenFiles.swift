@@ -1,4 +1,4 @@
-// OpenFile= (systemd.service(5)): files that the supervisor opens for a service, with its own rights.
+// OpenFile= (systemd.service(5)): files that the supervisor opens for a service with its own rights.
 
 /// One `OpenFile=`.
 public struct OpenFile: Sendable, Hashable {
@@ -9,12 +9,12 @@ public struct OpenFile: Sendable, Hashable {
         case truncate
     }
 
-    /// Absolute; a socket there is connected to.
+    /// An absolute path; the supervisor connects to a socket there.
     public var path: String
-    /// In `LISTEN_FDNAMES`.
+    /// The name in `LISTEN_FDNAMES`.
     public var name: String
     public var access = Access.readWrite
-    /// `graceful`: one that cannot be opened is left out.
+    /// `graceful`: a file that cannot be opened is left out.
     public var mayBeMissing = false
 
     public init(path: String, name: String) {
@@ -24,7 +24,7 @@ public struct OpenFile: Sendable, Hashable {
 }
 
 extension UnitBuilder {
-    /// `PATH`, `PATH:NAME`, or `PATH:NAME:OPTIONS`.
+    /// Reads `PATH`, `PATH:NAME`, or `PATH:NAME:OPTIONS`.
     mutating func openFile(_ assignment: Assignment) {
         if assignment.value.isEmpty {
             service.openFiles = []

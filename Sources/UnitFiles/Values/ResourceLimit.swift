@@ -8,21 +8,21 @@ public struct ResourceLimit: Sendable, Hashable {
         self.hard = hard
     }
 
-    /// What numbers of a limit count.
+    /// The unit of a limit's numbers.
     public enum Unit: Sendable {
         /// Bytes; suffixes are allowed.
         case bytes
-        /// Pieces; no suffixes.
+        /// A number without suffixes.
         case count
         /// CPU time in seconds, rounded up; units of time are allowed.
         case seconds
         /// Time in microseconds; units of time are allowed.
         case microseconds
-        /// A nice level with sign, which the kernel counts as 20 - level; or its number, 0 to 40.
+        /// A signed nice level, which the kernel stores as 20 - level; or that value itself, 0 to 40.
         case nice
     }
 
-    /// `1024` (both), `1024:4096` (soft:hard), `infinity` for either (systemd.exec(5)).
+    /// Parses `1024` (both), `1024:4096` (soft:hard), or `infinity` for either (systemd.exec(5)).
     public static func parse(_ text: String, unit: Unit) throws(ValueError) -> ResourceLimit {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let soft = try one(parts[0], unit)
@@ -62,7 +62,7 @@ public struct ResourceLimit: Sendable, Hashable {
     }
 }
 
-/// Which limit, by the name after `Limit` and `RLIMIT_`.
+/// A resource, by the name after `Limit` and `RLIMIT_`.
 public enum ResourceLimitKind: String, Sendable, CaseIterable {
     case cpu = "CPU"
     case fsize = "FSIZE"
@@ -81,7 +81,7 @@ public enum ResourceLimitKind: String, Sendable, CaseIterable {
     case rtprio = "RTPRIO"
     case rttime = "RTTIME"
 
-    /// RLIMIT_…, the same on every architecture that Debian has for servers.
+    /// The number of RLIMIT_…, the same on every architecture that Debian supports for servers.
     public var number: Int32 {
         switch self {
         case .cpu: 0

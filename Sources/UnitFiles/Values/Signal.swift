@@ -4,7 +4,7 @@ public struct Signal: Sendable, Hashable, CustomStringConvertible {
 
     private init(number: Int32) { self.number = number }
 
-    /// nil for numbers outside 1...64.
+    /// Fails for numbers outside 1...64.
     public init?(validating number: Int32) {
         guard (1...64).contains(number) else { return nil }
         self.number = number
@@ -24,7 +24,7 @@ public struct Signal: Sendable, Hashable, CustomStringConvertible {
         URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS
         """.split(separator: " ").map(String.init)
 
-    /// `SIGTERM`, `SIGRTMIN+3`.
+    /// The signal's name: `SIGTERM`, `SIGRTMIN+3`.
     public var description: String {
         let index = Int(number)
         if index < Self.names.count { return "SIG" + Self.names[index] }
@@ -32,7 +32,7 @@ public struct Signal: Sendable, Hashable, CustomStringConvertible {
         return index == 34 ? "SIGRTMIN" : index == 64 ? "SIGRTMAX" : "SIGRTMIN+\(index - 34)"
     }
 
-    /// Reads `SIGTERM`, `TERM`, `15`, `RTMIN+3`, `SIGRTMAX-1`.
+    /// Parses `SIGTERM`, `TERM`, `15`, `RTMIN+3`, `SIGRTMAX-1`.
     public static func parse(_ text: String) throws(ValueError) -> Signal {
         if let signal = named(text) { return signal }
         let candidates = names.dropFirst().map { "SIG" + $0 }
@@ -62,7 +62,7 @@ public struct Signal: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Exit statuses and signals, as in `SuccessExitStatus=`.
+/// A set of exit statuses and signals, as in `SuccessExitStatus=`.
 public struct ExitStatusSet: Sendable, Hashable {
     public var statuses: Set<UInt8> = []
     public var signals: Set<Signal> = []
@@ -112,9 +112,9 @@ public enum ExitStatus {
     private static let byName = Dictionary(table, uniquingKeysWith: { first, _ in first })
     private static let byStatus = Dictionary(table.map { ($0.1, $0.0) }, uniquingKeysWith: { first, _ in first })
 
-    /// `TEMPFAIL` -> 75.
+    /// The status of a name: `TEMPFAIL` -> 75.
     public static func status(named name: String) -> UInt8? { byName[name] }
 
-    /// 75 -> `TEMPFAIL`.
+    /// The name of a status: 75 -> `TEMPFAIL`.
     public static func name(of status: UInt8) -> String? { byStatus[status] }
 }

@@ -1,4 +1,4 @@
-/// A time limit that may be switched off.
+/// A time limit that may be turned off.
 public enum TimeLimit: Sendable, Hashable, CustomStringConvertible {
     case after(Duration)
     /// No limit (`infinity`).
@@ -20,14 +20,14 @@ public enum TimeLimit: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Time spans as in systemd.time(7).
+/// Parser and formatter of time spans (systemd.time(7)).
 public enum TimeSpan {
     private static let microsecond: Int64 = 1
     private static let second: Int64 = 1_000_000
     private static let day: Int64 = 86_400 * second
 
-    /// Month and year are fixed lengths. The manual page rounds a month to 30.44 days; systemd 252 takes a twelfth of a year
-    /// (`systemd-analyze timespan 1M`), and so do we.
+    /// Units in microseconds. Month and year have fixed lengths. The manual page rounds a month to 30.44 days; systemd
+    /// 252 uses a twelfth of a year (`systemd-analyze timespan 1M`), and so does Holdfast.
     private static let units: [String: Int64] = {
         var units: [String: Int64] = [:]
         func add(_ names: String, _ length: Int64) {
@@ -52,20 +52,21 @@ public enum TimeSpan {
         return units
     }()
 
-    /// Reads `5min 20s`, `2 h`, `1.5s`, `300ms20s`, `90` (seconds) or `infinity`. What no clock here can count to is infinite.
+    /// Parses `5min 20s`, `2 h`, `1.5s`, `300ms20s`, `90` (seconds) or `infinity`. A span too long for the clocks here
+    /// is infinite.
     public static func parse(_ text: String) throws(ValueError) -> TimeLimit {
         if Ascii.trimmed(text) == "infinity" { return .infinite }
         let span = try sum(text, units, bare: second)
         return Int64(exactly: span).map { .after(.microseconds($0)) } ?? .infinite
     }
 
-    /// Reads `50us`, `1ms 500ns`, `50000`: nanoseconds, of which a bare number counts `unit` each.
+    /// Parses `50us`, `1ms 500ns`, `50000` as nanoseconds; a bare number counts `unit` nanoseconds each.
     public static func parseNanoseconds(_ text: String, unit: Int64 = 1) throws(ValueError) -> UInt64 {
         if Ascii.trimmed(text) == "infinity" { return .max }
         return try sum(text, nanosecondUnits, bare: unit)
     }
 
-    /// `units` and `bare`, the unit of a bare number, count in the same unit as the result.
+    /// Adds up the parts of a time span. `units` and `bare`, the value of a bare number, are in the unit of the result.
     private static func sum(_ text: String, _ units: [String: Int64], bare: Int64) throws(ValueError) -> UInt64 {
         let bytes = Array(text.utf8)
         var index = 0
@@ -106,14 +107,14 @@ public enum TimeSpan {
         return total
     }
 
-    /// As `parse`, with a century for all that is longer, `infinity` too: nobody sees the difference, and it can be added to
-    /// any instant.
+    /// Like `parse`, but limits the result, also `infinity`, to a century. That makes no practical difference, and the
+    /// result can be added to any instant.
     public static func parseLong(_ text: String) throws(ValueError) -> Duration {
         let century = Duration.seconds(3_155_760_000)
         return min(try parse(text).duration ?? century, century)
     }
 
-    /// As `parse`, where "no limit" has no sense.
+    /// Like `parse`, for values that cannot be unlimited.
     public static func parseFinite(_ text: String) throws(ValueError) -> Duration {
         guard case .after(let duration) = try parse(text) else {
             throw ValueError("expected a finite time span such as \"30s\"")
@@ -121,7 +122,7 @@ public enum TimeSpan {
         return duration
     }
 
-    /// The shortest exact text: `1min 30s`, `500ms`, `0` (also for what is below zero).
+    /// The shortest exact text: `1min 30s`, `500ms`; `0` also for negative durations.
     public static func format(_ duration: Duration) -> String {
         let parts = duration.components
         let whole = parts.seconds.multipliedReportingOverflow(by: second)
@@ -139,7 +140,7 @@ public enum TimeSpan {
         return words.joined(separator: " ")
     }
 
-    /// A decimal number, of at most 63 bits before its point as strtoll(3) has it; a plus is allowed.
+    /// Reads a decimal number with an optional plus sign; as with strtoll(3), its integer part has at most 63 bits.
     private static func takeNumber(_ bytes: [UInt8], _ index: inout Int) -> (whole: UInt64, fraction: [UInt8])? {
         var whole: UInt64 = 0
         var fraction: [UInt8] = []

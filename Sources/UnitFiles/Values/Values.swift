@@ -1,8 +1,9 @@
-// Values that several directives share: booleans, integers, sizes, modes, limits, names of users.
+// Values common to several directives: booleans, integers, sizes, modes, limits, names of users.
 
-/// Parsers of single values. Each takes the value as written (white space around it already gone) and says what it expected.
+/// Parsers of single values. Each takes the value as written, without surrounding white space, and reports the form it
+/// expected.
 public enum Value {
-    /// `1 yes y true t on` and `0 no n false f off`, in any case.
+    /// Parses `1 yes y true t on` and `0 no n false f off`, in any case.
     public static func boolean(_ text: String) throws(ValueError) -> Bool {
         switch text.lowercased() {
         case "1", "yes", "y", "true", "t", "on": return true
@@ -11,8 +12,8 @@ public enum Value {
         }
     }
 
-    /// A number within the range, as systemd takes one: decimal, `0x10`, `0b101`, `0o17`, or octal behind a 0; a sign is
-    /// allowed.
+    /// Parses a number within the range, in systemd's notations: decimal, `0x10`, `0b101`, `0o17`, or octal with a
+    /// leading 0; a sign is allowed.
     public static func integer<Number: FixedWidthInteger>(
         _ text: String, in range: ClosedRange<Number>
     ) throws(ValueError) -> Number {
@@ -23,7 +24,7 @@ public enum Value {
         return number
     }
 
-    /// What strtoul(3) makes of a whole text with base 0, and Python's prefixes `0b` and `0o`, which systemd adds.
+    /// Parses a whole text like strtoul(3) with base 0, and with Python's prefixes `0b` and `0o`, which systemd adds.
     static func magnitude(_ text: some StringProtocol) -> (isNegative: Bool, UInt64)? {
         var rest = Array(text.utf8)[...]
         var base: UInt64?
@@ -55,12 +56,12 @@ public enum Value {
         return value
     }
 
-    /// A size in bytes: `4096`, `64K`, `1.5G`, `1M 512K`; the suffixes B K M G T P E count by 1024.
+    /// Parses a size in bytes: `4096`, `64K`, `1.5G`, `1M 512K`; the suffixes B K M G T P E are powers of 1024.
     public static func size(_ text: String) throws(ValueError) -> UInt64 {
         let expected = ValueError("expected a size such as \"4096\", \"64K\" or \"1.5G\", not \"\(text)\"")
         var rest = Array(text.utf8)[...]
         var total: UInt64 = 0
-        // Each part has a smaller suffix than the one before; none is the smallest.
+        // Each part must have a smaller suffix than the one before; no suffix is the smallest.
         var suffixes = Array("EPTGMKB".utf8)[...]
         var isOpen = true
         repeat {
@@ -73,7 +74,7 @@ public enum Value {
         return total
     }
 
-    /// A number with its suffix; `suffix` is the place of that in the list, nil for none.
+    /// Reads a number with its suffix; `suffix` is its position in the list, nil if there is none.
     private static func sizePart(
         _ rest: inout ArraySlice<UInt8>, _ suffixes: ArraySlice<UInt8>
     ) -> (bytes: UInt64, suffix: Int?)? {
@@ -82,7 +83,7 @@ public enum Value {
         let whole = rest.prefix { Ascii.isDigit($0) }
         guard let number = digits(whole, base: 10) else { return nil }
         rest = rest[whole.endIndex...]
-        // "10.M" is valid.
+        // A point without decimals, as in "10.M", is valid.
         var share = 0.0
         if rest.first == UInt8(ascii: ".") {
             let fraction = rest.dropFirst().prefix { Ascii.isDigit($0) }
@@ -98,12 +99,12 @@ public enum Value {
         return (number << shift + UInt64(share * Double(UInt64(1) << shift)), suffix)
     }
 
-    /// As `size`, or nil for `infinity`.
+    /// Like `size`; nil for `infinity`.
     public static func sizeOrInfinity(_ text: String) throws(ValueError) -> UInt64? {
         text == "infinity" ? nil : try size(text)
     }
 
-    /// A file mode in octal: `0660`.
+    /// Parses a file mode in octal: `0660`.
     public static func mode(_ text: String) throws(ValueError) -> UInt16 {
         guard let mode = digits(Array(text.utf8)[...], base: 8).flatMap({ UInt16(exactly: $0) }), mode <= 0o7777 else {
             throw ValueError("expected an octal mode such as \"0660\", not \"\(text)\"")
@@ -111,7 +112,7 @@ public enum Value {
         return mode
     }
 
-    /// A user or group: a name or a number. Whether it exists is not asked here.
+    /// Checks a user or group: a name or a number, which need not exist.
     public static func account(_ text: String) throws(ValueError) -> String {
         let bad = text.utf8.contains { $0 <= 0x20 || $0 == 0x7F || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
         let isPath = text == "." || text == ".."
@@ -119,14 +120,14 @@ public enum Value {
             throw ValueError("expected the name or number of a user or group, not \"\(text)\"")
         }
         guard text.utf8.allSatisfy(Ascii.isDigit) else { return text }
-        // 65535 and its 32-bit sibling mean "none" to the kernel.
+        // The kernel takes 65535 and its 32-bit counterpart as "none".
         guard let number = UInt32(text), "\(number)" == text, number != 65_535, number != .max else {
             throw ValueError("\"\(text)\" is not the number of a user or group")
         }
         return text
     }
 
-    /// An absolute path without control characters; repeated and trailing slashes are removed.
+    /// Checks an absolute path without control characters; removes repeated and trailing slashes.
     public static func absolutePath(_ text: String) throws(ValueError) -> String {
         guard text.utf8.first == UInt8(ascii: "/"), !Ascii.hasControlCharacter(text) else {
             throw ValueError("expected an absolute path, not \"\(text)\"")
@@ -139,7 +140,7 @@ public enum Value {
         return simplified(text)
     }
 
-    /// A path below a directory: no leading `/`, no `..`, no control characters.
+    /// Checks a relative path: no leading `/`, no `..`, no control characters.
     static func relativePath(_ text: String) throws(ValueError) -> String {
         let parts = text.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
         let isRelative = text.utf8.first != UInt8(ascii: "/") && !parts.contains("..")
@@ -149,21 +150,21 @@ public enum Value {
         return parts.joined(separator: "/")
     }
 
-    /// Whether the text names a piece of documentation (systemd.unit(5), `Documentation=`).
+    /// Whether the text is a reference to documentation (systemd.unit(5), `Documentation=`).
     static func isDocumentation(_ text: String) -> Bool {
         let kinds = ["man:", "info:", "http://", "https://", "file:/"]
         return kinds.contains { text.hasPrefix($0) && ($0 == "file:/" || text.utf8.count > $0.utf8.count) }
             && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
-    /// Removes repeated and trailing slashes and `.` components, as systemd's path_simplify.
+    /// Removes repeated and trailing slashes and `.` components, like systemd's path_simplify.
     static func simplified(_ path: String) -> String {
         guard path.contains("//") || path.contains("/.") || path.utf8.last == UInt8(ascii: "/") else { return path }
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
         return "/" + parts.joined(separator: "/")
     }
 
-    /// The path with `..` taken as it is written.
+    /// Resolves `..` components textually, without looking at symbolic links.
     static func withoutParents(_ path: String) -> String {
         var parts: [Substring] = []
         for part in path.split(separator: "/") where part != "." {
@@ -183,7 +184,7 @@ public struct EnvironmentAssignment: Sendable, Hashable {
         self.value = value
     }
 
-    /// Reads one unquoted word `NAME=value`.
+    /// Parses an unquoted word `NAME=value`.
     public static func parse(_ word: String) throws(ValueError) -> EnvironmentAssignment {
         guard let equals = word.utf8.firstIndex(of: UInt8(ascii: "=")) else {
             throw ValueError("expected NAME=value, not \"\(word)\"")
@@ -197,7 +198,8 @@ public struct EnvironmentAssignment: Sendable, Hashable {
         return EnvironmentAssignment(name: name, value: value)
     }
 
-    /// ASCII letters, digits and underscores, no digit first (systemd.exec(5), Environment=).
+    /// Whether the name consists of ASCII letters, digits and underscores and does not start with a digit
+    /// (systemd.exec(5), Environment=).
     public static func isValidName(_ name: String) -> Bool {
         guard let first = name.utf8.first, !Ascii.isDigit(first) else { return false }
         return name.utf8.allSatisfy { Ascii.isLetter($0) || Ascii.isDigit($0) || $0 == UInt8(ascii: "_") }

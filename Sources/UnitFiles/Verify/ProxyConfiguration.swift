@@ -1,20 +1,20 @@
-/// Where the configuration of a proxy says that it binds an address by itself (`verify`: it would find the address taken, because
-/// Holdfast holds it).
+/// The addresses that a proxy's configuration file makes it bind. `verify` reports those that Holdfast holds: the
+/// program would find them in use.
 struct ProxyConfiguration {
-    /// One address that the program would bind.
+    /// An address that the program would bind.
     struct Bind: Equatable {
         var address: ListenAddress
-        /// As it is written.
+        /// The address as written.
         var text: String
         var line: Int
         var column: Int
     }
 
-    /// Which program's language it is.
+    /// The configuration language, by program.
     enum Language: Equatable {
         case haproxy, nginx
 
-        /// By the name of the program.
+        /// Recognizes the program by its file name.
         init?(program: String) {
             switch program.utf8.split(separator: UInt8(ascii: "/")).last.flatMap({ String($0) }) {
             case "haproxy": self = .haproxy
@@ -23,7 +23,7 @@ struct ProxyConfiguration {
             }
         }
 
-        /// How it takes a socket that it is passed, for the message.
+        /// How the program takes the socket passed to it, for the message.
         var remedy: String {
             switch self {
             case .haproxy: "bind \"fd@${LISTEN_FD_NAME}\" takes the socket that is passed"
@@ -31,7 +31,7 @@ struct ProxyConfiguration {
             }
         }
 
-        /// The configuration files that a command line names, or the built-in one.
+        /// The configuration files named by a command line, else the program's default one.
         func files(_ arguments: [String]) -> [String] {
             let option = self == .haproxy ? "-f" : "-c"
             var files: [String] = []
@@ -48,7 +48,7 @@ struct ProxyConfiguration {
     }
 
     private(set) var binds: [Bind] = []
-    /// Other files that it includes, wildcards as written.
+    /// Files included by this one, with wildcards as written.
     private(set) var includes: [String] = []
 
     init(_ text: String, _ language: Language) {
@@ -59,7 +59,7 @@ struct ProxyConfiguration {
             guard let first = words.first, words.count > 1 else { continue }
             switch (language, first.text) {
             case (.haproxy, "bind"):
-                // Several addresses with commas; what follows are parameters.
+                // Addresses are separated by commas; the words after them are parameters.
                 for address in words[1].text.utf8.split(separator: UInt8(ascii: ",")).compactMap({ String($0) }) {
                     add(Self.haproxyAddress(address), address, line, words[1].column)
                 }
@@ -75,7 +75,8 @@ struct ProxyConfiguration {
         binds.append(Bind(address: address, text: text, line: line, column: column))
     }
 
-    /// Words up to a comment, without quotes and without nginx's `;`. An address has neither spaces nor escapes.
+    /// Words of a line up to a comment, without quotes and without nginx's `;`. An address contains neither spaces nor
+    /// escapes.
     private static func words(_ line: Substring.UTF8View.SubSequence) -> [(text: String, column: Int)] {
         var words: [(text: String, column: Int)] = []
         var current: [UInt8] = []
@@ -97,7 +98,8 @@ struct ProxyConfiguration {
         return words
     }
 
-    /// `:80`, `*:80`, `ipv4@1.2.3.4:80`, `[::]:80`, `/path`; nil for what is passed (`fd@`), decided later (`$`) or a range.
+    /// Parses `:80`, `*:80`, `ipv4@1.2.3.4:80`, `[::]:80`, `/path`; nil for a passed socket (`fd@`), a variable (`$`)
+    /// or a range of ports.
     private static func haproxyAddress(_ text: String) -> ListenAddress? {
         var rest = text
         for prefix in ["ipv4@", "ipv6@", "unix@"] where rest.hasPrefix(prefix) {
@@ -110,13 +112,13 @@ struct ProxyConfiguration {
             return port.flatMap { UInt16($0) }.map { .ipv4(IPv4Address(bits: 0), port: $0) }
         }
         if rest.hasPrefix("::"), let colon = rest.utf8.lastIndex(of: UInt8(ascii: ":")) {
-            // `:::80` is the port 80 of `::`.
+            // `:::80` is port 80 of `::`.
             return try? ListenAddress.parse("[\(rest[..<colon])]:\(rest[rest.utf8.index(after: colon)...])")
         }
         return try? ListenAddress.parse(rest)
     }
 
-    /// `80`, `*:80`, `127.0.0.1:80`, `[::]:80`, `unix:/path`; a bare address has port 80.
+    /// Parses `80`, `*:80`, `127.0.0.1:80`, `[::]:80`, `unix:/path`; a bare address has port 80.
     private static func nginxAddress(_ text: String) -> ListenAddress? {
         if text.hasPrefix("unix:") { return .unix(String(text.dropFirst(5))) }
         if let port = UInt16(text) { return .ipv4(IPv4Address(bits: 0), port: port) }
@@ -128,7 +130,7 @@ struct ProxyConfiguration {
 }
 
 extension ListenAddress {
-    /// Both cannot be bound by different sockets (without SO_REUSEPORT).
+    /// Whether two sockets without SO_REUSEPORT cannot be bound to both addresses.
     func overlaps(_ other: ListenAddress) -> Bool {
         switch (self, other) {
         case (.unix(let left), .unix(let right)): left == right
@@ -139,7 +141,7 @@ extension ListenAddress {
             port == otherPort && (left == right || left.bits == 0 || right.bits == 0)
         case (.ipv6(let left, let port, interface: _), .ipv6(let right, let otherPort, interface: _)):
             port == otherPort && (left == right || left == .any || right == .any)
-        // `[::]` takes IPv4 along unless it is told not to.
+        // `[::]` includes IPv4 unless IPV6_V6ONLY is set.
         case (.ipv6(.any, let port, interface: _), .ipv4(_, let otherPort)),
             (.ipv4(_, let otherPort), .ipv6(.any, let port, interface: _)):
             port == otherPort

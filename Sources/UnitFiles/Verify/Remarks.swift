@@ -1,7 +1,7 @@
-// What is perhaps not meant so, as far as unit files say: told by `verify`, and by each start.
+// Warnings about settings that are valid but probably not intended. `verify` and each start report them.
 
 extension SwapUnitResolver {
-    /// What a service says that is perhaps not meant so. Nothing but unit files is looked at.
+    /// Warnings about the settings of one service, by its unit files only.
     public func remarks(on service: ServiceUnit) -> [Diagnostic] {
         let owners = owners(of: service.name)
         guard owners.count > 1 else { return signals(service) }
@@ -26,7 +26,7 @@ extension SwapUnitResolver {
         ]
     }
 
-    /// How services and sockets of a swap unit go together in a way that is perhaps not meant.
+    /// Warnings about combinations of services and sockets in a swap unit.
     public func remarks(on definition: SwapUnitDefinition) -> [Diagnostic] {
         guard definition.isSwappable else { return [] }
         var diagnostics: [Diagnostic] = []
@@ -87,7 +87,7 @@ extension SwapUnitResolver {
 }
 
 extension SocketUnit {
-    /// For TCP the kernel tells whether a connection has been accepted; for Unix sockets it does not.
+    /// Whether a connection proves nothing: the kernel reports accepted connections for TCP, but not for Unix sockets.
     fileprivate var listensOnUnixOnly: Bool {
         listen.allSatisfy { entry in
             switch entry.target {

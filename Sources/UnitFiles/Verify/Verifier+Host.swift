@@ -1,4 +1,4 @@
-/// What `verify` may ask of the host beside unit files. Without it the checks are left out.
+/// The host beyond its unit files, for `verify`. Without it the checks that need it are left out.
 public struct VerifierHost: Sendable {
     /// Whether a program (an absolute path, or a name to be looked up) can be executed.
     public var programExists: @Sendable (String) -> Bool
@@ -23,27 +23,28 @@ public struct VerifierHost: Sendable {
 }
 
 extension Verifier {
-    /// Lines of `EnvironmentFile=` that are ignored, and files without which the service does not start.
+    /// Ignored lines in files of `EnvironmentFile=`, and missing files without which the service does not start.
     func environmentFiles(_ service: ServiceUnit) -> [Diagnostic] {
         guard let host else { return [] }
         return service.execution.environmentFiles.flatMap { file -> [Diagnostic] in
-            // What depends on the release is not there before a release is.
+            // A file whose path depends on the release may not exist before a release does.
             guard !file.path.contains(SwapUnitResolver.placeholder) else { return [] }
             return file.read(paths: host.matches(file.path), host.environmentFile).diagnostics
         }
     }
 
-    /// Configuration files of HAProxy and nginx that bind an address which Holdfast holds: the program would find it taken.
+    /// Configuration files of HAProxy and nginx that bind an address held by Holdfast: the program would find it in
+    /// use.
     func proxies(_ service: ServiceUnit, _ held: [(address: ListenAddress, socket: UnitName)]) -> [Diagnostic] {
         guard let host, !held.isEmpty else { return [] }
         var diagnostics: [Diagnostic] = []
         for command in service.execStart {
             guard let language = ProxyConfiguration.Language(program: command.path) else { continue }
-            // nginx recognises a socket that it is handed by its address, which its configuration must name.
+            // nginx recognizes a passed socket by its address, so its configuration must name that address.
             if language == .nginx, service.handoff.conventions.contains(.nginx) { continue }
             var files = language.files(command.arguments)
             var seen: Set<String> = []
-            // A file that includes itself, or very many: enough is enough.
+            // The bound is for files that include very many others.
             while let file = files.popLast(), seen.count < 100 {
                 guard seen.insert(file).inserted, let text = host.read(file) else { continue }
                 let configuration = ProxyConfiguration(text, language)
@@ -63,7 +64,7 @@ extension Verifier {
         return diagnostics
     }
 
-    /// Addresses that stay the same for all generations.
+    /// Addresses that are the same for all generations.
     func heldAddresses() -> [(address: ListenAddress, socket: UnitName)] {
         guard host != nil else { return [] }
         return resolver.loader.allNames().filter { $0.kind == .socket && !$0.isTemplate }.flatMap { name in
@@ -76,11 +77,11 @@ extension Verifier {
         }
     }
 
-    /// Cycles of `After=` and `Before=` over all units. Those among the members of one swap unit are found when that is
-    /// resolved.
+    /// Cycles of `After=` and `Before=` over all units, without those among the members of one swap unit, which its
+    /// resolution reports.
     ///
-    /// A cycle is broken by leaving out a unit that the start can do without, as systemd does. It is an error only where a
-    /// unit of the cycle requires all the others.
+    /// As in systemd, a start breaks a cycle by leaving out a unit that is not required. The cycle is an error only if
+    /// one of its units requires all the others.
     func orderingCycles() -> [Diagnostic] {
         let names = resolver.loader.allNames().filter { !$0.isTemplate }
         var graph = OrderingGraph(names)
@@ -99,7 +100,7 @@ extension Verifier {
         }
     }
 
-    /// A unit and all that it cannot be started without.
+    /// A unit and all units required by it, directly or indirectly.
     private func required(by name: UnitName) -> Set<UnitName> {
         var found: Set<UnitName> = [name]
         var queue = [name]

@@ -1,16 +1,16 @@
-/// What a unit cannot be started without, followed to the end: `Requires=`, `BindsTo=` and `Requisite=`.
+/// Units without which another cannot be started, followed transitively: `Requires=`, `BindsTo=` and `Requisite=`.
 extension Verifier {
-    /// A unit that some other requires, and where that is said.
+    /// A unit that requires another, and the place of the directive.
     private struct Requirement {
         var subject: UnitName
         var directive: String
         var reference: UnitReference
     }
 
-    /// Units that could never be started because a unit that they require is missing, masked or unusable, or requires such a
-    /// unit in turn.
+    /// Units that could never be started because a unit that they require is missing, masked or unusable, or requires
+    /// such a unit in turn.
     ///
-    /// A list of work rather than recursion: a chain may be as long as the files say.
+    /// A work list replaces recursion: the files may contain a chain of any length.
     func unmetRequirements(of names: [UnitName]) -> [Diagnostic] {
         var dependents: [UnitName: [Requirement]] = [:]
         var unmet: [(Requirement, DiagnosticCode, reason: String)] = []
@@ -55,7 +55,7 @@ extension Verifier {
         }
     }
 
-    /// Why a required unit cannot be started whatever happens, as far as its own files say.
+    /// Why a required unit can never be started, judging by its own files.
     private func obstacle(_ name: UnitName, _ requirement: Requirement) -> (DiagnosticCode, String)? {
         switch resolver.resolve(name) {
         case .unusable(let unit):

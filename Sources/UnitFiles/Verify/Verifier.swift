@@ -1,9 +1,10 @@
-/// `holdfastctl verify`: all problems of all units at once, also those that only show between units.
+/// `holdfastctl verify`: reports all problems of all units at once, including those between units.
 ///
-/// Templates are looked at as an instance named `RELEASE`, so that what depends on the release is checked as far as it can be.
+/// Templates are checked as an instance named `RELEASE`, so that values that depend on the release are checked as far
+/// as possible.
 public struct Verifier {
     let resolver: SwapUnitResolver
-    /// nil leaves out what needs it.
+    /// Access to the host; nil leaves out the checks that need it.
     let host: VerifierHost?
 
     public init(loader: UnitLoader, host: VerifierHost? = nil) {
@@ -11,14 +12,14 @@ public struct Verifier {
         self.host = host
     }
 
-    /// Everything in the search path.
+    /// Checks everything in the search path.
     public func verifyAll() -> [Diagnostic] {
         Diagnostic.inFileOrder(
             resolver.loader.nameDiagnostics + check(resolver.loader.allNames()) + duplicateAddresses()
                 + orderingCycles())
     }
 
-    /// Some units, and what is started together with them.
+    /// Checks some units, and the units started together with them.
     public func verify(_ names: [UnitName]) -> [Diagnostic] { Diagnostic.inFileOrder(check(names)) }
 
     private func check(_ names: [UnitName]) -> [Diagnostic] {
@@ -44,7 +45,7 @@ public struct Verifier {
                 diagnostics += definition.diagnostics + resolver.remarks(on: definition)
             }
         }
-        // What a swap unit lacks was said with its definition, at the same place.
+        // The definition of a swap unit has already reported missing units at the same place.
         let known = Set(diagnostics.filter { $0.severity == .error }.map(\.location))
         return diagnostics + unmetRequirements(of: instances).filter { !known.contains($0.location) }
     }
@@ -53,12 +54,12 @@ public struct Verifier {
 
     private func programs(_ service: ServiceUnit) -> [Diagnostic] {
         guard let host else { return [] }
-        // Without these it does not start; without the others it runs.
+        // Commands without which the service does not start; without the others it runs.
         var starting = service.execCondition + service.execStartPre + service.execStart + service.execStartPost
         if case .exec(let command)? = service.swap?.readyProbe?.method { starting.append(command) }
         let others = service.execReload + service.execStop + service.execStopPost
         return (starting.map { ($0, true) } + others.map { ($0, false) }).compactMap { command, isNeeded in
-            // What depends on the release is not there before a release is.
+            // A path that depends on the release may not exist before a release does.
             guard !command.path.contains(SwapUnitResolver.placeholder), !host.programExists(command.path) else {
                 return nil
             }
@@ -68,7 +69,7 @@ public struct Verifier {
         }
     }
 
-    /// Two sockets at one address: the second could never be opened.
+    /// Sockets with the same address: the second could never be opened.
     private func duplicateAddresses() -> [Diagnostic] {
         var owners: [ListenTarget: ListenEntry] = [:]
         var diagnostics: [Diagnostic] = []
@@ -88,7 +89,7 @@ public struct Verifier {
         return diagnostics
     }
 
-    /// Only one can have it. Every netlink socket gets a copy of each message.
+    /// Whether only one socket can have the address. Every netlink socket gets a copy of each message.
     private static func isExclusive(_ target: ListenTarget) -> Bool {
         switch target {
         case .stream(let address), .datagram(let address), .sequentialPacket(let address):
