@@ -1,7 +1,7 @@
 import HeapModule
 
-/// The one place where time waits. Each owner has at most one deadline of its kind; setting it anew makes what was set
-/// before void, so a timer of an earlier state can never fire into a later one (I6).
+/// All pending deadlines. Each owner has at most one deadline of its kind; a new one replaces the earlier one, so a
+/// timer of an earlier state can never fire in a later one (I6).
 struct Deadlines: Sendable {
     enum Owner: Hashable, Sendable, Codable {
         case instance(InstanceID)
@@ -9,7 +9,7 @@ struct Deadlines: Sendable {
         case watchdog(InstanceID)
         case runtime(InstanceID)
         case group(GroupID)
-        /// The next try to start what is upheld.
+        /// The next attempt to start an upheld group.
         case upheld(GroupID)
     }
     private struct Entry: Comparable, Sendable {
@@ -44,8 +44,9 @@ struct Deadlines: Sendable {
 
     func deadline(of owner: Owner) -> Instant? { valid[owner]?.at }
 
-    /// Those that are due, in their order; each is to be taken before it is acted on. One that is set meanwhile is not among them,
-    /// even if it is due already: what sets itself a deadline that has passed would be acted on for ever.
+    /// Deadlines that are due, in order; each must be taken with `take` before it is acted on. A deadline set meanwhile
+    /// is not included, even if it is due already: otherwise an owner that sets itself a past deadline would loop for
+    /// ever.
     mutating func allDue(at now: Instant) -> [Due] {
         var due: [Due] = []
         while let first = heap.min, first.at <= now {
@@ -55,7 +56,7 @@ struct Deadlines: Sendable {
         return due
     }
 
-    /// The owner; nil if its deadline has been set anew or taken back since.
+    /// Removes a deadline and returns its owner; nil if it was replaced or cancelled meanwhile.
     mutating func take(_ due: Due) -> Owner? {
         guard valid[due.owner]?.serial == due.serial else { return nil }
         valid[due.owner] = nil
@@ -75,7 +76,8 @@ struct Deadlines: Sendable {
 }
 
 extension Deadlines: Codable {
-    /// One that is valid. In the order in which they are due, which of two that are due together was set first included.
+    /// A valid deadline. Stored in the order of expiry; of two with the same time, the one that was set first comes
+    /// first.
     private struct Pending: Codable {
         let owner: Owner
         let at: Instant

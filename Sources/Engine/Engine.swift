@@ -1,53 +1,52 @@
-/// Engine: everything that decides, and nothing that acts.
+/// The state machines that make every decision of the supervisor; they carry out none.
 ///
-/// The room's one promise: `Engine` is a value. It is told what happened (`Event`) and when (`Instant`), and answers
-/// with what is to be done (`[Effect]`). It makes no system call, reads no clock, keeps no file and rolls no dice, so a
-/// test drives years of it in a second and replays any run from a seed.
+/// `Engine` is a value. It receives what happened (`Event`) and when (`Instant`), and returns what to do (`[Effect]`).
+/// It makes no system call, reads no clock, keeps no file and draws no random number, so a test drives years of it in a
+/// second and replays any run from a seed.
 ///
-/// How it is cut:
-/// - `Instance` is one service of one generation: which commands run, what its exits mean, when it is ready or gone.
-/// - `Group` is what moves as one (a swap unit, or a plain service by itself): its generations and the one operation
-///   that may be under way.
+/// Its parts:
+/// - `Instance` is one service of one generation: its commands, the meaning of its exits, whether it is ready or gone.
+/// - `Group` is a swap unit, or a plain service by itself: its generations and the one operation that may be under way.
 /// - `Engine+Operations` moves a group from phase to phase; `Engine+Retirement` ends generations in the right order.
-/// - Everything kept in here is `Codable`, because it goes through re-exec and crash of the supervisor (see `Added`).
-/// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until
-///   nothing moves any more. No transition calls another group's directly, so there is no recursion to reason about.
+/// - All state here is `Codable`, because it survives re-exec and crash of the supervisor (see `Added`).
+/// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until none
+///   moves. No transition calls another group's directly, so there is no recursion to reason about.
 public struct Engine: Sendable, Codable {
     var groups = Tracked<GroupID, Group>()
     var instances = Tracked<InstanceID, Instance>()
-    /// Which instance a live process, probe or tree watch belongs to. A token that is not here belongs to an earlier
-    /// life and changes nothing (I6).
+    /// The instance of each live process, probe or tree watch. A token that is not here belongs to an earlier life and
+    /// changes nothing (I6).
     var owners: [Token: InstanceID] = [:]
     var deadlines = Deadlines()
     var context = Context()
     /// Groups to advance before `handle` returns, in the order in which they were touched.
     var touched = GroupQueue()
-    /// Generations whose `prepare` has not been answered. Whatever becomes of them meanwhile, the answer comes first and
-    /// the release after it: nobody closes what somebody else is opening still.
+    /// Generations whose `prepare` has not been answered. Whatever happens to them meanwhile, the release follows the
+    /// answer, so that sockets are never closed while they are still being opened.
     var preparing: Set<GenerationID> = []
-    /// Those of them that nobody waits for any more; of the others their groups tell.
+    /// Generations in `preparing` that no operation waits for any more; the others follow from their groups.
     @Added var adrift: Set<GenerationID> = []
     /// Groups whose operation is in its phase `waiting`.
     var waitingToStart: Set<GroupID> = []
-    /// After `shutDown` nothing is started any more.
+    /// Set by `shutDown`; nothing is started after it.
     var isShuttingDown = false
     var shutdownRequests: [RequestID] = []
-    /// Groups that are there and say something about others beyond their order.
+    /// Active groups that have relations to others beyond their order.
     @Added var related: Set<GroupID> = []
-    /// Those of them of which something has to be kept while they are up.
+    /// Groups in `related` with relations that must be maintained while the group is up.
     @Added var kept: Set<GroupID> = []
     @Added var relationsChanged: Bool = false
     @Added var upheld: [GroupID: Upholding] = [:]
 
     public init() {}
 
-    /// Tells the engine what happened; answers with what is to be done, in this order.
+    /// Handles an event and returns the effects to carry out, in this order.
     ///
     /// - Parameters:
-    ///   - catchingUp: what is told happened while nobody looked; more of it follows, and all of it counts before the time that
-    ///     has passed.
-    ///   - due: of `deadlineReached`: when that was. Everything that had happened by then has been told; what happened between
-    ///     then and `now` may not have been. nil: now.
+    ///   - catchingUp: the event happened while no supervisor listened; more such events follow, and all of them count
+    ///     before the time that has passed.
+    ///   - due: only with `deadlineReached`: the time of the deadline. Every event before that time has been handled;
+    ///     events between then and `now` may not have been. nil: `now`.
     public mutating func handle(
         _ event: Event, at now: Instant, catchingUp: Bool = false, due: Instant? = nil
     ) -> [Effect] {
@@ -80,7 +79,7 @@ public struct Engine: Sendable, Codable {
         case .notified(let instance, let sender, let message):
             with(instance) { $0.notified(sender, message, &$1) }
         case .mainProcessChanged(let instance, let token):
-            // One that has ended already would be waited for for ever.
+            // A process that has ended already would be awaited for ever.
             if owners[token] == instance { with(instance) { $0.mainProcessChanged(token, &$1) } }
         case .deadlineReached:
             break
@@ -88,9 +87,9 @@ public struct Engine: Sendable, Codable {
             restore(group, memory)
         }
         settle()
-        // What has happened counts before what time does: a service that died before the end of its soak was not soaked, and one
-        // that ended in time was not late, however long it takes until that is told. So deadlines wait for their own event, which
-        // comes after everything that has happened.
+        // Events count before deadlines: a service that died before the end of its soak was not soaked, and one that
+        // ended in time was not late, however long its event takes to arrive. So deadlines are handled only by their
+        // own event, which follows everything that has happened.
         if case .deadlineReached = event {
             fireDeadlines(until: due.map { min($0, now) } ?? now)
             settle()
@@ -100,10 +99,11 @@ public struct Engine: Sendable, Codable {
         return context.takeEffects()
     }
 
-    /// When `deadlineReached` must be told next, if nothing else happens before.
+    /// The time at which `deadlineReached` must be sent, if no other event happens before.
     public var nextDeadline: Instant? { deadlines.next }
 
-    /// A token for a process that the supervisor found by itself (`MAINPID=`), to be told by `mainProcessChanged`.
+    /// Returns a token for a process that the supervisor found by itself (`MAINPID=`), to be used in
+    /// `mainProcessChanged`.
     public mutating func newToken(for instance: InstanceID) -> Token {
         let token = context.newToken()
         _ = context.takeNewTokens()
@@ -115,7 +115,7 @@ public struct Engine: Sendable, Codable {
 
     // MARK: - Plumbing
 
-    /// Runs a transition of one instance and files what it asked for: token owners, deadlines, its group's turn.
+    /// Runs a transition of one instance and applies its results: token owners, deadlines, its group's turn.
     mutating func with(_ id: InstanceID, _ body: (inout Instance, inout Context) -> Void) {
         guard let group = instances[id]?.group else { return }
         if var instance = instances.removeValue(forKey: id) {
@@ -170,14 +170,14 @@ public struct Engine: Sendable, Codable {
         }
     }
 
-    /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later
-    /// phase of its operation, so this ends.
+    /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later phase
+    /// of its operation, so this ends.
     mutating func settle() {
         while let id = touched.popFirst() { advance(id) }
     }
 }
 
-/// Groups in the order in which they came, each once, however many there are. Saved as a list.
+/// A queue of groups in the order of arrival, each at most once, with constant cost per operation. Encoded as a list.
 struct GroupQueue: Sendable, Codable {
     private var order: [GroupID] = []
     private var first = 0
@@ -191,7 +191,7 @@ struct GroupQueue: Sendable, Codable {
 
     func encode(to encoder: any Encoder) throws { try order[first...].map(\.self).encode(to: encoder) }
 
-    /// One that is there already keeps its place.
+    /// Appends a group; one that is queued already keeps its place.
     mutating func append(_ group: GroupID) {
         if members.insert(group).inserted { order.append(group) }
     }
@@ -209,7 +209,7 @@ struct GroupQueue: Sendable, Codable {
     }
 }
 
-/// What transitions write to: the effects they ask for and the tokens they draw.
+/// The output of transitions: the effects they ask for and the tokens they draw.
 struct Context: Sendable, Codable {
     var now = Instant(nanoseconds: 0)
     private var effects: [Effect] = []
@@ -218,7 +218,7 @@ struct Context: Sendable, Codable {
     private var lastToken: UInt64 = 0
     private var lastInstance: UInt64 = 0
 
-    /// The counters. The lists are empty whenever `Engine.handle` has returned.
+    /// Only the counters are encoded: the lists are empty whenever `Engine.handle` has returned.
     private enum CodingKeys: String, CodingKey { case now, lastToken, lastInstance }
 
     mutating func emit(_ effect: Effect) { effects.append(effect) }
@@ -231,12 +231,12 @@ struct Context: Sendable, Codable {
         return token
     }
 
-    /// A token that was handed out in a life of which this context does not know the end.
+    /// Reserves a token that was handed out in a life whose end is unknown to this context.
     mutating func reserve(_ token: Token) { lastToken = max(lastToken, token.number) }
 
     mutating func reserve(_ instance: InstanceID) { lastInstance = max(lastInstance, instance.number) }
 
-    /// Nothing that comes under this token matters any more.
+    /// Drops a token: later events with it are ignored.
     mutating func drop(_ token: Token) { voidTokens.append(token) }
 
     mutating func newInstance() -> InstanceID {

@@ -1,15 +1,15 @@
-/// What happened.
+/// An event that the engine handles.
 public enum Event: Sendable, Codable {
     case command(Command, RequestID)
-    /// A transaction: all of them are begun before any of them goes on, so that each knows of the others.
+    /// A transaction: all commands are begun before any of them advances, so that each sees the others.
     case commands([Requested])
-    /// The generation's sockets are open and its directory is there.
+    /// The generation's sockets are open and its directory exists.
     case prepared(GenerationID)
     case prepareFailed(GenerationID, Failure)
     /// execve(2) of the process succeeded.
     case spawned(Token)
-    /// The text names step and errno: `executing /srv/x: No such file or directory`. There is no process. The status is the one of
-    /// systemd.exec(5), "Process exit codes", where there is one for the step.
+    /// The spawn failed, and there is no process. The text names step and errno: `executing /srv/x: No such file or
+    /// directory`. The status is that of systemd.exec(5), "Process exit codes", if there is one for the step.
     case spawnFailed(Token, String, status: Int32?)
     case exited(Token, ExitStatus)
     /// The last process of the instance watched under this token is gone.
@@ -17,21 +17,21 @@ public enum Event: Sendable, Codable {
     case probeAnswered(Token, ProbeAnswer)
     case conditionsChecked(Token, ConditionVerdict)
     case mainSought(Token, MainSearch)
-    /// A search that goes on has met something else.
+    /// A search that has not ended has a new finding.
     case searchNoted(Token, SearchNote)
     case notified(InstanceID, Sender, NotifyMessage)
     /// The process named by `MAINPID=` belongs to the instance and is watched under this token from now on.
     case mainProcessChanged(InstanceID, Token)
-    /// The time of `nextDeadline` has come.
+    /// The time of `nextDeadline` has been reached.
     case deadlineReached
-    /// What an earlier supervisor process remembered of a group; before any command about it.
+    /// The memory of a group from an earlier supervisor process; precedes any command about the group.
     case restored(GroupID, GroupMemory)
 
-    /// Who sent a notify message.
+    /// The sender of a notify message.
     public enum Sender: Sendable, Equatable, Codable {
         /// A process that the engine asked for: the main process or one of the other commands.
         case process(Token)
-        /// Some other process of the service's tree.
+        /// Any other process of the service's tree.
         case other
     }
 }
@@ -46,38 +46,39 @@ public struct Requested: Sendable, Codable {
     }
 }
 
-/// What outlives the supervisor process in the state directory.
+/// The state of a group that outlives the supervisor process, in the state directory.
 public struct GroupMemory: Sendable, Equatable, Codable {
     public var lastNumber: Int
     public init(lastNumber: Int) { self.lastNumber = lastNumber }
 }
 
-/// What `Condition…=` and `Assert…=` of a unit say now.
+/// The present result of a unit's `Condition…=` and `Assert…=`.
 public enum ConditionVerdict: Sendable, Equatable, Codable {
     case met
-    /// Which condition does not hold, as it is written in the unit.
+    /// The condition that does not hold, as written in the unit.
     case unmet(String)
-    /// Which assert does not hold.
+    /// The assert that does not hold.
     case assertFailed(String)
 }
 
-/// Which process a forking service has left as its main one.
+/// The result of a search for the main process of a forking service.
 public enum MainSearch: Sendable, Equatable, Codable {
-    /// It belongs to the instance's tree, and is watched under this token from now on.
+    /// The process belongs to the instance's tree, and is watched under this token from now on.
     case found(Token)
-    /// No PID file is to be waited for, and who it is cannot be guessed; or it is who it was before.
+    /// There is no PID file to wait for and no process can be guessed; or the main process is unchanged.
     case absent
-    /// Its PID file is not there, or does not name one of its processes. It is watched, and `found` follows.
+    /// The PID file does not exist, or does not name a process of the service. The file is watched, and `found`
+    /// follows.
     case later
 }
 
-/// What a probe was told.
+/// The answer of a probe.
 public enum ProbeAnswer: Sendable, Equatable, Codable {
     case ready
     case notReady(String)
 }
 
-/// Fields of sd_notify(3) that matter to decisions.
+/// The fields of a sd_notify(3) message that matter to decisions.
 public struct NotifyMessage: Sendable, Equatable, Codable {
     public var ready = false
     public var reloading = false
@@ -94,12 +95,12 @@ public struct NotifyMessage: Sendable, Equatable, Codable {
     public var monotonic: Duration?
     /// `EXTEND_TIMEOUT_USEC=`
     public var extendTimeout: Duration?
-    /// Of `READY=1` that may be refused: who has sent it, for people.
+    /// With a `READY=1` that may be refused: its sender, for display.
     public var sender: String?
     public init() {}
 }
 
-/// What an operator asks for.
+/// A command of an operator.
 public enum Command: Sendable, Codable {
     case start(Plan)
     case stop(GroupID)
@@ -109,19 +110,19 @@ public enum Command: Sendable, Codable {
     case abort(GroupID)
     /// Run `ExecReload=` of every serving service of the group.
     case reload(GroupID)
-    /// What still drains is told to end now: the kill signal at once, and after the usual time SIGKILL.
+    /// End what still drains: the kill signal at once, and SIGKILL after the usual time.
     case drainNow(GroupID)
-    /// That something of the group failed is no longer told; nothing while it runs.
+    /// Forget the last failure of the group; no effect while the group runs.
     case forget(GroupID)
-    /// That something of the group failed, and how often it was started, no longer counts; what runs goes on.
+    /// Forget the failures of the group and its count of starts; running services are unaffected.
     case resetFailed(GroupID)
-    /// Go on with processes that an earlier supervisor has left, as a generation that serves.
+    /// Continue with processes that an earlier supervisor has left, as a generation that serves.
     case adopt(Adoption)
     /// Stop everything, drained and in order; nothing is started any more.
     case shutDown
 }
 
-/// How a swap differs from what the unit says.
+/// The options of a swap that override the unit's settings.
 public struct SwapOptions: Sendable, Equatable, Codable {
     public var kind: OperationKind
     /// Pause before cutover until `promote` or `abort`.

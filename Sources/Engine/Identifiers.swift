@@ -1,5 +1,5 @@
-/// What moves as one: a swap unit (`site@.target`, `app.service`) or a plain service by itself. The identity of a
-/// template is the template's name, so its releases are generations of one group.
+/// Identifies a swap unit (`site@.target`, `app.service`) or a plain service by itself. A template is identified by its
+/// own name, so its releases are generations of one group.
 public struct GroupID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     public let name: String
     public init(_ name: String) { self.name = name }
@@ -7,7 +7,7 @@ public struct GroupID: Hashable, Comparable, Sendable, Codable, CustomStringConv
     public static func < (left: GroupID, right: GroupID) -> Bool { left.name < right.name }
 }
 
-/// One generation of one group.
+/// Identifies one generation of one group.
 public struct GenerationID: Hashable, Sendable, Codable, CustomStringConvertible {
     public let group: GroupID
     /// 1, 2, … per group; never used twice.
@@ -19,21 +19,21 @@ public struct GenerationID: Hashable, Sendable, Codable, CustomStringConvertible
     public var description: String { "\(group) generation \(number)" }
 }
 
-/// One service of one generation, through all its restarts. Never used twice.
+/// Identifies one service of one generation, through all its restarts. Never used twice.
 public struct InstanceID: Hashable, Comparable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
     public static func < (left: InstanceID, right: InstanceID) -> Bool { left.number < right.number }
 }
 
-/// Names one process, one probe or one watch of a process tree. Never used twice, so an event that arrives late finds
-/// nobody (I6), however often the kernel reuses a pid.
+/// Identifies one process, one probe or one watch of a process tree. Never used twice, so an event that arrives late
+/// matches nothing (I6), however often the kernel reuses a pid.
 public struct Token: Hashable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
 }
 
-/// Names one request of an operator, chosen by the supervisor.
+/// Identifies one request of an operator, chosen by the supervisor.
 public struct RequestID: Hashable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }

@@ -6,23 +6,23 @@ public struct Instant: Hashable, Comparable, Sendable, Codable {
 
     public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// Saturates: a time span near infinity means "never", not a trap.
+    /// Adds with saturation: a time span near infinity means "never" and must not trap.
     public static func + (instant: Instant, duration: Duration) -> Instant {
         let span = duration.wholeNanoseconds
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(span)
         return Instant(nanoseconds: overflow ? (span < 0 ? .min : .max) : sum)
     }
 
-    /// Exact: a `Duration` holds more than the difference of two instants can be.
+    /// The exact difference: a `Duration` can hold the difference of any two instants.
     public static func - (left: Instant, right: Instant) -> Duration {
         .nanoseconds(left.nanoseconds) - .nanoseconds(right.nanoseconds)
     }
 }
 
 extension Duration {
-    /// The duration in nanoseconds, saturated to what 64 bits hold (292 years).
+    /// The duration in nanoseconds, saturated to 64 bits (292 years).
     public var wholeNanoseconds: Int64 {
-        // Not `components`, which ends the process for what has more than 64 bits of seconds.
+        // Not `components`, which traps for durations of more than 64 bits of seconds.
         Int64(clamping: attoseconds / 1_000_000_000)
     }
 }

@@ -1,45 +1,49 @@
-/// Single facts that whoever carries out effects must know.
+/// Facts about single groups and instances, for the code that carries out effects.
 extension Engine {
-    /// How the run that is ending ended, for the commands that come after it (`$SERVICE_RESULT`); nil while nothing ends.
+    /// How the run that is ending ended, for the commands that run after it (`$SERVICE_RESULT`); nil while it has not
+    /// ended.
     public func end(of id: InstanceID) -> ServiceEnd? {
         guard let instance = instances[id], let result = instance.result else { return nil }
         return ServiceEnd(result: result, main: instance.mainStatus)
     }
 
-    /// The group is swapped, rather than stopped and started.
+    /// True if the group is swapped, rather than stopped and started.
     public func isSwapUnit(_ id: GroupID) -> Bool {
         guard let group = groups[id] else { return false }
         let serving = group.serving.flatMap { group.generations[$0]?.plan }
         return (serving ?? group.operation?.plan)?.isSwapUnit ?? false
     }
 
-    /// What a generation was started from, or is to be.
+    /// The plan of a generation.
     public func plan(of id: GenerationID) -> Plan? { groups[id.group]?.generations[id.number]?.plan }
 
     public var instanceIDs: [InstanceID] { instances.keys.sorted() }
 
-    /// The main process, as far as the instance has one.
+    /// The main process, if the instance has one.
     public func mainProcess(of id: InstanceID) -> Token? { instances[id]?.mainProcess }
 
     /// The command beside the main process, if one runs.
     public func controlProcess(of id: InstanceID) -> Token? { instances[id]?.controlProcess }
 
-    /// The newest request that an operation is to be answered to.
+    /// The newest request that is still to be answered.
     public var lastRequest: UInt64 { awaitedRequests.map(\.number).max() ?? 0 }
 
-    /// Requests whose end this engine will tell.
+    /// Requests that are still to be answered.
     public var awaitedRequests: Set<RequestID> {
         Set(groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests)
     }
 
-    /// Everything has been stopped, and that was told: whoever told it has not lived to end.
+    /// True if everything has been stopped and the requests were answered. A process that finds this took over from a
+    /// supervisor that was killed before it exited.
     public var hasEnded: Bool { isShuttingDown && shutdownRequests.isEmpty }
 
-    /// Everything is being stopped, or has been.
+    /// True if everything is being stopped, or has been.
     public var isEnding: Bool { isShuttingDown }
 
-    /// Forgets a group of which nothing is left and that nobody will ask about: the instance of a connection that has ended.
-    /// - Returns: false if it is needed still: it exists, or something that waits requires what it has done.
+    /// Forgets a group that is gone and will not be asked about: for example the instance of a connection that has
+    /// ended.
+    ///
+    /// - Returns: false if the group is still needed: it is active, or a waiting group requires it.
     @discardableResult
     public mutating func discard(_ id: GroupID) -> Bool {
         guard groups[id]?.isActive == false else { return false }
@@ -52,28 +56,28 @@ extension Engine {
         return true
     }
 
-    /// Groups of which nothing runs, those first that ended first, and whether they failed.
+    /// Groups of which nothing runs, in the order in which they ended, and whether they failed.
     public var inactiveGroups: [(id: GroupID, hasFailed: Bool)] {
         groups.values.filter { !$0.isActive }.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
             .map { ($0.id, $0.lastFailure != nil) }
     }
 
-    /// Something of the group exists or is about to.
+    /// True if a generation of the group exists or an operation is under way.
     public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
 
-    /// How far the group is, for transactions.
+    /// The group's state, for transactions.
     public func unitActivity(of id: GroupID) -> UnitActivity {
         guard let group = groups[id], group.isActive else { return .inactive }
         if group.operation?.kind == .stop { return .deactivating }
         return group.serving == nil ? .activating : .active
     }
 
-    /// Groups that are there and say something about others beyond their order.
+    /// Active groups that have relations to others beyond their order.
     public var relatedGroups: [GroupID] {
         related.sorted()
     }
 
-    /// The group is a target without services of its own.
+    /// True if the group is a target without services of its own.
     public func isTarget(_ id: GroupID) -> Bool {
         guard let group = groups[id] else { return false }
         return (group.serving.flatMap { group.generations[$0]?.plan } ?? group.operation?.plan)?.isTarget ?? false
@@ -87,7 +91,7 @@ extension Engine {
 }
 
 extension Instance {
-    /// How the run that is ending ended.
+    /// The result of the run that is ending or has ended.
     fileprivate var result: ServiceResult? {
         switch state {
         case .stopping(_, _, let ending), .terminating(_, let ending), .killing(_, let ending),

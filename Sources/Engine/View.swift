@@ -1,4 +1,4 @@
-/// What `status` and its siblings show: a copy, made on request.
+/// A copy of a group's state for `status` and similar commands, made on request.
 public struct GroupView: Sendable, Equatable {
     public var id: GroupID
     public var serving: Int?
@@ -17,10 +17,10 @@ public struct OperationView: Sendable, Equatable {
     public var phase: PhaseName
     public var startedAt: Instant
     public var phaseSince: Instant
-    /// When the phase ends by itself, where it does.
+    /// The time at which the phase ends by itself, if it does.
     public var deadline: Instant?
     public var new: Int?
-    /// Groups that it waits for before it goes on.
+    /// Groups that the operation waits for before it can continue.
     public var obstacles: [GroupID]
 }
 
@@ -36,7 +36,7 @@ public struct GenerationView: Sendable, Equatable {
 public struct ServiceView: Sendable, Equatable {
     public var instance: InstanceID
     public var spec: ServiceSpec
-    /// The generation it was started in; older than the one it belongs to if it was carried over.
+    /// The generation the service was started in; older than the one it belongs to if it was carried over.
     public var birth: Int
     public var phase: ServicePhase
     public var isReady: Bool
@@ -46,7 +46,7 @@ public struct ServiceView: Sendable, Equatable {
     public var restarts: Int
     public var statusText: String?
     public var failure: Failure?
-    /// The condition that skipped its start.
+    /// The condition that skipped the service's start.
     public var skippedBy: String?
     public var lastProbeAnswer: String?
     public var awaited: Awaited?
@@ -55,7 +55,7 @@ public struct ServiceView: Sendable, Equatable {
 extension Engine {
     public var groupIDs: [GroupID] { groups.keys.sorted() }
 
-    /// How many there are, without sorting them.
+    /// The number of groups, without sorting them.
     public var groupCount: Int { groups.count }
 
     public func view(of id: GroupID) -> GroupView? {
@@ -89,7 +89,7 @@ extension Engine {
             })
     }
 
-    /// The specs that the engine still holds, to start, to serve or to roll back to: their definitions are needed.
+    /// Definitions of all specs that the engine still holds, to start, to serve or to roll back to.
     public var definitionsInUse: Set<UInt64> {
         var used = Set(instances.values.map(\.spec.definition))
         for group in groups.values {
@@ -100,7 +100,7 @@ extension Engine {
         return used
     }
 
-    /// What `rollback` would start, if there is something.
+    /// The plan that `rollback` would start, if there is one.
     public func previousPlan(of id: GroupID) -> Plan? { groups[id]?.previous }
 }
 

@@ -1,4 +1,4 @@
-/// What operators ask for: refused, unchanged, or the beginning of an operation.
+/// Commands of operators: each is refused, reported as unchanged, or begins an operation.
 extension Engine {
     mutating func handle(_ command: Command, _ request: RequestID) {
         if isShuttingDown, !command.endsThings { return refuse(request, .shuttingDown) }
@@ -32,7 +32,7 @@ extension Engine {
     private mutating func start(_ plan: Plan, _ request: RequestID) {
         let id = plan.group
         if var operation = groups[id]?.operation {
-            // A second "start" of what starts waits for the same end.
+            // A second `start` during a start waits for the same end.
             if operation.kind == .start, operation.isBeforeCutover, operation.plan?.release == plan.release {
                 operation.requests.append(request)
                 groups[id]?.operation = operation
@@ -43,7 +43,7 @@ extension Engine {
         guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
             return begin(plan, SwapOptions(kind: .start), request)
         }
-        // What runs already is not started again; a member that is missing or has failed is.
+        // Services that run are not started again; members that are missing or have failed are.
         let missing = plan.services.filter { spec in
             generation.instances[spec.member].flatMap { instances[$0] }.map(\.isGone) ?? true
         }
@@ -80,7 +80,7 @@ extension Engine {
         swap(previous, SwapOptions(kind: .rollback, hold: hold), request)
     }
 
-    /// Begins an operation that starts `plan`: beside what serves, or after it has left.
+    /// Begins an operation that starts `plan`: beside the serving generation, or after that has left.
     private mutating func begin(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
         let id = plan.group
         noteStart(ofUpheld: id)
@@ -92,7 +92,7 @@ extension Engine {
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
         operation.stopsFirst =
             group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
-        // A swap unit waits until what it needs is up before it lets go of what serves.
+        // A swap unit keeps the serving generation until the groups it needs are up.
         if operation.stopsFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
         (group.isDone, group.skippedBy) = (false, nil)
@@ -173,8 +173,8 @@ extension Engine {
 
     // MARK: - Stop
 
-    /// Stops the group and what cannot be without it, dependents first. A stop ends whatever else is under way: an
-    /// operator who says "stop" is not to be told "busy".
+    /// Stops the group and the groups that cannot run without it, dependents first. A stop replaces any other
+    /// operation: it is never refused as "busy".
     private mutating func stop(_ id: GroupID, _ request: RequestID) {
         guard groups[id]?.isActive == true else { return context.emit(.report(.unchanged(id, request))) }
         stopWithDependents(id, request)
@@ -206,12 +206,12 @@ extension Engine {
         deadlines.set(.group(id), nil)
         context.emit(.report(.phase(id, generation: group.serving, .stop)))
         touch(id)
-        // Nobody waits any more for what is being stopped.
+        // Operations that wait for a group that is being stopped may continue now.
         for other in waitingToStart.sorted() { touch(other) }
     }
 
-    /// Groups that are stopped with this one, directly or not: by `Requires=`, `BindsTo=`, `PartOf=`, `PropagatesStopTo=` and
-    /// `StopPropagatedFrom=`.
+    /// Groups that are stopped with this one, directly or indirectly: by `Requires=`, `BindsTo=`, `PartOf=`,
+    /// `PropagatesStopTo=` and `StopPropagatedFrom=`.
     private func dependents(of id: GroupID) -> [GroupID] {
         var found: [GroupID] = []
         var queue = [id]
@@ -234,7 +234,7 @@ extension Engine {
     private mutating func shutDown(_ request: RequestID) {
         shutdownRequests.append(request)
         guard !isShuttingDown else {
-            // Said twice: no more patience with what drains.
+            // A second shutdown request ends draining instances at once.
             for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.mandate == .leaving {
                 with(instance.id) { $0.endNow(&$1) }
             }
@@ -255,7 +255,7 @@ extension Engine {
 }
 
 extension Command {
-    /// Still allowed while everything is being stopped.
+    /// True for commands that are still allowed while everything is being stopped.
     fileprivate var endsThings: Bool {
         switch self {
         case .stop, .shutDown, .drainNow, .abort: true
@@ -265,10 +265,10 @@ extension Command {
 }
 
 extension Group {
-    /// Something of it exists or is about to.
+    /// True if a generation of the group exists or an operation is under way.
     var isActive: Bool { operation != nil || serving != nil || !generations.isEmpty }
 
-    /// What it needs, by the plans of what serves and what is being started.
+    /// Groups it requires, by the plan that serves and the plan that is being started.
     var requires: Set<GroupID> {
         (serving.flatMap { generations[$0]?.plan.requires } ?? []).union(operation?.plan?.requires ?? [])
     }

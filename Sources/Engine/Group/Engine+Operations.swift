@@ -1,5 +1,5 @@
-/// How an operation goes from phase to phase. `advance` looks at where a group stands and takes the steps that its
-/// instances allow; events only change instances and touch the group.
+/// The phases of an operation. `advance` inspects the state of a group and takes the steps that its instances allow;
+/// events only change instances and touch the group.
 extension Engine {
     mutating func advance(_ id: GroupID) {
         guard let operation = groups[id]?.operation else { return settleIdle(id) }
@@ -45,7 +45,8 @@ extension Engine {
 
     private mutating func advanceWaiting(_ id: GroupID, _ operation: Operation) {
         guard let plan = operation.plan else { return }
-        // What is stopped first waits when that is done: those that start before it may only leave after it.
+        // A plain service that is stopped first waits after its stop: the groups that it starts after can leave only
+        // once it has stopped.
         if operation.stopsFirst, !plan.isSwapUnit { return prepare(id, plan) }
         if let obstacle = obstacle(to: plan) { return wait(id, operation, obstacle) }
         prepare(id, plan)
@@ -57,7 +58,7 @@ extension Engine {
         let number = group.lastNumber
         var generation = Generation(
             number: number, release: plan.release, plan: plan, role: .starting, startedAt: context.now)
-        // A partial swap leaves the rest of the group at its release, and that names the whole.
+        // A partial swap leaves the rest of the group at its release, and that release names the whole group.
         if !plan.isWhole, let old = group.serving.flatMap({ group.generations[$0] }) {
             generation.release = old.release
             generation.plan.after.formUnion(old.plan.after)
@@ -67,7 +68,7 @@ extension Engine {
         noteRelations(generation.plan)
         group.generations[number] = generation
         group.operation?.new = number
-        // What was tried is what an operator asks about, not what came back in its place.
+        // An operator asks about the generation that was tried, not about the one that was restored in its place.
         if group.operation?.isRestoring != true { group.operation?.to = generation.summary }
         group.operation?.readyTimeLeft = plan.settings.readyTimeout
         groups[id] = group
@@ -91,7 +92,7 @@ extension Engine {
         }
     }
 
-    /// What was prepared is not wanted any more: a stop or an abort came in between.
+    /// Releases a generation that was prepared too late: a stop or an abort came in between.
     private mutating func abandon(_ generation: GenerationID) {
         groups[generation.group]?.generations[generation.number] = nil
         context.emit(.releaseGeneration(generation))
@@ -107,7 +108,7 @@ extension Engine {
         rollBack(generation.group, failure)
     }
 
-    /// Which of the serving instances the new generation replaces, and which it takes over.
+    /// Divides the serving instances into those that the new generation replaces and those that it carries over.
     private mutating func chooseLeaving(_ id: GroupID) {
         guard var operation = groups[id]?.operation, let plan = operation.plan else { return }
         let old = servingGeneration(id)
@@ -142,7 +143,7 @@ extension Engine {
     }
 
     private mutating func startAgain(_ id: GroupID, _ operation: Operation) {
-        // Connections wait for a swap unit: it starts as soon as it can.
+        // Connections wait for a swap unit, so it starts as soon as it can.
         if let plan = operation.plan, !plan.isSwapUnit, let obstacle = obstacle(to: plan) {
             return wait(id, operation, obstacle)
         }
@@ -155,7 +156,7 @@ extension Engine {
         return group.generations[serving]
     }
 
-    /// The leaving instances as a plan that would bring them back, as they were defined.
+    /// A plan that would bring the leaving instances back, as they were defined.
     private func planOfLeaving(_ id: GroupID) -> Plan? {
         guard let operation = groups[id]?.operation, let old = servingGeneration(id) else { return nil }
         var plan = old.plan
@@ -195,7 +196,7 @@ extension Engine {
         deadlines.set(.group(id), limit.map { context.now + $0 })
     }
 
-    /// Those that accept on shared sockets and all that start after one that does.
+    /// The instances that accept on shared sockets, and all that start after one that does.
     private func publicTier(of generation: Generation?) -> Set<InstanceID> {
         let members = (generation?.instances.values).map { $0.compactMap { instances[$0] } } ?? []
         var units = Set(members.filter(\.spec.acceptsShared).map(\.spec.unit))
@@ -227,11 +228,11 @@ extension Engine {
         if startFailedButGoesOn(operation) { startsOnByItself(id) }
     }
 
-    /// A plain service that failed to start, while `Restart=` keeps trying: the request has its answer.
+    /// True if a plain service failed to start and `Restart=` keeps trying: the failure answers the request.
     private func startFailedButGoesOn(_ operation: Operation) -> Bool {
         guard let plan = operation.plan, !plan.isSwapUnit, let new = operation.new else { return false }
         let members = groups[plan.group]?.generations[new]?.instances.values.compactMap { instances[$0] } ?? []
-        // Also between two runs without a pause (RestartSec=0), when nobody ever sees it wait.
+        // Also true between two runs without a pause (RestartSec=0), where the state `restartWait` is never visible.
         return members.contains { $0.restarts > 0 && $0.failure != nil && !$0.isReady && !$0.isGone }
     }
 
@@ -243,9 +244,10 @@ extension Engine {
         finish(id, .failed)
     }
 
-    /// A tier is up: soak it if there is something to protect, then the next one.
+    /// Continues when all services of a tier are ready: with the soak, if there is a generation to protect, else with
+    /// the next tier.
     private mutating func verified(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
-        // The tiers have it in common, soaked or not.
+        // Both tiers share ReadyTimeoutSec=, whether they soak or not.
         let left = operation.readyTimeLeft.map { max(.zero, $0 - (context.now - operation.phaseSince)) }
         groups[id]?.operation?.readyTimeLeft = left
         guard operation.protects, let soak = operation.plan?.settings.soak, soak > .zero else {
@@ -277,8 +279,8 @@ extension Engine {
     private mutating func cutOver(_ id: GroupID) {
         guard var group = groups[id], let operation = group.operation, let new = operation.new else { return }
         if operation.isRestoring || operation.kind == .start || operation.kind == .restart {
-            // What failed is not something to roll back to, and a restart is not a deploy: what was before the last
-            // deploy stays what `rollback` means.
+            // A generation that failed is no target for a rollback, and a restart is not a deploy: `rollback` still
+            // returns to the generation before the last deploy.
         } else if let replaced = operation.oldHasLeft ? operation.restorePlan : planOfLeaving(id) {
             group.previous = replaced
         }
@@ -295,7 +297,7 @@ extension Engine {
         enter(.draining, id)
     }
 
-    /// The new generation serves, with the members that were not replaced.
+    /// Makes the new generation the serving one, together with the members that were not replaced.
     private mutating func takeOver(_ id: GroupID, _ new: Int, _ operation: Operation) {
         guard var group = groups[id] else { return }
         let lacked = group.serving.map { group.generations[$0]?.lacksMembers ?? false } ?? true
@@ -316,8 +318,9 @@ extension Engine {
         context.emit(.recordServing(GenerationID(group: id, number: new), release: release))
     }
 
-    /// The old generation is gone. Whether the new one is still there is looked at now: the answer is about this moment. (There is
-    /// no way back by itself: what served before has left, and one that died is nothing to go back from unasked.)
+    /// Finishes the operation when the old generation is gone. The result describes this moment, so the new generation
+    /// is checked again now. (There is no automatic way back: the generation that served before has left, and a new one
+    /// that died is nothing to return from unasked.)
     private mutating func drained(_ id: GroupID, _ operation: Operation) {
         guard let loss = lossAfterCutover(id) else {
             return finish(id, operation.isRestoring ? .rolledBack : .completed)
@@ -328,10 +331,10 @@ extension Engine {
 
     // MARK: - Back
 
-    /// The new generation is to go; what served goes on, or (strategy `queue`) is started again.
+    /// Retires the new generation; the serving one continues, or (strategy `queue`) is started again.
     mutating func rollBack(_ id: GroupID, _ failure: Failure?) {
         guard var operation = groups[id]?.operation else { return }
-        // The first failure is the cause; what follows from it is not.
+        // The first failure is the cause; later failures are consequences.
         if operation.failure == nil { operation.failure = failure }
         noteAdrift(id, operation)
         operation.leaving = Set(newInstances(operation).map(\.id))
@@ -341,7 +344,7 @@ extension Engine {
         enter(.rollingBack, id)
     }
 
-    /// The answer to its preparation comes still, and means nothing to the operation any more.
+    /// Marks a generation as adrift: the answer to its preparation is still expected, but no operation needs it.
     mutating func noteAdrift(_ id: GroupID, _ operation: Operation) {
         guard operation.phase == .preparing, let new = operation.new else { return }
         let generation = GenerationID(group: id, number: new)
@@ -361,7 +364,7 @@ extension Engine {
             return prepare(id, plan)
         }
         let hadPredecessor = operation.from != nil && operation.plan?.isSwapUnit == true && !operation.isRestoring
-        // "Still serves" is said only of what does.
+        // "Still serves" is reported only of a generation that does.
         if operation.from != nil, let loss = lossAfterCutover(id, isOld: true) {
             if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
             return finish(id, .failed)
@@ -372,7 +375,7 @@ extension Engine {
     // MARK: - Reload
 
     private mutating func advanceReloading(_ id: GroupID) {
-        // A reload that a service began by itself is none of this operation's.
+        // A reload that a service began by itself is not part of this operation.
         let reloaded = groups[id]?.operation?.reloaded.sorted() ?? []
         let asked = reloaded.compactMap { instances[$0] }
         guard !asked.contains(where: { ServicePhase($0.state) == .reloading }) else { return }
@@ -381,7 +384,7 @@ extension Engine {
         finish(id, failure == nil ? .completed : .failed)
     }
 
-    /// What keeps "reloaded" from being true of a service whose reload has ended.
+    /// The failure of a service's reload that has ended; nil if the service was reloaded and is up.
     private func reloadFailure(of instance: InstanceID, _ id: GroupID) -> Failure? {
         guard let member = instances[instance] else {
             return Failure(unit: id.name, step: .reload, cause: .text("it ended during the reload"))
@@ -392,12 +395,12 @@ extension Engine {
 }
 
 extension Operation {
-    /// There is a generation that must not notice anything until cutover.
+    /// True if there is a serving generation that must not be affected before cutover.
     var protects: Bool { from != nil && plan?.isSwapUnit == true && !isRestoring && kind != .start }
 }
 
 extension Plan {
-    /// The name to blame when no single service is to blame.
+    /// The unit to name in a failure when no single service is the cause.
     var unitName: String {
         guard services.count == 1, let only = services.first else { return group.name }
         return only.unit

@@ -1,7 +1,7 @@
-/// How generations end: in reverse order of `After=`, each tier only when the one before it is gone (I4), and counted
-/// as gone only when nothing of them is left (I3).
+/// The end of generations: in reverse order of `After=`, each tier only when the one before it is gone (I4). A
+/// generation counts as gone only when nothing of it is left (I3).
 extension Engine {
-    /// Tells the next of the leaving instances to go, forgets those that are gone; true when all are.
+    /// Asks the next leaving instances to go, and forgets those that are gone; true when all are.
     mutating func leavingIsDone(_ id: GroupID) -> Bool {
         let generationOf = generationByInstance(id)
         var moved = true
@@ -26,7 +26,7 @@ extension Engine {
                 }
                 moved = true
             }
-            // Members of different releases may name each other in a circle: then somebody has to begin.
+            // Members of different releases may name each other in a circle: then one of them has to begin.
             if !moved, !alive.contains(where: { $0.mandate == .leaving }), let last = alive.last {
                 with(last.id) { $0.retire(&$1) }
                 moved = true
@@ -35,7 +35,8 @@ extension Engine {
         return groups[id]?.operation?.leaving.isEmpty ?? true
     }
 
-    /// Members use those of their own generation; a member that was carried over belongs to the newer one.
+    /// The generation each instance belongs to. Members use members of their own generation; one that was carried over
+    /// belongs to the newer generation.
     private func generationByInstance(_ id: GroupID) -> [InstanceID: Int] {
         var found: [InstanceID: Int] = [:]
         for generation in groups[id]?.generations.values.map({ $0 }) ?? [] {
@@ -67,8 +68,8 @@ extension Engine {
         releaseIfEmpty(instance.birth)
     }
 
-    /// What was told to go has gone: what went wrong on its way counts, and units are started by that. (What is rolled back was
-    /// never there.)
+    /// Records the end of an instance that was asked to leave: its failure counts, and its `OnFailure=` or `OnSuccess=`
+    /// units are started. (An instance that is rolled back never served.)
     private mutating func noteEnd(of instance: Instance) {
         let id = instance.group
         guard instance.mandate == .leaving, let operation = groups[id]?.operation else { return }
@@ -80,14 +81,14 @@ extension Engine {
         guard let cause = instance.startCause else { return }
         switch cause {
         case .success:
-            // What makes way for a successor has not come to its end.
+            // An instance that makes way for its successor has not ended for good.
             guard operation.kind == .stop else { return }
         case .failure, .upheld: break
         }
         trigger(instance.spec.triggers.units(cause), cause)
     }
 
-    /// Ends a generation of which nothing is left, unless it is about to start.
+    /// Removes a generation of which nothing is left, unless it is about to start.
     mutating func releaseIfEmpty(_ generation: GenerationID) {
         let id = generation.group
         guard let found = groups[id]?.generations[generation.number], found.born <= 0 else { return }
@@ -99,12 +100,12 @@ extension Engine {
 
     // MARK: - Stop
 
-    /// Others that are being stopped need this group until they are gone.
+    /// True if other groups that are being stopped need this group until they are gone.
     func mustOutliveOthers(_ id: GroupID) -> Bool {
         groups.values.contains { isOutlived($0, by: id) }
     }
 
-    /// Those that are being stopped, and are gone before this group is told to go.
+    /// Groups that are being stopped and must be gone before this group is asked to leave.
     func outlived(by id: GroupID) -> [GroupID] {
         groups.values.filter { isOutlived($0, by: id) }.map(\.id).sorted()
     }
@@ -118,7 +119,7 @@ extension Engine {
         return operation.outlivedBy.contains(id)
     }
 
-    /// Whether `id` in turn must stop before `goal`: a cycle, in which nobody waits.
+    /// True if `id` in turn must stop before `goal`. That is a cycle, in which no group waits.
     private func reaches(_ id: GroupID, _ goal: GroupID) -> Bool {
         var seen: Set<GroupID> = []
         var queue = [id]
@@ -136,14 +137,14 @@ extension Engine {
         }
         groups[id]?.serving = nil
         groups[id]?.since = context.now
-        // Stopped, but not as it should: it is failed, as under systemd.
+        // As under systemd, a group whose stop was unclean is failed.
         let failure = groups[id]?.operation?.uncleanEnds.first
         groups[id]?.lastFailure = failure
         finish(id, .completed)
     }
 
-    /// A stop came in between: whoever waits for the operation is told that it was aborted, or, after its cutover, that what it
-    /// brought is being stopped.
+    /// Ends an operation because a stop replaces it. Its requests receive the outcome `aborted` or, after its cutover,
+    /// `lost`.
     mutating func cutShort(_ group: inout Group) {
         guard let operation = group.operation else { return }
         noteAdrift(group.id, operation)
@@ -153,7 +154,7 @@ extension Engine {
         let text = isAfterCutover ? "stopped while the generation before it drained" : "it was stopped meanwhile"
         let step = isAfterCutover ? Failure.Step.run : .start
         let stopped = Failure(unit: group.id.name, step: step, cause: .text(text))
-        // What served is being stopped as well.
+        // The serving generation is being stopped as well.
         let result = OperationResult(
             kind: operation.kind, outcome: isAfterCutover ? .lost : .aborted, from: operation.from, to: operation.to,
             serving: nil, failure: operation.failure ?? stopped, skippedBy: nil, uncleanEnds: operation.uncleanEnds,
@@ -169,7 +170,7 @@ extension Engine {
         var durations = operation.durations
         durations.append(
             PhaseDuration(phase: PhaseName(operation), duration: context.now - operation.phaseSince))
-        // What was rolled back is history; a group that serves has no failure to show.
+        // A rollback only appears in the history; a group that serves has no failure to show.
         if let failure = operation.failure, operation.kind != .reload, outcome != .rolledBack, outcome != .aborted {
             group.lastFailure = failure
         }
@@ -190,12 +191,13 @@ extension Engine {
         }
         relationsMayHaveChanged(id)
         touch(id)
-        // Those that wait for this group, to start after it or to stop after it.
+        // Wakes the groups that wait to start after this group or to stop after it.
         for other in waitingToStart.sorted() { touch(other) }
         for other in operation.outlivedBy.sorted() { touch(other) }
     }
 
-    /// Notes what of the new services has ended: "started" and "serves" are said of what runs at that moment.
+    /// Records which of the new services have ended: "started" and "serves" are reported only of services that run at
+    /// this moment.
     private func noteEnded(of operation: Operation, in result: inout OperationResult) {
         let brought = newInstances(operation)
         guard !brought.isEmpty, result.skippedBy == nil else { return }
@@ -203,7 +205,7 @@ extension Engine {
         if !result.isOver { result.ended = brought.filter { $0.isGone && !$0.isDone }.map(\.spec.unit) }
     }
 
-    /// No operation: a generation of which every service has ended is over.
+    /// Ends a generation, outside any operation, once every service of it has ended.
     mutating func settleIdle(_ id: GroupID) {
         guard let serving = groups[id]?.serving, let generation = groups[id]?.generations[serving] else { return }
         if generation.plan.isTarget { return }
@@ -212,7 +214,7 @@ extension Engine {
             if let failure = members.lazy.compactMap(\.failure).first { groups[id]?.lastFailure = failure }
             return
         }
-        // How the last run of each ended is what counts, not what went wrong on the way there.
+        // The result of each member's last run counts, not earlier failures.
         let failure = members.lazy.compactMap(\.finalFailure).first
         groups[id]?.lastFailure = failure
         groups[id]?.isDone = members.allSatisfy(\.isDone)

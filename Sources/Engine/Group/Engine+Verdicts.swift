@@ -1,4 +1,4 @@
-/// Whether a new generation may be cut over to, and what to blame if not.
+/// Decisions on whether a new generation may be cut over to, and the failure to report if not.
 extension Engine {
     func newInstances(_ operation: Operation) -> [Instance] {
         guard let plan = operation.plan, let new = operation.new else { return [] }
@@ -6,7 +6,7 @@ extension Engine {
         return ids.compactMap { instances[$0] }
     }
 
-    /// The condition that skipped all that an operation has brought; nil if something of it was started.
+    /// The condition that skipped all services that an operation started; nil if one of them was not skipped.
     func conditionSkipping(_ operation: Operation) -> String? { Self.conditionSkipping(newInstances(operation)) }
 
     static func conditionSkipping(_ members: [Instance]) -> String? {
@@ -17,7 +17,7 @@ extension Engine {
         newInstances(operation).lazy.compactMap(\.failure).first
     }
 
-    /// Why the new generation cannot be cut over to, if it cannot.
+    /// The reason why the new generation cannot be cut over to; nil if there is none.
     func trialFailure(_ operation: Operation) -> Failure? {
         for instance in newInstances(operation) {
             if instance.mandate == .onTrial, let failure = instance.failure { return failure }
@@ -37,7 +37,7 @@ extension Engine {
         return nil
     }
 
-    /// One that is to replace an acceptor, and does not stay (I1).
+    /// The failure of an instance that replaces an acceptor and does not stay (I1).
     private func lackOfAcceptor(_ instance: Instance, _ operation: Operation) -> Failure? {
         guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else { return nil }
         let replaces = "and it is to replace one that accepts connections"
@@ -51,7 +51,7 @@ extension Engine {
         return instance.failed(.start, .text("it ends by itself (Type=oneshot), \(replaces)"))
     }
 
-    /// What to blame when `ReadyTimeoutSec=` is over.
+    /// The failure to report when `ReadyTimeoutSec=` has expired.
     func readyTimeoutFailure(_ operation: Operation) -> Failure {
         let members = newInstances(operation)
         let limit = operation.plan?.settings.readyTimeout ?? .zero
@@ -66,19 +66,20 @@ extension Engine {
         return failure
     }
 
-    /// What is missing of the generation that serves: services of it that are to be there, and have ended or do not come up again.
+    /// The loss in the serving generation: a service of it that should be there has ended or does not come up again.
     func lossAfterCutover(_ id: GroupID, isOld: Bool = false) -> Failure? {
         guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
             let text = isOld ? "what served has ended meanwhile" : "it has ended already"
             return Failure(unit: id.name, step: .run, cause: .text(text))
         }
         let all = generation.instances.values.sorted().compactMap { instances[$0] }
-        // What was carried over is none of the swap's.
+        // Instances that were carried over are not part of the swap.
         let members = isOld ? all : all.filter { $0.birth.number == serving }
-        // Of what served before, all that is asked is whether it serves still: that a part of it had failed is older news. A part
-        // that was skipped, or is done, does not serve in place of one that has failed.
+        // For the old generation, the only question is whether it still serves: an earlier failure of a part of it is
+        // not news. A part that was skipped or is done does not serve in place of one that has failed.
         if isOld, members.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
-        // One that waits to be started again after a clean end has no failure, and does not serve at this moment either.
+        // A service that waits for its restart after a clean end has no failure, and does not serve at this moment
+        // either.
         let lost = members.filter { $0.isGone && !$0.isDone || (isOld || $0.failure != nil) && !$0.isReady }
         guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
         return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))

@@ -1,21 +1,22 @@
-/// What keeps a plan from being started: groups that it starts after, that it conflicts with, that it needs.
+/// Obstacles to the start of a plan: groups that it starts after, conflicts with, or needs.
 extension Engine {
     enum Obstacle {
         case waiting
         case failed(Failure)
     }
 
-    /// What keeps a plan from being started now.
+    /// The obstacle to starting a plan now, if any.
     func obstacle(to plan: Plan) -> Obstacle? {
         let id = plan.group
-        // Groups that wait for each other would wait for ever: then nobody waits. Asked again for every unit of a large target
-        // that has started, so nothing is sorted or copied here.
+        // Groups that wait for each other would wait for ever, so then none of them waits. Called again for every unit
+        // of a large target that has started, so nothing is sorted or copied here.
         let isWaitedFor = { (other: GroupID) in other != id && isStarting(other) && !waits(other, for: id) }
         if plan.after.contains(where: isWaitedFor) || plan.requires.contains(where: isWaitedFor) { return .waiting }
         if plan.relations.conflicts.contains(where: { groups[$0]?.operation?.kind == .stop && $0 != id }) {
             return .waiting
         }
-        // Bound to is more than required: "strictly has to be in active state" (systemd.unit(5)), not skipped, and not done.
+        // `BindsTo=` is stricter than `Requires=`: the other unit "strictly has to be in active state"
+        // (systemd.unit(5)), not skipped, and not done.
         for bound in plan.relations.bindsTo.sorted() where bound != id && !isRunning(bound) && !isStarting(bound) {
             let cause = Failure.Cause.text("\(bound), which it is bound to, is not running")
             return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
@@ -36,14 +37,14 @@ extension Engine {
             groups[id]?.operation?.toldThatItWaits = true
             context.emit(.report(.phase(id, generation: nil, .waiting)))
         case .failed(let failure):
-            // What was there before lacks the same.
+            // The previous plan lacks the same group, so it cannot be restored.
             groups[id]?.operation?.restorePlan = nil
             if let plan = operation.plan { triggerFailure(plan) }
             rollBack(id, failure)
         }
     }
 
-    /// Groups that an operation waits for before it goes on, for people.
+    /// Groups that an operation waits for before it can continue; for display.
     func obstacles(to id: GroupID) -> [GroupID] {
         guard let operation = groups[id]?.operation else { return [] }
         if operation.kind == .stop { return outlived(by: id) }

@@ -1,23 +1,25 @@
-/// What moves as one: its generations, and the one operation that may be under way (I2).
+/// A swap unit or plain service: its generations, and the one operation that may be under way (I2).
 struct Group: Sendable, Codable {
     let id: GroupID
-    /// Numbers are never used twice, also not after a rollback or a restart of the supervisor.
+    /// The number of the latest generation. Numbers are never reused, not even after a rollback or a restart of the
+    /// supervisor.
     var lastNumber = 0
-    /// The generation that serves, if any. It may be degraded (a service of it failed), but it is what counts.
+    /// The generation that serves, if any. It stays the serving generation when it is degraded (one of its services
+    /// failed).
     var serving: Int?
     var generations: [Int: Generation] = [:]
     var operation: Operation?
-    /// What `rollback` swaps back to: the services that the last completed swap replaced, as they were defined.
+    /// The plan that `rollback` swaps to: the services that the last completed swap replaced, as they were defined.
     var previous: Plan?
-    /// Why the last operation or run failed; cleared by one that does not.
+    /// The failure of the last operation or run; cleared by one that succeeds.
     var lastFailure: Failure?
-    /// What it was started for is done: its services were oneshots that succeeded, or conditions skipped them. Who
-    /// requires it may start, although nothing of it runs.
+    /// The purpose of the last start is fulfilled: all services were oneshots that succeeded, or conditions skipped
+    /// them. Groups that require this one may start, although nothing of it runs.
     @Added var isDone: Bool = false
     /// The condition that skipped the last start of all its services.
     var skippedBy: String?
-    /// Starts of members that are no more, for `StartLimitBurst=`: of a plain service those that operators ask for count, too. That
-    /// a swap unit is deployed again and again is no failure of it.
+    /// Start times of members that no longer exist, for `StartLimitBurst=`. For a plain service, starts by operators
+    /// count too; repeated deploys of a swap unit are no failure of it.
     @Added var starts: [String: [Instant]] = [:]
     /// When the group last came up or went down.
     var since: Instant
@@ -28,22 +30,22 @@ struct Group: Sendable, Codable {
     }
 }
 
-/// One generation: which instances make it up now, and what it was started from.
+/// One generation: its present instances, and the plan it was started from.
 ///
 /// A member that a swap did not move is carried over: its instance then belongs to the newer generation, while its
-/// sockets and directory stay those of its birth.
+/// sockets and directory stay those of the generation it was born in.
 struct Generation: Sendable, Codable {
     enum Role: Sendable, Codable { case starting, held, serving, draining, rollingBack, stopping }
     let number: Int
     var release: String?
     var plan: Plan
     var role: Role
-    /// By member; one instance for each.
+    /// Instances by member, one for each.
     var instances: [String: InstanceID] = [:]
-    /// Instances born here that still exist, whatever generation they belong to now.
+    /// Number of instances born in this generation that still exist, whichever generation they belong to now.
     var born = 0
-    /// Only some members were started and there was nothing to carry the others over from. Going back to it must not
-    /// take away what came later: that may be the one that accepts (I1).
+    /// True if only some members were started and there was no older generation to carry the others over from. A return
+    /// to this generation must not remove members that were started later: one of them may be the acceptor (I1).
     @Added var lacksMembers: Bool = false
     let startedAt: Instant
 
@@ -52,12 +54,12 @@ struct Generation: Sendable, Codable {
 
 /// A start, swap, rollback, restart, reload or stop under way.
 struct Operation: Sendable, Codable {
-    /// One tier of a new generation: the private one is proved whole, soak included, before anything that accepts on
-    /// a public socket is started; what crashes young then never had a request.
+    /// A tier of a new generation. The private tier is proved whole, soak included, before any service that accepts on
+    /// a public socket is started; a service that crashes early has then never had a request.
     enum Tier: Sendable, Codable { case `private`, `public` }
 
     enum Phase: Sendable, Equatable, Codable {
-        /// For groups that this one starts after.
+        /// Waits for groups that this one starts after.
         case waiting
         case preparing
         case starting(Tier)
@@ -76,41 +78,41 @@ struct Operation: Sendable, Codable {
     var phase: Phase
     var requests: [RequestID]
     var hold: Bool
-    /// The old one stops first.
+    /// The old generation stops before the new one starts.
     var stopsFirst: Bool
-    /// What is to be started; nil for a stop or reload.
+    /// The plan to start; nil for a stop or reload.
     var plan: Plan?
     /// The generation being started.
     var new: Int?
-    /// Instances of that generation which accept publicly, or start after one that does.
+    /// Instances of the new generation that accept publicly, or start after one that does.
     var publicTier: Set<InstanceID> = []
     /// Instances that leave: the replaced ones, or on rollback the new ones.
     var leaving: Set<InstanceID> = []
     /// Instances that stay and belong to the new generation after cutover.
     var carried: Set<InstanceID> = []
-    /// Members that accepted on shared sockets and leave: one that takes such a place may not be skipped, because then
-    /// nobody would accept (I1).
+    /// Members whose leaving instances accepted on shared sockets. A successor of such a member may not be skipped,
+    /// because then the socket would have no acceptor (I1).
     var acceptedBefore: Set<String> = []
-    /// What is left of `ReadyTimeoutSec=`; the time of a soak does not count.
+    /// The rest of `ReadyTimeoutSec=`; soak time does not count.
     var readyTimeLeft: Duration?
-    /// The old instances left first (strategy `queue`), so that only starting them again brings them back.
+    /// The old instances left first (strategy `queue`), so only a new start can bring them back.
     var oldHasLeft = false
-    /// Starting again what served before a failed swap of strategy `queue`.
+    /// The generation that served before a failed swap of strategy `queue` is being started again.
     var isRestoring = false
-    /// What that would be.
+    /// The plan of that restoration.
     var restorePlan: Plan?
     var wasAborted = false
-    /// People know that it waits for other groups.
+    /// The wait for other groups has been reported.
     var toldThatItWaits = false
-    /// Of a reload: the instances whose `ExecReload=` runs or ran.
+    /// In a reload: the instances whose `ExecReload=` runs or ran.
     var reloaded: Set<InstanceID> = []
-    /// Of a stop: groups that must outlive this one; known from its beginning, because the plans go with the
+    /// In a stop: groups that must outlive this one. Recorded at the beginning, because the plans are dropped with the
     /// generations.
     var outlivedBy: Set<GroupID> = []
     var from: GenerationSummary?
     var to: GenerationSummary?
     var failure: Failure?
-    /// What went wrong while instances left that were told to.
+    /// Failures of instances while they left as requested.
     @Added var uncleanEnds: [Failure] = []
     var startedAt: Instant
     var phaseSince: Instant
@@ -127,7 +129,7 @@ struct Operation: Sendable, Codable {
         self.phaseSince = now
     }
 
-    /// Cutover has not happened, so that an abort is possible.
+    /// True before cutover, while an abort is possible.
     var isBeforeCutover: Bool {
         switch phase {
         case .waiting, .preparing, .starting, .soaking, .holding: !oldHasLeft
@@ -137,10 +139,11 @@ struct Operation: Sendable, Codable {
 }
 
 extension Operation {
-    /// Something else has to start, or to leave, before it goes on.
+    /// True if another group has to start or to leave before this operation can continue.
     var waitsForOthers: Bool { phase == .waiting || (phase == .stoppingOld && oldHasLeft) }
 
-    /// What it is to start was being started: something ended. (What fails before that was inactive all the time.)
+    /// True if the services were being started, so that a failure ends something. (A group whose operation fails
+    /// earlier was inactive all the time.)
     var hasBegun: Bool {
         switch failure?.step {
         case .dependency, .prepare: false
@@ -149,10 +152,10 @@ extension Operation {
         }
     }
 
-    /// Others that start after it wait for its end.
+    /// True if groups that start after this one wait for the end of the operation.
     var isStart: Bool { kind == .start || (kind == .restart && plan?.isSwapUnit == false) }
 
-    /// What leaves now is started again right afterwards.
+    /// True if the instances that leave now are started again right afterwards.
     var restarts: Bool { kind == .restart && phase == .stoppingOld }
 }
 

@@ -1,4 +1,4 @@
-/// What a generation is made of, decided from unit files before anything is touched.
+/// The composition of a generation, decided from unit files before anything is changed.
 public struct Plan: Sendable, Equatable, Codable {
     public var group: GroupID
     /// False for a service without `[X-Swap]` that belongs to no target with one: it has one generation at a time.
@@ -6,17 +6,17 @@ public struct Plan: Sendable, Equatable, Codable {
     /// The instance name of a template; nil for a plain unit.
     public var release: String?
     public var settings: SwapSettings
-    /// The services to start, in an order in which each stands behind those it starts after.
+    /// The services to start, each placed after the services it starts after.
     public var services: [ServiceSpec]
-    /// True if `services` is the whole group: members that are running and not listed are retired too. False if only
-    /// some members move; the others are carried over into the new generation.
+    /// True if `services` is the whole group: running members that are not listed are retired too. False if only some
+    /// members move; the others are carried over into the new generation.
     public var isWhole: Bool
     /// Groups that must have finished starting before this one starts (`After=`).
     public var after: Set<GroupID>
     /// Groups without which this one must not run (`Requires=`).
     public var requires: Set<GroupID>
     @Added public var relations: Relations = Relations()
-    /// A target that stands for other units: it has no services, and is up from its start to its stop.
+    /// A target that represents other units: it has no services, and is up from its start to its stop.
     @Added public var isTarget: Bool = false
 
     public init(
@@ -39,13 +39,14 @@ public struct SwapSettings: Sendable, Equatable, Codable {
     public enum Strategy: Sendable, Equatable, Codable {
         /// The new generation starts beside the old one.
         case overlap
-        /// For what must never run twice: the old one stops first, connections wait in the held sockets.
+        /// For services that must never run twice: the old generation stops first, connections wait in the held
+        /// sockets.
         case queue
     }
     public var strategy: Strategy
-    /// All services must be ready within this time; nil is no limit.
+    /// The time within which all services must be ready; nil is no limit.
     public var readyTimeout: Duration?
-    /// How long they must stay alive and ready before cutover.
+    /// The time for which all services must stay alive and ready before cutover.
     public var soak: Duration
 
     public init(strategy: Strategy = .overlap, readyTimeout: Duration? = .seconds(30), soak: Duration = .seconds(1)) {
@@ -55,15 +56,16 @@ public struct SwapSettings: Sendable, Equatable, Codable {
     }
 }
 
-/// What the engine must know of a service to decide about it. How it is executed stays with the supervisor.
+/// The part of a service's definition that the engine decides by. The supervisor keeps everything about its execution.
 public struct ServiceSpec: Sendable, Equatable, Codable {
-    /// `Type=`: what counts as started. `exec`, `idle` and `simple` are the same here, because a failed execve(2) is
-    /// always known at once, and there is no console whose order would have to be kept.
+    /// `Type=`: the condition under which the service counts as started. `exec`, `idle` and `simple` are the same here,
+    /// because a failed execve(2) is always known at once, and there is no console whose output order would have to be
+    /// kept.
     public enum StartType: Sendable, Equatable, Codable, CaseIterable {
         case simple, notify, notifyReload, forking, oneshot
     }
 
-    /// How it is asked to finish what it has and leave.
+    /// The way the service is asked to finish its work and leave.
     public enum DrainMethod: Sendable, Equatable, Codable {
         case signal(Int32)
         /// `ExecStop=` is given and `DrainSignal=` is not: the unit's own way of stopping.
@@ -71,7 +73,7 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     }
     public struct Drain: Sendable, Equatable, Codable {
         public var method: DrainMethod
-        /// Then the kill signal; nil is no limit.
+        /// The time until the kill signal; nil is no limit.
         public var timeout: Duration?
         public init(method: DrainMethod, timeout: Duration?) {
             self.method = method
@@ -81,14 +83,14 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
 
     /// Full name of the unit, `app@v2.service`.
     public var unit: String
-    /// The place that it takes in its group, `app@.service`: a later release takes the same place.
+    /// The member's name in its group, `app@.service`; the same for every release.
     public var member: String
     public var release: String?
     /// The supervisor's handle of the definition, valid as long as the engine holds this spec.
     public var definition: UInt64
     /// Units of the same group that must be ready before this one starts, and that outlive it when both leave.
     public var startsAfter: Set<String>
-    /// It accepts on a held socket with scope `shared`, so it takes traffic from the moment that it runs.
+    /// True if the service accepts on a held socket of scope `shared`, so that it receives traffic as soon as it runs.
     public var acceptsShared: Bool
     public var type: StartType
     public var commands: CommandCounts
@@ -100,7 +102,7 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     public var stopTimeout: Duration?
     public var killSignal: Int32
     public var killMode: KillMode
-    /// `SendSIGKILL=`: false means that what ignores the kill signal is waited for, for ever.
+    /// `SendSIGKILL=`: false means to wait without limit for processes that ignore the kill signal.
     public var sendsFinalKill: Bool
     public var finalKillSignal: Int32
     /// nil for a plain service: it is stopped as systemd stops it.
@@ -131,11 +133,11 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     }
 }
 
-/// How many commands each `Exec…=` has, and which may fail (prefix `-`).
+/// The commands of each `Exec…=`, and which of them may fail (prefix `-`).
 public struct CommandCounts: Sendable, Equatable, Codable {
     public var condition: [MayFail] = []
     public var startPre: [MayFail] = []
-    /// With the prefix `-` any exit counts as clean. More or fewer than one only of oneshot services.
+    /// With the prefix `-` any exit counts as clean. Only oneshot services have more or fewer than one.
     public var start: [MayFail] = [.no]
     public var startPost: [MayFail] = []
     public var reload: [MayFail] = []
@@ -146,8 +148,8 @@ public struct CommandCounts: Sendable, Equatable, Codable {
     public enum MayFail: Sendable, Equatable, Codable { case no, yes }
 }
 
-/// `KillMode=` of systemd.kill(5). Whatever it says, left-over processes are killed at the end: no process of a
-/// generation outlives it (I3).
+/// `KillMode=` of systemd.kill(5). Left-over processes are killed at the end in every mode: no process of a generation
+/// outlives it (I3).
 public enum KillMode: Sendable, Equatable, Codable { case controlGroup, mixed, process, none }
 
 /// `NotifyAccess=` of systemd.service(5).

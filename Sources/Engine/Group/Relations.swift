@@ -1,9 +1,9 @@
-/// What the units of a plan say about other units, as far as it counts beyond the start (systemd.unit(5)).
+/// Relations of a plan's units to other units that matter beyond the start (systemd.unit(5)).
 public struct Relations: Sendable, Equatable, Codable, Blank {
-    /// A unit that is to be up as long as this group is.
+    /// A unit that is kept up as long as this group is.
     public struct Upheld: Sendable, Hashable, Codable {
         public var group: GroupID
-        /// Full name, to start it by.
+        /// Full name of the unit to start.
         public var unit: String
         public init(group: GroupID, unit: String) {
             self.group = group
@@ -11,26 +11,27 @@ public struct Relations: Sendable, Equatable, Codable, Blank {
         }
     }
 
-    /// `Conflicts=`, whichever of the two says so: what is being stopped of these is gone before this group starts.
+    /// `Conflicts=` of either side: a group of these that is being stopped must be gone before this group starts.
     public var conflicts: Set<GroupID> = []
-    /// `BindsTo=`: when one of these ends, however, this group is stopped.
+    /// `BindsTo=`: when one of these ends for any reason, this group is stopped.
     public var bindsTo: Set<GroupID> = []
-    /// `PartOf=`: when one of these is stopped by a request, this group is.
+    /// `PartOf=`: when one of these is stopped by a request, this group is stopped.
     public var stopsWith: Set<GroupID> = []
     /// `StopPropagatedFrom=`: when one of these is stopped or ends by itself, this group is stopped.
     @Added public var endsWith: Set<GroupID> = []
-    /// `PropagatesStopTo=`: these are stopped when this group is stopped or ends by itself. (Of a target its parts; it never ends
-    /// by itself.)
+    /// `PropagatesStopTo=`: these are stopped when this group is stopped or ends by itself. For a target, also its
+    /// parts; a target never ends by itself.
     public var stopsOthers: Set<GroupID> = []
-    /// `ReloadPropagatedFrom=`: it is reloaded when one of these is.
+    /// `ReloadPropagatedFrom=`: this group is reloaded when one of these is.
     public var reloadsWith: Set<GroupID> = []
-    /// `Before=`: these wait for it while it starts.
+    /// `Before=`: these wait for this group while it starts.
     public var before: Set<GroupID> = []
     public var upholds: Set<Upheld> = []
-    /// Groups that it wants, requires, binds to or upholds: what is there only while it is needed stays for it.
+    /// Groups that this one wants, requires, binds to or upholds: a group with `StopWhenUnneeded=` stays up for it.
     public var needs: Set<GroupID> = []
     public var stopsWhenUnneeded = false
-    /// `OnFailure=` and `OnSuccess=` of the target whose services these are; those of a service are with the service.
+    /// `OnFailure=` and `OnSuccess=` of the target that contains the services; those of a service are in its
+    /// `ServiceSpec`.
     public var triggers = Triggers()
 
     public init() {}
@@ -43,9 +44,9 @@ public struct Triggers: Sendable, Equatable, Codable, Blank {
     public init() {}
 }
 
-/// Why units are started that nobody has asked for.
+/// The reason for a start that was not requested by an operator.
 public enum StartCause: Sendable, Equatable {
-    /// `OnFailure=` of this unit, and how it has ended; nil of a target, and where nothing was started.
+    /// `OnFailure=` of this unit, with the end of its run; nil for a target, and where nothing was started.
     case failure(unit: String, ServiceEnd?)
     /// `OnSuccess=` of this unit.
     case success(unit: String, ServiceEnd?)
@@ -53,37 +54,39 @@ public enum StartCause: Sendable, Equatable {
     case upheld(by: GroupID)
 }
 
-/// Why a group is stopped that nobody has asked to be.
+/// The reason for a stop that was not requested by an operator.
 public enum StopCause: Sendable, Equatable {
-    /// `BindsTo=` of what has ended.
+    /// `BindsTo=` a group that has ended.
     case lost(GroupID)
-    /// `PropagatesStopTo=` of what has ended, or `StopPropagatedFrom=`.
+    /// `PropagatesStopTo=` of a group that has ended, or `StopPropagatedFrom=` that group.
     case propagated(from: GroupID)
     /// `StopWhenUnneeded=`
     case unneeded
 }
 
-/// How often an upheld group has been started in the interval that began then.
+/// Count of the starts of an upheld group in the interval that began at `since`.
 struct Upholding: Sendable, Codable {
     var since: Instant
     var count: Int
-    /// It was asked for, and no start of it has begun since: refused, unless that comes still.
+    /// A start was requested and has not begun since; it counts as refused if it does not begin before the next
+    /// attempt.
     @Added var isAwaited: Bool = false
-    /// How often in a row.
+    /// Number of refused starts in a row.
     @Added var refusals: Int = 0
 
-    /// The pause after a start that was refused (masked, no unit file, a conflict, out of something): nothing tells when that is over.
+    /// The pause after a refused start (masked, no unit file, a conflict, a resource used up): no event reports the end
+    /// of the cause.
     var pause: Duration { .seconds(1 << min(refusals, 6)) }
 
-    /// As systemd's own limit on such starts.
+    /// The same limit as systemd's own on such starts.
     static let interval = Duration.seconds(10)
     static let burst = 16
 }
 
-/// What holds between groups while they are up. Looked at when everything else has settled, because the end of one group and
-/// the start of another may belong together.
+/// Relations between groups that are up. Checked when everything else has settled, because the end of one group and the
+/// start of another may belong together.
 extension Engine {
-    /// A group has a plan now.
+    /// Records the relations of a group that has a new plan.
     mutating func noteRelations(_ plan: Plan) {
         let relations = plan.relations
         if relations != Relations() || !plan.requires.isEmpty { related.insert(plan.group) }
@@ -91,7 +94,7 @@ extension Engine {
         if isKept { kept.insert(plan.group) }
     }
 
-    /// The group has come up or gone.
+    /// Requests a check of the relations, after the group has come up or gone.
     mutating func relationsMayHaveChanged(_ id: GroupID? = nil) {
         if let id, groups[id]?.isActive != true {
             related.remove(id)
@@ -100,7 +103,8 @@ extension Engine {
         if !kept.isEmpty { relationsChanged = true }
     }
 
-    /// Every round stops something or counts against a limit, so this ends.
+    /// Checks the relations until none causes an action. Every round stops a group or counts against a limit, so this
+    /// ends.
     mutating func keepRelations() {
         while relationsChanged {
             relationsChanged = false
@@ -122,10 +126,11 @@ extension Engine {
         }
     }
 
-    /// Stops what is to go along with a group that has ended by itself. systemd does so for these two and `BindsTo=`
-    /// (UNIT_ATOM_RETROACTIVE_STOP_ON_STOP of its dependency table), and not for `PartOf=` and `Requires=`, which are about requests.
+    /// Stops the groups that stop together with a group that has ended by itself. systemd does so for these two
+    /// relations and `BindsTo=` (UNIT_ATOM_RETROACTIVE_STOP_ON_STOP of its dependency table), but not for `PartOf=` and
+    /// `Requires=`, which follow requests only.
     ///
-    /// - Parameter relations: of the plan that it ran by.
+    /// - Parameter relations: the relations of the plan by which the group ran.
     mutating func propagateEnd(of id: GroupID, _ relations: Relations) {
         guard !isShuttingDown else { return }
         let naming = related.filter { groups[$0]?.relations.endsWith.contains(id) == true }
@@ -150,7 +155,7 @@ extension Engine {
         related.contains { other in other != id && isUp(other) && groups[other]?.relations.needs.contains(id) == true }
     }
 
-    /// What cannot be kept up is not started in a circle.
+    /// Limits the starts of an upheld group, so that a group that cannot stay up is not started in a loop.
     private mutating func mayUphold(_ id: GroupID) -> Bool {
         var past = upheld[id] ?? Upholding(since: context.now, count: 0)
         if past.isAwaited, let next = deadlines.deadline(of: .upheld(id)), next > context.now { return false }
@@ -167,7 +172,7 @@ extension Engine {
         return true
     }
 
-    /// A start of it has begun, whoever asked for it.
+    /// Records that a start of an upheld group has begun, whatever requested it.
     mutating func noteStart(ofUpheld id: GroupID) {
         guard upheld[id]?.isAwaited == true else { return }
         upheld[id]?.isAwaited = false
@@ -175,7 +180,7 @@ extension Engine {
         deadlines.set(.upheld(id), nil)
     }
 
-    /// A start that failed before any of its services could: what they say about failure counts all the same.
+    /// Starts the `OnFailure=` units of services whose start failed before any of them was executed.
     mutating func triggerFailure(_ plan: Plan) {
         for spec in plan.services { trigger(spec.triggers.onFailure, .failure(unit: spec.unit, nil)) }
     }
@@ -187,7 +192,7 @@ extension Engine {
 }
 
 extension Group {
-    /// By the plans of what serves and what is being started.
+    /// The relations of the plan that serves and of the plan that is being started.
     var relations: Relations {
         var all = serving.flatMap { generations[$0]?.plan.relations } ?? Relations()
         if let coming = operation?.plan?.relations { all.add(coming) }
@@ -221,14 +226,15 @@ extension Triggers {
 }
 
 extension Instance {
-    /// What has ended for good starts units by this; nil while it has not, and if a condition skipped it before it began.
+    /// The cause by which this instance starts units, once it has ended for good; nil before that, and if a condition
+    /// skipped it before it began.
     var startCause: StartCause? {
         guard case .inactive(let result) = state else { return nil }
         let end = ServiceEnd(result: result, main: mainStatus)
         switch result {
         case .failed: return .failure(unit: spec.unit, end)
         case .clean: return .success(unit: spec.unit, end)
-        // By `ExecCondition=`; where `Condition…=` does not hold, nothing has begun that could end.
+        // Skipped by `ExecCondition=`, a run has ended; skipped by `Condition…=`, no run has begun that could end.
         case .skipped: return hasBegun ? .success(unit: spec.unit, end) : nil
         }
     }

@@ -8,8 +8,8 @@
 /// (SIGKILL). `ExecStopPost=` and the final state follow only when the process tree is empty. After a run that ended by
 /// itself, `Restart=` may start another one, after *restartWait*.
 ///
-/// Each state carries the tokens of the processes it expects to end, so an exit that the state does not expect cannot be
-/// mistaken for one that it does.
+/// Each state carries the tokens of the processes it expects to end, so an exit that the state does not expect cannot
+/// be mistaken for one that it does.
 struct Instance: Sendable, Codable {
     enum State: Sendable, Equatable, Codable {
         case waiting

@@ -1,21 +1,21 @@
 /// A stored property that did not exist in an earlier version of Holdfast.
 ///
-/// What `Engine` holds goes through the re-exec and the crash of the supervisor, and the process that reads it may be a newer
-/// version than the one that wrote it. So every type in here is `Codable` (synthesised wherever possible), and a stored
-/// property that is added later must be readable where it is missing:
+/// The state of `Engine` survives the re-exec and the crash of the supervisor, and the process that reads it may be a
+/// newer version than the one that wrote it. So every type here is `Codable` (synthesised wherever possible), and a
+/// stored property that is added later must be readable where it is missing:
 ///
 ///     @Added var pausedSockets: Set<String> = []    // absent: `Set()`
 ///     var watchdog: Duration?                       // absent: nil, without further ado
 ///
-/// The same for a new case of an enum: old state never contains it, so nothing is to be done. A property that goes away is
-/// ignored. A property whose meaning changes gets a new name.
+/// A new case of an enum needs nothing: old state never contains it. A property that is removed is ignored. A property
+/// whose meaning changes gets a new name.
 @propertyWrapper
 public struct Added<Value: Blank> {
     public var wrappedValue: Value
     public init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
 }
 
-/// A type with a value that means "as it was before there was such a thing".
+/// A type with a default value that means "as before this property existed".
 public protocol Blank {
     init()
 }
@@ -30,7 +30,8 @@ extension Added: Codable where Value: Codable {
 }
 
 extension KeyedDecodingContainer {
-    /// What synthesised `init(from:)` calls for a property with this wrapper, in place of the one that throws.
+    /// The overload that a synthesised `init(from:)` calls for a property with this wrapper, instead of the one that
+    /// throws.
     public func decode<Value: Blank & Decodable>(
         _ type: Added<Value>.Type, forKey key: Key
     ) throws -> Added<Value> where Value: Encodable {

@@ -1,10 +1,10 @@
-/// Services that run, of which no engine knows: an earlier supervisor has left nothing that tells of them, and an operator says
-/// that they are to be gone on with.
+/// Running services that no engine knows, because an earlier supervisor left no record of them. An operator has asked
+/// to continue with them.
 public struct Adoption: Sendable, Codable {
     public struct Service: Sendable, Codable {
         public var spec: ServiceSpec
         public var instance: InstanceID
-        /// The main process; nil: which one that is is not known, or it has none.
+        /// The main process; nil if it is unknown or the service has none.
         public var main: Token?
         /// A oneshot service that has ended.
         public var isOver: Bool
@@ -29,18 +29,19 @@ public struct Adoption: Sendable, Codable {
 }
 
 extension Engine {
-    /// A number that no instance has, for one that is to be adopted.
+    /// Draws an unused number, for an instance that is to be adopted.
     public mutating func drawInstance() -> InstanceID { context.newInstance() }
 
-    /// Numbers of another life that are in use still: in names of control groups, FIFOs and directories. What is started gets
-    /// others, or it would meet, and one day end, processes that are none of its own.
+    /// Reserves numbers of an earlier life that are still in use, in names of control groups, FIFOs and directories.
+    /// New instances and generations get other numbers; otherwise they would meet, and one day end, processes that are
+    /// not their own.
     public mutating func reserve(instances: [InstanceID], generations: [GenerationID]) {
         for instance in instances { context.reserve(instance) }
         for generation in generations { restore(generation.group, GroupMemory(lastNumber: generation.number)) }
     }
 
-    /// What is written of a group is older than what runs of it: none of the processes that it names is there, and others are.
-    /// Nothing is concluded from it.
+    /// Forgets the state of a group whose record is older than its running processes: the processes it names no longer
+    /// exist, and others do. No conclusion is drawn from the record.
     public mutating func drop(_ group: GroupID) {
         for (id, instance) in instances where instance.group == group {
             for token in instance.openTokens { owners[token] = nil }
@@ -118,8 +119,8 @@ extension Instance {
     }
 }
 
-/// How processes are ended that no instance has: the kill signal, and SIGKILL when the time for that is over. Nothing else of the
-/// unit counts: `ExecStop=` asks for a main process, and which one that is nobody knows.
+/// The way to end processes that belong to no instance: the kill signal, then SIGKILL after the time-out. No other
+/// setting of the unit applies: `ExecStop=` needs a main process, and the main process is unknown.
 public struct LeftEnding: Sendable, Equatable {
     public enum Step: Sendable, Equatable {
         case signal(Int32)
@@ -145,7 +146,7 @@ public struct LeftEnding: Sendable, Equatable {
         return .signal(signal)
     }
 
-    /// The time for the kill signal is over. Nothing follows SIGKILL but waiting.
+    /// Returns SIGKILL once the time-out has expired. After SIGKILL there is only waiting.
     public mutating func reach(_ now: Instant) -> Step? {
         guard let deadline, now >= deadline else { return nil }
         self.deadline = nil

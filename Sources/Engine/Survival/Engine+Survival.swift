@@ -1,8 +1,9 @@
-/// What becomes of decisions when the process that carries them out is replaced by another one (I7).
+/// Outstanding work when the process that carries out decisions is replaced by another one (I7).
 extension Engine {
-    /// What is under way and will be answered later: probes, searches for main processes, and waits for process trees to
-    /// become empty. A process that has taken over the state of another one carries them out again, under the same tokens.
-    /// Everything else is answered before anything else is done, so it is never under way in between.
+    /// Effects that are under way and will be answered later: probes, searches for main processes, and waits for
+    /// process trees to become empty. A process that has taken over the state of another one carries them out again,
+    /// under the same tokens. All other effects are answered before anything else is done, so they are never
+    /// outstanding in between.
     public var outstanding: [Effect] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance -> [Effect] in
             var effects: [Effect] = []
@@ -16,7 +17,7 @@ extension Engine {
 }
 
 extension Instance {
-    /// The wait for the process tree, where the state has one.
+    /// The watch of the process tree, if the state has one.
     var treeWatch: Token? {
         switch state {
         case .terminating(let watch, _), .killing(let watch, _), .sweeping(let watch, _): watch

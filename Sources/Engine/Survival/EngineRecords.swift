@@ -1,11 +1,11 @@
-/// The engine in pieces: what changed is written down, piece by piece, before anything is done that follows from it. A process
-/// that takes over the state of one that was killed makes an engine of the pieces again.
+/// The engine in pieces: each changed piece is written down before any effect of the change is carried out. A process
+/// that takes over the state of a killed one builds an engine from the pieces.
 extension Engine {
-    /// One group, with the time that its operation has left.
+    /// One group, with the deadline of its operation.
     public struct GroupRecord: Codable, Sendable {
         private let rest: Group
         let deadline: Instant?
-        /// What is being started is written once: an operation and its new generation have mostly the same plan.
+        /// True if the plan is stored only once: an operation and its new generation mostly have the same plan.
         private let isPlanOfGeneration: Bool?
 
         enum CodingKeys: String, CodingKey {
@@ -37,22 +37,22 @@ extension Engine {
         let instance: Instance
     }
 
-    /// All the rest, which is small.
+    /// The rest of the engine, which is small.
     public struct CoreRecord: Codable, Sendable {
         let engine: Engine
     }
 
-    /// What was added, changed or removed since this was asked last.
+    /// The groups and instances that were added, changed or removed since the last call.
     public mutating func takeChanges() -> (groups: [GroupID], instances: [InstanceID]) {
         (groups.takeChanged().sorted(), instances.takeChanged().sorted())
     }
 
-    /// nil: it is gone.
+    /// The record of a group; nil if the group is gone.
     public func record(of id: GroupID) -> GroupRecord? {
         groups[id].map { GroupRecord($0, deadline: deadlines.deadline(of: .group(id))) }
     }
 
-    /// nil: it is gone.
+    /// The record of an instance; nil if the instance is gone.
     public func record(of id: InstanceID) -> InstanceRecord? { instances[id].map { InstanceRecord(instance: $0) } }
 
     public var core: CoreRecord {
@@ -62,7 +62,7 @@ extension Engine {
         rest.owners = [:]
         rest.deadlines = Deadlines()
         rest.waitingToStart = []
-        // With a thousand starts at once this would be most of what is written.
+        // With a thousand starts at once this would be most of the record.
         rest.preparing = []
         return CoreRecord(engine: rest)
     }
@@ -84,7 +84,7 @@ extension Engine {
             setDeadlines(of: instance)
             for token in instance.openTokens { owners[token] = instance.id }
         }
-        // What was to be started when the other process ended may not have been.
+        // Starts that were due when the other process ended may not have been carried out.
         relationsMayHaveChanged()
     }
 }

@@ -1,10 +1,11 @@
-/// Time limits that ran while no supervisor could listen: between the last thing that a killed one heard and now.
+/// Time limits across a gap in which no supervisor listened: from the last event that a killed one received until now.
 ///
-/// What a service said in the meantime is lost, and what it needed an answer for waits. So a limit on what a service does or
-/// says goes on from where it was heard last; a watchdog has one whole interval, because the last sign of life may be lost.
-/// What is due by the clock alone (a restart, a probe, SIGKILL once more) stays due. No limit ends earlier than it would have.
+/// Messages that a service sent in the gap are lost, and answers that it needed are late. So a limit on a service's
+/// actions or messages is extended by the gap; a watchdog gets one whole interval, because the last sign of life may be
+/// lost. Limits that depend on the clock alone (a restart, a probe, the next SIGKILL) are unchanged. No limit ends
+/// earlier than without the gap.
 enum GapRule: Sendable, Equatable {
-    /// The gap does not count.
+    /// The gap does not count: the deadline is moved by its length.
     case shifted
     case unchanged
     /// This state has no time limit.
@@ -12,15 +13,16 @@ enum GapRule: Sendable, Equatable {
 }
 
 extension Instance {
-    /// `deadline`, which each state uses for its own.
+    /// The rule for `deadline`, by the state that has set it.
     var gapRule: GapRule {
         switch state {
-        // READY=1 and EXTEND_TIMEOUT_USEC= may have been said to nobody (TimeoutStartSec=).
+        // READY=1 and EXTEND_TIMEOUT_USEC= may have been sent in the gap (TimeoutStartSec=).
         case .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing, .startPost: .shifted
         case .reloading, .reloadSignalled, .reloadAnnounced: .shifted
-        // The signal may be sent only now; and it may have asked for more time (DrainTimeoutSec=, TimeoutStopSec=).
+        // The signal may be sent only now; and the service may have asked for more time (DrainTimeoutSec=,
+        // TimeoutStopSec=).
         case .draining, .stopping, .terminating, .stopPost: .shifted
-        // SIGKILL needs nobody who listens, and a service that is down is to come back as soon as it may (RestartSec=).
+        // SIGKILL needs no listener, and a service that is down is to be restarted as soon as it may (RestartSec=).
         case .killing, .sweeping, .restartWait: .unchanged
         case .waiting, .checking, .running, .exited, .inactive: .none
         }
@@ -32,33 +34,33 @@ extension Instance {
         case .unchanged, .none: break
         }
         if watchdogDeadline != nil { feedWatchdog(now) }
-        // It may have been prolonged, too.
+        // The run may have been prolonged in the gap.
         runtimeDeadline = runtimeDeadline.map { $0 + gap }
-        // `probeDeadline`: the next question is due whoever asks it.
+        // `probeDeadline` is unchanged: the next probe is due by the clock.
     }
 }
 
 extension Operation {
-    /// Of the deadline of its group.
+    /// The rule for the deadline of the operation's group.
     var gapRule: GapRule {
         switch phase {
-        // ReadyTimeoutSec= is a limit on what services say. A soak that nobody watched proves nothing.
+        // ReadyTimeoutSec= limits the time until messages arrive. An unobserved soak proves nothing.
         case .starting, .soaking: .shifted
         case .waiting, .preparing, .holding, .draining, .stoppingOld, .rollingBack, .stopping, .reloading: .none
         }
     }
 
     mutating func pass(_ gap: Duration) {
-        // What is left of it is counted from the beginning of the phase.
+        // The rest of the time is counted from the beginning of the phase.
         if case .starting = phase { readyTimeLeft = readyTimeLeft.map { $0 + gap } }
     }
 }
 
 extension Engine {
-    /// Goes on at `now` with what another process has left. Before any event.
+    /// Continues at `now` with the state of another process. Called before any event.
     ///
-    /// - Parameter heard: when that process is known to have listened still.
-    /// - Returns: how long nobody has.
+    /// - Parameter heard: the last time at which that process is known to have listened.
+    /// - Returns: the length of the gap.
     @discardableResult
     public mutating func passGap(until now: Instant, heard: Instant?) -> Duration {
         let gap = now - max(context.now, heard ?? context.now)
@@ -82,13 +84,13 @@ extension Engine {
 }
 
 extension SocketActivation {
-    /// The same for socket units.
+    /// Moves the deadlines of socket units across the gap.
     public mutating func passGap(_ gap: Duration, until now: Instant) {
         guard gap > .zero else { return }
         self.now = now
         for (id, socket) in sockets {
             switch socket.state {
-            // TimeoutSec= of its commands.
+            // TimeoutSec= of the socket's commands.
             case .startPre, .startPost, .stopPre, .stopPost, .ending:
                 sockets[id]?.deadline = socket.deadline.map { $0 + gap }
             // The end of a poll limit is due by the clock.
@@ -97,7 +99,7 @@ extension SocketActivation {
         }
         for (group, service) in services {
             switch service.idle {
-            // Nobody knows what came meanwhile (X-IdleStopSec=).
+            // Arrivals in the gap are unknown (X-IdleStopSec=).
             case .watching:
                 services[group]?.deadline = service.deadline.map { $0 + gap }
                 services[group]?.idle = .watching(arrived: true)

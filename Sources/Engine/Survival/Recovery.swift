@@ -1,15 +1,16 @@
-/// What a process finds that takes over the state of one that was killed: less than is written may have been done, because what
-/// is decided is written first and done then.
+/// The actual state of the machine, as a process finds it that takes over from a killed one. Decisions are written
+/// first and carried out then, so less than is written may have been done.
 public struct Found: Sendable {
-    /// Generations whose sockets and directory are there.
+    /// Generations whose sockets and directory exist.
     public var generations: Set<GenerationID> = []
-    /// Instances of which something is there.
+    /// Instances of which anything is left on the machine.
     public var instances: Set<InstanceID> = []
-    /// Processes that were executed; whether they live still is told by the event `exited`.
+    /// Processes that were executed; the event `exited` reports those that have ended.
     public var processes: Set<Token> = []
     public init() {}
 
-    /// An answer that waits to be told: what it answers has been done, also if nothing of it is left.
+    /// Notes an event that is still to be handled: the effect it answers was carried out, even if nothing of it is
+    /// left.
     public mutating func note(_ event: Event) {
         switch event {
         case .prepared(let generation), .prepareFailed(let generation, _): generations.insert(generation)
@@ -19,7 +20,7 @@ public struct Found: Sendable {
     }
 }
 
-/// A command that was to be started, and of which nobody has written down that it was.
+/// A command that was to be started, without a record that it was.
 public struct UnrecordedCommand: Sendable, Equatable {
     public var token: Token
     public var instance: InstanceID
@@ -27,26 +28,26 @@ public struct UnrecordedCommand: Sendable, Equatable {
 }
 
 extension Engine {
-    /// What happened of which nobody was told: to be told after the effects of `recovery`. What became of processes is for the
-    /// caller to find out.
+    /// Events that were lost, to be handled after the effects of `recovery`. The caller finds out itself which
+    /// processes have ended.
     public func missedEvents(_ found: Found) -> [Event] {
         preparing.sorted { ($0.group, $0.number) < ($1.group, $1.number) }.compactMap { id in
             if found.generations.contains(id) { return .prepared(id) }
             guard groups[id.group]?.generations[id.number] == nil else { return nil }
-            // Nobody wants it any more, and nothing of it is left; the answer is waited for all the same.
+            // The generation is no longer needed and nothing of it is left, but the engine still waits for the answer.
             let cause = Failure.Cause.text("the supervisor was killed")
             return .prepareFailed(id, Failure(unit: id.group.name, step: .prepare, cause: cause))
         }
     }
 
-    /// Processes whose end somebody waits for.
+    /// Processes whose end the engine waits for.
     public var awaitedProcesses: [Token] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance in
             [instance.mainProcess, instance.controlProcess].compactMap(\.self).filter(instance.openTokens.contains)
         }
     }
 
-    /// Commands whose start is awaited and whose processes are not among those found: started in the last moment of the killed
+    /// Commands whose start is awaited and whose processes were not found: started in the last moment of the killed
     /// supervisor, or not at all.
     public func unrecordedCommands(_ found: Found) -> [UnrecordedCommand] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance in
@@ -56,11 +57,12 @@ extension Engine {
         }
     }
 
-    /// What must be done, or done again, so that everything that this engine waits for will be answered.
+    /// Effects that must be carried out, or carried out again, so that everything the engine waits for will be
+    /// answered.
     public mutating func recovery(_ found: Found) -> [Effect] {
         var effects: [Effect] = []
-        // The supervisor draws tokens for main processes that it found (`newToken`) and writes them down with the process;
-        // the engine as it was written may know nothing of it yet, and must not hand the same out again (I6).
+        // The supervisor draws tokens for main processes that it found (`newToken`) and writes them down with the
+        // process; the engine's own record may be older, and the engine must not hand out the same tokens again (I6).
         for token in found.processes { context.reserve(token) }
         for id in preparing.sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) })
         where !found.generations.contains(id) {
@@ -84,11 +86,11 @@ extension Engine {
         for id in found.generations.subtracting(known).sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) }) {
             effects.append(.releaseGeneration(id))
         }
-        // Signals are written down by themselves; that SIGKILL is sent twice does no harm.
+        // Signals are written down separately; a second SIGKILL does no harm.
         for instance in instances {
             switch instance.state {
             case .killing, .sweeping: effects.append(.killTree(instance.id))
-            // Without a main process that could take the kill signal, the others were to be killed at once.
+            // Without a main process that could receive the kill signal, the other processes were to be killed at once.
             case .terminating(_, let ending)
             where !instance.stopsItself && ending.processes.isEmpty
                 && [.mixed, .process].contains(instance.spec.killMode):
@@ -101,7 +103,7 @@ extension Engine {
 }
 
 extension Instance {
-    /// The commands whose start its state waits for. (A main process that is up has been written down.)
+    /// The commands whose start the state waits for. (A main process that is up has been written down.)
     fileprivate var commands: [(Token, ServiceCommand)] {
         switch state {
         case .waiting, .checking, .awaitingMain, .probing, .running, .exited, .reloadSignalled, .reloadAnnounced,

@@ -1,11 +1,12 @@
-/// A dictionary that knows which of its values may have changed since somebody asked last: only those must be written down.
+/// A dictionary that records which of its values may have changed since the last `takeChanged`: only those must be
+/// written.
 struct Tracked<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private(set) var all: [Key: Value] = [:]
     private var changed: Set<Key> = []
 
     init() {}
 
-    /// As it was read; nothing counts as changed.
+    /// Creates a dictionary from values that were read; none of them counts as changed.
     init(_ all: [Key: Value]) { self.all = all }
 
     subscript(key: Key) -> Value? {
@@ -34,7 +35,7 @@ struct Tracked<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     var count: Int { all.count }
     var isEmpty: Bool { all.isEmpty }
 
-    /// Keys whose values were added, changed or removed, since this was called last.
+    /// The keys whose values were added, changed or removed since the last call.
     mutating func takeChanged() -> Set<Key> {
         defer { changed.removeAll(keepingCapacity: true) }
         return changed

@@ -1,18 +1,18 @@
-/// What is to be done with one unit in a transaction (systemd's job types).
+/// An operation on one unit in a transaction (systemd's job types).
 public enum JobType: Sendable, Equatable, CaseIterable {
     case start
-    /// Nothing is done, but the unit must be active (`Requisite=`).
+    /// No action, but the unit must be active (`Requisite=`).
     case verifyActive
     case stop
-    /// Of a unit that is active.
+    /// Reload of an active unit.
     case reload
-    /// Stop and start, or start what is not active.
+    /// Stop and start; start only, if the unit is not active.
     case restart
-    /// What merging makes of `reload` and `start`.
+    /// The result of merging `reload` and `start`.
     case reloadOrStart
 
-    /// What does the work of both; nil if they contradict each other. Commutative and associative, so that the order in
-    /// which jobs meet does not matter.
+    /// The job that does the work of both; nil if they contradict each other. Commutative and associative, so the order
+    /// in which jobs are merged does not matter.
     public func merged(with other: JobType) -> JobType? {
         switch (self, other) {
         case (.stop, .stop): return .stop
@@ -25,7 +25,7 @@ public enum JobType: Sendable, Equatable, CaseIterable {
         }
     }
 
-    /// What it comes to for a unit in this state; nil if there is nothing to do.
+    /// The job that is left for a unit in this state; nil if there is nothing to do.
     func collapsed(_ activity: UnitActivity) -> JobType? {
         switch self {
         case .start: activity.isUp ? nil : .start
@@ -38,10 +38,10 @@ public enum JobType: Sendable, Equatable, CaseIterable {
     }
 }
 
-/// How far a unit is, as coarse as transactions need it.
+/// A unit's state, as coarse as transactions need it.
 public enum UnitActivity: Sendable, Equatable, CaseIterable {
     case inactive, activating, active, deactivating
 
-    /// Active, or about to be.
+    /// True if the unit is active or about to be.
     var isUp: Bool { self == .active || self == .activating }
 }

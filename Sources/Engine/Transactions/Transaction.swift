@@ -1,8 +1,8 @@
-/// Everything that one request comes to, checked whole before anything is begun (systemd's transactions).
+/// All jobs of one request, checked as a whole before any of them begins (systemd's transactions).
 ///
-/// Built in the steps of systemd: the jobs that the request and its dependencies ask for; what cannot be done makes those
-/// that must have it fail, and is left out where it is only wanted; ordering cycles are broken by leaving out what is not
-/// essential; jobs of one unit are merged, or one of them gives way; what is so already is left out.
+/// Built in systemd's steps: collect the jobs of the request and its dependencies; drop jobs that cannot be done, and
+/// fail the units that require them; drop jobs whose result holds already; break ordering cycles by dropping jobs that
+/// are not essential; merge the jobs of each unit, or drop one of two that contradict each other.
 public struct Transaction: Sendable, Equatable {
     public struct Job: Sendable, Equatable {
         public var unit: String
@@ -13,37 +13,37 @@ public struct Transaction: Sendable, Equatable {
         }
     }
 
-    /// How it goes together with what is asked (`systemctl --job-mode=`).
+    /// The way a transaction treats dependencies (`systemctl --job-mode=`).
     public enum Mode: Sendable, Equatable {
         case replace
-        /// Without what the dependencies would bring.
+        /// Without the jobs of dependencies.
         case ignoreDependencies
     }
 
-    /// Stops first, and each start behind those that it starts after.
+    /// Stops first; each start after the starts that it is ordered after.
     public var jobs: [Job]
-    /// What was left out although it was asked for, in words.
+    /// Messages about jobs that were dropped although they were asked for.
     public var notes: [String]
 }
 
-/// Why a request is refused as a whole.
+/// The reason why a request is refused as a whole.
 public enum TransactionError: Error, Sendable, Equatable {
     case missing(unit: String, neededBy: String?)
     case unusable(unit: String, reason: String, neededBy: String?)
-    /// `Requisite=` of a unit that is not active.
+    /// `Requisite=` names a unit that is not active.
     case notActive(unit: String, neededBy: String)
-    /// Each starts after the next, the first is repeated at the end.
+    /// Units that each start after the next one; the first is repeated at the end.
     case orderingCycle([String])
-    /// It would have to be started and stopped.
+    /// The unit would have to be started and stopped.
     case contradiction(unit: String)
     /// `RefuseManualStart=`, `RefuseManualStop=`
     case refused(unit: String, JobType)
-    /// One of the host's own units cannot be stopped from here.
+    /// A unit of the host, which Holdfast cannot stop.
     case notOurs(unit: String)
 }
 
 extension Transaction {
-    /// - Parameter activity: how far each unit is now.
+    /// - Parameter activity: the present state of each unit.
     public init(
         _ type: JobType, _ unit: String, in graph: UnitGraph, mode: Mode = .replace, isManual: Bool = true,
         activity: (String) -> UnitActivity

@@ -1,15 +1,15 @@
-/// The jobs of a transaction while it is being built, with who asked for which.
+/// The jobs of a transaction that is being built, with the jobs that asked for them.
 struct TransactionBuilder {
-    /// A job by its unit and type; of one unit there may be several until they are merged.
+    /// A job by its unit and type; a unit may have several until they are merged.
     struct Key: Hashable {
         let unit: String
         let type: JobType
     }
-    /// Why a job is there.
+    /// The reason for a job: another job asked for it.
     struct Link {
         let subject: Key
         let object: Key
-        /// Without the object the subject cannot be.
+        /// The subject fails without the object.
         let matters: Bool
         /// The subject conflicts with the object's unit.
         let isConflict: Bool
@@ -17,7 +17,7 @@ struct TransactionBuilder {
 
     let graph: UnitGraph
     private(set) var jobs: Set<Key> = []
-    /// In the order in which they were found, which decides where nothing else does.
+    /// Jobs in the order in which they were found; the order decides where no rule does.
     private(set) var order: [Key] = []
     private var from: [Key: [Link]] = [:]
     private var to: [Key: [Link]] = [:]
@@ -28,8 +28,8 @@ struct TransactionBuilder {
 
     // MARK: - Adding
 
-    /// Adds a job with everything that it brings. A list of work rather than recursion: a chain may be as long as the
-    /// files say.
+    /// Adds a job with all jobs it brings. A work list instead of recursion, because a chain in the unit files may have
+    /// any length.
     mutating func add(
         _ type: JobType, _ unit: String, followsDependencies: Bool, activity: (String) -> UnitActivity
     ) {
@@ -59,7 +59,7 @@ struct TransactionBuilder {
         return true
     }
 
-    /// What a job brings directly, by systemd's table of dependencies.
+    /// The jobs that a job brings directly, by systemd's table of dependencies.
     private func consequences(
         of job: Key, activity: (String) -> UnitActivity
     ) -> [(Key, matters: Bool, isConflict: Bool)] {
@@ -75,7 +75,7 @@ struct TransactionBuilder {
             bring(.start, named(.wants) + named(.upholds), matters: false)
             bring(.verifyActive, named(.requisite), matters: true)
             bring(.stop, named(.conflicts), matters: true, isConflict: true)
-            // Who conflicts with us gives way, if it can.
+            // A unit that names ours in its `Conflicts=` is stopped, if it can be.
             bring(.stop, naming(.conflicts), matters: false, isConflict: true)
         case .stop, .reload, .verifyActive: break
         }
@@ -85,7 +85,7 @@ struct TransactionBuilder {
             bring(.stop, dependents + naming(.requisite), matters: true)
             bring(.stop, named(.propagatesStopTo) + naming(.stopPropagatedFrom), matters: true)
         case .restart:
-            // Only what runs is restarted along.
+            // Only units that run are restarted along.
             let running = dependents.filter { activity($0).isUp && graph.node($0).kind == .real }
             bring(.restart, running, matters: true)
         case .reload:
@@ -98,7 +98,7 @@ struct TransactionBuilder {
 
     // MARK: - Removing
 
-    /// Removes jobs and those that cannot be without them, then all that nobody asks for any more.
+    /// Removes jobs and the jobs that fail without them, then all jobs that no remaining job asks for.
     mutating func remove(_ keys: [Key]) {
         var queue = keys
         while let key = queue.popLast() {
@@ -132,7 +132,8 @@ struct TransactionBuilder {
 
     // MARK: - Checks
 
-    /// What cannot be done at all: refused if the request needs it, else left out with those that need it.
+    /// Refuses jobs that cannot be done at all if the request needs them; otherwise drops them, with the jobs that need
+    /// them.
     mutating func checkRequirements(activity: (String) -> UnitActivity) throws(TransactionError) {
         let starting = Set(jobs.filter { $0.type != .stop && $0.type != .verifyActive }.map(\.unit))
         for key in order where jobs.contains(key) {
@@ -162,13 +163,13 @@ struct TransactionBuilder {
         }
     }
 
-    /// Leaves out what is so already, unless another job of the same unit contradicts it.
+    /// Drops jobs whose result holds already, unless another job of the same unit contradicts them.
     mutating func dropRedundant(activity: (String) -> UnitActivity) {
         for key in order where key != anchor && jobs.contains(key) {
             guard key.type.collapsed(activity(key.unit)) == nil else { continue }
             let others = jobs.filter { $0.unit == key.unit && $0 != key }
             guard others.allSatisfy({ $0.type.merged(with: key.type) != nil }) else { continue }
-            // Done already: nobody fails for the want of it.
+            // The result holds already, so no other job fails without this one.
             jobs.remove(key)
         }
         collectGarbage()
@@ -176,7 +177,8 @@ struct TransactionBuilder {
 
     // MARK: - Cycles
 
-    /// Finds cycles in the order of what is left, and breaks each by leaving out a unit that the request can do without.
+    /// Finds ordering cycles among the remaining jobs, and breaks each by dropping a unit that the request can do
+    /// without.
     mutating func breakCycles() throws(TransactionError) {
         while let cycle = firstCycle() {
             let needed = Set(essential.map(\.unit))
@@ -218,8 +220,8 @@ struct TransactionBuilder {
 
     // MARK: - Merging
 
-    /// Makes one job of those of each unit. Of two that contradict each other, one that is not essential gives way; of two
-    /// such, a stop, unless somebody who starts conflicts with the unit.
+    /// Merges the jobs of each unit into one. Of two that contradict each other, the one that is not essential is
+    /// dropped; if neither is essential, the stop is, unless a unit that is being started conflicts with this one.
     mutating func merge(activity: (String) -> UnitActivity) throws(TransactionError) {
         while let (one, other) = contradiction() {
             let needed = essential
@@ -252,7 +254,7 @@ struct TransactionBuilder {
 
     // MARK: - The result
 
-    /// One job for each unit, stops first, each start behind those that it starts after.
+    /// One job for each unit, stops first, each start after the starts that it is ordered after.
     func ordered(activity: (String) -> UnitActivity) -> [Transaction.Job] {
         var types: [String: JobType] = [:]
         var units: [String] = []
@@ -262,7 +264,7 @@ struct TransactionBuilder {
         }
         var seen: Set<String> = []
         var sorted: [String] = []
-        // There is no cycle any more; depth first, the deepest predecessor first.
+        // Depth first, the deepest predecessor first; there are no cycles any more.
         for root in units where seen.insert(root).inserted {
             var path: [(unit: String, before: [String])] = [(root, graph.predecessors(of: root))]
             while var top = path.popLast() {
@@ -278,7 +280,7 @@ struct TransactionBuilder {
         }
         let jobs = sorted.compactMap { unit -> Transaction.Job? in
             guard let type = types[unit], graph.node(unit).kind == .real else { return nil }
-            // What was asked for itself is told to the unit even if it is so already: it answers.
+            // The requested job itself is kept even if its result holds already: the unit answers the request.
             let collapsed =
                 unit == anchor?.unit ? type.collapsed(activity(unit)) ?? type : type.collapsed(activity(unit))
             guard let collapsed, collapsed != .verifyActive else { return nil }
@@ -289,7 +291,7 @@ struct TransactionBuilder {
 }
 
 extension TransactionError {
-    /// For people.
+    /// The error as a message for users.
     public var sentence: String {
         switch self {
         case .missing(let unit, nil): "\(unit) has no unit file"

@@ -1,22 +1,22 @@
-/// What one unit says about another in `[Unit]` (systemd.unit(5)).
+/// A relation of one unit to another in `[Unit]` (systemd.unit(5)).
 public enum UnitRelation: Sendable, Hashable, CaseIterable {
     case wants, requires, requisite, bindsTo, partOf, upholds, conflicts, before, after
     case propagatesReloadTo, reloadPropagatedFrom, propagatesStopTo, stopPropagatedFrom
 }
 
-/// One unit with what it says about others.
+/// One unit with its relations to others.
 public struct UnitNode: Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
-        /// It can be started and stopped.
+        /// A unit that can be started and stopped.
         case real
-        /// One of the host's own (`network.target`): always active, and nothing can be asked of it.
+        /// A unit of the host (`network.target`): always active, and no job can change it.
         case assumed
-        /// One that stands for the end of the host (`shutdown.target`): never active.
+        /// A unit that represents the shutdown of the host (`shutdown.target`): never active.
         case neverReached
         case missing
-        /// No unit: the request itself, where it asks for several.
+        /// Not a unit: the request itself, if it asks for several units.
         case request
-        /// Broken, masked, or a template without an instance; says why.
+        /// Broken, masked, or a template without an instance; the text is the reason.
         case unusable(String)
     }
     public var name: String
@@ -32,14 +32,14 @@ public struct UnitNode: Sendable, Equatable {
     }
 }
 
-/// Units and what holds between them. A value made for one transaction, from the unit files as they are then.
+/// Units and their relations. A value made for one transaction, from the unit files at that time.
 public struct UnitGraph: Sendable {
     private var nodes: [String: UnitNode] = [:]
     private var inverse: [UnitRelation: [String: [String]]] = [:]
 
     public init(_ list: [UnitNode] = []) { for node in list { add(node) } }
 
-    /// Adds a unit; the first of one name counts.
+    /// Adds a unit; the first one with a name counts.
     public mutating func add(_ node: UnitNode) {
         guard nodes[node.name] == nil else { return }
         nodes[node.name] = node
@@ -48,7 +48,7 @@ public struct UnitGraph: Sendable {
         }
     }
 
-    /// What holds although neither of the two says it.
+    /// Adds a relation that neither of the two units names in its file.
     public mutating func relate(_ name: String, _ relation: UnitRelation, to other: String) {
         guard name != other else { return }
         inverse[relation, default: [:]][other, default: []].append(name)
@@ -56,18 +56,18 @@ public struct UnitGraph: Sendable {
 
     public func contains(_ name: String) -> Bool { nodes[name] != nil }
 
-    /// A unit that nobody has described is missing.
+    /// The unit of this name; `missing` if it was not added.
     func node(_ name: String) -> UnitNode { nodes[name] ?? UnitNode(name, .missing) }
 
-    /// The units that this one names.
+    /// The units that this unit names.
     func named(by name: String, _ relation: UnitRelation) -> [String] { nodes[name]?.relations[relation] ?? [] }
 
-    /// The units that name this one, sorted.
+    /// The units that name this unit, sorted.
     func naming(_ name: String, _ relation: UnitRelation) -> [String] { inverse[relation]?[name]?.sorted() ?? [] }
 
-    /// The units that cannot be active together with this one, whichever of the two says so.
+    /// The units that cannot be active together with this one, named by either side.
     public func conflicting(with name: String) -> [String] { named(by: name, .conflicts) + naming(name, .conflicts) }
 
-    /// The units that come before this one, whichever of the two says so.
+    /// The units that this one is ordered after, named by either side.
     public func predecessors(of name: String) -> [String] { named(by: name, .after) + naming(name, .before) }
 }
