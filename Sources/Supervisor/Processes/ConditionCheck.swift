@@ -3,11 +3,12 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Conditions that may take long, looked at by another process: this program, which is told them on its command line
-/// (`--check-condition`) and prints a line for each.
+/// Check of conditions that may take long, by another process: this program, which gets the conditions on its command
+/// line (`--check-condition`) and prints a line for each.
 ///
-/// A glob pattern may lead through a whole file system, and a path to a server that does not answer; the supervisor's one thread
-/// waits for neither. Nor does whoever starts the service: after `patience` the start fails with the condition's name.
+/// A glob pattern may walk a whole file system, and a path may lead to a server that does not answer; the supervisor's
+/// only thread must wait for neither. Nor does the client that starts the service: after `patience` nanoseconds the
+/// start fails with the condition's name.
 final class ConditionCheck {
     static let patience: Int64 = 10_000_000_000
 
@@ -15,9 +16,9 @@ final class ConditionCheck {
     private var answers: [Bool] = []
     private var errand: Errand?
     private var timer: TimerSource?
-    /// Told once: the answers, or why there are none.
+    /// Called once with the answers, or with the reason why there are none.
     private var answered: ((Result<[Condition: Bool], Failure>) -> Void)?
-    /// Told when nothing is left of it.
+    /// Called when the process has ended.
     private let ended: () -> Void
 
     struct Failure: Error { let text: String }
@@ -41,12 +42,12 @@ final class ConditionCheck {
         self.errand = errand
         timer = loop.addRetry(after: Self.patience) { [unowned self] in
             answer(.failure(Failure(text: "not answered within \(Self.patience / 1_000_000_000)s")))
-            // One that waits for a server takes the signal when that answers; its end is told then.
+            // A process that waits for a server handles the signal when the server answers; `ended` is called then.
             self.errand?.end()
         }
     }
 
-    /// Nobody wants to know any more.
+    /// Ends the check without an answer.
     func cancel() {
         answered = nil
         errand?.end()

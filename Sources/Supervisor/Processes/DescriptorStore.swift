@@ -2,13 +2,14 @@ import Engine
 import Linux
 import UnitFiles
 
-/// The descriptors that a service has given us to keep (sd_notify(3), FDSTORE=1): its next process gets them after its sockets.
+/// Descriptors that a service has stored with the supervisor (sd_notify(3), FDSTORE=1): its next process gets them
+/// after its sockets.
 final class DescriptorStore {
-    /// One of them. A name may occur several times.
+    /// One stored descriptor. A name may occur several times.
     private final class Entry {
         let name: String
         let descriptor: OwnedDescriptor
-        /// nil: a regular file, or one that the service does not want to be watched (FDPOLL=0).
+        /// nil for a regular file, or a descriptor that the service does not want to be watched (FDPOLL=0).
         var source: IOSource?
 
         init(name: String, descriptor: consuming OwnedDescriptor) {
@@ -16,7 +17,8 @@ final class DescriptorStore {
             self.descriptor = descriptor
         }
 
-        // Before the descriptor is closed: epoll would go on telling of a description that others still have open.
+        // Cancelled before the descriptor is closed: epoll would continue to report a description that other processes
+        // still have open.
         deinit { source?.cancel() }
     }
 
@@ -35,16 +37,17 @@ final class DescriptorStore {
     var isEmpty: Bool { entries.isEmpty }
     var count: Int { entries.count }
 
-    /// In the order in which they came.
+    /// Names and descriptors in the order in which they were stored.
     var descriptors: [(name: String, raw: Int32)] { entries.map { ($0.name, $0.descriptor.raw) } }
 
-    /// For a successor of this process.
+    /// The store's record for a successor of this process.
     var saved: [SavedDescriptor] {
         entries.map { .init(name: $0.name, descriptor: $0.descriptor.raw, isWatched: $0.source != nil) }
     }
 
-    /// Keeps one; false if there is no room. One that is there already is not kept twice.
-    /// - Parameter isWatched: it is dropped as soon as its other end is gone (EPOLLHUP, EPOLLERR).
+    /// Stores a descriptor; false if there is no room. A file that is stored already is not stored twice.
+    /// - Parameter isWatched: whether the descriptor is dropped as soon as its other end is closed (EPOLLHUP,
+    ///   EPOLLERR).
     func add(_ descriptor: consuming OwnedDescriptor, name: String, isWatched: Bool) -> Bool {
         let raw = descriptor.raw
         if entries.contains(where: { $0.descriptor.isSameFile(as: raw) }) { return true }
@@ -53,7 +56,7 @@ final class DescriptorStore {
         if isWatched {
             // A regular file cannot be watched and cannot hang up: that is no error.
             entry.source = try? loop.addIO(raw, [], priority: .notifyMessages) { [unowned self, unowned entry] _ in
-                // Kept alive by this: it goes while it is being looked for.
+                // The local constant keeps the entry alive while it is removed.
                 let gone = entry
                 entries.removeAll { $0 === gone }
             }
@@ -62,11 +65,11 @@ final class DescriptorStore {
         return true
     }
 
-    /// FDSTOREREMOVE=1: all of that name.
+    /// Removes all entries of that name (FDSTOREREMOVE=1).
     func remove(name: String) { entries.removeAll { $0.name == name } }
 }
 
-/// Whose store it is: a member of a group, whatever its generation and release.
+/// Owner of a store: a member of a group, in all generations and releases.
 struct DescriptorStoreKey: Hashable {
     let group: GroupID
     let member: UnitName
@@ -82,7 +85,8 @@ struct DescriptorStoreKey: Hashable {
     }
 }
 
-/// What becomes of a store when its service ends: its next run has it anyway; here it is about the next instance.
+/// Stores after the end of their service: a restart of the same instance keeps its store; these rules are for the next
+/// instance.
 extension Supervisor {
     /// `FDSTORE=1`, `FDSTOREREMOVE=1`
     func changeStore(_ instance: RunningInstance, _ request: StoreRequest, _ received: ReceivedDescriptors) {
@@ -102,15 +106,15 @@ extension Supervisor {
         }
     }
 
-    /// Before a new run of an instance: what it finds in its store.
+    /// Gives an instance its store before a new run.
     func prepareStore(_ instance: RunningInstance) {
         if instance.definition.unit.descriptorStorePreserve == .no { instance.store = nil }
         guard instance.store == nil else { return }
         instance.store = keptStores.removeValue(forKey: DescriptorStoreKey(instance))
     }
 
-    /// A store waits for the next instance if that is to come: the old one of strategy `queue`, or a restart. Beside an
-    /// old generation that still runs a new one starts with nothing.
+    /// Keeps a store for the next instance if one will follow: with strategy `queue`, or in a restart. Beside an old
+    /// generation that still runs a new one starts with an empty store.
     func keepStore(of instance: RunningInstance) {
         guard let store = instance.store, !store.isEmpty else { return }
         let key = DescriptorStoreKey(instance)
@@ -123,13 +127,13 @@ extension Supervisor {
         }
     }
 
-    /// The operation is over: who was to take a store has it.
+    /// Drops the group's kept stores at the end of an operation, when the instances that could take them have them.
     func dropStores(of group: GroupID) {
         for (key, store) in keptStores where key.group == group && store.preserve != .yes { keptStores[key] = nil }
     }
 }
 
-/// The part of a notify datagram that is about the store.
+/// The settings of a notify datagram that concern the descriptor store.
 struct StoreRequest {
     var stores = false
     var removes = false

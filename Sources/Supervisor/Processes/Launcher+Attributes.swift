@@ -4,7 +4,7 @@ import UnitFiles
 
 /// Identity, limits and scheduling of a process.
 extension Launcher {
-    /// The user whose login variables and home the service has; nil if it is nobody in particular.
+    /// User for the service's login variables and home; nil if the service has none in particular.
     func account(of execution: ExecutionSettings) throws(LaunchError) -> User? {
         if let name = execution.user {
             do throws(UnknownAccount) {
@@ -16,7 +16,7 @@ extension Launcher {
         return configuration.isUser || execution.setLoginEnvironment == true ? try? Accounts.user("\(geteuid())") : nil
     }
 
-    /// nil if the unit names nobody.
+    /// Credentials of the service; nil if the unit names no user or group.
     func credentials(of execution: ExecutionSettings) throws(LaunchError) -> Credentials? {
         guard execution.user != nil || execution.group != nil || !execution.supplementaryGroups.isEmpty else {
             return nil
@@ -29,14 +29,14 @@ extension Launcher {
         }
     }
 
-    /// Everything of systemd.exec(5) that is an attribute of a process.
+    /// Applies all settings of systemd.exec(5) that are attributes of a process.
     func apply(
         _ execution: ExecutionSettings, _ credentials: Credentials?, _ scope: Scope, to plan: inout SpawnPlan
     ) {
         if scope.user { plan.credentials = credentials }
         plan.umask = UInt32(execution.umask)
         plan.nice = execution.nice.map { Int32($0) }
-        // The supervisor protects itself from the OOM killer; a service that says nothing must not inherit that.
+        // The supervisor protects itself from the OOM killer; a service without a setting must not inherit that.
         plan.oomScoreAdjust = execution.oomScoreAdjust.map { Int32($0) } ?? (isProtectedFromOOM ? 0 : nil)
         plan.coredumpFilter = execution.coredumpFilter
         plan.cpuScheduling = execution.cpuScheduling.map {

@@ -4,16 +4,16 @@ import UnitFiles
 
 /// `LoadCredential=` and `SetCredential=` (systemd.exec(5), "Credentials").
 extension Launcher {
-    /// Where credentials that are named without a path are looked for after those that we were given ourselves.
+    /// Directories searched for credentials that are named without a path, after the supervisor's own credentials.
     private static let stores = ["/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore"]
 
-    /// `$CREDENTIALS_DIRECTORY`; nil if the service has no credentials. Generations of a unit have it in common.
+    /// Path for `$CREDENTIALS_DIRECTORY`; nil if the service has no credentials. Generations of a unit share it.
     func credentialsDirectory(of unit: ServiceUnit) -> String? {
         unit.credentials.isEmpty ? nil : configuration.credentialsDirectory + "/" + unit.name.description
     }
 
-    /// Reads the credentials and puts them where the service finds them.
-    /// - Returns: the path of an earlier run's directory, to be thrown away; nil: there was none.
+    /// Reads the credentials and writes them to the service's directory.
+    /// - Returns: the path of an earlier run's directory, which is to be thrown away; nil if there was none.
     func makeCredentials(of unit: ServiceUnit) throws(LaunchError) -> String? {
         guard let directory = credentialsDirectory(of: unit) else { return nil }
         let account = try credentials(of: unit.execution)
@@ -34,7 +34,8 @@ extension Launcher {
                 let entries = try CredentialFiles.read(path, as: loaded.id, limit: room())
                 found += entries.filter { entry in !found.contains { $0.name == entry.name } }
             } catch {
-                // "the latter will act as default if the former cannot be retrieved"; one that is only named may be missing.
+                // "the latter will act as default if the former cannot be retrieved"; a credential that has only a name
+                // may be missing.
                 let hasDefault = settings.literals.contains { $0.id == loaded.id }
                 let isMissing = error.errno == .noSuchFileOrDirectory && loaded.source == .named(loaded.name)
                 if !hasDefault && !isMissing { throw error }
@@ -66,7 +67,7 @@ extension Launcher {
 }
 
 extension ServiceCredentials.Loaded {
-    /// Under which name it is looked for, where it has no path.
+    /// Name by which a credential without a path is searched for.
     fileprivate var name: String {
         switch source {
         case .path: ""
@@ -76,7 +77,7 @@ extension ServiceCredentials.Loaded {
 }
 
 extension Supervisor {
-    /// They go with the last instance of the unit.
+    /// Removes the credentials together with the last instance of the unit.
     func removeCredentials(of instance: RunningInstance) {
         let unit = instance.definition.unit
         guard let directory = launcher.credentialsDirectory(of: unit),
@@ -85,13 +86,13 @@ extension Supervisor {
         throwAwayCredentials(directory)
     }
 
-    /// The service may have filled the directory, so it goes bit by bit.
+    /// Throws the directory away piece by piece, because the service may have filled it.
     private func throwAwayCredentials(_ directory: String) {
         CredentialFiles.release(directory)
         throwAway(directory)
     }
 
-    /// Makes the credentials of a run, in place of those of an earlier one.
+    /// Makes the credentials of a run, in place of the ones of an earlier run.
     func makeCredentials(of instance: RunningInstance) throws(Launcher.LaunchError) {
         if let old = try launcher.makeCredentials(of: instance.definition.unit) { throwAwayCredentials(old) }
     }

@@ -1,17 +1,17 @@
 import Linux
 import UnitFiles
 
-/// `RuntimeDirectory=` and its siblings.
+/// `RuntimeDirectory=`, `StateDirectory=` and the like.
 extension Launcher {
-    /// The absolute path of one of them.
+    /// Absolute path of a directory of that kind.
     func path(_ relative: String, _ kind: DirectoryKind) -> String { root(kind) + "/" + relative }
 
     private func root(_ kind: DirectoryKind) -> String { specifiers.root(of: kind) }
 
-    /// Makes them all, with mode and owner, and the links to them.
+    /// Makes all directories with mode and owner, and the links to them.
     /// - Parameters:
-    ///   - spared: files in them that keep their owner.
-    ///   - changes: for what takes longer than a round of the loop; nil: all at once.
+    /// - spared: files in the directories that keep their owner.
+    /// - changes: collects changes of owner that take longer than a round of the loop; nil to make all at once.
     func makeDirectories(
         of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = [],
         changes: OwnerChanges? = nil
@@ -19,7 +19,7 @@ extension Launcher {
         for kind in DirectoryKind.allCases {
             guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
             do throws(SystemError) {
-                // Those above first, as systemd does it: they give what is below them along.
+                // Parents first, as in systemd: a change of a parent's owner includes the directories below.
                 for relative in directories.paths.sorted() {
                     try ServiceDirectory.make(
                         path(relative, kind), mode: directories.mode, owner: owner(credentials),
@@ -37,17 +37,17 @@ extension Launcher {
         }
     }
 
-    /// A `--user` supervisor cannot change owners.
+    /// Owner for directories; nil for a `--user` supervisor, which cannot change owners.
     private func owner(_ credentials: Credentials?) -> (uid: UInt32, gid: UInt32)? {
         configuration.isUser ? nil : (credentials?.uid ?? 0, credentials?.gid ?? 0)
     }
 
-    /// The runtime directories that go when the service stops.
+    /// Runtime directories that are removed when the service stops.
     func runtimeDirectories(of execution: ExecutionSettings) -> Set<String> {
         Set(execution.directories[.runtime]?.paths.map { path($0, .runtime) } ?? [])
     }
 
-    /// Runtime directories that are to be removed, all but those in `used`. Their links are gone then.
+    /// Removes the links to all runtime directories except `used`, and returns the directories to remove.
     func unlinkRuntimeDirectories(
         of execution: ExecutionSettings, exceptThose used: Set<String>
     ) throws(SystemError) -> [String] {
@@ -63,7 +63,7 @@ extension Launcher {
 }
 
 extension DirectoryKind {
-    /// Of systemd.exec(5), "Process exit codes".
+    /// Exit status by systemd.exec(5), "Process exit codes".
     fileprivate var exitStatus: Int32 {
         switch self {
         case .runtime: 233

@@ -4,13 +4,13 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Variables, in the order of systemd.exec(5), "Environment variables in spawned processes": ours, then `PassEnvironment=`,
-/// `Environment=`, `EnvironmentFile=`, each over what stands before; `UnsetEnvironment=` at the end.
+/// Variables, in the order of systemd.exec(5), "Environment variables in spawned processes": the supervisor's, then
+/// `PassEnvironment=`, `Environment=`, `EnvironmentFile=`, each over the earlier ones; `UnsetEnvironment=` at the end.
 extension Launcher {
-    /// Stands for a pid that is known only after the fork; no value of a unit can be this one.
+    /// Placeholder for a pid that is known only after the fork; no value of a unit can equal it.
     static let pidPlaceholder = "\u{0}"
 
-    /// What every process has.
+    /// Variables of every process.
     func baseEnvironment(_ execution: ExecutionSettings, _ account: User?) -> [String: String] {
         let searched = execution.execSearchPath.isEmpty ? ProgramSearch.directories : execution.execSearchPath
         var result = ["PATH": searched.joined(separator: ":"), "LANG": environment["LANG"] ?? "C.UTF-8"]
@@ -21,7 +21,7 @@ extension Launcher {
         if execution.setLoginEnvironment ?? (execution.user != nil || configuration.isUser), let account {
             result["USER"] = account.name
             result["LOGNAME"] = account.name
-            // As systemd: a home of "/" and a shell that refuses to be one say that there is none.
+            // As in systemd: "/" as home and a nologin shell count as none.
             if account.home != "/" { result["HOME"] = account.home }
             if !account.hasNoShell { result["SHELL"] = account.shell }
         }
@@ -44,12 +44,12 @@ extension Launcher {
         }
     }
 
-    /// Descriptors that the service gave us to keep come after its sockets, under the names that it gave them, and behind them
-    /// the files that were opened for it.
+    /// Appends the stored descriptors after the sockets, under the names that the service gave them, and after them the
+    /// files that were opened for it.
     func add(_ store: DescriptorStore?, _ files: [PassedFile], to handoff: inout Handoff) {
         let stored = (store?.descriptors.map { ($0.raw, $0.name) } ?? []) + files.map { ($0.raw, $0.name) }
         guard !stored.isEmpty else { return }
-        // Sockets that are passed in another way than systemd's have places all the same.
+        // Sockets that are passed by another convention than systemd's have descriptor numbers all the same.
         let names =
             handoff.environment["LISTEN_FDNAMES"].map { [$0] } ?? handoff.descriptors.map { _ in "unknown" }
         handoff.descriptors += stored.map(\.0)
@@ -64,7 +64,7 @@ extension Launcher {
             do throws(SystemError) {
                 opened.append(try PassedFile(path: file.path, name: file.name, .init(file.access)))
             } catch {
-                // Want of descriptors does not make it missing.
+                // A file is not missing because descriptors are short.
                 if !file.mayBeMissing || error.isTransient {
                     throw LaunchError(text: "OpenFile=: \(error)", status: 202, isTransient: error.isTransient)
                 }
@@ -73,7 +73,7 @@ extension Launcher {
         return opened
     }
 
-    /// Adds the variables that the unit asks for; `remarks` says what of them is ignored.
+    /// Adds the variables that the unit sets; `remarks` gets a sentence for each ignored line.
     func addOwnVariables(
         of execution: ExecutionSettings, to variables: inout [String: String], _ remarks: inout [String]
     ) throws(LaunchError) {
@@ -120,7 +120,7 @@ extension Launcher {
         return found.assignments
     }
 
-    /// Lines of one `EnvironmentFile=` that are told each by itself.
+    /// Ignored lines of one `EnvironmentFile=` that are reported one by one.
     private static let shownRemarks = 10
 
     func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {
@@ -133,7 +133,7 @@ extension Launcher {
         }
     }
 
-    /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: of the run, and of its main process if that has ended.
+    /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: result of the run, and of its main process if that has ended.
     static func resultVariables(_ end: ServiceEnd) -> [String: String] {
         var environment = ["SERVICE_RESULT": end.result.name]
         switch end.main.map({ Linux.ExitStatus($0) }) {
@@ -150,7 +150,7 @@ extension Launcher {
 }
 
 extension User {
-    /// nologin(8) and false(1), whereever they are.
+    /// nologin(8), false(1) or true(1), in any directory.
     fileprivate var hasNoShell: Bool { ["nologin", "false", "true"].contains(FileTree.name(of: shell)) }
 }
 

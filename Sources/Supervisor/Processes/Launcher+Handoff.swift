@@ -2,17 +2,18 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What a process gets of its generation's sockets: descriptors, and the variables that say which is which.
+/// Handover of a generation's sockets to a process: descriptors, and the variables that name them.
 struct Handoff {
     var environment: [String: String] = [:]
-    /// From 3 on.
+    /// Descriptors for the numbers from 3 on.
     var descriptors: [Int32] = []
-    /// With `X-Handoff=stdin`.
+    /// Descriptor for standard input with `X-Handoff=stdin`.
     var standardInput: Int32?
 }
 
 extension Launcher {
-    /// The environment of the service's program, for its templates: all but what is new in every run.
+    /// The environment of the service's program, for its templates: all variables except those that are new in every
+    /// run.
     func templateEnvironment(
         of definition: Definition, in generation: GenerationResources
     ) throws(LaunchError) -> [String: String] {
@@ -20,13 +21,13 @@ extension Launcher {
         var variables = baseEnvironment(execution, try account(of: execution))
         addHoldfastVariables(to: &variables, definition, generation)
         variables.merge(handoff(to: definition, generation).environment) { $1 }
-        // What is ignored is told when the program is started.
+        // Ignored lines are reported when the program is started.
         var ignored: [String] = []
         try addOwnVariables(of: execution, to: &variables, &ignored)
         return variables
     }
 
-    /// An instance for one connection (`Accept=yes`) gets that, as systemd has it; others get their sockets.
+    /// Handover to an instance: its connection (`Accept=yes`), alone as in systemd, or else its sockets.
     func handoff(to instance: RunningInstance, _ generation: GenerationResources) -> Handoff {
         guard let connection = instance.connection else { return handoff(to: instance.definition, generation) }
         var result = Handoff()
@@ -36,7 +37,7 @@ extension Launcher {
 
     func handoff(to definition: Definition, _ generation: GenerationResources) -> Handoff {
         let settings = definition.unit.handoff
-        // Named as the unit says now: a shared socket may be older than its present name.
+        // Named by the present unit: a shared socket may be older than its present name.
         let sockets = definition.sockets.flatMap { unit in
             (generation.sockets[unit.name.description] ?? []).map {
                 PassedSocket(name: unit.fileDescriptorName, endpoint: $0.endpoint)
@@ -73,7 +74,7 @@ extension Launcher {
         let endpoint: HeldEndpoint
     }
 
-    /// `LISTEN_FD_NAME` for programs that read only numbers.
+    /// Adds `LISTEN_FD_NAME` for programs that read only numbers.
     private func addNumbers(_ sockets: [PassedSocket], to environment: inout [String: String]) {
         var names = CountedNames()
         for (index, entry) in sockets.enumerated() {
@@ -81,7 +82,8 @@ extension Launcher {
         }
     }
 
-    /// `HOST`, `PORT`, `LISTEN_ADDRESS` of the first address that the program shall bind, and of each by name.
+    /// Adds `HOST`, `PORT` and `LISTEN_ADDRESS` of the first address that the program must bind, and of each address by
+    /// name.
     private func addAddresses(
         _ units: [SocketUnit], _ generation: GenerationResources, to environment: inout [String: String]
     ) {
@@ -102,7 +104,7 @@ extension Launcher {
     }
 }
 
-/// A unit with several addresses: the first has the plain name, the others are counted from 2.
+/// Names for a unit's several addresses: the first has the plain name, the others are numbered from 2.
 private struct CountedNames {
     private var seen: [String: Int] = [:]
 

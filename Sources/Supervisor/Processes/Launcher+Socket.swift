@@ -3,9 +3,9 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Commands of socket units, and what instances of connections are told.
+/// Commands of socket units, and the variables for instances of connections.
 extension Launcher {
-    /// A connection is passed as systemd does: alone, as descriptor 3.
+    /// Passes a connection as systemd does: alone, as descriptor 3.
     func pass(_ connection: AcceptedConnection, to environment: inout [String: String]) -> [Int32] {
         environment["LISTEN_FDS"] = "1"
         environment["LISTEN_FDNAMES"] = AcceptedConnection.descriptorName

@@ -4,46 +4,48 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// From a definition and a command to the plan of a process: who it is, what it sees, what it gets.
+/// Makes the plan of a process from a definition and a command: its identity, environment, restrictions and
+/// descriptors.
 ///
-/// - `Launcher+Environment`: its variables.
+/// - `Launcher+Environment`: environment variables.
 /// - `Launcher+Attributes`: identity, limits, scheduling.
-/// - `Launcher+Directories`: the directories that it is given.
+/// - `Launcher+Directories`: the service's directories.
 struct Launcher {
     let configuration: Configuration
-    /// Limits as they were before the supervisor raised its own, RLIMIT_NOFILE first: services get these unless they ask for
+    /// Limits from before the supervisor raised its own, RLIMIT_NOFILE first: services get these unless they set
     /// others.
     let limits: [SpawnPlan.Limit]
-    /// Our own environment, of which services get nothing but what `baseEnvironment` takes and `PassEnvironment=` names.
+    /// The supervisor's environment, of which services get only the variables in `baseEnvironment` and
+    /// `PassEnvironment=`.
     let environment: [String: String]
-    /// Where `RuntimeDirectory=` and its siblings are.
+    /// Roots of `RuntimeDirectory=`, `StateDirectory=` and the like.
     let specifiers: SpecifierEnvironment
-    /// Our own score is below 0.
+    /// Whether the supervisor's own OOM score is below 0.
     let isProtectedFromOOM: Bool
     let ownerChanges = OwnerChanges()
 
-    /// A step that failed before there was a process; the text names it.
+    /// A step that failed before a process existed; the text names it.
     struct LaunchError: Error {
         let text: String
-        /// What the process would have exited with under systemd (systemd.exec(5), "Process exit codes"), where a process comes
-        /// that far.
+        /// Exit status that the process would have under systemd (systemd.exec(5), "Process exit codes"), if systemd
+        /// would have started one.
         var status: Int32?
-        /// For want of something that may be there again a moment later.
+        /// Whether the failure is a shortage of resources that may end soon.
         var isTransient = false
-        /// Part of the work is done, and the rest waits for the next round of the loop.
+        /// Whether a part of the work is done, and the rest waits for the next round of the loop.
         var isUnfinished = false
     }
 
-    /// Descriptors that live until the spawn.
+    /// Descriptors that are closed after the spawn.
     struct Streams: ~Copyable {
         let input: OwnedDescriptor
         let output: OwnedDescriptor
         let error: OwnedDescriptor
     }
 
-    /// What of a unit's settings applies to one of its commands (systemd.service(5), "Command lines").
+    /// Groups of a unit's settings that apply to one of its commands (systemd.service(5), "Command lines").
     struct Scope {
-        /// User, groups and what comes with them.
+        /// User, groups and dependent settings.
         var user = true
         /// Limits, capabilities and other restrictions.
         var restrictions = true
@@ -51,7 +53,7 @@ struct Launcher {
 
         init(_ prefixes: ExecCommand.Prefixes) {
             switch prefixes.privileges {
-            // `!!` is for kernels without ambient capabilities, of which we support none.
+            // `!!` is for kernels without ambient capabilities, which are not supported.
             case .restricted, .ambient: break
             case .keepUser: user = false
             case .full: (user, restrictions) = (false, false)
@@ -59,26 +61,26 @@ struct Launcher {
         }
     }
 
-    /// How a process is to be started.
+    /// The plan of a process, with remarks.
     struct Launch {
         var plan: SpawnPlan
-        /// What the unit asks for and the process does without.
+        /// Requirements of the unit that the process does without.
         var remarks: [String] = []
     }
 
-    /// What a command is told beside what its unit says.
+    /// Facts of the present run for a command.
     struct Facts {
-        /// The main process, for commands beside it.
+        /// Pid of the main process, for commands beside it.
         var mainPid: Int32?
-        /// How the run ended, for commands after it.
+        /// Result of the run, for commands after it.
         var end: ServiceEnd?
-        /// For the main process; whoever opened them keeps them open until it has been executed.
+        /// Files for the main process; the caller keeps them open until it has been executed.
         var openFiles: [PassedFile] = []
-        /// Files that keep their owner when directories are given to the service.
+        /// Files that keep their owner when the service's directories get theirs.
         var spared: Set<FileID> = []
     }
 
-    /// The command behind an index of a directive; nil if there is none, which the engine never asks for.
+    /// The command at an index of a directive; nil if there is none, which the engine never asks for.
     static func command(_ command: ServiceCommand, of unit: ServiceUnit) -> ExecCommand? {
         func at(_ list: [ExecCommand], _ index: Int) -> ExecCommand? {
             list.indices.contains(index) ? list[index] : nil
@@ -94,7 +96,7 @@ struct Launcher {
         }
     }
 
-    /// The plan, without the standard streams that are not sockets. Directories that the service is given exist afterwards.
+    /// The plan, without the standard streams that are not sockets. Afterwards the service's directories exist.
     func plan(
         _ command: ExecCommand, as kind: ServiceCommand, for instance: RunningInstance,
         in generation: GenerationResources, _ facts: Facts
@@ -183,7 +185,7 @@ struct Launcher {
 }
 
 extension ServiceCommand {
-    /// Those that may have to check or use a socket: `haproxy -c` refuses a configuration whose `fd@3` is not there.
+    /// Commands that may have to check or use a socket: `haproxy -c` refuses a configuration whose `fd@3` is not there.
     fileprivate var getsSockets: Bool {
         switch self {
         case .condition, .startPre, .start, .reload: true

@@ -4,9 +4,9 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Captured output: from the settings of units to logs, and what is told about them.
+/// Captured output: opens logs by the settings of units, and reports their troubles.
 extension Supervisor {
-    /// Who may read captured output beside root; nil without such a group.
+    /// Gid of the group that may read captured output, in addition to root; nil without such a group.
     public static func readers(of configuration: Configuration) -> UInt32? {
         configuration.isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read")
     }
@@ -21,8 +21,8 @@ extension Supervisor {
         return logs
     }
 
-    /// The captured stream, standard output (1) or error (2), opened if it is not; a FIFO that an earlier supervisor process
-    /// made is taken.
+    /// The captured stream, standard output (1) or error (2), opened if necessary; a FIFO that an earlier supervisor
+    /// process made is reused.
     func logPipe(_ instance: RunningInstance, _ stream: Int32) throws(SystemError) -> LogPipe {
         if let pipe = stream == 2 ? instance.errorOutput : instance.output { return pipe }
         guard let logs else { throw SystemError("capture output of", instance.name, .badFileDescriptor) }
@@ -38,7 +38,7 @@ extension Supervisor {
         return pipe
     }
 
-    /// Who may open /dev/stdout anew beside root: programs that are configured so do it by name.
+    /// Owner of the FIFO, in addition to root: programs with that configuration open /dev/stdout by name.
     func outputOwner(_ execution: ExecutionSettings?) -> (uid: UInt32, gid: UInt32)? {
         guard !configuration.isUser, let execution,
             let credentials = (try? launcher.credentials(of: execution)) ?? nil
@@ -46,8 +46,8 @@ extension Supervisor {
         return (credentials.uid, credentials.gid)
     }
 
-    /// Unique by the instance's number, and the same in every supervisor process. The rest is for people, and a unit's name may
-    /// be as long as a file's.
+    /// Path of a FIFO, unique by the instance's number, and the same in every supervisor process. The rest is for
+    /// operators, and is cut because a unit's name may be as long as a file's.
     func logPath(_ instance: RunningInstance, _ stream: Int32) -> String {
         let label = "\(instance.id.number)-\("\(instance.name)#\(instance.generation.number)".prefix(200))"
         return "\(configuration.runtimeDirectory)/output/\(label).\(stream == 2 ? "err" : "out")"
@@ -83,7 +83,8 @@ extension Supervisor {
         return ClearLogsReply()
     }
 
-    /// After logrotate(8) has moved the files (SIGUSR2, as supervisord has it); without it they notice with the next line.
+    /// Reopens the log files after logrotate(8) has moved them (SIGUSR2, as in supervisord); without the signal the
+    /// move is noticed at the next line.
     func reopenLogs() {
         logs?.reopen()
         logger.info("log files are opened anew")

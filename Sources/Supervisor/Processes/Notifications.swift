@@ -2,7 +2,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What services say by sd_notify(3): who said it is found out here, what it means is decided by the engine.
+/// Notifications of services by sd_notify(3): this code finds out the sender; the engine decides on the effect.
 extension Supervisor {
     func received(_ datagram: NotifySocket.Datagram) {
         guard let (id, sender) = sender(datagram.pid) else {
@@ -14,13 +14,13 @@ extension Supervisor {
         var store = StoreRequest()
         for part in datagram.messages {
             switch part {
-            // The last of these three counts.
+            // The last of these three messages counts.
             case .ready: (message.ready, message.reloading, message.stopping) = (true, false, false)
             case .reloading: (message.ready, message.reloading, message.stopping) = (false, true, false)
             case .stopping: (message.ready, message.reloading, message.stopping) = (false, false, true)
             case .status(let text): message.status = text
             case .errno(let number): message.errno = number
-            // systemd takes neither 0 nor "infinity".
+            // systemd accepts neither 0 nor "infinity".
             case .extendTimeout(0), .extendTimeout(.max): break
             case .extendTimeout(let microseconds):
                 message.extendTimeout = .microseconds(Int64(clamping: microseconds))
@@ -36,14 +36,15 @@ extension Supervisor {
                 message.watchdogInterval = .microseconds(Int64(clamping: microseconds))
             case .restartReset: message.restartReset = true
             case .monotonic(let microseconds): message.monotonic = .microseconds(Int64(clamping: microseconds))
-            // BARRIER is answered by the socket when this returns; the others have no meaning here.
+            // The socket answers BARRIER when this function returns; the others have no meaning here.
             case .barrier, .busError, .unknown: break
             }
         }
-        // Should it be refused, people want to know whose word it was.
+        // For the report in case the message is refused.
         if message.ready { message.sender = Self.describe(datagram.pid) }
-        // Who may speak is decided by who the main process was when this was sent: a launcher hands over and says READY=1
-        // in one datagram. The other way round the process that it names may be the sender itself.
+        // The sender's right depends on which process was the main process when the datagram was sent: a launcher hands
+        // over and says READY=1 in one datagram. In the other direction, the process that it names may be the sender
+        // itself.
         if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
             changeStore(instance, store, datagram.descriptors)
             if store.stores, datagram.hasLostDescriptors {
@@ -65,8 +66,8 @@ extension Supervisor {
         "process \(pid)" + (ProcessFacts.commandName(of: pid).map { " (\($0))" } ?? "")
     }
 
-    /// Which instance a process belongs to. The sender may be dead by now: then its pid is still known (it is reaped after
-    /// its exit was dispatched), or its /proc entry tells its session.
+    /// The instance that a process belongs to. The sender may be dead by now: then its pid is still known (it is reaped
+    /// after its exit was dispatched), or its /proc entry shows its session.
     private func sender(_ pid: Int32) -> (InstanceID, Event.Sender)? {
         if let token = tokenOfPid[pid], let process = processes[token] { return (process.instance, .process(token)) }
         if let facts = ProcessFacts.read(pid) {
@@ -76,12 +77,13 @@ extension Supervisor {
                 }
             }
         }
-        // A process that began a session of its own: one look at it, whatever the number of services, because strangers
-        // can make us look as often as they like.
+        // A process that began a session of its own: one check, whatever the number of services, because unprivileged
+        // processes can cause such checks as often as they like.
         return ownerByMark(pid).map { ($0, .other) }
     }
 
-    /// By its cgroup, or on hosts without them by the `INVOCATION_ID` that it was executed with, which nobody can guess.
+    /// Finds the instance by the process's cgroup, or on hosts without cgroups by its `INVOCATION_ID`, which other
+    /// processes cannot guess.
     private func ownerByMark(_ pid: Int32) -> InstanceID? {
         guard trees.usesCgroups else {
             guard let mark = ProcessFacts.environmentVariable("INVOCATION_ID", of: pid) else { return nil }
@@ -95,7 +97,7 @@ extension Supervisor {
         return nil
     }
 
-    /// `NotifyAccess=`, for what is acted upon here.
+    /// Applies `NotifyAccess=` to messages that are handled here.
     private func mayTell(_ instance: RunningInstance, _ sender: Event.Sender) -> Bool {
         switch (instance.definition.unit.notifyAccess, sender) {
         case (.all, _), (.exec, .process): true
@@ -105,9 +107,9 @@ extension Supervisor {
         }
     }
 
-    /// `MAINPID=`: follow the real main process, not the launcher (shared-sockets.md, 19).
+    /// `MAINPID=`: follows the real main process, not the launcher (shared-sockets.md, 19).
     ///
-    /// - Parameter inode: of its pidfd, where the service knows it: then the pid cannot be another process by now.
+    /// - Parameter inode: inode of its pidfd, if the service knows it: then the pid cannot be another process by now.
     /// - Returns: the new main process, if it is another one.
     private func mainProcessChanged(
         _ id: InstanceID, _ pid: Int32, inode: UInt64?, _ sender: Event.Sender

@@ -3,7 +3,7 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// A probe under way: a question over the network, or a program.
+/// A running probe: a network request, or a program.
 final class RunningProbe {
     private var question: Probe?
     private var process: RunningProcess?
@@ -15,7 +15,7 @@ final class RunningProbe {
 
     func asks(_ question: Probe) { self.question = question }
 
-    /// A program that is killed when the time is up; its exit is the answer.
+    /// Adopts a program that is killed when the time is up; its exit is the answer.
     func runs(_ process: RunningProcess, _ timer: TimerSource) {
         self.process = process
         deadline = timer
@@ -41,7 +41,7 @@ final class RunningProbe {
     }
 }
 
-/// `ReadyProbe=`: asked on the generation's own socket, so that the answer is this generation's own.
+/// `ReadyProbe=`: uses the generation's own socket, so that the answer is this generation's own.
 extension Supervisor {
     func startProbe(_ token: Token, _ id: InstanceID) {
         guard let instance = instances[id], let generation = generations[instance.generation],
@@ -55,8 +55,8 @@ extension Supervisor {
             }
         case .tcp(let endpoint):
             let id = generation.id
-            // A held socket takes connections before its service does. What an earlier probe left in the queue tells
-            // whether somebody accepts; only with an empty queue another one is added.
+            // A held socket accepts connections before its service does. A connection of an earlier probe that is still
+            // in the queue shows that no process accepts; only with an empty queue another one is added.
             guard hasAcceptedAll(endpoint, id) else {
                 return handle(.probeAnswered(token, .notReady("tcp \(endpoint): \(Self.unaccepted)")))
             }
@@ -70,7 +70,7 @@ extension Supervisor {
 
     private static let unaccepted = "connected, but nobody has accepted the connection"
 
-    /// How long a service has to accept a connection before it counts as one that does not.
+    /// Nanoseconds that a service has to accept a connection before the probe fails.
     private static let acceptTime: Int64 = 50_000_000
 
     private func ask(
@@ -99,7 +99,7 @@ extension Supervisor {
         handle(.probeAnswered(token, answer))
     }
 
-    /// The connection stands; a moment later the service must have taken it out of the accept queue.
+    /// Checks after `acceptTime` that the service has taken the probe's connection out of the accept queue.
     private func lookAtQueue(_ token: Token, _ endpoint: ProbeEndpoint, _ id: GenerationID, _ text: String) {
         let timer = try? loop.addTimer { [unowned self] in
             answered(token, hasAcceptedAll(endpoint, id) ? .ready : .notReady("\(text): \(Self.unaccepted)"))
@@ -109,7 +109,7 @@ extension Supervisor {
         probes[token]?.waits(timer)
     }
 
-    /// Nothing waits to be accepted; also if the kernel does not tell, as for Unix sockets.
+    /// Whether the accept queue is empty; true if the kernel does not report it, as for Unix sockets.
     private func hasAcceptedAll(_ endpoint: ProbeEndpoint, _ id: GenerationID) -> Bool {
         guard let generation = generations[id], let held = heldSocket(endpoint, generation) else { return true }
         return held.endpoint.acceptQueue?.waiting ?? 0 == 0
@@ -120,7 +120,8 @@ extension Supervisor {
         return generation.sockets[name.description]?.first
     }
 
-    /// Sockets that all generations share are outside of a generation's own network, everything else is inside.
+    /// Network namespace for a probe: nil for sockets that all generations share, the generation's own for all other
+    /// endpoints.
     private func network(of endpoint: ProbeEndpoint, _ generation: GenerationResources) -> NetworkNamespace? {
         if let held = heldSocket(endpoint, generation), held.owner == nil { return nil }
         return generation.network
@@ -147,16 +148,17 @@ extension Supervisor {
                 handle(.probeAnswered(token, answer))
             }
         }
-        // Before the program: one that runs without a time limit would be asked for ever.
+        // Before the program is started: without a time limit it could run forever.
         guard let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) }) else {
             return handle(.probeAnswered(token, .notReady("\(text): no timer for its time-out")))
         }
         do throws(Launcher.LaunchError) {
             let main = mainProcess(of: instance.id)?.pid
-            // As a condition: with the sockets' addresses in its environment and no say in the protocol.
+            // Planned like a command beside the main process: with the sockets' addresses in its environment, without
+            // the right to notify.
             let launch = try launcher.plan(
                 command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))
-            // A successor asks anew.
+            // A successor starts the probe again.
             try run(launch, token, instance, generation, isKept: false)
         } catch {
             return handle(.probeAnswered(token, .notReady("\(text): \(error.text)")))

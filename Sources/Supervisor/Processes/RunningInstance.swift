@@ -2,27 +2,27 @@ import Engine
 import Glibc
 import Linux
 
-/// What exists in the kernel for one instance of the engine: its process tree, its processes, its captured output.
+/// Kernel objects of one instance of the engine: its process tree, its processes, its captured output.
 final class RunningInstance {
     let id: InstanceID
-    /// The generation that it was started in: its sockets and directory are that one's.
+    /// The generation in which the instance was started: it uses that generation's sockets and directory.
     let generation: GenerationID
     let definition: Definition
-    /// The connection that it was started for (`Accept=yes`).
+    /// The connection for which the instance was started (`Accept=yes`).
     let connection: AcceptedConnection?
-    /// Its process tree and who waits for that to be empty; nil between runs.
+    /// The process tree and the waits for it to be empty; nil between runs.
     var run: RunningTree? { didSet { markTree() } }
     /// 128 random bits in hexadecimal, new for every run (`INVOCATION_ID`).
     var invocation = ""
-    /// What marks its processes: the name of its cgroup, or `invocation` where there is none.
+    /// Mark of the instance's processes: the name of the cgroup, or `invocation` without cgroups.
     var mark = ""
     var output: LogPipe? { didSet { markTree() } }
     var errorOutput: LogPipe? { didSet { markTree() } }
-    /// What it gave us to keep.
+    /// Descriptors that the service has stored with the supervisor.
     var store: DescriptorStore?
-    /// A process that is to be started as soon as there are descriptors or memory for it.
+    /// Process whose start waits for descriptors or memory.
     var postponed: PostponedSpawn?
-    /// That it waits for them has been said.
+    /// Whether that shortage is already logged.
     var isShort = false
 
     struct PostponedSpawn {
@@ -31,9 +31,9 @@ final class RunningInstance {
         let timer: TimerSource?
     }
 
-    /// `MONITOR_…`: what is told to a service that `OnFailure=` or `OnSuccess=` of another one has started.
+    /// `MONITOR_…` variables for a service that `OnFailure=` or `OnSuccess=` of another one has started.
     var triggeredBy: [String: String] = [:]
-    /// What its unit asks for and this run does without.
+    /// Requirements of the unit that this run does without.
     var remarks: [String] = []
 
     init(id: InstanceID, generation: GenerationID, definition: Definition, connection: AcceptedConnection? = nil) {
@@ -47,17 +47,17 @@ final class RunningInstance {
 
     var tree: ProcessTree? { run?.tree }
 
-    /// Names its process tree, the same for every supervisor process that has it.
+    /// Name of the process tree, the same in every supervisor process that has it.
     var treeName: String { ownTreeName ?? "\(name)#\(generation.number).\(id.number)" }
 
-    /// That of a tree that was adopted, which was made under other numbers.
+    /// Name of an adopted tree, which was made under other numbers.
     var ownTreeName: String?
 
-    /// Whose log it writes to: connections have one in common.
+    /// Name of the log for the output: connections share one.
     var logName: String { (connection == nil ? definition.unit.name : definition.unit.name.identity).description }
 
-    /// What it printed last, for a failure report. Reads what is there now, so that the last words of a process that has
-    /// just died are among it.
+    /// The last lines of output, for a failure report. Reads the present contents of the FIFOs, so that the last output
+    /// of a process that has just died is included.
     func lastLines() -> [String] {
         output?.drain()
         errorOutput?.drain()
@@ -71,7 +71,7 @@ final class RunningInstance {
     }
 
     func close() {
-        // While what its processes write to is known.
+        // Before the log pipes are closed, by which the members are known.
         tree?.leaveMembers()
         postponed = nil
         output?.close()
@@ -83,20 +83,20 @@ final class RunningInstance {
     }
 }
 
-/// The process tree of one run, with the waits for it: they end with it, so that nothing that comes late can act on the tree of
+/// The process tree of one run, with the waits for it: they end with it, so that no late event acts on the tree of
 /// another run.
 final class RunningTree {
     let tree: ProcessTree
     var watch = TreeWatch()
-    /// While the kernel cannot be asked (no descriptors left): the next look.
+    /// Timer for the next check while the kernel cannot report (no descriptors left).
     private var timer: TimerSource?
-    /// That it cannot be asked has been said.
+    /// Whether that is already logged.
     private(set) var isLookedAt = false
 
     init(_ tree: ProcessTree) { self.tree = tree }
 
-    /// Calls `reported` once when no process is left; the error if the kernel cannot be asked. (Not thrown: see
-    /// `RunningProcess.watch`.)
+    /// Calls `reported` once when no process is left; returns the error if the kernel cannot report it. (Not thrown:
+    /// see `RunningProcess.watch`.)
     func arm(_ loop: EventLoop, _ reported: @escaping () -> Void) -> SystemError? {
         do throws(SystemError) {
             try tree.whenEmpty(loop: loop, reported)
@@ -117,7 +117,7 @@ final class RunningTree {
         timer = nil
     }
 
-    /// The error if something of the tree is left.
+    /// Removes the tree; returns the error if some of it is left.
     @discardableResult
     func end() -> SystemError? {
         disarm()
@@ -135,7 +135,7 @@ final class RunningProcess {
     let token: Token
     let instance: InstanceID
     let pid: Int32
-    /// With the pid it names the process also for another supervisor process.
+    /// Start time; with the pid it identifies the process also to another supervisor process.
     let startTime: UInt64
     private let handle: ProcessHandle
     private var source: ChildExitSource?
@@ -148,8 +148,8 @@ final class RunningProcess {
         self.handle = handle
     }
 
-    /// The error if it cannot be watched. (Not thrown: the compiler cannot yet tell that a closure of an actor stays with
-    /// its actor when it is passed to something that throws.)
+    /// Watches the process for its exit; returns the error if that fails. (Not thrown: the compiler cannot yet tell
+    /// that a closure of an actor stays with its actor when it is passed to a function that throws.)
     func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(handle, exited)
@@ -159,7 +159,7 @@ final class RunningProcess {
         }
     }
 
-    /// A pidfd.
+    /// The pidfd.
     var descriptor: Int32 { handle.descriptor.raw }
 
     func send(_ signal: Int32) throws(SystemError) { try handle.send(Linux.Signal(rawValue: signal)) }

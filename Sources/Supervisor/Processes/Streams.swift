@@ -6,14 +6,14 @@ import UnitFiles
 /// Standard input, output and error of a service, as systemd.exec(5) describes them.
 extension Supervisor {
     /// Opens the three streams of a command. The default output is the unit's captured log, through a FIFO.
-    /// - Parameter talks: it is a command that may talk to people at the service's terminal.
+    /// - Parameter talks: whether the command may use the service's terminal.
     func openStreams(
         for instance: RunningInstance, _ generation: GenerationResources, talks: Bool
     ) throws(SystemError) -> Launcher.Streams {
         let unit = instance.definition.unit
         var targets = outputTargets(of: instance)
         if unit.execution.standardInput.isTerminal, !talks {
-            // Who must not read from the terminal may write to it.
+            // A command that must not read from the terminal may write to it.
             if targets.output == .inherit { targets.output = .terminal }
             let input = try OwnedDescriptor.null(O_RDONLY)
             let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
@@ -32,7 +32,7 @@ extension Supervisor {
         switch unit.execution.standardInput {
         case .null: try OwnedDescriptor.null(O_RDONLY)
         case .data: try OwnedDescriptor.inMemory(unit.execution.inputData, name: "input")
-        // One description for both directions, also because a socket that is named here is connected to once.
+        // One description for both directions, also because a socket that is named here is connected to only once.
         case .file(let path) where unit.standardOutput == .file(path):
             try OutputTarget.openBothWays(path)
         case .file(let path): try OutputTarget.file(path).open(stream: 0)
@@ -69,7 +69,7 @@ extension Supervisor {
         }
     }
 
-    /// `TTYReset=`, `TTYVHangup=` and their siblings; before and after a run.
+    /// Applies `TTYReset=`, `TTYVHangup=` and the like, before and after a run.
     func prepareTerminal(of unit: ServiceUnit) {
         guard unit.usesTerminal else { return }
         var preparation = Terminal.Preparation()
@@ -80,22 +80,23 @@ extension Supervisor {
         do throws(SystemError) {
             try Terminal.prepare(unit.terminal.path, preparation)
         } catch {
-            // If it is needed, opening it says so once more and fails.
+            // If the terminal is needed, opening it reports the error again and fails.
             log(.warning, about: "\(unit.name)", "\(unit.name): \(error)")
         }
     }
 
-    /// Standard error goes where output goes, in the log as a stream of its own: so its lines can be told apart.
+    /// Targets of standard output and error. Error goes to the same target as output; in the log it is a separate
+    /// stream, so that its lines can be distinguished.
     func outputTargets(of instance: RunningInstance) -> (output: StandardOutput, error: StandardOutput) {
         let unit = instance.definition.unit
         var output = unit.standardOutput
         if output == .inherit {
             switch unit.execution.standardInput {
-            // As systemd 252 does it, whatever its page says.
+            // As in systemd 252, in spite of its manual page.
             case .null: output = .log
-            // What is read from memory is not to be written to.
+            // Input from memory cannot be written to.
             case .data: output = .null
-            // Nor what is read from a FIFO: it would come back as input.
+            // Output into an input FIFO would come back as input.
             case .socket, .descriptor:
                 if unit.explicitStandardOutput == nil, inputFIFO(of: instance) != nil { output = .log }
             case .file, .terminal: break
@@ -117,7 +118,7 @@ extension Supervisor {
         return try held.endpoint.duplicate()
     }
 
-    /// The socket, FIFO or so that `StandardInput=socket` or `fd:NAME` means.
+    /// The socket or FIFO that `StandardInput=socket` or `fd:NAME` means.
     func heldSocket(
         named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
     ) -> HeldSocket? {
@@ -127,7 +128,7 @@ extension Supervisor {
 }
 
 extension ServiceUnit {
-    /// Standard input and output are both this file.
+    /// Whether standard input and output are both this file.
     fileprivate func sharesFile(_ path: String) -> Bool {
         execution.standardInput == .file(path) && standardOutput == .file(path)
     }

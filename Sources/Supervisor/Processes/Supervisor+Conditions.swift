@@ -3,9 +3,9 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// `Condition…=` and `Assert…=`, looked at when a service is about to start.
+/// `Condition…=` and `Assert…=`, checked when a service is about to start.
 extension Supervisor {
-    /// Processes that look at conditions at once; the others wait for their turn.
+    /// Processes that check conditions at the same time; further checks wait.
     private static let mostChecks = 32
 
     func checkConditions(_ token: Token, _ id: InstanceID) {
@@ -47,7 +47,7 @@ extension Supervisor {
         switch result {
         case .success(let known): handle(.conditionsChecked(token, verdict(sections, known)))
         case .failure(let failure):
-            // Not known is neither: the start fails, and says why.
+            // An unknown result is neither met nor unmet: the start fails with the reason.
             let slow = Set(slowConditions(sections))
             let names = sections.flatMap { section in
                 section.conditions.filter(slow.contains).map { $0.text(isAssert: false) }
@@ -65,8 +65,8 @@ extension Supervisor {
         checkConditions(next, id)
     }
 
-    /// The conditions of the target that it is a member of count for it, too.
-    /// - Parameter known: what has been found out about some.
+    /// Verdict on the conditions, which include those of the target that the service is a member of.
+    /// - Parameter known: results that another process has already determined.
     private func verdict(_ sections: [ConditionSection], _ known: [Condition: Bool]) -> ConditionVerdict {
         let host = ConditionEvaluator(environment: environment)
         let holds = { (condition: Condition) in known[condition] ?? host.holds(condition) }
@@ -125,7 +125,7 @@ extension Lifecycle {
         reloadSignal = settings.reloadSignal.number
         startFailureMode = .init(settings.startFailureMode)
         stopFailureMode = .init(settings.stopFailureMode)
-        // Without an end: longer than anything lives.
+        // "infinity" as a finite time that no process outlives.
         abortTimeout = settings.timeoutAbort.map { $0.duration ?? .seconds(Int64.max / 4) }
         watchdogSignal = settings.watchdogSignal.number
         watchdog = settings.watchdog

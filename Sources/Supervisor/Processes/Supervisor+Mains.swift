@@ -3,12 +3,12 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Main processes, and those of them that the supervisor did not execute itself: daemons that fork.
+/// Main processes, including those that the supervisor did not execute itself: daemons that fork.
 extension Supervisor {
-    /// The main process, if it lives. Which one that is only the engine knows: a second record of it would differ some day.
+    /// The main process, if it lives. The engine alone knows which one it is: a second record could differ.
     func mainProcess(of id: InstanceID) -> RunningProcess? { engine.mainProcess(of: id).flatMap { processes[$0] } }
 
-    /// By its PID file, else by looking whether there is only one that it can be.
+    /// Seeks the main process by its PID file, else as the only candidate in the tree.
     func seekMain(_ token: Token, _ id: InstanceID) {
         guard let instance = instances[id] else { return handle(.mainSought(token, .absent)) }
         let settings = instance.definition.unit.lifecycle
@@ -18,7 +18,7 @@ extension Supervisor {
         var look = readPidFile(path, instance)
         if case .nothing = look {
             pidFiles.expect(path, for: token, pidFileLook(path, token, id))
-            // It may have appeared between the look and the watch.
+            // The file may have appeared between the read and the watch.
             look = readPidFile(path, instance)
         }
         switch look {
@@ -47,11 +47,11 @@ extension Supervisor {
 
     private enum PidFileLook {
         case answer(MainSearch)
-        /// What is there in place of a main process.
+        /// Finding about the PID file in place of a main process.
         case nothing(String)
     }
 
-    /// The process that the file names, if it is one of the service's: the file may be old, or anybody's.
+    /// The process that the file names, if it belongs to the service: the file may be outdated, or name any process.
     private func readPidFile(_ path: String, _ instance: RunningInstance) -> PidFileLook {
         let pid: Int32
         do throws(SystemError) {
@@ -81,14 +81,15 @@ extension Supervisor {
         return .answer(watchMain(pid, handle, instance).map { .found($0) } ?? .absent)
     }
 
-    /// A living process of a service, by the pid that the service says or has written.
+    /// A living process of a service, by the pid that the service has sent or written.
     ///
-    /// It is opened before it is looked at, and was not waited for until after that: so what was looked at is what was opened, and
-    /// not another service's process that has got the pid in between, which would be signalled in place of this one.
+    /// The handle is opened before the process is examined, and the process is known to be unreaped after that: so the
+    /// examined process is the opened one, and not another service's process that got the pid in between and would be
+    /// signalled instead.
     ///
-    /// - Returns: nil if it is none.
+    /// - Returns: nil if there is no such process.
     func member(_ pid: Int32, of instance: RunningInstance) throws(SystemError) -> ProcessHandle? {
-        // Trees that are no control groups can overlap, where services have the same user.
+        // Trees that are not control groups can overlap, where services have the same user.
         if let token = tokenOfPid[pid], processes[token]?.instance != instance.id { return nil }
         let handle: ProcessHandle
         do throws(SystemError) {
@@ -98,17 +99,17 @@ extension Supervisor {
             return nil
         }
         guard instance.tree?.contains(pid) == true,
-            // A dead one is in its cgroup until somebody has waited for it: it would be found, and its end asked for twice.
+            // A dead process is in its cgroup until it is reaped: it would be found, and its end be reported twice.
             let facts = ProcessFacts.read(pid), !facts.isDead, handle.isThere
         else { return nil }
         return handle
     }
 
-    /// Each is watched until it ends, which costs a descriptor: a service that names one of its processes after the other as its main
-    /// one would take them all.
+    /// Main processes of one service that are watched at the same time. Each costs a descriptor until it ends: a
+    /// service that names one process after another as its main one would use them all up.
     private static let maximumWatched = 32
 
-    /// Of a service that is over; a generation that has the same file goes on with it.
+    /// Removes the PID file of a service that has ended, unless another generation uses the same file.
     func removePidFile(of instance: RunningInstance) {
         guard let path = instance.definition.unit.lifecycle.pidFile,
             !instances.values.contains(where: { $0.definition.unit.lifecycle.pidFile == path })
@@ -120,8 +121,8 @@ extension Supervisor {
         }
     }
 
-    /// The one process of the tree that nobody of the tree waits for: what was executed has ended, so its daemon is ours by
-    /// now, or was an earlier supervisor's. Of several none is the main one.
+    /// The only process of the tree whose parent is outside of it: the executed process has ended, so its daemon is the
+    /// supervisor's child by now, or an earlier supervisor's. Among several no main process can be chosen.
     private func guessMain(_ instance: RunningInstance) -> MainSearch {
         let members = Set(instance.tree?.members() ?? [])
         let tops = members.filter { pid in ProcessFacts.read(pid).map { !members.contains($0.parent) } ?? false }
@@ -129,9 +130,10 @@ extension Supervisor {
         return watchMain(pid, handle, instance).map { .found($0) } ?? .absent
     }
 
-    /// Its end becomes the event `exited` of the token. nil if it cannot be the main process.
+    /// Watches a process as the main one; its end becomes the event `exited` of the token. nil if it cannot be the main
+    /// process.
     func watchMain(_ pid: Int32, _ handle: consuming ProcessHandle, _ instance: RunningInstance) -> Token? {
-        // Watched already, as an earlier main process: a second watch would ask for its end twice, and learn nothing.
+        // Already watched as an earlier main process: a second watch would only report its end twice.
         if let token = tokenOfPid[pid], processes[token]?.instance == instance.id {
             return engine.controlProcess(of: instance.id) == token || probes[token] != nil ? nil : token
         }
@@ -155,7 +157,7 @@ extension Supervisor {
     }
 }
 
-/// PID files that are awaited, each by the search for a main process that waits for it.
+/// Awaited PID files, each with the search for a main process that waits for it.
 final class PidFiles {
     private let loop: EventLoop
     private var watcher: PathWatcher?
@@ -164,7 +166,7 @@ final class PidFiles {
 
     init(loop: EventLoop) { self.loop = loop }
 
-    /// Calls `look` whenever there may be something new at the path, until `forget`.
+    /// Calls `look` whenever the file at the path may have changed, until `forget`.
     func expect(_ path: String, for token: Token, _ look: @escaping () -> Void) {
         awaited[token] = (path, look)
         if watcher == nil { watcher = try? PathWatcher(loop: loop, for: .appearance) }
@@ -175,7 +177,7 @@ final class PidFiles {
         watcher.watch(path) { [unowned self] in changed(path) }
     }
 
-    /// The host has no inotify instance left for us.
+    /// Retries later: the host has no inotify instance left.
     private func tryLater() {
         guard retry == nil else { return }
         retry = loop.addRetry { [unowned self] in
@@ -190,7 +192,7 @@ final class PidFiles {
 
     private func changed(_ path: String) {
         for (token, entry) in awaited where entry.path == path {
-            // One look may end the searches of others, or their services.
+            // One `look` may end the other searches, or their services.
             if awaited[token] != nil { entry.look() }
         }
     }

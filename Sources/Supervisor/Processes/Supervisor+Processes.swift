@@ -3,14 +3,14 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Processes and process trees of instances: started, signalled, watched.
+/// Starts, signals and watches the processes and process trees of instances.
 extension Supervisor {
     func spawn(_ token: Token, _ id: InstanceID, _ kind: ServiceCommand) {
         guard instances[id]?.definition.unread == nil else {
             let text = "its unit file, as it was when it was started, cannot be read by this version of holdfastd"
             return handle(.spawnFailed(token, text, status: nil))
         }
-        // What ends a service may use the reserve.
+        // Commands that end a service may use the reserve of descriptors.
         guard kind.beginsRun else { return start(token, id, kind) }
         FileLimit.bounded(by: .services) { start(token, id, kind) }
     }
@@ -23,7 +23,7 @@ extension Supervisor {
             let end = engine.end(of: id)
             let main = mainProcess(of: id)?.pid
             if instance.tree == nil {
-                // Of an earlier run of this instance: systemd removes them as soon as that one has ended.
+                // Directories of an earlier run of this instance: systemd removes them as soon as that run has ended.
                 if kind.beginsRun, instance.definition.unit.execution.runtimeDirectoryPreserve == .no {
                     removeRuntimeDirectories(of: instance)
                 }
@@ -35,7 +35,7 @@ extension Supervisor {
             }
             if case .stop = kind { instance.tree?.noteMembers() }
             let files = kind.isMain ? try launcher.openFiles(of: instance.definition.unit) : []
-            // The plan has only their numbers.
+            // The plan has only the numbers of the files.
             defer { withExtendedLifetime(files) {} }
             let launch = try launcher.plan(
                 command, as: kind, for: instance, in: generation,
@@ -54,8 +54,8 @@ extension Supervisor {
         }
     }
 
-    /// `NonBlocking=`. Sockets that generations share never block: processes race for each connection, and accept(2) would hang
-    /// in the one that lost. But programs that read their standard input expect it to wait.
+    /// Applies `NonBlocking=`. Sockets that generations share never block: processes race for each connection, and
+    /// accept(2) would hang in the one that lost. But programs that read their standard input expect it to block.
     private func setNonBlocking(_ instance: RunningInstance, _ generation: GenerationResources) {
         let isSwapped = engine.isSwapUnit(instance.definition.group)
         let wanted = instance.definition.unit.nonBlocking
@@ -65,7 +65,7 @@ extension Supervisor {
             for unit in instance.definition.sockets {
                 for held in generation.sockets[unit.name.description] ?? [] {
                     let isInput = held === input
-                    // Another service that has it may race for connections, although this one does not.
+                    // Another service that has the socket may race for connections, although this one does not.
                     try held.endpoint.setNonBlocking(
                         wanted || isSwapped && !isInput || held.sharers.mustNotBlock)
                 }
@@ -101,7 +101,7 @@ extension Supervisor {
     }
 
     /// Starts a process of an instance; its end becomes the event `exited` of `token`.
-    /// - Parameter isKept: a successor goes on with it.
+    /// - Parameter isKept: whether a successor takes the process over.
     func run(
         _ prepared: Launcher.Launch, _ token: Token, _ instance: RunningInstance, _ generation: GenerationResources,
         talks: Bool = false, isKept: Bool = true
@@ -123,7 +123,7 @@ extension Supervisor {
         journal(process)
     }
 
-    /// From now on its end is waited for, whatever else is said of its tree.
+    /// Registers a process: from now on the tree counts as empty only after its end is reported.
     func enter(_ process: RunningProcess) {
         processes[process.token] = process
         tokenOfPid[process.pid] = process.token
@@ -134,7 +134,7 @@ extension Supervisor {
         _ plan: SpawnPlan, _ streams: consuming Launcher.Streams, _ token: Token, _ instance: RunningInstance
     ) throws(Launcher.LaunchError) -> RunningProcess {
         var plan = plan
-        // A socket that is handed over as standard input is in the plan already.
+        // A socket for standard input is already in the plan.
         if plan.standardInput < 0 { plan.standardInput = streams.input.raw }
         plan.standardOutput = streams.output.raw
         plan.standardError = streams.error.raw
@@ -153,7 +153,7 @@ extension Supervisor {
         do throws(SystemError) {
             try watch(process)
         } catch {
-            // Without a watch its end would never be known: better no process than that.
+            // Without a watch its end would never be known, so the process is killed.
             try? process.send(SIGKILL)
             children.abandon(pid: pid)
             throw Launcher.LaunchError(text: "\(error)", isTransient: error.isTransient)
@@ -161,7 +161,7 @@ extension Supervisor {
         return process
     }
 
-    /// Its end becomes the event `exited` of its token.
+    /// Watches a process; its end becomes the event `exited` of its token.
     func watch(_ process: RunningProcess) throws(SystemError) {
         let token = process.token
         if let failure = process.watch(children, ended(token)) { throw failure }
@@ -208,7 +208,7 @@ extension Supervisor {
         giveUpSpawn(of: id)
         guard let run = instances[id]?.run else { return }
         let outside = processesOutside(run)
-        // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+        // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
         for signal in signal == SIGTERM || signal == SIGHUP ? [signal, SIGCONT] : [signal] {
             run.tree.signalAll(Linux.Signal(rawValue: signal))
             for process in outside { try? process.send(signal) }
@@ -223,8 +223,8 @@ extension Supervisor {
         for process in outside { try? process.send(SIGKILL) }
     }
 
-    /// Processes whose ends are waited for, and that have left their control group (as container runtimes do): they are the service's
-    /// all the same, and nobody else would end them.
+    /// Watched processes that have left their control group (as container runtimes do): they belong to the service all
+    /// the same, and only these signals reach them.
     private func processesOutside(_ run: RunningTree) -> [RunningProcess] {
         run.watch.processes.sorted { $0.number < $1.number }.compactMap { processes[$0] }.filter {
             !run.tree.contains($0.pid)
@@ -255,7 +255,7 @@ extension Supervisor {
     private func arm(_ run: RunningTree, _ instance: RunningInstance) {
         let reported = treeReported(instance.id, ObjectIdentifier(run))
         guard let error = run.arm(loop, reported) else { return }
-        // Without a watch (no descriptors left) nobody would say that the tree is empty: looked at once a second.
+        // Without a watch (no descriptors left) no event reports an empty tree: it is checked once a second.
         if !run.isLookedAt {
             log(
                 .error, about: instance.name,
@@ -266,7 +266,7 @@ extension Supervisor {
 
     private func treeReported(_ id: InstanceID, _ tree: ObjectIdentifier) -> () -> Void {
         { [unowned self] in
-            // The tree of another run is none of its business.
+            // A report on the tree of another run is ignored.
             guard let instance = instances[id], let run = instance.run, ObjectIdentifier(run) == tree else { return }
             follow(run.watch.reported(), run, instance)
         }
@@ -287,7 +287,7 @@ extension ServiceCommand {
     /// A command of `ExecStart=`.
     var isMain: Bool { if case .start = self { true } else { false } }
 
-    /// A command that is connected to the service's terminal, if it has one; the others run beside one that is.
+    /// Whether the command is connected to the service's terminal, if it has one; the others run beside one that is.
     fileprivate var talks: Bool {
         switch self {
         case .condition, .startPre, .start, .stopPost: true
@@ -295,7 +295,7 @@ extension ServiceCommand {
         }
     }
 
-    /// A command that may be the first of a run.
+    /// Whether the command may be the first of a run.
     var beginsRun: Bool {
         switch self {
         case .condition, .startPre, .start: true

@@ -2,10 +2,10 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// What is done when there are no descriptors, processes or memory for more: a request is refused with the reason, and what nobody
-/// has asked for (a restart, traffic at a socket) waits until there are.
+/// Shortage of descriptors, processes or memory: a request is refused with the reason; starts without a request (a
+/// restart, traffic at a socket) wait until the shortage ends.
 extension Supervisor {
-    /// Why nothing can be started now; nil if it can.
+    /// Reason why no process can be started now; nil if one can.
     func want(for group: GroupID? = nil) -> String? {
         do throws(SystemError) {
             try FileLimit.requireRoom()
@@ -16,7 +16,7 @@ extension Supervisor {
         }
     }
 
-    /// A request that starts something is refused before anything is done for it.
+    /// Refuses a request that starts a unit before any step of it is done.
     func mayStart(_ request: Request) throws(ControlError) {
         guard let name = request.startedName, let want = want() else { return }
         throw .failed(
@@ -27,20 +27,20 @@ extension Supervisor {
 
     // MARK: - Restarts
 
-    /// A restart by itself, which would count as a failed start and use up `StartLimitBurst=`. Of what somebody has asked for the
-    /// failure is the answer.
+    /// Whether the start may wait: an automatic restart, which would count as a failed start and use up
+    /// `StartLimitBurst=`. In an operation the failure is the client's answer.
     func mayWait(_ instance: RunningInstance, _ kind: ServiceCommand) -> Bool {
         kind.beginsRun && engine.view(of: instance.definition.group)?.operation == nil
     }
 
-    /// Goes on with what takes more than a round of the loop, others first.
+    /// Continues a start that takes more than a round of the loop, after other events.
     func proceedLater(
         _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError
     ) {
         putOff(token, instance, kind, error, for: 1_000_000)
     }
 
-    /// Tries again in a second, and so on, for as long as the engine lets it (`TimeoutStartSec=`).
+    /// Tries again every second, for as long as the engine permits (`TimeoutStartSec=`).
     func postpone(
         _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError
     ) {
@@ -62,7 +62,7 @@ extension Supervisor {
         instance.postponed = RunningInstance.PostponedSpawn(token: token, error: error, timer: timer)
     }
 
-    /// It is told to go before it has come.
+    /// Gives up a postponed start whose service is to end.
     func giveUpSpawn(_ token: Token) {
         for instance in instances.values where instance.postponed?.token == token { giveUpSpawn(of: instance.id) }
     }
@@ -76,7 +76,7 @@ extension Supervisor {
 }
 
 extension Request {
-    /// What is to be started; nil if nothing is.
+    /// Name of the unit that the request starts; nil if it starts none.
     fileprivate var startedName: String? {
         switch self {
         case .start(let name, _), .restart(let name, _), .swap(let name, _), .reload(let name), .rollback(let name):

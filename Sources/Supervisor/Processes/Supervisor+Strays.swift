@@ -3,10 +3,10 @@ import Engine
 import Linux
 import UnitFiles
 
-/// On a host without control groups: processes that left their service in a way that nobody can tell which one it was. They are shown
-/// wherever somebody asks about a service that it may have been, and end when everything is over (`shutdown`).
+/// Strays, on hosts without control groups: processes that left their service in a way that hides which one it was.
+/// They are shown for every service that they may belong to, and are ended at `shutdown`.
 extension Supervisor {
-    /// What may be left of a unit, in words; nil if nothing is.
+    /// Sentence on strays that may belong to a group; nil if there are none.
     func strayText(_ group: GroupID, among strays: [StrayProcess]) -> String? {
         let pids = strays.filter { stray in
             !stray.isForeign
@@ -31,13 +31,13 @@ extension Supervisor {
         ]
     }
 
-    /// Said with the answer to a stop.
+    /// Notes on strays in the answer to a stop.
     func strayNotes(_ group: GroupID, _ result: EngineResult) -> [String] {
         guard result.kind == .stop, !trees.usesCgroups else { return [] }
         return strayText(group, among: trees.strays).map { ["\($0); holdfastctl why \(group) explains it"] } ?? []
     }
 
-    /// Trees are called `UNIT#GENERATION.INSTANCE`.
+    /// Group of a tree from its name, `UNIT#GENERATION.INSTANCE`.
     private func group(ofTree name: String) -> GroupID? {
         guard let end = name.lastIndex(of: "#"), let unit = try? UnitName(name[..<end]) else { return nil }
         return group(of: unit)

@@ -1,37 +1,38 @@
 import Engine
 
-/// The engine's waits for one process tree to be empty, and what is known of the tree: which wait is answered, and when.
+/// The engine's waits for one process tree to be empty, and the known facts about the tree: decides which wait is
+/// answered, and when.
 ///
-/// A value, so that a test can try every order of events. Of one process the kernel says three things, in any order: that it has
-/// exited, that its tree is empty (a zombie is in no tree), and what it sent last. The engine begins a wait before, between
-/// or after them, and may give it up. In all orders:
-/// - A wait is answered once the tree is empty *and* the end of each of its processes has been told. What follows the tree
-///   (`ExecStopPost=`, the result) depends on how they ended.
+/// A value, so that a test can try every order of events. For one process the kernel reports three events, in any
+/// order: its exit, its tree's emptiness (a zombie is in no tree), and its last messages. The engine begins a wait
+/// before, between or after them, and may give it up. In all orders:
+/// - A wait is answered once the tree is empty *and* the end of each of its processes has been reported to the engine.
+///   The steps that follow the tree (`ExecStopPost=`, the result) depend on how they ended.
 /// - A token that the engine has given up is never answered, and takes no other token's place (I6).
-/// - Every other token is answered: while one waits, either a process is there whose end has yet to be told, or the kernel is
-///   asked for its word.
+/// - Every other token is answered: while one waits, either the end of a process has yet to be reported, or the kernel
+///   is asked to report emptiness.
 struct TreeWatch {
-    /// What the owner of the tree must do next.
+    /// Next step for the owner of the tree.
     enum Step: Equatable {
         case nothing
-        /// Look whether the tree is empty now, and tell `looked`.
+        /// Check whether the tree is empty now, and call `looked`.
         case look
-        /// Have `reported` called once the kernel says that the tree is empty.
+        /// Have `reported` called once the kernel reports that the tree is empty.
         case arm
-        /// Nobody waits any more: `reported` need not be called.
+        /// No wait is left: `reported` need not be called.
         case disarm
-        /// The tree is over; these waits have been for it.
+        /// The tree is empty; these waits are answered.
         case answer([Token])
     }
 
     private(set) var waits: [Token] = []
-    /// Processes of the tree whose ends have not been told.
+    /// Processes of the tree whose ends have not been reported.
     private(set) var processes: Set<Token> = []
     private(set) var isArmed = false
 
     mutating func began(_ process: Token) { processes.insert(process) }
 
-    /// To be called after the engine has been told.
+    /// Removes a process, after its end has been reported to the engine.
     mutating func ended(_ process: Token) -> Step {
         processes.remove(process)
         return lookIfDue()
@@ -49,7 +50,7 @@ struct TreeWatch {
         return .disarm
     }
 
-    /// The kernel has said that the tree is empty, or may be by now.
+    /// Handles the kernel's report that the tree is empty, or may be by now.
     mutating func reported() -> Step {
         isArmed = false
         return lookIfDue()
@@ -66,6 +67,7 @@ struct TreeWatch {
         return .arm
     }
 
-    /// The kernel's word is of no use while the end of a process has yet to be told.
+    /// Checks the tree if a wait is due; the kernel's answer is of no use while the end of a process has yet to be
+    /// reported.
     private func lookIfDue() -> Step { waits.isEmpty || !processes.isEmpty ? .nothing : .look }
 }
