@@ -1,13 +1,13 @@
-/// `X-IdleStopSec=`: a service that traffic started is stopped when there is none.
+/// `X-IdleStopSec=`: a service that traffic started is stopped when there is no traffic.
 ///
-/// Looked at once in that time, and only while such a service runs. No connection may be open or wait at the look, and none
-/// may have come since the last one. Before it is told to stop new TCP connections are held back and it is looked at once more,
-/// so that none is accepted by a process that is about to end.
+/// Checked once per interval, and only while such a service runs. At the check no connection may be open or waiting,
+/// and none may have arrived since the last one. Before the service is stopped, new TCP connections are held back and
+/// the check is repeated, so that no connection is accepted by a process that is about to end.
 extension SocketActivation {
-    /// How long new connections are held back for a service that takes its time to stop.
+    /// The longest time for which new connections are held back while a service stops.
     private static let longestHold = Duration.seconds(1)
 
-    /// The time that all of its sockets agree on; nil if one of them wants it to stay.
+    /// The longest `X-IdleStopSec=` of the group's active sockets; nil if one of them has none, or none is active.
     private func idleStop(of group: GroupID) -> Duration? {
         var longest: Duration?
         for id in sockets(of: group) where isActive(id) {

@@ -1,4 +1,4 @@
-/// Opening and closing, with the commands around them and their time limits.
+/// Opening and closing of sockets, with the commands around them and their time limits.
 extension SocketActivation {
     mutating func start(_ id: SocketID, _ spec: SocketSpec, _ request: RequestID?) {
         if isActive(id) {
@@ -6,7 +6,7 @@ extension SocketActivation {
             case .startPre, .opening, .startPost:
                 if let request { sockets[id]?.startRequests.append(request) }
             case .releasing, .stopPre, .ending, .stopPost:
-                // It is being closed; "it listens" would be untrue in a moment.
+                // The socket is being closed; the answer "it listens" would be untrue in a moment.
                 let waiting = sockets[id]?.nextStart?.requests ?? []
                 sockets[id]?.nextStart = .init(spec: spec, requests: waiting + (request.map { [$0] } ?? []))
             case nil, .listening, .running, .dead, .failed:
@@ -18,7 +18,7 @@ extension SocketActivation {
     }
 
     private mutating func begin(_ id: SocketID, _ spec: SocketSpec, _ requests: [RequestID]) {
-        // What it has counted stays; what limited it begins anew.
+        // Totals are kept; rate limits begin anew.
         var socket = sockets[id] ?? ActivatedSocket(spec: spec, at: now)
         socket.spec = spec
         (socket.triggers, socket.polls, socket.isCooling) = (SocketRate(), SocketRate(), false)
@@ -31,7 +31,7 @@ extension SocketActivation {
     mutating func stop(_ id: SocketID, _ request: RequestID?) {
         guard isActive(id), let state = sockets[id]?.state else {
             if let request { emit(.answer(request, id, .unchanged)) }
-            // A failed one is forgotten by this, as `reset-failed` would.
+            // A stop clears the failure of a failed unit, as `reset-failed` would.
             if case .failed? = sockets[id]?.state { enter(.dead, id) }
             return
         }
@@ -41,23 +41,23 @@ extension SocketActivation {
         case .startPre(_, let token): end(token, id, then: .end, nil)
         case .startPost(_, let token): end(token, id, then: .stopPre, nil)
         case .listening, .running: next(.stopPre(0), of: id, nil)
-        // `open` is answered at once, and then it is stopped (`opened`).
+        // `open` is answered at once, and then the socket is stopped (`opened`).
         case .opening, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
         }
     }
 
-    /// A stop came after a start that waited for the end of another stop.
+    /// Cancels a start that waited for the end of another stop.
     private mutating func cancelNextStart(_ id: SocketID) {
         guard let next = sockets[id]?.nextStart else { return }
         sockets[id]?.nextStart = nil
         for request in next.requests { emit(.answer(request, id, .stopped)) }
     }
 
-    /// Stops it when its services have gone.
+    /// Stops the socket when these groups have ended.
     mutating func release(_ id: SocketID, _ spec: SocketSpec, _ request: RequestID?, _ groups: Set<GroupID>) {
         let isHeldOnly = !isActive(id)
         if isHeldOnly {
-            // Its commands have not run.
+            // The unit was never started, so its commands have not run.
             var bare = spec
             (bare.stopPre, bare.stopPost) = ([], [])
             var socket = sockets[id] ?? ActivatedSocket(spec: bare, at: now)
@@ -80,7 +80,7 @@ extension SocketActivation {
         }
     }
 
-    /// A service has gone: what waited for the last one is closed.
+    /// Closes the sockets that waited for the end of this group, if it was the last one.
     mutating func releaseSockets(of group: GroupID) {
         for id in sockets.keys.sorted() {
             guard case .releasing(var groups) = sockets[id]?.state, groups.remove(group) != nil else { continue }
@@ -89,7 +89,7 @@ extension SocketActivation {
         }
     }
 
-    /// The unit's file says something else now. Limits and names count at once, commands from the next time on.
+    /// Handles a changed unit file. Limits and names apply at once, commands from their next use on.
     mutating func changed(_ id: SocketID, _ spec: SocketSpec) {
         guard let old = sockets[id]?.spec, old != spec else { return }
         sockets[id]?.spec = spec
@@ -103,7 +103,7 @@ extension SocketActivation {
 
     // MARK: - Commands
 
-    /// Runs the next command of a directive, or goes on to what follows the last one.
+    /// Runs the next command of a directive, or continues with the step after the last one.
     mutating func next(_ command: SocketCommand, of id: SocketID, _ failure: SocketFailure?) {
         guard let spec = sockets[id]?.spec else { return }
         let (index, count) = command.position(in: spec)
@@ -132,7 +132,7 @@ extension SocketActivation {
         }
     }
 
-    /// It is run once more, as those of services are.
+    /// Handles a lost exit status: the command runs once more, as commands of services do.
     mutating func commandLost(_ token: SocketToken) {
         guard let (id, socket) = sockets.first(where: { _, socket in socket.command == token }) else { return }
         switch socket.state {
@@ -140,7 +140,7 @@ extension SocketActivation {
         case .startPost(let index, _): next(.startPost(index), of: id, nil)
         case .stopPre(let index, _, let failure): next(.stopPre(index), of: id, failure)
         case .stopPost(let index, _, let failure): next(.stopPost(index), of: id, failure)
-        // It was to end.
+        // The command was being ended anyway.
         case .ending: commandEnded(token, nil)
         case .opening, .listening, .running, .releasing, .dead, .failed: break
         }
@@ -194,7 +194,7 @@ extension SocketActivation {
         }
     }
 
-    /// Tells a command to end; `step` follows when it has.
+    /// Signals a command to end; `step` follows its end.
     private mutating func end(
         _ token: SocketToken, _ id: SocketID, then step: ActivatedSocket.Step, _ failure: SocketFailure?
     ) {
@@ -252,13 +252,13 @@ extension SocketActivation {
         sockets[id]?.startRequests = []
     }
 
-    /// Stops being connectible, for a reason of its own.
+    /// Closes the socket because of a failure.
     mutating func fail(_ id: SocketID, _ failure: SocketFailure) { next(.stopPre(0), of: id, failure) }
 
     mutating func enter(_ state: ActivatedSocket.State, _ id: SocketID) {
         guard var socket = sockets[id] else { return }
         let before = SocketPhase(socket)
-        // Whatever was watched belongs to the state that is left.
+        // The watch belongs to the state that ends.
         if before == .listening { emit(.unwatch(id)) }
         socket.state = state
         socket.deadline = nil
@@ -275,7 +275,7 @@ extension SocketActivation {
         services = services.filter { used.contains($0.key) }
     }
 
-    /// After a re-exec or a crash: what was watched is watched again, what was asked for and not answered is asked again.
+    /// After a re-exec or a crash, watches the sockets again and repeats requests that were not answered.
     mutating func reopened() {
         for id in sockets.keys.sorted() {
             switch sockets[id]?.state {

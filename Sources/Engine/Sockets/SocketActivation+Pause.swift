@@ -1,9 +1,9 @@
-/// `pause` and `resume`: what comes waits, and nothing is refused.
+/// `pause` and `resume`: new connections wait, and none is refused.
 ///
-/// A socket that nobody accepts from is paused by not starting its service: connections queue in the kernel. Where processes
-/// accept from it themselves, nobody can keep them from it but the kernel: new TCP connections are held back at their clients,
-/// which ask again until the socket is resumed; what is open or queued is served. For other kinds there is no such thing, and
-/// the pause is refused.
+/// A socket without an accepting process is paused by not starting its service: connections queue in the kernel. If
+/// processes accept from it themselves, only the kernel can stop them: new TCP connections are held back at their
+/// clients, which retry until the socket is resumed; open and queued connections are served. Other kinds of sockets
+/// cannot be held back, and the pause is refused.
 extension SocketActivation {
     mutating func pause(_ id: SocketID, _ facts: SocketFacts, _ request: RequestID?) {
         let answer: SocketAnswer
@@ -34,7 +34,8 @@ extension SocketActivation {
         if let request { emit(.answer(request, id, .resumed)) }
     }
 
-    /// A process gets it while it is paused: from now on only the kernel can keep connections from it.
+    /// A process receives the socket during a pause: from now on only the kernel can keep connections from that
+    /// process.
     mutating func taken(_ id: SocketID) {
         guard let pause = paused[id], !pause.holdsBack else { return }
         paused[id]?.holdsBack = true

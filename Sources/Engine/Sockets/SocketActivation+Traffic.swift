@@ -1,6 +1,6 @@
-/// What comes to a socket, and what becomes of the services that it starts.
+/// Traffic of sockets, and the services it starts.
 extension SocketActivation {
-    /// Open, with nobody who takes what comes: from now on this does.
+    /// Watches an open socket that no process accepts from.
     mutating func listen(_ id: SocketID) {
         guard let socket = sockets[id] else { return }
         let spec = socket.spec
@@ -22,7 +22,7 @@ extension SocketActivation {
         if socket.spec.accepts { emit(.accept(id)) } else { trigger(id) }
     }
 
-    /// Too much at once: what comes waits until the interval is over.
+    /// Stops watching until the end of the interval, because the poll limit is exceeded.
     private mutating func cool(_ id: SocketID) {
         guard let socket = sockets[id] else { return }
         sockets[id]?.isCooling = true
@@ -33,7 +33,7 @@ extension SocketActivation {
 
     private mutating func trigger(_ id: SocketID) {
         guard var socket = sockets[id], let service = socket.spec.service else { return }
-        // Started by somebody else in the same moment.
+        // Another request started the service in the same moment.
         if services[service]?.isActive == true { return enter(.running, id) }
         let limit = socket.spec.triggerLimit
         let mayTrigger = socket.triggers.allows(limit, at: now)
@@ -45,7 +45,8 @@ extension SocketActivation {
         emit(.trigger(id, service))
     }
 
-    /// It cannot be started at all: trying again would fail the same way, for ever.
+    /// Fails the socket, because its service cannot be started at all: another attempt would fail the same way, for
+    /// ever.
     mutating func triggerFailed(_ id: SocketID, _ text: String) {
         guard let socket = sockets[id], socket.state == .running else { return }
         fail(id, .service(text))
@@ -73,13 +74,14 @@ extension SocketActivation {
         }
     }
 
-    /// What made it fail waits in the queue still: without a limit it would be started and fail for ever.
+    /// True if the service has failed too often. The traffic that made it fail is still queued, so without a limit it
+    /// would be started and fail for ever.
     private mutating func failsTooOften(_ group: GroupID) -> Bool {
         guard let limit = sockets(of: group).compactMap({ sockets[$0]?.spec.failureLimit }).first else { return false }
         return services[group]?.failures.allows(limit, at: now) == false
     }
 
-    /// Sockets whose traffic starts it as one.
+    /// Sockets whose traffic starts this group as a single service, not one instance per connection.
     func sockets(of group: GroupID) -> [SocketID] {
         sockets.filter { $0.value.spec.service == group && !$0.value.spec.accepts }.keys.sorted()
     }
@@ -88,7 +90,7 @@ extension SocketActivation {
 
     mutating func accepted(_ id: SocketID, from source: String) {
         guard var socket = sockets[id], socket.state == .listening else {
-            // It was stopped in between, or its unit has changed: nobody else would close the connection.
+            // The socket was stopped meanwhile, or its unit has changed: no other code would close the connection.
             return emit(.refuseConnection(id, .notListening))
         }
         let spec = socket.spec

@@ -1,21 +1,22 @@
-/// What socket units do by themselves: open, watch, start what their traffic is for, and close.
+/// Decisions about socket units: open, watch, start the service for their traffic, and close.
 ///
-/// A value like `Engine`, beside it: it is told what happened and answers with what is to be done. It knows services only by
-/// the group that a socket's traffic starts, and whether that group is active; how a group starts and ends is `Engine`'s.
+/// A value like `Engine`, beside it: it receives events and returns effects. It knows services only by the group that a
+/// socket's traffic starts, and whether that group is active; `Engine` decides how a group starts and ends.
 ///
-/// The life of a unit (systemd.socket(5)): *dead*; `ExecStartPre=`; *opening*; `ExecStartPost=`; *listening*, when its first
-/// connection or datagram starts its service; *running* while that is active, when the service itself takes what comes and
-/// nobody here looks; then *listening* again. It ends by `ExecStopPre=`, is closed, `ExecStopPost=`, and is *dead*, or *failed*.
+/// The life of a unit (systemd.socket(5)): *dead*; `ExecStartPre=`; *opening*; `ExecStartPost=`; *listening*, until its
+/// first connection or datagram starts its service; *running* while the service is active: the service itself accepts,
+/// and the socket is not watched; then *listening* again. The end: `ExecStopPre=`, closing, `ExecStopPost=`, then
+/// *dead* or *failed*.
 ///
 /// - `SocketActivation+Life`: states, commands and their time limits.
-/// - `SocketActivation+Traffic`: what traffic does, limits, connections with `Accept=yes`.
+/// - `SocketActivation+Traffic`: effects of traffic, limits, connections with `Accept=yes`.
 /// - `SocketActivation+Pause`: `pause` and `resume`.
 /// - `SocketActivation+Idle`: `X-IdleStopSec=`.
 public struct SocketActivation: Sendable, Codable {
     var sockets: [SocketID: ActivatedSocket] = [:]
-    /// What activated services are known by; only those that a socket of ours starts.
+    /// States of activated services; only services that a socket unit starts or waits for.
     var services: [GroupID: ActivatedService] = [:]
-    /// Also of sockets that were never started as units: a service may have brought them.
+    /// Paused sockets, including sockets that were opened for a service and never started as units.
     var paused: [SocketID: SocketPause] = [:]
     private var lastToken: UInt64 = 0
     var now = Instant(nanoseconds: 0)
@@ -33,7 +34,7 @@ public struct SocketActivation: Sendable, Codable {
         lastToken = try values.decodeIfPresent(UInt64.self, forKey: .lastToken) ?? 0
     }
 
-    /// Tells what happened; answers with what is to be done, in this order.
+    /// Handles an event and returns the effects to carry out, in this order.
     public mutating func handle(_ event: SocketEvent, at now: Instant) -> [SocketEffect] {
         self.now = now
         switch event {
@@ -63,12 +64,12 @@ public struct SocketActivation: Sendable, Codable {
         return effects
     }
 
-    /// Requests whose end will be told.
+    /// Requests that are still to be answered.
     public var awaitedRequests: Set<RequestID> {
         Set(sockets.values.flatMap { $0.startRequests + $0.stopRequests + ($0.nextStart?.requests ?? []) })
     }
 
-    /// When `deadlineReached` must be told next, if nothing else happens before.
+    /// The time at which `deadlineReached` must be sent, if no other event happens before.
     public var nextDeadline: Instant? {
         let all = sockets.values.compactMap(\.deadline) + services.values.compactMap(\.deadline)
         return all.min()
@@ -89,10 +90,10 @@ public struct SocketActivation: Sendable, Codable {
 
     mutating func emit(_ effect: SocketEffect) { effects.append(effect) }
 
-    /// A token that was handed out in a life of which nothing is known.
+    /// Reserves a token that was handed out in a life of which no record exists.
     public mutating func reserve(_ token: SocketToken) { lastToken = max(lastToken, token.number) }
 
-    /// Never handed out before, so that the end of an earlier life's command changes nothing (I6).
+    /// A token never handed out before, so that the end of an earlier life's command changes nothing (I6).
     mutating func newToken() -> SocketToken {
         lastToken &+= 1
         return SocketToken(number: lastToken)
@@ -106,40 +107,40 @@ struct ActivatedSocket: Sendable, Codable {
         /// `open` has not been answered.
         case opening
         case startPost(Int, SocketToken)
-        /// Open, and watched unless it is paused, or waits for the end of a poll limit (then the socket's deadline says when).
+        /// Open; watched unless the socket is paused or waits for the end of a poll limit, which is then its deadline.
         case listening
-        /// Its service is active.
+        /// The socket's service is active.
         case running
-        /// It is closed when these have gone, and starts nothing any more.
+        /// The socket starts nothing any more, and is closed when these groups have ended.
         case releasing(Set<GroupID>)
         case stopPre(Int, SocketToken, SocketFailure?)
-        /// A command that took too long or is not wanted any more has been told to end; the next step follows its end.
+        /// A command that took too long or is not needed any more was signalled; `Step` follows its end.
         case ending(SocketToken, isKilled: Bool, Step, SocketFailure?)
         case stopPost(Int, SocketToken, SocketFailure?)
         case dead
         case failed(SocketFailure)
     }
-    /// A start that was asked for while it was being stopped.
+    /// A start that was requested while the socket was being stopped.
     struct NextStart: Sendable, Codable {
         var spec: SocketSpec
         var requests: [RequestID]
     }
-    /// What follows a command that was ended.
+    /// The step after a command that was signalled.
     enum Step: Sendable, Equatable, Codable { case stopPre, close, end }
 
     var spec: SocketSpec
     var state = State.dead
     var since: Instant
     var deadline: Instant?
-    /// Waits for the end of the poll limit.
+    /// True while the socket waits for the end of the poll limit.
     var isCooling = false
     var triggers = SocketRate()
     var polls = SocketRate()
-    /// Connections of `Accept=yes` that have an instance, by number, with where they came from.
+    /// Connections of `Accept=yes` that have an instance: their sources, keyed by number.
     var connections: [Int: String] = [:]
-    /// How many there have been since the unit was started first; also the number of the last.
+    /// Number of connections since the unit was first started; also the number of the next one.
     var accepted = 0
-    /// How often its traffic started its service.
+    /// Number of times that traffic started the service.
     var triggered = 0
     var startRequests: [RequestID] = []
     var stopRequests: [RequestID] = []
@@ -150,7 +151,7 @@ struct ActivatedSocket: Sendable, Codable {
         since = now
     }
 
-    /// There is a descriptor.
+    /// True if a descriptor of the socket exists.
     var isOpen: Bool {
         switch state {
         case .startPost, .listening, .running, .releasing, .stopPre: true
@@ -160,12 +161,12 @@ struct ActivatedSocket: Sendable, Codable {
     }
 }
 
-/// How often something happened in the present interval.
+/// Count of an event in the present interval.
 struct SocketRate: Sendable, Codable, Equatable {
     var begin: Instant?
     var count = 0
 
-    /// Counts one; false if that is one too many.
+    /// Counts an event; false if it exceeds the limit.
     mutating func allows(_ limit: SocketSpec.Limit, at now: Instant) -> Bool {
         guard limit.burst > 0, limit.interval > .zero else { return true }
         guard let begin, now < begin + limit.interval else {
@@ -182,26 +183,26 @@ struct SocketRate: Sendable, Codable, Equatable {
 /// A service that sockets start.
 struct ActivatedService: Sendable, Codable {
     var isActive = false
-    /// A socket's traffic started it, so the lack of traffic may stop it.
+    /// Traffic of a socket started the service, so a lack of traffic may stop it.
     var wasTriggered = false
     var failures = SocketRate()
     var deadline: Instant?
     var idle = Idle.unwatched
 
     enum Idle: Sendable, Equatable, Codable {
-        /// It is not to be stopped for lack of connections.
+        /// The service is not stopped for lack of connections.
         case unwatched
-        /// A look is due at the deadline; `arrived`: something came since the last one.
+        /// The connections are counted at the deadline; `arrived`: traffic came since the last count.
         case watching(arrived: Bool)
-        /// Asked; if there is none, new ones are held back and it is asked again.
+        /// A count was requested; if it is zero, new connections are held back and counted again.
         case looking
         case confirming
-        /// Told to stop; what was held back is let go at its end, or at the deadline.
+        /// The service is being stopped; held-back connections are admitted at its end, or at the deadline.
         case stopping
     }
 }
 
-/// A socket that is paused, and how.
+/// The pause of a socket, and its method.
 struct SocketPause: Sendable, Codable, Equatable {
     /// New connections wait at their clients, because processes accept from the socket themselves.
     var holdsBack: Bool

@@ -6,15 +6,15 @@ public struct SocketID: Hashable, Comparable, Sendable, Codable, CustomStringCon
     public static func < (left: SocketID, right: SocketID) -> Bool { left.name < right.name }
 }
 
-/// Names one command of a socket unit that runs. Never used twice.
+/// Identifies one running command of a socket unit. Never used twice.
 public struct SocketToken: Hashable, Sendable, Codable {
     public let number: UInt64
     public init(number: UInt64) { self.number = number }
 }
 
-/// What must be known of a socket unit to decide about it.
+/// The part of a socket unit's definition that decisions depend on.
 public struct SocketSpec: Sendable, Equatable, Codable {
-    /// At most `burst` times in `interval`; either zero: no limit.
+    /// At most `burst` times in `interval`; no limit if either is zero.
     public struct Limit: Sendable, Equatable, Codable {
         public var interval: Duration
         public var burst: Int
@@ -26,31 +26,31 @@ public struct SocketSpec: Sendable, Equatable, Codable {
 
     /// `Accept=yes`: an instance for each connection.
     public var accepts = false
-    /// What its traffic starts; nil: nothing, it is only held.
+    /// The group that the socket's traffic starts; nil: none, the socket is only held.
     public var service: GroupID?
     public var maxConnections = 64
     /// Zero: no limit.
     public var maxConnectionsPerSource = 0
-    /// More is a failure.
+    /// The socket fails if its traffic exceeds this limit.
     public var triggerLimit = Limit(interval: .seconds(2), burst: 20)
-    /// More makes it wait until the interval is over.
+    /// The socket pauses until the end of the interval if its traffic exceeds this limit.
     public var pollLimit = Limit(interval: .seconds(2), burst: 15)
-    /// `StartLimitIntervalSec=`, `StartLimitBurst=` of the service: so often may it fail before its socket does.
+    /// `StartLimitIntervalSec=`, `StartLimitBurst=` of the service: the socket fails if the service fails more often.
     public var failureLimit = Limit(interval: .seconds(10), burst: 5)
     public var flushPending = false
     public var idleStop: Duration?
-    /// Which of them may fail (prefix `-`).
+    /// For each command of a directive, whether it may fail (prefix `-`).
     public var startPre: [CommandCounts.MayFail] = []
     public var startPost: [CommandCounts.MayFail] = []
     public var stopPre: [CommandCounts.MayFail] = []
     public var stopPost: [CommandCounts.MayFail] = []
-    /// For each command; nil is no limit.
+    /// Time limit of each command; nil is no limit.
     public var timeout: Duration? = .seconds(90)
 
     public init() {}
 }
 
-/// Which command of a socket unit, by its directive and its index there.
+/// A command of a socket unit, by its directive and its index there.
 public enum SocketCommand: Sendable, Equatable, Codable {
     case startPre(Int)
     case startPost(Int)
@@ -58,74 +58,74 @@ public enum SocketCommand: Sendable, Equatable, Codable {
     case stopPost(Int)
 }
 
-/// Why a socket unit failed.
+/// The reason why a socket unit failed.
 public enum SocketFailure: Sendable, Equatable, Codable {
     case command(SocketCommand, String)
     case timedOut(SocketCommand)
-    /// It could not be opened: said in full.
+    /// The socket could not be opened; the text is a complete explanation.
     case open(String)
-    /// Its service could not be started: said in full.
+    /// The socket's service could not be started; the text is a complete explanation.
     case service(String)
-    /// Its service was started too often (`StartLimitBurst=`).
+    /// The socket's service was started too often (`StartLimitBurst=`).
     case serviceStartLimit
     case triggerLimit(Int, Duration)
 }
 
-/// What happened to a socket unit.
+/// An event of a socket unit.
 public enum SocketEvent: Sendable {
-    /// An operator, a dependency or the boot wants it open.
+    /// An operator, a dependency or the boot starts the socket.
     case start(SocketID, SocketSpec, RequestID?)
     case stop(SocketID, RequestID?)
-    /// To be stopped as soon as these services, which are being stopped, have gone; until then nothing is started any more. It
-    /// may be held without having been started as a unit.
+    /// Stop the socket when these services, which are being stopped, have ended; until then it starts nothing. The
+    /// socket may be held without having been started as a unit.
     case release(SocketID, SocketSpec, RequestID?, Set<GroupID>)
     /// The unit's file has changed.
     case changed(SocketID, SocketSpec)
-    /// nil: it succeeded; else what it ended with.
+    /// A command has ended; nil: successfully, otherwise the failure.
     case commandEnded(SocketToken, String?)
-    /// A command has ended, and how is not known: the supervisor was killed meanwhile.
+    /// A command has ended without a known status: the supervisor was killed meanwhile.
     case commandLost(SocketToken)
     case opened(SocketID)
     case openFailed(SocketID, String)
-    /// A connection or a datagram waits.
+    /// A connection or a datagram is waiting.
     case readable(SocketID)
-    /// A connection was taken for an instance of its own. The source is what `MaxConnectionsPerSource=` counts by.
+    /// A connection was accepted for an instance of its own. `MaxConnectionsPerSource=` counts by the source.
     case accepted(SocketID, source: String)
     /// The instance of a connection has ended.
     case connectionEnded(SocketID, Int)
-    /// The start that `trigger` or `startConnection` asked for could not even be asked for.
+    /// The start for `trigger` or `startConnection` could not be requested.
     case triggerFailed(SocketID, String)
     case service(GroupID, ServiceActivity)
     case pause(SocketID, SocketFacts, RequestID?)
     case resume(SocketID, RequestID?)
-    /// A process is about to get the socket.
+    /// A process is about to receive the socket.
     case taken(SocketID)
-    /// Something came that `watchOnce` was to tell.
+    /// Traffic that `watchOnce` reports has arrived.
     case arrived(SocketID)
-    /// The answer to `measure`: connections that its processes hold, and those that wait.
+    /// The answer to `measure`: the connections that the service's processes hold, plus those that wait.
     case measured(GroupID, Int)
     case deadlineReached
     /// The supervisor was replaced or has crashed, and every socket is open again.
     case reopened
 }
 
-/// Whether a service does anything.
+/// The state of a service, as far as its sockets need it.
 public enum ServiceActivity: Sendable, Equatable {
     case active
-    /// Ended well, or stopped.
+    /// The service ended successfully, or was stopped.
     case inactive
-    /// Ended badly, or never started.
+    /// The service ended with a failure, or was never started.
     case failed
-    /// It was started too often.
+    /// The service was started too often.
     case startLimitHit
 }
 
-/// What must be known of a socket to pause it.
+/// The facts about a socket that `pause` depends on.
 public struct SocketFacts: Sendable, Equatable {
     public var isOpen: Bool
-    /// The kernel can make new connections wait at their clients (TCP).
+    /// True if the kernel can hold new connections back at their clients (TCP).
     public var canHoldBack: Bool
-    /// Services whose processes accept from it now.
+    /// Services whose processes accept from the socket now.
     public var users: [String]
     public init(isOpen: Bool, canHoldBack: Bool, users: [String]) {
         self.isOpen = isOpen
@@ -134,59 +134,59 @@ public struct SocketFacts: Sendable, Equatable {
     }
 }
 
-/// What is to be done about a socket unit.
+/// An action on a socket unit.
 public enum SocketEffect: Sendable, Equatable {
-    /// Answered by `commandEnded`.
+    /// Run a command. Answered by `commandEnded`.
     case run(SocketToken, SocketID, SocketCommand)
-    /// To every process of that command.
+    /// Signal every process of that command.
     case signal(SocketToken, Int32)
-    /// Answered by `opened` or `openFailed`.
+    /// Open the socket. Answered by `opened` or `openFailed`.
     case open(SocketID)
     case close(SocketID)
-    /// Tell `readable` from now on.
+    /// Report `readable` from now on.
     case watch(SocketID)
     case unwatch(SocketID)
-    /// Tell `arrived`, once.
+    /// Report `arrived`, once.
     case watchOnce(SocketID)
-    /// Throw away what waits.
+    /// Discard the waiting connections or datagrams.
     case flush(SocketID)
-    /// Let new connections wait at their clients, or come again.
+    /// Hold new connections back at their clients, or admit them again.
     case holdBack(SocketID, Bool)
-    /// Take the next connection: `accepted` if there is one.
+    /// Accept the next connection: `accepted` if there is one.
     case accept(SocketID)
     /// Start the service as an operator would.
     case trigger(SocketID, GroupID)
-    /// Start an instance for the connection that was taken last.
+    /// Start an instance for the connection that was accepted last.
     case startConnection(SocketID, Int)
-    /// Close the connection that was taken last.
+    /// Close the connection that was accepted last.
     case refuseConnection(SocketID, SocketRefusal)
-    /// How many connections has the service, on these sockets? Answered by `measured`.
+    /// Count the service's connections on these sockets. Answered by `measured`.
     case measure(GroupID, [SocketID])
-    /// Stop it, drained: nobody needs it.
+    /// Stop the service, drained: it has no connections.
     case stopIdle(GroupID)
     case state(SocketID, SocketPhase)
     case answer(RequestID, SocketID, SocketAnswer)
 }
 
-/// Why a connection was closed at once.
+/// The reason why a connection was closed at once.
 public enum SocketRefusal: Sendable, Equatable, Codable {
     case tooMany(Int)
     case tooManyFromSource(Int, String)
-    /// The socket does not listen any more.
+    /// The socket no longer listens.
     case notListening
 }
 
-/// What an operator is told.
+/// The answer to an operator's request.
 public enum SocketAnswer: Sendable, Equatable {
     case started, stopped, unchanged, paused, resumed
     case failed(SocketFailure)
     case notOpen
     case notPaused
-    /// These accept from it themselves, and the kernel cannot hold this kind back.
+    /// These services accept from the socket themselves, and the kernel cannot hold this kind back.
     case cannotPause([String])
 }
 
-/// What people see of a socket unit's state: one total table.
+/// A socket unit's state as users see it; the mapping is total.
 public enum SocketPhase: String, Sendable, Equatable, CaseIterable, Codable {
     case startPre, opening, startPost, listening, cooling, running, stopPre, stopPost, dead, failed
 
@@ -207,33 +207,34 @@ public enum SocketPhase: String, Sendable, Equatable, CaseIterable, Codable {
     }
 }
 
-/// What `sockets` and `status` show.
+/// A socket unit's state for `sockets` and `status`.
 public struct SocketView: Sendable, Equatable {
     public var id: SocketID
     public var spec: SocketSpec
     public var phase: SocketPhase
-    /// There is something to be held.
+    /// True if a descriptor of the socket exists.
     public var isOpen: Bool
     public var failure: SocketFailure?
     public var since: Instant
     public var connections: Int
     public var accepted: Int
     public var triggered: Int
-    /// When a pause by the poll limit ends.
+    /// The end of a pause by the poll limit.
     public var deadline: Instant?
 }
 
 extension SocketActivation {
     public var socketIDs: [SocketID] { sockets.keys.sorted() }
 
-    /// Those that are dead or failed, the oldest first.
+    /// Socket units that are dead or failed, the oldest first.
     public var pastSockets: [SocketID] {
         sockets.filter { !isActive($0.key) && $0.value.nextStart == nil }
             .sorted { ($0.value.since, $0.key) < ($1.value.since, $1.key) }.map(\.key)
     }
 
-    /// Forgets a socket unit that nobody will ask about.
-    /// - Returns: false if something of it is left.
+    /// Forgets a socket unit that will not be asked about.
+    ///
+    /// - Returns: false if the unit is active, paused, or has connections or requests.
     public mutating func discard(_ id: SocketID) -> Bool {
         guard !isActive(id), paused[id] == nil, let socket = sockets[id], socket.connections.isEmpty,
             socket.startRequests.isEmpty, socket.stopRequests.isEmpty, socket.nextStart == nil
@@ -253,15 +254,15 @@ extension SocketActivation {
             deadline: socket.isCooling ? socket.deadline : nil)
     }
 
-    /// Those that are paused, sorted.
+    /// Socket units that are paused, sorted.
     public var pausedIDs: [SocketID] { paused.keys.sorted() }
 
     public func isPaused(_ id: SocketID) -> Bool { paused[id] != nil }
 
-    /// New connections wait at their clients.
+    /// True if new connections wait at their clients.
     public func isHeldBack(_ id: SocketID) -> Bool { paused[id]?.holdsBack == true }
 
-    /// It is started and not yet stopped.
+    /// True if the socket unit is started and not yet stopped.
     public func isActive(_ id: SocketID) -> Bool {
         switch sockets[id]?.state {
         case nil, .dead, .failed: false
@@ -269,7 +270,7 @@ extension SocketActivation {
         }
     }
 
-    /// It is being closed, or will be when those who have it have gone.
+    /// True if the socket is being closed, or will be when the services that hold it have ended.
     public func isStopping(_ id: SocketID) -> Bool {
         switch sockets[id]?.state {
         case .releasing, .stopPre, .ending, .stopPost: true
@@ -277,12 +278,12 @@ extension SocketActivation {
         }
     }
 
-    /// Groups whose coming and going matters here.
+    /// Groups whose starts and ends matter to socket units.
     public var watchedServices: [GroupID] { services.keys.sorted() }
 
     public func watches(_ group: GroupID) -> Bool { services[group] != nil }
 
-    /// Commands of sockets whose end has not been told.
+    /// Commands of sockets whose end has not been reported.
     public var runningCommands: [SocketToken] {
         sockets.values.compactMap { socket in
             switch socket.state {
