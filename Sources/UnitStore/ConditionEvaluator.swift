@@ -2,16 +2,16 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// Evaluates the conditions of a unit on this host, at this moment (systemd.unit(5), "Conditions and Asserts").
+/// Evaluates the conditions of a unit on this host at the time of the call (systemd.unit(5), "Conditions and Asserts").
 public struct ConditionEvaluator {
     /// The supervisor's own environment, for `ConditionEnvironment=`.
     private let environment: [String: String]
 
     public init(environment: [String: String]) { self.environment = environment }
 
-    /// Whether the answer may take long: it depends on a path on a file system behind a network or a program, or on as many
-    /// directories as a pattern leads to. What answers then is to be asked outside of a loop.
-    /// - Parameter mounts: nil: not known, so every path may.
+    /// Whether evaluating the condition may take long: it may wait for a network file system or a FUSE program, or
+    /// follow a pattern through any number of directories. Such a condition must not be evaluated on an event loop.
+    /// - Parameter mounts: the mounts of the host; nil if they are unknown, so that any path may take long.
     public static func mayTakeLong(_ condition: Condition, _ mounts: MountTable?) -> Bool {
         let path = condition.parameter
         switch condition.kind {
@@ -29,22 +29,22 @@ public struct ConditionEvaluator {
         }
     }
 
-    /// Whether looking at it is a look at a path at all.
+    /// Whether evaluating the condition accesses the file system at its path.
     public static func isAboutPath(_ condition: Condition) -> Bool { mayTakeLong(condition, nil) }
 
-    /// A condition as an argument of a program: `KIND=PARAMETER`.
+    /// The condition as an argument of a program: `KIND=PARAMETER`.
     public static func argument(_ condition: Condition) -> String {
         condition.kind.rawValue + "=" + condition.parameter
     }
 
-    /// What `argument` made.
+    /// Evaluates a condition in the form made by `argument(_:)`.
     public func holds(_ argument: String) -> Bool {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, let kind = Condition.Kind(rawValue: parts[0]) else { return false }
         return holds(Condition(kind, parts[1]))
     }
 
-    /// Without regard to `!` and `|`.
+    /// Whether the condition holds, ignoring `!` and `|`.
     public func holds(_ condition: Condition) -> Bool {
         let value = condition.parameter
         switch condition.kind {
@@ -112,14 +112,14 @@ public struct ConditionEvaluator {
         return environment[String(value[..<equals])] == String(value[value.index(after: equals)...])
     }
 
-    /// Whether the kernel's command line has the word or, with `=`, assignment; a word also matches an assignment's
-    /// name.
+    /// Whether the kernel's command line contains the word, or the assignment if it has a `=`; a word also matches an
+    /// assignment's name.
     private func hasKernelArgument(_ value: String) -> Bool {
         let words = (HostFacts.text("/proc/cmdline") ?? "").split(whereSeparator: \.isWhitespace)
         return words.contains { $0 == value || (!value.contains("=") && $0.hasPrefix(value + "=")) }
     }
 
-    /// Whether all expressions hold; one without an operator is a pattern.
+    /// Whether all comparisons hold; one without an operator is a pattern.
     private func isKernel(_ value: String) -> Bool {
         let release = HostFacts.kernelRelease
         return Comparison.list(value).allSatisfy { $0.holds(version: release) }
@@ -148,7 +148,7 @@ public struct ConditionEvaluator {
         }
     }
 
-    /// Whether the controllers are available. "Controllers unknown to systemd are ignored."
+    /// Whether all named controllers are available. "Controllers unknown to systemd are ignored."
     private func hasController(_ value: String) -> Bool {
         let root = "/sys/fs/cgroup"
         let unified = HostFacts.text(root + "/cgroup.controllers")
@@ -156,7 +156,8 @@ public struct ConditionEvaluator {
         if value == "v1" { return unified == nil }
         let known: Set = ["blkio", "cpu", "cpuacct", "cpuset", "devices", "io", "memory", "pids"]
         let wanted = value.split(whereSeparator: \.isWhitespace).map(String.init).filter(known.contains)
-        // Without v2, or with both, each controller in use has its own hierarchy; systemd knows two only with v2.
+        // Without v2, or with both, each controller in use has its own hierarchy. systemd supports two of them, io and
+        // cpuset, only with v2.
         guard let unified else {
             return wanted.allSatisfy { $0 != "io" && $0 != "cpuset" && HostFacts.exists(root + "/" + $0) }
         }
@@ -164,7 +165,8 @@ public struct ConditionEvaluator {
         return wanted.allSatisfy(available.contains)
     }
 
-    /// Whether the pressure is below the threshold. As in systemd, a host whose kernel does not measure it has none.
+    /// Whether the pressure is below the threshold. As in systemd, a host whose kernel does not measure pressure has
+    /// none.
     private func isBelow(_ value: String, _ resource: String) -> Bool {
         guard let threshold = try? PressureThreshold.parse(value) else { return false }
         guard let average = HostFacts.pressure(resource, threshold.window.rawValue) else { return true }
@@ -172,7 +174,7 @@ public struct ConditionEvaluator {
     }
 }
 
-/// A comparison: an operator, which may be missing, and an operand: `>=6.1`, `= 4G`, `5.*`.
+/// A comparison with an optional operator and an operand: `>=6.1`, `= 4G`, `5.*`.
 struct Comparison {
     private enum Operator: String, CaseIterable {
         case lessOrEqual = "<="
@@ -248,8 +250,8 @@ struct Comparison {
     }
 }
 
-/// The order of versions as in systemd (the UAPI group's version format specification): runs of digits by value,
-/// letters by code, `~` before everything, also before the end.
+/// systemd's order of versions (the UAPI group's version format specification): numbers by value, letters by code, `~`
+/// before everything, even before the end.
 enum VersionOrder {
     /// Compares two versions: negative if `left` is older, zero if they are equal, positive if it is newer.
     static func compare(_ left: String, _ right: String) -> Int {
@@ -261,7 +263,8 @@ enum VersionOrder {
             for mark in [UInt8(ascii: "~"), UInt8(ascii: "-"), UInt8(ascii: "^"), UInt8(ascii: ".")] {
                 let (hasA, hasB) = (a.first == mark, b.first == mark)
                 guard hasA || hasB else { continue }
-                // `~` precedes everything, the other marks only longer versions; `^` is newer than the end.
+                // `~` precedes everything. The other marks sort before other characters, but after the end of a
+                // version.
                 if hasA != hasB {
                     if mark == UInt8(ascii: "^"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
                     if mark != UInt8(ascii: "~"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
@@ -279,7 +282,7 @@ enum VersionOrder {
     private static func segment(_ a: inout ArraySlice<UInt8>, _ b: inout ArraySlice<UInt8>) -> Int {
         if isDigit(a.first) || isDigit(b.first) {
             let (one, two) = (take(&a, isDigit), take(&b, isDigit))
-            // A number is newer than a word in the same place.
+            // A number is newer than letters in the same place.
             if one.isEmpty != two.isEmpty { return one.isEmpty ? -1 : 1 }
             let (x, y) = (one.drop { $0 == 48 }, two.drop { $0 == 48 })
             if x.count != y.count { return x.count < y.count ? -1 : 1 }

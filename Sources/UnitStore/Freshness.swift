@@ -9,7 +9,7 @@ public struct UnitFingerprint: Equatable, Sendable {
 
     /// Fingerprint of the present contents of the directories, including drop-in and `.wants/` directories.
     ///
-    /// - Throws: want of descriptors or memory, which says nothing about them.
+    /// - Throws: shortage of descriptors or memory, which says nothing about the directories.
     public init(of directories: [String]) throws(SystemError) {
         var hasher = Hasher()
         for directory in directories { try Self.add(directory, 0, to: &hasher) }

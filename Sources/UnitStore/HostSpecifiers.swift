@@ -3,8 +3,8 @@ import Linux
 import UnitFiles
 
 extension SpecifierEnvironment {
-    /// The values of specifiers on this host, for this supervisor. They are those of systemd 252, so that a unit can
-    /// move between the two.
+    /// The values of specifiers on this host, for this supervisor. They are the same as in systemd 252, so that a unit
+    /// can move between the two.
     public init(_ configuration: Configuration, environment: [String: String]) {
         self.init()
         setUser(configuration, environment)
@@ -23,7 +23,7 @@ extension SpecifierEnvironment {
         }
         credentialsRoot = configuration.credentialsDirectory
         ownDirectories = Self.ownDirectories(configuration)
-        // In the system's supervisor /run/holdfast is below /run; otherwise %t is the runtime directory's parent.
+        // The system's supervisor keeps /run for %t; for others, %t is the parent of the runtime directory.
         if configuration.runtimeDirectory != Configuration.system.runtimeDirectory {
             runtimeDirectory = FileTree.parent(of: configuration.runtimeDirectory) ?? "/run"
         }
@@ -34,12 +34,12 @@ extension SpecifierEnvironment {
         }
         configurationDirectory = directory("XDG_CONFIG_HOME", "/.config")
         cacheDirectory = directory("XDG_CACHE_HOME", "/.cache")
-        // $XDG_STATE_HOME is used only since systemd 254.
+        // systemd uses $XDG_STATE_HOME only since version 254.
         stateDirectory = configurationDirectory
         logsDirectory = configurationDirectory + "/log"
     }
 
-    /// As they were named, and without links.
+    /// The supervisor's directories as configured, and with their symbolic links resolved.
     private static func ownDirectories(_ configuration: Configuration) -> [String] {
         let named =
             [configuration.runtimeDirectory, configuration.stateDirectory, configuration.logDirectory]
@@ -47,7 +47,7 @@ extension SpecifierEnvironment {
         return named + named.compactMap { UnitDirectory.realPath($0) }.filter { !named.contains($0) }
     }
 
-    /// Sets the user's values. Only a user's supervisor uses its environment: the system's does not depend on its
+    /// Sets the user's values. Only a user's supervisor uses its environment; the system's does not depend on its
     /// caller.
     private mutating func setUser(_ configuration: Configuration, _ environment: [String: String]) {
         let user = try? Accounts.user("\(geteuid())")
@@ -72,7 +72,7 @@ extension SpecifierEnvironment {
         osImageID = fields["IMAGE_ID"] ?? ""
     }
 
-    /// The first variable of systemd.unit(5), %T, that names a directory.
+    /// The first of the variables listed for %T in systemd.unit(5) that names a directory.
     private static func temporaryDirectory(_ environment: [String: String]) -> String? {
         for name in ["TMPDIR", "TEMP", "TMP"] {
             guard let path = environment[name], path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
@@ -84,7 +84,7 @@ extension SpecifierEnvironment {
         return nil
     }
 
-    /// Whether the text is a machine ID; "uninitialized" is none (machine-id(5)).
+    /// Whether the text is a machine ID; "uninitialized" is not (machine-id(5)).
     private static func isID(_ text: String) -> Bool {
         text.utf8.count == 32 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }

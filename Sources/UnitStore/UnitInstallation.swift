@@ -1,6 +1,6 @@
 import UnitFiles
 
-/// `enable` and its siblings on this host: from typed names to links, for the daemon and `holdfastctl` alike.
+/// `enable` and its siblings on this host, from typed names to links, for both the daemon and `holdfastctl`.
 public struct UnitInstallation {
     public let loader: UnitLoader
     /// Decides which links to change.
@@ -11,7 +11,7 @@ public struct UnitInstallation {
         installer = Installer(loader: loader, runtimeDirectory: configuration.runtimeUnitDirectory)
     }
 
-    /// The units with these names.
+    /// The units with the names.
     /// - Parameter mayBeMissing: accepts a full name without a unit of that name.
     public func units(_ names: [String], mayBeMissing: Bool) throws(NameError) -> [UnitName] {
         var units: [UnitName] = []
@@ -25,14 +25,14 @@ public struct UnitInstallation {
         return units
     }
 
-    /// The state of a unit's file. An alias, looked up by its own name, has the state `alias`.
+    /// The state of a unit's file; an alias has the state `alias`.
     public func state(of name: String) -> (unit: UnitName?, state: UnitFileState) {
         let unit = (try? UnitName(name)) ?? (try? loader.resolve(shortName: name).get())
         return (unit, unit.map(installer.state(of:)) ?? .notFound)
     }
 
     /// Applies the changes.
-    /// - Returns: the changes in words, and notes for the caller.
+    /// - Returns: a text for each change, and notes for the caller.
     public func apply(_ changes: InstallChanges) throws -> (changes: [String], notes: [String]) {
         (try UnitLinks.apply(changes.changes), changes.notes)
     }

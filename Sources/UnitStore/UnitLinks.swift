@@ -3,8 +3,8 @@ import UnitFiles
 
 /// Applies the decisions of `Installer`.
 public enum UnitLinks {
-    /// Applies changes until the first that fails; earlier ones stay.
-    /// - Returns: the actual changes in words, without links that were right before.
+    /// Applies the changes up to the first that fails; earlier ones stay in effect.
+    /// - Returns: a text for each actual change; links that were already right have none.
     public static func apply(_ changes: [InstallChanges.Change]) throws(SystemError) -> [String] {
         var done: [String] = []
         for change in changes {

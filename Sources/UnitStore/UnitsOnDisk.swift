@@ -3,8 +3,8 @@ import Linux
 import Synchronization
 import UnitFiles
 
-/// What kept a reader of unit files from reading them, though they are there: no descriptors or no memory. What it has read is
-/// then no picture of the disk.
+/// The first shortage of descriptors or memory that kept a reader from reading existing unit files. The units read are
+/// then not a complete picture of the disk.
 public final class ReadingShortage: Sendable {
     private let first = Mutex<SystemError?>(nil)
 
@@ -21,7 +21,7 @@ public final class ReadingShortage: Sendable {
 public struct UnitsOnDisk: UnitFileSource {
     private let shortage: ReadingShortage?
 
-    /// - Parameter shortage: is told of directories and files that could not be read; `UnitFiles` sees them as missing.
+    /// - Parameter shortage: records directories and files that could not be read; `UnitFiles` sees them as missing.
     public init(_ shortage: ReadingShortage? = nil) { self.shortage = shortage }
 
     public func entries(of directory: String) -> [String] {
@@ -59,12 +59,13 @@ public struct UnitsOnDisk: UnitFileSource {
         try read(path, checkOwner: true)
     }
 
-    /// Reads a file that a unit names (`EnvironmentFile=`). Its owner is not checked: the unit's author has chosen it.
+    /// Reads a file named by a unit (`EnvironmentFile=`). Its owner is not checked, because the unit's author chose the
+    /// file.
     public func readNamed(_ path: String) throws(UnitFileReadError) -> String {
         do throws(UnitFileReadError) {
             return try read(path, checkOwner: false)
         } catch {
-            // A link to /dev/null masks a unit; as a named file it is an empty file.
+            // A link to /dev/null masks a unit, but as a named file it is an empty file.
             if error == .masked { return "" }
             throw error
         }

@@ -1,7 +1,7 @@
-// Which directives exist. The enums name what Holdfast honours; the texts below name what systemd has beside it.
+// The known directives. The enums list those that Holdfast honours, the texts below the others that systemd has.
 //
-// Source of the texts: `systemd --dump-configuration-items` of systemd 252, and the directives that later manual pages add
-// (so that a unit written for a newer systemd hears "not supported yet" rather than "unknown").
+// Source of the texts: `systemd --dump-configuration-items` of systemd 252, and directives added by later manual pages,
+// so that a unit written for a newer systemd gets "not supported yet" rather than "unknown".
 
 /// Honoured directives of `[Unit]`.
 enum UnitDirective: String, CaseIterable {
@@ -40,7 +40,7 @@ enum ServiceDirective: String, CaseIterable {
     case successExitStatus = "SuccessExitStatus"
     case restartPreventExitStatus = "RestartPreventExitStatus"
     case restartForceExitStatus = "RestartForceExitStatus"
-    // Their old place, "for backwards compatibility" (systemd.unit(5) has them in [Unit]).
+    // Their old section, kept "for backwards compatibility" (systemd.unit(5) has them in [Unit]).
     case startLimitIntervalSec = "StartLimitIntervalSec"
     case startLimitInterval = "StartLimitInterval"
     case startLimitBurst = "StartLimitBurst"
@@ -56,7 +56,7 @@ enum ServiceDirective: String, CaseIterable {
     case allowUnsupported = "X-AllowUnsupported"
 }
 
-/// Honoured directives of `[Service]` about captured output.
+/// Honoured directives of `[Service]` on captured output.
 enum LogDirective: String, CaseIterable {
     case standardOutput = "StandardOutput"
     case standardError = "StandardError"
@@ -89,7 +89,7 @@ enum SocketDirective: String, CaseIterable {
     case removeOnStop = "RemoveOnStop"
     case scope = "X-Scope"
     case pass = "X-Pass"
-    // How it is opened.
+    // Opening the socket.
     case socketProtocol = "SocketProtocol"
     case bindIPv6Only = "BindIPv6Only"
     case bindToDevice = "BindToDevice"
@@ -120,7 +120,7 @@ enum SocketDirective: String, CaseIterable {
     case symlinks = "Symlinks"
     case directoryMode = "DirectoryMode"
     case writable = "Writable"
-    // What its traffic starts.
+    // Activation by traffic.
     case service = "Service"
     case accept = "Accept"
     case maxConnections = "MaxConnections"
@@ -131,7 +131,7 @@ enum SocketDirective: String, CaseIterable {
     case pollLimitIntervalSec = "PollLimitIntervalSec"
     case pollLimitBurst = "PollLimitBurst"
     case idleStopSec = "X-IdleStopSec"
-    // What runs around it.
+    // Commands before and after opening and closing.
     case execStartPre = "ExecStartPre"
     case execStartPost = "ExecStartPost"
     case execStopPre = "ExecStopPre"
@@ -162,7 +162,7 @@ enum SwapDirective: String, CaseIterable {
     case generationNetwork = "X-GenerationNetwork"
 }
 
-/// The sections that units may have here.
+/// The sections that Holdfast's units may have.
 enum UnitSectionName: String, CaseIterable {
     case unit = "Unit"
     case service = "Service"
@@ -170,18 +170,18 @@ enum UnitSectionName: String, CaseIterable {
     case install = "Install"
     case swap = "X-Swap"
 
-    /// Whether a unit of that kind may have the section.
+    /// Whether a unit of the kind may have the section.
     func belongs(to kind: UnitKind) -> Bool {
         switch self {
         case .unit, .install: true
         case .service: kind == .service
         case .socket: kind == .socket
-        // A socket is never swapped, but the contract allows the section everywhere.
+        // A socket is never swapped, but [X-Swap] is accepted in every unit.
         case .swap: true
         }
     }
 
-    /// Directives that we honour, by name.
+    /// The honoured directives, by name.
     var honoured: [String] {
         switch self {
         case .unit:
@@ -198,9 +198,9 @@ enum UnitSectionName: String, CaseIterable {
     }
 }
 
-/// What systemd knows and we do not honour yet.
+/// Directives that systemd has and Holdfast does not honour yet.
 enum DirectiveTable {
-    /// Sections of systemd's other unit kinds.
+    /// Sections of systemd's other kinds of units.
     static let foreignSections: Set<String> = [
         "Mount", "Automount", "Swap", "Timer", "Path", "Slice", "Scope", "Device", "BusName",
     ]
@@ -216,7 +216,7 @@ enum DirectiveTable {
         }
     }
 
-    /// All names that may stand in a section, for suggestions.
+    /// All names of directives in a section, for suggestions.
     static func names(in section: UnitSectionName) -> [String] {
         switch section {
         case .unit: section.honoured + unit
@@ -231,7 +231,7 @@ enum DirectiveTable {
         Set(text.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) })
     }
 
-    /// [Unit], systemd.unit(5).
+    /// [Unit]: systemd.unit(5).
     static let unit = names(
         """
         AssertFirmware AssertVersion ConditionFirmware ConditionVersion
@@ -239,7 +239,7 @@ enum DirectiveTable {
         JoinsNamespaceOf RebootArgument SuccessActionExitStatus SurviveFinalKillSignal UpheldBy
         """)
 
-    /// [Service] only, systemd.service(5).
+    /// [Service] only: systemd.service(5).
     static let serviceOnly = names(
         """
         BusName ExitType FailureAction FileDescriptorStoreMax FileDescriptorStorePreserve GuessMainPID NonBlocking
@@ -249,14 +249,14 @@ enum DirectiveTable {
         USBFunctionStrings WatchdogSec
         """)
 
-    /// [Socket] only, systemd.socket(5).
+    /// [Socket] only: systemd.socket(5).
     static let socketOnly = names(
         """
         AcceptFileDescriptors DeferTrigger DeferTriggerMaxSec ListenUSBFunction PassFileDescriptorsToExec PassPIDFD
         SELinuxContextFromNet SmackLabel SmackLabelIPIn SmackLabelIPOut
         """)
 
-    /// [Service] and [Socket] both: systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
+    /// Both [Service] and [Socket]: systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
     static let execution = names(
         """
         AllowedCPUs AllowedMemoryNodes AmbientCapabilities AppArmorProfile BPFProgram BindNetworkInterface BindPaths
@@ -298,6 +298,6 @@ enum DirectiveTable {
         WatchdogSignal WorkingDirectory
         """)
 
-    /// [Install], systemd.unit(5): all of them are honoured.
+    /// [Install]: systemd.unit(5). All of its directives are honoured.
     static let install: Set<String> = []
 }

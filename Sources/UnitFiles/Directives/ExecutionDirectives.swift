@@ -1,4 +1,4 @@
-/// Honoured directives of systemd.exec(5), which services and the commands of sockets have in common.
+/// Honoured directives of systemd.exec(5), common to services and the commands of sockets.
 enum ExecutionDirective: String, CaseIterable {
     case user = "User"
     case group = "Group"
@@ -61,12 +61,13 @@ enum ExecutionDirective: String, CaseIterable {
     case personality = "Personality"
 }
 
-/// Directives that protect the host or other services from a service, and that Holdfast does not carry out yet.
+/// Directives that protect the host or other services from a service, and that Holdfast does not implement yet.
 ///
-/// Leaving protection out silently is worse than not starting: a service that asks for one starts only with
+/// Silently leaving out protection is worse than not starting: a service that asks for one starts only with
 /// `X-AllowUnsupported=yes`.
 enum Protection {
-    /// systemd.exec(5), "Sandboxing" and its neighbours, and systemd.resource-control(5) without its accounting.
+    /// The directives of systemd.exec(5), "Sandboxing" and related sections, and of systemd.resource-control(5) except
+    /// accounting.
     static let names = Set(
         """
         AppArmorProfile BindPaths BindReadOnlyPaths DynamicUser ExecPaths ExtensionDirectories ExtensionImages
@@ -91,7 +92,7 @@ enum Protection {
         StartupMemorySwapMax StartupMemoryZSwapMax TasksMax
         """.utf8.split(whereSeparator: Ascii.isSpace).compactMap { String($0) })
 
-    /// Whether the value asks for nothing, because it is how things are without the directive.
+    /// Whether the value asks for no protection, because it is the state without the directive.
     static func isNeutral(_ value: String, of directive: String) -> Bool {
         switch (directive, value) {
         case (_, ""): return true
@@ -102,14 +103,15 @@ enum Protection {
         case (_, "infinity"): return true
         default: break
         }
-        // "no" switches off what is a switch; of a list it would be an element, and none of these has one of that name.
+        // "no" turns off a boolean directive. In a list it would be an element, but none of these lists has an element
+        // of that name.
         return (try? Value.boolean(value)) == false && !directive.hasSuffix("Min") && !directive.hasSuffix("Max")
             && !directive.hasSuffix("Low") && !directive.hasSuffix("High") && !directive.hasSuffix("Weight")
     }
 }
 
 extension UnitBuilder {
-    /// Remembers what a `[Service]` asks for and would not get; `finishProtection` says what becomes of it.
+    /// Registers protection that a `[Service]` asks for and would not get; `finishProtection` reports it.
     mutating func noteProtection(_ assignment: Assignment) {
         if Protection.isNeutral(assignment.value, of: assignment.key) {
             missingProtection[assignment.key] = nil
@@ -118,7 +120,7 @@ extension UnitBuilder {
         }
     }
 
-    /// Names each directive whose protection is missing, and refuses the unit unless it says that it may start without.
+    /// Reports each directive whose protection is missing, and refuses the unit unless it has X-AllowUnsupported=yes.
     mutating func finishProtection() {
         guard !missingProtection.isEmpty else { return }
         let starts = allowsUnsupported

@@ -12,7 +12,7 @@ extension UnitBuilder {
         let isNegated = Self.take("!", from: &rest)
         let offset = assignment.value.utf8.count - rest.utf8.count
         do throws(ValueError) {
-            // A share of 10% is no specifier, and nobody means one there.
+            // The "%" in a share of 10% starts no specifier, and no unit means one there.
             let parameter = kind.isPressure ? String(rest) : try expander.expand(String(rest))
             try Self.check(kind, parameter, at: offset)
             if !kind.isPressure { warnAboutSpecifiers(assignment) }
@@ -25,13 +25,14 @@ extension UnitBuilder {
                 unit.conditions.conditions.append(condition)
             }
         } catch {
-            // Without its condition a unit would run where it must not.
+            // Without its condition the unit would run where it must not.
             reject(assignment, error, .fatal)
         }
     }
 
-    /// Mounts and devices are the host's: none is started here, but whether one is there shows when the unit is to start.
-    /// False for what cannot be looked at so.
+    /// Turns a required mount or device into a condition of the start. Both belong to the host and are never started
+    /// here.
+    /// - Returns: false for other units and directives.
     mutating func requireOfHost(_ word: Word, _ assignment: Assignment) -> Bool {
         let isBinding = ["BindsTo", "BindTo"].contains(assignment.key)
         guard
@@ -44,7 +45,7 @@ extension UnitBuilder {
         } else if word.text.hasSuffix(".device"),
             let path = UnitNameEscaping.unescapePath(String(word.text.dropLast(7)))
         {
-            // systemd's name of network interfaces is none of the kernel's.
+            // systemd's path of a network interface is not the kernel's.
             let interfaces = "/sys/subsystem/net/devices/"
             let place = path.hasPrefix(interfaces) ? "/sys/class/net/" + path.dropFirst(interfaces.count) : path
             hostRequirements.append(Condition(.pathExists, place, at: location))
@@ -63,7 +64,7 @@ extension UnitBuilder {
 
     private static func take(_ prefix: Character, from rest: inout Substring) -> Bool {
         guard rest.first == prefix else { return false }
-        // White space behind the prefix belongs to the value, as under systemd.
+        // As under systemd, white space after the prefix belongs to the value.
         rest = rest.dropFirst()
         return true
     }

@@ -79,7 +79,7 @@ extension UnitBuilder {
         }
     }
 
-    /// Sets are merged, with `~` subtracted; an empty assignment, or one of `~` alone, begins anew.
+    /// Merges sets, and subtracts them after `~`; an empty assignment, or `~` alone, starts anew.
     private mutating func capabilities(_ directive: ExecutionDirective, _ assignment: Assignment) {
         let isBounding = directive == .capabilityBoundingSet
         let initial = isBounding ? UInt64.max : 0
@@ -90,7 +90,7 @@ extension UnitBuilder {
             let name = inverts && word.text.hasPrefix("~") ? String(word.text.dropFirst()) : word.text
             if name.isEmpty { continue }
             do {
-                // Also by number (capabilities(7)).
+                // A number is valid as well (capabilities(7)).
                 if let number = try? Value.integer(name, in: UInt64(0)...40) {
                     sum |= 1 << number
                 } else {
@@ -114,7 +114,7 @@ extension UnitBuilder {
     }
 
     private mutating func secureBits(_ assignment: Assignment) {
-        // Each assignment says all of them, as under systemd 252.
+        // Each assignment replaces all bits, as under systemd 252.
         execution.secureBits = []
         for word in words(assignment, escapes: .interpreted, .fatal) {
             if let bit = SecureBits.names[word.text] {
@@ -183,8 +183,8 @@ extension UnitBuilder {
         }
     }
 
-    /// A service that is given the supervisor's own directory has its control socket, journal and history in hand, and what is
-    /// in a runtime directory goes with the service.
+    /// Refuses the supervisor's own directories. A service that managed one would control the supervisor's socket,
+    /// journal and history, and a runtime directory is removed with the service.
     private func mayHave(_ path: String, _ kind: DirectoryKind) throws(ValueError) {
         let full = expander.environment.root(of: kind) + "/" + path
         guard let own = expander.environment.ownDirectory(at: full) else { return }

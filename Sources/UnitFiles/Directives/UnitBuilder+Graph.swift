@@ -1,6 +1,6 @@
-// [Unit]: what it says about other units.
+// [Unit]: relations to other units.
 
-/// Names of systemd.unit(5) and their old spellings.
+/// Directives of systemd.unit(5) with their old spellings.
 enum DependencyDirective: String, CaseIterable {
     case requisite = "Requisite"
     case requisiteOverridable = "RequisiteOverridable"
@@ -26,12 +26,12 @@ enum DependencyDirective: String, CaseIterable {
     case stopWhenUnneeded = "StopWhenUnneeded"
     case refuseManualStart = "RefuseManualStart"
     case refuseManualStop = "RefuseManualStop"
-    // Nothing is ever isolated here, and units that are not needed are not kept: true by nature.
+    // These always hold: nothing is ever isolated here, and unneeded units are not kept.
     case ignoreOnIsolate = "IgnoreOnIsolate"
     case allowIsolate = "AllowIsolate"
     case collectMode = "CollectMode"
     case sourcePath = "SourcePath"
-    // Only their value `none`: this is no init system that could reboot the host.
+    // Only the value `none` is supported: this is no init system that could reboot the host.
     case failureAction = "FailureAction"
     case successAction = "SuccessAction"
     case startLimitAction = "StartLimitAction"
@@ -103,7 +103,7 @@ extension UnitBuilder {
         reject(assignment, ValueError(message, code: .unsupportedValue), .ignored)
     }
 
-    /// `StartLimitAction=` and its siblings act on the whole host.
+    /// Accepts only `none` for `StartLimitAction=` and its siblings: other values act on the whole host.
     mutating func emergencyAction(_ assignment: Assignment) {
         if assignment.value == "none" { return }
         guard !assignment.value.isEmpty else { return reject(assignment, ValueError("expected \"none\""), .ignored) }

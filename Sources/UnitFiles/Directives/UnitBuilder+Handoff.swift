@@ -1,4 +1,5 @@
-// X-Handoff=, X-Template=, X-Pass=. A bad value is fatal: a program without its sockets is not the one that was asked for.
+// X-Handoff=, X-Template=, X-Pass=. A bad value is fatal, because a program must not run without the sockets it was
+// meant to get.
 
 extension UnitBuilder {
     mutating func handoff(_ assignment: Assignment) {
@@ -30,7 +31,7 @@ extension UnitBuilder {
         }
     }
 
-    /// What only shows once all files are applied.
+    /// Checks that need all files of the unit.
     mutating func finishHandoff() {
         var seen: Set<String> = []
         for template in service.handoff.templates where !seen.insert(template.name).inserted {

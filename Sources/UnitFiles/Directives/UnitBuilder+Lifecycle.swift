@@ -1,4 +1,4 @@
-// [Service]: service types, restart, time limits and signals beyond those of UnitBuilder+Service.
+// [Service]: service types, restarts, time limits and signals besides those of UnitBuilder+Service.
 
 enum LifecycleDirective: String, CaseIterable {
     case remainAfterExit = "RemainAfterExit"
@@ -33,7 +33,7 @@ extension UnitBuilder {
         case .pidFile: pidFile(assignment)
         case .guessMainPID: set(\.guessesMainPid, value(assignment, .ignored, Value.boolean))
         case .exitType: set(\.exitType, choice(assignment, .fatal, of: ServiceExitType.self))
-        // Without Type=dbus, which is refused, it only tells people which name the service owns.
+        // Only Type=dbus uses the name, and that is refused; otherwise it is mere information.
         case .busName: break
         case .reloadSignal: set(\.reloadSignal, value(assignment, .fatal, Signal.parse))
         case .restartSteps: set(\.restartSteps, number(assignment, .ignored, in: UInt32.min...UInt32.max))
@@ -55,7 +55,7 @@ extension UnitBuilder {
         case .watchdogSignal: set(\.watchdogSignal, value(assignment, .fatal, Signal.parse))
         case .runtimeMaxSec:
             guard let limit = value(assignment, .fatal, TimeSpan.parse) else { return }
-            // Old units write 0 for "never", as with the other limits.
+            // Old units use 0 for "never", as with the other limits.
             service.lifecycle.runtimeMax = limit == .after(.zero) ? .infinite : limit
         case .runtimeRandomizedExtraSec:
             set(\.runtimeRandomizedExtra, value(assignment, .ignored, TimeSpan.parseLong))
@@ -67,7 +67,7 @@ extension UnitBuilder {
         }
     }
 
-    /// Who depends on a service is not told of its restarts, which is what `direct` asks for.
+    /// Accepts `direct`, which is how Holdfast works: dependents are not notified of a service's restarts.
     private mutating func restartMode(_ assignment: Assignment) {
         guard let mode = choice(assignment, .ignored, of: RestartMode.self) else { return }
         service.lifecycle.restartMode = mode
@@ -82,7 +82,7 @@ extension UnitBuilder {
         if let value { service.lifecycle[keyPath: path] = value }
     }
 
-    /// "a relative path is taken below /run/" (%t in a user's supervisor).
+    /// Reads a path: "a relative path is taken below /run/" (%t in a user's supervisor).
     private mutating func pidFile(_ assignment: Assignment) {
         guard !assignment.value.isEmpty else {
             service.lifecycle.pidFile = nil
@@ -92,7 +92,7 @@ extension UnitBuilder {
         let path = expanded(assignment, .fatal) { (text) throws(ValueError) in
             try Value.absolutePath(text.hasPrefix("/") ? text : runtime + "/" + text)
         }
-        // Since systemd 221 /var/run is no longer worth a complaint: it is the same directory.
+        // /var/run gets no warning (systemd warns since version 221): it is the same directory.
         if let path { service.lifecycle.pidFile = path }
     }
 
@@ -106,7 +106,7 @@ extension UnitBuilder {
                 "OOMPolicy=: \"\(policy.rawValue)\" is not supported yet, what the OOM killer leaves goes on"))
     }
 
-    /// What only shows once all files are applied.
+    /// Checks and defaults that need all files of the unit.
     mutating func finishLifecycle() {
         let oneshotByNature = service.execStart.isEmpty && typeLocation == nil && !service.execStop.isEmpty
         if oneshotByNature { service.type = .oneshot }
@@ -134,7 +134,7 @@ extension UnitBuilder {
                 "ExecStart",
                 "the service has no ExecStart=, which only a service with RemainAfterExit=yes and ExecStop= may lack")
         }
-        // "not allowed for oneshot": systemd refuses these, too.
+        // "not allowed for oneshot": systemd refuses these as well.
         let location = typeLocation ?? SourceLocation(file: name.description)
         let restart = service.restart
         if restart == .always || restart == .onSuccess {
@@ -149,7 +149,7 @@ extension UnitBuilder {
             let message = "ExitType=cgroup makes no sense with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "ExitType", message))
         }
-        // A oneshot service has no time-out unless it asks for one.
+        // A oneshot service has no start timeout unless it sets one.
         if !hasStartTimeout { service.timeoutStart = .infinite }
     }
 }

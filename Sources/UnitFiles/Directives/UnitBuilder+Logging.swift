@@ -1,4 +1,4 @@
-// [Service]: where output goes, and how it is kept.
+// [Service]: the destination of output, and its retention.
 
 extension UnitBuilder {
     mutating func apply(_ directive: LogDirective, _ assignment: Assignment) {
@@ -35,7 +35,7 @@ extension UnitBuilder {
         case .logKeep: if let keep = number(assignment, .ignored, in: 0...10_000) { service.logging.keep = keep }
         case .logMaxAgeSec:
             if let age = value(assignment, .ignored, TimeSpan.parse) {
-                // 0 is "without bound" for both, as in Supervisor.
+                // 0 means unlimited for both.
                 service.logging.maxAge = age.duration.flatMap { $0 > .zero ? $0 : nil }
             }
         }
@@ -45,7 +45,7 @@ extension UnitBuilder {
         value(assignment, .ignored) { (text) throws(ValueError) in try Self.number(text, of: LogSettings.levels) }
     }
 
-    /// A name of syslog(3), or its number.
+    /// Reads a name of syslog(3), or its number.
     private static func number(_ text: String, of names: [String?]) throws(ValueError) -> Int {
         if let index = names.firstIndex(of: text) { return index }
         if let number = try? Value.integer(text, in: 0...(names.count - 1)) { return number }
@@ -61,7 +61,7 @@ extension UnitBuilder {
     }
 
     private mutating func standardOutput(_ assignment: Assignment, descriptor: String) -> StandardOutput? {
-        // "Obsolete and should not be used" (systemd.exec(5) of 252), and consoles are not ours to write to.
+        // "Obsolete and should not be used" (systemd.exec(5) of 252); Holdfast does not write to consoles.
         let likeJournal = ["syslog", "syslog+console", "journal+console", "kmsg", "kmsg+console"]
         if likeJournal.contains(assignment.value) {
             report(
@@ -86,7 +86,7 @@ extension UnitBuilder {
             ] where text.hasPrefix(prefix) {
                 return make(try Value.absolutePath(String(text.dropFirst(prefix.count))))
             }
-            // Without a name it is the stream's own.
+            // Without a name, the stream's own name counts.
             if text == "fd:" { return .descriptor(descriptor) }
             if text.hasPrefix("fd:") { return .descriptor(try Self.descriptorName(String(text.dropFirst(3)))) }
             throw ValueError(

@@ -1,7 +1,7 @@
 // systemd.exec(5): resource limits, scheduling and other attributes of a process.
 
 extension UnitBuilder {
-    /// The part of `apply(_: ExecutionDirective, _:)` that is about numbers.
+    /// Applies the numeric directives, for `apply(_: ExecutionDirective, _:)`.
     mutating func applyScheduling(_ directive: ExecutionDirective, _ assignment: Assignment) {
         switch directive {
         case .umask: if let umask = value(assignment, .fatal, Value.mode) { execution.umask = umask & 0o777 }
@@ -29,7 +29,7 @@ extension UnitBuilder {
     }
 
     mutating func limit(_ kind: ResourceLimitKind, _ assignment: Assignment) {
-        // An empty assignment takes nothing back, as under systemd.
+        // As under systemd, an empty assignment resets nothing.
         let limit = expanded(assignment, .ignored) { (text) throws(ValueError) in
             try ResourceLimit.parse(text, unit: kind.unit)
         }
@@ -54,7 +54,7 @@ extension UnitBuilder {
             } else if text == "all" {
                 mask |= UInt64(UInt32.max)
             } else if text == "default" {
-                // core(5): private and shared anonymous, ELF headers, private huge.
+                // core(5): private and shared anonymous mappings, ELF headers, private huge pages.
                 mask |= 0x33
             } else if let number = UInt64(text.lowercased().hasPrefix("0x") ? text.dropFirst(2) : text[...], radix: 16)
             {
@@ -62,7 +62,7 @@ extension UnitBuilder {
             } else {
                 let near = EditDistance.closest(to: text, in: Self.coredumpNames + ["all", "default"])
                 let message = "\"\(text)\" is no type of mapping (core(5)) and no hexadecimal number"
-                // A mask without what was meant would be another one.
+                // A mask without the unknown type would not be the intended one.
                 return reject(assignment, ValueError(message, at: word.offset, suggestion: near), .ignored)
             }
         }
@@ -113,7 +113,7 @@ extension UnitBuilder {
         execution.ioScheduling = scheduling
     }
 
-    /// `1 3-5,7`. The kernel's own sets end at 8192 (CONFIG_NR_CPUS).
+    /// Reads `1 3-5,7`. The kernel's own sets end at 8192 (CONFIG_NR_CPUS).
     private mutating func cpuAffinity(_ assignment: Assignment) {
         if assignment.value.isEmpty {
             execution.cpuAffinity = []
@@ -140,7 +140,7 @@ extension UnitBuilder {
             return
         }
         let host = expander.environment.architecture
-        // The 32-bit names beside each 64-bit one.
+        // 64-bit names -> their 32-bit counterparts.
         let siblings = ["x86-64": "x86", "arm64": "arm", "ppc64": "ppc", "ppc64-le": "ppc-le", "s390x": "s390"]
         let personality = value(assignment, .ignored) { (text) throws(ValueError) -> Personality in
             if text == host { return .native }

@@ -5,7 +5,7 @@ extension UnitBuilder {
         switch directive {
         case .type:
             typeLocation = assignment.valueLocation
-            // Ready when its name appears on the message bus, which Holdfast does not talk to.
+            // Type=dbus is ready when its name appears on the message bus, which Holdfast does not use.
             if let type = choice(assignment, .fatal, of: ServiceType.self, unsupported: ["dbus"]) {
                 service.type = type
             }
@@ -91,7 +91,7 @@ extension UnitBuilder {
         }
     }
 
-    /// What only shows once all files are applied.
+    /// Checks and defaults that need all files of the unit.
     mutating func finishService() {
         finishProtection()
         service.sockets = Self.unique(service.sockets)
@@ -127,7 +127,7 @@ extension UnitBuilder {
 
     private mutating func timeout(_ directive: ServiceDirective, _ assignment: Assignment) {
         guard var limit = value(assignment, .ignored, TimeSpan.parse) else { return }
-        // Old units write 0 for "never"; systemd keeps that meaning.
+        // Old units use 0 for "never"; systemd keeps that meaning.
         if limit == .after(.zero) { limit = .infinite }
         if directive != .timeoutStopSec {
             service.timeoutStart = limit
@@ -155,7 +155,7 @@ extension UnitBuilder {
         return set
     }
 
-    /// systemd.socket(5): ASCII without control characters and ":", at most 255 characters.
+    /// Checks a name as in systemd.socket(5): ASCII without control characters and ":", at most 255 characters.
     static func descriptorName(_ text: String) throws(ValueError) -> String {
         let good = text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
         guard good, !text.isEmpty, text.utf8.count <= 255 else {

@@ -48,7 +48,8 @@ extension UnitBuilder {
         }
     }
 
-    /// An empty assignment to any of them resets all of them, whatever their kind (systemd.socket(5)).
+    /// Adds an address. An empty assignment to any Listen…= resets all of them, whatever their kind
+    /// (systemd.socket(5)).
     private mutating func listen(_ directive: SocketDirective, _ assignment: Assignment) {
         if assignment.value.isEmpty {
             socket.listen = []
@@ -75,7 +76,7 @@ extension UnitBuilder {
         if let target, let target { socket.listen.append(ListenEntry(target, at: assignment.valueLocation)) }
     }
 
-    /// mq_overview(7): a slash and up to 254 characters, none of which is a slash.
+    /// Checks a name as in mq_overview(7): a slash and up to 254 characters, none of which is a slash.
     private static func messageQueueName(_ text: String) throws(ValueError) -> String {
         let name = text.utf8.dropFirst()
         guard text.utf8.first == UInt8(ascii: "/"), (1...254).contains(name.count),
@@ -84,7 +85,7 @@ extension UnitBuilder {
         return text
     }
 
-    /// What only shows once all files are applied.
+    /// Checks that need all files of the unit.
     mutating func finishSocket() {
         if socket.listen.isEmpty {
             missing("ListenStream", "the socket has no Listen…=, it would listen nowhere")
@@ -119,7 +120,7 @@ extension UnitBuilder {
 
     private var acceptTemplate: String { name.connectionTemplate?.description ?? "its template" }
 
-    /// A unit that contradicts itself.
+    /// Refuses a unit with a contradiction.
     private mutating func refuse(_ directive: String, _ message: String) {
         let location = sectionLocation
         refuse(Diagnostic(.error, .invalidValue, at: location, directive: directive, "\(directive)= \(message)"))
@@ -127,6 +128,6 @@ extension UnitBuilder {
 }
 
 extension UnitName {
-    /// The template of which `Accept=yes` makes an instance for each connection: `echo@.service` for `echo.socket`.
+    /// The template whose instances serve the connections of `Accept=yes`: `echo@.service` for `echo.socket`.
     var connectionTemplate: UnitName? { try? UnitName(prefix + "@.service") }
 }

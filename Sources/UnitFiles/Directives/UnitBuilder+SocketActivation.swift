@@ -1,11 +1,11 @@
-// What the traffic of a [Socket] starts, and what runs around its opening and closing.
+// [Socket]: activation by traffic, and commands before and after opening and closing.
 
 extension UnitBuilder {
     mutating func applyActivation(_ directive: SocketDirective, _ assignment: Assignment) {
         switch directive {
         case .service:
             let names = names(assignment, kinds: [.service], instantiate: true, .fatal)
-            // An empty assignment takes nothing back, as under systemd.
+            // As under systemd, an empty assignment resets nothing.
             if assignment.value.isEmpty {
                 reject(assignment, ValueError("expected the name of a service"), .ignored)
             } else if names.count > 1 {
@@ -72,7 +72,7 @@ extension UnitBuilder {
         guard let limit = value(assignment, .ignored, TimeSpan.parse) else { return }
         switch limit {
         case .infinite, .after(.zero): socket.activation.idleStop = nil
-        // Below that the supervisor would be busy with looking.
+        // The lower bound keeps the supervisor from spending its time on counting connections.
         case .after(let span): socket.activation.idleStop = max(span, .milliseconds(100))
         }
     }

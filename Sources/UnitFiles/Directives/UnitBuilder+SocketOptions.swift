@@ -1,10 +1,10 @@
-// Options of [Socket] that are set on what it opens.
+// [Socket]: options set on the opened sockets.
 
 extension UnitBuilder {
     mutating func applySocketOption(_ directive: SocketDirective, _ assignment: Assignment) {
         switch directive {
         case .bindIPv6Only:
-            // Old units write a boolean.
+            // Old units use a boolean.
             if let only = try? Value.boolean(assignment.value) {
                 socket.options.ipv6Only = only ? .only : .both
             } else if let choice = choice(assignment, .fatal, of: SocketOptions.IPv6Only.self) {
@@ -19,7 +19,7 @@ extension UnitBuilder {
         case .passSecurity: set(\.passSecurity, assignment)
         case .passPacketInfo: set(\.passPacketInfo, assignment)
         case .mark:
-            // A negative number is "none", as without the directive.
+            // A negative number means none, as without the directive.
             let mark = number(assignment, .ignored, in: Int32.min...Int32.max)
             if let mark { socket.options.mark = mark < 0 ? nil : UInt32(mark) }
         case .priority: set(\.priority, assignment, in: Int32.min...Int32.max)
@@ -106,21 +106,21 @@ extension UnitBuilder {
     private mutating func set<N: FixedWidthInteger>(
         _ path: WritableKeyPath<SocketOptions, N?>, _ assignment: Assignment, in range: ClosedRange<N>
     ) {
-        // An empty assignment takes nothing back, as under systemd.
+        // As under systemd, an empty assignment resets nothing.
         if let number = number(assignment, .ignored, in: range) {
             socket.options[keyPath: path] = number
         }
     }
 
     private mutating func setSpan(_ path: WritableKeyPath<SocketOptions, Duration?>, _ assignment: Assignment) {
-        // An empty assignment takes nothing back, as under systemd.
+        // As under systemd, an empty assignment resets nothing.
         if let span = value(assignment, .ignored, TimeSpan.parseLong) {
             socket.options[keyPath: path] = span
         }
     }
 
     private mutating func setSize(_ path: WritableKeyPath<SocketOptions, UInt64?>, _ assignment: Assignment) {
-        // An empty assignment takes nothing back, as under systemd.
+        // As under systemd, an empty assignment resets nothing.
         if let size = value(assignment, .ignored, Value.size) {
             socket.options[keyPath: path] = size
         }
@@ -132,8 +132,8 @@ extension UnitBuilder {
             return
         }
         let device = expanded(assignment, .fatal) { (text) throws(ValueError) in
-            // IFNAMSIZ is 16 with the NUL (netdevice(7)).
-            // What systemd refuses beside that would be taken for something else by one program or another.
+            // IFNAMSIZ is 16 with the NUL (netdevice(7)). The other names that systemd refuses mean something else to
+            // some programs.
             let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !":/%".utf8.contains($0) }
             let isReserved = [".", "..", "all", "default"].contains(text) || text.utf8.allSatisfy(Ascii.isDigit)
             guard (1...15).contains(text.utf8.count), isPlain, !isReserved else {

@@ -1,5 +1,5 @@
-// [X-Swap]. Every value decides how safely a release goes live, so a bad one makes the unit unusable. An empty assignment
-// unsets a value, so that a drop-in can take back what the unit says.
+// [X-Swap]. Every value affects the safety of a deployment, so a bad one makes the unit unusable. An empty assignment
+// unsets a value, so that a drop-in can revert it.
 
 extension UnitBuilder {
     mutating func apply(_ directive: SwapDirective, _ assignment: Assignment) {
@@ -33,7 +33,7 @@ extension UnitBuilder {
         return nil
     }
 
-    /// `http ENDPOINT PATH`, `tcp ENDPOINT`, `exec COMMAND...`.
+    /// Reads `http ENDPOINT PATH`, `tcp ENDPOINT` or `exec COMMAND...`.
     private mutating func readyProbe(_ assignment: Assignment) -> ReadyProbe? {
         do throws(ValueError) {
             var reader = WordReader(assignment.value)
@@ -73,7 +73,7 @@ extension UnitBuilder {
         throw ValueError("expected the end of the line, not \"\(word.text)\"", at: word.offset)
     }
 
-    /// The rest of the value as a command; what stood before becomes spaces, so that columns stay right.
+    /// Reads the rest of the value as a command; spaces replace the text before it, so that columns stay correct.
     private func command(_ assignment: Assignment, after offset: Int) throws(ValueError) -> ExecCommand {
         var rest = assignment
         rest.value = String(repeating: " ", count: offset) + Ascii.string(assignment.value.utf8.dropFirst(offset))

@@ -1,4 +1,4 @@
-// Reading values: every way in which a directive's text becomes a value, with the report if it does not.
+// Parsing of a directive's value, with a report if it fails.
 
 extension UnitBuilder {
     /// Reports a value that cannot be read.
@@ -16,7 +16,7 @@ extension UnitBuilder {
         }
     }
 
-    /// One value, taken as it is written.
+    /// Parses the value as written.
     mutating func value<T>(
         _ assignment: Assignment, _ policy: Policy, _ parse: (String) throws(ValueError) -> T
     ) -> T? {
@@ -28,7 +28,7 @@ extension UnitBuilder {
         }
     }
 
-    /// One value, specifiers replaced before it is read.
+    /// Replaces specifiers and parses the result.
     mutating func expanded<T>(
         _ assignment: Assignment, _ policy: Policy, _ parse: (String) throws(ValueError) -> T
     ) -> T? {
@@ -38,7 +38,7 @@ extension UnitBuilder {
             do throws(ValueError) {
                 return try parse(text)
             } catch {
-                // The offset counts in the expanded text, which the file does not show.
+                // The error's offset is one in the expanded text, which is not in the file.
                 var moved = error
                 if text != assignment.value { moved.offset = 0 }
                 throw moved
@@ -61,7 +61,7 @@ extension UnitBuilder {
         return text?.isEmpty == false ? text : nil
     }
 
-    /// One of the raw values of an enum.
+    /// Parses a value that must be one of an enum's raw values.
     mutating func choice<C: CaseIterable & RawRepresentable<String>>(
         _ assignment: Assignment, _ policy: Policy, of _: C.Type, unsupported: Set<String> = []
     ) -> C? {
@@ -79,7 +79,7 @@ extension UnitBuilder {
         return nil
     }
 
-    /// Words with specifiers replaced. A word that fails is reported and left out.
+    /// Splits the value into words and replaces their specifiers. A word that fails is reported and left out.
     mutating func words(
         _ assignment: Assignment, escapes: WordReader.Escapes, _ policy: Policy = .ignored,
         _ scope: SpecifierExpander.Scope = .all
@@ -103,7 +103,7 @@ extension UnitBuilder {
         return result
     }
 
-    /// For the value of a directive in which specifiers count.
+    /// Warns about deprecated specifiers in a value in which specifiers are expanded.
     mutating func warnAboutSpecifiers(_ assignment: Assignment) {
         for (specifier, offset) in SpecifierExpander.deprecated(in: assignment.value) {
             report(
@@ -123,11 +123,13 @@ extension UnitBuilder {
         }
     }
 
-    /// Names of units.
+    /// Parses the names of units.
     /// - Parameters:
-    ///   - kinds: what may be named; nil for every kind.
-    ///   - instantiate: a template stands for its instance of this unit's instance, or else prefix, as in systemd.
-    ///   - ordering: names of kinds that Holdfast does not run are then without effect, and not worth a word.
+    ///   - kinds: the kinds that may be named; nil for every kind.
+    ///   - instantiate: whether a template stands for its instance with this unit's instance, or else prefix, as in
+    ///     systemd.
+    ///   - ordering: whether the names only order units; names of kinds that Holdfast does not run then have no effect
+    ///     and get no warning.
     mutating func names(
         _ assignment: Assignment, kinds: Set<UnitKind>? = nil, instantiate: Bool, ordering: Bool = false,
         _ policy: Policy = .ignored
@@ -139,7 +141,7 @@ extension UnitBuilder {
                 if instantiate, name.isTemplate, !self.name.isTemplate {
                     name = try name.instantiated(self.name.instance ?? self.name.prefix)
                 }
-                // What is known by several names is the same unit by each; [Install] is about the names themselves.
+                // All aliases name the same unit; in [Install] the names themselves count.
                 if instantiate { name = aliases.resolve(name) }
                 if let kinds, !kinds.contains(name.kind) {
                     let expected = kinds.map(\.suffix).sorted().joined(separator: " or ")

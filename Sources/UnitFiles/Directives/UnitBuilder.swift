@@ -1,21 +1,21 @@
 /// Turns the assignments of a fragment and its drop-ins, applied in order, into a typed unit.
 ///
-/// As lenient as systemd: a value that cannot be read is reported and the assignment ignored. Where going on without it would
-/// start something else than what was asked for (a command, a user, an address, a limit of a swap), the unit is also
-/// unusable: leaving protection out silently is worse than not starting.
+/// As lenient as systemd: an invalid value is reported and the assignment ignored. If the service would then run
+/// differently from what the unit asks for (another command, user, address or limit of a swap), the unit also becomes
+/// unusable: silently leaving out protection is worse than not starting.
 struct UnitBuilder {
-    /// What a bad value means for the unit.
+    /// The effect of an invalid value on the unit.
     enum Policy {
         /// The assignment is ignored, as systemd does.
         case ignored
-        /// The unit cannot be used.
+        /// The unit is unusable.
         case fatal
     }
 
     let name: UnitName
     let expander: SpecifierExpander
     var diagnostics: [Diagnostic] = []
-    /// How many were not kept.
+    /// Number of diagnostics that were not kept.
     private var dropped = 0
     private(set) var isUsable = true
     var unit = UnitSection()
@@ -23,24 +23,24 @@ struct UnitBuilder {
     var swap: SwapSection?
     var service: ServiceUnit
     var socket: SocketUnit
-    /// Of the service, or of the socket's own commands.
+    /// The execution environment of the service, or of the socket's own commands.
     var execution = ExecutionSettings()
-    /// Protection that the unit asks for and would not get, by directive, with every place.
+    /// Protection that the unit asks for and would not get: directive -> places of its assignments.
     var missingProtection: [String: [SourceLocation]] = [:]
     /// `X-AllowUnsupported=`
     var allowsUnsupported = false
     /// The target as far as it could be read, usable or not.
     private(set) var draft: TargetUnit?
-    /// Where the unit's own section starts, for "something is missing" messages.
+    /// The start of the unit's own section, the place of messages about missing directives.
     private var ownSection: SourceLocation?
     private var firstFile: SourceLocation
-    /// Where `Type=` is said; nil if it is not.
+    /// The place of `Type=`; nil if it is unset.
     var typeLocation: SourceLocation?
-    /// `TimeoutStartSec=` or `TimeoutSec=` is said.
+    /// Whether `TimeoutStartSec=` or `TimeoutSec=` is set.
     var hasStartTimeout = false
-    /// Mounts and devices that it requires.
+    /// Mounts and devices that the unit requires.
     var hostRequirements: [Condition] = []
-    /// The value without which the unit makes no sense was refused: that it is missing then is no second problem.
+    /// Whether a value that the unit cannot do without was refused; its absence is then not reported as well.
     var hasRefusedEssential = false
 
     let aliases: UnitAliases
@@ -58,7 +58,7 @@ struct UnitBuilder {
         firstFile = SourceLocation(file: fragmentPath ?? name.description)
     }
 
-    /// Applies one file on top of what is there: first the unit file, then its drop-ins.
+    /// Applies one file over the previous ones: first the unit file, then its drop-ins.
     mutating func apply(_ file: ParsedUnitFile, isDropIn: Bool) {
         for var diagnostic in file.diagnostics {
             if isDropIn, file.isCutShort { diagnostic.severity = .warning }
@@ -80,8 +80,8 @@ struct UnitBuilder {
         }
     }
 
-    /// Makes the unit unusable. The first reason is kept, in the place of a warning where there are too many: it is the
-    /// headline of every refusal.
+    /// Makes the unit unusable. The first reason is kept even if there are too many diagnostics, in place of a warning:
+    /// it is the headline of every refusal.
     mutating func refuse(_ diagnostic: Diagnostic) {
         let isFirst = isUsable
         isUsable = false
@@ -90,8 +90,8 @@ struct UnitBuilder {
         if isFirst { diagnostics[diagnostics.count - 1] = diagnostic }
     }
 
-    /// Keeps a diagnostic that does not make the unit unusable; the argument is not even made once there are too many, so that
-    /// a hostile file costs little.
+    /// Adds a diagnostic that does not make the unit unusable. Once there are too many, the argument is not evaluated,
+    /// so that a hostile file costs little.
     mutating func report(_ diagnostic: @autoclosure () -> Diagnostic) {
         if diagnostics.count < UnitFileLimits.diagnosticsPerUnit {
             diagnostics.append(diagnostic())
@@ -100,7 +100,7 @@ struct UnitBuilder {
         }
     }
 
-    /// The unit, or nil if it cannot be used; `diagnostics` say why.
+    /// The unit; nil if it is unusable, for the reasons in `diagnostics`.
     mutating func finish(origin: UnitOrigin) -> Unit? {
         if dropped > 0 {
             let message = "\(dropped) more problems of this unit are not shown"
@@ -146,10 +146,10 @@ struct UnitBuilder {
         return references.filter { seen.insert($0.name).inserted }
     }
 
-    /// Where to point when no line is to blame.
+    /// The place of messages that concern no single line.
     var sectionLocation: SourceLocation { ownSection ?? firstFile }
 
-    /// Reports that the unit lacks something.
+    /// Reports a missing directive.
     mutating func missing(_ directive: String, _ message: String) {
         guard !hasRefusedEssential else { return }
         let location = ownSection ?? firstFile
@@ -166,7 +166,7 @@ struct UnitBuilder {
             return nil
         }
         if header.name.hasPrefix("X-") {
-            // Anybody may have sections of that name; only what looks like a slip of ours is worth a word.
+            // Any program may have sections with this prefix; only a probable misspelling of [X-Swap] gets a warning.
             if let ours = EditDistance.closest(to: header.name, in: [UnitSectionName.swap.rawValue]) {
                 let message = "[\(header.name)] is ignored"
                 report(
@@ -216,7 +216,7 @@ struct UnitBuilder {
     private mutating func notHonoured(_ assignment: Assignment, in section: UnitSectionName) {
         let key = assignment.key
         if DirectiveTable.isSystemd(key, in: section) {
-            // A socket that listens on half of what it names is not that socket.
+            // A socket must not listen on only some of its addresses.
             if section == .socket, key.hasPrefix("Listen") {
                 hasRefusedEssential = true
                 return refuse(
@@ -229,7 +229,7 @@ struct UnitBuilder {
                     .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
                     "\(key)= is not supported yet, it is ignored"))
         }
-        // Suggestions compare with every name there is.
+        // A suggestion costs a comparison with every known name.
         guard diagnostics.count < UnitFileLimits.diagnosticsPerUnit else {
             dropped += 1
             return
@@ -306,12 +306,12 @@ struct UnitBuilder {
     }
 
     mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
-        // An empty assignment takes nothing back: "dependencies may not be reset to an empty list" (systemd.unit(5)).
+        // An empty assignment resets nothing: "dependencies may not be reset to an empty list" (systemd.unit(5)).
         names(assignment, instantiate: true, ordering: ordering)
     }
 }
 
-/// Directive names to cases: one look-up per assignment.
+/// Directive name -> case: one look-up per assignment.
 enum DirectiveIndex {
     static let unit = index(UnitDirective.self)
     static let service = index(ServiceDirective.self)

@@ -1,6 +1,6 @@
 extension SwapUnitResolver {
-    /// What a unit needs by its own files, each once, with the directive or kind of link that says so: `Requires`, `Wants`, `Sockets`.
-    /// Nothing for one that cannot be used.
+    /// The units that a unit names as needed, without duplicates, each with the directive or kind of link that names
+    /// it: `Requires`, `Wants`, `Sockets`. Empty for an unusable unit.
     public func needs(of unit: UnitName) -> [(unit: UnitName, because: String)] {
         guard let definition = load(unit).unit?.definition else { return [] }
         var edges = definition.unit.requires.map { ($0.name, "Requires") }

@@ -43,13 +43,13 @@ public struct SpecifierEnvironment: Sendable, Hashable {
 
     public init() {}
 
-    /// The one that a path is, is in, or has in it; nil: it has nothing to do with any.
+    /// The supervisor's own directory that is the path, contains it, or lies below it; nil if there is none.
     func ownDirectory(at path: String) -> String? {
         let parts = path.split(separator: "/")
         return ownDirectories.first { own in zip(own.split(separator: "/"), parts).allSatisfy { $0 == $1 } }
     }
 
-    /// What the names of `RuntimeDirectory=` and its siblings are relative to.
+    /// The directory to which the names of `RuntimeDirectory=` and its siblings are relative.
     public func root(of kind: DirectoryKind) -> String {
         switch kind {
         case .runtime: runtimeDirectory
