@@ -1,7 +1,7 @@
 /// The state machines that make every decision of the supervisor; they carry out none.
 ///
-/// `Engine` is a value. It receives what happened (`Event`) and when (`Instant`), and returns what to do (`[Effect]`).
-/// It makes no system call, reads no clock, keeps no file and draws no random number, so a test drives years of it in a
+/// `Engine` is a value. It receives an event (`Event`) with its time (`Instant`) and returns actions (`[Effect]`). It
+/// makes no system call, reads no clock, keeps no file and draws no random number, so a test drives years of it in a
 /// second and replays any run from a seed.
 ///
 /// Its parts:
@@ -113,7 +113,7 @@ public struct Engine: Sendable, Codable {
         return token
     }
 
-    // MARK: - Plumbing
+    // MARK: - Owners, deadlines, touched groups
 
     /// Runs a transition of one instance and applies its results: token owners, deadlines, its group's turn.
     mutating func with(_ id: InstanceID, _ body: (inout Instance, inout Context) -> Void) {

@@ -110,7 +110,7 @@ public enum Command: Sendable, Codable {
     case abort(GroupID)
     /// Run `ExecReload=` of every serving service of the group.
     case reload(GroupID)
-    /// End what still drains: the kill signal at once, and SIGKILL after the usual time.
+    /// End the draining generations now: the kill signal at once, and SIGKILL after the usual time.
     case drainNow(GroupID)
     /// Forget the last failure of the group; no effect while the group runs.
     case forget(GroupID)

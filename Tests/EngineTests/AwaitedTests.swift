@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// What a service that is late is waiting for.
+/// The event that a late service waits for.
 @Suite("What is awaited")
 struct AwaitedTests {
     private let app = "app.service"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// A small world for one promise at a time: everything that a test does not mention succeeds by itself. Programs are
+/// A small simulated machine for one promise at a time: every step that a test does not mention succeeds. Programs are
 /// executed, commands exit with 0, killed processes end; only main processes do nothing unless the test makes them.
 struct Bench {
     private(set) var engine = Engine()
@@ -100,7 +100,7 @@ struct Bench {
         tell(.searchNoted(token, note))
     }
 
-    /// Ends a hanging command: `start setup.service` of a oneshot.
+    /// Ends a hanging command, for example `start setup.service` of a oneshot.
     mutating func endControl(_ words: String, _ status: Ended = .exited(0)) {
         guard let token = processes.first(where: { $0.value.name == words })?.key else {
             Issue.record("\(words) does not run")
@@ -142,7 +142,7 @@ struct Bench {
         drainQueue()
     }
 
-    /// Kills the supervisor; after a gap without any, another one continues.
+    /// Kills the supervisor; another one continues after the gap.
     mutating func pause(_ gap: Duration) throws {
         engine = try Simulation.reread(engine)
         now = now + gap
@@ -271,7 +271,7 @@ struct Bench {
         if !isMain, !hanging.contains(words) { end(token, endings[words] ?? .exited(0)) }
     }
 
-    /// Makes a process that a forking unit has left its main process.
+    /// Makes a process that a forking unit has left behind its main process.
     private mutating func daemon(_ id: InstanceID) -> Token {
         let token = engine.newToken(for: id)
         processes[token] = Process(instance: id, name: name(id), isMain: true)
@@ -283,7 +283,7 @@ struct Bench {
     private mutating func end(_ token: Token, _ status: Ended) {
         guard let process = processes.removeValue(forKey: token) else { return }
         if mains[process.instance] == token { mains[process.instance] = nil }
-        // A daemon stays.
+        // A forking program leaves its daemon behind.
         if process.name.hasPrefix("start "), specs[process.instance]?.type == .forking, status == .exited(0) {
             strays.insert(process.instance)
         }
@@ -345,7 +345,7 @@ enum Plans {
             services: services, isWhole: services.count == 2)
     }
 
-    /// A plan of a plain service, or with `[X-Swap]` of a swap unit.
+    /// A plan of a plain service or, with `swaps`, of a swap unit.
     static func service(
         _ unit: String = "app.service", swaps: Bool = false, after: Set<String> = [], requires: Set<String> = [],
         strategy: SwapSettings.Strategy = .overlap, _ change: (inout ServiceSpec) -> Void = { _ in }
@@ -375,7 +375,7 @@ extension Bench {
         return bench
     }
 
-    /// Swaps as far as the cutover.
+    /// Swaps the site up to its cutover.
     mutating func swapReady(_ release: String, hold: Bool = false) {
         swap(Plans.site(release), hold: hold)
         ready("app@\(release).service")

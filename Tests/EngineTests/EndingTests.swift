@@ -84,7 +84,7 @@ struct EndingTests {
 
     // MARK: - Failures while stopping
 
-    /// The end of `app.service`, for `ExecStopPost=` and for people.
+    /// The end of `app.service`: step and `$SERVICE_RESULT`, or `clean`.
     private func end(_ bench: Bench) -> String {
         let failure = bench.view(app)?.lastFailure
         let wants = bench.view(app)?.serving == nil ? "" : " serving"

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Engine
 
-/// Which process is the main one: `Type=forking`, `PIDFile=`, `GuessMainPID=` and `MAINPID=` (systemd.service(5), sd_notify(3)).
+/// The choice of the main process: `Type=forking`, `PIDFile=`, `GuessMainPID=` and `MAINPID=` (systemd.service(5),
+/// sd_notify(3)).
 @Suite("Main processes")
 struct ForkingTests {
     private let app = "app.service"

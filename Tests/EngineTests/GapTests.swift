@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// Time limits that ran while no supervisor was running (I7).
+/// Time limits that ran while there was no supervisor (I7).
 @Suite("Time limits over a pause between two supervisors")
 struct GapTests {
     /// A time limit of ten seconds that has just begun, and the check whether it has elapsed.

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// What a service can bring about by the way it ends, and by what it withholds.
+/// The effects that a hostile service can cause by the way it ends, and by an exit status that it withholds.
 @Suite("A service that makes the worst of its end")
 struct HostileEndTests {
     private let app = "app.service"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// What an operation comes to, as it is told: true at that moment (I5).
+/// The reported outcome of an operation, which must be true at that moment (I5).
 @Suite("Outcomes")
 struct OutcomeTests {
     private let app = "app.service"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Engine
 
-/// What an operation is said to have come to is so at the moment at which it is said (I5).
+/// Reported outcomes of operations are true at the moment of the report (I5).
 @Suite("Truth of outcomes")
 struct OutcomeTruthTests {
     private let app = "app.service"
@@ -66,14 +66,14 @@ struct OutcomeTruthTests {
         condition.endings = ["condition app.service": .exited(1)]
         condition.start(Plans.service(app) { $0.commands.condition = [.no] })
         #expect(condition.results.last?.skippedBy != nil)
-        // Up, and over before its last command was done.
+        // The service was up, and ended before its last command did.
         var brief = Bench()
         brief.hanging = ["startPost app.service"]
         brief.start(Plans.service(app) { $0.commands.startPost = [.no] })
         brief.exit(app)
         if brief.results.isEmpty { brief.endControl("startPost app.service") }
         #expect(brief.results.last?.outcome != .completed || brief.results.last?.isOver == true)
-        // The same of a restart.
+        // The same for a restart.
         var again = started { $0.type = .oneshot }
         again.swap(Plans.service(app) { $0.type = .oneshot }, kind: .restart)
         #expect(again.results.last?.isOver == true)

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Engine
 
-/// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)) in each state, and what a service cannot do with it: keep an operator waiting without end.
+/// `EXTEND_TIMEOUT_USEC=` (sd_notify(3)) in each state, and its limit: a service cannot keep an operator waiting
+/// without end.
 @Suite("What a service asks for beyond its time limits")
 struct ProlongationTests {
     private let app = "app.service"
@@ -14,14 +15,14 @@ struct ProlongationTests {
         return message
     }
 
-    /// A state, as far as which a service is brought, with time limits of 10 s.
+    /// A state to bring a service into, with time limits of 10 s.
     struct Row: Sendable, CustomTestStringConvertible {
         let name: String
         var change: @Sendable (inout ServiceSpec) -> Void = { _ in }
         /// A command that does not end.
         var hanging = ""
         var bring: @Sendable (inout Bench) -> Void = { _ in }
-        /// Of what a swap replaces, or can replace.
+        /// Whether the limit is also prolonged for a service with `[X-Swap]`.
         var isProlongedInSwapUnit = true
         var testDescription: String { name }
     }
@@ -159,7 +160,7 @@ struct ProlongationTests {
         bench.start(Plans.service(app) { ($0.stopTimeout, $0.notifyAccess) = (nil, .all) })
         bench.command(.stop(group))
         let instance = try #require(bench.instance(app))
-        // From here on nothing ends.
+        // No process ends from here on.
         var engine = bench.engine
         var kills = 0
         for effect in engine.handle(.command(.drainNow(group), RequestID(number: 99)), at: bench.now) {

@@ -60,7 +60,7 @@ struct RelationTests {
             switch end {
             case "restart": #expect(stopped == [], "a restart by Restart= is no end")
             case "request": #expect(stopped == ["to", "from", "next", "part"])
-            // What is stopped by that is stopped by a request.
+            // A group that is stopped by a relation counts as stopped by a request.
             default: #expect(stopped == ["to", "from", "next"], "\(end)")
             }
         }
@@ -179,7 +179,7 @@ struct RelationTests {
         var bench = Bench()
         bench.start(plan("keeper", { $0.upholds = [.init(group: GroupID("worker"), unit: "worker")] }))
         #expect(bench.takeLog("wants") == ["wants worker: upheld by keeper"])
-        // Nobody starts it: it is masked. What else happens does not hurry.
+        // The worker is masked, so it is never started. Other events do not shorten the pause.
         bench.start(plan("other"))
         bench.exit("other")
         #expect(bench.takeLog("wants") == [])

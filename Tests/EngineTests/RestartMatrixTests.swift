@@ -3,8 +3,8 @@ import Testing
 
 @testable import Engine
 
-/// `Restart=`, what changes it, the way of ending and the type, against what systemd 252 made of the same
-/// (Tests/Differential/restarts, recorded by record-restarts).
+/// Combinations of `Restart=`, the settings that modify it, the way of ending and the type, compared with the results
+/// of systemd 252 (Tests/Differential/restarts, recorded by record-restarts).
 @Suite("Restart= as under systemd")
 struct RestartMatrixTests {
     private static let unit = "app.service"
@@ -38,7 +38,7 @@ struct RestartMatrixTests {
         }
     }
 
-    /// `exit-code again`, `success dead`, as systemctl shows result and state.
+    /// Result and state as systemctl shows them: `exit-code again`, `success dead`.
     private static func end(_ policy: Substring, _ type: Substring, _ way: Substring, _ sets: Substring) -> String? {
         guard let policy = policies[policy], let type = types[type] else { return nil }
         var bench = Bench()

@@ -1,10 +1,11 @@
 @testable import Engine
 
-/// One random schedule, identified by its seed: an engine, a fake kernel, a clock, an inconsiderate operator.
+/// One random schedule, identified by its seed: an engine, a fake kernel, a clock, and an operator who sends arbitrary
+/// requests.
 ///
 /// The schedule injects events for a while; then all parties behave, and all operations must end; then everything is
-/// shut down, and nothing may be left. After every event the checks of `Simulation+Checks` compare the engine's effects
-/// and views with the state of the kernel.
+/// shut down, and nothing may be left. After every event the checks of `SimulationChecks.swift` compare the engine's
+/// effects and views with the state of the kernel.
 struct Simulation {
     var engine = Engine()
     var kernel: FakeKernel
@@ -14,7 +15,7 @@ struct Simulation {
     var now = Instant(nanoseconds: 1_000_000_000)
     /// The number of answers to each request.
     var answers: [Int] = []
-    /// Delivered events, to be repeated.
+    /// Delivered events, some of which are delivered again.
     var history: [Event] = []
     var violation: Violation?
     var events = 0

@@ -1,6 +1,7 @@
 @testable import Engine
 
-/// Carries out effects one by one and checks each against the kernel's state; after every event all of it.
+/// Carries out effects one by one and checks each against the kernel's state; after every event, checks the whole
+/// state.
 extension Simulation {
     mutating func carryOut(_ effect: Effect) {
         switch effect {
@@ -279,7 +280,7 @@ extension Simulation {
                 fail("I3", "stopped, but instance \(other.number) has processes")
             }
         case .start, .swap, .rollback, .restart:
-            // All living services belong to the serving generation.
+            // Every living service must belong to the serving generation.
             let serving = engine.groups[id]?.serving.flatMap { engine.groups[id]?.generations[$0] }
             let members = Set(serving?.instances.values.map { $0 } ?? [])
             for other in kernel.instances where kernel.trees[other]?.generation.group == id {

@@ -27,8 +27,8 @@ extension Simulation {
         }
     }
 
-    /// Writes the engine's decisions; this may be the last action of the process. Returns the number of effects carried
-    /// out before the end, or nil.
+    /// Writes the engine's decisions; this may be the last action of the process. Returns the number of effects to
+    /// carry out before the kill, or nil if the process is not killed.
     mutating func write(before effects: [Effect]) -> Int? {
         guard crashes > 0 else { return nil }
         do {

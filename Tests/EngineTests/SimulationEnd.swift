@@ -1,6 +1,6 @@
 @testable import Engine
 
-/// The end of a schedule: from some moment on all parties behave, and then everything must end.
+/// The end of a schedule: from now on all parties behave, and then everything must end.
 extension Simulation {
     /// Stops the injection of events and makes all processes obey.
     mutating func calmDown() {
@@ -43,7 +43,7 @@ extension Simulation {
         }
         if pidFileAppears() || reloadsEnd() { return true }
         let next = engine.nextDeadline
-        // A watchdog that is fed is not waited for.
+        // The deadline of a watchdog that is fed is never reached, and that of RuntimeMaxSec= is not awaited.
         let waitsForNobody =
             next == nil
             || engine.instances.values.contains { $0.watchdogDeadline == next || $0.runtimeDeadline == next }
@@ -91,7 +91,7 @@ extension Simulation {
         }
     }
 
-    /// The unfinished operations and instances, for people.
+    /// The unfinished operations and instances, for the failure message.
     private var waiting: String {
         let operations = engine.groups.values.compactMap { group in
             group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
@@ -124,7 +124,7 @@ extension Simulation {
         }
     }
 
-    /// By its own word, `STOPPING=1`.
+    /// Whether the service announced its own stop (`STOPPING=1`).
     func stopsItself(_ id: InstanceID) -> Bool { engine.instances[id]?.stopsItself == true }
 
     mutating func shutDown() {

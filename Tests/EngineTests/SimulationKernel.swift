@@ -15,7 +15,7 @@ struct FakeKernel {
         /// Whether the engine knows of its execution, and of its end.
         var spawnIsTold = false
         var exitIsTold = false
-        /// Whether it never ends or becomes ready by itself.
+        /// Whether it never ends or becomes ready without a signal.
         var hangs = false
         var ignoresSignals = false
         /// A signal that it will obey sooner or later.
@@ -46,7 +46,7 @@ struct FakeKernel {
         var watches: [Token] = []
         /// Processes forked by a forking service's program, and not known to the engine yet.
         var daemons = 0
-        /// As far as the engine knows: executed or READY=1, probe, `ExecStartPost=`.
+        /// Whether the service is up as far as the engine knows: executed, or READY=1 was delivered.
         var isUp = false
         var probeAgreed = false
         var startPostsDone = 0
@@ -54,7 +54,7 @@ struct FakeKernel {
         var wasSkipped = false
         /// Whether a signal or `ExecStop=` has reached the main process.
         var isToldToGo = false
-        /// The same, because its group retires it.
+        /// Whether such a signal was sent because its group retires it.
         var isRetired = false
         var runs = 0
         var hasBegun = false
@@ -217,7 +217,8 @@ struct FakeKernel {
 
     mutating func probe(_ token: Token) {
         openTokens.insert(token)
-        // On time or late, good or bad; a `hang` is a probe that is not answered before it is cancelled.
+        // Answered on time or late, with success or failure; a probe that hangs is one that is cancelled before its
+        // answer.
         if isCalm || random.chance(75) {
             pending.append(.probeAnswered(token, .ready))
         } else {

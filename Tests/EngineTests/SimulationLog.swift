@@ -1,6 +1,6 @@
 @testable import Engine
 
-/// Events and effects in short words.
+/// Short texts of events and effects, for the log.
 enum Short {
     static func text(_ event: Event) -> String {
         switch event {

@@ -156,7 +156,7 @@ struct PlanMaker: Sendable {
         if isSwapUnit {
             let method: ServiceSpec.DrainMethod =
                 !spec.commands.stop.isEmpty && random.chance(50) ? .stopCommands : .signal(random.pick([10, 15]))
-            // Without a limit a hanging `ExecStop=` would be waited for without end, as it should.
+            // Without a limit the engine would wait for a hanging `ExecStop=` without end, as it should.
             let limits: [Duration?] =
                 method == .stopCommands ? [.seconds(2), .seconds(60)] : [.seconds(2), .seconds(60), nil]
             spec.drain = .init(method: method, timeout: random.pick(limits))

@@ -16,7 +16,7 @@ private struct SocketWorld {
     var commands: [SocketToken] = []
     var running: Set<GroupID> = []
     var connections: [(SocketID, Int)] = []
-    /// Accepted, and neither started nor refused.
+    /// Number of accepted connections that are neither started nor refused.
     var taken = 0
     var asked: Set<RequestID> = []
     var lastRequest: UInt64 = 0

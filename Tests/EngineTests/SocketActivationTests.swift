@@ -3,7 +3,7 @@ import Testing
 
 @testable import Engine
 
-/// Drives one machine: collects effects, and counts seconds.
+/// Drives one `SocketActivation`: collects its effects and counts seconds.
 private struct Rig {
     var machine = SocketActivation()
     var seconds = 0.0
@@ -98,7 +98,7 @@ extension SocketEffect {
         rig.opens()
         rig.tell(.readable(rig.id))
         #expect(rig.effects == [.unwatch(rig.id), .state(rig.id, .running), .trigger(rig.id, rig.service)])
-        // An event that was dispatched before the watch ended.
+        // This event was dispatched before the watch ended.
         #expect(rig.tell(.readable(rig.id)) == [])
         #expect(rig.tell(.service(rig.service, .active)) == [])
         rig.tell(.service(rig.service, .inactive))

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Transactions: what a request comes to, checked whole")
 struct TransactionTests {
-    /// A graph of `a: requires b, after b`; units that only occur on the right exist too.
+    /// A graph of units given as `a: requires b, after b`; units that only occur on the right exist too.
     private func graph(_ units: [String: [UnitRelation: [String]]], _ more: [UnitNode] = []) -> UnitGraph {
         var graph = UnitGraph(more)
         for (name, relations) in units.sorted(by: { $0.key < $1.key }) { graph.add(UnitNode(name, .real, relations)) }

@@ -128,7 +128,7 @@ struct TypeTests {
         #expect(bench.takeLog("start app") == [])
     }
 
-    // MARK: - ExitType= and RemainAfterExit= of others
+    // MARK: - ExitType= and RemainAfterExit= of other types
 
     @Test("ExitType=cgroup: the main process may end before the others, if it ends well")
     func exitType() {
@@ -192,7 +192,7 @@ struct TypeTests {
         #expect(unmet.failures.isEmpty && unmet.serving(app) == nil)
         #expect(unmet.results.map(\.skippedBy) == ["ConditionPathExists=/x"])
         #expect(unmet.engine.view(of: GroupID(app))?.skippedBy == "ConditionPathExists=/x")
-        // The next start that is not skipped ends that.
+        // The next start that is not skipped clears the condition.
         unmet.verdicts = [:]
         unmet.start(plan)
         #expect(unmet.results.last?.outcome == .completed && unmet.results.last?.skippedBy == nil)

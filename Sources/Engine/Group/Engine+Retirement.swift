@@ -162,7 +162,7 @@ extension Engine {
         context.emit(.report(.finished(group.id, result, operation.requests)))
     }
 
-    // MARK: - Ends
+    // MARK: - Ends of operations and generations
 
     mutating func finish(_ id: GroupID, _ outcome: OperationResult.Outcome) {
         guard var group = groups[id], let operation = group.operation else { return }

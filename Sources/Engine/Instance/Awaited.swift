@@ -1,4 +1,5 @@
-/// The event a service waits for, with what arrived in its place so far. For display only: no decision depends on it.
+/// The event a service waits for, with the refused or incomplete answer so far, if any. For display only: no decision
+/// depends on it.
 public enum Awaited: Sendable, Equatable, Codable {
     /// Units that the service starts after and that are not ready.
     case units([String])

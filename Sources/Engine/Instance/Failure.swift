@@ -2,7 +2,7 @@
 public enum ServiceResult: Sendable, Equatable, Codable {
     /// The service exited cleanly, or because it was asked to.
     case clean(ExitStatus?)
-    /// `ExecCondition=` said that the service is not to run on this host.
+    /// `ExecCondition=` reported that the service is not to run on this host.
     case skipped
     case failed(Failure)
 

@@ -1,5 +1,5 @@
-/// The rules for what an end counts as. The first failure is the result of the run, whenever it happens: before the
-/// service was up, while it was up, or while it was being stopped (systemd.exec(5), tables 5 and 6).
+/// Classification of ends as clean or failed. The first failure is the result of the run, whenever it happens: before
+/// the service was up, while it was up, or while it was being stopped (systemd.exec(5), tables 5 and 6).
 extension Instance {
     /// True if this status is a clean exit of the main process. `unknown` (a lost status) is not clean.
     func isClean(main status: ExitStatus) -> Bool { isClean(.start(startIndex), status) }

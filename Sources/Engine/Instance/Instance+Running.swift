@@ -146,7 +146,7 @@ extension Instance {
         }
     }
 
-    // MARK: - Stopping by its own word
+    // MARK: - Stops announced by the service
 
     /// Handles `STOPPING=1`. Before the service is up, and during a reload, it takes effect when the service is
     /// running; `READY=1` revokes it.

@@ -245,7 +245,7 @@ extension Instance {
         }
     }
 
-    // MARK: - Steps that ended
+    // MARK: - Ends of commands
 
     /// Handles the end of an `ExecCondition=` command: 0 continues, 1 to 254 skips the service without failing it,
     /// anything else is a failure (systemd.service(5)).

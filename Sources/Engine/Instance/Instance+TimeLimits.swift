@@ -67,7 +67,7 @@ extension Instance {
         missed(step, .timedOut(spec.startTimeout ?? .zero))
     }
 
-    // MARK: - What prolongs them
+    // MARK: - Extensions
 
     /// Applies `EXTEND_TIMEOUT_USEC=` (sd_notify(3)): limits of the current state can only be prolonged. Not allowed
     /// for a swapped service while its generation drains or while it reloads, because an operator would wait without

@@ -52,7 +52,7 @@ extension Instance {
         }
     }
 
-    /// Sends the kill signal to what remains of a service that was stopping by itself.
+    /// Sends the kill signal to the remaining processes of a service that was stopping by itself.
     mutating func stopWaiting(_ watch: Token, _ ending: Ending, _ context: inout Context) {
         unwatch(watch, &context)
         terminate(ending, &context)
