@@ -1,24 +1,24 @@
 import Engine
 import UnitFiles
 
-/// A service as it was written when a generation was planned. Immutable: a file that changes later is another definition,
-/// and the generation that runs goes on with this one.
+/// A service as it was written when a generation was planned. Immutable: a file that changes later makes another
+/// definition, and the running generation keeps this one.
 final class Definition {
     let id: UInt64
     let unit: ServiceUnit
     let group: GroupID
-    /// Passed on as descriptors 3, 4, …, in this order.
+    /// Sockets that are passed as descriptors 3, 4, …, in this order.
     let sockets: [SocketUnit]
     /// `X-Upstreams=`
     let upstreams: [SocketUnit]
-    /// Named by `ReadyProbe=`.
+    /// The socket that `ReadyProbe=` names.
     let probed: SocketUnit?
-    /// The target that it is a member of.
+    /// The target whose member the service is.
     let target: TargetUnit?
-    /// Where it lives, as its swap unit says.
+    /// Network of the service, as its swap unit sets it.
     let network: GenerationNetwork
-    /// Of a unit whose text this version cannot read: as it was written, to be written again. What runs of it is watched and can
-    /// be stopped; none of its commands is executed.
+    /// Saved record of a unit whose text this version cannot parse, kept to be saved again. Its running processes are
+    /// watched and can be stopped; none of its commands is executed.
     let unread: SavedDefinition?
 
     init(
@@ -36,15 +36,15 @@ final class Definition {
         self.unread = unread
     }
 
-    /// Every unit that it was made of.
+    /// All units that the definition is made of.
     var units: [any UnitDefinition] { [unit] + needed + (target.map { [$0] } ?? []) }
 
-    /// Every socket that must be open before it starts.
+    /// All sockets that must be open before the service starts.
     var needed: [SocketUnit] { sockets + upstreams + (probed.map { [$0] } ?? []) }
 }
 
 extension ServiceSpec {
-    /// What the engine must know of a definition.
+    /// Makes the engine's part of a definition.
     init(_ definition: Definition, in whole: SwapUnitDefinition) {
         let unit = definition.unit
         self.init(unit: unit.name.description, member: unit.name.identity.description, definition: definition.id)
@@ -64,7 +64,7 @@ extension ServiceSpec {
         finalKillSignal = unit.finalKillSignal.number
         sendsFinalKill = unit.sendSIGKILL
         killMode = EngineKillMode(unit.killMode)
-        // A notify service that forbids every sender could never get ready: systemd.service(5) makes it `main`.
+        // A notify service that forbids every sender could never become ready: systemd.service(5) makes it `main`.
         let access = EngineNotifyAccess(unit.notifyAccess)
         let needsNotify = unit.type == .notify || unit.type == .notifyReload
         notifyAccess = access == .none && needsNotify ? .main : access

@@ -4,19 +4,19 @@ import FoundationEssentials
 import Linux
 import UnitFiles
 
-/// What must be known of swap units after a restart of the supervisor or the host: the number of the last generation, the
-/// release that served, and what `rollback` would swap back to, with the unit files that it had. One small file and one
-/// directory of unit files for each, replaced before the new generation counts as serving.
+/// Facts about swap units that outlive a restart of the supervisor or the host: the number of the last generation, the
+/// release that served, and the target of `rollback` with the unit files that it had. One small file and one directory
+/// of unit files for each, replaced before the new generation counts as serving.
 struct ReleaseMemory {
     struct Entry: Codable {
         var unit: String
-        /// The last number that was given to a generation, whatever became of it.
+        /// The last number that was given to a generation, also to one that failed.
         var lastGeneration: Int
         var release: String?
         var previous: Previous?
     }
 
-    /// What the last completed swap replaced.
+    /// Units that the last completed swap replaced.
     struct Previous: Codable {
         /// The swap unit with its release, `site@v1.target`.
         var unit: String
@@ -33,7 +33,7 @@ struct ReleaseMemory {
             guard let content = try? UnitDirectory.read(directory + "/" + name), case .text(let bytes) = content,
                 let entry = try? JSONDecoder().decode(Entry.self, from: Data(bytes))
             else { continue }
-            // Out of reach: a damaged file, and the next number would end the daemon.
+            // A number out of range comes from a damaged file; the next number would overflow and end the daemon.
             guard (0..<1 << 53).contains(entry.lastGeneration) else { continue }
             entries[GroupID(entry.unit)] = entry
         }
@@ -53,15 +53,17 @@ struct ReleaseMemory {
 
     private func base(_ group: GroupID) -> String { "\(directory)/\(UnitNameEscaping.escape(group.name))" }
 
-    /// A number was given to a generation. Outlives the supervisor, which is enough: after a power cut nothing of that
-    /// generation is left that the number could be mistaken for, and the new generation need not wait for the disk.
+    /// Records the number of a new generation. The record outlives the supervisor, which is enough: after a power cut
+    /// no process or file of that generation is left with which the number could be confused, and the new generation
+    /// need not wait for the disk.
     mutating func begin(_ id: GenerationID) throws(SystemError) {
         var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
         entry.lastGeneration = max(entry.lastGeneration, id.number)
         try write(entry, id.group, durable: false)
     }
 
-    /// A generation serves. `files` are the unit files of what it replaced; nil leaves what was remembered.
+    /// Records that a generation serves. `files` are the unit files of the replaced units; without `previous` the
+    /// earlier record stays.
     mutating func record(
         _ id: GenerationID, release: String?, previous: Previous?, files: [String: String]
     ) throws(SystemError) {
@@ -82,7 +84,8 @@ struct ReleaseMemory {
         try FileTree.writeAtomically(base(group) + ".json", object.bytes, durable: durable)
     }
 
-    /// A crash in between leaves either directory or none; without one, a rollback after a restart is refused, by name.
+    /// Replaces the kept unit files. A crash in between leaves either directory or none; without one, a rollback after
+    /// a restart is refused with the unit's name.
     private func replaceDefinitions(of group: GroupID, with files: [String: String]) throws(SystemError) {
         let path = definitions(of: group)
         let fresh = path + ".new"
@@ -110,7 +113,7 @@ enum DefinitionFiles {
                     files[FileTree.name(of: parent) + "/" + name] = source.text
                 }
             }
-            // Links in `.wants/` directories are not text; what they said is said by a drop-in.
+            // Links in `.wants/` directories are not text; a drop-in replaces them.
             let wanted = (unit.unit.wants + unit.unit.requires).map(\.name.description)
             guard unit.name.kind == .target, !wanted.isEmpty else { continue }
             files["\(unit.name).d/~wants.conf"] = "[Unit]\nWants=\(wanted.joined(separator: " "))\n"

@@ -2,10 +2,10 @@ import Glibc
 import Linux
 import UnitFiles
 
-// From what a `.socket` says to what the Linux layer opens.
+// Converts the settings of `.socket` units to those of the Linux layer.
 
 extension HeldEndpoint.Target {
-    /// - Throws: a sentence, for what this host cannot have.
+    /// - Throws: a sentence, for an address that this host does not support.
     init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions) throws(PreparationText) {
         func address(_ address: ListenAddress) throws(PreparationText) -> SocketAddress {
             // A bare port means IPv6, which takes IPv4 as well; a kernel without IPv6 gets IPv4, as under systemd.
@@ -29,8 +29,8 @@ extension HeldEndpoint.Target {
             }
     }
 
-    /// Two generations of one release may live at once: the number is appended to a path or name; a port must be 0. A netlink
-    /// socket is everybody's own anyway, and what a special file is about exists once.
+    /// Address of the generation's own socket. Two generations of one release may live at once: the number is appended
+    /// to a path or name; a port must be 0. A netlink socket is never shared, and a special file exists only once.
     func unique(_ number: Int) -> HeldEndpoint.Target {
         switch self {
         case .socket(.unix(let path), let kind): .socket(.unix(path: "\(path).\(number)"), kind)
@@ -41,7 +41,7 @@ extension HeldEndpoint.Target {
         }
     }
 
-    /// A fixed port, which only one generation can have.
+    /// Whether the address has a port, which only one generation can have if it is fixed.
     var hasPort: Bool {
         switch self {
         case .socket(.inet, _), .socket(.inet6, _): true
@@ -51,7 +51,7 @@ extension HeldEndpoint.Target {
 }
 
 extension HeldEndpoint.Target {
-    /// ` (a regular file is in the way; …)`, to be appended to the error of an open; nil where the errno says it all.
+    /// ` (a regular file is in the way; …)`, a suffix for the error of an open; nil where the errno suffices.
     func obstacle(_ error: SystemError) -> String? {
         guard
             [.addressInUse, .fileExists, .isDirectory, .tooManySymbolicLinkLevels, .noSuchAddressOrDevice]
@@ -67,7 +67,7 @@ extension HeldEndpoint.Target {
     }
 }
 
-/// A sentence of which only the unit's name is missing.
+/// A sentence without the unit's name.
 struct PreparationText: Error {
     let text: String
     init(_ text: String) { self.text = text }
@@ -140,7 +140,7 @@ extension ListeningSocket.FileOptions {
 }
 
 extension Duration {
-    /// The kernel counts these in seconds; less than one is one, not "off".
+    /// Whole seconds, in which the kernel counts these settings; less than one becomes one, not 0 ("off").
     fileprivate var wholeSeconds: Int32 {
         let (seconds, rest) = components
         return Int32(clamping: seconds + (rest > 0 && seconds == 0 ? 1 : 0))

@@ -2,10 +2,10 @@ import Engine
 import UnitFiles
 
 extension SocketSpec {
-    /// What the engine must know of a socket unit.
+    /// Makes the engine's part of a socket unit.
     /// - Parameters:
-    ///   - group: what its traffic starts.
-    ///   - service: the unit that is started as that, or as its member.
+    /// - group: the group that the unit's traffic starts.
+    /// - service: the service of that group that takes the socket.
     init(_ unit: SocketUnit, group: GroupID?, service: ServiceUnit?) {
         self.init()
         let settings = unit.activation

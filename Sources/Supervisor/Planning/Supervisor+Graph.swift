@@ -2,30 +2,31 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// From unit files to the graph that the engine decides about.
+/// Builds the graph on which the engine decides from unit files.
 extension Supervisor {
-    /// What a transaction is made from: the graph, and what its names stand for.
+    /// Basis of a transaction: the graph, and the units behind its names.
     struct LoadedGraph {
         var graph = UnitGraph()
         var units: [String: UnitName] = [:]
     }
 
-    /// A unit with what it leads to, as the files have it that the resolver has read.
+    /// A unit with the units that it names, according to the files that the resolver has loaded.
     struct KnownNode {
         var node: UnitNode
         var named: [UnitName] = []
-        /// Of a plain target: what is asked of it is asked of these.
+        /// Parts of a plain target: jobs for the target apply to these.
         var parts: [String] = []
     }
 
-    /// A unit in the graph: a swap unit is one, whatever its release and its members; anything else is itself.
+    /// Name of a unit in the graph: a swap unit is one node, whatever its release and its members; any other unit is
+    /// its own.
     func node(of name: UnitName) -> String {
         let canonical = resolver.loader.canonical(name)
         return canonical.kind == .socket ? canonical.description : group(of: canonical).name
     }
 
-    /// Everything that the units lead to, and of what is there whatever says something about others: it may have to give way, or
-    /// to go along.
+    /// Graph of all units that these units lead to, and of running groups with relations to others: such groups may
+    /// have to stop or to start, too.
     func graph(of roots: [UnitName]) -> LoadedGraph {
         var loaded = LoadedGraph()
         var queue = roots + engine.relatedGroups.compactMap(running)
@@ -44,7 +45,7 @@ extension Supervisor {
         return loaded
     }
 
-    /// Kept as long as the resolver: with a thousand units that say something about others each request would look at all of
+    /// Node of a unit, cached as long as the resolver: with a thousand related units each request would examine all of
     /// their files again.
     private func knownNode(_ key: String, _ name: UnitName) -> KnownNode {
         if let known = knownNodes[name] { return known }
@@ -54,12 +55,12 @@ extension Supervisor {
         return known
     }
 
-    /// A template stands for the release that serves, or served last.
+    /// The release that serves or served last in place of a template; any other unit itself.
     private func concrete(_ name: UnitName) -> UnitName {
         name.isTemplate ? (try? unitName(name.description)) ?? name : name
     }
 
-    /// The unit by which a group runs: of a template the release that serves.
+    /// The unit by which a group runs: for a template the serving release.
     private func running(_ group: GroupID) -> UnitName? {
         guard let name = try? UnitName(group.name) else { return nil }
         guard name.isTemplate else { return name }
@@ -71,7 +72,8 @@ extension Supervisor {
         case .swapUnit(let whole), .plain(let whole): return node(key, whole)
         case .list(let target, let units):
             var found = relations(of: [target.unit], key)
-            // A target is reached when what it wants is, as far as that does not say the opposite (systemd.target(5)).
+            // A target is reached after the units that it wants, unless they are ordered the other way
+            // (systemd.target(5)).
             let before =
                 target.unit.graph.hasDefaultDependencies ? units.map(\.name).filter { !starts($0, after: target) } : []
             found.relations[.after, default: []] += before.map(node(of:)).filter { $0 != key }
@@ -79,7 +81,7 @@ extension Supervisor {
             return KnownNode(node: real(key, found.relations, target.unit), named: found.named, parts: parts)
         case .socket(let socket):
             var found = relations(of: [socket.unit], key)
-            // No service finds its socket missing.
+            // The socket is open before its service starts.
             if let service = (try? serviceStarted(by: socket)) ?? nil {
                 found.relations[.before, default: []].append(node(of: service))
             }
@@ -150,7 +152,7 @@ extension Supervisor {
 
     // MARK: - What counts while it is up
 
-    /// What the units of a plan say about other groups.
+    /// Relations of a plan's units to other groups.
     func planRelations(of sections: [UnitSection], _ group: GroupID) -> Relations {
         func groups(_ lists: [UnitReference]...) -> Set<GroupID> {
             let names = lists.joined().map(\.name).filter { $0.kind != .socket && resolver.loader.exists($0) }

@@ -2,31 +2,31 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// What a name leads to.
+/// Results of planning by name.
 enum Planning {
     struct Planned {
         var plan: Plan
         var definition: SwapUnitDefinition
-        /// What the operator should know: what moves along and why.
+        /// Notes for the operator: which units move along and why.
         var notes: [String]
     }
 
     enum Target {
         case services(Planned)
-        /// A target without `[X-Swap]`: each of these by itself.
+        /// A target without `[X-Swap]`: each of its units by itself.
         case list(TargetUnit, [UnitReference])
         case socket(SocketUnit)
     }
 }
 
-/// From a name that somebody typed to a plan that the engine can decide about. Reads unit files, touches nothing else.
+/// Makes plans for the engine from names in requests. Reads unit files, and changes nothing.
 extension Supervisor {
-    /// The release that serves, or served last, of a template swap unit.
+    /// The release of a template swap unit that serves, or served last.
     private func release(of group: GroupID) -> String? {
         engine.servingRelease(of: group) ?? memory.release(of: group)
     }
 
-    /// The unit that a name means, with the release that serves (or served last) if it is a template without one.
+    /// The unit for a name, with the release that serves (or served last) if it is a template without one.
     func unitName(_ text: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) throws(ControlError) -> UnitName {
         let name: UnitName
         switch resolver.loader.resolve(shortName: text, kinds: kinds) {
@@ -79,8 +79,8 @@ extension Supervisor {
     }
 
     /// - Parameters:
-    ///   - members: only these of them; nil for all, or for those that move with `name`.
-    ///   - besideLeft: also if processes of it run of which nothing is known.
+    /// - members: plan only these members; nil for all, or for those that move with `name`.
+    /// - besideLeft: plan also if unaccounted processes of the group run.
     func planned(
         _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideLeft: Bool = false
     ) throws(ControlError) -> Planning.Planned {
@@ -116,7 +116,8 @@ extension Supervisor {
         return Planning.Planned(plan: plan, definition: whole, notes: notes)
     }
 
-    /// What unit files say in vain: logged once for each version of the files, and told with each start.
+    /// Logs diagnostics and settings without effect, once for each version of the files, and returns them for the
+    /// answer to each start.
     private func noteDiagnostics(of whole: SwapUnitDefinition) -> [String] {
         let remarks = resolver.remarks(on: whole) + whole.services.flatMap(resolver.remarks)
         return noteDiagnostics(whole.diagnostics + remarks, of: whole.name)
@@ -140,7 +141,7 @@ extension Supervisor {
         whole.sockets.first { $0.name == name } ?? whole.referencedSockets[name] ?? resolver.load(name).socket
     }
 
-    /// `After=`, `Requires=` and `BindsTo=` of the members that lead out of the group.
+    /// Groups outside of the members that `After=`, `Requires=` and `BindsTo=` of the members name.
     func orderedOutside(
         _ sections: [UnitSection], _ id: GroupID, members: Set<UnitName>
     ) -> (after: Set<GroupID>, requires: Set<GroupID>) {

@@ -3,29 +3,30 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// How much may be kept only in case somebody asks for it, before it is looked what of it can go. Raised with what is in use, so
-/// that each look has as much to drop as it costs.
+/// Thresholds for records that are kept only for later requests; above them the next check drops some. Raised with the
+/// number in use, so that each check has as much to drop as it costs.
 struct Tidiness {
-    /// Definitions, most of which are of runs that are over.
+    /// Definitions, most of which belong to runs that have ended.
     var definitions = 64
     /// Groups, sockets and units that were read.
     var groups = Self.pastInstances
     var sockets = Self.pastInstances
-    /// The next look, in a round of the loop in which nothing else is to be done.
+    /// The next check, in a round of the loop without other events.
     var look: DeferredSource?
 
-    /// Instances of templates (`t@7.service`) that have ended well, or have failed: the newest are shown by `status`, `why` and
-    /// their siblings. Names of instances come from traffic (`Accept=yes`) or from programs, which never stop making new ones.
+    /// Kept instances of templates (`t@7.service`) that have ended well, or have failed: `status`, `why` and similar
+    /// commands show the newest. Names of instances come from traffic (`Accept=yes`) or from programs, which never stop
+    /// making new ones.
     static let pastInstances = 256
     static let failedInstances = 1024
-    /// Units that were read for names without files of their own.
+    /// Kept units that were read for names without files of their own.
     static let readInstances = 1024
 }
 
-/// What traffic leaves behind is dropped without anybody asking for anything: definitions of runs that are over, instances with
-/// names that may never come again, and what was read for them.
+/// Drops records that traffic leaves behind, without a request: definitions of ended runs, instances whose names may
+/// never be used again, and the units read for them.
 extension Supervisor {
-    /// To be called when something may have been added. Costs three comparisons.
+    /// Schedules a check if records were added. Costs three comparisons.
     func tidyLater() {
         guard tidiness.look == nil, isUntidy else { return }
         tidiness.look = try? loop.addDeferred(priority: .idle) { [unowned self] in
@@ -39,10 +40,10 @@ extension Supervisor {
             || socketUnits.count > tidiness.sockets
     }
 
-    /// Only between events: while a request is carried out, plans exist of which the engine does not know yet. (When the first of
-    /// a target's hundreds of services has started, those of the others are not unused.)
+    /// Runs only between events: while a request is handled, plans exist that the engine does not have yet. (When the
+    /// first of a target's hundreds of services has started, the definitions of the others are not unused.)
     private func tidy() {
-        // What is in the backlog ends with another look.
+        // The backlog ends with another check.
         guard !hasBacklog else { return }
         dropPastInstances()
         dropPastSockets()
@@ -71,14 +72,15 @@ extension Supervisor {
         for group in Array(failed) + Array(ended) { forget(group.id) }
     }
 
-    /// Everything that is known of a group whose name may never come again.
+    /// Drops all records of a group whose name may never be used again.
     func forget(_ group: GroupID) {
         guard engine.discard(group) else { return }
         (evidence[group], triggers[group], causes[group], toldStates[group]) = (nil, nil, nil, nil)
         journal.end(.group(group))
     }
 
-    /// An instance of a template that is not swapped as one, or a unit without a file: it is not there because a file says so.
+    /// Whether the unit is an instance of a template that is not a swap unit, or has no file: no file of its own keeps
+    /// it known.
     private func isPassing(_ unit: String) -> Bool {
         guard let name = try? UnitName(unit) else { return true }
         return name.instance != nil || !resolver.loader.exists(name)

@@ -6,8 +6,8 @@ import UnitFiles
 
 /// `X-Template=`: configuration files of a generation, rendered before its first process.
 ///
-/// By a program of its own, `holdfast-render`: reading templates may block, and its libraries are none of the daemon's. What
-/// it says on standard error, `FILE:LINE:COLUMN: what is wrong`, is why the generation is not started.
+/// A separate program renders them, `holdfast-render`: reading templates may block, and the daemon should not load its
+/// libraries. Its standard error, `FILE:LINE:COLUMN: problem`, is the reason why the generation is not started.
 final class TemplateRun {
     private let process: RunningRenderer
     private let errors: OwnedDescriptor
@@ -15,7 +15,7 @@ final class TemplateRun {
     private var source: ChildExitSource?
     private var isTooLate = false
 
-    /// Templates are small; whoever takes longer waits for a disk that does not answer.
+    /// Nanoseconds. Templates are small; a longer rendering waits for a disk that does not answer.
     private static let longest: Int64 = 20_000_000_000
 
     init(_ plan: SpawnPlan, errors: consuming OwnedDescriptor, children: Children) throws(SystemError) {
@@ -27,8 +27,8 @@ final class TemplateRun {
         }
     }
 
-    /// Calls back from the loop with nil, or what is wrong. The error if it cannot be watched; then it never calls. (Not
-    /// thrown: see `RunningProcess.watch`.)
+    /// Calls `finished` from the loop with nil, or the problem. Returns the error if the program cannot be watched;
+    /// then `finished` is never called. (Not thrown: see `RunningProcess.watch`.)
     func watch(_ children: Children, _ loop: EventLoop, _ finished: @escaping (String?) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(process.handle) { [unowned self] status in finished(failure(status)) }
@@ -52,7 +52,7 @@ final class TemplateRun {
     }
 }
 
-/// A class around what cannot be copied.
+/// A class around the handle, which cannot be copied.
 private final class RunningRenderer {
     let handle: ProcessHandle
     init(_ handle: consuming ProcessHandle) { self.handle = handle }
@@ -87,8 +87,8 @@ extension Supervisor {
         }
     }
 
-    /// Opens the templates, and writes into the job under which number the renderer finds each: it is root and has nobody's
-    /// directory to walk through.
+    /// Opens the templates, and puts the descriptor number of each into the job: the renderer is root and must not
+    /// resolve paths in directories of users.
     private func openTemplates(of job: inout RenderJob) throws(Launcher.LaunchError) -> [TemplateSource] {
         var sources: [TemplateSource] = []
         for index in job.files.indices {
@@ -128,7 +128,7 @@ extension Supervisor {
             throw Launcher.LaunchError(text: "the context is not text")
         }
         do throws(SystemError) {
-            // In memory: the job has the services' environment in it, which may be secret.
+            // In memory: the job contains the services' environment, which may be secret.
             let input = try OwnedDescriptor.inMemory(Array(text), name: "a job for holdfast-render")
             let output = try OwnedDescriptor.null()
             let pipe = try Pipe(nonBlockingReader: true)
@@ -144,14 +144,15 @@ extension Supervisor {
     }
 }
 
-/// A template that is open for the renderer. At a path that a service's user has in hand it is what that user may read, too.
+/// A template that is open for the renderer. At a path that a service's user controls, it must be a file that this user
+/// may read, too.
 private final class TemplateSource {
     private let descriptor: OwnedDescriptor
     var raw: Int32 { descriptor.raw }
     init(_ path: String) throws(SystemError) { descriptor = try SafeFile.open(path, O_RDONLY) }
 }
 
-/// What holdfast-render reads.
+/// Input of holdfast-render.
 private struct RenderJob: Encodable {
     struct File: Encodable {
         var template: String
@@ -164,7 +165,7 @@ private struct RenderJob: Encodable {
     var files: [File]
 }
 
-/// The names that a template may use. Everything is text: numbers look in a file as they look here.
+/// The names that a template may use. All values are text: numbers appear in a file as they are written here.
 private struct RenderContext: Encodable {
     struct Address: Encodable {
         var name: String
@@ -172,7 +173,7 @@ private struct RenderContext: Encodable {
         var address: String
         var host: String?
         var port: String?
-        /// The descriptor that the service gets; nil for upstreams and reserved addresses.
+        /// The number of the service's descriptor; nil for upstreams and reserved addresses.
         var fd: String?
     }
 
@@ -180,7 +181,7 @@ private struct RenderContext: Encodable {
     var generation: String
     var release: String?
     var directory: String
-    /// By name, in lower case: `socket.http.fd`.
+    /// Sockets by name, in lower case: `socket.http.fd`.
     var socket: [String: Address] = [:]
     var sockets: [Address] = []
     var upstream: [String: Address] = [:]

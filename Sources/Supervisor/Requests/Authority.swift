@@ -2,12 +2,12 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// What a peer of the control socket may ask for. The socket itself is open to everybody (with `--user` to its owner), so
-/// that who may not is told so by name, and not by `Permission denied` of connect(2).
+/// Rights of the control socket's peers. The socket itself is open to all users (with `--user` only to its owner), so
+/// that a refusal names the missing right instead of being connect(2)'s `Permission denied`.
 enum Authority {
-    /// What a request needs.
+    /// Right that a request needs.
     enum Needed {
-        /// Who the service is and what it can do.
+        /// For questions about the supervisor itself: its version and interfaces.
         case nothing
         case looking
         case acting
@@ -21,21 +21,21 @@ enum Authority {
         }
     }
 
-    /// The groups of this host that give rights; nil where there is no such group.
+    /// The groups of this host that give rights; nil for a group that does not exist.
     struct Groups {
         var act: UInt32?
         var read: UInt32?
 
-        /// Looked up for each request: groups are made while the supervisor runs.
+        /// The host's groups, looked up for each request: they may be created while the supervisor runs.
         static var ofHost: Groups {
             Groups(act: try? Accounts.group("holdfast"), read: try? Accounts.group("holdfast-read"))
         }
     }
 
-    /// nil if the peer may; else who may.
+    /// nil if the peer has the right; else the users that have it.
     /// - Parameters:
-    ///   - us: the user that the supervisor runs as.
-    ///   - groups: nil for a user's own supervisor, where groups give no rights.
+    /// - us: the user that the supervisor runs as.
+    /// - groups: nil for a user's own supervisor, where groups give no rights.
     static func refusal(_ needed: Needed, of peer: Peer, us: UInt32, groups: Groups?) -> String? {
         if peer.uid == 0 || peer.uid == us { return nil }
         func isMember(_ group: UInt32?) -> Bool {
@@ -60,7 +60,7 @@ extension Supervisor {
 
     func mayAct(_ peer: Peer) throws(ControlError) { try may(.acting, peer) }
 
-    /// Whether the peer may act; not told anybody.
+    /// Whether the peer may act, without a log line.
     func isOperator(_ peer: Peer) -> Bool {
         if peer.uid == 0 || peer.uid == geteuid() { return true }
         let groups = configuration.isUser ? nil : Authority.Groups.ofHost
@@ -68,7 +68,7 @@ extension Supervisor {
     }
 
     private func may(_ needed: Authority.Needed, _ peer: Peer) throws(ControlError) {
-        // Mostly root: no look at the user database.
+        // The peer is mostly root: then the user database is not read.
         if peer.uid == 0 || peer.uid == geteuid() { return }
         let groups = configuration.isUser ? nil : Authority.Groups.ofHost
         guard let required = Authority.refusal(needed, of: peer, us: geteuid(), groups: groups) else { return }

@@ -2,12 +2,12 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// The connections to the control socket: framing, one call at a time for each, replies in order.
+/// Connections to the control socket: framing, one call at a time for each, replies in order.
 ///
-/// A call that streams keeps its connection busy; what the client sends meanwhile waits in the kernel. So a client costs
+/// A call that streams keeps its connection busy; further requests of the client wait in the kernel. So a client costs
 /// at most one request, one unread reply buffer and one read of 16 KiB, whatever it does.
 final class ControlSessions {
-    /// Names one call; never used twice.
+    /// Identifies one call; never reused.
     struct CallID: Hashable, Codable { let number: UInt64 }
 
     private final class Session {
@@ -16,7 +16,7 @@ final class ControlSessions {
         var framer = MessageFramer(limit: MessageLimit.request)
         var call: (id: CallID, oneway: Bool, more: Bool)?
         var resumption: DeferredSource?
-        /// The client speaks another protocol: nothing more is taken from it.
+        /// Whether the client speaks another protocol: no more of its bytes are read.
         var isForeign = false
         init(_ connection: StreamConnection, _ peer: Peer) {
             self.connection = connection
@@ -24,13 +24,14 @@ final class ControlSessions {
         }
     }
 
-    /// More than this at once is a fault of somebody: the rest is refused.
+    /// Connections at the same time; more can only be a client's fault, and are refused.
     private static let connectionLimit = 512
-    /// Of them for one user who is neither root nor ours: anybody may connect, and none may keep operators out.
+    /// Connections of one user who is neither root nor the supervisor's: all users may connect, and none may keep
+    /// operators out.
     private static let connectionsOfOneUser = 32
-    /// And for all such users together.
+    /// Connections of all such users together.
     private static let connectionsOfOthers = 384
-    /// Who asks on while more than this of earlier answers is unread is cut off.
+    /// Bytes of unread answers; a client that sends requests beyond this is disconnected.
     private static let unreadLimit = 1 << 20
     private let loop: EventLoop
     private var server: LocalServer?
@@ -38,13 +39,13 @@ final class ControlSessions {
     private var sessionOfCall: [CallID: UInt64] = [:]
     private var lastSession: UInt64 = 0
     private(set) var lastCall: UInt64 = 0
-    /// Whether a peer may act; the others have their turn after those who may.
+    /// Whether a peer may act; other peers are handled after those that may.
     private let isOperator: (Peer) -> Bool
-    /// What to do with a call that was understood as Varlink.
+    /// Handles a call that was parsed as Varlink.
     private let called: (CallID, Call, Peer) -> Void
-    /// The client of a call has left before its last reply.
+    /// Called when the client of a call disconnects before its last reply.
     private let left: (CallID) -> Void
-    /// The client of a call has read everything that it did not read at once.
+    /// Called when the client of a call has read all queued replies.
     private let drained: (CallID) -> Void
 
     init(
@@ -73,7 +74,7 @@ final class ControlSessions {
 
     // MARK: - Through an execve(2) of ours
 
-    /// Goes on with the socket and the connections of the program that this process executed before.
+    /// Continues with the socket and the connections of the program that this process executed before.
     func resume(at path: String, listening: consuming OwnedDescriptor, _ saved: SavedPeople) throws(SystemError) {
         lastCall = saved.lastCall
         server = try LocalServer(
@@ -82,7 +83,7 @@ final class ControlSessions {
             accept(box, peer)
         }
         for record in saved.sessions {
-            // A connection that cannot be gone on with ends; its client notices.
+            // A connection that cannot be taken over is closed, which its client notices.
             guard let descriptor = try? OwnedDescriptor.inherited(record.descriptor),
                 let peer = try? Peer(of: descriptor.raw), let (id, session) = open(descriptor, peer)
             else { continue }
@@ -101,7 +102,7 @@ final class ControlSessions {
 
     var listening: Int32? { server?.raw }
 
-    /// The connections. One with a call that nobody else would answer is left out, and so ends.
+    /// Records of the connections. A connection with a call that no successor would answer is left out, and so closed.
     func saved(_ awaited: Set<CallID>) -> [SavedSession] {
         sessions.sorted { $0.key < $1.key }.compactMap { _, session in
             if let call = session.call, !awaited.contains(call.id) { return nil }
@@ -150,7 +151,7 @@ final class ControlSessions {
         left(call.id)
     }
 
-    /// Ends a session from our side.
+    /// Closes a session from the supervisor's side.
     private func end(_ id: UInt64) {
         sessions[id]?.connection.close()
         closed(id)
@@ -167,7 +168,7 @@ final class ControlSessions {
         guard session.call == nil, !session.isForeign, sessions[id] != nil else { return }
         guard session.connection.queued <= Self.unreadLimit else { return end(id) }
         guard !session.framer.isForeign else {
-            // What was answered before is read first.
+            // The client first reads the earlier answers.
             session.isForeign = true
             session.connection.setReading(false)
             return session.connection.queued == 0 ? end(id) : ()
@@ -179,11 +180,11 @@ final class ControlSessions {
                 begin(try Call(message: message), id, session)
             }
         } catch {
-            // Varlink has no reply for what is not Varlink.
+            // Varlink has no reply to a message that is not Varlink.
             return end(id)
         }
         guard sessions[id] != nil else { return }
-        // One call a round: a thousand in one packet must not keep everybody else waiting.
+        // One call per round of the loop: a thousand in one packet must not delay all other clients.
         if isComplete, session.call == nil, session.framer.hasPartialMessage {
             session.connection.setReading(false)
             return resumeLater(id)
@@ -199,14 +200,14 @@ final class ControlSessions {
         called(callID, call, session.peer)
     }
 
-    /// Sends a reply. One that does not continue ends the call.
+    /// Sends a reply. One without `continues` ends the call.
     func reply(_ callID: CallID, _ reply: Reply) {
         guard let id = sessionOfCall[callID], let session = sessions[id], let call = session.call else { return }
         if !call.oneway, !reply.continues || call.more { session.connection.send(reply.encoded()) }
         guard !reply.continues else { return }
         sessionOfCall[callID] = nil
         session.call = nil
-        // Not from here: a reply may come from inside `begin`.
+        // Deferred: a reply may be sent from inside `begin`.
         guard !session.framer.hasPartialMessage else { return resumeLater(id) }
         session.connection.setReading(true)
     }
@@ -220,7 +221,7 @@ final class ControlSessions {
         if session.resumption == nil { end(id) }
     }
 
-    /// The caller takes more than one reply.
+    /// Whether the caller accepts more than one reply.
     func wantsMore(_ callID: CallID) -> Bool {
         guard let id = sessionOfCall[callID] else { return false }
         return sessions[id]?.call?.more ?? false
@@ -232,6 +233,6 @@ final class ControlSessions {
         return sessions[id]?.connection.queued ?? 0
     }
 
-    /// No new connections; what is being answered still is.
+    /// Stops new connections; running calls are still answered.
     func stopListening() { server = nil }
 }

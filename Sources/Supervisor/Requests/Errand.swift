@@ -2,18 +2,18 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// holdfastctl, run for a caller of the control socket, for what takes reading of files: captured output, unit files.
+/// Helper call: holdfastctl, run for a client of the control socket to read files: captured output, unit files.
 ///
-/// Why a program of its own. The daemon has one thread, which must not wait for a disk: a log may be gigabytes, compressed,
-/// and on a file system that does not answer. Small reads once a round would still wait there, and handing the caller a descriptor
-/// is more than a client in another language can take, and less than it needs (rotation, compression, the filter). So
-/// holdfastctl reads, as it does for an operator, and what it prints comes through a pipe: a caller that does not read
-/// stops it by the pipe being full, and costs the daemon a bounded piece of what it has not read.
+/// It is a separate program because the daemon has one thread, which must not wait for a disk: a log may be gigabytes,
+/// compressed, and on a file system that does not answer. Small reads once per round would still wait there, and a
+/// descriptor is more than a client in another language can receive, and less than it needs (rotation, compression, the
+/// filter). So holdfastctl reads, as it does for an operator, and prints into a pipe: a client that does not read stops
+/// it by a full pipe, and costs the daemon a bounded amount of unread bytes.
 ///
-/// It runs with the rights of the caller, and what it may use is bounded: what a caller sends it (a regular expression) is
-/// somebody else's program.
+/// It runs with the rights of the caller and with bounded resources: the caller's input (a regular expression) is as
+/// good as a foreign program.
 final class Errand {
-    /// Lines that were printed, without their ends.
+    /// Printed lines, without their ends.
     typealias Lines = [ArraySlice<UInt8>]
 
     private let longestLine: Int
@@ -22,21 +22,21 @@ final class Errand {
     private var complaints: OwnedDescriptor?
     private var exit: ChildExitSource?
     private var source: IOSource?
-    /// The beginning of a line whose rest has yet to come.
+    /// The beginning of a line whose rest has not arrived.
     private var partial: [UInt8] = []
     private var status: Linux.ExitStatus?
     private let took: (Lines) -> Void
-    /// Told once, when nothing more comes: nil, or what went wrong.
+    /// Called once, after the last output: nil, or the problem.
     private let done: (String?) -> Void
 
-    /// - Parameter longestLine: in bytes; more than that means that something is wrong.
+    /// - Parameter longestLine: in bytes; a longer line is an error.
     init(longestLine: Int, took: @escaping (Lines) -> Void, done: @escaping (String?) -> Void) {
         self.longestLine = longestLine
         self.took = took
         self.done = done
     }
 
-    /// Starts it, its three streams set here. If that fails nothing is told.
+    /// Starts the program with its three standard streams. On failure no callback is called.
     func begin(_ plan: SpawnPlan, _ children: Children, _ loop: EventLoop) throws {
         let null = try OwnedDescriptor.null()
         let printed = try Pipe(nonBlockingReader: true)
@@ -66,10 +66,10 @@ final class Errand {
         complaints = complained.keepReading()
     }
 
-    /// Stops and goes on taking what it prints; it then waits with a full pipe.
+    /// Pauses or continues reading the output; while it is paused the program blocks on a full pipe.
     func setReading(_ on: Bool) { source?.setEnabled(on) }
 
-    /// Nobody wants to know any more. Its end is still waited for, and told.
+    /// Ends the program, whose output is no longer needed. Its exit is still awaited, and reported.
     func end() {
         source?.cancel()
         source = nil
@@ -115,13 +115,13 @@ final class Errand {
         took(whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false))
     }
 
-    /// Both its output and its process must have come to their ends, whichever is first.
+    /// Reports the end once both the output and the process have ended, in either order.
     private func finishIfOver() {
         guard let status, source == nil else { return }
         done(status.isSuccess ? nil : complaint ?? "it \(status)")
     }
 
-    /// The first line that it said on standard error.
+    /// The first line of its standard error.
     private var complaint: String? {
         switch complaints {
         case .some(let complaints): complaints.firstLine()

@@ -1,7 +1,7 @@
-/// What an operator may type instead of a unit's name, as in supervisorctl: `all`, `app*`, `site:*`, `site:app`.
+/// A pattern in place of a unit's name, as in supervisorctl: `all`, `app*`, `site:*`, `site:app`.
 ///
-/// A colon is also a character of unit names (systemd.unit(5)), and common in instances (`web@127.0.0.1:8000`): behind an `@`
-/// it belongs to the name, and so it does where a unit of the whole name exists.
+/// A colon is also a character of unit names (systemd.unit(5)), and common in instances (`web@127.0.0.1:8000`): after
+/// an `@` it belongs to the name, and so it does where a unit of the whole name exists.
 enum NamePattern: Equatable {
     case all
     /// A shell pattern with `*` and `?`.
@@ -22,19 +22,19 @@ enum NamePattern: Equatable {
         }
     }
 
-    /// The colon that may stand between a target and its members.
+    /// The colon that may separate a target from its members.
     private static func separator(in text: String) -> String.Index? {
         guard let first = text.firstIndex(where: { $0 == ":" || $0 == "@" }), text[first] == ":" else { return nil }
         return first
     }
 
-    /// Whether `text` is matched by the shell pattern `pattern`. Takes time in proportion to both lengths, whatever they are;
+    /// Whether the shell pattern `pattern` matches `text`. Takes time in proportion to the product of both lengths;
     /// fnmatch(3) may take exponential time.
     static func matches(_ pattern: String, _ text: String) -> Bool {
         let pattern = Array(pattern.utf8)
         let text = Array(text.utf8)
         var (p, t) = (0, 0)
-        // Where to go on after a mismatch: behind the last star, one byte further in the text.
+        // Where to continue after a mismatch: after the last star, one byte further in the text.
         var resume: (p: Int, t: Int)?
         while t < text.count {
             if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
@@ -52,7 +52,7 @@ enum NamePattern: Equatable {
         return pattern[p...].allSatisfy { $0 == UInt8(ascii: "*") }
     }
 
-    /// The forms in which a unit may be meant: `site@.target`, `site@v2.target`, `site@v2`, `site`.
+    /// The names by which a unit may be called: `site@.target`, `site@v2.target`, `site@v2`, `site`.
     static func forms(_ unit: String, release: String?) -> [String] {
         guard let dot = unit.lastIndex(of: ".") else { return [unit] }
         let (stem, suffix) = (unit[..<dot], unit[dot...])

@@ -1,37 +1,38 @@
 import ControlProtocol
 import Engine
 
-/// A call that waits for the engine, or a request that nobody waits for (a dependency, a signal).
+/// A call that waits for the engine, or a request without a client (a dependency, a signal).
 struct PendingRequest: Codable {
     var call: ControlSessions.CallID?
     var group: GroupID?
     var kind: OperationKind?
     var who: Actor?
     var startedAt: Instant
-    /// Said with the result: what moved along, what else was started.
+    /// Notes for the result: units that moved along, and others that were started.
     var notes: [String] = []
-    /// The socket whose traffic asked for it.
+    /// The socket whose traffic asked for the start.
     var socket: SocketID?
-    /// Nobody has asked for it: traffic starts it, or the lack of traffic stops it. nil stands for false.
+    /// Whether traffic starts the unit, or the lack of traffic stops it, without a client's request. nil stands for
+    /// false.
     var isOfTraffic: Bool?
-    /// Part of a request that means several units.
+    /// The batch of which this is a part.
     var batch: UInt64?
-    /// Waits for the end of whatever is under way, whoever asked for it.
+    /// Whether it waits for the end of any operation in progress, whichever request began it.
     var waitsForAnyEnd = false
-    /// The name of the client's request, which is in the journal; nil if no client asked.
+    /// Identity of the client's request, which is in the journal; nil without a client.
     var identity: RequestIdentity?
 }
 
-/// All of them, found by group without looking at the others: a target may start a thousand units at once.
+/// All pending requests, indexed by group: a target may start a thousand units at once.
 struct PendingRequests {
     private(set) var all: [RequestID: PendingRequest] = [:]
     private var ofGroup: [GroupID: Set<RequestID>] = [:]
-    /// Those that somebody may be watching: few, as each has a connection.
+    /// Requests that a client may be following: few, as each has a connection.
     private var called: Set<RequestID> = []
-    /// Of clients' requests: what the journal does not have yet.
+    /// Clients' requests whose changes are not in the journal yet.
     private var changed: Set<RequestID> = []
 
-    /// Adds, changes (the group stays) or removes one.
+    /// Adds, changes (the group stays) or removes a request.
     subscript(id: RequestID) -> PendingRequest? {
         get { all[id] }
         set {
@@ -62,19 +63,19 @@ struct PendingRequests {
 
     func has(_ group: GroupID) -> Bool { ofGroup[group] != nil }
 
-    /// Clients' requests that were added, changed or removed since this was asked last.
+    /// Clients' requests that were added, changed or removed since the last call.
     mutating func takeChanged() -> Set<RequestID> {
         defer { changed.removeAll(keepingCapacity: true) }
         return changed
     }
 
-    /// The one that is answered to a client's request; nil if several are, or none.
+    /// The pending request that answers a client's request; nil if there are several, or none.
     func only(of identity: RequestIdentity) -> RequestID? {
         let found = all.filter { $0.value.identity == identity && $0.value.batch == nil }
         return found.count == 1 ? found.keys.first : nil
     }
 
-    /// Those with a connection behind them.
+    /// Requests with a connection.
     var withCaller: [(id: RequestID, request: PendingRequest)] {
         called.compactMap { id in all[id].map { (id, $0) } }
     }

@@ -2,16 +2,16 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// Requests under the names that their clients gave them: which were begun, and how they were answered. It is in the journal, so
-/// that the next supervisor process can tell a client whose answer this one did not live to send.
+/// Clients' requests by identity: which were begun, and how they were answered. The ledger is in the journal, so that
+/// the next supervisor process can give a client the answer that this one did not live to send.
 ///
-/// What it says is the truth or "unknown": an answer is that of the very request; that a request was never begun is said only of
-/// one that was made since the records began.
+/// Its answers are true or "unknown": an answer is the one to that very request; "never begun" is given only for a
+/// request that was made since the records began.
 struct RequestLedger {
-    /// Who is told how a request ended.
+    /// The call that gets the end of a request.
     struct Waiter: Codable, Equatable {
         var call: ControlSessions.CallID
-        /// It asked by `Outcome`, so the answer is wrapped.
+        /// Whether it asked by `Outcome`, so that the answer is wrapped.
         var isOutcome: Bool
     }
 
@@ -19,14 +19,15 @@ struct RequestLedger {
         var identity: RequestIdentity
         var uid: UInt32
         var method: String
-        /// Of the call's parameters: to tell a request that is repeated from another one under the same name.
+        /// Hash of the call's parameters, which distinguishes a repeated request from another one with the same
+        /// identity.
         var fingerprint: UInt64
         var begunAt: Instant
-        /// Something was done for it that the engine did not decide, and does not know of.
+        /// Whether the request has had effects that the engine did not decide, and does not know of.
         var hasActed = false
         /// The last reply.
         var answer: SavedReply?
-        /// What became of it cannot be found out any more.
+        /// Whether the outcome cannot be determined any more.
         var isLost = false
         var waiter: Waiter?
     }
@@ -36,31 +37,31 @@ struct RequestLedger {
         var parameters: [UInt8]
     }
 
-    /// What became of a request.
+    /// Known fate of a request.
     enum Fate {
         case underWay
         case answered(Reply)
         case lost
-        /// None of this name was begun since the records began.
+        /// No such request was begun since the records began.
         case absent
-        /// Another user's.
+        /// The request is another user's.
         case foreign
     }
 
-    /// Answers that are kept. Whoever was there to read an answer has it from the socket, so few are ever asked for.
+    /// Answers that are kept. A connected client has its answer from the socket, so few are ever asked for.
     static let limit = 128
     /// Bytes of all answers that are kept.
     static let sizeLimit = 1 << 20
 
     private(set) var entries: [RequestIdentity: Entry] = [:]
-    /// Those that are over, the oldest first.
+    /// Ended requests, the oldest first.
     private var over: [RequestIdentity] = []
-    /// Bytes of their answers.
+    /// Bytes of the ended requests' answers.
     private var size = 0
     private var ofCall: [ControlSessions.CallID: RequestIdentity] = [:]
-    /// Since then every request is known that was begun.
+    /// Time since which every begun request is known.
     private(set) var completeSince: Instant
-    /// What the journal does not have yet.
+    /// Requests whose changes are not in the journal yet.
     private var changed: Set<RequestIdentity> = []
     private var hasNewBeginning = true
 
@@ -68,7 +69,7 @@ struct RequestLedger {
 
     // MARK: - Beginning and end
 
-    /// Notes a request that is about to be begun.
+    /// Records a request that is about to begin.
     mutating func begin(
         _ identity: RequestIdentity, _ call: Call, from peer: Peer, _ id: ControlSessions.CallID, at now: Instant
     ) {
@@ -79,15 +80,15 @@ struct RequestLedger {
         changed.insert(identity)
     }
 
-    /// Something is done now that the engine did not decide.
+    /// Records that the request now has effects that the engine did not decide.
     mutating func act(_ identity: RequestIdentity) {
         guard entries[identity]?.hasActed == false else { return }
         entries[identity]?.hasActed = true
         changed.insert(identity)
     }
 
-    /// Notes how a request was answered.
-    /// - Returns: whether that was not known yet.
+    /// Records the answer to a request.
+    /// - Returns: whether the answer is new.
     mutating func answer(_ identity: RequestIdentity, _ reply: Reply) -> Bool {
         guard let entry = entries[identity] else { return false }
         let answer = SavedReply(error: reply.error, parameters: reply.parameters.bytes)
@@ -101,7 +102,7 @@ struct RequestLedger {
         return true
     }
 
-    /// What became of a request cannot be found out any more.
+    /// Records that the outcome of a request cannot be determined any more.
     mutating func lose(_ identity: RequestIdentity) {
         guard let entry = entries[identity], entry.answer == nil, !entry.isLost else { return }
         entries[identity]?.isLost = true
@@ -110,7 +111,7 @@ struct RequestLedger {
         trim()
     }
 
-    /// It was never begun after all.
+    /// Removes a request that was never begun after all.
     mutating func retract(_ identity: RequestIdentity) {
         guard let entry = entries.removeValue(forKey: identity) else { return }
         if let waiter = entry.waiter { ofCall[waiter.call] = nil }
@@ -120,11 +121,11 @@ struct RequestLedger {
 
     private mutating func trim() {
         while over.count > Self.limit || size > Self.sizeLimit {
-            // What is decided and not told yet stays; so many wait only for a moment, and each has a connection.
+            // Decided requests with a waiting call stay; they wait only for a moment, and each has a connection.
             guard let index = over.firstIndex(where: { entries[$0]?.waiter == nil }) else { return }
             let identity = over.remove(at: index)
             guard let entry = entries[identity] else { continue }
-            // One that made it shortly before this one and is forgotten could be taken for one that never was.
+            // A forgotten request from shortly before this one could be taken for one that was never begun.
             completeSince = max(completeSince, entry.begunAt + .nanoseconds(1))
             hasNewBeginning = true
             retract(identity)
@@ -145,8 +146,8 @@ struct RequestLedger {
 
     func isReexec(_ identity: RequestIdentity) -> Bool { entries[identity]?.method == Request.reexec.method }
 
-    /// From now on this call is told, and no other.
-    /// - Returns: the call that was to be told before.
+    /// Makes this call the only one that gets the end of the request.
+    /// - Returns: the call that waited before.
     mutating func wait(_ waiter: Waiter, for identity: RequestIdentity) -> Waiter? {
         let before = entries[identity]?.waiter
         if let before { ofCall[before.call] = nil }
@@ -155,7 +156,7 @@ struct RequestLedger {
         return before
     }
 
-    /// Who is to be told of the end; once.
+    /// The call that gets the end of the request; returned only once.
     mutating func takeWaiter(of identity: RequestIdentity) -> Waiter? {
         guard let waiter = entries[identity]?.waiter else { return nil }
         entries[identity]?.waiter = nil
@@ -170,7 +171,7 @@ struct RequestLedger {
 
     // MARK: - Questions
 
-    /// What became of a request, for a peer that asks.
+    /// Fate of a request, for a peer that asks.
     func fate(of identity: RequestIdentity, for peer: Peer) -> Fate {
         guard let entry = entries[identity] else { return .absent }
         guard entry.uid == peer.uid || peer.uid == 0 else { return .foreign }
@@ -178,13 +179,13 @@ struct RequestLedger {
         return entry.isLost ? .lost : .underWay
     }
 
-    /// The same request, and not another one under its name.
+    /// Whether the call repeats the request, and is not another one with the same identity.
     func isRepeated(_ identity: RequestIdentity, by call: Call) -> Bool {
         guard let entry = entries[identity] else { return false }
         return entry.method == call.method && entry.fingerprint == Self.fingerprint(call)
     }
 
-    /// FNV-1a; the same in every process.
+    /// FNV-1a hash of the parameters, the same in every process.
     private static func fingerprint(_ call: Call) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in call.parameters.bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
@@ -193,19 +194,19 @@ struct RequestLedger {
 
     // MARK: - Survival
 
-    /// All of it, for a successor.
+    /// The whole ledger, for a successor.
     struct Saved: Codable {
         var entries: [Entry]
         var completeSince: Instant
     }
 
-    /// The oldest first, as far as they are over.
+    /// Ended requests, the oldest first, and then those in progress.
     var saved: Saved {
         let rest = entries.values.filter { $0.answer == nil && !$0.isLost }.sorted { $0.begunAt < $1.begunAt }
         return Saved(entries: over.compactMap { entries[$0] } + rest, completeSince: completeSince)
     }
 
-    /// - Parameter keepsWaiters: the connections are the same still.
+    /// - Parameter keepsWaiters: whether the connections are still the same.
     init(_ saved: Saved, keepsWaiters: Bool) {
         completeSince = saved.completeSince
         for var entry in saved.entries {
@@ -214,19 +215,19 @@ struct RequestLedger {
             if entry.answer != nil || entry.isLost { over.append(entry.identity) }
             size += entry.answer?.parameters.count ?? 0
             if let waiter = entry.waiter { ofCall[waiter.call] = entry.identity }
-            // A journal that is gone on with may not have it yet.
+            // A journal that is continued may not have it yet.
             if entry.answer == nil, !entry.isLost { changed.insert(entry.identity) }
         }
     }
 
-    /// What was noted since this was asked last; nil instead of an entry: it is forgotten.
-    /// Requests before this may have been begun, or answered, without being written down: none of them counts as never begun.
+    /// Counts no request before `now` as never begun: such requests may have been begun, or answered, without a record.
     mutating func loseTrack(at now: Instant) {
         completeSince = max(completeSince, now)
         hasNewBeginning = true
         for entry in entries.values where entry.answer == nil { lose(entry.identity) }
     }
 
+    /// Entries that changed since the last call; nil in place of an entry that was removed.
     mutating func takeChanges() -> (entries: [(RequestIdentity, Entry?)], completeSince: Instant?) {
         defer { (changed, hasNewBeginning) = ([], false) }
         let list = changed.map { identity in (identity, entries[identity]) }

@@ -3,11 +3,11 @@ import Engine
 import Linux
 import UnitFiles
 
-/// `holdfastctl fg`: what somebody types becomes the standard input of a service, where that is a FIFO.
+/// `holdfastctl fg`: writes an operator's input to the standard input of a service, where that is a FIFO.
 ///
-/// It is one that we hold (`ListenFIFO=` with `StandardInput=fd:NAME`) or one with a path (`StandardInput=file:PATH`). What the
-/// unit says is believed, and not what the process has as descriptor 0: that one it chooses itself, and we may write to more
-/// than it may.
+/// It is a held FIFO (`ListenFIFO=` with `StandardInput=fd:NAME`) or one with a path (`StandardInput=file:PATH`). The
+/// unit's settings decide, not the process's descriptor 0: the process chooses that itself, and the supervisor may
+/// write to more files than the process may.
 extension Supervisor {
     func writeInput(_ name: String, _ text: String) throws(ControlError) -> InputReply {
         let instance = try inputTarget(name)
@@ -22,7 +22,7 @@ extension Supervisor {
         }
     }
 
-    /// The service that serves under this name; of several in one generation the one that takes input.
+    /// The serving service of that name; among several in one generation the one that takes input.
     private func inputTarget(_ name: String) throws(ControlError) -> RunningInstance {
         let group = try groupID(name)
         let generations = engine.view(of: group)?.generations ?? []
@@ -48,7 +48,7 @@ extension Supervisor {
         return only
     }
 
-    /// Where its standard input can be opened for writing.
+    /// Path at which its standard input can be opened for writing.
     private func inputPath(of instance: RunningInstance) throws(ControlError) -> String {
         let unit = instance.definition.unit
         func refusal(_ reason: String) -> ControlError { .noInput(unit: instance.name, reason: reason) }
@@ -63,13 +63,13 @@ extension Supervisor {
             guard FIFOWriter.isFIFO(path) else { throw refusal("its StandardInput= is file:\(path), which is no FIFO") }
             return path
         case .socket, .descriptor:
-            // A description of our own: whether the service's one waits is the service's affair.
+            // The open makes a new description: blocking mode is set for the service's own description only.
             if let held = inputFIFO(of: instance) { return "/proc/self/fd/\(held.endpoint.raw)" }
             throw refusal("its StandardInput= is a socket, where its clients write")
         }
     }
 
-    /// The held FIFO that is its standard input.
+    /// The held FIFO that is the instance's standard input.
     func inputFIFO(of instance: RunningInstance) -> HeldSocket? {
         let name: String?
         switch instance.definition.unit.execution.standardInput {

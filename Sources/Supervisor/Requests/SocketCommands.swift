@@ -3,7 +3,7 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// What is made for a command of a socket unit before its process, and goes with it, or with the failure of its start.
+/// Resources made for a command of a socket unit before its process, released after it or after a failed start.
 final class SocketCommandParts {
     let tree: ProcessTree
     private(set) var output: LogPipe?
@@ -21,7 +21,7 @@ final class SocketCommandParts {
         return output
     }
 
-    /// Nothing that a command has started outlives it.
+    /// Ends all processes that the command has started.
     func end() {
         trees.end(tree, loop)
         output?.close()
@@ -29,7 +29,7 @@ final class SocketCommandParts {
     }
 }
 
-/// A command of a socket unit that runs: its process, and whatever that has started.
+/// A running command of a socket unit: its process, and all processes that it has started.
 final class RunningSocketCommand {
     let unit: String
     let invocation: String
@@ -45,16 +45,16 @@ final class RunningSocketCommand {
         self.parts = parts
     }
 
-    /// The same for every supervisor process that has it.
+    /// Name of the process tree, the same in every supervisor process that has it.
     static func treeName(_ unit: String, _ token: SocketToken) -> String { "\(unit)#\(token.number)" }
 
     var pid: Int32 { handle.pid }
-    /// With the pid it names the process also for another supervisor process.
+    /// Start time; with the pid it identifies the process also to another supervisor process.
     let startTime: UInt64
-    /// A pidfd.
+    /// The pidfd.
     var descriptor: Int32 { handle.descriptor.raw }
 
-    /// The error if it cannot be watched.
+    /// Watches the process for its exit; returns the error if that fails.
     func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(handle, exited)
@@ -67,7 +67,7 @@ final class RunningSocketCommand {
     func signal(_ signal: Int32) {
         if signal == SIGKILL { return parts.tree.killAll() }
         parts.tree.signalAll(Linux.Signal(rawValue: signal))
-        // A stopped process would take the signal only when somebody continues it (systemd.kill(5)).
+        // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
         if signal == SIGTERM { parts.tree.signalAll(.continue) }
     }
 

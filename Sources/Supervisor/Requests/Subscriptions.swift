@@ -1,18 +1,19 @@
 import ControlProtocol
 import Engine
 
-/// A call of `Events`: what it wants to know, and how much was left out for it.
+/// A call of `Events`: the units that it follows, and the count of events that it missed.
 struct Subscriber {
-    /// Empty for all units.
+    /// Groups to report on; empty for all units.
     var groups: Set<GroupID>
     var lost = 0
 }
 
-/// The stream of what happens. Costs nothing without subscribers; with them, an event is written once for all of them.
+/// The event stream. Costs nothing without subscribers; with them, an event is encoded once for all.
 extension Supervisor {
-    /// Who has more than this unread gets no more until it has read; what it misses is counted and told. In bytes.
+    /// Unread bytes above which a subscriber gets no events until it has read some; missed events are counted and
+    /// reported.
     private static let unreadLimit = 256 * 1024
-    /// Streams that never end, at once.
+    /// Endless streams at the same time.
     private static let subscriberLimit = 128
 
     func subscribe(_ names: [String], _ call: ControlSessions.CallID) throws(ControlError) {
@@ -25,12 +26,12 @@ extension Supervisor {
         control?.reply(call, Reply(EventsReply(event: UnitEvent(.begin, at: rightNow)), continues: true))
     }
 
-    /// What subscribers know from now on.
+    /// Records the states that subscribers know from now on.
     private func noteStates() {
         toldStates = Dictionary(uniqueKeysWithValues: engine.groupIDs.map { ($0, state(of: $0)) })
     }
 
-    /// Those of an earlier program of this process, as far as their connections have come along.
+    /// Restores subscribers of an earlier program of this process whose connections were taken over.
     func resume(_ saved: [SavedSubscriber]) {
         for subscriber in saved where control?.wantsMore(subscriber.call) == true {
             subscribers[subscriber.call] = Subscriber(groups: Set(subscriber.groups), lost: subscriber.lost)
@@ -43,7 +44,7 @@ extension Supervisor {
         if subscribers.isEmpty { toldStates = [:] }
     }
 
-    /// A report of the engine, as events.
+    /// Publishes a report of the engine as events.
     func publish(_ report: Report) {
         guard !subscribers.isEmpty else { return }
         switch report {
@@ -82,7 +83,7 @@ extension Supervisor {
                 message: message), group)
     }
 
-    /// The unit files were read again.
+    /// Publishes that the unit files were read again.
     func publishFiles(_ reply: UpdateReply) {
         guard !subscribers.isEmpty else { return }
         let text = "\(reply.changed.count) changed, \(reply.added.count) added, \(reply.removed.count) removed"

@@ -2,28 +2,28 @@ import ControlProtocol
 import Glibc
 import Linux
 
-/// One that is under way, and for whom.
+/// A running helper call, with its user.
 struct RunningErrand {
     enum Kind { case logs, verify }
 
     let kind: Kind
     let errand: Errand
     let uid: UInt32
-    /// What it has said that is the last reply.
+    /// The last reply, if the program has printed it.
     var answer: Reply?
 }
 
-/// Calls that holdfastctl answers (`Errand`): the arguments, the replies, the bounds.
+/// Calls that holdfastctl answers (`Errand`): arguments, replies, bounds.
 extension Supervisor {
-    /// Each is a process.
+    /// Helper processes at the same time.
     private static let errandLimit = 32
-    /// Of them for one user who is not root.
+    /// Helper processes of one user who is not root.
     private static let errandsOfOneUser = 8
-    /// Of a caller who has more than this unread nothing more is taken from the disk until it has read it. In bytes.
+    /// Unread bytes of a caller above which the helper's output is not read until the caller has read some.
     private static let unreadLimit = 256 * 1024
-    /// What a line of a log may have as JSON: 16 KiB, of which each byte may be written as six.
+    /// Bytes of a log line as JSON: 16 KiB, of which each byte may be encoded as six.
     private static let longestLogLine = 256 * 1024
-    /// What is wrong with ten thousand unit files is one line.
+    /// Bytes of a verdict: the findings on ten thousand unit files are one line.
     private static let longestVerdict = MessageLimit.reply / 2
 
     func readLogs(_ query: LogQuery, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
@@ -46,7 +46,7 @@ extension Supervisor {
         var arguments = ["verify"]
         for directory in configuration.unitDirectories { arguments += ["--units", directory] }
         arguments.append("--")
-        // Under their full names, which are no paths.
+        // Full names, which cannot be taken for paths.
         for name in names { arguments.append(try installed(name).description) }
         try begin(.verify, arguments, call, peer)
     }
@@ -56,7 +56,7 @@ extension Supervisor {
     private func took(_ lines: Errand.Lines, _ call: ControlSessions.CallID) {
         guard let running = errands[call], let first = lines.first else { return }
         if first.starts(with: "{\"error\":".utf8) {
-            // With `--json` a refusal is printed as a reply has it.
+            // With `--json` holdfastctl prints a refusal in the form of a reply.
             errands[call]?.answer = try? Reply(message: Array(first))
             return
         }
@@ -76,7 +76,7 @@ extension Supervisor {
     }
 
     private func lastReply(_ running: RunningErrand, _ problem: String?) -> Reply {
-        // Before the exit status, which is also what `verify` says of the files.
+        // Checked before the exit status, by which `verify` also reports problems of the files.
         if let answer = running.answer { return answer }
         if problem == nil, running.kind == .logs { return Reply(LogsReply(lines: [])) }
         let prefix = "holdfastctl: "
@@ -115,10 +115,12 @@ extension Supervisor {
         var plan = SpawnPlan(
             program: program, arguments: ["holdfastctl", arguments[0]] + options + arguments.dropFirst(),
             environment: ["PATH": ProgramSearch.path], standardInput: -1, standardOutput: -1, standardError: -1)
-        // Ours is for who runs us: the caller can look into a process that is the caller's.
+        // The supervisor's own environment only for its own user: the caller can read the environment of a process that
+        // runs as the caller.
         if configuration.isUser { plan.environment = environment }
         if geteuid() == 0, peer.uid != 0 {
-            // Who may ask may read logs, and is not always in the group that may.
+            // The caller may read logs by the rules of the control socket, but is not always in the group that owns the
+            // files.
             let groups = peer.groups + [readers].compactMap(\.self)
             plan.credentials = Credentials(uid: peer.uid, gid: peer.gid, groups: groups)
         }
@@ -129,7 +131,7 @@ extension Supervisor {
         plan.noNewPrivileges = true
         plan.limits = launcher.limits.filter { $0.resource != 2 }
         plan.limits += [
-            // A regular expression may need as much as there is: RLIMIT_DATA, and no core file of it.
+            // A regular expression may use unlimited memory: RLIMIT_DATA, and no core file.
             SpawnPlan.Limit(resource: 2, soft: 512 << 20, hard: 512 << 20),
             SpawnPlan.Limit(resource: 4, soft: 0, hard: 0),
         ]

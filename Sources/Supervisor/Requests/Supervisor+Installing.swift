@@ -3,9 +3,9 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// What callers ask about unit files, and change about the links to them.
+/// Clients' questions about unit files, and changes to the links to them.
 extension Supervisor {
-    /// The unit that a name means, of which a file is there.
+    /// The unit for a name that has a file.
     func installed(_ name: String) throws(ControlError) -> UnitName {
         switch resolver.loader.resolve(shortName: name) {
         case .success(let found): return found
@@ -60,7 +60,7 @@ extension Supervisor {
         }
     }
 
-    /// Of the directories as they are now.
+    /// A loader for the present contents of the directories.
     private var freshLoader: UnitLoader { Self.freshResolver(configuration, environment).loader }
 }
 

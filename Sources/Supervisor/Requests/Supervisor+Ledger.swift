@@ -2,13 +2,14 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// Clients' requests under their names: noted before anything is done for them, answered to whoever waits for them, and known to
-/// the next supervisor process.
+/// Clients' requests by identity: recorded before any effect, answered to the waiting call, and known to the next
+/// supervisor process.
 extension Supervisor {
     // MARK: - Beginning
 
-    /// Notes a request that changes something.
-    /// - Returns: false if it is known already: then nothing is begun, and the call is answered like the first one.
+    /// Records a request that changes something.
+    /// - Returns: false if it is known already: then no operation is begun, and the call is answered like the first
+    ///   one.
     func isNew(
         _ request: Request, _ call: Call, _ id: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) -> Bool {
@@ -32,7 +33,7 @@ extension Supervisor {
 
     private static var requester: String { "root or the user who made the request" }
 
-    /// Before something is done for a client's request that the engine does not decide.
+    /// Records the client's request before an effect that the engine does not decide.
     func noteAction() {
         if let currentIdentity { noteAction(for: currentIdentity) }
     }
@@ -45,7 +46,7 @@ extension Supervisor {
 
     // MARK: - Answering
 
-    /// The last reply to a call.
+    /// Sends the last reply to a call.
     func conclude(_ call: ControlSessions.CallID, _ reply: Reply) {
         if let identity = ledger.identity(of: call) {
             conclude(identity, reply)
@@ -54,7 +55,7 @@ extension Supervisor {
         }
     }
 
-    /// The last reply to a request.
+    /// Sends the last reply to a pending request.
     func conclude(_ pending: PendingRequest, _ reply: Reply) {
         if let identity = pending.identity {
             conclude(identity, reply)
@@ -63,7 +64,7 @@ extension Supervisor {
         }
     }
 
-    /// The last reply to a client's request: written down, then told.
+    /// Records the last reply to a client's request, and then sends it.
     func conclude(_ identity: RequestIdentity, _ reply: Reply) {
         if ledger.answer(identity, reply) {
             journalRequests()
@@ -73,7 +74,7 @@ extension Supervisor {
         control?.reply(waiter.call, waiter.isOutcome ? Reply(outcome: reply) : reply)
     }
 
-    /// Somebody is told how a request ends.
+    /// Whether a client waits for the end of the request.
     func isAwaited(_ pending: PendingRequest) -> Bool {
         pending.identity.map { ledger.isAwaited($0) } ?? (pending.call != nil)
     }
@@ -87,7 +88,7 @@ extension Supervisor {
         try reply(fate(of: identity, for: peer), identity, RequestLedger.Waiter(call: call, isOutcome: true))
     }
 
-    /// The answer about a request; nil if it is under way: then the caller waits for its end.
+    /// The answer about a request; nil if it is in progress: then the caller waits for its end.
     private func reply(
         _ fate: RequestLedger.Fate, _ identity: RequestIdentity, _ waiter: RequestLedger.Waiter
     ) throws(ControlError) -> Reply? {
@@ -109,7 +110,7 @@ extension Supervisor {
         }
     }
 
-    /// What became of a request. The history outlives the journal.
+    /// Fate of a request. The history outlives the journal.
     private func fate(of identity: RequestIdentity, for peer: Peer) -> RequestLedger.Fate {
         let fate = ledger.fate(of: identity, for: peer)
         guard case .absent = fate else { return fate }
@@ -121,12 +122,12 @@ extension Supervisor {
 }
 
 extension Request {
-    /// Everything that is done for it follows from what the engine decides, and is in the journal together with that.
+    /// Whether all effects of the request follow from the engine's decision, and are in the journal together with it.
     fileprivate var isDecidedByEngine: Bool {
         switch self {
         case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .adopt, .shutdown: true
         case .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec, .clearLogs, .install, .input: false
-        // They do nothing.
+        // These requests have no effects.
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
             .why,
             .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome:
@@ -136,7 +137,7 @@ extension Request {
 }
 
 extension ShownResult {
-    /// What the history tells of an end.
+    /// Makes the result of an operation from its history entry.
     fileprivate init(_ entry: HistoryEntry) {
         self.init(
             outcome: entry.outcome, unit: entry.unit, generation: entry.to?.generation, release: entry.to?.release,

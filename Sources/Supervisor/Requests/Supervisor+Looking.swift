@@ -5,15 +5,15 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Requests that only look, or act at once.
+/// Requests that are read-only, or take effect at once.
 extension Supervisor {
-    /// The group that a name means: by unit files, and for units whose files are gone by what runs.
+    /// The group for a name: by unit files, and for units without files by the running generations.
     func groupID(_ name: String) throws(ControlError) -> GroupID {
         if let group = runningGroup(name) { return group }
         do throws(ControlError) {
             return group(of: try unitName(name, kinds: [.service, .target]))
         } catch {
-            // A template without a release is still a group that can be asked about.
+            // A template without a release is still a group with a status.
             if case .noRelease(let identity) = error { return GroupID(identity) }
             throw error
         }
@@ -42,7 +42,7 @@ extension Supervisor {
 
     func status(_ names: [String]) throws(ControlError) -> StatusReply {
         guard !names.isEmpty else { return StatusReply(units: allStatus(), notes: journalTrouble.map { [$0] }) }
-        // A thousand times the same name is a thousand walks over /proc.
+        // A thousand equal names would cost a thousand walks over /proc.
         var seen: Set<GroupID> = []
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
         let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
@@ -68,7 +68,7 @@ extension Supervisor {
 
     func cat(_ name: String, for peer: Peer) throws(ControlError) -> CatReply {
         let reply = try cat(name)
-        // A file that is closed to others (it may hold a password) is not opened to them by us.
+        // The contents of a file that not every user may read (it may hold a password) are shown to operators only.
         guard reply.files.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) else {
             try mayAct(peer)
             return reply
@@ -83,18 +83,18 @@ extension Supervisor {
             return CatReply(
                 files: found.definition.sources.map { UnitText(path: $0.path, text: FileText.shown($0.text)) })
         }
-        // A unit that cannot be used is looked at all the more.
+        // The file of an unusable unit is shown, too: it explains why.
         guard let path = resolver.loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else {
             throw .noSuchUnit(name: unit.description, suggestion: nil)
         }
         return CatReply(files: [UnitText(path: path, text: FileText.shown(text))])
     }
 
-    /// Reads the unit files again if they are not what they were; before every request that starts something, because
-    /// an operator who edits a unit and swaps means the file as it is now.
+    /// Reads the unit files again if they have changed; before every request that starts a unit, because an operator
+    /// who edits a unit and swaps means the present file.
     func lookAtDisk() throws(ControlError) {
         let now = try lookedAt()
-        // What was read without enough descriptors is read again.
+        // Units that were read during a shortage of descriptors are read again.
         guard now != fingerprint || shortage.error != nil else { return }
         try readUnits(now)
         logDiagnostics(resolver.loader.nameDiagnostics)
@@ -108,7 +108,7 @@ extension Supervisor {
         }
     }
 
-    /// All or nothing: a directory that could not be read is not an empty one.
+    /// Reads all unit files or none: a directory that could not be read is not an empty one.
     private func readUnits(_ now: UnitFingerprint) throws(ControlError) {
         let shortage = ReadingShortage()
         let fresh = Self.freshResolver(configuration, environment, shortage)
@@ -120,7 +120,7 @@ extension Supervisor {
         .failed(message: "cannot read the unit files: \(error) (\(FileLimit.text))")
     }
 
-    /// Looks at the disk again. What runs goes on as it was defined until it is swapped or restarted.
+    /// Reads the unit files again. Running generations keep their definitions until they are swapped or restarted.
     func update() throws(ControlError) -> UpdateReply {
         let old = resolver
         try readUnits(try lookedAt())
@@ -144,7 +144,7 @@ extension Supervisor {
         return reply
     }
 
-    /// A template is looked at through the release that serves, if there is one.
+    /// The unit as loaded; for a template its last serving release, if there is one.
     private func sample(_ name: UnitName, _ resolver: SwapUnitResolver) -> LoadedUnit? {
         guard name.isTemplate else { return resolver.load(name) }
         let identity = resolver.owner(of: name)?.identity ?? name
@@ -160,7 +160,7 @@ extension Supervisor {
         let serving = engine.view(of: group).flatMap { view in view.generations.first { $0.number == view.serving } }
         let named = (try? UnitName(name))?.description ?? name + ".service"
         var targets = serving?.services ?? []
-        // A member by name gets it alone.
+        // A member by name gets the signal alone.
         if targets.contains(where: { $0.spec.unit == named }) { targets = targets.filter { $0.spec.unit == named } }
         var pids: [Int] = []
         for service in targets {

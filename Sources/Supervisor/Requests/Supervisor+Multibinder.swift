@@ -3,10 +3,10 @@ import Linux
 import Multibinder
 import UnitFiles
 
-/// `--multibinder PATH`: sockets for proxies that ask for them as they asked GitHub's multibinder.
+/// `--multibinder PATH`: sockets for proxies that request them by the protocol of GitHub's multibinder.
 extension Supervisor {
-    /// Opens the socket, if there shall be one, or goes on with that of an earlier process. Who may act on the control socket
-    /// may bind here.
+    /// Opens the socket if it is configured, or continues with that of an earlier process. Users who may act on the
+    /// control socket may bind here.
     func listenForBinds(_ saved: SavedMultibinder?) throws(SystemError) {
         guard let path = configuration.multibinderSocket else { return }
         let server = MultibinderServer(
@@ -50,10 +50,11 @@ extension Supervisor {
 }
 
 extension HeldSockets {
-    /// The unit that sockets of multibinder's clients belong to.
+    /// The unit of all sockets of multibinder's clients.
     static let multibinderUnit = "io.holdfast.multibinder.socket"
 
-    /// No file describes it; this text does, so that it crosses a re-execution as every unit does. Its address is never opened.
+    /// Text in place of a unit file, so that the unit survives a re-exec as every unit does. Its address is never
+    /// opened.
     private static let multibinderText = """
         [Unit]
         Description=Sockets of clients of multibinder's protocol
@@ -63,10 +64,10 @@ extension HeldSockets {
 
         """
 
-    /// More sockets than this is a client that binds in a loop.
+    /// Sockets of all clients; more than this come from a client that binds in a loop.
     private static let multibinderLimit = 16384
 
-    /// The socket at an address that a client asks for: one that is held already, whoever opened it, or a new one.
+    /// The socket at an address that a client asks for: one that is already held, for any unit, or a new one.
     func bind(_ address: SocketAddress, backlog: Int32) throws(SystemError) -> HeldSocket {
         if let present = bound[address]?.held ?? registry.socket(at: .socket(address, .stream)) {
             return present
@@ -81,14 +82,14 @@ extension HeldSockets {
         return held
     }
 
-    /// Lets go of a socket that `bind` opened; false if there is none.
+    /// Closes a socket that `bind` opened; false if there is none.
     func unbind(_ address: SocketAddress) -> Bool {
         guard let held = bound.removeValue(forKey: address)?.held else { return false }
         remove(held, from: Self.multibinderUnit)
         return true
     }
 
-    /// Sockets that an earlier process has opened so.
+    /// Restores the index of sockets that an earlier process has opened by `bind`.
     func noteBound(_ sockets: [HeldSocket]) {
         for held in sockets {
             if case .socket(let address, .stream) = held.endpoint.target { bound[address] = WeakSocket(held: held) }

@@ -2,19 +2,19 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// What names and patterns mean: the answer of `List`, and what `Status` is asked about.
+/// Resolution of names and patterns: for the answer of `List`, and the arguments of `Status`.
 extension Supervisor {
-    /// More names in one request are a mistake.
+    /// Names in one request; more are a mistake.
     private static let nameLimit = 1000
 
-    /// Something that a name means.
+    /// A group or service that a name stands for.
     struct Named: Hashable {
         var group: GroupID
         /// A service of the group, if only that one is meant.
         var service: String?
     }
 
-    /// Every group that the engine knows, and every unit on disk that could be started; sorted.
+    /// All groups that the engine knows, and all units on disk that could be started; sorted.
     func knownGroups() -> [GroupID] {
         var known = Set(engine.groupIDs.filter { !engine.isTarget($0) })
         for name in resolver.loader.allNames() where name.kind != .socket {
@@ -24,8 +24,8 @@ extension Supervisor {
         return known.union(left.groups).sorted()
     }
 
-    /// What the names mean, in their order, each once.
-    /// - Throws: for a name that means nothing; a pattern that matches nothing is one, too.
+    /// The groups and services that the names stand for, in their order, each once.
+    /// - Throws: for an unknown name, and for a pattern without a match.
     func named(_ names: [String]) throws(ControlError) -> [Named] {
         guard names.count <= Self.nameLimit else { throw .invalidParameter(parameter: "names") }
         var found: [Named] = []
@@ -44,7 +44,7 @@ extension Supervisor {
             case .glob(let pattern): matching = groups().filter { matches(pattern, $0) }.map { Named(group: $0) }
             case .members(let target, let pattern):
                 if (try? groupID(target)) == nil {
-                    // No target of that name: the colon is one of unit names.
+                    // There is no target of that name: the colon is part of a unit name.
                     let found = groups().filter { matches(name, $0) }
                     matching = found.isEmpty ? [try single(name)] : found.map { Named(group: $0) }
                 } else {
@@ -63,7 +63,7 @@ extension Supervisor {
         return NamePattern.forms(group.name, release: release).contains { NamePattern.matches(pattern, $0) }
     }
 
-    /// A member by name is meant alone: `app@v2.service` of `site@.target`.
+    /// The group or service for one name. A member by name is meant alone: `app@v2.service` of `site@.target`.
     private func single(_ name: String) throws(ControlError) -> Named {
         let group = try groupID(name)
         let unit = (try? UnitName(name)) ?? (try? unitName(name, kinds: [.service, .target]))
@@ -86,7 +86,7 @@ extension Supervisor {
 
     private func members(of text: String) throws(ControlError) -> [Named] {
         let group = try groupID(text)
-        // What runs, whatever the files say now.
+        // The running members, whatever the files contain now.
         if let view = engine.view(of: group),
             let serving = view.generations.first(where: { $0.number == view.serving }),
             !serving.services.isEmpty
@@ -141,7 +141,8 @@ extension Supervisor {
             mainPids: pids.map(Int.init), outdated: isOutdated(view) ? true : nil)
     }
 
-    /// `site@v2.target` for `site@.target`; without a release the group's name, which says what is missing.
+    /// Argument for commands on the group: `site@v2.target` for `site@.target`; without a release the group's name, for
+    /// which the commands then explain that a release is missing.
     private func operand(_ group: GroupID, _ release: String?) -> String {
         guard let release, let name = try? UnitName(group.name), name.isTemplate,
             let instance = try? name.instantiated(release)
@@ -151,15 +152,15 @@ extension Supervisor {
 
     // MARK: - Old and new definitions
 
-    /// Its files say something else than when what serves was started. Costs a comparison of texts, once after each look at
-    /// the disk.
+    /// Whether the files differ from those with which the serving generation was started. Costs a comparison of texts,
+    /// once after each reading of the disk.
     func isOutdated(_ view: GroupView) -> Bool {
         guard let serving = view.generations.first(where: { $0.number == view.serving }) else { return false }
         return serving.services.contains { service in
             guard let running = instances[service.instance]?.definition else { return false }
             if let known = outdated[running.id] { return known }
             let differs = running.units.contains { unit in
-                // A file that is gone is no newer definition.
+                // A missing file is no newer definition.
                 guard let now = resolver.load(unit.name).unit?.definition else { return false }
                 return now.sources != unit.sources
             }
@@ -168,14 +169,14 @@ extension Supervisor {
         }
     }
 
-    /// Of all groups, sorted.
+    /// All outdated groups, sorted.
     func outdatedGroups() -> [GroupID] {
         engine.groupIDs.filter { group in engine.view(of: group).map(isOutdated) ?? false }
     }
 
     // MARK: - Forgetting
 
-    /// What `reset-failed` asks for, of those named or of all that failed.
+    /// `reset-failed` for the named units, or for all failed ones.
     func resetFailed(_ names: [String]) throws(ControlError) -> ListReply {
         let isSocket = { (name: String) in name.hasSuffix(".socket") && !name.contains("*") }
         var sockets = activation.socketIDs.filter { activation.view(of: $0)?.phase == .failed }
@@ -192,13 +193,13 @@ extension Supervisor {
         for group in groups { handle(.command(.resetFailed(group), newRequest(group: group))) }
         for socket in sockets {
             units.append(ListedUnit(unit: socket.name, operand: socket.name, state: .failed))
-            // That a failed one is not open is all that stopping it comes to.
+            // A failed socket unit is not open, so a stop only resets it.
             handleSocket(.stop(socket, nil))
         }
         return ListReply(units: units)
     }
 
-    /// What `remove` asks for: that it failed is forgotten, and sockets that only it used are closed.
+    /// `remove`: forgets the group's failure, and closes sockets that only it used.
     func forget(_ name: String) throws(ControlError) -> ListReply {
         let group = try groupID(name)
         guard !engine.isActive(group) else { throw .failed(message: "cannot remove \(group): it runs; stop it first") }

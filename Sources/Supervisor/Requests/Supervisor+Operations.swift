@@ -3,7 +3,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// Requests that start, stop, swap and restart: each one a transaction, with an answer for whoever asked.
+/// Requests that start, stop, swap and restart: each is one transaction, with an answer for its client.
 extension Supervisor {
     // MARK: - Start
 
@@ -25,7 +25,7 @@ extension Supervisor {
         }
     }
 
-    /// A target without `[X-Swap]`: each of its units by itself; the answer is one.
+    /// Begins a request for a target without `[X-Swap]`: each of its units by itself, with one answer.
     private func beginBatch(
         _ work: Work, _ command: Command, _ kind: OperationKind, _ target: TargetUnit,
         _ call: ControlSessions.CallID, _ peer: Peer
@@ -35,7 +35,8 @@ extension Supervisor {
         lastRequest &+= 1
         let batch = lastRequest
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
-        // The target itself counts before anything begins: a part that is done at once must not look like the last one.
+        // The target itself counts as a part from the beginning: a part that ends at once must not seem to be the last
+        // one.
         batches[batch] = Batch(
             call: call, name: name.description, left: 1, notes: notes + work.transaction.notes, startedAt: now,
             outcome: outcome, identity: ledger.identity(of: call))
@@ -76,7 +77,7 @@ extension Supervisor {
             return beginBatch(work, command, .restart, target, call, peer)
         case .socket: planned = try services(name)
         }
-        // Who depends on a swap unit never notices its restart.
+        // Dependent units are not affected by the restart of a swap unit.
         let work = try decide(planned.plan.isSwapUnit ? .start : .restart, planned.definition.name)
         let request = newRequest(
             call: call, group: planned.plan.group, kind: .restart, peer: peer,
@@ -93,7 +94,7 @@ extension Supervisor {
         let unit = try? unitName(name)
         let others = others.compactMap { try? unitName($0) }
         if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
-        // From now on, not only when their own calls come, nothing is started by them.
+        // The sockets start no service from now on, before their own calls arrive.
         if let group = try? groupID(name) {
             let stopping = Set([group] + others.filter { $0.kind != .socket }.map(self.group(of:)))
             for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {
@@ -105,7 +106,7 @@ extension Supervisor {
             return beginBatch(work, .stop(GroupID(unit.description)), .stop, target, call, peer)
         }
         let group = try groupID(name)
-        // A plain instance that waits to be started has no generation yet, and is no part of anything.
+        // A plain instance that waits to be started has no generation yet, and is not a member of anything.
         if let unit, unit.kind == .service, unit.description != group.name, unit.identity.description != group.name,
             engine.isActive(group),
             engine.view(of: group)?.generations.flatMap(\.services).count != 1
@@ -121,7 +122,7 @@ extension Supervisor {
             return
         }
         let held = heldSocketNotes(group)
-        // What has no unit file any more is stopped as well; then what runs says who goes with it.
+        // A unit without a file can be stopped, too; the running groups then define which units are stopped with it.
         let work = try unit.map { unit throws(ControlError) in try decide(.stop, unit) }
         let request = newRequest(call: call, group: group, kind: .stop, peer: peer, notes: held)
         guard let work else { return handle(.command(.stop(group), request)) }
@@ -152,12 +153,12 @@ extension Supervisor {
 
     // MARK: - Sockets
 
-    /// Stops a socket with what requires it, as one: it starts nothing any more from now on, and is closed when those who have
-    /// it have gone.
+    /// Stops a socket together with the units that require it: from now on it starts no service, and it is closed when
+    /// the services that have it have ended.
     private func stopSocket(
         _ name: UnitName, with others: [UnitName], _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
-        // Of a service that requires a socket the engine knows nothing.
+        // The engine does not know which services require a socket.
         let running = Set(instances.values.map(\.definition.unit.name)).sorted { $0.description < $1.description }
         let work = try decide(.stop, name, among: running)
         let required = Set(work.transaction.jobs.filter { $0.type == .stop }.map { GroupID($0.unit) })
@@ -181,15 +182,16 @@ extension Supervisor {
         instances.values.filter { $0.definition.sockets.contains { $0.name == socket } }
     }
 
-    /// Everybody who has it is being stopped, or will be.
+    /// Whether all services that have the socket are being stopped, or will be.
     private func canStop(_ socket: UnitName, stopping groups: Set<GroupID>) -> Bool {
         users(of: socket).map(\.definition.group).allSatisfy { group in
             groups.contains(group) || engine.view(of: group)?.operation?.kind == .stop
         }
     }
 
-    /// Closes a socket when those who have it have gone; who has it is being stopped, or is to be in the same breath.
-    /// - Parameter stopping: only those are waited for; nil: all.
+    /// Closes a socket when the services that have it have ended; they are being stopped, or will be in the same
+    /// transaction.
+    /// - Parameter stopping: groups whose end is awaited; nil for all.
     func releaseSocket(_ name: UnitName, _ request: RequestID?, stopping: Set<GroupID>? = nil) {
         let id = SocketID(name.description)
         let unit = socketUnits[id]?.unit ?? heldSockets(id).first?.unit ?? resolver.load(name).socket

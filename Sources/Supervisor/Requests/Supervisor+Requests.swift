@@ -5,7 +5,7 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Calls on the control socket: who may, what they mean, what they become.
+/// Calls on the control socket: authorization, parsing and dispatch.
 extension Supervisor {
     func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
         do throws(ControlError) {
@@ -28,13 +28,13 @@ extension Supervisor {
     func callerLeft(_ call: ControlSessions.CallID) {
         unsubscribe(call)
         errands[call]?.errand.end()
-        // What was asked for goes on; only nobody listens any more.
+        // The operation continues without a client.
         ledger.left(call)
         for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
         armProgressTimer()
     }
 
-    /// The reply, or nil if the engine will say.
+    /// The reply, or nil if the engine's reports will answer.
     private func answer(
         _ request: Request, _ id: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) -> Reply? {
@@ -98,7 +98,7 @@ extension Supervisor {
         return id
     }
 
-    /// For what traffic starts, or the lack of traffic stops.
+    /// A request for a start by traffic, or for a stop by the lack of it.
     func trafficRequest(_ group: GroupID?, _ kind: OperationKind) -> RequestID {
         let id = newRequest(group: group, kind: kind)
         requests[id]?.isOfTraffic = true
@@ -119,11 +119,11 @@ extension Supervisor {
         let services = engine.view(of: group).flatMap { view in
             view.generations.first { $0.number == view.serving }?.services
         }
-        // Unless every service can do it, a reload would be half a reload.
+        // A reload needs `ExecReload=` in every service, else some would keep the old configuration: restart instead.
         guard let services, services.allSatisfy(\.spec.canReload) else {
             return try restart(name, hard: false, call, peer)
         }
-        // What has no unit file any more is reloaded as well.
+        // A unit without a file can be reloaded, too.
         let unit = try? unitName(name, kinds: [.service, .target])
         let work = try unit.map { unit throws(ControlError) in try decide(.reload, unit) }
         let request = newRequest(call: call, group: group, kind: .reload, peer: peer)
@@ -148,7 +148,8 @@ extension Supervisor {
         handle(.command(.rollback(group, hold: false), request))
     }
 
-    /// After a restart of the supervisor: what the last swap before it replaced, with the unit files of then.
+    /// Rollback after a restart of the supervisor: the units that the last swap replaced, with their unit files of that
+    /// time.
     private func rememberedRollback(_ group: GroupID) throws(ControlError) -> Planning.Planned? {
         guard let previous = memory.previous(of: group), let name = try? UnitName(previous.unit) else { return nil }
         let loader = UnitLoader(

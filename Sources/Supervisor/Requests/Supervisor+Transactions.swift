@@ -2,14 +2,14 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// A request with everything that it brings, as the engine has decided it.
+/// A request with all jobs that it implies, as the engine has decided it.
 struct Work {
     var transaction: Transaction
     var loaded: Supervisor.LoadedGraph
-    /// The name of what was asked for in the graph.
+    /// The graph's name for the requested unit.
     var anchor: String
 
-    /// Groups that come before this unit, whichever of the two says so.
+    /// Groups that are ordered before this unit, by either unit's file.
     func after(_ unit: String) -> Set<GroupID> {
         groups(loaded.graph.predecessors(of: unit)).subtracting([GroupID(unit)])
     }
@@ -20,7 +20,7 @@ struct Work {
         Set(names.filter { loaded.units[$0].map { $0.kind != .socket } ?? false }.map { GroupID($0) })
     }
 
-    /// A plan with what the graph says about its order.
+    /// The plan with the graph's ordering and conflicts.
     func ordered(_ plan: Plan) -> Plan {
         var plan = plan
         plan.after.formUnion(after(plan.group.name))
@@ -29,13 +29,13 @@ struct Work {
     }
 }
 
-/// Requests as transactions: decided as a whole by the engine, then begun as a whole.
+/// Requests as transactions: the engine decides each as a whole, and it begins as a whole.
 extension Supervisor {
-    /// In the graph, the request for several units. No unit has such a name.
+    /// Name of the node for a request of several units. No unit has such a name.
     private static let several = "what is enabled"
 
-    /// What a request comes to. Nothing is done yet.
-    /// - Parameter others: what else may say something about it, beside those that always count.
+    /// The transaction for a request, without any effect yet.
+    /// - Parameter others: units whose relations count, in addition to the running groups.
     func decide(
         _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true,
         among others: [UnitName] = []
@@ -64,9 +64,9 @@ extension Supervisor {
 
     // MARK: - Beginning
 
-    /// Begins everything that the request brings, together with the command that answers it.
+    /// Begins all jobs of the request, together with the command that answers it.
     ///
-    /// - Parameter makeRequest: for each unit that moves along; nobody asked for it by name.
+    /// - Parameter makeRequest: makes a request for each unit that moves along without being named.
     func begin(
         _ work: Work, _ anchor: Requested?,
         makeRequest: (GroupID?, OperationKind) -> RequestID
@@ -77,7 +77,7 @@ extension Supervisor {
             do throws(ControlError) {
                 guard let command = try begin(job, name, work, makeRequest) else { continue }
                 commands.append(command)
-                // One answer for all: a part that is not answered by itself has its notes told by the whole.
+                // The request has one answer: a part without its own answer passes its notes on.
                 if let anchor, let part = requests[command.request], part.batch == nil {
                     requests[anchor.request]?.notes += part.notes
                 }
@@ -91,7 +91,7 @@ extension Supervisor {
         if !commands.isEmpty { handle(.commands(commands)) }
     }
 
-    /// The request of a unit that moves along, with what is to be said of it.
+    /// Adds the plan's notes to the request of a unit that moves along.
     private func note(_ planned: Planning.Planned, _ request: RequestID) -> RequestID {
         requests[request]?.notes += planned.notes
         return request
@@ -126,12 +126,12 @@ extension Supervisor {
             case .list(let target, let units):
                 let options = SwapOptions(kind: .restart)
                 return Requested(.swap(work.ordered(plan(of: target, units)), options), makeRequest(group, .restart))
-            // What is held stays held: a restart would close it to those that connect meanwhile.
+            // A held socket stays open: a restart would close it to new connections meanwhile.
             case .socket: return nil
             }
         case .stop:
             guard name.kind == .socket else { return Requested(.stop(group), makeRequest(group, .stop)) }
-            // Services that are not stopped along keep their own descriptor until they are gone.
+            // Services that are not stopped along keep their own descriptor until they end.
             let stopping = work.transaction.jobs.filter { $0.type == .stop }.map { GroupID($0.unit) }
             releaseSocket(name, nil, stopping: Set(stopping))
             return nil
@@ -140,7 +140,7 @@ extension Supervisor {
         }
     }
 
-    /// A plain target as something that is up or not.
+    /// Plan of a plain target, which the engine treats as up or down.
     func plan(of target: TargetUnit, _ units: [UnitReference]) -> Plan {
         let group = GroupID(target.name.description)
         var plan = Plan(group: group, isSwapUnit: false, settings: .init(readyTimeout: nil, soak: .zero), services: [])
@@ -157,8 +157,8 @@ extension Supervisor {
 
     // MARK: - Starts that nobody waits for
 
-    /// What is enabled, when the supervisor starts. That one cannot be started is its own failure, told in the log and by
-    /// those that `Requires=` it.
+    /// Starts all enabled units when the supervisor starts. A unit that cannot be started fails by itself, reported in
+    /// the log and by the units that `Requires=` it.
     func startTogether(_ units: [UnitReference]) {
         var loaded = graph(of: units.map(\.name))
         var wanted: [String] = []
@@ -172,7 +172,7 @@ extension Supervisor {
         }
     }
 
-    /// `OnFailure=`, `OnSuccess=` and `Upholds=`.
+    /// Starts units for `OnFailure=`, `OnSuccess=` and `Upholds=`.
     func startUnits(_ names: [String], _ cause: StartCause) {
         log(.info, about: names.first ?? "", "\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
         let mode = jobMode(cause)
@@ -198,7 +198,7 @@ extension Supervisor {
         return activity == .active || activity == .activating
     }
 
-    /// What the unit that is started is told of the one that has ended (systemd.exec(5)).
+    /// Variables about the ended unit for the unit that it starts (systemd.exec(5)).
     private func monitorVariables(_ cause: StartCause) -> [String: String]? {
         let unit: String
         let end: ServiceEnd
