@@ -1,11 +1,13 @@
-/* Waiting until a child that shares our memory has executed its program or is gone.
+/* Waits until a child that shares our memory has executed its program or has ended.
  *
- * Not with CLONE_VFORK: the kernel then wakes us only when the child lets go of the memory, and from the change of user on others
- * have it in hand whether it ever does. The service's user may stop it (a signal is allowed from user to user), hold a lease on
- * the program (fcntl(2), F_SETLEASE: 45 seconds for each start), serve program or directory by FUSE; the control group may be
- * frozen. The supervisor, which does nothing meanwhile, must not wait for any of them.
+ * CLONE_VFORK is unsuitable: the kernel then wakes the parent only once the child releases the memory, and after the
+ * change of user other users control when that happens. The service's user may stop the child (a user may signal its
+ * own processes), hold a lease on the program (fcntl(2), F_SETLEASE: 45 seconds for each start), or serve the program
+ * or its directory by FUSE; the control group may be frozen. The supervisor is blocked meanwhile and must not wait for
+ * any of these.
  *
- * The child uses the errno of the thread that waits here, so this thread touches it not: its calls are bare. */
+ * The child uses the errno of the waiting thread, so this thread must not write to it: its system calls are bare
+ * (bare.h). */
 #define _GNU_SOURCE
 #include "bare.h"
 #include "child.h"
@@ -23,14 +25,14 @@
 #include <unistd.h>
 
 enum {
-    LOOK = 5,            /* milliseconds from one look at a child to the next; most are through in one */
-    SLEEPING_MOST = 1000, /* how long a child may wait interruptibly: for a lease, for FUSE, or frozen */
-    SLEEPING_LEAST = 100, /* the same after others have used up that time */
-    WORKING_FACTOR = 5,  /* how much longer uninterruptibly: for a disk */
-    DYING_MOST = 200,    /* how long one that was killed may take to die */
+    LOOK = 5,            /* milliseconds between checks of a child; most need one */
+    SLEEPING_MOST = 1000, /* milliseconds that a child may wait interruptibly: for a lease, for FUSE, or frozen */
+    SLEEPING_LEAST = 100, /* the same after earlier children have used up that time */
+    WORKING_FACTOR = 5,  /* factor for uninterruptible waits: for a disk */
+    DYING_MOST = 200,    /* milliseconds that a killed child may take to die */
 };
 
-/* Whether the child has let go of our memory within one look's time. */
+/* Whether the child has released our memory, after waiting for at most LOOK milliseconds. */
 static int is_through(struct order *order) {
     struct timespec time = {.tv_nsec = LOOK * 1000000L};
     if (__atomic_load_n(&order->lives, __ATOMIC_ACQUIRE) != 0)
@@ -38,7 +40,7 @@ static int is_through(struct order *order) {
     return __atomic_load_n(&order->lives, __ATOMIC_ACQUIRE) == 0;
 }
 
-/* The state letter of proc(5), 0 if there is none to be had. */
+/* The state letter of proc(5); 0 if it cannot be read. */
 static char state_of(const char *path) {
     char text[128];
     long fd = bare(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
@@ -46,14 +48,14 @@ static char state_of(const char *path) {
         return 0;
     long length = bare(SYS_read, fd, (long)text, sizeof text - 1, 0);
     bare(SYS_close, fd, 0, 0, 0);
-    /* The name before it may have parentheses and spaces; what follows it has none. */
+    /* The program name before the state may contain parentheses and spaces; the fields after it contain none. */
     for (long i = length - 2; i > 0; i--)
         if (text[i] == ')')
             return i + 2 < length ? text[i + 2] : 0;
     return 0;
 }
 
-/* Milliseconds that children have been waited for in vain, one forgotten for each twenty that pass. */
+/* Milliseconds wasted on children that failed. One of every twenty that pass is forgiven. */
 static long wasted;
 static struct timespec wasted_at;
 
@@ -65,20 +67,20 @@ static void forget_waste(void) {
     wasted_at = now;
 }
 
-/* Looks at the child until it is through, or will not be; says why not. */
+/* Checks the child until it has released our memory or will not do so in time. Returns the reason, or 0. */
 static int await_child(struct order *order, const char *path) {
     long most = SLEEPING_MOST;
     int sleeping = 0, working = 0;
     for (int looks = 0; !is_through(order); looks++) {
         if (looks == 0) {
-            /* The first look is the last for nearly all; the rest is worth a clock. */
+            /* Nearly all children need only the first check; the others are worth reading the clock. */
             forget_waste();
             most = SLEEPING_MOST - wasted > SLEEPING_LEAST ? SLEEPING_MOST - wasted : SLEEPING_LEAST;
         }
         switch (state_of(path)) {
         case 'T': case 't': return EINTR;
         case 'S': sleeping += LOOK; break;
-        /* One that runs, or would if it were its turn, gets there however busy the host is. */
+        /* A running or runnable child makes progress, however busy the host is. */
         case 'R': break;
         default: working += LOOK; break;
         }
@@ -96,7 +98,8 @@ int holdfast_await_child(struct order *order, long pid) {
     int reason = await_child(order, path);
     if (reason == 0)
         return 0;
-    /* Stopped or frozen, it dies of this; waiting for FUSE it may not, but does nothing more before it does. */
+    /* A stopped or frozen child dies of SIGKILL. One that waits for FUSE may not die yet, but executes nothing before
+     * it does. */
     bare(SYS_kill, pid, SIGKILL, 0, 0);
     for (int waited = 0; waited < DYING_MOST; waited += LOOK)
         if (is_through(order))
@@ -106,7 +109,8 @@ int holdfast_await_child(struct order *order, long pid) {
 }
 
 void holdfast_reap_child(long pid, int pidfd) {
-    /* Its descriptors are closed first, which may take as long as their file systems like: then the reaper of orphans does it. */
+    /* A dying child closes its descriptors first, which may take as long as their file systems like; after DYING_MOST
+     * the reaper of orphans reaps it. */
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     if (pidfd >= 0)
         while (poll(&end, 1, DYING_MOST) < 0 && errno == EINTR)

@@ -1,4 +1,5 @@
-/* System calls of a process that shares its errno with another one that runs at the same time: it must not be written to. */
+/* System calls that do not write to errno, for a process that shares errno with another one running at the same time.
+ * */
 #ifndef HOLDFAST_BARE_H
 #define HOLDFAST_BARE_H
 
@@ -6,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A result of 0 or more, or a negated errno. */
+/* Returns a result of 0 or more, or a negated errno. */
 static inline long bare(long number, long a, long b, long c, long d) {
 #if defined(__x86_64__)
     long result;

@@ -47,15 +47,16 @@ static void write_pid(char *slot, long pid) {
     slot[count] = 0;
 }
 
-/* Which source each target gets; PLACED once it has it. `users[n]`: how many other targets wait for what n is now. */
+/* The assignment of sources to targets; a target's source becomes PLACED once the target has it. `users[n]` is the
+ * number of other targets that still need descriptor n as it is now. */
 struct placement {
     int count;
     int *source, *users;
 };
 enum { PLACED = -2 };
 
-/* Fills a target that nobody else needs as it is, and then those that are free for that. A duplicate made by dup3 without
- * O_CLOEXEC survives execve; where source and target are the same number the flag is taken off. */
+/* Fills a target whose present descriptor no other target needs, then those that this makes free. A duplicate made by
+ * dup3 without O_CLOEXEC survives execve; if source and target are the same number, the flag is cleared. */
 static int place(struct order *order, struct placement *all, int target) {
     for (;;) {
         int from = all->source[target];
@@ -69,7 +70,8 @@ static int place(struct order *order, struct placement *all, int target) {
     }
 }
 
-/* Targets that wait for each other in a circle: one is put aside, and the others follow. */
+/* Fills a cycle of targets: duplicates the first one's descriptor elsewhere, fills the others, and then uses the
+ * duplicate. */
 static int place_circle(struct order *order, struct placement *all, int first) {
     long aside = syscall(SYS_fcntl, first, F_DUPFD_CLOEXEC, all->count);
     if (aside < 0)
@@ -87,15 +89,16 @@ static int place_circle(struct order *order, struct placement *all, int first) {
     return 0;
 }
 
-/* A target may be the number of another source. In an order in which nothing is overwritten that is needed later, and with one
- * descriptor more: a duplicate of each would need twice as many as the service gets. */
+/* Places the descriptors. A target may be the number of another source, so the order is such that no descriptor is
+ * overwritten while it is still needed, with one extra descriptor for cycles. Duplicating all of them would need twice
+ * as many as the service gets. */
 static int place_descriptors(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
     int count = (int)plan->descriptor_count;
     int source[count > 0 ? count : 1], users[count > 0 ? count : 1];
     struct placement all = {.count = count, .source = source, .users = users};
-    /* The one that is put aside is gone again before the program runs: the supervisor's reserve of numbers (FileLimit) is good
-     * enough for it. The limit that the program gets is set later; where the plan names none it is what it was. */
+    /* The extra descriptor is closed before the program runs, so it may use the supervisor's reserve of numbers
+     * (FileLimit). The program's own limit is set later; if the plan has none, the limit is restored. */
     struct rlimit before, most;
     if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &before) < 0)
         return holdfast_child_fail(order, HOLDFAST_STEP_DESCRIPTORS, 0);
@@ -113,7 +116,8 @@ static int place_descriptors(struct order *order) {
         if (source[i] != i && source[i] < count)
             users[source[i]]++;
     }
-    /* Those that wait for nothing, and all that follows from them; what is left then are circles and nothing else. */
+    /* The first pass fills the targets that wait for none, and those that this makes free; the second fills the rest,
+     * which are cycles. */
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < count; i++) {
             int is_next = source[i] != PLACED && (pass == 1 || source[i] == i || users[i] == 0);

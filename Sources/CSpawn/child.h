@@ -7,9 +7,9 @@
 struct order {
     const struct holdfast_spawn *plan;
     int join_cgroup; /* clone could not put the child into it */
-    /* 1 until the child has let go of our memory, because it has executed its program or is gone (CLONE_CHILD_CLEARTID). */
+    /* 1 until the child has released our memory, by executing its program or by ending (CLONE_CHILD_CLEARTID). */
     int lives;
-    int abandoned; /* it was killed, and is not gone yet */
+    int abandoned; /* the child was killed and has not ended yet */
     /* Written by the child, read after it has executed or died. */
     volatile int step, error, index;
     /* Bit i: limit i is the nearest that the kernel allows, not the requested one; above them the bits of
@@ -17,10 +17,11 @@ struct order {
     volatile uint64_t eased;
 };
 
-/* Returns 0 when the child has executed its program or died by itself. Otherwise it was killed: EINTR if it was stopped, EAGAIN if
- * it waited for what its user has in hand, ETIME if it took too long. */
+/* Returns 0 once the child has executed its program or has ended by itself. Otherwise the child was killed, and the
+ * result is EINTR if it was stopped, EAGAIN if it waited for something under its user's control, ETIME if it took too
+ * long. */
 int holdfast_await_child(struct order *order, long pid);
-/* For a child that never became the program: nobody else shall see its exit. */
+/* Reaps a child that never executed the program, so that its exit is not reported elsewhere. */
 void holdfast_reap_child(long pid, int pidfd);
 
 /* Runs all steps between clone and execve; never returns 0. */

@@ -1,11 +1,13 @@
-/* Closing what others have in hand, elsewhere.
+/* Closes descriptors in another process if other users control how long that takes.
  *
- * close(2) may wait: the last close of a TCP socket for what is unsent (SO_LINGER of socket(7)), any close of a file for its file
- * system (FUSE: a program of whoever mounted it). The last close of a Unix socket closes what is under way in it. All of this can be
- * sent to us (SCM_RIGHTS of unix(7)), put into a socket that we share, or set on one; so anybody could stop the supervisor, which
- * has one thread. Such descriptors are closed by a process that shares our table of descriptors and does nothing else.
+ * close(2) may block. The last close of a TCP socket waits for unsent data (SO_LINGER of socket(7)), and any close of a
+ * file may wait for its file system (with FUSE: for a program of the user who mounted it). The last close of a Unix
+ * socket also closes descriptors in transit in it. Other processes can send us such descriptors (SCM_RIGHTS of
+ * unix(7)), put them into a socket that we share, or set such an option on one. Any of them could thus block the
+ * supervisor, which has a single thread. A process that shares our descriptor table and does nothing else therefore
+ * closes such descriptors.
  *
- * The rules of spawn.c hold here: system calls only, and bare, because errno is ours. */
+ * The rules of spawn.c apply here: system calls only. They are bare, because errno is ours. */
 #define _GNU_SOURCE
 #include "bare.h"
 #include "CSpawn.h"
@@ -31,36 +33,36 @@ enum {
     MOST_CLOSERS = 32,
     MOST_AT_ONCE = 256,
     MOST_WAITING = 1024,
-    PATIENCE = 50, /* milliseconds in each second that we wait for closers: nearly all are through in one */
+    PATIENCE = 50, /* milliseconds of each second spent waiting for closers; nearly all need one */
     STACK_SIZE = 16 * 1024,
 };
 
-/* One process and its memory: this at one end, its stack at the other. */
+/* A process and its memory: this structure at one end, the stack at the other. */
 struct closer {
-    int lives; /* until it is gone (CLONE_CHILD_CLEARTID) */
+    int lives; /* 1 until the process has ended (CLONE_CHILD_CLEARTID) */
     int count;
     int descriptors[MOST_AT_ONCE];
 };
 
 static struct {
-    struct closer *work; /* NULL: this place is free */
+    struct closer *work; /* NULL: the entry is free */
     pid_t pid;
 } closers[MOST_CLOSERS];
 
-/* Those for which there was no place. */
+/* Descriptors that wait for a free entry. */
 static int waiting[MOST_WAITING];
 static size_t waiting_count;
 
 static int close_all(void *argument) {
     struct closer *work = argument;
-    /* It has all that we have open, the lock of the runtime directory, too: it must not outlive us. */
+    /* The process has all our open descriptors, including the lock of the runtime directory: it must not outlive us. */
     bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
     for (int i = 0; i < work->count; i++)
         bare(SYS_close, work->descriptors[i], 0, 0, 0);
     return 0;
 }
 
-/* Frees the place of one that is through. */
+/* Frees the entry of a process that has ended. */
 static void reap_place(int i) {
     if (!closers[i].work || waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0)
         return;
@@ -73,7 +75,8 @@ static void reap_closers(void) {
         reap_place(i);
 }
 
-/* The reaper of orphans must leave these to us: a number that it reaped may be another child's when we wait for it next. */
+/* Reaps a closer for the reaper of orphans, which must not do that itself: the pid could then belong to another child
+ * by the time start_closer or reap_closers waits for it. */
 int holdfast_reap_closer(int32_t pid) {
     for (int i = 0; i < MOST_CLOSERS; i++) {
         if (!closers[i].work || closers[i].pid != pid)
@@ -84,14 +87,15 @@ int holdfast_reap_closer(int32_t pid) {
     return 0;
 }
 
-/* Whoever waits for a peer that takes nothing has waited long enough when others need the place: the rest is thrown away. */
+/* Kills all closers when others need an entry: those that wait for a peer that reads nothing have waited long enough,
+ * and the unsent data is discarded. */
 static void hurry_closers(void) {
     for (int i = 0; i < MOST_CLOSERS; i++)
         if (closers[i].work)
             kill(closers[i].pid, SIGKILL);
 }
 
-/* An address is free, and a path has nobody listening, when the descriptor is closed: so a little time is given to that. */
+/* Waits for the closer for a short time: only after the close is an address free, or a path without a listener. */
 static void await_closer(struct closer *work) {
     static struct timespec second;
     static long left;
@@ -110,7 +114,7 @@ static void await_closer(struct closer *work) {
     left -= (end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec;
 }
 
-/* 0 if there is no place or no process to be had. */
+/* Starts a closer for waiting descriptors. Returns 0 if there is no free entry, or no process can be made. */
 static int start_closer(int patient) {
     int place = 0;
     while (place < MOST_CLOSERS && closers[place].work)
@@ -125,10 +129,11 @@ static int start_closer(int patient) {
     work->count = (int)(waiting_count < MOST_AT_ONCE ? waiting_count : MOST_AT_ONCE);
     waiting_count -= (size_t)work->count;
     memcpy(work->descriptors, waiting + waiting_count, (size_t)work->count * sizeof *waiting);
-    /* A handler of ours that ran there would write into our memory. */
+    /* A signal handler of ours that ran in the closer would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* SIGCHLD, so that whoever reaps orphans looks at it (holdfast_reap_closer) and no zombie stays until the next close. */
+    /* SIGCHLD makes the reaper of orphans look at it (holdfast_reap_closer), so that no zombie stays until the next
+     * close. */
     pid_t pid = clone(close_all, (char *)memory + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD, work,
                       NULL, NULL, &work->lives);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
@@ -156,7 +161,7 @@ static void start_closers(int patient) {
 static void close_elsewhere(int fd) {
     if (waiting_count == MOST_WAITING) {
         start_closers(0);
-        /* Nothing better is left than what everybody does. */
+        /* As a last resort, close here. */
         if (waiting_count == MOST_WAITING) {
             close(fd);
             return;
@@ -165,7 +170,7 @@ static void close_elsewhere(int fd) {
     waiting[waiting_count++] = fd;
 }
 
-/* The close of a Unix socket closes what is on its way in it, if it is the last. */
+/* Whether a Unix socket may have descriptors in transit: its last close closes those as well. */
 static int holds_others(int fd) {
     struct pollfd state = {.fd = fd, .events = POLLIN};
     if (poll(&state, 1, 0) <= 0)
@@ -177,7 +182,7 @@ static int holds_others(int fd) {
     size = sizeof listens;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || listens)
         return 1;
-    /* Readable also at the end of what has been read. */
+    /* A stream is also readable at its end, with nothing unread. */
     return ioctl(fd, FIONREAD, &unread) < 0 || unread > 0;
 }
 
@@ -187,7 +192,7 @@ static int may_wait_for_peer(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && linger.l_linger > 0;
 }
 
-/* -1 for what is no socket. */
+/* Whether closing the socket may block; -1 if the descriptor is not a socket. */
 static int socket_may_wait(int fd) {
     int family = 0;
     socklen_t size = sizeof family;
@@ -196,7 +201,7 @@ static int socket_may_wait(int fd) {
     return family == AF_UNIX ? holds_others(fd) : may_wait_for_peer(fd);
 }
 
-/* Of files in memory, as memfd_create(2) makes them. */
+/* Whether the file is one in memory, as made by memfd_create(2). */
 static int is_memory(const struct statx *status) {
     static unsigned major, minor;
     static int known;
@@ -216,7 +221,7 @@ static int is_memory(const struct statx *status) {
 
 static int file_may_wait(int fd) {
     struct statx status;
-    /* Nothing may be asked of the file system itself. */
+    /* AT_STATX_DONT_SYNC: a request to the file system itself could block. */
     if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0)
         return 1;
     switch (status.stx_mode & S_IFMT) {
@@ -231,7 +236,7 @@ void holdfast_close(int fd) {
         close_elsewhere(fd);
         start_closers(1);
     } else {
-        /* The result is of no use: after EINTR or EIO the number is free on Linux all the same (close(2)). */
+        /* The result is not useful: after EINTR or EIO Linux has freed the number nevertheless (close(2)). */
         close(fd);
     }
     errno = error;
@@ -248,7 +253,8 @@ void holdfast_close_received(const int *descriptors, size_t count) {
         else
             close(descriptors[i]);
     }
-    /* Without waiting for any: they name no address of ours, and somebody may send them without end. */
+    /* Does not wait for the closers: no address of ours depends on these descriptors, and other processes may send them
+     * endlessly. */
     start_closers(0);
     errno = error;
 }

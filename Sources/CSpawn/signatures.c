@@ -1,5 +1,6 @@
-/* Keys by which a listening TCP socket takes signed segments only (TCP-MD5, RFC 2385; TCP-AO, RFC 5925): every process that shares
- * the socket can set one, and no connection is accepted any more. No getsockopt tells of the first, so NETLINK_SOCK_DIAG is asked. */
+/* Removes keys with which a listening TCP socket accepts only signed segments (TCP-MD5, RFC 2385; TCP-AO, RFC 5925).
+ * Every process that shares the socket can set one, and then it accepts no more connections. No getsockopt reports
+ * TCP-MD5 keys, so NETLINK_SOCK_DIAG is used. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -15,7 +16,7 @@
 
 enum {
     LISTENING = 1 << 10, /* TCP_LISTEN */
-    AO_INFO = 40,        /* TCP_AO_INFO of linux/tcp.h since 6.7 */
+    AO_INFO = 40,        /* TCP_AO_INFO of linux/tcp.h, since 6.7 */
 };
 
 static int ask(int netlink, int family, uint16_t port) {
@@ -33,7 +34,7 @@ static int ask(int netlink, int family, uint16_t port) {
     message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.request.sdiag_family = (uint8_t)family;
     message.request.sdiag_protocol = IPPROTO_TCP;
-    /* The keys come with this. */
+    /* This extension includes the keys in the answer. */
     message.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     message.request.idiag_states = LISTENING;
     message.attribute.nla_type = INET_DIAG_REQ_BYTECODE;
@@ -55,11 +56,11 @@ static void forget(int fd, const struct tcp_diag_md5sig *key) {
         memcpy(&((struct sockaddr_in6 *)&order.tcpm_addr)->sin6_addr, key->tcpm_addr, 16);
     order.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX;
     order.tcpm_prefixlen = key->tcpm_prefixlen;
-    /* A key of no length removes it. */
+    /* A key of length 0 removes the existing one. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG_EXT, &order, sizeof order);
 }
 
-/* Removes the keys that an answer tells of; how many. */
+/* Removes the keys listed in an answer; returns their number. */
 static int forget_all(int fd, const struct inet_diag_msg *in, size_t size) {
     const char *next = (const char *)(in + 1);
     size_t left = size - sizeof *in;
@@ -87,7 +88,7 @@ static int forget_all(int fd, const struct inet_diag_msg *in, size_t size) {
     return count;
 }
 
-/* Takes one buffer of answers. Returns 1 at the end of the dump, 0 when more follows, or a negated errno. */
+/* Processes one buffer of answers. Returns 1 at the end of the dump, 0 if more follows, or a negated errno. */
 static int take(const char *buffer, size_t size, int fd, uint32_t inode, int *count) {
     const struct nlmsghdr *header = (const struct nlmsghdr *)buffer;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
@@ -130,7 +131,7 @@ int holdfast_remove_md5_keys(int fd) {
 }
 
 int holdfast_has_ao_keys(int fd) {
-    /* Larger than struct tcp_ao_info_opt: its version is told by its length, and zeroes ask for nothing. */
+    /* Larger than struct tcp_ao_info_opt. The length determines the structure's version, and zeroes request nothing. */
     char info[64] = {0};
     socklen_t length = 40;
     return getsockopt(fd, IPPROTO_TCP, AO_INFO, info, &length) == 0;

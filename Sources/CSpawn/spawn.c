@@ -1,5 +1,5 @@
-/* Starts a program: in a process that shares our memory until it executes, because fork would copy the page tables of a
- * daemon with thousands of services. Its code before the execution is in child.c, how long we wait for it in await.c. */
+/* Starts a program in a process that shares our memory until it executes, because fork would copy the page tables of a
+ * daemon with thousands of services. child.c has its code before the execution, await.c bounds the wait for it. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
 #include "child.h"
@@ -98,10 +98,11 @@ static int read_coredump_filter(char *text, int size) {
     return length > 0 ? (int)length : 0;
 }
 
-/* A child that could not be killed still has our memory, as another user; while that is so nobody may look into it by ptrace(2). */
+/* Set once a killed child has not ended in time: it still has our memory, as another user. The process then stays
+ * undumpable, so that no other process can read the memory by ptrace(2). */
 static int stays_closed;
 
-/* Answers what the child has made of the order, and reaps it if it has not become the program. */
+/* Fills in the result from the order, and reaps the child if it has not executed the program. */
 static int settle(struct order *order, long pid, int pidfd, int held, struct holdfast_spawn_result *result) {
     int error = order->step != HOLDFAST_STEP_NONE ? order->error : held;
     if (error != 0) {
@@ -129,7 +130,8 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
-    /* At the far end of the stack, to stay with it if the child does: the kernel writes into it when the child is gone. */
+    /* The order is at the far end of the stack and stays with it if the child does: the kernel writes to it when the
+     * child ends. */
     struct order *order = (struct order *)(void *)stack;
     *order = (struct order){.plan = plan, .lives = 1};
 

@@ -49,7 +49,7 @@ enum holdfast_step {
     HOLDFAST_STEP_NO_NEW_PRIVILEGES,
     HOLDFAST_STEP_SIGNALS,
     HOLDFAST_STEP_EXEC,
-    HOLDFAST_STEP_HELD, /* something kept it from being executed; it was killed */
+    HOLDFAST_STEP_HELD, /* the child could not execute the program in time, and was killed */
 };
 
 struct holdfast_limit {
@@ -108,7 +108,9 @@ struct holdfast_spawn {
     int root_optional;
     int new_session;
     int cgroup; /* descriptor of a cgroup v2 directory, or -1 */
-    int cgroup_join; /* enter it from within: since 6.18 a group in which cgroup.kill was written kills what is cloned into it */
+    /* Nonzero: the child enters the cgroup itself. Since 6.18 a cgroup in which cgroup.kill was written kills every
+     * process cloned into it. */
+    int cgroup_join;
     int network; /* descriptor of a network namespace, or -1 for ours */
     int terminal; /* descriptor of the terminal that becomes its controlling one, or -1 */
     int terminal_force; /* also if it belongs to another session */
@@ -130,8 +132,8 @@ enum {
     HOLDFAST_EASED_COREDUMP_FILTER = 63,
 };
 
-/* (vm) Starts the program. After a failure no process is left: the child has been reaped. (Except one that cannot be killed while
- * it waits for a file system: that one is reaped as an orphan.) */
+/* (vm) Starts the program. After a failure the child has been reaped, except one that could not be killed while it
+ * waits for a file system: it is reaped later as an orphan. */
 int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_result *result);
 
 /* (vm) Makes a network namespace with its loopback interface up; returns its descriptor. */
@@ -210,16 +212,17 @@ struct holdfast_datagram {
     int *descriptors; /* the caller's, with room for HOLDFAST_MOST_DESCRIPTORS */
     int descriptor_count;
 };
-/* (macro) CMSG_* are macros. Descriptors received are close-on-exec and belong to the caller; the kernel drops those for
- * which it has no room (`lost_descriptors`). */
+/* (macro) CMSG_* are macros. Received descriptors are close-on-exec and belong to the caller. `lost_descriptors` is set
+ * if the kernel had no room for some and dropped them. */
 int holdfast_receive(int fd, void *buffer, size_t size, struct holdfast_datagram *out);
 
-/* (vm) Closes a descriptor; a socket whose close may wait, in another process. */
+/* (vm) Closes a descriptor. If closing a socket may block, another process does it. */
 void holdfast_close(int fd);
-/* (vm) Closes descriptors that came from others, those whose close may wait in another process: also files, of which only their file
- * systems know. */
+/* (vm) Closes descriptors received from other processes. If closing one may block, another process does it; that
+ * includes files, because only their file systems determine it. */
 void holdfast_close_received(const int *descriptors, size_t count);
-/* (vm) 1 for the number of a process that closes for us: it is reaped here if it is dead, and by nothing else. */
+/* (vm) Returns 1 if the process is one that closes descriptors for us, after reaping it if it has ended. No other code
+ * may reap it. */
 int holdfast_reap_closer(int32_t pid);
 
 /* (macro) Sends one datagram with at most 16 descriptors. */
@@ -291,13 +294,13 @@ int holdfast_hold_back(int fd, int on);
  * not show. */
 int holdfast_filter(int fd);
 
-/* (macro) Netlink attributes are macros. Removes all keys of TCP-MD5 from a listening TCP socket; how many there were. */
+/* (macro) Netlink attributes are macros. Removes all TCP-MD5 keys from a listening TCP socket; returns their number. */
 int holdfast_remove_md5_keys(int fd);
-/* (nocall) glibc 2.36 does not know the option. 1 if the socket has keys of TCP-AO. */
+/* (nocall) glibc 2.36 lacks the option. Returns 1 if the socket has TCP-AO keys. */
 int holdfast_has_ao_keys(int fd);
 
-/* (macro) CMSG_* are macros. Discards one datagram, or the contents of a pipe; 0 at the end of a pipe, -EAGAIN if there is
- * none left. */
+/* (macro) CMSG_* are macros. Discards one datagram, or the contents of a pipe; 0 at the end of a pipe, -EAGAIN if there
+ * is none left. */
 int holdfast_discard(int fd);
 /* (nocall) mqueue.h is not imported. Discards one message; -EAGAIN if there is none left. */
 int holdfast_discard_message(int queue);
