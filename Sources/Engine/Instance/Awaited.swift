@@ -8,7 +8,7 @@ public enum Awaited: Sendable, Equatable, Codable {
     case command(ServiceCommand)
     /// The program has not been executed yet.
     case execution
-    /// `READY=1`; `refused` lists the processes that sent it although `NotifyAccess=` does not allow them to.
+    /// `READY=1`; `refused` is the last process that sent it although `NotifyAccess=` does not allow it to.
     case readyMessage(refused: String?)
     case mainProcess(SearchNote?)
     /// The probe's last answer.

@@ -135,7 +135,7 @@ struct Instance: Sendable, Codable {
     @Added var stopsItself: Bool = false
     /// The condition that skipped the last start.
     var skippedBy: String?
-    /// The sender of a `READY=1` that `NotifyAccess=` does not allow, in this run: `process 17 (sh)`.
+    /// The last sender of a `READY=1` that `NotifyAccess=` does not allow, in this run: `process 17 (sh)`.
     var refusedReady: String?
     /// The last finding of the search for the main process.
     var searchNote: SearchNote?
