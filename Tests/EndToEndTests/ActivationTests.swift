@@ -13,7 +13,7 @@ func sendDatagram(_ text: String, to path: String) throws {
 }
 
 extension RawConnection {
-    /// Everything until the peer closes, after saying that nothing more is sent.
+    /// All bytes until the peer closes, after this side has ended its direction.
     func readAll() throws -> String {
         shutdown(descriptor, Int32(SHUT_WR))
         var all: [UInt8] = []
@@ -46,7 +46,7 @@ extension EndToEnd {
                 """)
         }
 
-        /// A service that writes what it reads from its socket into `out/NAME`, and ends.
+        /// A service that writes the input from its socket to `out/NAME`, and ends.
         private func reader(_ layout: World.Layout, _ name: String, listen: String, bytes: Int) throws {
             try layout.unit("\(name).socket", "[Socket]\n\(listen)\n")
             try layout.unit(
@@ -105,7 +105,7 @@ extension EndToEnd {
                     #expect(try client.readAnswer().hasSuffix("v1"))
                 }
                 let after = try wakeUps(world)
-                // Other things may wake it (a log line, a timer of a second): not fifty.
+                // Other events may wake it (a log line, a timer of a second), but not fifty.
                 #expect(after - before < 25)
                 try world.run("stop", "app")
                 let client = try RawConnection(port: world.port)
@@ -127,7 +127,7 @@ extension EndToEnd {
                 try reader($0, "datagram", listen: "ListenDatagram=\($0.path)/out/d", bytes: 5)
                 try reader($0, "fifo", listen: "ListenFIFO=\($0.path)/run/f\nRemoveOnStop=yes", bytes: 5)
                 try reader($0, "sequence", listen: "ListenSequentialPacket=\($0.path)/out/q", bytes: 0)
-                // RTMGRP_IPV4_IFADDR: addresses that come and go.
+                // RTMGRP_IPV4_IFADDR: addresses that are added or removed.
                 try reader($0, "netlink", listen: "ListenNetlink=route 16", bytes: 4)
             } then: { world in
                 for name in ["datagram", "fifo", "sequence", "netlink"] {
@@ -152,7 +152,7 @@ extension EndToEnd {
         @Test("A message of the kernel starts a service that reads it", .enabled(if: supervisorIsRoot))
         func netlink() throws {
             try withWorld {
-                // RTMGRP_IPV4_IFADDR: addresses that come and go.
+                // RTMGRP_IPV4_IFADDR: addresses that are added or removed.
                 try reader($0, "netlink", listen: "ListenNetlink=route 16", bytes: 4)
             } then: { world in
                 #expect(try world.run("start", "netlink.socket").outcome == .started)
@@ -191,7 +191,7 @@ extension EndToEnd {
                     lines == [
                         "127.0.0.1 \(local) 1 connection 0-127.0.0.1:\(world.port)-127.0.0.1:\(local)", "hello",
                     ])
-                // Three at once; a fourth is refused until one of them has ended.
+                // Three connections at once; a fourth is refused until one of them has ended.
                 var open = try (0..<3).map { _ in try RawConnection(port: world.port) }
                 for client in open {
                     try client.send("x\n")
@@ -203,7 +203,7 @@ extension EndToEnd {
                 try eventually("the instance to be gone") { try socket(world, "echo.socket").connections == 2 }
                 lines = try RawConnection(port: world.port).readAll().split(separator: "\n").map(String.init)
                 #expect(lines.first?.contains("4-127.0.0.1") == true)
-                // Nothing of what has ended is kept.
+                // Ended instances are not kept.
                 try eventually("only two to be left") { try instances(world) == 2 }
                 for client in open { _ = try client.readAll() }
                 try eventually("all to be gone") { try instances(world) == 0 }
@@ -243,7 +243,7 @@ extension EndToEnd {
                     "fast.socket",
                     "[Socket]\nListenStream=\($0.path)/out/fast\nTriggerLimitBurst=3\nTriggerLimitIntervalSec=1min\nPollLimitBurst=0\n"
                 )
-                // Ends well without taking what waits: started again and again.
+                // Ends well without accepting the connection: started again and again.
                 try $0.unit("fast.service", "[Service]\nExecStart=/bin/true\n")
             } then: { world in
                 try world.run("start", "bad.socket")
@@ -264,7 +264,7 @@ extension EndToEnd {
         @Test("An idle service is stopped and started again under a trickle of requests, and none is lost")
         func idleStop() throws {
             try withWorld {
-                // Each time that it is started again counts as a start.
+                // Each restart counts as a start.
                 try app(
                     $0, socket: "X-IdleStopSec=300ms\nTriggerLimitBurst=0\nPollLimitBurst=0",
                     service: "StartLimitIntervalSec=0")
@@ -272,18 +272,19 @@ extension EndToEnd {
                 try world.run("start", "app.socket")
                 for round in 0..<12 {
                     #expect(try RawConnection(port: world.port).sendsAndReads("v1"), "round \(round)")
-                    // At all distances from the 300 ms, so that half of them find it running, half of them gone, and some on its way
-                    // out: no event tells when that is, which is why it must be right at any time.
+                    // At all distances from the 300 ms, so that half of the requests find the service running, half of
+                    // them stopped, and some stopping: no event reports these moments, so the service must answer at
+                    // any time.
                     usleep(useconds_t(150_000 * (round % 6)))
                 }
                 try eventually("the service to be stopped") { try state(world, "app") == .stopped }
                 #expect(try socket(world, "app.socket").triggered ?? 0 > 1)
-                // One that stays open keeps it running.
+                // A connection that stays open keeps the service running.
                 let client = try RawConnection(port: world.port)
                 try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 _ = try client.readAnswer()
                 let main = try Watched(try world.mainPid("app.service"))
-                // Three times as long as it would have waited without the connection; that nothing happens has no event.
+                // Three times the idle time; no event reports that nothing happens.
                 usleep(1_000_000)
                 #expect(!main.hasEnded)
             }
@@ -351,7 +352,7 @@ extension EndToEnd {
                         "\(name).socket",
                         "[Socket]\nListenDatagram=\($0.path)/out/\(name).sock\nFlushPending=\(flush)\nTriggerLimitBurst=0\n"
                     )
-                    // Takes one datagram of however many wait.
+                    // Takes one of the waiting datagrams.
                     try $0.unit(
                         "\(name).service",
                         """

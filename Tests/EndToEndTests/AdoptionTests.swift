@@ -3,15 +3,15 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What a supervisor that takes over may conclude from what the killed one has written, and what it may not.
+    /// Conclusions that a new supervisor may draw from a killed one's journal, and those that it may not.
     @Suite struct Adoption {
         private func journal(_ world: World) -> JournalFile { JournalFile(path: world.runtime + "/journal") }
 
-        /// Starts supervisors until one has said that it is ready and is left alone; the log of the last one tells how it went.
+        /// Starts and kills supervisors after each delay, and then one that stays; its log shows the adoption.
         private func startAfterKills(_ world: World, _ delays: [UInt32]) throws {
             for delay in delays {
                 try world.beginAgain()
-                // No wait for an event: the kill is to hit each moment of the adoption, the early ones too.
+                // No wait for an event: the kills must hit all moments of the adoption, the early ones too.
                 usleep(delay * 1000)
                 try world.crash()
             }
@@ -41,7 +41,7 @@ extension EndToEnd {
                     #expect(world.processes().map(\.pid).sorted() == before)
                     #expect(try world.sockets().map(\.address) == sockets.map(\.address))
                     #expect(try world.status("site").first?.state == .running)
-                    // One more, after it has come through.
+                    // One more crash, after a complete adoption.
                     try world.crash()
                     try world.startAgain()
                     #expect(world.processes().map(\.pid).sorted() == before)
@@ -60,7 +60,7 @@ extension EndToEnd {
                 try world.crash()
                 let journal = world.runtime + "/journal"
                 try FileManager.default.moveItem(atPath: journal, toPath: journal + ".good")
-                // More than the memory that whoever reads it may have.
+                // More than the memory that a reader of the journal may have.
                 func makeDeadly() {
                     #expect(FileManager.default.createFile(atPath: journal, contents: nil))
                     #expect(truncate(journal, 900 << 20) == 0)
@@ -100,13 +100,14 @@ extension EndToEnd {
 
         // MARK: - Killed between the decision to start a command and its record
 
-        /// Crashes the supervisor when a command of the unit runs, and makes the journal end before that command's process.
+        /// Crashes the supervisor while a command of the unit runs, and truncates the journal before the record of that
+        /// command's process.
         private func crashAtStart(_ world: World, of mark: String, runs: Bool) throws -> Watched {
-            // The shell makes the file before it writes the line.
+            // The shell creates the file before it writes the line.
             try eventually(mark) { world.contents("out/\(mark)")?.hasSuffix("\n") == true }
             let pid = try #require(world.contents("out/\(mark)").flatMap { Int($0.split(separator: "\n").last ?? "") })
             let process = try Watched(pid)
-            // Whoever answers has written the process down.
+            // The process is recorded before a later call is answered.
             _ = try world.status()
             try world.crash()
             try journal(world).forgetLastProcess()
@@ -117,7 +118,7 @@ extension EndToEnd {
             return process
         }
 
-        /// A shell command that notes its pid and goes on until it is told to end.
+        /// A shell command that notes its pid and runs until `out/go` exists.
         private func command(_ layout: World.Layout, _ mark: String) -> String {
             """
             /bin/sh -c 'echo $$$$ >> \(layout.path)/out/\(mark); while [ ! -e \(layout.path)/out/go ]; do sleep 0.05; done'
@@ -282,7 +283,7 @@ extension EndToEnd {
                 try eventually("the command") { world.contents("out/pre")?.hasSuffix("\n") == true }
                 let pid = try #require(world.contents("out/pre").flatMap { Int($0.dropLast()) })
                 let process = try Watched(pid)
-                // Sockets are written down in the round after: the answer comes later than that.
+                // Sockets are recorded in the next round of the loop: the answer is later than that.
                 _ = try world.status()
                 try world.crash()
                 try world.startAgain()
@@ -291,7 +292,7 @@ extension EndToEnd {
                 try world.layout().write("out/go", "")
                 _ = try start.end()
                 try eventually("the socket to be open") { try world.sockets().first?.listening == true }
-                // Once more, where the kernel does not tell how it ended.
+                // The command may run once more, because its exit status is unknown.
                 #expect(lines(world, "pre") <= 2)
                 #expect(try world.run("stop", "http.socket").outcome == .stopped)
             }
@@ -316,7 +317,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "fed").outcome == .started)
                 let fed = try Watched(try world.mainPid("fed.service"))
                 try world.crash()
-                // The pause itself is what is tried: longer than WatchdogSec=, with nobody to hear WATCHDOG=1.
+                // The pause itself is under test: longer than WatchdogSec=, without a receiver of WATCHDOG=1.
                 usleep(1_500_000)
                 try world.startAgain()
                 #expect(!fed.hasEnded)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Units that cannot work: named with file and line, or path and errno; nothing else is disturbed.
+    /// Units that cannot work: reported with file and line, or path and errno, without effect on other units.
     @Suite struct BadUnits {
         /// Serves web@v1 under load while `body` does something that cannot work.
         private func undisturbed(_ body: (World) throws -> Void) throws {
@@ -35,7 +35,7 @@ extension EndToEnd {
                 let update = try world.control("reread")
                 #expect(try update.end() == 1)
                 #expect(update.errorText.contains("\(file):3:"), "\(update.errorText)")
-                // What is not text at all, or not a file.
+                // Files that are not text, and a directory in place of a file.
                 try Data((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 37) }).write(to: URL(fileURLWithPath: file))
                 #expect(try world.run("swap", "web@v2").output.contains("InvalidUnit"))
                 try world.layout().remove("units/web@.service")

@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// A bad release is rolled back, with its reason, and nobody who asks the site notices.
+    /// A bad release is rolled back with its reason, and without effect on the site's clients.
     @Suite struct BadReleases {
-        /// Serves v1 under load, swaps to v2, which is expected to be rolled back.
+        /// Serves v1 under load, and swaps to v2, which must be rolled back.
         private func rolledBack(
             _ options: String, _ layOut: (World.Layout) throws -> Void = { try $0.site() },
             then check: (World, Ended) throws -> Void
@@ -111,7 +111,7 @@ extension EndToEnd {
             try rolledBack("") { layout in
                 try layout.site()
                 let text = try String(contentsOfFile: "\(layout.path)/units/edge@.service", encoding: .utf8)
-                // Without -q: that silences the reason, too.
+                // Without -q, which would suppress the reason, too.
                 try layout.unit(
                     "edge@.service",
                     text.replacingOccurrences(of: "/haproxy.cfg", with: "/releases/%i.cfg")

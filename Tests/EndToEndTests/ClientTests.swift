@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Clients of the control socket that are slow, silent or in a flood: each costs bounded memory, and nobody waits for it.
+    /// Clients of the control socket that are slow, silent or many: each costs bounded memory, and delays no other
+    /// client.
     @Suite struct Clients {
         private func memory(_ world: World) throws -> Int {
             try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
@@ -24,8 +25,8 @@ extension EndToEnd {
                 #expect(try reader.read(EventsReply.self).event.kind == .begin)
                 let before = try memory(world)
                 let asker = try Varlink(world)
-                // More than the kernel and the supervisor keep for one who does not read. One event after the other, because who
-                // reads slower than things happen loses some as well.
+                // More than the kernel and the supervisor buffer for a client that does not read. One event after the
+                // other, because a client that reads slower than events occur misses some as well.
                 var size = 0
                 while size < 1 << 20 {
                     try asker.send("Update")
@@ -37,7 +38,7 @@ extension EndToEnd {
                 try asker.send("Status")
                 #expect(try asker.readText().contains("rest.service"))
                 #expect(try memory(world) - before < 8 * 300 + 2048, "kilobytes")
-                // One of the deaf hears again: what was kept for it, then how much was not.
+                // A silent client reads again: first its buffered events, then the number of lost ones.
                 var kinds: [EventKind] = []
                 var lost = 0
                 while kinds.count < 4 || lost == 0 {
@@ -45,7 +46,7 @@ extension EndToEnd {
                     kinds.append(event.kind)
                     lost += event.count ?? 0
                     if event.kind == .lost { break }
-                    // The mark comes with the first event that is told again.
+                    // The count is sent with the next event that is not lost.
                     if kinds.count % 500 == 0 {
                         try asker.send("Update")
                         _ = try asker.readText()
@@ -81,7 +82,7 @@ extension EndToEnd {
                 try $0.unit("rest.service", "[Service]\nExecStart=/bin/sleep infinity\n")
             } then: { world in
                 #expect(try world.run("start", "rest").outcome == .started)
-                // Its answer has some 25 kB.
+                // Its answer has about 25 kB.
                 let question =
                     #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.holdfast.Manager"}}"#
                 let questions = Array(repeating: Array(question.utf8) + [0], count: 100).flatMap { $0 }
@@ -91,7 +92,7 @@ extension EndToEnd {
                     let floods = try (1...5).map { _ in try Varlink(world) }
                     var open = Set(floods.indices)
                     while let index = open.first {
-                        // Full for now, or closed: the poll says which.
+                        // The connection is full for now, or closed: the poll distinguishes the two.
                         _ = floods[index].connection.sendWithoutWaiting(questions)
                         if floods[index].connection.isClosedByPeer { open.remove(index) }
                         try asker.send("Status", #"{"names":["rest"]}"#)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// A connection that was accepted for an instance of its own is closed when there is none, or none any more.
+    /// A connection accepted for an instance of its own is closed when that instance does not start, or has ended.
     @Suite struct Connections {
         private func layOut(_ layout: World.Layout, _ unit: String = "", _ service: String = "ExecStart=/bin/cat")
             throws
@@ -11,7 +11,7 @@ extension EndToEnd {
             try layout.unit(
                 "t.socket", "[Socket]\nListenStream=127.0.0.1:\(layout.port)\nAccept=yes\nMaxConnections=1\n")
             try layout.unit("t@.service", "[Unit]\n\(unit)\n[Service]\nStandardInput=socket\n\(service)\n")
-            // Only for the one that waits.
+            // Only for the test of a waiting instance.
             try layout.unit("slow.service", "[Service]\nType=notify\nNotifyAccess=all\nExecStart=/bin/sleep inf\n")
         }
 
@@ -19,7 +19,7 @@ extension EndToEnd {
             try world.sockets().first { $0.unit == "t.socket" }?.connections
         }
 
-        /// The client is told, and its place is free again.
+        /// Expects that the connection is closed, and that another one can take its place.
         private func expectClosed(_ client: RawConnection, _ world: World) throws {
             #expect(try client.readAll() == "")
             try eventually("its place to be free") { try connections(world) ?? 0 == 0 }

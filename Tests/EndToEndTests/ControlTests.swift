@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-    /// The control socket, seen by friends and others.
+    /// The control socket, used by permitted and other clients.
     @Suite struct ControlSocket {
         private func call(_ method: String, _ parameters: String = "{}", more: Bool = false) -> [UInt8] {
             Array("{\"method\":\"\(method)\",\"parameters\":\(parameters)\(more ? ",\"more\":true" : "")}".utf8) + [0]
@@ -31,7 +31,7 @@ extension EndToEnd {
                 #expect(try connection.readMessage().contains("org.varlink.service."))
                 try connection.send(call("io.holdfast.Manager.Swap", "{\"name\":17}"))
                 #expect(try connection.readMessage().contains("org.varlink.service.InvalidParameter"))
-                // Two calls in one piece, then one in many.
+                // Two calls in one packet, then one call byte by byte.
                 try connection.send(call("io.holdfast.Manager.Status") + call("io.holdfast.Manager.Describe"))
                 #expect(try connection.readMessage().contains("\"units\""))
                 #expect(try connection.readMessage().contains("\"runtimeDirectory\""))
@@ -58,7 +58,7 @@ extension EndToEnd {
             }
         }
 
-        /// Anonymous memory of the supervisor in kilobytes: what it allocated.
+        /// Anonymous memory of the supervisor in kilobytes: its allocations.
         private func memory(_ world: World) throws -> Int {
             try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
         }
@@ -108,7 +108,7 @@ extension EndToEnd {
                 for _ in 0..<3 { try round() }
                 let before = try memory(world)
                 for _ in 0..<15 { try round() }
-                // What grew with the floods would be 15 times what they cost; one round sends about 10 MB.
+                // Memory that grew with the floods would be 15 times their cost; one round sends about 10 MB.
                 #expect(try memory(world) - before < 2048)
                 try underLoad(world, until: "v2") { (loads) throws in
                     #expect(try world.run("swap", "web@v2").outcome == .completed)
@@ -135,7 +135,8 @@ extension EndToEnd {
                 try $0.web(swap: "SoakSec=200ms")
             } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
-                // One begins a swap with `more` and never reads; one asks without end and never reads.
+                // One client begins a swap with `more` and never reads; another sends calls without end and never
+                // reads.
                 let swapper = try RawConnection(unix: world.controlSocket)
                 try swapper.send(call("io.holdfast.Manager.Swap", "{\"name\":\"web@v2\"}", more: true))
                 let asker = try RawConnection(unix: world.controlSocket)
@@ -151,7 +152,7 @@ extension EndToEnd {
             }
         }
 
-        /// holdfastctl as `nobody` with these groups.
+        /// Runs holdfastctl as `nobody` with these groups.
         private func stranger(_ world: World, _ groups: [String], _ arguments: [String]) throws -> Program {
             let rights = groups.isEmpty ? ["--clear-groups"] : ["--groups", groups.joined(separator: ",")]
             return try Program.run(
@@ -198,7 +199,7 @@ extension EndToEnd {
         func groups() throws {
             try withWorld {
                 try $0.web()
-                // Read by the supervisor alone: this host need not have the groups.
+                // Only the supervisor reads this file: the host need not have the groups.
                 try "holdfast:x:64001:\nholdfast-read:x:64002:\n".write(
                     toFile: "\($0.path)/group", atomically: false, encoding: .utf8)
             } then: { world in
@@ -229,7 +230,7 @@ extension EndToEnd {
     }
 }
 
-/// A small generator with a seed, so that a run can be repeated.
+/// A small random number generator with a seed, so that a run can be repeated.
 struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
     init(seed: UInt64) { state = seed }

@@ -5,7 +5,8 @@ import Testing
 extension EndToEnd {
     /// Sockets for programs that do not know systemd's convention.
     @Suite struct Conventions {
-        /// A server in Python that finds its socket as `how` says, and answers `body`. Ends at SIGTERM, when it has answered.
+        /// A server in Python that finds its socket by the convention `how`, and answers `body`. Ends at SIGTERM, after
+        /// its answer.
         static let server = """
             import os, re, signal, socket, sys
             how, body = sys.argv[1], sys.argv[2].encode()
@@ -103,7 +104,7 @@ extension EndToEnd {
             }
         }
 
-        /// `site@.target`: HAProxy in front of a backend that insists on binding its address itself.
+        /// `site@.target`: HAProxy in front of a backend that binds its address itself.
         private func binding(_ layout: World.Layout, how: String, listen: String) throws {
             try layout.site(
                 app: "ExecStart=\nExecStart=/usr/bin/python3 \(layout.path)/server.py \(how) %i\nType=simple")

@@ -3,11 +3,11 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// SIGKILL of the supervisor, and another one that takes over (I7).
+    /// SIGKILL of the supervisor, and adoption by another one (I7).
     @Suite struct Crash {
         private func pids(_ world: World) -> [Int] { world.processes().map(\.pid).sorted() }
 
-        /// What is in a FIFO and nobody has read.
+        /// Number of unread bytes in a FIFO.
         private func bytes(in fifo: String) -> Int {
             let descriptor = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
             defer { close(descriptor) }
@@ -81,7 +81,8 @@ extension EndToEnd {
                 let talk = try world.mainPid("talk.service")
                 try eventually("something to be said") { world.contents("log/talk.service.log") != nil }
                 try world.crash()
-                // It goes on printing into its FIFO, which nobody else has open: what waits there can be seen from outside.
+                // The service continues to print into its FIFO, which no other process has open: the unread bytes can
+                // be counted from outside.
                 let fifo = try #require(
                     world.filesBelow(world.runtime + "/output").first { $0.contains("talk") && $0.hasSuffix(".out") })
                 try eventually("twenty lines in its FIFO") { bytes(in: "\(world.runtime)/output/\(fifo)") > 20 * 10 }
@@ -99,7 +100,7 @@ extension EndToEnd {
                 }
                 #expect(try world.mainPid("talk.service") != talk)
                 #expect(try world.mainPid("rest.service") == rest)
-                // Unbroken, whoever read it.
+                // The output is complete, across all readers.
                 var last: [Substring: Int] = [:]
                 for line in (world.contents("log/talk.service.log") ?? "").split(separator: "\n") {
                     let words = line.split(separator: " ")

@@ -5,7 +5,7 @@ import Testing
 extension EndToEnd {
     /// `FDSTORE=1` of sd_notify(3).
     @Suite struct DescriptorStore {
-        /// Tells what it finds, appends a word to the stored file if there is one, else makes and stores one.
+        /// Reports its descriptors, appends a word to the stored file if there is one, else makes and stores one.
         private static let program = """
             import os, socket, sys, time
             out, extra = sys.argv[1], sys.argv[2:]

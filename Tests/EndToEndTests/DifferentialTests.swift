@@ -2,15 +2,17 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// The units of Tests/Differential under holdfastd, against what the same units saw under systemd 252 (`record` there).
+    /// The units of Tests/Differential under holdfastd, compared with the observations of the same units under systemd
+    /// 252 (`record` there).
     ///
-    /// Two machines differ in limits, capabilities and the like. So what is compared of a command is how it differs from
-    /// `baseline.service`, which asks for nothing; the baseline's environment is compared as it is.
+    /// Two machines differ in limits, capabilities and the like. So the comparison uses the difference of each command
+    /// from `baseline.service`, which has no settings; the baseline's environment is compared as it is.
     @Suite struct Differential {
-        /// What a command sees: field -> value.
+        /// Observations of a command: field -> value.
         typealias Observation = [String: String]
 
-        /// Where we differ on purpose. A field is left out of the comparison of these commands, nil meaning all.
+        /// Intended differences from systemd. A field is left out of the comparison for these commands, nil meaning
+        /// all.
         private static let deliberate: [(field: String, commands: Set<String>?, reason: String)] = [
             ("env.JOURNAL_STREAM", nil, "output goes to our log, through a FIFO: a program must not bypass it"),
             (
@@ -32,7 +34,7 @@ extension EndToEnd {
             ),
         ]
 
-        /// Variables that only Holdfast has.
+        /// Variables that only Holdfast sets.
         private static let ours = ["GENERATION", "GENERATION_DIRECTORY", "LISTEN_FD_"]
 
         private static var directory: String {
@@ -108,7 +110,7 @@ extension EndToEnd {
             }
             for name in try unitNames() {
                 let text = try String(contentsOfFile: "\(Self.directory)/units/\(name)", encoding: .utf8)
-                // /run is where the world has its runtime directories; the units must not meet the machine's own.
+                // The world has its runtime directories in place of /run; the units must not use the machine's own.
                 try layout.unit(
                     name, text.replacing("@DIR@", with: place).replacing("/run/", with: "\(layout.path)/run/"))
             }
@@ -141,7 +143,7 @@ extension EndToEnd {
             }
         }
 
-        /// How a command differs from the baseline; of the baseline, its environment and streams.
+        /// The difference of a command from the baseline; for the baseline itself, its environment and streams.
         private func difference(_ command: String, _ all: [String: Observation]) -> Observation {
             guard var own = all[command].map(normalised), let baseline = all["baseline.start"].map(normalised) else {
                 return [:]
@@ -157,7 +159,7 @@ extension EndToEnd {
             return own
         }
 
-        /// Without what is new in every run.
+        /// The observation without values that are new in every run.
         private func normalised(_ observation: Observation) -> Observation {
             let main = observation["env.MAINPID"]
             return observation.reduce(into: [:]) { result, entry in
@@ -166,7 +168,7 @@ extension EndToEnd {
                 if field == "env.INVOCATION_ID" { value = value.count == 32 ? "an id" : value }
                 if field == "env.SYSTEMD_EXEC_PID", value != "self" { value = "a parent" }
                 if field == "env.NOTIFY_SOCKET" { value = "a socket" }
-                // The log is a FIFO here, a socket of the journal there.
+                // The log is a FIFO under Holdfast, a socket of the journal under systemd.
                 if value.hasPrefix("/run/holdfast/output/") { value = "the log" }
                 if observation["env.JOURNAL_STREAM"] != nil, ["fd.1", "fd.2"].contains(field), value == "socket rw" {
                     value = "the log"

@@ -3,18 +3,18 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// The units of Tests/Differential/endings under holdfastd, against how the same units ended under systemd 252
-    /// (`record-endings` there): what `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` say, whether they are failed, and what that
-    /// has started.
+    /// The units of Tests/Differential/endings under holdfastd, compared with the ends of the same units under systemd
+    /// 252 (`record-endings` there): the values of `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS`, the failed
+    /// state, and the units that this has started.
     @Suite struct Endings {
         struct Recorded: Decodable {
-            /// `stopPost exit-code exited 7`: which command ran, and what it was told.
+            /// `stopPost exit-code exited 7`: a command that ran, and its variables.
             var commands: [String]
             /// `failed (failed)`, as systemctl shows it.
             var state: String
         }
 
-        /// Where we differ on purpose: what is expected instead.
+        /// Intended differences from systemd, with the expected end.
         private static let deliberate: [String: (expected: String, reason: String)] = [
             "run-exit-7": (
                 "failed (failed): stop exit-code exited 7 | stopPost exit-code exited 7 | OnFailure exit-code exited 7",
@@ -56,8 +56,8 @@ extension EndToEnd {
             let data = try Data(contentsOf: URL(fileURLWithPath: Self.directory + "/recorded-endings.json"))
             let recorded = try JSONDecoder().decode([String: Recorded].self, from: data)
             let expected = recorded.mapValues(Self.text).merging(Self.deliberate.mapValues(\.expected)) { $1 }
-            // A few at a time: time limits are a part of the cases, and the machine may have two cores, and other work. What differs
-            // is tried again with fewer: a true difference stays.
+            // A few at a time: time limits are a part of the cases, and the machine may have two cores, and other work.
+            // Differing cases are tried again with fewer at once: a true difference stays.
             var different = try differences(from: expected, atOnce: 20)
             for atOnce in [8, 3] where !different.isEmpty {
                 different = try differences(from: expected.filter { different[$0.key] != nil }, atOnce: atOnce)
@@ -67,14 +67,14 @@ extension EndToEnd {
             }
         }
 
-        /// How those of these cases ended that did not end as expected.
+        /// The cases that did not end as expected, with their ends.
         private func differences(from expected: [String: String], atOnce: Int) throws -> [String: String] {
             var cases: [Case] = []
             var different: [String: String] = [:]
             try withWorld {
                 let all = try layOut($0)
                 cases = all.filter { expected[$0.name] != nil }
-                // The first time these are all that there are.
+                // The first run has all cases.
                 let isComplete = cases.count == expected.count && (atOnce < 20 || all.count == cases.count)
                 #expect(isComplete, "record-endings is to be run again")
             } then: { world in
@@ -95,7 +95,7 @@ extension EndToEnd {
                     }
                     usleep(100_000)
                 }
-                // Once more: that it has come as far as expected does not mean that it stays there.
+                // Checked once more: a case that has reached the expected state may leave it again.
                 let states = try states(world)
                 for var last in cases {
                     last.look(states[last.name] ?? "unknown", world, expected: "")
@@ -106,17 +106,17 @@ extension EndToEnd {
             return different
         }
 
-        /// A unit, and how far it is.
+        /// A unit, and its progress.
         private struct Case {
             let name: String
-            /// What is done to it, one after the other.
+            /// Actions on the unit, one after the other.
             let verbs: [String]
             private var done = 0
             private var begun: Date?
             private(set) var found = ""
             private(set) var isOver = false
             private var state = ""
-            /// Everything that can be seen of it, and since when that has been so.
+            /// All observations of the unit, and the time since which they have not changed.
             private var seen: (text: String, since: Date) = ("", .distantPast)
 
             init(_ words: [String]) {
@@ -135,7 +135,7 @@ extension EndToEnd {
                 if done == verbs.count, found == expected { isOver = true }
             }
 
-            /// What is to be done now, if anything is.
+            /// The next action, if one is due.
             mutating func nextVerb() -> String? {
                 guard done < verbs.count, !isOver else { return nil }
                 if done == 0 {
@@ -151,7 +151,7 @@ extension EndToEnd {
             }
         }
 
-        /// By unit, in the words of systemctl.
+        /// States by unit, in the words of systemctl.
         private func states(_ world: World) throws -> [String: String] {
             let all = try world.status().map { status in
                 (status.unit.replacing(".service", with: ""), Self.state(status))
@@ -170,8 +170,8 @@ extension EndToEnd {
             }
         }
 
-        /// Without what the two do in another order, and what systemd 252 starts by OnSuccess= in the middle of restarts: a service
-        /// that is about to be started again has not come to its end.
+        /// The end without commands that the two systems order differently, and without units that systemd 252 starts
+        /// by OnSuccess= between restarts: a service that is about to be restarted has not ended.
         private static func text(_ ending: Recorded) -> String {
             let commands = ending.commands.filter { !$0.hasPrefix("On") }
             let failures = ending.commands.filter { $0.hasPrefix("OnFailure") }

@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What systemd.service(5) and systemd.socket(5) show by examples, with units of our own.
+    /// The examples of systemd.service(5) and systemd.socket(5), with other units.
     @Suite struct Examples {
-        /// Writes each of its arguments in a line of its own, in brackets, to `out/arguments`.
+        /// Writes each of its arguments on a line of its own, in brackets, to `out/arguments`.
         private static let show = "#!/bin/sh\nfor word in \"$@\"; do echo \"[$word]\"; done >> @/out/arguments\n"
 
         private func layOut(_ units: [String: String]) -> (World.Layout) throws -> Void {
@@ -27,7 +27,7 @@ extension EndToEnd {
             try main.awaitEnd()
         }
 
-        /// What `verify` says of the units of this world, by code.
+        /// The findings of `verify` on the units of this world, one per line.
         private func verify(_ world: World) throws -> [String] {
             let program = try world.control("verify", "--units", world.units)
             return (program.outputText + program.errorText).split(separator: "\n").map(String.init)
@@ -151,7 +151,7 @@ extension EndToEnd {
                 let start = try world.run("start", "bus")
                 #expect(start.status == 1)
                 #expect(start.output.contains(#"Type=: \"dbus\""#), "\(start.output)")
-                // Files that are somebody else's are not read by `verify` at all.
+                // `verify` does not read files of other users at all.
                 let told = try verify(world).first ?? ""
                 let expected = "\(world.units)/bus.service:2:6: error: Type=: \"dbus\" is not"
                 #expect(otherUser != nil || told.hasPrefix(expected), "\(told)")
@@ -218,7 +218,7 @@ extension EndToEnd {
 extension EndToEnd {
     /// The command lines of systemd.service(5), "COMMAND LINES".
     @Suite struct CommandLines {
-        /// What a oneshot with these lines has executed, argument by argument.
+        /// The arguments that a oneshot with these lines has executed, one per line.
         private func arguments(_ lines: String) throws -> String? {
             var found: String?
             try withWorld {

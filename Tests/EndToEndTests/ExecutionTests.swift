@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What a service finds when it starts (systemd.exec(5)).
+    /// The environment of a service at its start (systemd.exec(5)).
     @Suite struct Execution {
         /// A service that writes its environment to `out/env` and stays.
         private func dump(_ lines: String) -> (World.Layout) throws -> Void {
@@ -252,11 +252,11 @@ extension EndToEnd {
                 #expect(try String(contentsOfFile: directory + "/default", encoding: .utf8) == "in its place")
                 #expect(try String(contentsOfFile: directory + "/key_more_b", encoding: .utf8) == "B")
                 #expect(mode(directory) == 0o500 && mode(directory + "/password") == 0o400)
-                // Another run has what is there by then.
+                // Another run has the credentials of its own start.
                 try world.layout().write("secret", "new", mode: 0o600)
                 #expect(try world.run("restart", "app").status == 0)
                 #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "new")
-                // They are the service's, whichever supervisor process there is.
+                // They remain the service's under another supervisor process.
                 try world.crash()
                 try world.startAgain()
                 #expect(try String(contentsOfFile: directory + "/password", encoding: .utf8) == "new")

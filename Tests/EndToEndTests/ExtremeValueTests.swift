@@ -5,12 +5,12 @@ import Testing
 @testable import UnitFiles
 
 extension EndToEnd {
-    /// Every directive that takes a number, a size or a time, with the numbers at which arithmetic overflows.
+    /// All directives with a number, a size or a time, with the numbers at which arithmetic overflows.
     @Suite struct ExtremeValues {
         static let values = [
             "0", "1", "-1", "infinity", "100%", "0.000000001", "1-8191", "2147483647", "2147483648", "4294967295",
-            // As seconds the last that 64 bits of nanoseconds hold, and the first that they do not; likewise milliseconds, and
-            // microseconds.
+            // As seconds, the last number that 64 bits of nanoseconds hold, and the first one that they do not;
+            // likewise for milliseconds and microseconds.
             "4294967296", "9223372036", "9223372037", "9223372036854", "9223372036855", "9223372036854775806",
             "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615",
             "18446744073709551616", "9223372036854775807us", "9223372036854775807ns", "292277y", "0x7fffffffffffffff",
@@ -18,7 +18,7 @@ extension EndToEnd {
             "9223372036854775807:18446744073709551615", "0:infinity", "5 9223372036854775807",
         ]
 
-        /// They make directories of the host, or open what is not the test's.
+        /// Directives left out because they make directories on the host, or open files outside of the test.
         private static let left: Set<String> = [
             "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory",
             "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial", "ListenNetlink",
@@ -31,7 +31,8 @@ extension EndToEnd {
             var value: String
         }
 
-        /// All pairs of which the loader says nothing: the value is taken. Not for directives that take any text.
+        /// All pairs on which the loader has no finding: the value is accepted. Not for directives that accept any
+        /// text.
         private static func accepted(_ section: UnitSectionName, _ unit: String, _ base: String) throws -> [Sample] {
             let name = try UnitName(unit)
             func isTaken(_ key: String, _ value: String) -> Bool {
@@ -45,7 +46,7 @@ extension EndToEnd {
             }
         }
 
-        /// Starts all, which may never end; returns when half of them have begun.
+        /// Starts all units, a request that may never end; returns when half of them have begun.
         private func start(_ pattern: String, _ count: Int, _ world: World) throws {
             let operation = try world.begin("start", pattern)
             try eventually("\(count / 2) units to begin") {
@@ -54,8 +55,8 @@ extension EndToEnd {
             operation.program.killIfAlive()
         }
 
-        /// It prints, ends in failure and is started again, with every pause, limit and rate that there is, until it has done so
-        /// three times.
+        /// A service that prints, fails and is restarted, with all pauses, limits and rates, until it has done so three
+        /// times.
         private static let failing = """
             [Unit]
             StartLimitBurst=5
@@ -70,7 +71,7 @@ extension EndToEnd {
             TimeoutStopSec=2s
             """
 
-        /// It runs until it is told to end.
+        /// A service that runs until it is stopped.
         private static let lasting = """
             [Service]
             Type=oneshot
@@ -101,13 +102,13 @@ extension EndToEnd {
             }
         }
 
-        /// Everything that shows numbers, then the two ways in which a successor reads them.
+        /// Uses all calls that show numbers, and then both ways in which a successor reads them.
         private func lookAndSucceed(_ world: World, _ units: [String]) throws {
             for round in 0..<3 {
                 let client = try Varlink(world)
                 try client.send("Status")
                 _ = try client.readText()
-                // Once each, after both successions: there are hundreds.
+                // Once each, after both successions: there are hundreds of units.
                 for unit in round == 2 ? units : [] {
                     for method in ["Why", "Show"] {
                         try client.send(method, "{\"name\":\"\(unit)\"}")
@@ -240,7 +241,7 @@ extension EndToEnd {
                         ("Signal", "{\"name\":\"say\",\"signal\":\(number)}"),
                         ("Stop", "{\"name\":\(number)}"),
                     ] {
-                        // One that the protocol does not know may be answered by the end of the connection.
+                        // The supervisor may answer an unknown call by closing the connection.
                         let client = try Varlink(world)
                         try client.send(call.0, call.1, more: call.0 == "Logs")
                         _ = try? client.readText()

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// `holdfastctl fg`: a service's output on the screen, and what is typed as its input.
+    /// `holdfastctl fg`: shows a service's output, and passes on typed input.
     @Suite struct Foreground {
         private static let loop = """
             echo "begun $1"
@@ -30,7 +30,7 @@ extension EndToEnd {
                 """)
         }
 
-        /// fg with what the other programs of the pipe say; more can be said through `say`.
+        /// Runs `fg` with a FIFO as its input, to which `mouth` opens the other end.
         private func attach(_ world: World, _ name: String) throws -> Program {
             let pipe = "\(world.path)/said-\(name)"
             mkfifo(pipe, 0o600)
@@ -39,7 +39,7 @@ extension EndToEnd {
                 environment: world.environment)
         }
 
-        /// Where to say something; closing it ends fg.
+        /// The writing end of the input; closing it ends `fg`.
         private func mouth(_ world: World, _ name: String) throws -> FileHandle {
             let pipe = "\(world.path)/said-\(name)"
             guard let mouth = FileHandle(forWritingAtPath: pipe) else { throw WaitedInVain(what: pipe) }
@@ -60,7 +60,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "game").outcome == .started)
                 let fg = try attach(world, "game")
                 let mouth = try mouth(world, "game")
-                // Typed before the log was looked at would be in it, and not be shown.
+                // An earlier input would be in the log before `fg` watches it, and not be shown.
                 try eventually("fg to look") {
                     ProcessEntry(fg.pid)?.descriptors.values.contains("anon_inode:inotify") ?? false
                 }

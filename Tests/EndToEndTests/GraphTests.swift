@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What units say about each other: `[Unit]` of systemd.unit(5), and requests as transactions.
+    /// Relations between units: `[Unit]` of systemd.unit(5), and requests as transactions.
     @Suite struct Graph {
-        /// A unit that writes down when it starts (`+name`) and stops (`-name`).
+        /// A unit that records its start (`+name`) and stop (`-name`).
         private func noted(_ layout: World.Layout, _ name: String, _ unit: String = "") throws {
             let note = { (sign: String) in "/bin/sh -c 'echo \(sign)\(name) >> \(layout.path)/notes'" }
             try layout.unit(
@@ -26,7 +26,7 @@ extension EndToEnd {
             try layout.unit("\(name).service", "[Unit]\n\(unit)\n[Service]\nExecStart=/usr/bin/sleep 1000\n")
         }
 
-        /// What was written down since this was called last.
+        /// Records since the last call.
         private func notes(_ world: World) throws -> [String] {
             let text = world.contents("notes") ?? ""
             try world.layout().write("notes", "")
@@ -96,7 +96,7 @@ extension EndToEnd {
             }
         }
 
-        /// There are so many notes; they stay.
+        /// Whether there are that many records; they stay.
         private func notes(_ world: World, count: Int) throws -> Bool {
             (world.contents("notes") ?? "").split(separator: "\n").count == count
         }
@@ -330,7 +330,7 @@ extension EndToEnd {
             } then: { world in
                 #expect(try world.run("start", "echo.socket").outcome == .started)
                 try RawConnection(port: world.port).awaitClose()
-                // The log comes through a pipe of its own.
+                // The log is read through a pipe of its own.
                 try eventually("the reason in the log") {
                     world.daemon.errorText.contains("requires to be active, is not")
                 }

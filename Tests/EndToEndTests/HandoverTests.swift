@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What a program finds when it is executed.
+    /// The environment and descriptors of a program when it is executed.
     @Suite struct Handover {
         /// `show@.service`: writes its environment to `out/WHAT` and stays. Two sockets, one upstream.
         private func show(_ layout: World.Layout, service: String = "") throws {
@@ -85,7 +85,7 @@ extension EndToEnd {
                     let found = try #require(ProcessEntry(pid)).descriptors
                     #expect(found.keys.sorted() == [0, 1, 2, 3, 4], "\(found)")
                     #expect(found[3]?.hasPrefix("socket:") == true && found[4]?.hasPrefix("socket:") == true)
-                    // Of the same program before it was executed: `ls` has one more, the directory it lists.
+                    // Descriptors of the command before the program: `ls` has one more, the directory that it lists.
                     let before = world.contents("out/pre.fds")?.split(separator: "\n").dropFirst().count
                     #expect(before == 6, "\(world.contents("out/pre.fds") ?? "")")
                 }
@@ -156,9 +156,9 @@ extension EndToEnd {
         }
     }
 
-    /// sd_notify: who may say what.
+    /// Rights to send sd_notify(3) messages.
     @Suite struct Notifications {
-        /// Says READY=1 and waits for SIGTERM.
+        /// Sends READY=1 and waits for SIGTERM.
         static let ready = """
             import os, socket, signal
             signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

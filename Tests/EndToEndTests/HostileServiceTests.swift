@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Services that do what they can to take the supervisor's time from everybody else.
+    /// Services that try to take the supervisor's time from all others.
     @Suite struct HostileServices {
-        /// Its main process lets its child trace it, and exits: a zombie that its parent cannot wait for.
+        /// Its main process lets its child trace it, and exits: a zombie that its parent cannot reap.
         private static let traced = """
             import ctypes, os, signal
             libc = ctypes.CDLL(None)
@@ -19,7 +19,7 @@ extension EndToEnd {
             os._exit(3 if os.read(reading, 1) == b"y" else 4)
             """
 
-        /// What the supervisor has used of a processor so far, in clock ticks.
+        /// CPU time of the supervisor so far, in clock ticks.
         private func ticks(_ world: World) throws -> Int {
             let text = try String(contentsOfFile: "/proc/\(world.daemon.pid)/stat", encoding: .utf8)
             let fields = text[text.lastIndex(of: ")")!...].split(separator: " ")
@@ -48,7 +48,7 @@ extension EndToEnd {
             }
         }
 
-        /// What a service can keep the supervisor busy with, each without end.
+        /// Endless floods by which a service can keep the supervisor busy.
         private static let floods = [
             "exits": "ExecStart=/bin/true\nRestart=always\nRestartSec=0",
             "lines": "ExecStart=/usr/bin/yes",
@@ -88,7 +88,7 @@ extension EndToEnd {
                     let service = try world.status("everything").first?.generations.first?.services.first
                     return service?.waitingFor == "its conditions to be looked at"
                 }
-                // Either it does not hold, or nobody could say in time.
+                // Either the condition does not hold, or it could not be checked in time.
                 let end = try start.end()
                 #expect(end.errors.contains("PathExistsGlob="), "\(end.errors)")
                 #expect(try ticks(world) - before < 100)
@@ -154,7 +154,7 @@ extension EndToEnd {
             }
         }
 
-        /// It names a hundred processes of its own as its main one, and then somebody else's as often as it can.
+        /// Names a hundred of its own processes as its main process, and then another service's as often as it can.
         private static let renaming = """
             import os, socket, time
             out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -192,7 +192,7 @@ extension EndToEnd {
                 let complaints = world.daemon.errorText.split(separator: "\n").filter {
                     $0.contains("renaming.service")
                 }
-                // Of a thousand; the log takes a hundred lines about a unit at once (LineBounds).
+                // Of a thousand; the log accepts a hundred lines about a unit at once (LineBounds).
                 #expect(complaints.count < 150)
                 #expect(try world.run("stop", "renaming").status == 0)
             }

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// The supervisor's own journal, by which a crash is survived, in trouble itself.
+    /// Failures of the supervisor's journal, which a crash of the supervisor needs.
     @Suite struct JournalTrouble {
         private func rest(_ layout: World.Layout, _ name: String) throws {
             try layout.unit("\(name).service", "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n")
@@ -12,7 +12,7 @@ extension EndToEnd {
         private static let cannotWrite = "the journal cannot be written, so a crash now could not be survived"
         private static let writtenAgain = "the journal is written again"
 
-        /// A world whose runtime directory is a small file system of its own.
+        /// Makes a world whose runtime directory is a small file system of its own.
         private func withSmallRuntime(
             full: Bool, _ layOut: (World.Layout) throws -> Void, then body: (World, () throws -> Void) throws -> Void
         ) throws {
@@ -102,7 +102,7 @@ extension EndToEnd {
                 try world.startAgain()
                 for (unit, pid) in pids { #expect(try world.mainPid(unit) == pid) }
                 #expect(world.processes().count == pids.count)
-                // What ends something is never refused.
+                // Requests that end something are never refused.
                 #expect(try world.run("stop", "many@1").outcome == .stopped)
                 try world.layout().remove("run/holdfast/filler")
                 try eventually("room") { try world.run("start", "many@1").outcome == .started }
@@ -149,7 +149,7 @@ extension EndToEnd {
                 #expect(!one.hasEnded && !two.hasEnded)
                 #expect(try world.run("stop", "one").outcome == .stopped)
                 #expect(one.hasEnded)
-                // A version that can read it finds it.
+                // A version that can parse the unit finds it in the journal.
                 try world.crash()
                 try journal.replace("XxecStart=", by: "ExecStart=")
                 try world.startAgain()
@@ -175,7 +175,7 @@ extension EndToEnd {
                 try world.awaitLog("It is kept as \(world.runtime)/journal.bad")
                 #expect(world.contents("run/holdfast/journal.bad") == garbage)
                 #expect(try world.run("start", "rest").outcome == .started)
-                // From now on as ever.
+                // Later crashes are survived as usual.
                 let pid = try world.mainPid("rest.service")
                 try world.crash()
                 try world.startAgain()
@@ -212,7 +212,7 @@ extension EndToEnd {
                     let before = lines().last ?? 0
                     try eventually("more of its output") { lines().last ?? 0 > before + 200 }
                 }
-                // The next program of the supervisor goes on with it.
+                // The next program of the supervisor continues to read the output.
                 #expect(try world.control("daemon-reexec").end() == 0)
                 try world.awaitReady()
                 let before = lines().last ?? 0

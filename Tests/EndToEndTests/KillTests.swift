@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Processes die when they must not, at the worst moments.
+    /// Unexpected deaths of processes, at the worst moments.
     @Suite struct SuddenDeath {
-        /// A moment of a swap, and what to look for in its progress.
+        /// A moment of a swap, recognized by its progress.
         enum Moment: String, CaseIterable {
             case backendStarts, proxyStarts, soak, hold
         }
@@ -25,8 +25,8 @@ extension EndToEnd {
                     try world.layout().write("units/site@.target.d/soak.conf", "[X-Swap]\nSoakSec=100ms\n")
                     #expect(try world.control("reread").end() == 0)
                 }
-                // What a killed process had accepted dies with it, one request of a client at most. Before the new proxy
-                // has the public socket nobody can have asked it anything.
+                // Connections that a killed process had accepted die with it, at most one request per client. Before
+                // the new proxy has the public socket no client can have sent it a request.
                 let clients = 8
                 let isPublic = moment == .hold || moment == .soak && victim == "edge"
                 try underLoad(world, until: "v1", mayLose: isPublic ? clients : 0) { loads in
@@ -38,7 +38,7 @@ extension EndToEnd {
                     case .proxyStarts: try swap.waitFor("the start") { $0.service == "edge@v2.service" }
                     case .soak:
                         if victim == "edge" {
-                            // The second soak is that of the proxy: it takes traffic, new connections at least.
+                            // The second soak is the proxy's: it has traffic, new connections at least.
                             try loads[0].waitForAnswer("v2")
                         }
                         try swap.waitFor(.soak)
@@ -48,7 +48,7 @@ extension EndToEnd {
                     try eventually("a \(program) of generation 2") {
                         world.processes(generation: 2).contains { $0.name == program }
                     }
-                    // The master of a HAProxy is the older one; its worker goes with it.
+                    // The master of a HAProxy is the older process; its worker ends with it.
                     let pid = try #require(
                         world.processes(generation: 2).filter { $0.name == program }.map(\.pid).min())
                     kill(pid_t(pid), SIGKILL)
@@ -66,7 +66,7 @@ extension EndToEnd {
             }
         }
 
-        /// A swap from v1 to v2 that drains as long as the connection has not got its answer.
+        /// A swap from v1 to v2 that drains until the connection has its answer.
         private func drainingSwap(_ world: World) throws -> (Operation, RawConnection) {
             #expect(try world.run("swap", "site@v1").outcome == .started)
             let pending = try RawConnection(port: world.port)

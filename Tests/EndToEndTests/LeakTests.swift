@@ -4,7 +4,7 @@ import Testing
 
 extension EndToEnd {
     @Suite struct Leaks {
-        /// Everything that could grow.
+        /// Resources that could grow.
         private struct Size {
             var descriptors: [Int: String]
             var processes: Int
@@ -12,7 +12,7 @@ extension EndToEnd {
             var memory: Int
 
             init(_ world: World) throws {
-                // The connection of the command before is the client's, and may end a moment after it.
+                // The last command's connection may end a moment after the command.
                 try eventually("nobody is connected to the control socket") {
                     let sockets = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
                     return sockets.split(separator: "\n").count { $0.hasSuffix(" " + world.controlSocket) } == 1
@@ -40,7 +40,7 @@ extension EndToEnd {
                 let keepAlive = try Load(world.url, .keepAlive, clients: 2, rate: 100)
                 var early: Size?
                 for round in 2...51 {
-                    // Roll-backs must not leave anything, either.
+                    // Roll-backs must leave nothing behind, either.
                     if round.isMultiple(of: 10) { #expect(try world.run("swap", "site@v3").outcome == .rolledBack) }
                     let swap = try world.run("swap", round.isMultiple(of: 2) ? "site@v2" : "site@v1")
                     #expect(swap.outcome == .completed, "swap \(round): \(swap.output)")
@@ -52,7 +52,7 @@ extension EndToEnd {
                     after.descriptors.count == before.descriptors.count, "\(before.descriptors)\n\(after.descriptors)")
                 #expect(after.processes == before.processes)
                 #expect(after.files.count == before.files.count, "\(before.files)\n\(after.files)")
-                // Anonymous memory counts pages: the allocator's arenas come and go by some. One kept generation would be
+                // Anonymous memory counts pages, and varies with the allocator's arenas. One kept generation would be
                 // about 20 kB, 40 of them 800 kB.
                 #expect(
                     after.memory - before.memory < 400,

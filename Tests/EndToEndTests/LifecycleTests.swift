@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Service types, conditions and what is enabled, with shell scripts as programs.
+    /// Service types, conditions and enabled units, with shell scripts as programs.
     @Suite struct Lifecycles {
         private func service(_ world: World, _ unit: String) throws -> ServiceStatus? {
             try world.status(unit).first?.generations.first?.services.first { $0.unit == unit }
@@ -30,7 +30,7 @@ extension EndToEnd {
                 #expect(try #require(ProcessEntry(pid)).arguments == ["sleep", "1000"])
                 try Watched(pid).kill()
                 try eventually("the end of the service") { try world.status("app").first?.state == .failed }
-                // We are its parent by now, as whose subreaper it was left: so it is known how it ended.
+                // The supervisor is the process's parent by now, as its subreaper: so the exit status is known.
                 let status = try world.status("app").first
                 #expect(status?.reason?.contains("killed by SIGKILL") == true, "\(status?.reason ?? "no reason")")
                 #expect(world.processes().map(\.description) == [])
@@ -51,7 +51,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "two").outcome == .started)
                 #expect(try service(world, "two.service")?.mainPid == nil)
                 #expect(try service(world, "two.service")?.state == .running)
-                // As long as one of them lives it is up.
+                // The service is up as long as one of its processes lives.
                 let main = try world.mainPid("app.service")
                 for process in world.processes() where process.pid != main { try Watched(process.pid).kill() }
                 try eventually("the end of two.service") { try world.status("two").first?.state == .stopped }

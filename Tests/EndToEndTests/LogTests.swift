@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What services print: nothing of it is lost, and it can be found again.
+    /// Output of services: no line is lost, and all can be found again.
     @Suite struct Logs {
-        /// Prints numbered lines until it is told to end; `site@v2` prints as `v2`.
+        /// Prints numbered lines until it is stopped; `site@v2` prints as `v2`.
         private static let counter = """
             trap 'exit 0' TERM
             i=0
@@ -25,7 +25,7 @@ extension EndToEnd {
                 """)
         }
 
-        /// `logs` with these arguments.
+        /// The output lines of `logs` with these arguments.
         private func logs(_ world: World, _ arguments: String..., location: SourceLocation = #_sourceLocation) throws
             -> [String]
         {
@@ -35,7 +35,7 @@ extension EndToEnd {
             return program.outputLines
         }
 
-        /// The numbers at the ends of lines of one origin, which are to be 1, 2, 3, …
+        /// Whether the numbers at the ends of one origin's lines are 1, 2, 3, …
         private func isWhole(_ lines: [String], _ origin: String) -> Bool {
             let numbers = lines.filter { $0.hasPrefix(origin) }.compactMap {
                 $0.split(separator: " ").last.flatMap { Int($0) }
@@ -81,7 +81,7 @@ extension EndToEnd {
                 let bad = try world.control("logs", "--since", "soon")
                 #expect(try bad.end() == 2)
                 #expect(bad.errorText.contains("--since takes a time"))
-                // As Supervisor's users know it.
+                // The commands that Supervisor's users know.
                 #expect(try world.control("tail", "one", "stderr").outputText == "oops\n")
                 #expect(try world.control("tail", "-4", "one", "stdout").outputText == "rst\n")
                 #expect(try world.control("maintail").outputText.contains("is ready"))
@@ -163,7 +163,7 @@ extension EndToEnd {
             }
         }
 
-        /// Numbered lines of all lengths, each of which says by itself whether it is whole.
+        /// Numbered lines of all lengths, each of which shows by itself whether it is complete.
         private static let lines = 80_000
         private static let printer = """
             awk 'BEGIN {
@@ -172,7 +172,8 @@ extension EndToEnd {
             }'
             exec sleep 1000
             """
-        /// Prints what is wrong with them; then the last number, how often it began again, and with how many bytes.
+        /// Prints errors in the lines; then the last number, the count of restarts of the sequence, and the bytes that
+        /// were repeated.
         private static let checker = """
             / \\[cut\\]$/ { cut++; next }
             NF != 3 || $3 != $1 || length($2) != $1 % 300 + 1 { print "torn: " $0 }

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Members of a target swapped alone, plain units, and the two strategies.
+    /// Swaps of single members of a target, plain units, and the two strategies.
     @Suite struct Shapes {
         @Test("A backend behind a shared private socket is swapped alone: the proxy stays, no request is lost")
         func backendAlone() throws {
@@ -69,7 +69,7 @@ extension EndToEnd {
                 try $0.web(swap: "Strategy=queue")
             } then: { world in
                 #expect(try world.run("swap", "web@v1").outcome == .started)
-                // Clients that keep a connection to a server that leaves have to be told, and holdfast-static tells them.
+                // Keep-alive clients need a notice when their server leaves, and holdfast-static gives it.
                 try underLoad(world, until: "v2") { loads in
                     for load in loads { try load.waitForAnswer("v1") }
                     let old = try Watched(world.mainPid("web@v1.service"))

@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// multibinder's wire protocol, asked by a client that does what multibinder's Ruby library does.
+    /// multibinder's wire protocol, with a client that behaves like multibinder's Ruby library.
     @Suite struct Multibinder {
-        /// `client.py SOCKET WHAT…`: prints one line of JSON a step.
+        /// `client.py SOCKET WHAT…`: prints one line of JSON per step.
         static let client = """
             import array, json, os, random, socket, sys, time
             def connect(path):
@@ -43,7 +43,7 @@ extension EndToEnd {
             return client.outputText
         }
 
-        /// What both servers, the daemon and the drop-in program, must do.
+        /// Requirements on both servers, the daemon and the drop-in program.
         static let conversation = """
             base = int(os.environ.get("BASE", "0"))
             # A socket that listens, and the same one for the same bind, on connections of its own and on one.
@@ -180,7 +180,7 @@ extension EndToEnd {
             }
         }
 
-        /// The program in multibinder's place.
+        /// The program that replaces multibinder.
         private final class Binder {
             let program: Program
             let path: String
@@ -262,7 +262,7 @@ extension EndToEnd {
     }
 }
 
-/// A port at which somebody listens.
+/// A port with a listener.
 private final class Occupied {
     let port: Int
     private let descriptor: Int32

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What supervisorctl's users type: patterns, several names, reread and update.
+    /// Arguments that supervisorctl's users know: patterns, several names, reread and update.
     @Suite struct Names {
         private func layOut(_ layout: World.Layout) throws {
             for name in ["one", "two", "three"] {
@@ -54,7 +54,7 @@ extension EndToEnd {
                 #expect(try world.status("job-two").first?.outdated == true)
                 #expect(try ["one", "two", "three"].map { try world.mainPid("job-\($0).service") } == before)
                 #expect(try world.control("reread").outputText == "job-two.service: runs with an older definition\n")
-                // The file has gone again since the reread: what it says now counts.
+                // The file has changed again since the reread: its present contents count.
                 let update = try world.control("update")
                 #expect(try update.end() == 0, "\(update.errorText)")
                 #expect(try world.mainPid("job-one.service") == before[0])
@@ -71,7 +71,7 @@ extension EndToEnd {
             } then: { world in
                 #expect(try world.control("start", "job-one").end() == 0)
                 let start = try world.control("start", "bad")
-                // A simple service counts as started once it is executed; it has failed a moment later.
+                // A simple service counts as started once it is executed; it fails a moment later.
                 _ = try start.end()
                 try eventually("the failure") { try world.status("bad").first?.state == .failed }
                 let why = try world.control("why", "bad")
@@ -146,7 +146,7 @@ extension EndToEnd {
                     try ok("start", name, status: 1)
                     try ok("unmask", unit)
                 }
-                // What another unit has started under such a name is found by it as well.
+                // A unit that another unit has started under such a name is found by it as well.
                 try ok("start", "all-of-it.target")
                 try ok("status", name, says: unit)
                 try ok("stop", "all-of-it:*", says: "stopped")

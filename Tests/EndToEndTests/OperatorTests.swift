@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What operators do while a swap runs, and after it.
+    /// Operators' commands during a swap, and after it.
     @Suite struct Operators {
         @Test("A swap during a swap is refused: it says what is under way, and nothing is disturbed")
         func busy() throws {
@@ -203,7 +203,7 @@ extension EndToEnd {
                     let hard = try world.begin("restart", "--hard", "web")
                     let second = try hard.end()
                     #expect(second.outcome == .completed)
-                    // Never two at once: the new one was not executed before the old one was gone.
+                    // Never two at once: the new one was executed only after the end of the old one.
                     loads[0].forgetAnswers()
                 }
                 #expect(try world.generations("web").map(\.number) == [3])

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// How generations leave.
+    /// The order in which generations leave.
     @Suite struct Leaving {
         @Test("The old proxy leaves before its backend is even told: seen from outside")
         func proxyBeforeBackend() throws {
@@ -13,8 +13,9 @@ extension EndToEnd {
                 #expect(try world.run("swap", "site@v1").outcome == .started)
                 let proxy = try Watched(world.mainPid("edge@v1.service"))
                 let backend = try Watched(world.mainPid("app@v1.service"))
-                // Half a request keeps the proxy, a connection to the backend itself keeps that for a moment. A backend that
-                // drains says `Connection: close` in its next answer: one without it proves that it has not been told.
+                // Half a request keeps the proxy, and a connection to the backend itself keeps the backend for a
+                // moment. A draining backend sends `Connection: close` in its next answer: an answer without it proves
+                // that the drain has not begun.
                 let direct = try RawConnection(unix: "\(world.path)/run/site/app-v1.sock.1")
                 let pending = try RawConnection(port: world.port)
                 try pending.send("GET / HTTP/1.1\r\n")
@@ -77,8 +78,8 @@ extension EndToEnd {
         func daemonized() throws {
             try withWorld { layout in
                 try layout.web()
-                // Its parent lives until it has left the session; then nothing but the cgroup, or what was seen of it
-                // while it had a parent, says whose it is.
+                // Its parent lives until it has left the session; then only the cgroup, or observations from before its
+                // parent's end, show its service.
                 try layout.write(
                     "daemonize",
                     """
@@ -119,7 +120,7 @@ extension EndToEnd {
                 #expect(stop.status == 0)
                 #expect(proxy.hasEnded && backend.hasEnded)
                 #expect(try pending.readAnswer().hasSuffix("v1"))
-                // Held sockets stay: who comes now waits for the next start.
+                // Held sockets stay: new connections wait for the next start.
                 let waiting = try RawConnection(port: world.port)
                 try waiting.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 #expect(try world.run("start", "site").outcome == .started)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// After the supervisor's death a client is told what became of the very request that it made.
+    /// Results of requests after the supervisor's death: a client gets the result of its own request.
     @Suite struct Outcomes {
         private func layOut(_ layout: World.Layout) throws {
             let sleeper = "Type=exec\nExecStart=/bin/sleep infinity\nTimeoutStopSec=1s\n"
@@ -25,12 +25,12 @@ extension EndToEnd {
             ProcessEntry(program.pid)?.descriptors.values.contains { $0.hasPrefix("socket:") } ?? false
         }
 
-        /// What serves, and since when.
+        /// The serving generations.
         private func picture(_ world: World) throws -> [String] {
             try world.status().map { "\($0.unit) \($0.state) \($0.release ?? "-") \($0.servingGeneration ?? 0)" }
         }
 
-        /// Every command that asks the supervisor to change something.
+        /// All commands that ask the supervisor for a change.
         static let commands = [
             ["start", "y"], ["stop", "z"], ["restart", "z"], ["reload-or-restart", "z"], ["reload", "z"],
             ["swap", "site@v2"], ["swap", "--no-wait", "site@v2"], ["promote", "site"], ["abort", "site"],
@@ -87,7 +87,7 @@ extension EndToEnd {
             }
         }
 
-        /// Methods that end while the supervisor goes on, with their parameters, in an order in which all succeed.
+        /// Methods that end while the supervisor continues, with their parameters, in an order in which all succeed.
         static let requests: [(method: String, parameters: String)] = [
             ("Start", #""name":"z""#), ("Reload", #""name":"z""#), ("Restart", #""name":"z""#),
             ("Signal", #""name":"z","signal":"CONT""#), ("Swap", #""name":"site@v1""#), ("Swap", #""name":"site@v2""#),
@@ -117,7 +117,7 @@ extension EndToEnd {
                 for index in Self.requests.indices {
                     let (method, name, parameters) = call(index)
                     let client = try Varlink(world)
-                    // One that wants no answer is begun like any other.
+                    // A call without an answer (`oneway`) is begun like any other.
                     let text =
                         "{\"method\":\"io.holdfast.Manager.\(method)\",\"parameters\":\(parameters),\"oneway\":true}"
                     try client.connection.send(Array(text.utf8) + [0])

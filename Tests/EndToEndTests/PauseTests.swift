@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Sockets that are paused, and units of sockets that change while they are open.
+    /// Paused sockets, and socket units that change while their sockets are open.
     @Suite struct PausedSockets {
         private func web(_ layout: World.Layout, socket: String = "") throws {
             try layout.unit("app.socket", "[Socket]\nListenStream=127.0.0.1:\(layout.port)\nBacklog=4096\n\(socket)")
@@ -46,7 +46,7 @@ extension EndToEnd {
                 for _ in 0..<3 {
                     #expect(try world.run("pause", "app.socket").outcome == .completed)
                     #expect(try socket(world).paused)
-                    // What is open goes on.
+                    // Open connections continue.
                     try kept.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                     #expect(try kept.readAnswer().hasSuffix("v1"))
                     #expect(try world.run("resume", "app.socket").outcome == .completed)
@@ -54,7 +54,7 @@ extension EndToEnd {
                     try load.waitForAnswer("v1")
                 }
                 #expect(try world.run("pause", "app.socket").outcome == .completed)
-                // What was accepted before is answered; then each client has a connection that nobody takes.
+                // Connections accepted before are answered; then each client has a connection that no process accepts.
                 try load.waitForSilence()
                 #expect(try world.run("resume", "app.socket").outcome == .completed)
                 try load.waitForAnswer("v1")
@@ -98,7 +98,7 @@ extension EndToEnd {
                 #expect(try !socket(world).paused)
                 try world.run("stop", "app")
                 #expect(try world.run("pause", "app.socket").outcome == .completed)
-                // A service that gets it would accept: so it does not.
+                // A service with the socket would accept, so its start is refused.
                 let start = try world.run("start", "app")
                 #expect(start.status != 0 && start.errors.contains("it is paused"), "\(start.errors)")
                 #expect(try world.run("resume", "app.socket").outcome == .completed)
@@ -133,10 +133,10 @@ extension EndToEnd {
                 #expect(try socket(world, "127.0.0.1:\(other)").listening)
                 #expect(!main.hasEnded)
                 #expect(try answers(world))
-                // The next start gets both.
+                // The next start gets both sockets.
                 try world.run("stop", "app")
                 #expect(try answers(world, port: other))
-                // An address that is gone is closed once nobody has it.
+                // A socket whose address was removed is closed once no process has it.
                 try world.layout().unit("app.socket", "[Socket]\nListenStream=127.0.0.1:\(other)\n")
                 #expect(try world.control("reread").outputText.contains("127.0.0.1:\(world.port): closed"))
                 #expect(try answers(world), "the service that runs has it still")

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Readiness by probes other than HTTP, and what must not fool or drown the supervisor.
+    /// Readiness by probes other than HTTP, and answers that must neither deceive nor flood the supervisor.
     @Suite struct Probes {
         @Test("A tcp probe on a held socket is passed by a service that accepts, not by the kernel's queue")
         func tcpOnHeldSocket() throws {

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Programs that were not written for us, and many stacks beside each other.
+    /// Third-party programs, and many stacks beside each other.
     @Suite struct Recipes {
         private static let runner = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -75,7 +75,7 @@ extension EndToEnd {
             }
         }
 
-        /// The main process of every stack.
+        /// The main process of every service.
         private func pids(_ world: World) throws -> [String: Int] {
             let services = try world.status().flatMap(\.generations).flatMap(\.services)
             return Dictionary(
@@ -87,7 +87,7 @@ extension EndToEnd {
     }
 }
 
-/// The same numbers in every run.
+/// A generator of the same numbers in every run.
 private struct Seeded: RandomNumberGenerator {
     var state: UInt64
 

@@ -3,16 +3,16 @@ import Foundation
 import Testing
 
 extension World {
-    /// It has a connection to the supervisor.
+    /// Whether the program has a connection to the supervisor.
     fileprivate func isConnected(_ program: Program) -> Bool {
         ProcessEntry(program.pid)?.descriptors.values.contains { $0.hasPrefix("socket:") } ?? false
     }
 }
 
 extension EndToEnd {
-    /// Who looks goes on looking when the supervisor is replaced.
+    /// Commands that follow the supervisor continue when it is replaced.
     @Suite struct Reconnecting {
-        /// How the supervisor goes.
+        /// The way in which the supervisor is replaced.
         enum Absence: String, CaseIterable { case reexec, crash }
 
         private func leave(_ world: World, _ absence: Absence) throws {
@@ -94,7 +94,7 @@ extension EndToEnd {
                 let lines = logs.outputText.split(separator: "\n").compactMap {
                     Int($0.split(separator: " ").last ?? "")
                 }
-                // What a supervisor was just writing when it was killed is written by the next one, too.
+                // Lines that a supervisor was writing when it was killed are written by the next one, too.
                 var last = 0
                 for number in lines {
                     #expect(number <= last + 1)
@@ -112,7 +112,7 @@ extension EndToEnd {
                 #expect(try world.run("swap", "web@v1").outcome == .started)
                 let swap = try world.begin("swap", "web@v2")
                 try swap.waitFor(.soak)
-                // Not one client after the other: this one sleeps through the whole rest.
+                // Tests a client that is stopped until the swap has ended.
                 swap.program.send(SIGSTOP)
                 try world.crash()
                 try world.startAgain()
@@ -154,7 +154,7 @@ extension EndToEnd {
             } then: { world in
                 let events = try watch(world, "events")
                 try eventually("the connection") { world.isConnected(events) }
-                // The answer to another one comes after the subscription.
+                // The answer to a later call proves that the subscription exists.
                 #expect(try world.control("shutdown").end() == 0)
                 #expect(try events.end() == 4)
             }

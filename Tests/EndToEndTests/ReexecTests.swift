@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// `holdfastctl daemon-reexec`: the supervisor's program is replaced, and nobody notices (I7).
+    /// `holdfastctl daemon-reexec`: the supervisor's program is replaced without effect on services and clients (I7).
     @Suite struct Reexec {
         private func pids(_ world: World) -> [Int] { world.processes().map(\.pid).sorted() }
 
@@ -47,7 +47,7 @@ extension EndToEnd {
                 try reexec(world)
                 let before = (descriptors(world), world.filesBelow(world.path + "/run").sorted(), pids(world))
                 for _ in 1...50 { try reexec(world) }
-                // A client's connection may have been among them.
+                // A client's connection may have been counted.
                 try eventually("no descriptor more") {
                     descriptors(world).allSatisfy { kind, count in count <= before.0[kind, default: 0] }
                 }
@@ -57,7 +57,7 @@ extension EndToEnd {
             }
         }
 
-        /// What kinds of descriptors there are, and how many of each.
+        /// Number of descriptors of each kind.
         private func descriptors(_ world: World) -> [String: Int] {
             let all = ProcessEntry(world.daemon.pid)?.descriptors.values.map { $0.filter { !$0.isNumber } } ?? []
             return Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
@@ -100,7 +100,7 @@ extension EndToEnd {
                 #expect(pids(world) == before)
                 try world.layout().body("v2")
                 #expect(try world.run("swap", "app").outcome == .completed)
-                // And the good one again: what failed has left nothing behind.
+                // The good program again: the failed attempt has left nothing behind.
                 try FileManager.default.removeItem(atPath: program)
                 try FileManager.default.moveItem(atPath: program + ".good", toPath: program)
                 try reexec(world)

@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Nothing is ignored in silence: what `verify` says of a unit is told with its start, and in the log.
+    /// No setting is ignored silently: the findings of `verify` on a unit are also in the answer to its start, and in
+    /// the log.
     @Suite struct Remarks {
         private func count(_ text: String, in log: String) -> Int { log.components(separatedBy: text).count - 1 }
 
@@ -31,7 +32,7 @@ extension EndToEnd {
                 let why = try world.control("why", "web").outputText
                 #expect(why.contains(env) && why.contains(name) && !why.contains("nothing is wrong"), "\(why)")
                 #expect(try world.control("why", "web.socket").outputText.contains(name))
-                // The headline is what makes the unit unusable, not a warning beside it; both are told.
+                // The first line is the error that makes the unit unusable, not a warning; both are shown.
                 let bad = try world.control("start", "bad")
                 let lines = bad.errorText.split(separator: "\n")
                 #expect(lines.first?.contains("bad.service:3:6: User=") == true, "\(bad.errorText)")
@@ -82,7 +83,7 @@ extension EndToEnd {
                             $0.contains("\(unit).service: ") && $0.contains(remark)
                         }
                         #expect(logged.count == 1, "once in the log: \(logged)")
-                        // `verify` says the severity behind the place.
+                        // `verify` prints the severity after the place.
                         let words = remark.split(separator: ": ", maxSplits: 1).last ?? ""
                         #expect(verify.outputText.contains(words), "\(remark): \(verify.outputText)")
                         #expect(why.contains(remark), "\(why)")
@@ -90,7 +91,7 @@ extension EndToEnd {
                 }
                 let shown = try world.control("show", "-p", "StartRemark", "--value", "app").outputText
                 #expect(remarks.allSatisfy(shown.contains), "\(shown)")
-                // They are still known after a re-exec.
+                // The remarks are still known after a re-exec.
                 #expect(try world.control("daemon-reexec").end() == 0)
                 #expect(try world.control("why", "app").outputText.contains(remarks[0]))
             }

@@ -3,9 +3,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What is done for a caller of the control socket by a program of its own: reading of logs and unit files.
+    /// Helper calls, which read logs and unit files for clients of the control socket in a program of their own.
     @Suite struct RemoteFiles {
-        /// A service whose log has 8 MB, more than is kept for all clients together.
+        /// A service whose log has 8 MB, more than the supervisor buffers for all clients together.
         private func talkative(_ layout: World.Layout) throws {
             try layout.unit(
                 "talk.service",
@@ -38,7 +38,7 @@ extension EndToEnd {
                 let before = try memory(world)
                 let readers = try (1...4).map { _ in try Varlink(world) }
                 for reader in readers { try reader.send("Logs", #"{"names":["talk"]}"#, more: true) }
-                // One has come to its end; the others must have come to where they are stopped.
+                // One client has read all; the others must have reached the point at which they are stopped.
                 var next = 1
                 while true {
                     let reply = try readers[0].read(LogsReply.self)
@@ -52,7 +52,7 @@ extension EndToEnd {
                 #expect(try memory(world) - before < 4 << 10, "kilobytes")
                 #expect(errands(world).count == 3)
                 #expect(try world.status("talk").first?.state == .running)
-                // Who leaves needs nothing any more.
+                // The program of a client that disconnects ends.
                 readers[1].close()
                 try eventually("the end of its reading") { errands(world).count == 2 }
                 var rest = 0
@@ -72,7 +72,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "one").outcome == .started)
                 let clients = try (1...40).map { _ in try Varlink(world) }
                 for client in clients { try client.send("Logs", #"{"names":["one"],"follow":true}"#, more: true) }
-                // Which of them are refused depends on the order in which the supervisor reads their calls.
+                // The order in which the supervisor reads the calls decides which of them are refused.
                 var followers: [Varlink] = []
                 for client in clients {
                     let answer = try client.readText()
@@ -84,7 +84,8 @@ extension EndToEnd {
                 for client in followers.suffix(12) { client.close() }
                 followers.removeLast(12)
                 try eventually("the end of those whose callers have left") { errands(world).count == 20 }
-                // A new program of the supervisor knows nothing of the others: they end by themselves, and their callers hear of it.
+                // A new program of the supervisor does not know the others: they end by themselves, and their callers'
+                // connections are closed.
                 #expect(try world.control("daemon-reexec").end() == 0)
                 try world.awaitReady()
                 for client in followers { try client.connection.awaitClose() }

@@ -3,9 +3,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Reloads by signal, watchdogs, time limits and limits of starts, with a program that says what it is told to say.
+    /// Reloads by signal, watchdogs, time limits and start limits, with a program that sends the messages in its
+    /// arguments.
     @Suite struct ServiceLimits {
-        /// Speaks sd_notify(3), and writes what befalls it into `out/NAME`.
+        /// Speaks sd_notify(3), and records its signals and reloads in `out/NAME`.
         private static let program = #"""
             #!/usr/bin/env python3
             import os, signal, socket, sys, time
@@ -258,7 +259,8 @@ extension EndToEnd {
                 for (policy, _) in Self.table {
                     for end in Self.ends {
                         let name = "\(end.name)-\(policy)"
-                        // Whoever is restarted is so for ever; the second run is the last by the limit, so nothing need be waited for.
+                        // A restarted service would restart forever; the limit makes the second run the last one, so no
+                        // wait is needed.
                         try layout.unit(
                             "\(name).service",
                             """

@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Services that run as a user without rights and try to make the supervisor, which is root, act for them.
+    /// Services of an unprivileged user that try to make the supervisor, which is root, act for them.
     @Suite(.enabled(if: supervisorIsRoot)) struct ServicePaths {
-        /// A directory that only root may look into.
+        /// A directory that only root may read.
         private func secret(_ layout: World.Layout) throws {
             try layout.write("secret/file", "secret\n", mode: 0o600)
             chmod(layout.path + "/secret", 0o700)
@@ -63,7 +63,7 @@ extension EndToEnd {
                     try #require(symlink(layout.path + "/secret/file", "\(own)/\(name)") == 0)
                     lchown("\(own)/\(name)", 65534, 65534)
                 }
-                // As with fs.protected_hardlinks=0.
+                // A hard link, as is possible with fs.protected_hardlinks=0.
                 try #require(link(layout.path + "/secret/file", own + "/credentials/file") == 0)
                 for name in ["", "/credentials"] { chown(own + name, 65534, 65534) }
                 for (unit, setting) in [

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What a deploy changes about shared sockets counts from cutover on: until then nobody can tell that it was tried.
+    /// A deploy's changes to shared sockets take effect at its cutover: a failed deploy leaves no trace.
     @Suite struct SharedSocketChanges {
         private func listen(_ layout: World.Layout, _ ports: [Int], _ lines: String = "") throws {
             let addresses = ports.map { "ListenStream=127.0.0.1:\($0)\n" }.joined()
@@ -22,7 +22,7 @@ extension EndToEnd {
             try world.sockets().filter { $0.unit == "http.socket" }.map(\.address)
         }
 
-        /// `web@` on :1 with a release that is bad, and a second port.
+        /// `web@` on the first port, with a bad release, and a second port.
         private func withWeb(_ then: (World, _ other: Int) throws -> Void) throws {
             let other = try freePort()
             try withWorld { layout in
@@ -35,7 +35,7 @@ extension EndToEnd {
             }
         }
 
-        /// Nothing is left of the try: later swaps work, and what is left behind by a stop is what was served.
+        /// The attempt has left no trace: later swaps work, and a stop leaves the sockets that were served.
         private func isAsBefore(_ world: World, _ other: Int) throws {
             #expect(try addresses(world) == ["127.0.0.1:\(world.port)"])
             #expect(refuses(other))
@@ -191,7 +191,8 @@ extension EndToEnd {
                 #expect(try world.run("swap", "web@v2").outcome == .completed)
                 #expect(try answer(other) == "v2")
                 #expect(try answer(world.port) == "v1", "the other unit has it still")
-                // Back: the first finds the socket that only the second one's generation has.
+                // Back to the first address: the first unit finds the socket that only the second unit's generation
+                // has.
                 try world.layout().publicSocket()
                 #expect(try world.run("swap", "web@v3").outcome == .completed)
                 #expect(refuses(other))

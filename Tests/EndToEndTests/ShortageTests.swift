@@ -3,19 +3,20 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// A supervisor that has few descriptors left: it says so, answers, stops, and goes on when there are more.
+    /// A supervisor with few free descriptors: it reports the shortage, answers, stops services, and continues normally
+    /// when the shortage ends.
     @Suite struct Shortage {
         private func limit(_ world: World, to count: Int) throws {
             let pid = "\(world.daemon.pid)"
             #expect(try Program.run("prlimit", ["--pid", pid, "--nofile=\(count):\(count)"]).end() == 0)
         }
 
-        /// Leaves nothing but the reserve; what clients have is there again when they leave.
+        /// Uses up all descriptors except the reserve; clients' descriptors are free again when the clients disconnect.
         private func exhaust(_ world: World) throws -> [Varlink] {
             try limit(world, to: 96)
             var clients: [Varlink] = []
             func highest() -> Int { ProcessEntry(world.daemon.pid)?.descriptors.keys.max() ?? 0 }
-            // The kernel gives the lowest number that is free; a quarter is the reserve.
+            // The kernel gives out the lowest free number; a quarter is the reserve.
             while highest() < 74 {
                 let before = highest()
                 clients.append(try Varlink(world))
@@ -50,13 +51,13 @@ extension EndToEnd {
                 let text = try #require(refusal).errors
                 #expect(text.contains("Too many open files (RLIMIT_NOFILE is 96)"), "\(text)")
                 #expect(text.contains("LimitNOFILE="), "\(text)")
-                // A unit that is there is not "no such unit", also if its file was written just now.
+                // An existing unit is not "no such unit", even if its file was written just now.
                 let late = "s24.service"
                 try world.layout().unit(late, "[Service]\nType=exec\nExecStart=/bin/sleep 2000\n")
                 #expect(try world.run("start", "s24").errors.contains("Too many open files"))
                 #expect(try world.status("s24").first?.unit == late)
                 #expect(try world.control("why", "s24").end() == 0)
-                // Clients that stay take no more than their share: who comes then is told so at once.
+                // Clients that stay connected get no more than their share: further ones are refused at once.
                 var staying: [Varlink] = []
                 for _ in 1...40 { staying.append(try Varlink(world)) }
                 let another = try world.control("status")

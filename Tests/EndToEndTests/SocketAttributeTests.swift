@@ -3,10 +3,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What a release does to the socket that it shares with others ends with it.
+    /// A release's changes to a socket that it shares with others end with the release.
     @Suite struct SocketAttributes {
-        /// Answers its release's name; with the path `/filter` it lets its socket drop everything, `/lock` forbids to undo that,
-        /// and `/options` changes others. Ends at SIGTERM.
+        /// Answers its release's name; the path `/filter` makes its socket drop all packets, `/lock` locks that filter,
+        /// and `/options` changes other options. Ends at SIGTERM.
         private static let server = """
             import ctypes, os, select, signal, socket, struct, sys
             s = socket.socket(fileno=3)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What systemd.socket(5) says about addresses, names and files, with units of our own.
+    /// The rules of systemd.socket(5) for addresses, names and files, with other units.
     @Suite struct SocketExamples {
         /// A service that writes its environment to `out/NAME` and stays.
         private func service(_ layout: World.Layout, _ name: String, _ lines: String = "") throws {
@@ -61,7 +61,7 @@ extension EndToEnd {
                 #expect(inodes.allSatisfy { $0.hasPrefix("socket:") } && Set(inodes).count == 4)
                 let shown = try #require(try world.sockets().first { $0.unit == "foo.socket" })
                 #expect(shown.state == .running)
-                // The kernel's list is read in pieces, and sockets of others come and go meanwhile: one may be passed over.
+                // The kernel's list is read in pieces while other sockets are opened and closed: one may be missed.
                 try eventually("the abstract name, the last of them, to be listed") {
                     let list = try Program.run("cat", ["/proc/net/unix"]).outputText.split(separator: "\n")
                     let line = list.first { $0.hasSuffix(" @\(world.path)/foo") }

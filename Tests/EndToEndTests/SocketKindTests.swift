@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Every kind of held socket, where the supervisor or the generation changes around it.
+    /// Every kind of held socket, across changes of the supervisor or the generation.
     @Suite struct SocketKinds {
         @Test("Every kind of socket goes through a re-exec with what waits in it, and starts its service afterwards")
         func reexec() throws {
@@ -32,7 +32,7 @@ extension EndToEnd {
             } then: { world in
                 let names = ["stream", "datagram", "fifo", "tcp", "queue", "link"]
                 for name in names { #expect(try world.run("start", "\(name).socket").outcome == .started) }
-                // Paused, so that what is sent waits through it.
+                // Paused, so that the sent data waits meanwhile.
                 for name in names { #expect(try world.run("pause", "\(name).socket").outcome == .completed) }
                 let before = try world.sockets().map { "\($0.unit) \($0.kind) \($0.address) \($0.state)" }
                 let unix = try RawConnection(unix: "\(world.path)/out/stream.sock")

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// A start that fails leaves nothing of what was made for it.
+    /// A start that fails leaves none of the resources made for it.
     @Suite struct StartFailures {
         private func expectNothing(_ world: World, _ what: String) throws {
             // A service that restarts, or a command that was killed, may need a moment.
@@ -36,7 +36,7 @@ extension EndToEnd {
                 for (index, setting) in settings.enumerated() {
                     try layout.unit("s\(index).service", "[Service]\n\(setting)\n")
                 }
-                // Of a generation that cannot be prepared: its first socket can be opened, its second cannot.
+                // A generation that cannot be prepared: its first socket can be opened, its second cannot.
                 try layout.unit(
                     "p.service", "[Service]\nExecStart=/bin/sleep 1000\nSockets=a@x.socket b@x.socket\n[X-Swap]\n")
                 try layout.unit("a@.socket", "[Socket]\nListenStream=\(layout.path)/out/%i.sock\n")
@@ -64,7 +64,7 @@ extension EndToEnd {
             }
         }
 
-        /// The supervisor can open so many descriptors more.
+        /// Sets the number of descriptors that the supervisor can still open.
         private func limit(_ world: World, to budget: Int?) throws {
             let used = Set(try #require(ProcessEntry(world.daemon.pid)).descriptors.keys)
             var soft = 1000

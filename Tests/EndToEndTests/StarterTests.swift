@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Whoever starts holdfastd, and however: it is the same supervisor, and starts the same services.
+    /// holdfastd is the same supervisor, and starts the same services, in whatever state it was started.
     @Suite struct Starter {
-        /// Executes its arguments in an odd state, which the first one names.
+        /// Executes its arguments in an unusual state, which the first one names.
         private static let odd = """
             import os, resource, signal, sys
             kind, directory, command = sys.argv[1], sys.argv[2], sys.argv[3:]
@@ -35,7 +35,7 @@ extension EndToEnd {
 
             """
 
-        /// Writes down what it sees of itself.
+        /// Records the process's own attributes.
         private static let look = """
             import json, os, re, resource, sys
             out = sys.argv[1]
@@ -65,7 +65,7 @@ extension EndToEnd {
             try layout.unit("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'exit 3'\n")
         }
 
-        /// Lines of /proc/PID/status. What is caught is the Swift runtime's choice, before our first line.
+        /// Lines of /proc/PID/status. Caught signals are the Swift runtime's choice, before the program's first line.
         private func status(_ world: World) throws -> [String: String] {
             let text = try String(contentsOfFile: "/proc/\(world.daemon.pid)/status", encoding: .utf8)
             var found: [String: String] = [:]
@@ -84,7 +84,7 @@ extension EndToEnd {
             return try #require(world.contents("out/look"))
         }
 
-        /// Lines of one that the other has not.
+        /// Lines that only one of the two has.
         private func difference(_ left: String, _ right: String) -> [Substring] {
             let (left, right) = (left.split(separator: "\n"), right.split(separator: "\n"))
             return left.filter { !right.contains($0) } + right.filter { !left.contains($0) }

@@ -5,7 +5,7 @@ import Testing
 extension EndToEnd {
     /// `stop` of a service and of the socket that starts it is one transaction.
     @Suite struct StopTogether {
-        /// Answers, and takes its time to end; how often it was started is in `out/starts`.
+        /// Answers, and ends slowly; `out/starts` has a character for each start.
         private static let slow = """
             import os, signal, socket, sys, time
             path = sys.argv[1]
@@ -47,7 +47,7 @@ extension EndToEnd {
                 try layOut($0, requires: requires)
             } then: { world in
                 try trigger(world)
-                // Clients that ask all the time, as long as there is somebody to ask.
+                // Clients connect continuously while the stop runs.
                 let stop = try Program(
                     "\(World.binaries)/holdfastctl", ["stop"] + names, environment: world.environment)
                 while !stop.watched.hasEnded { _ = try? RawConnection(port: world.port) }

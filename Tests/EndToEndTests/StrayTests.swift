@@ -3,9 +3,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// A host without control groups, and programs that leave their parent, their session and their environment in one go.
+    /// A host without control groups, and programs that leave their parent, their session and their environment at
+    /// once.
     @Suite struct Strays {
-        /// A script whose `sleep` bears no mark of the service any more, but maybe its output.
+        /// A script whose `sleep` has no mark of the service any more, except perhaps its output.
         private func escape(_ layout: World.Layout, keepsOutput: Bool) throws {
             try layout.hideControlGroups()
             let output = keepsOutput ? "" : "</dev/null >/dev/null 2>&1"
@@ -26,7 +27,7 @@ extension EndToEnd {
             ProcessEntry.all.filter { $0.arguments == ["sleep", "600.\(world.port)"] && !$0.isDead }
         }
 
-        /// Waits until the process has fallen to the supervisor.
+        /// Waits until the supervisor is the process's parent.
         private func awaitOrphan(_ world: World) throws -> Int {
             try eventually("an orphan") { sleepers(world).contains { $0.parent == world.daemon.pid } }
             return try #require(sleepers(world).first).pid
@@ -91,7 +92,7 @@ extension EndToEnd {
                 try world.awaitReady()
                 #expect(
                     try world.control("why", "lasting").outputText.contains("process \(pid) (sleep) may be left of it"))
-                // With one service left it is still not that one's.
+                // With one other service left the orphan is still not attributed to it.
                 #expect(try world.run("stop", "other").outcome == .stopped)
                 #expect(sleepers(world).map(\.pid) == [pid])
                 let orphan = try Watched(pid)

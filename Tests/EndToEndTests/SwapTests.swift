@@ -35,7 +35,8 @@ extension EndToEnd {
             try withWorld { layout in
                 let prepared = try Program.run("\(demo)/prepare", [layout.path, World.binaries, "\(layout.port)"])
                 try #require(try prepared.end() == 0, "\(prepared.errorText)")
-                // %E of the system's supervisor is /etc, of a user's what `prepare` says: here it is the same for both.
+                // %E is /etc for the system's supervisor, and `prepare`'s directory for a user's: here both get the
+                // same directory.
                 for name in ["app@.service", "edge@.service"] {
                     let file = "\(layout.path)/units/\(name)"
                     let text = try String(contentsOfFile: file, encoding: .utf8)

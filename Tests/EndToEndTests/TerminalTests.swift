@@ -2,10 +2,10 @@ import ControlProtocol
 import Foundation
 import Testing
 
-/// Both ends of a pseudo-terminal; the test sits at the keyboard.
+/// Both ends of a pseudo-terminal; the test acts as the user at the keyboard.
 private final class Keyboard {
     let descriptor: Int32
-    /// What a service opens.
+    /// The path that a service opens.
     let path: String
 
     init() throws {
@@ -22,10 +22,10 @@ private final class Keyboard {
 
     func type(_ text: String) { _ = text.withCString { write(descriptor, $0, strlen($0)) } }
 
-    /// What the screen shows, until it shows this.
+    /// The output on the screen, up to this text.
     func read(until wanted: String) throws -> String {
         var seen = ""
-        // Polled: as long as nobody has the other end open, poll(2) says at once that nobody has.
+        // Polled: while no process has the other end open, poll(2) returns at once with POLLHUP.
         try eventually("\(wanted) on the terminal") {
             var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, 0) > 0 else { return false }
@@ -39,7 +39,7 @@ private final class Keyboard {
 }
 
 extension EndToEnd {
-    /// StandardInput=tty and its siblings (systemd.exec(5)).
+    /// StandardInput=tty and the other terminal settings (systemd.exec(5)).
     @Suite struct Terminals {
         private func unit(_ layout: World.Layout, _ keyboard: Keyboard, _ lines: String) throws {
             try layout.unit(
@@ -56,7 +56,7 @@ extension EndToEnd {
                 """)
         }
 
-        /// The number of the terminal that a process can be signalled from (tty_nr of proc(5)); 0: none.
+        /// The number of the controlling terminal of a process (tty_nr of proc(5)); 0 if it has none.
         private func controlling(_ pid: pid_t) throws -> Int {
             let stat = try Program.run("cat", ["/proc/\(pid)/stat"]).outputText
             let fields = stat.split(separator: ")").last?.split(separator: " ")
@@ -80,7 +80,7 @@ extension EndToEnd {
                 #expect(try keyboard.read(until: "<hello>").contains("hello\r\n<hello>"), "it echoes what is typed")
                 var status = stat()
                 #expect(stat(keyboard.path, &status) == 0 && status.st_mode & 0o777 == 0o620 && status.st_uid != 0)
-                // What runs beside it may write there, and not read.
+                // A command beside the main process may write to the terminal, and not read.
                 #expect(try world.run("reload", "app").outcome == .completed)
                 #expect(try keyboard.read(until: "reloaded").contains("not a tty\r\n"))
                 #expect(try world.control("fg", "app").errorText.contains("where people write"))

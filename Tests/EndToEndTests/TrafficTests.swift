@@ -3,10 +3,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What strangers can make happen as often as they like, while no operator asks for anything.
+    /// Events that remote peers can cause as often as they like, without any operator's request.
     @Suite struct Traffic {
-        /// A socket whose connections each start `echo@.service`, which wants a `worker@.service` of the same new name, and one
-        /// whose datagrams each start `reader.service`.
+        /// A socket whose connections each start `echo@.service`, which wants a `worker@.service` of the same new name,
+        /// and one whose datagrams each start `reader.service`.
         private func layOut(_ layout: World.Layout) throws {
             let unlimited = "StartLimitIntervalSec=0"
             try layout.unit(
@@ -33,7 +33,7 @@ extension EndToEnd {
 
         private func connect(_ world: World, times: Int) throws {
             for _ in 0..<times {
-                // It ends when the instance is gone, and with it what was kept for it.
+                // The connection ends together with the instance and its records.
                 #expect(try RawConnection(port: world.port).read().isEmpty)
             }
         }
@@ -65,11 +65,11 @@ extension EndToEnd {
                 try connect(world, times: 520)
                 try send(world, times: 80)
                 let late = try #require(ProcessEntry(world.daemon.pid)?.anonymousMemory)
-                // 520 connections, each with another service, and 80 starts were more than 5 MB.
+                // 520 connections, each with another service, and 80 starts would take more than 5 MB.
                 #expect(late - early < 1500, "\(early) kB before, \(late) kB after")
                 #expect(entries(world.runtime + "/generations") < 20)
                 #expect(size(of: world.state + "/history.jsonl") == history, "what goes well is no deploy")
-                // Those that ended last are known still.
+                // The services that ended last are still known.
                 let known = try world.status().map(\.unit).filter { $0.hasPrefix("worker@") }
                 #expect((200..<540).contains(known.count), "\(known.count)")
             }

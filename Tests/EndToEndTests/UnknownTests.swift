@@ -3,11 +3,11 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Processes that run and that the journal does not account for: kept, shown, and left to an operator.
+    /// Running processes that the journal does not account for: kept, shown, and left to an operator.
     @Suite(.enabled(if: supervisorIsRoot)) struct Unknown {
         private static let lost = [Loss.removed, .garbage, .cutShort]
 
-        /// What happens to the journal between two supervisors.
+        /// Damage to the journal between two supervisors.
         enum Loss: Sendable { case removed, garbage, cutShort }
 
         private func crash(_ world: World, _ loss: Loss) throws {
@@ -64,7 +64,7 @@ extension EndToEnd {
                         status.generations.first?.services.allSatisfy { $0.mainPid.map(before.contains) == true }
                             == true)
                     #expect(world.processes().map(\.pid).sorted() == before)
-                    // What was adopted is in the journal.
+                    // Adopted processes are in the journal.
                     try world.crash()
                     try world.startAgain()
                     #expect(try world.status("site").first?.state == .running)
@@ -92,7 +92,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "two").outcome == .started)
                 #expect(try world.run("stop", "two").outcome == .stopped)
                 #expect(!one.hasEnded)
-                // Beside one of the same name, which is what would meet it.
+                // A service of the same name would conflict with the process, so it starts only after that has ended.
                 one.kill()
                 try one.awaitEnd()
                 try eventually("its end to be noticed") { try world.status("one").first?.state == .stopped }

@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Any Varlink client can do what holdfastctl can.
+    /// Any Varlink client can do the same as holdfastctl.
     @Suite struct OtherClients {
-        /// Where packaging/setup puts the client; tests run in the package's directory.
+        /// The directory in which packaging/setup installs the client; tests run in the package's directory.
         static let library = FileManager.default.currentDirectoryPath + "/.build/python"
 
         @Test(

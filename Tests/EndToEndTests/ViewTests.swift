@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What operators look at, and what they edit.
+    /// Operators' views, and files that operators edit.
     @Suite struct Views {
         private func sockets(_ layout: World.Layout) throws {
             try layout.web()

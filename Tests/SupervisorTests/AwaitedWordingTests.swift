@@ -32,7 +32,7 @@ struct AwaitedWordingTests {
             sentence(.probe("503"), .probe("503")) == "cannot start app.service: its probe failed: 503")
     }
 
-    /// One value of each kind: a new kind must be added here.
+    /// One value of each case: a new case must be added here.
     private static let all: [Awaited] = [
         .units([]), .units(["app.service"]), .conditions, .command(.stop(0)), .execution, .readyMessage(refused: nil),
         .readyMessage(refused: "process 1"), .mainProcess(nil), .probe(nil), .probe("503"), .reloadingMessage,

@@ -42,7 +42,7 @@ struct HistoryTests {
             #expect(numbers.first == 1000)
             #expect(numbers == Array((1001 - numbers.count...1000).reversed()), "none is missing in between")
             #expect(numbers.count >= 40)
-            // Right after the file was put aside.
+            // The first entry after the file was renamed.
             try history.append(entry(1001))
             #expect(History(path: path, sizeLimit: 8000).entries(of: nil, limit: 1).map(\.number) == [1001])
         }

@@ -34,7 +34,7 @@ extension OrderWorld {
         if let search = instance.search, !searches.contains(search) { fail("waits for a search that nobody makes") }
     }
 
-    /// Ends the run: delivers all notices, obeys signals, stops the service. Then nothing may be left.
+    /// Ends the run: delivers all notices, obeys signals, stops the service. Afterwards nothing may be left.
     mutating func finish() {
         isStubborn = false
         settle()

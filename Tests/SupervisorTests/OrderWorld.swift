@@ -5,8 +5,7 @@
 ///
 /// It carries out effects as the supervisor does, with the same table of tree watches (`TreeWatch`). Reports of the
 /// kernel about processes are not delivered at once but collected (`notices`): the caller chooses the next delivery or
-/// action. A copy of a world is another sequence of events.
-/// a world is another course of events.
+/// action. A copy of a world can follow another sequence of events.
 struct OrderWorld {
     /// A report that waits for delivery.
     enum Notice: Equatable {
@@ -14,7 +13,7 @@ struct OrderWorld {
         case exited(Token, ExitStatus)
         /// The kernel reports that the watched tree of this run is empty.
         case treeReport(Int)
-        /// `READY=1` and its siblings, from a process that may be dead by now.
+        /// `READY=1` and similar messages, from a process that may be dead by now.
         case message(Token, Word)
         case strayMessage(Word)
         /// A change at the path of the PID file.
@@ -28,7 +27,7 @@ struct OrderWorld {
         case mainDies(Int32)
         case strayDies
         case says(Word)
-        /// One of the other processes sends it.
+        /// One of the stray processes sends the message.
         case straySays(Word)
         case writesPidFile
         case time
@@ -200,7 +199,7 @@ struct OrderWorld {
             // After the end of a process was delivered, its messages have no known sender.
             if watch?.processes.contains(token) == true { tell(word, by: .process(token)) }
         case .strayMessage(let word):
-            // The same for a stray process that has died.
+            // The same holds for a stray process that has died.
             if strays > 0 { tell(word, by: .other) }
         case .pidFileTouched:
             for token in searches.sorted(by: { $0.number < $1.number }) where searches.contains(token) {

@@ -23,7 +23,7 @@ struct JournalFile {
         return found
     }
 
-    /// Writes another text of the same length in the place of one, wherever it is in a record.
+    /// Replaces a text in the records by another one of the same length.
     func replace(_ text: String, by other: String) throws {
         var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         let (old, new) = (Array(text.utf8), Array(other.utf8))

@@ -16,7 +16,7 @@ extension World {
             chmod("\(path)/\(name)", mode)
         }
 
-        /// The supervisor finds no control groups. (As root; any other user has none.)
+        /// Hides control groups from the supervisor. (Needed as root only; another user cannot write them.)
         func hideControlGroups() throws { if supervisorIsRoot { try write("no-cgroups", "") } }
 
         func unit(_ name: String, _ text: String) throws { try write("units/\(name)", text) }

@@ -40,7 +40,7 @@ final class NotificationSocket {
     }
 }
 
-/// Calls with the address of a Unix socket.
+/// Calls `body` with the address of a Unix socket.
 func withUnixAddress<T>(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> T) -> T {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -67,7 +67,7 @@ final class Datagrams {
 
     deinit { close(descriptor) }
 
-    /// False if the receiver does not take it now.
+    /// Sends a datagram without waiting; false if the receiver does not take it now.
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool {
         let sent = withUnixAddress(path) { address, length in

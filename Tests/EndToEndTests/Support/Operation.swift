@@ -46,7 +46,7 @@ struct Ended {
     let result: OperationResult?
     let progress: [Progress]
     let output: String
-    /// The output for people.
+    /// Standard error, with the messages for operators.
     let errors: String
 
     var outcome: OperationOutcome? { result?.outcome }

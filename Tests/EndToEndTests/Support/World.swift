@@ -97,7 +97,7 @@ final class World {
         try ready()
     }
 
-    /// Starts it without waiting for readiness, which may never be reached.
+    /// Starts another supervisor process without waiting for readiness, which it may never reach.
     /// - Parameter wrapper: a program that executes the supervisor, with its arguments.
     func beginAgain(under wrapper: [String] = []) throws {
         daemon = try Self.spawn(program, path, arguments, isUser: isUser, under: wrapper)
@@ -131,7 +131,7 @@ final class World {
         }
     }
 
-    /// Waits until the supervisor has logged it: what it wrote is read a moment after it did.
+    /// Waits until the supervisor has logged a text: its standard error is read a moment after it was written.
     func awaitLog(_ text: String, times: Int = 1) throws {
         _ = try daemon.waitFor(text) { _, log in
             String(decoding: log, as: UTF8.self).components(separatedBy: text).count > times ? true : nil
@@ -247,7 +247,7 @@ final class World {
         }
     }
 
-    /// Those of services and commands.
+    /// Control groups of services and commands.
     func controlGroupsOfTrees() -> [String] { controlGroups().filter { !$0.hasSuffix("run-holdfast") } }
 
     /// Removes control groups that the supervisor of a test does not know.
