@@ -1,9 +1,9 @@
 /// `pause` and `resume`: new connections wait, and none is refused.
 ///
 /// A socket without an accepting process is paused by not starting its service: connections queue in the kernel. If
-/// processes accept from it themselves, only the kernel can stop them: new TCP connections are held back at their
-/// clients, which retry until the socket is resumed; open and queued connections are served. Other kinds of sockets
-/// cannot be held back, and the pause is refused.
+/// processes accept from it themselves, only the kernel can keep new connections from them: TCP connections are held
+/// back at their clients, which retry until the socket is resumed; open and queued connections are served. Other kinds
+/// of sockets cannot be held back, and the pause is refused.
 extension SocketActivation {
     mutating func pause(_ id: SocketID, _ facts: SocketFacts, _ request: RequestID?) {
         let answer: SocketAnswer

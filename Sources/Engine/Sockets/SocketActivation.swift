@@ -194,7 +194,7 @@ struct ActivatedService: Sendable, Codable {
         case unwatched
         /// The connections are counted at the deadline; `arrived`: traffic came since the last count.
         case watching(arrived: Bool)
-        /// A count was requested; if it is zero, new connections are held back and counted again.
+        /// A count was requested; if it is zero, new connections are held back and the count is repeated.
         case looking
         case confirming
         /// The service is being stopped; held-back connections are admitted at its end, or at the deadline.

@@ -33,7 +33,7 @@ public struct SocketSpec: Sendable, Equatable, Codable {
     public var maxConnectionsPerSource = 0
     /// The socket fails if its traffic exceeds this limit.
     public var triggerLimit = Limit(interval: .seconds(2), burst: 20)
-    /// The socket pauses until the end of the interval if its traffic exceeds this limit.
+    /// The socket is not watched until the end of the interval if its traffic exceeds this limit.
     public var pollLimit = Limit(interval: .seconds(2), burst: 15)
     /// `StartLimitIntervalSec=`, `StartLimitBurst=` of the service: the socket fails if the service fails more often.
     public var failureLimit = Limit(interval: .seconds(10), burst: 5)
