@@ -69,17 +69,18 @@ public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
     case completed
     /// The new generation failed and is gone; the old one still serves.
     case rolledBack = "rolled_back"
-    /// An operator ended the swap; the old generation still serves, unless there is a reason: then it was stopped.
+    /// An operator ended the swap. The old generation still serves, unless ``OperationResult/reason`` is present: then
+    /// it was stopped.
     case aborted
     /// The unit runs now and did not run before.
     case started
-    /// The unit was started and has ended cleanly: what it is for is done.
+    /// The unit was started and has ended cleanly: its work is done.
     case done
     /// The unit ran before and is gone now.
     case stopped
     /// The unit was in the wanted state already.
     case unchanged
-    /// A condition of everything that was to be started does not hold: nothing was started, and that is no failure.
+    /// A condition of every unit to be started does not hold: nothing was started, which is no failure.
     case skipped
     /// The operation failed, and nothing serves in its place.
     case failed
@@ -147,7 +148,8 @@ public struct OperationResult: Codable, Equatable, Sendable {
     /// The generation that served before; after `rolled_back` and `aborted` it still serves.
     public var fromGeneration: Int?
     public var fromRelease: String?
-    /// Present if the outcome is `rolled_back`, `failed` or `lost`, and if it is `aborted` because it was stopped.
+    /// Present if the outcome is `rolled_back`, `failed`, `lost` or `skipped`, or if it is `aborted` because the unit
+    /// was stopped.
     public var reason: FailureReport?
     /// Other swap units that moved along, with their releases, and other notes.
     public var notes: [String]

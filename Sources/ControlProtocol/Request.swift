@@ -28,7 +28,7 @@ public enum Request: Equatable, Sendable {
     case rollback(name: String)
     /// Waits for draining generations to end, or with `now` ends them. Replies: ``OperationReply``.
     case drain(name: String, now: Bool)
-    /// Takes over processes of an earlier supervisor that no journal accounts for. Replies: ``OperationReply``.
+    /// Takes over processes of an earlier supervisor that are in no journal. Replies: ``OperationReply``.
     case adopt(name: String)
     /// `signal` is a name with or without `SIG`, or a number. The reply is ``SignalReply``.
     case signal(name: String, signal: String, who: SignalTarget)

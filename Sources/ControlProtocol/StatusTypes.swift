@@ -15,8 +15,8 @@ public enum UnitState: String, Codable, Sendable, CaseIterable {
     case stopping
     /// Not running because of a failure; ``UnitStatus/reason`` explains it.
     case failed
-    /// Processes of it run that an earlier supervisor has started, and of which nothing else is known. `Adopt` takes them over,
-    /// `Stop` ends them.
+    /// An earlier supervisor started processes of the unit that still run, and nothing else is known about them.
+    /// `Adopt` takes them over, `Stop` ends them.
     case unknown
 }
 
@@ -205,7 +205,7 @@ public struct UnitStatus: Codable, Equatable, Sendable {
 public struct StatusReply: Codable, Equatable, Sendable {
     /// The units in the order of the names in the call, else sorted by name.
     public var units: [UnitStatus]
-    /// What is wrong with the supervisor itself, in sentences; nil if nothing is.
+    /// Problems of the supervisor itself, in sentences; nil if there are none.
     public var notes: [String]?
 
     public init(units: [UnitStatus], notes: [String]? = nil) {

@@ -115,7 +115,8 @@ struct Connection: ~Copyable {
             let count = bytes[sent...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR { continue }
-                // It may have said why before it closed: that is read next, and if there is nothing, the end.
+                // The daemon may have sent a reason before it closed the connection: the caller reads that next, or
+                // else the end.
                 if errno == EPIPE { return }
                 throw .closed
             }

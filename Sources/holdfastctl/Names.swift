@@ -57,14 +57,14 @@ extension Session {
         return result.filter { seen.insert($0).inserted }
     }
 
-    /// The names in their order, each once: a unit that is named twice is not restarted or signalled twice.
+    /// The names in their order, without duplicates, so that a unit named twice is not restarted or signalled twice.
     func distinct(_ names: [String]) -> [String] {
         var seen: Set<String> = []
         return names.filter { seen.insert($0).inserted }
     }
 
-    /// Asks about several names as one. Those that mean nothing are reported, and the others are asked about without them.
-    /// - Returns: with the answer the exit status of the first that means nothing.
+    /// Sends one request about several names. Unknown names are reported, and the request is repeated without them.
+    /// - Returns: the answer, with the exit status of the first unknown name.
     func askAboutKnown<Answer>(
         _ names: [String], refusal status: (ControlError) -> ExitStatus = { _ in .failure },
         _ body: ([String]) throws(CommandFailure) -> Answer

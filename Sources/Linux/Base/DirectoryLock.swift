@@ -11,7 +11,8 @@ public struct DirectoryLock: ~Copyable, Sendable {
     public init(path: String) throws(SystemError) {
         let opened = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
         try checkErrno(flock(opened.raw, LOCK_EX | LOCK_NB), "lock", path)
-        // The pid in the file tells an operator which process holds the lock. A full disk is no reason to go without it.
+        // The pid in the file tells an operator which process holds the lock. The lock is valid without it, so a full
+        // disk is no error.
         ftruncate(opened.raw, 0)
         try? opened.writeAll("\(getpid())\n".utf8, subject: path)
         descriptor = opened

@@ -19,14 +19,14 @@ public enum FileTree {
         return false
     }
 
-    /// Bytes in a file; nil where there is none.
+    /// The size of a file in bytes; nil if there is no file.
     public static func size(of path: String) -> Int? {
         var status = stat()
         return lstat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
-    /// Removes a directory if nothing is in it, else it stays. Needs no descriptor, because there may be none left: only for
-    /// paths whose parents are ours, where nobody else can put a link in the way.
+    /// Removes a directory if it is empty, otherwise keeps it. It needs no descriptor, because none may be left. Only
+    /// for paths whose parents are ours, where no other user can place a symbolic link.
     public static func removeEmptyDirectory(_ path: String) { rmdir(path) }
 
     /// The directory part of a path; nil at the root and for a plain name.
@@ -95,8 +95,8 @@ public enum FileTree {
         if let problem = removal.problem { throw problem }
     }
 
-    /// The names in a directory, without `.` and `..`, unsorted, at most `limit`. For display: bytes that are not UTF-8 are
-    /// replaced.
+    /// The names in a directory, without `.` and `..`, unsorted, at most `limit` of them. For display: bytes that are
+    /// not UTF-8 are replaced.
     static func entries(
         of directory: borrowing OwnedDescriptor, _ path: String, limit: Int = .max
     ) throws(SystemError) -> [String] {

@@ -50,7 +50,7 @@ public enum HostFacts {
     }
 
     public static func isNonEmptyDirectory(_ path: String) -> Bool {
-        // The first entry is enough, however many there are.
+        // The first entry suffices, however many there are.
         guard let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
             var listing = try? DirectoryListing(directory, path)
         else { return false }

@@ -1,9 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// Which paths may keep whoever looks at them waiting: those on file systems behind a network or a program (NFS, FUSE, autofs).
+/// The mounts of the host, to tell paths whose lookup may block: those on file systems that depend on a network or a
+/// program (NFS, FUSE, autofs).
 public struct MountTable: Sendable {
-    /// File systems that answer by themselves. What is not known may wait.
+    /// File systems that never wait for a network or a program. Unknown ones may.
     private static let local: Set<String> = [
         "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
         "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fusectl", "hugetlbfs", "iso9660", "jfs", "mqueue", "nsfs",
@@ -13,17 +14,17 @@ public struct MountTable: Sendable {
         "tracefs", "udf", "vfat", "xfs", "zfs",
     ]
 
-    /// By mount point: whether the last one mounted there is local.
+    /// Mount point -> whether the file system mounted there last is local.
     private let isLocal: [String: Bool]
 
-    /// As it is now; nil if the kernel does not say.
+    /// The present mounts; nil if the kernel does not report them.
     public static func current() -> MountTable? {
         ProcFile.read("/proc/self/mountinfo", limit: 4 << 20).map {
             MountTable(mountinfo: String(decoding: $0, as: UTF8.self))
         }
     }
 
-    /// - Parameter mountinfo: as in proc(5).
+    /// - Parameter mountinfo: the text of /proc/PID/mountinfo (proc(5)).
     init(mountinfo: String) {
         var found: [String: Bool] = [:]
         for line in mountinfo.split(separator: "\n") {
@@ -34,7 +35,7 @@ public struct MountTable: Sendable {
         isLocal = found
     }
 
-    /// `\040` is a space, and so on.
+    /// Replaces octal escapes: `\040` is a space.
     private static func unescaped(_ text: Substring) -> String {
         guard text.contains("\\") else { return String(text) }
         var bytes: [UInt8] = []
@@ -50,8 +51,8 @@ public struct MountTable: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Whether a look at the path waits for nobody. Resolves links itself, one component after the other, and looks at none that
-    /// is on another kind of file system.
+    /// Whether looking up the path cannot block. Resolves symbolic links itself, one component after the other, and
+    /// accesses no path on another kind of file system.
     public func answersAtOnce(_ path: String) -> Bool {
         guard path.hasPrefix("/"), isLocal["/"] == true else { return false }
         var at = ""
@@ -68,7 +69,7 @@ public struct MountTable: Sendable {
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
             let length = readlink(next, &buffer, buffer.count)
             if length < 0 {
-                // Nothing is there, so nothing below it is looked at either.
+                // The path ends here, so nothing below it is accessed either.
                 if errno == ENOENT || errno == ENOTDIR { return true }
                 at = next
                 continue

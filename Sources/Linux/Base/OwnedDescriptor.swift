@@ -12,7 +12,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// Takes ownership of `raw`, which must be open and must have no other owner.
     public init(owning raw: Int32) { self.raw = raw }
 
-    /// Never waits: a socket that others have in hand is closed elsewhere if need be.
+    /// Never blocks: if the close of a socket could, because other users control it, another process closes it.
     deinit { holdfast_close(raw) }
 
     /// Takes a descriptor that stayed open over execve(2), and makes it close-on-exec again. EBADF: there is none.

@@ -3,16 +3,16 @@ import SystemPackage
 
 /// Wildcards in paths (glob(7)).
 public enum PathPattern {
-    /// Entries of directories that are looked at for one pattern: more than that would take the loop's time, and means that the
+    /// Most directory entries examined for one pattern. More would take too much of the loop's time, and mean that the
     /// pattern begins too high in the tree.
     static let entryLimit = 20_000
-    /// Paths that a pattern may match.
+    /// Most paths that a pattern may match.
     static let matchLimit = 1024
 
-    /// Whether the path holds a wildcard at all.
+    /// Whether the path contains a wildcard.
     public static func isPattern(_ path: String) -> Bool { path.utf8.contains { "*?[".utf8.contains($0) } }
 
-    /// What exists and matches, sorted; directories that cannot be read have nothing in them. E2BIG if that takes too much.
+    /// The existing paths that match, sorted; unreadable directories count as empty. E2BIG if a limit is exceeded.
     public static func matches(_ pattern: String) throws(SystemError) -> [String] {
         var left = entryLimit
         var found = [pattern.hasPrefix("/") ? "/" : ""]
@@ -22,7 +22,7 @@ public enum PathPattern {
             for base in found {
                 guard isPattern(part) || part.contains("\\") else {
                     let path = base + part
-                    // Of directories on the way only those that are there.
+                    // A component without wildcards needs no listing; a missing path ends here.
                     if access(path, F_OK) == 0 { next.append(path) }
                     continue
                 }

@@ -4,8 +4,8 @@ import Glibc
 enum ReceivedBytes {
     /// Receives bytes from a connected socket without waiting.
     ///
-    /// A peer at a Unix socket may send descriptors along (unix(7)). Nobody here wants them, but recv(2) would close them then and
-    /// there, and the last close of a socket may wait for hours: so they are taken, and closed by
+    /// The peer of a Unix socket may send descriptors along (unix(7)). They are not wanted, but recv(2) would close
+    /// them at once, and the last close of a socket may block for hours. They are therefore received, and closed by
     /// another process (`closing.c`), which ends with this one.
     /// - Returns: the number of bytes, 0 at the end, or a negated errno.
     static func take(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {

@@ -15,9 +15,9 @@ public final class RecordFile {
     public private(set) var size = 0
     private var descriptor: OwnedDescriptor?
     private var pending: [UInt8] = []
-    /// Bytes that the file system keeps for the file, also while it is full.
+    /// Bytes that the file system has allocated for the file, usable even when it is full.
     private var kept = 0
-    /// The file that is to take its place some day, empty, with the bytes that are kept for it.
+    /// The empty file that `replace` will write, with `keptForSpare` bytes allocated for it.
     private var spare: OwnedDescriptor?
     private var keptForSpare = 0
 
@@ -120,7 +120,7 @@ public final class RecordFile {
             try write(to: Self.raw(spare))
             try checkErrno(rename(freshPath, path), "rename", freshPath)
         } catch {
-            // What was kept for it went with what was written.
+            // The allocation of the new file was used up by what was written.
             (size, kept, keptForSpare) = (before, keptBefore, 0)
             throw error
         }
@@ -137,33 +137,35 @@ public final class RecordFile {
         keptForSpare = 0
     }
 
-    // MARK: - A file that lacks something
+    // MARK: - A file that lacks records
 
-    /// Marks the file: what follows cannot be written. Its mode says so, because to change that needs no room. Gone with `replace`.
+    /// Marks the file as incomplete, because later records cannot be written. The mark is its mode, since changing that
+    /// needs no space. `replace` removes the mark.
     public func markStale() { if descriptor != nil { fchmod(Self.raw(descriptor), 0o400) } else { chmod(path, 0o400) } }
 
-    /// Whether the file lacks what happened last.
+    /// Whether the file lacks the latest records.
     public static func isStale(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & 0o777 == 0o400
     }
 
-    // MARK: - Room
+    // MARK: - Reserved space
 
-    /// Bytes that can be written still, whatever becomes of the file system meanwhile.
+    /// Bytes that can still be written, even if the file system becomes full.
     public var room: Int { max(0, kept - size - pending.count) }
 
-    /// The same of the file that `replace` would write.
+    /// Bytes that `replace` can write, even if the file system becomes full.
     public var roomForReplacement: Int { keptForSpare }
 
-    /// Has the file system keep room for `more` bytes behind what is in the file, and `replacement` bytes for the one that takes
-    /// its place, or as much of that as there is. In vain on file systems that cannot (then nothing is known of the room there is).
+    /// Allocates space for `more` bytes after the contents of the file, and `replacement` bytes for the file that
+    /// `replace` will write, or as much of that as there is. File systems without fallocate(2) allocate nothing, so the
+    /// actual space is then unknown.
     public func keepRoom(more: Int, replacement: Int) throws(SystemError) {
         if descriptor == nil { try open() }
         if spare == nil { try openSpare() }
         var failure: SystemError?
         var wanted = replacement
-        // What the file that was replaced had is free again, and that may be less: to the page.
+        // The blocks of a replaced file are free again, and may be all there is: asks for less, page by page.
         while keptForSpare < wanted {
             do throws(SystemError) {
                 try Self.keep(wanted, Self.raw(spare), freshPath)
@@ -182,10 +184,10 @@ public final class RecordFile {
     }
 
     private static func keep(_ bytes: Int, _ raw: Int32, _ path: String) throws(SystemError) {
-        // To readers the file is as long as before.
+        // The allocation does not change the length that readers see.
         var result: Int32
         repeat { result = holdfast_keep_room(raw, Int64(bytes)) } while result == -EINTR
-        // Not every file system can: such a one is written to as long as it takes what is written.
+        // On a file system without fallocate(2) the file is written for as long as writes succeed.
         if result == 0 || result == -EOPNOTSUPP || result == -ENOSYS { return }
         throw SystemError("keep room for", path, negated: result)
     }
@@ -238,7 +240,8 @@ public final class RecordFile {
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 let error = SystemError("write", path, Errno(rawValue: count < 0 ? errno : ENOSPC))
-                // A partial record would hide all records written behind it. (The room kept behind goes with it.)
+                // A partial record would hide all records written after it. (Truncating also frees the allocation
+                // behind it.)
                 ftruncate(raw, off_t(size))
                 kept = size
                 throw error

@@ -56,7 +56,7 @@ public enum UnitDirectory {
         return links
     }
 
-    /// The directories in a directory; empty if there is no such directory.
+    /// The names of directories in a directory; empty if there is no such directory.
     public static func directories(_ path: String) throws(SystemError) -> Set<String> {
         var names: Set<String> = []
         try visit(path) { directory, name, type in
@@ -86,7 +86,7 @@ public enum UnitDirectory {
         }
     }
 
-    /// Whether a path leads to a device or to an empty file, which is how units are masked.
+    /// Whether a path leads to a device or to an empty file; either masks a unit.
     public static func isMask(_ path: String) -> Bool {
         var status = stat()
         guard stat(path, &status) == 0 else { return false }

@@ -1,9 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// Compresses rotated files, one after the other, each in a process of its own of the lowest priority: gzip(1), which every
-/// Debian has. What it makes of FILE becomes FILE.gz when it is whole, and FILE goes then, so whenever it is killed nothing is
-/// lost. It is given the two files and no names: who may write to the directory could have put something else there.
+/// Compresses rotated files one after the other, each in a process of lowest priority: gzip(1), which every Debian has.
+/// The output for FILE is renamed to FILE.gz once it is complete, and only then is FILE removed, so that nothing is
+/// lost whenever gzip is killed. It gets two open files instead of names, because users with write access to the
+/// directory could replace a name's file.
 public final class LogCompressor {
     private let children: Children
     private var queue: [(path: String, done: () -> Void)] = []
@@ -65,7 +66,7 @@ public final class LogCompressor {
         }
     }
 
-    /// The two files of one run.
+    /// The input and output of one run of gzip.
     private final class Work {
         private let directory: SafeDirectory
         private let name: FileName
@@ -78,7 +79,8 @@ public final class LogCompressor {
             let text = FileTree.name(of: path)
             directory = try SafeDirectory.parent(of: path, .ofRoot)
             name = FileName(text)
-            // No name of a rotated file: what a killed process leaves is neither read nor compressed, and replaced here.
+            // This is no name of a rotated file: the output of a killed process is neither read nor compressed, and the
+            // next run replaces it.
             unfinished = FileName(".\(text).gz")
             input = try directory.open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY)
             status = try stat(of: input.raw, path)
@@ -87,7 +89,8 @@ public final class LogCompressor {
             output = try directory.open(unfinished, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         }
 
-        /// Puts the result in the place of the file, as its like; the problem if that cannot be done.
+        /// Replaces the file by its compressed form with the same owner, mode and times. Returns the problem if that
+        /// fails.
         func finish(_ status: ExitStatus) -> String? {
             do throws(SystemError) {
                 guard status == .exited(0) else {

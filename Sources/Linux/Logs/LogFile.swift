@@ -53,7 +53,7 @@ public final class LogFile {
     /// - Parameter second: CLOCK_REALTIME.
     public func append(_ bytes: [UInt8], at second: Int64) throws(SystemError) {
         if file != nil, !isStillThere() { file = nil }
-        // It stays open as long as the service prints, and so is no case for the reserve.
+        // The file stays open as long as the service prints, so it must not use the reserve of descriptors.
         if file == nil { try FileLimit.bounded(by: .services) { () throws(SystemError) in try open(at: second) } }
         if isFull(with: bytes.count, at: second) {
             try rotate()

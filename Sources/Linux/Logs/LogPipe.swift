@@ -136,7 +136,7 @@ public final class LogPipe {
         source?.cancel()
         source = nil
         capture.journal.forget(self)
-        // Without a descriptor, because there may be none left: the directory is ours alone.
+        // This needs no descriptor, because none may be left; only we can write to the directory.
         unlink(path)
     }
 

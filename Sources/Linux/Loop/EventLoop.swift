@@ -16,8 +16,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let jobs = Mutex<[UnownedJob]>([])
     private let wakeUp: OwnedDescriptor
     private var jobSource: IOSource?
-    /// sd-event's timerfd comes with the first timer. From then on a timer needs neither a descriptor nor anything else that can
-    /// run out but memory of this process, without which Swift ends it.
+    /// Keeps sd-event's timerfd, which the first timer opens. Later timers then need no descriptor, and nothing else
+    /// that can run out except memory of this process, whose lack ends it anyway.
     private var firstTimer: TimerSource?
 
     /// Makes a loop for the calling thread. Throws if the kernel has no descriptors left.
@@ -80,12 +80,12 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         return try TimerSource(self, max(1, accuracy), priority, handler)
     }
 
-    /// A timer that fires once, usually in a second: for what failed for want of descriptors, memory or watches, which nobody tells when
-    /// they are there again.
+    /// Adds a timer that fires once, by default after a second. It repeats work that failed for lack of descriptors,
+    /// memory or watches, because the kernel does not report when they are available again.
     public func addRetry(
         after nanoseconds: Int64 = 1_000_000_000, _ handler: @escaping () -> Void
     ) -> TimerSource? {
-        // It can be had at all times: see `firstTimer`.
+        // This cannot fail: see `firstTimer`.
         let timer = try? addTimer(handler)
         timer?.arm(after: nanoseconds)
         return timer

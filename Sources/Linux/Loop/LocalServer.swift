@@ -38,12 +38,12 @@ public final class LocalServer {
     private var source: IOSource?
     private let reserve: Reserve?
 
-    /// What a server does with connections for which there are only descriptors of the reserve (`FileLimit`). Without this word
-    /// they wait until there are others.
+    /// The treatment of connections for which only reserved descriptors are left (`FileLimit`). Without it they wait
+    /// until others are free.
     public struct Reserve {
-        /// Whose connections may have one.
+        /// Whether the peer's connections may use the reserve.
         public var isOpen: (Peer) -> Bool
-        /// What the others are told before they are sent away.
+        /// The message to other peers before their connection is closed.
         public var refusal: [UInt8]
 
         public init(isOpen: @escaping (Peer) -> Bool, refusal: [UInt8]) {

@@ -13,10 +13,10 @@ public final class Children {
     private var own: Set<Int32> = []
     private var signalSource: SignalSource?
     private var passPending = false
-    /// Children behind a dead one of ours, still to be looked at one by one.
+    /// Children still to be checked one by one, because a dead child of our own hides them.
     private var unseen: [Int32] = []
     private var unseenContinuation: DeferredSource?
-    /// Something has ended since they were listed.
+    /// Whether a child has ended since the list was made.
     private var mustListAgain = false
     /// The rest of a pass, in a later turn of the loop.
     private var continuation: DeferredSource?
@@ -57,7 +57,7 @@ public final class Children {
         return source
     }
 
-    /// A child that we started, or another process whose end is waited for.
+    /// Whether the process is a child that we started, or another process whose exit is watched.
     func isOwn(_ pid: Int32) -> Bool { own.contains(pid) }
 
     /// Leaves a child to the reaper of orphans, without a report of its exit.
@@ -75,7 +75,7 @@ public final class Children {
             guard holdfast_wait(Int32(HOLDFAST_WAIT_ANY), 0, 0, &dead) == 0, dead.pid > 0 else { return }
             if holdfast_reap_closer(dead.pid) != 0 { continue }
             if own.contains(dead.pid) {
-                // The kernel returns the same child first each time, until its own dispatch has reaped it.
+                // The kernel returns the same child first each time until its own dispatch has reaped it.
                 passPending = true
                 return reapBehind()
             }
@@ -86,7 +86,7 @@ public final class Children {
         passPending = continuation == nil
     }
 
-    /// Looks at each child that is not ours by itself: what is dead is reaped.
+    /// Checks each child that is not our own separately, and reaps the dead ones.
     private func reapBehind() {
         guard unseen.isEmpty else {
             mustListAgain = true
@@ -102,23 +102,23 @@ public final class Children {
         for _ in 0..<Self.orphansPerTurn {
             guard let pid = unseen.popLast() else { return mustListAgain ? reapBehind() : () }
             guard !own.contains(pid), holdfast_reap_closer(pid) == 0 else { continue }
-            // One that lives, or is no child of ours any more, is left as it is.
+            // A process that lives, or is no longer our child, is left alone.
             var dead = holdfast_exit()
             _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead)
         }
         unseenContinuation = try? loop.addDeferred(priority: .orphans) { [unowned self] in reapUnseen() }
-        // Without memory for it the next exit begins anew.
+        // Without memory for it, the next exit starts the check anew.
         if unseenContinuation == nil { unseen = [] }
     }
 
-    /// Our children, dead or alive.
+    /// The pids of our children, dead or alive.
     private static func list() -> [Int32] {
         let threads = (try? UnitDirectory.list("/proc/self/task")) ?? []
         let texts = threads.compactMap { ProcFile.read("/proc/self/task/\($0)/children", limit: 1 << 22) }
         guard texts.isEmpty else {
             return texts.flatMap { $0.split(separator: UInt8(ascii: " ")).compactMap { Int32(ascii: $0) } }
         }
-        // A kernel without CONFIG_PROC_CHILDREN.
+        // Fallback for a kernel without CONFIG_PROC_CHILDREN.
         let us = getpid()
         return ProcessFacts.allPids().filter { ProcessFacts.read($0)?.parent == us }
     }

@@ -9,7 +9,8 @@ public final class ControlGroup {
     let name: String
     /// The open directory: for CLONE_INTO_CGROUP, and unaffected by renames.
     let descriptor: OwnedDescriptor
-    /// `cgroup.kill` may have been written here: nothing can be cloned into it any more (`SpawnPlan.joinsCgroup`).
+    /// Whether `cgroup.kill` may have been written in this group: then nothing can be cloned into it
+    /// (`SpawnPlan.joinsCgroup`).
     private(set) var isSpent: Bool
     private var events: OwnedDescriptor?
     private var source: IOSource?
@@ -62,14 +63,14 @@ public final class ControlGroup {
         return nil
     }
 
-    /// The group of this name, made if it is not there.
+    /// The group with this name, which is made if it is missing.
     func child(_ name: String) throws(SystemError) -> ControlGroup {
         let directory = "/" + Self.directoryName(name)
         return try ControlGroup(path: path + directory, name: self.name + directory)
     }
 
-    /// A new group. In one of this name that is there already nobody may live: it is made anew, because what was done to it
-    /// (`cgroup.kill`, limits) would count for whoever comes next.
+    /// Makes a new group. An existing one with this name must have no members. It is removed first, because earlier
+    /// settings (`cgroup.kill`, limits) would apply to the new members.
     func makeChild(_ name: String) throws(SystemError) -> ControlGroup {
         let directory = path + "/" + Self.directoryName(name)
         if access(directory, F_OK) == 0 {
@@ -206,7 +207,8 @@ public final class ControlGroup {
         events = nil
     }
 
-    /// Waits until no member is left, in vain after so many milliseconds. For the end of this process only.
+    /// Waits until the group has no members, for at most `milliseconds`. It blocks, so it is for the end of this
+    /// process only.
     func awaitEmpty(milliseconds: Int32) {
         guard let file = try? OwnedDescriptor.open(path + "/cgroup.events", O_RDONLY) else { return }
         let end = EventLoop.now + Int64(milliseconds) * 1_000_000

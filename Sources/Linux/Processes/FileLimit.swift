@@ -1,28 +1,29 @@
 import Glibc
 import SystemPackage
 
-/// RLIMIT_NOFILE of this process, and the descriptors below it that are kept in reserve.
+/// RLIMIT_NOFILE of this process, and a reserve of descriptors below it.
 ///
-/// A supervisor without descriptors can neither see what is in a control group, nor end it, nor say what is wrong. So what
-/// takes descriptors for long, in numbers that unit files and clients decide, gets only those below a bound; the rest is for
-/// short work of the supervisor's own: looking, stopping, writing its journal, answering. The kernel gives the lowest free
-/// number, so the bound is the soft limit, lowered for the time of a call.
+/// Without descriptors a supervisor can neither examine a control group, nor kill it, nor report the problem.
+/// Descriptors that stay open for long, in numbers determined by unit files and clients, are therefore limited by a
+/// bound. The rest is for short operations of the supervisor itself: examining, stopping, writing its journal,
+/// replying. The kernel always assigns the lowest free number, so the bound is enforced by lowering the soft limit
+/// during a call.
 public enum FileLimit {
-    /// Who takes descriptors.
+    /// The users of descriptors.
     public enum Share: CaseIterable, Sendable {
-        /// Services with their sockets, processes and output; connections of people who may not act.
+        /// Services with their sockets, processes and output, and connections of users who may not act.
         case services
         /// Connections of operators.
         case operators
     }
 
-    /// The reserve of a usual limit; of a very low one it is a quarter.
+    /// Size of the reserve; with a very low limit it is a quarter of the limit.
     private static let largestReserve: UInt64 = 64
-    /// Descriptors that must be there before something is started, unless the limit is very low: what one service takes, while it
-    /// starts and afterwards.
+    /// Descriptors that must be free before a service is started (fewer with a very low limit): the number that one
+    /// service needs during and after its start.
     private static let usualRoom: UInt64 = 32
 
-    /// RLIMIT_NOFILE; a macro of <sys/resource.h> that is a C enum's case.
+    /// RLIMIT_NOFILE, which <sys/resource.h> defines as a macro for an enum constant.
     private static let resource = __rlimit_resource_t(UInt32(7))
 
     private static var current: rlimit {
@@ -31,7 +32,7 @@ public enum FileLimit {
         return limit
     }
 
-    /// Raises it to its hard limit; answers what it was before, for programs that are started.
+    /// Raises the soft limit to the hard limit; returns the earlier limit, for started programs.
     @discardableResult
     public static func raise() -> SpawnPlan.Limit {
         var limit = current
@@ -41,7 +42,7 @@ public enum FileLimit {
         return before
     }
 
-    /// Numbers from this one on are not for the share.
+    /// The first descriptor number that the share must not use.
     private static func bound(_ share: Share, of limit: UInt64) -> UInt64 {
         let reserve = min(largestReserve, limit / 4)
         return switch share {
@@ -50,7 +51,7 @@ public enum FileLimit {
         }
     }
 
-    /// Runs `body`, which gets no descriptor above the bound of the share: EMFILE instead.
+    /// Runs `body` with descriptors limited to the bound of the share; beyond it, calls fail with EMFILE.
     public static func bounded<R: ~Copyable, E: Error>(by share: Share, _ body: () throws(E) -> R) throws(E) -> R {
         var limit = current
         let before = limit.rlim_cur
@@ -63,19 +64,19 @@ public enum FileLimit {
         return try body()
     }
 
-    /// Whether a descriptor has a number that is not for the share.
+    /// Whether the share must not use a descriptor with this number.
     static func isBeyond(_ share: Share, _ descriptor: Int32) -> Bool {
         UInt64(max(0, descriptor)) >= bound(share, of: UInt64(current.rlim_max))
     }
 
-    /// Throws what keeps another service from getting descriptors now: EMFILE, ENFILE, ENOMEM.
+    /// Throws the error that another service would get now for its descriptors: EMFILE, ENFILE, ENOMEM.
     public static func requireRoom() throws(SystemError) {
         let count = min(usualRoom, UInt64(current.rlim_max) / 4)
         let failure: SystemError? = bounded(by: .services) {
             var opened: [Int32] = []
             defer { for descriptor in opened { close(descriptor) } }
             for _ in 0..<count {
-                // An open file of its own each: the host may have no more of them (ENFILE).
+                // Each needs an open file of its own, because the host may have none left (ENFILE).
                 let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
                 guard descriptor >= 0 else { return SystemError("taking \(count) descriptors") }
                 opened.append(descriptor)
@@ -85,6 +86,6 @@ public enum FileLimit {
         if let failure { throw failure }
     }
 
-    /// The limit in words, for those who may raise it.
+    /// The limit in words, for users who can raise it.
     public static var text: String { "RLIMIT_NOFILE is \(current.rlim_max)" }
 }

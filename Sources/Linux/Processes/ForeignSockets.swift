@@ -30,10 +30,10 @@ public struct ForeignSockets {
         return UInt64(text.dropFirst(8).dropLast())
     }
 
-    /// Sockets of these processes that others can reach: those that listen, and datagram sockets that are bound. Only where the
-    /// processes live in our network, because an address means something else in another one.
+    /// The sockets of the processes that can be reached from outside: listening ones, and bound datagram sockets.
+    /// Processes in another network namespace are skipped, because their addresses mean something else there.
     ///
-    /// A program gets held sockets as descriptors 3, 4, …: it is looked at the first thousand of each.
+    /// Examines the first thousand descriptors of each process: programs get held sockets as descriptors 3, 4, ….
     public static func reachable(by pids: [Int32]) -> [ReachableSocket] {
         var found: [UInt64: ReachableSocket] = [:]
         let network = Self.network(of: "self")
@@ -75,16 +75,16 @@ public struct ForeignSockets {
     }
 }
 
-/// A socket that listens, or takes datagrams, of which we have a descriptor.
+/// A listening or datagram socket, with a descriptor of ours.
 public final class ReachableSocket {
     private var descriptor: OwnedDescriptor?
     public let address: SocketAddress
     public let kind: SocketKind
     public let inode: UInt64?
-    /// Processes that have it.
+    /// Processes that have the socket.
     public fileprivate(set) var holders: Set<Int32> = []
 
-    /// nil for everything else.
+    /// Fails for all other sockets and files.
     public init?(_ descriptor: consuming OwnedDescriptor, holder: Int32? = nil) {
         guard let kind = Self.kind(of: descriptor.raw), let address = SocketAddress.local(of: descriptor.raw) else {
             return nil
@@ -107,7 +107,7 @@ public final class ReachableSocket {
         return !kind.isConnected || option(SO_ACCEPTCONN) == 1 ? kind : nil
     }
 
-    /// Its descriptor, once.
+    /// Returns the descriptor on the first call, then nil.
     public func take() -> OwnedDescriptor? { descriptor.take() }
 
     public var isTaken: Bool {

@@ -18,11 +18,11 @@ public struct ProcessFacts: Equatable, Sendable {
     public var startTime: UInt64
     /// `Z` is a zombie, `X` is dead.
     public var state: Character
-    /// Of a process whose first thread has ended the others count, and the zombie.
+    /// The number of threads. If the first thread has ended, its zombie counts as well as the others.
     public var threads: Int
 
-    /// Nothing of it runs. A zombie with other threads is a process whose first thread alone has ended (pthread_exit(3) in `main`): it
-    /// lives, and its pidfd is not readable.
+    /// Whether no thread of the process runs. If only its first thread has ended (pthread_exit(3) in `main`), the
+    /// process is a zombie with other threads: it lives, and its pidfd is not readable.
     public var isDead: Bool { state == "X" || state == "Z" && threads <= 1 }
 
     /// Seconds since its start, to a hundredth, including suspend time; nil if the clock is missing.
@@ -64,14 +64,14 @@ public struct ProcessFacts: Equatable, Sendable {
         }
     }
 
-    /// What a test says of one.
+    /// Facts of an invented process, for tests.
     init(parent: Int32, startTime: UInt64, pid: Int32) {
         (self.pid, self.parent, processGroup, session) = (pid, parent, pid, pid)
         (self.startTime, state, threads) = (startTime, "S", 1)
     }
 
-    /// The real user of a process; nil when there is no such process. The owner of /proc/PID is root for those that may not be
-    /// traced, whoever they belong to.
+    /// The real user of a process; nil if there is no such process. The owner of /proc/PID is no substitute: it is root
+    /// for any process that may not be traced.
     public static func user(of pid: Int32) -> UInt32? {
         guard let bytes = ProcFile.read("/proc/\(pid)/status", limit: 65536) else { return nil }
         guard let line = bytes.split(separator: UInt8(ascii: "\n")).first(where: { $0.starts(with: "Uid:".utf8) }),

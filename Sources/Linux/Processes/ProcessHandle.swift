@@ -41,7 +41,7 @@ public struct ProcessHandle: ~Copyable {
         return fstat(descriptor.raw, &status) == 0 ? UInt64(status.st_ino) : 0
     }
 
-    /// It was not waited for yet, so that its pid is given to nobody else.
+    /// Whether the process has not been reaped, so that no other process can have its pid.
     public var isThere: Bool { holdfast_pidfd_send_signal(descriptor.raw, 0) == 0 }
 
     /// Sends a signal (pidfd_send_signal(2)); ESRCH if the process is gone and reaped.

@@ -28,7 +28,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Makes the program of a plan start as a member.
+    /// Makes the program of a plan start as a member of the tree.
     public func enter(_ plan: inout SpawnPlan) {
         plan.cgroup = spawnCgroup
         switch kind {
@@ -92,7 +92,7 @@ public final class ProcessTree {
         }
     }
 
-    /// Where its processes write to, and no others. Nothing to do with cgroups.
+    /// Registers the outputs that only this tree's processes write to. Has no effect on cgroups.
     public func mark(by outputs: [FileID]) {
         switch kind {
         case .group: break
@@ -100,7 +100,8 @@ public final class ProcessTree {
         }
     }
 
-    /// Notes that what still lives of it may stay, although its service is over. Nothing to do with cgroups, which stay as well.
+    /// Notes that the living members may stay although their service is over. Has no effect on cgroups, which stay as
+    /// well.
     public func leaveMembers() {
         switch kind {
         case .group: break
@@ -160,7 +161,7 @@ public final class ProcessTree {
 public final class ProcessTrees {
     private let root: ControlGroup?
     private let table = ProcessTable()
-    /// Trees of which nothing is needed any more, until their last processes are gone.
+    /// Trees that are no longer used but still have processes.
     private var ending: [ObjectIdentifier: ProcessTree] = [:]
 
     /// `name` is the directory under our own cgroup, `holdfast-NAME`. Without `useCgroups` all trees are sessions.
@@ -171,7 +172,8 @@ public final class ProcessTrees {
     /// Whether trees are cgroups on this host.
     public var usesCgroups: Bool { root != nil }
 
-    /// Kills what is in a tree, and removes it when that is gone. (Right after the kill a group is busy still.)
+    /// Kills the members of a tree, and removes the tree when they are gone. (Right after the kill a cgroup is still
+    /// busy.)
     public func end(_ tree: ProcessTree, _ loop: EventLoop) {
         tree.killAll()
         do throws(SystemError) {
@@ -185,14 +187,15 @@ public final class ProcessTrees {
                 if let tree = ending.removeValue(forKey: key) { try? tree.remove() }
             }
         } catch {
-            // No descriptors: it goes with all of them at the end.
+            // Without descriptors for the wait, the tree is removed with all others at the end.
             ending[key] = nil
         }
     }
 
-    /// Children of ours that are there before anything is started are nobody's orphans, and their own will fall to us as well.
+    /// Excludes children that existed before the first start from the orphans: neither they nor their future orphans
+    /// belong to a service.
     ///
-    /// - Parameter children: where those that we start are known.
+    /// - Parameter children: knows the children that we start.
     public func follow(_ children: Children, isFresh: Bool) {
         guard root == nil else { return }
         table.strays.isOwn = { [unowned children] pid in children.isOwn(pid) }
@@ -204,22 +207,22 @@ public final class ProcessTrees {
         }
     }
 
-    /// Living processes that are left of services and that no tree can be made out for; with cgroups there are none. A walk over
-    /// /proc.
+    /// Living processes left by services that cannot be assigned to a tree; none with cgroups. Walks /proc.
     public var strays: [StrayProcess] {
         guard root == nil else { return [] }
         return table.strayFacts().map(StrayProcess.init)
     }
 
-    /// Those of them that were met before: without a walk.
+    /// The strays found by earlier walks; does not walk /proc itself.
     public var knownStrays: [StrayProcess] {
         root == nil ? table.strays.living(table.livingTrees).map(StrayProcess.init) : []
     }
 
-    /// Everything is over: what is left of it ends, but for what is not ours to end, or may be of that.
+    /// Signals the strays at the end of all services, except processes that are not ours to end, or may descend from
+    /// one.
     public func signalStrays(_ signal: Signal) {
         guard root == nil, !StrayProcesses.isInit else { return }
-        // What a process leaves when it ends is ours, and found by the next walk.
+        // The children of an ended process become ours, and the next walk finds them.
         for round in 0..<(signal == .kill ? 64 : 1) {
             let ending = table.strayFacts().filter { $0.origins[StrayProcesses.foreign] == nil }
             if ending.isEmpty { return }
@@ -231,9 +234,9 @@ public final class ProcessTrees {
         }
     }
 
-    /// For a successor of this process, which will have the same children.
+    /// The strays for a successor of this process, which will have the same children.
     public var savedStrays: [StrayProcess.Saved] {
-        // Looked at now: later nobody could tell which trees had been there.
+        // The walk must be now: later it could not be told which trees existed.
         guard root == nil else { return [] }
         _ = table.strayFacts()
         return table.strays.saved
@@ -244,8 +247,8 @@ public final class ProcessTrees {
     /// The path of the cgroup that contains all trees, for people; nil if there is none.
     public var rootPath: String? { root?.path }
 
-    /// A new tree without members: an error if there is one of this name with members. `name` must be unique among living
-    /// trees; `cookie` is the value of `INVOCATION_ID` in the environment of the service, 128 random bits in hexadecimal.
+    /// Makes a tree without members; fails if one with this name has members. `name` must be unique among living trees;
+    /// `cookie` is the value of `INVOCATION_ID` in the environment of the service, 128 random bits in hexadecimal.
     public func make(name: String, cookie: String) throws(SystemError) -> ProcessTree {
         guard let root else { return ProcessTree(session: SessionTree(name: name, cookie: cookie, table: table)) }
         return ProcessTree(group: try root.makeChild(name))
@@ -259,8 +262,8 @@ public final class ProcessTrees {
         root?.populatedChildren(except: kept) ?? []
     }
 
-    /// Processes whose environment says that a supervisor with this runtime directory has started them, by their run: what is found
-    /// where trees are not cgroups. Walks /proc.
+    /// Processes that a supervisor with this runtime directory started according to their environment, grouped by run.
+    /// For hosts where trees are not cgroups. Walks /proc.
     public static func marked(by variable: String, prefix: String) -> [MarkedRun] {
         var found: [String: MarkedRun] = [:]
         for pid in ProcessFacts.allPids().sorted() where pid != getpid() {
@@ -275,18 +278,18 @@ public final class ProcessTrees {
         return found.values.sorted { ($0.mark, $0.cookie) < ($1.mark, $1.cookie) }
     }
 
-    /// One run of a service, found by its processes' environment.
+    /// One run of a service, found by the environment of its processes.
     public struct MarkedRun: Sendable {
         public var mark: String
         public var cookie: String
         public var members: [Int32] = []
     }
 
-    /// The tree of a run that was found in that way.
+    /// The tree of a run found by `marked(by:prefix:)`.
     public func tree(of run: MarkedRun) -> ProcessTree {
         let session = SessionTree(name: run.mark, cookie: run.cookie, table: table)
         var state = SessionTree.State()
-        // Whoever began the run may be gone: everybody is looked at.
+        // The first process of the run may be gone, so processes of any age are examined.
         state.firstStart = 0
         for pid in run.members { state.known[pid] = ProcessFacts.startTime(of: pid) }
         session.state = state
@@ -305,7 +308,7 @@ public final class ProcessTrees {
         return tree
     }
 
-    /// Removes the directory of all trees, at the end of this process. What was killed a moment ago may not be gone yet.
+    /// Removes the directory of all trees at the end of this process. Killed processes may need a moment to end.
     public func remove() {
         guard let root else { return }
         do throws(SystemError) { try root.remove() } catch {

@@ -15,7 +15,7 @@ final class ProcessTable {
     private var lastTree = StrayProcesses.foreign
     let strays = StrayProcesses()
 
-    /// A number that no other tree has had.
+    /// Registers a tree under a new number, which no other tree has had.
     func add(_ tree: SessionTree) -> UInt64 {
         lastTree &+= 1
         trees[lastTree] = WeakTree(tree: tree)
@@ -47,15 +47,15 @@ final class ProcessTable {
 /// A process is a member if it is the main process, shares its session or process group, was executed with its
 /// `INVOCATION_ID` in the environment, was known as a member before, or has a parent that is a member. Together with
 /// PR_SET_CHILD_SUBREAPER this finds daemons that forked twice and began sessions of their own. A process that, between
-/// two walks, left its parent, its session *and* its environment falls to us: it is a member if it still has the
+/// two walks, left its parent, its session *and* its environment becomes our child. It is a member if it still has the
 /// output of the service, or if no other tree can have left it (`StrayProcesses`).
 public final class SessionTree {
     private let cookie: String
     private let table: ProcessTable
-    /// For people.
+    /// The name for messages.
     let name: String
     private(set) var number: UInt64 = 0
-    /// FIFOs that only its processes have as their output.
+    /// FIFOs that only processes of this tree have as output.
     var outputs: [FileID] = []
     /// All processes that we started in the tree: the main process, and commands before, beside and after it. Each
     /// leads a session. Start times by pid; an entry is removed when the kernel may reuse the number of the session.
@@ -82,7 +82,7 @@ public final class SessionTree {
 
     deinit { table.remove(number) }
 
-    /// Something of it ran already when the process was started.
+    /// Whether the tree had a process when the given one was started.
     func began(before facts: ProcessFacts) -> Bool { firstStart <= facts.startTime }
 
     /// The state with which a successor recognises the same processes.
@@ -139,7 +139,7 @@ public final class SessionTree {
         return found.keys.filter { living[$0]?.isDead == false }
     }
 
-    /// Adds orphans that fell to us and that only this tree can have left.
+    /// Adds orphans that became our children and that only this tree can have left.
     private func takeOrphans(_ found: inout [Int32: UInt64], _ living: [Int32: ProcessFacts]) -> Bool {
         let us = getpid()
         var hasGrown = false
@@ -157,20 +157,20 @@ public final class SessionTree {
         return hasGrown
     }
 
-    /// By its own marks, without those of its ancestors.
+    /// Whether the process is a member by its own marks, without those of its ancestors.
     func claims(_ facts: ProcessFacts) -> Bool { began(before: facts) && (belongs(facts) || hasOutput(facts)) }
 
-    /// What a program that runs in the background keeps mostly.
+    /// Whether the process writes to the tree's output: most programs that go into the background keep it.
     private func hasOutput(_ facts: ProcessFacts) -> Bool {
         !outputs.isEmpty
             && (1...2).contains { FileID(at: "/proc/\(facts.pid)/fd/\($0)").map(outputs.contains) ?? false }
     }
 
-    /// Nobody at all. A walk over /proc is no picture of one moment: a process that is started while it goes on may be missed, and
-    /// its parent be gone when it is looked at.
+    /// Whether no member is left. It walks /proc twice, because a walk is not atomic: it may miss a process started
+    /// meanwhile, whose parent has already gone when the walk reaches it.
     var isEmpty: Bool { members().isEmpty && members().isEmpty }
 
-    /// The service is over, and what is left of its tree may stay.
+    /// Notes that the service is over and its remaining processes may stay.
     func leaveMembers() {
         guard !members().isEmpty else { return }
         table.strays.leave(known, of: name)

@@ -103,8 +103,8 @@ public struct SpawnPlan {
     public var newSession = true
     /// The descriptor of a cgroup v2 directory in which the program starts, -1 for ours (`ProcessTree.spawnCgroup`).
     public var cgroup: Int32 = -1
-    /// The program's process enters it by itself before it is executed: since Linux 6.18 a group in which cgroup.kill was ever
-    /// written kills what is cloned into it (CLONE_INTO_CGROUP).
+    /// Whether the child enters the cgroup itself before it executes the program. Since Linux 6.18 a cgroup in which
+    /// cgroup.kill was ever written kills every process cloned into it (CLONE_INTO_CGROUP).
     public var joinsCgroup = false
     /// The network namespace that the program lives in (`NetworkNamespace.raw`), -1 for ours.
     public var network: Int32 = -1
@@ -137,7 +137,8 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
         case oomScore, coredumpFilter, nice, cpuScheduling, cpuAffinity, ioScheduling, timerSlack, personality, keyring
         case limits, group, capabilities, ambientCapabilities, rootDirectory, user, workingDirectory, secureBits
         case noNewPrivileges, signals, executing
-        /// It was kept from executing the program: stopped by a signal, frozen, or waiting for a file that others have in hand.
+        /// The child could not execute the program: a signal stopped it, it was frozen, or it waited for a file that
+        /// other users control.
         case held
 
         var text: String {

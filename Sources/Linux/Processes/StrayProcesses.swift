@@ -1,32 +1,34 @@
 import Glibc
 import SystemPackage
 
-/// Orphans that fell to us (PR_SET_CHILD_SUBREAPER) without any mark of the service that left them, where trees are not control
-/// groups: each with the trees that may have left it.
+/// Orphans that became our children (PR_SET_CHILD_SUBREAPER) without any mark of the service that left them, each with
+/// the trees that may have left it. For hosts where trees are not control groups.
 ///
-/// An orphan whose parent we are descends from a process that we started. Not from a tree whose first process is younger; and
-/// not from one that was over before, because a tree is looked at before it counts as over, and by then its orphans are ours. What is
-/// left of a stray when it ends is ours in turn, and may be of whatever that may have been of. So with one tree left the answer
-/// is proved, and with more than one it is not known: such a process is shown, and no service's stop ends it.
+/// An orphan whose parent we are descends from a process that we started. It does not come from a tree whose first
+/// process is younger. Nor does it come from a tree that was over before, because a tree is examined before it counts
+/// as over, and by then its orphans are our children. The children of an ended stray become ours in turn, and may come
+/// from any tree that the stray may have come from. If only one tree is possible, the assignment is proved. If several
+/// are, the origin is unknown: the process is reported, and stopping a service does not end it.
 final class StrayProcesses {
     struct Stray {
         var startTime: UInt64
-        /// Numbers and names of trees. None: not known at all.
+        /// Tree number -> name of the tree; empty if the origin is unknown.
         var origins: [UInt64: String]
     }
 
-    /// In place of a tree's number: it was there before us, or its service was given up while it lived.
+    /// The number that stands for no tree: the process existed before us, or its service was given up while it lived.
     static let foreign: UInt64 = 0
 
-    /// The first process of a pid namespace is the parent of everybody's orphans: those that others have left tell nothing.
+    /// Whether we are the first process of a pid namespace, the parent of all its orphans: they may come from processes
+    /// that we did not start.
     static let isInit = getpid() == 1
 
     private var strays: [Int32: Stray] = [:]
-    /// Children that are no orphans.
+    /// Whether the child is one that we started, not an orphan.
     var isOwn: (Int32) -> Bool = { _ in false }
 
     /// The trees that may have left an orphan.
-    /// - Parameter trees: those that are there, with their first starts.
+    /// - Parameter trees: the existing trees.
     func origins(of orphan: ProcessFacts, among trees: [SessionTree]) -> [UInt64: String] {
         if let known = strays[orphan.pid], known.startTime == orphan.startTime { return known.origins }
         var isUnknown = Self.isInit
@@ -41,12 +43,12 @@ final class StrayProcesses {
         return origins
     }
 
-    /// Notes what a tree leaves behind that is over all the same.
+    /// Registers the processes that a tree leaves behind although its service is over.
     func leave(_ members: [Int32: UInt64], of name: String) {
         for (pid, start) in members { strays[pid] = Stray(startTime: start, origins: [Self.foreign: name]) }
     }
 
-    /// After a walk that has seen what became ours when they ended.
+    /// Removes strays that have ended. The walk must have seen the children that became ours by their ends.
     func dropDead(_ living: [Int32: ProcessFacts]) {
         strays = strays.filter { pid, stray in
             guard let facts = living[pid] ?? ProcessFacts.read(pid) else { return false }
@@ -54,7 +56,7 @@ final class StrayProcesses {
         }
     }
 
-    /// Those that live and belong to no tree.
+    /// Living strays that belong to no tree.
     func living(_ trees: [SessionTree]) -> [(facts: ProcessFacts, origins: [UInt64: String])] {
         let numbers = Set(trees.map(\.number))
         return strays.sorted { $0.key < $1.key }.compactMap { pid, stray in
@@ -67,7 +69,7 @@ final class StrayProcesses {
         }
     }
 
-    // MARK: - Through an execve(2) of ours
+    // MARK: - Across our own execve(2)
 
     var saved: [StrayProcess.Saved] {
         strays.map { pid, stray in
@@ -77,11 +79,11 @@ final class StrayProcesses {
         }.sorted { $0.pid < $1.pid }
     }
 
-    /// Numbers of trees mean nothing any more: what was not known stays unknown.
+    /// Restores strays. Tree numbers of the predecessor have no meaning here, so an unknown origin stays unknown.
     func restore(_ saved: [StrayProcess.Saved]) {
         for entry in saved {
             var origins: [UInt64: String] = [:]
-            // No tree ever has such a number.
+            // These numbers are above those of any tree.
             for (index, name) in entry.origins.enumerated() { origins[.max - UInt64(index)] = name }
             if entry.isForeign { origins[Self.foreign] = entry.origins.first ?? "" }
             strays[entry.pid] = Stray(startTime: entry.startTime, origins: origins)
@@ -89,12 +91,12 @@ final class StrayProcesses {
     }
 }
 
-/// A living process that we have and that cannot be given to a service.
+/// A living child of ours that cannot be assigned to a service.
 public struct StrayProcess: Sendable, Equatable {
     public var pid: Int32
-    /// Names of the trees that may have left it; empty if nothing is known.
+    /// Names of the trees that may have left it; empty if the origin is unknown.
     public var origins: [String]
-    /// It was there before us, or its service was given up while it lived: none of ours to end.
+    /// Whether it existed before us, or its service was given up while it lived: it is not ours to end.
     public var isForeign: Bool
 
     init(_ facts: ProcessFacts, _ origins: [UInt64: String]) {
@@ -103,7 +105,7 @@ public struct StrayProcess: Sendable, Equatable {
         isForeign = origins[StrayProcesses.foreign] != nil
     }
 
-    /// For a successor of this process.
+    /// The record for a successor of this process.
     public struct Saved: Codable, Sendable, Equatable {
         var pid: Int32
         var startTime: UInt64
@@ -113,7 +115,7 @@ public struct StrayProcess: Sendable, Equatable {
 }
 
 extension ProcessTable {
-    /// Living processes that are ours and no member of a tree; a walk over /proc.
+    /// Living children of ours that are no member of a tree. Walks /proc.
     func strayFacts() -> [(facts: ProcessFacts, origins: [UInt64: String])] {
         let trees = livingTrees
         let us = getpid()

@@ -18,12 +18,12 @@ public struct Credentials: Equatable, Sendable {
     var isCurrent: Bool { uid != 0 && uid == geteuid() && gid == getegid() }
 }
 
-/// A name that is not in the user database (`user nosuch does not exist`), or that could not be looked up.
+/// A name that is not in the user database (`user nosuch does not exist`), or whose lookup failed.
 public struct UnknownAccount: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable { case user, group }
     public var kind: Kind
     public var name: String
-    /// Why the database could not be read; nil if it could.
+    /// The error of the lookup; nil if the database has no such name.
     public var cause: Errno?
 
     public var description: String {
@@ -31,7 +31,7 @@ public struct UnknownAccount: Error, Equatable, Sendable, CustomStringConvertibl
         return "looking up \(kind.rawValue) \(name): \(cause.text)"
     }
 
-    /// For want of something that may be there again a moment later.
+    /// Whether the lookup failed for lack of a resource that may soon be available again.
     public var isTransient: Bool { cause.map { SystemError("", nil, $0).isTransient } ?? false }
 }
 
@@ -148,7 +148,7 @@ public enum Accounts {
             }
             if status == EINTR { continue }
             if status == 0 { return found ? read(entry.pointee) : nil }
-            // These mean that there is none, too (getpwnam_r(3)).
+            // These errors also mean that there is no such entry (getpwnam_r(3)).
             if [ENOENT, ESRCH, EBADF, EPERM].contains(status) { return nil }
             throw UnknownAccount(kind: kind, name: name, cause: Errno(rawValue: status))
         }

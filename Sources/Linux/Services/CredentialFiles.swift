@@ -69,7 +69,7 @@ public enum CredentialFiles {
                 try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &looks, &found)
             case S_IFREG:
                 let file = try directory.open(entry, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
-                // Anybody may have linked it there (where fs.protected_hardlinks is off).
+                // Another user may have linked the file there (where fs.protected_hardlinks is off).
                 let opened = try stat(of: file.raw, place)
                 guard own.protectsEntries || opened.st_uid == own.st_uid || opened.st_nlink == 1 else {
                     throw SystemError("read credential with several names", place, .permissionDenied)
@@ -84,12 +84,12 @@ public enum CredentialFiles {
         }
     }
 
-    /// Replaces the directory by one with exactly these entries, at one moment for readers.
+    /// Replaces the directory by one with exactly these entries, atomically for readers.
     ///
-    /// The service owns the directory that is there and may have filled it: so nothing in it is touched, and its removal is left to
-    /// `Trash`.
-    /// - Parameter owner: the user who may read the entries beside root; nil: we ourselves.
-    /// - Returns: the path of the replaced directory; nil: there was none.
+    /// The service owns the existing directory and may have filled it. Nothing in it is therefore touched, and its
+    /// removal is left to `Trash`.
+    /// - Parameter owner: the user who may read the entries besides root; nil: ourselves.
+    /// - Returns: the path of the replaced directory; nil if there was none.
     public static func write(
         _ entries: [Entry], to path: String, owner: (uid: UInt32, gid: UInt32)?
     ) throws(SystemError) -> String? {
@@ -120,7 +120,7 @@ public enum CredentialFiles {
             try parent.move(fresh, to: parent, name)
             return nil
         case EINVAL:
-            // Some file systems support the plain rename only.
+            // Some file systems support only the plain rename.
             let old = TreeRemoval.freshName(".old-")
             try parent.rename(name, to: parent, old)
             try parent.rename(fresh, to: parent, name)
@@ -141,7 +141,8 @@ public enum CredentialFiles {
         if let owner { try checkErrno(fchown(file.raw, owner.uid, owner.gid), "change owner of", place) }
     }
 
-    /// Makes a directory of credentials writable for us, so that it can be moved: without root's rights its mode is against that.
+    /// Makes a directory of credentials writable for us, so that it can be moved: its mode forbids that to all but
+    /// root.
     public static func release(_ path: String) {
         if geteuid() != 0, let entry = try? SafeFile.pin(path), entry.status.isDirectory { try? entry.setMode(0o700) }
     }

@@ -9,14 +9,14 @@ public struct FileID: Hashable, Sendable {
 
     init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
 
-    /// Of what is at a path, also if that is a link; nil if nothing is.
+    /// The identity of the file at a path, without following a symbolic link; nil if there is none.
     init?(ofLink path: String) {
         var status = stat()
         guard lstat(path, &status) == 0 else { return nil }
         self.init(status)
     }
 
-    /// Of what a path leads to; nil if that is not there, or not ours to see.
+    /// The identity of the file that a path leads to; nil if it is missing or inaccessible.
     init?(at path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -125,9 +125,9 @@ struct OwnerChange: ~Copyable {
     }
 }
 
-/// Changes of owners that go on over several rounds of the loop: how much there is in a state directory, its service decides.
+/// Changes of owner that take several rounds of the loop, because the size of a state directory depends on its service.
 public final class OwnerChanges {
-    /// Nanoseconds for which one call goes on, and files that are changed before the clock is looked at.
+    /// Nanoseconds that one call takes, and files that are changed between looks at the clock.
     private static let round: Int64 = 5_000_000
     private static let steps = 64
 
@@ -146,10 +146,10 @@ public final class OwnerChanges {
 
     public init() {}
 
-    /// Nobody goes on with any.
+    /// Drops all unfinished changes.
     public func forget() { running = [:] }
 
-    /// Begins a change or goes on with it. EINPROGRESS if it is not done then: it is to be called again.
+    /// Starts or continues a change of owner. EINPROGRESS if it is not finished: call again.
     func advance(
         _ directory: borrowing OwnedDescriptor, _ path: String, to owner: ServiceDirectory.Owner, sparing: Set<FileID>
     ) throws(SystemError) {

@@ -123,7 +123,7 @@ public final class Probe {
             let text = error.description
             // A failure at once is also reported through the loop: the caller has its probe before the call.
             deferred = try? loop.addDeferred(priority: .probes) { [unowned self] in finish(.failed(text)) }
-            // Whoever asked waits for an answer.
+            // The caller must get an answer.
             if deferred == nil { timer = loop.addRetry { [unowned self] in finish(.failed(text)) } }
         }
     }

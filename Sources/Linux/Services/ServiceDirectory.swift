@@ -18,7 +18,7 @@ public enum ServiceDirectory {
     ///   - owner: nil keeps the owner.
     ///   - keepsExisting: an existing directory stays unchanged (`ConfigurationDirectory=`: not for the service to write).
     ///   - sparing: files below it that keep their owner: held sockets, which have their own settings.
-    ///   - changes: with it a call takes a few milliseconds at most: EINPROGRESS says that it is to be made again. nil: all at once.
+    ///   - changes: limits a call to a few milliseconds: EINPROGRESS means that it must be repeated. nil: no limit.
     public static func make(
         _ path: String, mode: UInt16, owner: Owner?, keepsExisting: Bool = false, sparing: Set<FileID> = [],
         changes: OwnerChanges? = nil

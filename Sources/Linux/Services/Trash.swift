@@ -13,7 +13,7 @@ public final class Trash {
     private static let steps = 16
     private static let round: Int64 = 1_000_000
     private static let pause: Int64 = 2_000_000
-    /// The pause until paths are tried again for which there was no descriptor.
+    /// The pause before another attempt at paths for which there was no descriptor.
     private static let retry: Int64 = 1_000_000_000
     /// Entries removed at once from a directory that cannot be renamed, because it is a mount.
     private static let stepsAtOnce = 1 << 14
@@ -29,7 +29,7 @@ public final class Trash {
     /// Called with the error of a failed removal, once for each call of `throwAway`.
     public var failed: ((SystemError) -> Void)?
 
-    /// A path that could not be moved away for want of a descriptor, and the file that was there.
+    /// A path that could not be moved away for lack of a descriptor, and the file that was there.
     private struct Postponed {
         let path: String
         let file: FileID
@@ -59,11 +59,11 @@ public final class Trash {
         try SafeDirectory.make(path, .ofRoot, mode: 0o700, parentMode: 0o755)
     }
 
-    /// Moves a directory or file away from its path. A missing one is no error. Without descriptors or memory it is done
-    /// when there are some again.
-    /// - Parameter withParent: the directory that contains it, too, if it is empty then.
+    /// Moves a directory or file away from its path. A missing one is no error. For lack of descriptors or memory the
+    /// move is postponed.
+    /// - Parameter withParent: removes the directory that contains it as well, if that is then empty.
     public func throwAway(_ path: String, withParent: Bool = false) throws(SystemError) {
-        // Most directories are empty. This needs no descriptor, and follows no link in the last place.
+        // Most directories are empty. rmdir(2) needs no descriptor, and follows no link in the last component.
         if rmdir(path) < 0 && errno != ENOENT {
             do throws(SystemError) {
                 try moveAway(path)
@@ -80,7 +80,7 @@ public final class Trash {
     private func throwAwayPostponed() {
         let list = postponed
         postponed = []
-        // What is at the path meanwhile may be another one.
+        // The path may meanwhile have another file.
         for left in list where FileID(ofLink: left.path) == left.file {
             do throws(SystemError) { try throwAway(left.path, withParent: left.withParent) } catch { failed?(error) }
         }

@@ -139,7 +139,7 @@ struct SocketAttribute: Sendable {
             SocketAttribute("SO_INCOMING_CPU", .socket, 49).tcpOnly,
             SocketAttribute("SO_SNDBUF", .socket, 7, .buffer(forced: 32)),
             SocketAttribute("SO_RCVBUF", .socket, 8, .buffer(forced: 33)), SocketAttribute("SO_BUF_LOCK", .socket, 72),
-            // Tells what SO_BINDTODEVICE cannot: an interface that is gone, or never was.
+            // Unlike SO_BINDTODEVICE, this also shows an interface that is gone or never existed.
             SocketAttribute("SO_BINDTOIFINDEX", .socket, 62),
         ]
 

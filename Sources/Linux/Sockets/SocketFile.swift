@@ -47,9 +47,9 @@ final class SocketFile {
 
     private func open() throws(SystemError) -> SafeDirectory { try SafeDirectory.open(directory, .ofOwner) }
 
-    /// Gives the file its path again; false if that cannot be done for good.
-    /// - Throws: what may be otherwise a moment later. (Whoever took it for "cannot be done" would open a new socket at the path,
-    ///   and leave alone with the old one who has that.)
+    /// Restores the path of the socket file; false if that is impossible for good.
+    /// - Throws: a transient error. If it counted as impossible, the caller would open a new socket at the path, and
+    ///   the processes that have the old one would get no more connections.
     func restore() throws(SystemError) -> Bool {
         do throws(SystemError) {
             let place = try open()

@@ -18,7 +18,7 @@ public final class JournalSocket {
     private let loop: EventLoop
     private var socket: OwnedDescriptor?
     private var source: IOSource?
-    /// While it cannot be watched.
+    /// The next attempt while the socket cannot be watched.
     private var retry: TimerSource?
     private var waiting: [ObjectIdentifier: () -> Void] = [:]
 
@@ -55,8 +55,8 @@ public final class JournalSocket {
         do throws(SystemError) {
             source = try loop.addIO(try connected(), .writable, priority: .logs) { [unowned self] _ in resume() }
         } catch {
-            // No descriptors or no memory just now. Those who wait have the output of services in hand, which stop when it
-            // is taken by nobody: they try again.
+            // No descriptors or no memory at the moment. The waiting handlers hold back the output of services, which
+            // block while it is not read: they must try again.
             retry = loop.addRetry { [unowned self] in resume() }
         }
     }

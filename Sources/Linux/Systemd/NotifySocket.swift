@@ -14,7 +14,7 @@ public final class NotifySocket {
         public var messages: [NotifyMessage]
         /// The descriptors sent with it; those not taken are closed after the handler has returned.
         public var descriptors = ReceivedDescriptors([])
-        /// More came along than there was room for; the words count all the same.
+        /// Whether the kernel dropped descriptors for lack of room; the messages are valid all the same.
         public var hasLostDescriptors = false
 
         /// Descriptors are not compared: they are never equal.

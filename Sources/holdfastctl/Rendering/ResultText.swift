@@ -53,7 +53,7 @@ enum ResultText {
             let reason = result.reason?.message ?? ""
             let text = reason.isEmpty ? "" : " (\(Text.harmless(reason)))"
             lines = ["\(name): " + screen.paint("skipped", .yellow) + text + was(result)]
-            // The note about each service says it once more.
+            // A note about each service repeats the reason.
             return lines + notes(result) { reason.isEmpty || !$0.hasSuffix(reason) }
         case .completed:
             switch verb {
