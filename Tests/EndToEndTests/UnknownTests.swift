@@ -92,7 +92,7 @@ extension EndToEnd {
                 #expect(try world.run("start", "two").outcome == .started)
                 #expect(try world.run("stop", "two").outcome == .stopped)
                 #expect(!one.hasEnded)
-                // A service of the same name would conflict with the process, so it starts only after that has ended.
+                // The service of the same name can be started once the process has ended.
                 one.kill()
                 try one.awaitEnd()
                 try eventually("its end to be noticed") { try world.status("one").first?.state == .stopped }

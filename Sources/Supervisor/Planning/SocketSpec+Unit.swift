@@ -5,7 +5,7 @@ extension SocketSpec {
     /// Makes the engine's part of a socket unit.
     /// - Parameters:
     /// - group: the group that the unit's traffic starts.
-    /// - service: the service of that group that takes the socket.
+    /// - service: the service that traffic starts, by itself or as a member of that group.
     init(_ unit: SocketUnit, group: GroupID?, service: ServiceUnit?) {
         self.init()
         let settings = unit.activation

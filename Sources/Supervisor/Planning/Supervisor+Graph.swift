@@ -150,7 +150,7 @@ extension Supervisor {
             || target.unit.before.contains { $0.name == name }
     }
 
-    // MARK: - What counts while it is up
+    // MARK: - Relations of running units
 
     /// Relations of a plan's units to other groups.
     func planRelations(of sections: [UnitSection], _ group: GroupID) -> Relations {

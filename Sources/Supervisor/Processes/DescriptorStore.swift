@@ -85,8 +85,8 @@ struct DescriptorStoreKey: Hashable {
     }
 }
 
-/// Stores after the end of their service: a restart of the same instance keeps its store; these rules are for the next
-/// instance.
+/// Stores after the end of their service. The next run of the same instance has its store in any case, except with
+/// `FileDescriptorStorePreserve=no`; the other rules are for the next instance.
 extension Supervisor {
     /// `FDSTORE=1`, `FDSTOREREMOVE=1`
     func changeStore(_ instance: RunningInstance, _ request: StoreRequest, _ received: ReceivedDescriptors) {

@@ -72,7 +72,7 @@ final class ControlSessions {
         return LocalServer.Reserve(isOpen: isOperator, refusal: Reply(error).encoded())
     }
 
-    // MARK: - Through an execve(2) of ours
+    // MARK: - Re-exec
 
     /// Continues with the socket and the connections of the program that this process executed before.
     func resume(at path: String, listening: consuming OwnedDescriptor, _ saved: SavedPeople) throws(SystemError) {

@@ -132,7 +132,7 @@ struct RequestLedger {
         }
     }
 
-    // MARK: - Who waits
+    // MARK: - Waiting calls
 
     func identity(of call: ControlSessions.CallID) -> RequestIdentity? { ofCall[call] }
 

@@ -63,7 +63,7 @@ extension Supervisor {
             guard FIFOWriter.isFIFO(path) else { throw refusal("its StandardInput= is file:\(path), which is no FIFO") }
             return path
         case .socket, .descriptor:
-            // The open makes a new description: blocking mode is set for the service's own description only.
+            // Opening this path makes a new description: O_NONBLOCK on it leaves the service's description as it is.
             if let held = inputFIFO(of: instance) { return "/proc/self/fd/\(held.endpoint.raw)" }
             throw refusal("its StandardInput= is a socket, where its clients write")
         }

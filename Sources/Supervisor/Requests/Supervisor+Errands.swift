@@ -51,7 +51,7 @@ extension Supervisor {
         try begin(.verify, arguments, call, peer)
     }
 
-    // MARK: - What it says
+    // MARK: - Output
 
     private func took(_ lines: Errand.Lines, _ call: ControlSessions.CallID) {
         guard let running = errands[call], let first = lines.first else { return }
@@ -84,7 +84,7 @@ extension Supervisor {
         return Reply(ControlError.failed(message: text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text))
     }
 
-    // MARK: - Running it
+    // MARK: - Start
 
     private func begin(
         _ kind: RunningErrand.Kind, _ arguments: [String], _ call: ControlSessions.CallID, _ peer: Peer

@@ -155,7 +155,7 @@ extension Supervisor {
         return plan
     }
 
-    // MARK: - Starts that nobody waits for
+    // MARK: - Starts without a client
 
     /// Starts all enabled units when the supervisor starts. A unit that cannot be started fails by itself, reported in
     /// the log and by the units that `Requires=` it.

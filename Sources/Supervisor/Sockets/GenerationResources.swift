@@ -40,6 +40,6 @@ final class GenerationResources {
 /// Shared socket units whose sockets a generation puts into the table at its cutover.
 struct PendingSockets {
     let units: [SocketUnit]
-    /// Revision of the table when the unit files were read.
+    /// Revision of the reading of these units' files (`HeldSockets.nextRevision`).
     let revision: UInt64
 }

@@ -176,7 +176,7 @@ final class SocketRegistry {
     /// Number of open shared sockets.
     var count: Int { byTarget.values.reduce(0) { $0 + $1.count } }
 
-    /// Marks a socket as one of its unit's table, and its journal record as outdated.
+    /// Marks a socket as kept in the table of shared sockets, and its journal record as outdated.
     func keep(_ held: HeldSocket) {
         guard !held.isKept else { return }
         held.isKept = true

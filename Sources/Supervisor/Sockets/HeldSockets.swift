@@ -279,7 +279,7 @@ final class HeldSockets {
         }
     }
 
-    // MARK: - What sharers do to a socket
+    // MARK: - Changes by sharers of a socket
 
     /// Watches for `shutdown()`, which by any sharer refuses connections for all; the holder listens again.
     private func watch(_ held: HeldSocket) throws(SystemError) {

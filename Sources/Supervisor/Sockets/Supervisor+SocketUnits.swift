@@ -290,7 +290,7 @@ extension Supervisor {
         }
     }
 
-    // MARK: - Telling
+    // MARK: - Reports
 
     private func socketState(_ id: SocketID, _ phase: SocketPhase) {
         guard let view = activation.view(of: id) else { return }

@@ -114,7 +114,7 @@ final class Journal {
     /// room.
     private(set) var problem: String?
 
-    /// Has the file system reserve room for the next records. Called only between operations of the engine.
+    /// Has the file system reserve room for the next records. To be called only when no change is half done.
     func keepRoom() {
         guard !isOver, !isBehind else { return }
         // Checked from known sizes; a check for each event would cost a system call.

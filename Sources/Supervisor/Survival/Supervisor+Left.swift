@@ -6,7 +6,7 @@ import UnitFiles
 
 /// Finds, watches and ends processes of an earlier supervisor that no record accounts for.
 extension Supervisor {
-    // MARK: - Finding them
+    // MARK: - Discovery
 
     /// Finds unaccounted processes: after the journal's processes are taken over, before anything is opened or started.
     func findLeft(_ saved: SavedLeft?) {
@@ -107,7 +107,7 @@ extension Supervisor {
         journal.flush()
     }
 
-    // MARK: - What is theirs stays theirs
+    // MARK: - Numbers and sockets of unaccounted processes
 
     /// Reserves the numbers in the names of unaccounted processes and directories: what is started from now on gets
     /// others.
@@ -179,7 +179,7 @@ extension Supervisor {
         left.dropSockets()
     }
 
-    // MARK: - Asked for
+    // MARK: - Requests
 
     /// Refuses to start a group beside unaccounted processes.
     func refuseBesideLeft(_ group: GroupID, _ verb: String) throws(ControlError) {

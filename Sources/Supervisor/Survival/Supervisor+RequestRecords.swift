@@ -90,7 +90,7 @@ extension Supervisor {
         journal.end(.history)
     }
 
-    // MARK: - Going on
+    // MARK: - Restoring
 
     /// Takes over the requests that another process had begun.
     func restoreRequests(_ saved: SavedState, isSuccessor: Bool) {
@@ -128,8 +128,8 @@ extension Supervisor {
         } else if entry.hasActed {
             ledger.lose(entry.identity)
         } else {
-            // The engine's decision for a request is recorded together with the request's end, so this request never
-            // reached it.
+            // The engine's decision for a request is recorded together with the request's end: without that record
+            // the request has had no effect.
             ledger.retract(entry.identity)
         }
     }
