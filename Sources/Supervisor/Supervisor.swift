@@ -182,10 +182,10 @@ public actor Supervisor {
     var reexecCalls: [ControlSessions.CallID] = []
 
     /// - Parameters:
-    /// - limits: resource limits of services that set none; RLIMIT_NOFILE is the first.
-    /// - program: the absolute path of this program's file; a re-exec executes the file that is at that path then.
-    /// - arguments: the arguments of this program, its name included.
-    /// - inherited: the descriptor of the state that an earlier program of this process has handed over (`StateFile`).
+    ///   - limits: resource limits of services that set none; RLIMIT_NOFILE is the first.
+    ///   - program: the absolute path of this program's file; a re-exec executes the file that is at that path then.
+    ///   - arguments: the arguments of this program, its name included.
+    ///   - inherited: the descriptor of the state that this process's earlier program has handed over (`StateFile`).
     public init(
         loop: EventLoop, configuration: Configuration, environment: [String: String], limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger

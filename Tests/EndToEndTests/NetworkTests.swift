@@ -86,7 +86,7 @@ extension EndToEnd {
                         try world.awaitReady()
                     }
                     #expect(try world.sockets() == before)
-                    // A backend that dies is restarted in the network of its generation, with its address.
+                    // A restart makes a new generation, whose backend is in a network of its own.
                     let old = try Watched(world.mainPid("app@v1.service"))
                     let network = try namespace(Int(old.pid))
                     #expect(try world.run("restart", "site").outcome == .completed)

@@ -4,8 +4,8 @@ import UnitFiles
 extension SocketSpec {
     /// Makes the engine's part of a socket unit.
     /// - Parameters:
-    /// - group: the group that the unit's traffic starts.
-    /// - service: the service that traffic starts, by itself or as a member of that group.
+    ///   - group: the group that the unit's traffic starts.
+    ///   - service: the service that traffic starts, by itself or as a member of that group.
     init(_ unit: SocketUnit, group: GroupID?, service: ServiceUnit?) {
         self.init()
         let settings = unit.activation

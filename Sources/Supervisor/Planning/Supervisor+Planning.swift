@@ -79,8 +79,8 @@ extension Supervisor {
     }
 
     /// - Parameters:
-    /// - members: plan only these members; nil for all, or for those that move with `name`.
-    /// - besideLeft: plan also if unaccounted processes of the group run.
+    ///   - members: plan only these members; nil for all, or for those that move with `name`.
+    ///   - besideLeft: plan also if unaccounted processes of the group run.
     func planned(
         _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideLeft: Bool = false
     ) throws(ControlError) -> Planning.Planned {

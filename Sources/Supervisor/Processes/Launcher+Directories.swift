@@ -10,8 +10,8 @@ extension Launcher {
 
     /// Makes all directories with mode and owner, and the links to them.
     /// - Parameters:
-    /// - spared: files in the directories that keep their owner.
-    /// - changes: collects changes of owner that take longer than a round of the loop; nil to make all at once.
+    ///   - spared: files in the directories that keep their owner.
+    ///   - changes: collects changes of owner that take longer than a round of the loop; nil to make all at once.
     func makeDirectories(
         of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = [],
         changes: OwnerChanges? = nil

@@ -102,8 +102,8 @@ extension Supervisor {
     }
 
     /// - Parameters:
-    /// - look: the budget for connections and memory of all services; nil to leave them out.
-    /// - leaving: the budget for connections of draining generations.
+    ///   - look: the budget for connections and memory of all services; nil to leave them out.
+    ///   - leaving: the budget for connections of draining generations.
     func status(of group: GroupID, _ look: CloseLook?, leaving: CloseLook? = nil) -> UnitStatus {
         let name = try? UnitName(group.name)
         let loaded = name.map { resolver.load($0) }

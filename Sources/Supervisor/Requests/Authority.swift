@@ -34,8 +34,8 @@ enum Authority {
 
     /// nil if the peer has the right; else the users that have it.
     /// - Parameters:
-    /// - us: the user that the supervisor runs as.
-    /// - groups: nil for a user's own supervisor, where groups give no rights.
+    ///   - us: the user that the supervisor runs as.
+    ///   - groups: nil for a user's own supervisor, where groups give no rights.
     static func refusal(_ needed: Needed, of peer: Peer, us: UInt32, groups: Groups?) -> String? {
         if peer.uid == 0 || peer.uid == us { return nil }
         func isMember(_ group: UInt32?) -> Bool {

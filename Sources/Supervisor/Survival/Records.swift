@@ -29,7 +29,7 @@ struct SavedState: Codable {
     var people: SavedPeople
     var activation: SavedActivation?
     var stores: [SavedStore]?
-    /// Unsent signals of a killed process: each was possibly sent.
+    /// Signals that a killed process has decided and not recorded as sent.
     var signals: [SavedSignal]?
     /// Whether the journal lacks records for which there was no room; nil stands for false.
     var isJournalBehind: Bool?
