@@ -3,12 +3,12 @@ import Glibc
 import Linux
 import UnitFiles
 
-/// What can be imported. Another kind needs a case here, a translation in `Import/` (text in, `ImportResult` out, no system
-/// calls), and a line in `ImportCommand.translate`.
+/// The kinds of configuration that can be imported. Another kind needs a case here, a translation in `Import/` (text
+/// in, `ImportResult` out, no system calls), and a line in `ImportCommand.translate`.
 enum ImportKind: String, ExpressibleByArgument, CaseIterable {
     case systemd, supervisor, procfile, multibinder
 
-    /// By the name of what is to be imported.
+    /// Guesses the kind from the name of the target.
     init(guessing target: String) {
         let name = FileTree.name(of: target)
         if name.hasPrefix("Procfile") {
@@ -85,7 +85,7 @@ struct ImportCommand: ControlCommand {
         }
     }
 
-    /// The file, and those of its `[include] files=`, which are patterns relative to it.
+    /// The file, and the files of its `[include] files=`, which are patterns relative to it.
     private func supervisorFiles() throws(ImportError) -> [SupervisorFile] {
         let path = ImportFile.absolute(target)
         let main = SupervisorFile(try ImportFile.read(path), path: path)
@@ -111,7 +111,7 @@ struct ImportCommand: ControlCommand {
 
     private func write(_ result: ImportResult, to output: String, _ session: Session) throws(ImportError) {
         let directory = ImportFile.absolute(output)
-        // All or nothing: half of what belongs together is worse than none.
+        // All units or none, because they depend on each other.
         if !force, let there = result.units.first(where: { access("\(directory)/\($0.name)", F_OK) == 0 }) {
             throw ImportError(text: "\(directory)/\(there.name) is there already (--force replaces it)")
         }
@@ -127,7 +127,7 @@ struct ImportCommand: ControlCommand {
     }
 }
 
-/// Files of other programs, wherever they are and whoever may write them: nothing is executed from them.
+/// Files of other programs. They may have any place and owner, because nothing in them is executed.
 enum ImportFile {
     static func read(_ path: String) throws(ImportError) -> String {
         let content: UnitDirectory.Content
@@ -146,7 +146,7 @@ enum ImportFile {
         }
     }
 
-    /// glob(7); none if nothing matches.
+    /// The paths that match (glob(7)); empty if there are none.
     static func matching(_ pattern: String) -> [String] {
         var found = glob_t()
         defer { globfree(&found) }
@@ -162,14 +162,15 @@ enum ImportFile {
     }
 }
 
-/// Where systemd looks for units (systemd.unit(5), "Unit File Load Path").
+/// systemd's directories of units (systemd.unit(5), "Unit File Load Path").
 struct InstalledUnits {
     var directories = [
         "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
         "/lib/systemd/system",
     ]
 
-    /// A service with its sockets. `target` is a name, with or without suffix, or a file, whose neighbours count, too.
+    /// A service with its sockets. `target` is a name, with or without suffix, or a file, whose directory is then
+    /// searched as well.
     func find(_ target: String) throws(ImportError) -> [InstalledUnit] {
         var directories = directories
         if target.contains("/"), let parent = FileTree.parent(of: ImportFile.absolute(target)) {
@@ -207,7 +208,8 @@ struct InstalledUnits {
         guard let directory = directories.first(where: { access($0 + "/" + text, F_OK) == 0 }) else { return nil }
         let path = "\(directory)/\(text)"
         var unit = InstalledUnit(name: name, texts: [(path, try ImportFile.read(path))])
-        // By name, whatever directory it is in; of two with one name the first directory's counts.
+        // Drop-ins apply in the order of their names, across directories; of files with the same name the first
+        // directory's counts.
         var dropIns: [String: String] = [:]
         for directory in directories.reversed() {
             for entry in (try? UnitDirectory.list("\(directory)/\(text).d")) ?? [] where entry.hasSuffix(".conf") {

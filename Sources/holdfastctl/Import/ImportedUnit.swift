@@ -1,10 +1,10 @@
-/// A unit file in the making, with the reasons why it says what it says.
+/// A unit file under construction, with the reasons for its lines.
 struct ImportedUnit: Equatable {
-    /// One setting of what is imported.
+    /// A setting of the imported configuration.
     struct Setting: Equatable {
         var key: String
         var value: String
-        /// Where it stands there: `/etc/supervisor/conf.d/app.conf: [program:app]`, `app.service:7`.
+        /// The setting's place there: `/etc/supervisor/conf.d/app.conf: [program:app]`, `app.service:7`.
         var origin: String
     }
 
@@ -13,7 +13,7 @@ struct ImportedUnit: Equatable {
         case comment(String)
         case section(String)
         case assignment(key: String, value: String, origin: String)
-        /// Kept for the reader, without effect.
+        /// Kept as a comment for the reader, without effect.
         case leftOut(Setting, reason: String)
     }
 
@@ -28,7 +28,7 @@ struct ImportedUnit: Equatable {
 
     mutating func section(_ name: String) { lines += [.blank, .section(name)] }
 
-    /// - Parameter reason: a comment above it: what changed, and why.
+    /// - Parameter reason: the comment above the line: the change and its reason.
     mutating func set(_ key: String, _ value: String, from origin: String = "", because reason: String? = nil) {
         if let reason { lines.append(.comment(reason)) }
         lines.append(.assignment(key: key, value: value, origin: origin))
@@ -36,13 +36,13 @@ struct ImportedUnit: Equatable {
 
     mutating func comment(_ text: String) { lines.append(.comment(text)) }
 
-    /// Says in the file, and in the list of what was not translated, that a setting is gone.
+    /// Records in the file, and in the list of omissions, that a setting is left out.
     mutating func leaveOut(_ setting: Setting, because reason: String) {
         lines.append(.leftOut(setting, reason: reason))
     }
 
-    /// Takes an assignment's effect away. `number` counts lines of `text`, from 1.
-    /// - Returns: whether there was an assignment.
+    /// Turns an assignment into a comment. `number` counts lines of `text`, from 1.
+    /// - Returns: whether the line was an assignment.
     mutating func leaveOut(line number: Int, because reason: String) -> Bool {
         let owners = rendered.map(\.line)
         guard owners.indices.contains(number - 1) else { return false }
@@ -52,7 +52,7 @@ struct ImportedUnit: Equatable {
         return true
     }
 
-    /// The settings without effect, each with its reason.
+    /// The settings that were left out, each with its reason.
     var omissions: [ImportOmission] {
         lines.compactMap { line in
             if case .leftOut(let setting, let reason) = line {
@@ -65,7 +65,7 @@ struct ImportedUnit: Equatable {
 
     var text: String { rendered.map { $0.text + "\n" }.joined() }
 
-    /// Lines of the file, with the index of the `Line` that each belongs to.
+    /// Lines of the file, each with the index of its `Line`.
     private var rendered: [(text: String, line: Int)] {
         lines.indices.flatMap { index in Self.render(lines[index]).map { (text: $0, line: index) } }
     }
@@ -78,7 +78,7 @@ struct ImportedUnit: Equatable {
         case .assignment(let key, let value, _): ["\(key)=\(value)"]
         case .leftOut(let setting, let reason):
             wrapped("Not translated: \(reason)")
-                // A value with a line break would be read as a line of its own.
+                // A value with a line break would become a line of its own.
                 + ["#\(setting.key)=\(String(setting.value.map { $0.isNewline ? " " : $0 }))"]
         }
     }
@@ -104,15 +104,15 @@ struct ImportOmission: Equatable {
     var reason: String
 }
 
-/// What an import made.
+/// The result of an import.
 struct ImportResult: Equatable {
     var units: [ImportedUnit] = []
     /// Settings that belong to no unit.
     var general: [ImportOmission] = []
 
-    /// Everything that could not be translated, in the order of the files.
+    /// All settings that could not be translated, in the order of the files.
     var omissions: [ImportOmission] { units.flatMap(\.omissions) + general }
 }
 
-/// Why there is nothing to import; the text names the thing.
+/// The reason why nothing can be imported.
 struct ImportError: Error, Equatable { let text: String }

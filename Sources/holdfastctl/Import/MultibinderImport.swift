@@ -1,9 +1,10 @@
-/// From HAProxy's configuration as multibinder's wrapper reads it (`haproxy.cfg.erb`, `*.mb`) to a service and its sockets: each
-/// `<%= bind_tcp('0.0.0.0', '80') %>` is a socket unit, and a descriptor that the configuration names.
+/// Translates HAProxy's configuration, as read by multibinder's wrapper (`haproxy.cfg.erb`, `*.mb`), to a service and
+/// its sockets: each `<%= bind_tcp('0.0.0.0', '80') %>` becomes a socket unit, and a descriptor named in the
+/// configuration.
 enum MultibinderImport {
     /// - Parameters:
-    ///   - path: of the file, for comments.
-    ///   - application: what the units are called.
+    ///   - path: the path of the file, for comments.
+    ///   - application: the name for the units.
     static func translate(_ text: String, path: String, application: String) throws(ImportError) -> ImportResult {
         var result = ImportResult()
         var binds: [Bind] = []
@@ -45,13 +46,13 @@ enum MultibinderImport {
     /// One call of `bind_tcp`.
     private struct Bind {
         var text: String
-        /// As `ListenStream=` has it.
+        /// The address in the form of `ListenStream=`.
         var address: String
         var port: UInt16
         var descriptorName: String
         var origin: String
 
-        /// nil if the tag is something else.
+        /// Fails if the tag is not a call of `bind_tcp`.
         init?(_ tag: Substring, origin: String, line: Substring) {
             let words = tag.drop { $0 == "=" || $0.isWhitespace }
             guard words.hasPrefix("bind_tcp") else { return nil }
@@ -66,7 +67,7 @@ enum MultibinderImport {
             case _ where host.contains(":"): address = "[\(host)]:\(port)"
             default: address = "\(host):\(port)"
             }
-            // Two addresses may have one port; the name must tell them apart.
+            // Two addresses may have the same port, so the name must distinguish them.
             let isWild = host == "0.0.0.0"
             descriptorName =
                 isWild ? "tcp-\(port)" : "tcp-\(String(host.map { $0.isLetter || $0.isNumber ? $0 : "-" }))-\(port)"
@@ -77,7 +78,7 @@ enum MultibinderImport {
         }
     }
 
-    /// What stands between `<%` and `%>`.
+    /// The texts between `<%` and `%>`.
     private static func tags(in line: Substring) -> [Substring] {
         var tags: [Substring] = []
         var rest = line
@@ -88,7 +89,7 @@ enum MultibinderImport {
         return tags
     }
 
-    /// Beside the file, without the ending that says that it is a template.
+    /// A path beside the file, without the suffix of a template.
     private static func configurationPath(_ path: String) -> String {
         for ending in [".erb", ".mb"] where path.hasSuffix(ending) { return String(path.dropLast(ending.count)) }
         return path

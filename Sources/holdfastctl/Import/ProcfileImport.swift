@@ -1,8 +1,8 @@
-/// From a Procfile (`web: bundle exec puma -p $PORT`, a line for each kind of process) to units of Holdfast.
+/// Translates a Procfile (a line for each kind of process: `web: bundle exec puma -p $PORT`) to units of Holdfast.
 enum ProcfileImport {
     /// - Parameters:
-    ///   - directory: where it lies, an absolute path: the processes' working directory.
-    ///   - application: what the units' names begin with.
+    ///   - directory: the absolute path of its directory, which is the processes' working directory.
+    ///   - application: the prefix of the units' names.
     static func translate(_ text: String, path: String, directory: String, application: String) throws(ImportError)
         -> ImportResult
     {
@@ -65,7 +65,8 @@ enum ProcfileImport {
                     + "unit with [X-Swap].")
         }
         if ShellWords.needsShell(command) {
-            // `exec` makes the shell become the program, so that signals and READY=1 are the program's; only one command can.
+            // `exec` replaces the shell by the program, so that signals and READY=1 concern the program; it works for a
+            // single command only.
             let isOneCommand = !command.contains { "|&;<>()\n".contains($0) }
             unit.set(
                 "ExecStart", UnitSyntax.commandLine(["/bin/sh", "-c", (isOneCommand ? "exec " : "") + command]),
@@ -73,7 +74,7 @@ enum ProcfileImport {
                 because: "A line of a Procfile is for a shell.")
         } else {
             var words = ShellWords.split(command) ?? [command]
-            // A shell would look for `bin/web` from the working directory; a unit wants the whole path.
+            // A shell looks up `bin/web` from the working directory; a unit needs the absolute path.
             if let program = words.first, program.contains("/"), !program.hasPrefix("/") {
                 words[0] = directory + "/" + (program.hasPrefix("./") ? String(program.dropFirst(2)) : program)
             }

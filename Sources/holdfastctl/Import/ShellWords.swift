@@ -1,6 +1,7 @@
-/// Splits a command as a shell would, without anything else that a shell does (Python's `shlex.split`, which Supervisor uses).
+/// Splits a command into words as a shell would, without its expansions (like Python's `shlex.split`, which Supervisor
+/// uses).
 enum ShellWords {
-    /// Nil if a quote or an escape is not finished.
+    /// Returns nil if a quote or an escape is not closed.
     static func split(_ text: String) -> [String]? {
         var words: [String] = []
         var word: String?
@@ -19,7 +20,7 @@ enum ShellWords {
                 word = (word ?? "") + String(next)
             case ("\"", "\\"):
                 guard let next = iterator.next() else { return nil }
-                // Within double quotes a backslash stays, except before what would end or escape.
+                // Within double quotes a backslash is kept, except before a quote or another backslash.
                 word = (word ?? "") + (next == "\"" || next == "\\" ? String(next) : "\\" + String(next))
             case (let open?, _) where open == character: quote = nil
             default: word = (word ?? "") + String(character)
@@ -30,6 +31,6 @@ enum ShellWords {
         return words
     }
 
-    /// Whether it takes a shell to run this: pipes, lists, redirections, substitutions, patterns, variables.
+    /// Whether only a shell can run the text: pipes, lists, redirections, substitutions, patterns, variables.
     static func needsShell(_ text: String) -> Bool { text.contains { "|&;<>()$`*?[]#~={}!\\\n".contains($0) } }
 }

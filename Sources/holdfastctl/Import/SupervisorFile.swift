@@ -1,12 +1,13 @@
-/// Supervisor's configuration file: sections of `key = value`, as Python's configparser reads them with Supervisor's settings.
+/// Supervisor's configuration file: sections of `key = value`, parsed like Python's configparser with Supervisor's
+/// options.
 struct SupervisorFile {
     struct Section {
-        /// `program:app`.
+        /// The section's whole name: `program:app`.
         var name: String
         var path: String
         var settings: [(key: String, value: String, line: Int)] = []
 
-        /// The part before the colon, and the part behind it.
+        /// The part of the name before the colon; `title` is the part after it.
         var kind: String { String(name.prefix { $0 != ":" }) }
         var title: String { name.contains(":") ? String(name.drop { $0 != ":" }.dropFirst()) : "" }
 
@@ -26,7 +27,7 @@ struct SupervisorFile {
         let text = Self.trimmed(Self.withoutComment(line))
         guard !text.isEmpty else { return }
         if first.isWhitespace {
-            // A continuation of the value before.
+            // This line continues the value before.
             guard let last = sections.indices.last, let setting = sections[last].settings.indices.last else { return }
             sections[last].settings[setting].value += "\n" + text
         } else if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
@@ -37,7 +38,7 @@ struct SupervisorFile {
         }
     }
 
-    /// ` ;` begins a comment within a line.
+    /// Removes a comment, which ` ;` starts within a line.
     private static func withoutComment(_ line: Substring) -> Substring {
         var previous: Character = "x"
         for index in line.indices {
@@ -56,11 +57,11 @@ struct SupervisorFile {
     private static func trimmed(_ text: String) -> String { trimmed(text[...]) }
 }
 
-/// Python's `%(name)s` in a value of Supervisor's.
+/// Replaces Python's `%(name)s` in Supervisor's values.
 struct SupervisorExpansion {
     var values: [String: String]
 
-    /// Nil if the value names something that is not known here, or is no format.
+    /// Returns nil if the text names an unknown value or is malformed.
     func expand(_ text: String) -> String? {
         var result = ""
         var rest = text[...]
@@ -80,7 +81,7 @@ struct SupervisorExpansion {
             guard let conversion = rest.first, conversion == "s" || conversion == "d" else { return nil }
             rest = rest.dropFirst()
             guard var value = value(of: name) else { return nil }
-            // "%(process_num)02d". A template's instance is no number yet, and is not padded.
+            // "%(process_num)02d". A template's instance is not a number yet, so it is not padded.
             if format.hasPrefix("0"), let width = Int(format), Int(value) != nil {
                 value = String(repeating: "0", count: max(0, min(width, 20) - value.count)) + value
             }

@@ -1,9 +1,9 @@
-/// From Supervisor's `[program:x]`, `[fcgi-program:x]` and `[group:x]` to units of Holdfast.
+/// Translates Supervisor's `[program:x]`, `[fcgi-program:x]` and `[group:x]` to units of Holdfast.
 ///
-/// Where the two differ in what they do by default, the unit says what Supervisor did, with a comment; where Holdfast has
-/// something better in its place (captured logs, whole process trees), it uses that and says so.
+/// Where the defaults differ, the unit sets Supervisor's, with a comment. Where Holdfast has a better replacement
+/// (captured logs, whole process trees), the unit uses that, also with a comment.
 enum SupervisorImport {
-    /// - Parameter files: the main file and those that it includes, in order.
+    /// - Parameter files: the main file and the files it includes, in order.
     static func translate(_ files: [SupervisorFile]) throws(ImportError) -> ImportResult {
         var result = ImportResult()
         var programs: [SupervisorProgram] = []
@@ -27,7 +27,7 @@ enum SupervisorImport {
                             reason: "It was for all programs; set it in each unit that needs it."))
                 }
             default:
-                // Supervisor's own sockets, clients and plug-ins.
+                // These sections configure Supervisor's own sockets, clients and plug-ins.
                 break
             }
         }
@@ -43,7 +43,8 @@ enum SupervisorImport {
         ImportOmission(setting: .init(key: "", value: "[\(section.name)]", origin: section.path), reason: reason)
     }
 
-    /// For each priority in use, the units of the next lower one. If all have the same, nobody meant anything by it.
+    /// Priority -> units of the next lower one. Empty if all programs have the same priority, because it then has no
+    /// meaning.
     private static func priorities(_ programs: [SupervisorProgram]) -> [Int: [String]] {
         let used = Set(programs.map(\.priority)).sorted()
         var result: [Int: [String]] = [:]

@@ -15,16 +15,16 @@ struct SupervisorProgram {
     /// Supervisor starts low priorities first; 999 is its default.
     var priority: Int { Int(section["priority"] ?? "999") ?? 999 }
 
-    /// `app` of `[program:app]`.
+    /// The part of the section's name after the colon: `app` of `[program:app]`.
     var title: String { section.title }
 
-    /// What stands for the whole program in another unit.
+    /// The unit that represents the whole program in other units.
     var mainUnit: String { count > 1 ? "\(name).target" : "\(name).service" }
 
     private var isFastCGI: Bool { section.kind == "fcgi-program" }
     private var about: String { "Made from \(section.path): [\(section.name)] by holdfastctl import." }
 
-    /// - Parameter after: units of programs with a lower priority.
+    /// - Parameter after: units of the programs with lower priorities.
     func units(after: [String]) -> [ImportedUnit] {
         var units = [service(after: after)]
         if isFastCGI { units.append(socket()) }
@@ -40,7 +40,8 @@ struct SupervisorProgram {
         return units
     }
 
-    /// `process_num`, with the zeros that the program's settings give it (`%(process_num)02d`): `%i` has none of its own.
+    /// `process_num`, padded with zeros as in the program's settings (`%(process_num)02d`), because `%i` cannot be
+    /// padded.
     private func instance(_ number: Int) -> String {
         let text = section.settings.map(\.value).joined(separator: " ")
         guard let format = text.range(ofWidthAfter: "%(process_num)0"), let width = Int(text[format]) else {
@@ -222,7 +223,7 @@ struct SupervisorProgram {
         let rest = text.dropFirst(6)
         guard let colon = rest.lastIndex(of: ":") else { return nil }
         let port = rest[colon...].dropFirst()
-        // systemd wants addresses, not names.
+        // systemd requires addresses instead of host names.
         return switch rest[..<colon] {
         case "localhost": "127.0.0.1:\(port)"
         case "", "*": "0.0.0.0:\(port)"
@@ -239,7 +240,8 @@ struct SupervisorProgram {
         var values = [
             "program_name": section.title, "group_name": section.title, "here": directory, "numprocs": "\(count)",
         ]
-        // The one number that a program has, or the template's instance, which is written as a specifier further down.
+        // The only number of the program, or the placeholder of the template's instance, which is written as a
+        // specifier later.
         values["process_num"] = count > 1 ? UnitSyntax.instance : "\(firstNumber)"
         return SupervisorExpansion(values: values)
     }
@@ -253,7 +255,7 @@ struct SupervisorProgram {
         .init(key: key, value: section[key] ?? "", origin: origin(key))
     }
 
-    /// `KEY="val",KEY2=val2`, possibly over several lines.
+    /// Parses `KEY="val",KEY2=val2`, possibly over several lines.
     static func pairs(_ text: String) -> [(String, String)]? {
         var pairs: [(String, String)] = []
         var rest = text.drop { $0.isWhitespace || $0 == "," }
@@ -308,7 +310,7 @@ struct SupervisorProgram {
 }
 
 extension String {
-    /// The digits behind the first occurrence of `prefix`.
+    /// The digits after the first occurrence of `prefix`.
     fileprivate func range(ofWidthAfter prefix: String) -> Range<Index>? {
         var start = startIndex
         while start < endIndex {

@@ -6,9 +6,9 @@ struct InstalledUnit {
     var texts: [(path: String, text: String)]
 }
 
-/// From an installed service of systemd, and its sockets, to units of Holdfast: mostly the same text.
+/// Translates an installed service of systemd and its sockets to units of Holdfast; most of the text stays the same.
 enum SystemdImport {
-    /// - Parameter units: a service and what belongs to it. Units that others name and that are not among them are left out.
+    /// - Parameter units: a service and its sockets. References to units outside this list are left out.
     static func translate(_ units: [InstalledUnit]) -> ImportResult {
         let names = Set(units.map(\.name.description))
         let hasSocket = units.contains { $0.name.kind == .socket }
@@ -42,7 +42,7 @@ enum SystemdImport {
         return imported
     }
 
-    /// Sections that other programs have put there, which systemd does not read either.
+    /// Whether the section belongs to another program: systemd does not read it either.
     private static func isForeign(_ section: String) -> Bool { section.hasPrefix("X-") && section != "X-Swap" }
 
     private static func add(_ assignment: Assignment, to unit: inout ImportedUnit, together names: Set<String>) {
@@ -51,7 +51,7 @@ enum SystemdImport {
             unit.set(assignment.key, assignment.value, from: origin)
             return
         }
-        // Only what comes along exists here. `%` is a name that is known when the unit runs: the template's own.
+        // Only the imported units exist here. A name with `%` is known when the unit runs: the template's own instance.
         let all = assignment.value.split(separator: " ").map(String.init)
         let kept = all.filter { names.contains($0) || $0.contains("%") }
         let before = all.filter { !kept.contains($0) && isOfTheSystem($0) }
@@ -78,7 +78,7 @@ enum SystemdImport {
         "JoinsNamespaceOf",
     ]
 
-    /// Targets that are reached before systemd starts holdfast.service, or that are no more than names for shutting down.
+    /// Targets that are reached before systemd starts holdfast.service, or that only serve to shut down.
     private static func isOfTheSystem(_ name: String) -> Bool {
         [
             "network.target", "network-pre.target", "sysinit.target", "basic.target", "local-fs.target",

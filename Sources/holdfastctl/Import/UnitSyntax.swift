@@ -1,15 +1,15 @@
-/// Text that means itself in a unit file (systemd.syntax(7), systemd.service(5) "Command lines").
+/// Escapes text for literal use in a unit file (systemd.syntax(7), systemd.service(5) "Command lines").
 enum UnitSyntax {
-    /// Stands for a variable of the environment in the text of a command, until `argument` writes it as `${NAME}`. Private-use
-    /// characters: nothing that people write has them, and no splitting or quoting touches them.
+    /// Placeholder of an environment variable in the text of a command, until `argument` writes it as `${NAME}`. Its
+    /// private-use characters do not occur in real texts, and neither splitting nor quoting affects them.
     static func variable(_ name: String) -> String { "\u{E000}\(name)\u{E001}" }
 
-    /// Stands for the instance of a template, until it is written as `%i`.
+    /// Placeholder of a template's instance, until it is written as `%i`.
     static let instance = "\u{E002}"
 
     static func hasVariable(_ text: String) -> Bool { text.unicodeScalars.contains("\u{E000}") }
 
-    /// One word of a command line. The first one is no place for variables.
+    /// A word of a command line. The first word must not contain variables.
     static func argument(_ word: String) -> String {
         let escaped = escape(word)
         var result = ""
@@ -35,7 +35,7 @@ enum UnitSyntax {
         return isPlain ? text : "\"\(text)\""
     }
 
-    /// A path or another single value: specifiers are the only thing that is replaced there.
+    /// A path or another single value, in which only specifiers are replaced.
     static func value(_ text: String) -> String {
         String(text.flatMap { $0 == "%" ? "%%" : String($0) == instance ? "%i" : String($0) })
     }
@@ -57,7 +57,7 @@ enum UnitSyntax {
         return result
     }
 
-    /// Characters that a unit's name may have; others become `-`.
+    /// The text with `-` in place of the characters that a unit's name must not contain.
     static func unitName(_ text: String) -> String {
         let allowed = String(
             text.unicodeScalars.prefix(200).map { scalar in

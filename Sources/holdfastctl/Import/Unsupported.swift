@@ -1,11 +1,11 @@
 import UnitFiles
 
 extension ImportResult {
-    /// Takes the effect from every assignment that Holdfast does not honour, or that does not fit together, so that what is
-    /// written passes `holdfastctl verify`. Asked of the verifier itself: what Holdfast learns later is imported at once.
+    /// Leaves out every assignment that Holdfast does not honour or that contradicts others, so that the written units
+    /// pass `holdfastctl verify`. The verifier itself decides, so that newly supported directives are imported at once.
     mutating func leaveOutUnsupported() {
         let directory = "/import"
-        // Each round takes at least one line away; what a line hid may show in the next one.
+        // Each round leaves out at least one line, which may reveal problems of others in the next round.
         while true {
             var files: [String: String] = [:]
             for unit in units { files["\(directory)/\(unit.name)"] = unit.text }
@@ -13,7 +13,7 @@ extension ImportResult {
                 source: InMemoryUnitFileSource(files: files), searchPath: [directory],
                 specifiers: SpecifierEnvironment())
             var hasChanged = false
-            // From the last line up: those that wait their turn keep their numbers.
+            // From the last line to the first, so that the remaining lines keep their numbers.
             for diagnostic in Verifier(loader: loader).verifyAll().reversed() where Self.isOfALine(diagnostic.code) {
                 guard let index = units.firstIndex(where: { "\(directory)/\($0.name)" == diagnostic.location.file })
                 else {
@@ -26,7 +26,7 @@ extension ImportResult {
         }
     }
 
-    /// Whether the thing complained of is that line, and not something that is missing elsewhere or may be meant so.
+    /// Whether the line itself is the problem, rather than something that is missing elsewhere or may be intended.
     private static func isOfALine(_ code: DiagnosticCode) -> Bool {
         switch code {
         case .unknownDirective, .unsupportedDirective, .invalidValue, .unsupportedValue, .unknownSpecifier,
