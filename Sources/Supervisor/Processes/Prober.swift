@@ -154,8 +154,7 @@ extension Supervisor {
         }
         do throws(Launcher.LaunchError) {
             let main = mainProcess(of: instance.id)?.pid
-            // Planned like a command beside the main process: with the sockets' addresses in its environment, without
-            // the right to notify.
+            // Planned like ExecStartPost=: with the addresses of upstreams in its environment, without the sockets.
             let launch = try launcher.plan(
                 command, as: .startPost(0), for: instance, in: generation, .init(mainPid: main))
             // A successor starts the probe again.

@@ -330,7 +330,7 @@ extension GenerationReference {
 extension ShownResult {
     init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
         let shown = result.to ?? result.serving
-        // For the other outcomes the same generation serves as before.
+        // After a roll-back or an abort the same generation serves as before.
         let before =
             switch result.outcome {
             case .rolledBack, .aborted: result.serving

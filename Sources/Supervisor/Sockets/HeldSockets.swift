@@ -11,7 +11,7 @@ struct PreparationError: Error {
 
 /// All held sockets with scope `shared`. The sockets of a generation are in its `GenerationResources`.
 ///
-/// The table has the sockets of each unit for all: they stay when a service stops, and the next generation gets them. A
+/// The table has the sockets of each unit: they stay when a service stops, and the next generation gets them. A
 /// starting generation changes nothing in it: sockets that it opens belong to it alone until it serves (`keep`), and
 /// close with it if it never does.
 final class HeldSockets {
