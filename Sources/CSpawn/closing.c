@@ -87,8 +87,8 @@ int holdfast_reap_closer(int32_t pid) {
     return 0;
 }
 
-/* Kills all closers when others need an entry: those that wait for a peer that reads nothing have waited long enough,
- * and the unsent data is discarded. */
+/* Kills all closers when others need an entry: those that still wait for a peer or a file system have waited long
+ * enough. The kernel continues to send a socket's unsent data after that. */
 static void hurry_closers(void) {
     for (int i = 0; i < MOST_CLOSERS; i++)
         if (closers[i].work)
