@@ -30,7 +30,7 @@ final class GenerationResources {
         return sockets[name]?.first?.address ?? reservations[name]?.first?.address.address
     }
 
-    /// Sockets that are not in the table of shared sockets yet.
+    /// Sockets that have never been in the table of shared sockets.
     var unkept: [HeldSocket] { sockets.values.joined().filter { !$0.isKept } }
 
     /// Sockets that belong to this generation alone.
