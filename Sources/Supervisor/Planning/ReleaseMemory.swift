@@ -100,7 +100,8 @@ struct ReleaseMemory {
     }
 }
 
-/// The unit files of definitions, as files of one directory that a loader can read: `app@.service`, `app@.service.d/x.conf`.
+/// The unit files of definitions, as files of one directory that a loader can read: `app@.service`,
+/// `app@.service.d/x.conf`.
 enum DefinitionFiles {
     static func of(_ units: [any UnitDefinition]) -> [String: String] {
         var files: [String: String] = [:]

@@ -79,8 +79,8 @@ extension Supervisor {
         journal.end(.group(group))
     }
 
-    /// Whether the unit is an instance of a template that is not a swap unit, or has no file: no file of its own keeps
-    /// it known.
+    /// Whether no unit file makes the unit permanent: it is an instance of a template that is not a swap unit, or has
+    /// no file.
     private func isPassing(_ unit: String) -> Bool {
         guard let name = try? UnitName(unit) else { return true }
         return name.instance != nil || !resolver.loader.exists(name)
