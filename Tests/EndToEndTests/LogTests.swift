@@ -172,8 +172,8 @@ extension EndToEnd {
             }'
             exec sleep 1000
             """
-        /// Prints errors in the lines; then the last number, the count of jumps back, the bytes that were repeated, and the
-        /// count of cut lines.
+        /// Prints errors in the lines; then the last number, the count of jumps back, the bytes that were repeated, and
+        /// the count of cut lines.
         private static let checker = """
             / \\[cut\\]$/ { cut++; next }
             NF != 3 || $3 != $1 || length($2) != $1 % 300 + 1 { print "torn: " $0 }
