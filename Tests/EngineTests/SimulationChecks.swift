@@ -116,7 +116,10 @@ extension Simulation {
         kernel.openTokens.insert(token)
         kernel.seekers[token] = id
         guard let tree = kernel.trees[id] else { return }
-        if tree.daemons > 0, kernel.isCalm || random.chance(60) {
+        if let found = kernel.undeliveredMain(of: id) {
+            // The supervisor watches it already, and finds it again under the same token.
+            kernel.pending.append(.mainSought(token, .found(found)))
+        } else if tree.daemons > 0, kernel.isCalm || random.chance(60) {
             let daemon = findDaemon(id)
             kernel.pending.append(.mainSought(token, .found(daemon)))
         } else if tree.spec.lifecycle.hasPidFile {
@@ -263,7 +266,7 @@ extension Simulation {
         switch result.outcome {
         case .completed:
             let brought = trees.filter { $0.generation.number == result.to?.number }
-            if !brought.allSatisfy({ $0.wasSkipped || kernel.isAlive($0) }) {
+            if !brought.allSatisfy({ $0.wasSkipped || kernel.isAlive($0) || isWorkerBetweenRuns($0) }) {
                 fail("truth", "completed, and what was brought is gone")
             }
         case .rolledBack:

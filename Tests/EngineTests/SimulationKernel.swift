@@ -356,7 +356,7 @@ struct FakeKernel {
             }
         case .notified(let id, let sender, let message):
             guard let tree = trees[id], let main = tree.main, message.ready else { return }
-            guard sender == .process(main) || (sender == .other && tree.spec.notifyAccess == .all) else { return }
+            guard sender == .process(main) || isHeardOfAll(sender, id, tree) else { return }
             trees[id]?.isUp = true
             noteReady(id, now)
         case .prepared(let generation): generations[generation] = .open

@@ -79,8 +79,10 @@ extension Engine {
         // not news. A part that was skipped or is done does not serve in place of one that has failed.
         if isOld, members.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
         // A service that waits for its restart after a clean end has no failure, and does not serve at this moment
-        // either.
-        let lost = members.filter { $0.isGone && !$0.isDone || (isOld || $0.failure != nil) && !$0.isReady }
+        // either. A worker without a shared socket may end and come back as its work requires.
+        let lost = members.filter {
+            $0.isGone && !$0.isDone || (isOld || $0.failure != nil || $0.spec.acceptsShared) && !$0.isReady
+        }
         guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
         return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))
     }

@@ -57,8 +57,8 @@ public final class Children {
         return source
     }
 
-    /// Whether the process is a child that we started, or another process whose exit is watched.
-    func isOwn(_ pid: Int32) -> Bool { own.contains(pid) }
+    /// Whether the process is a child that we started, one that closes descriptors for us, or another whose exit is watched.
+    func isOwn(_ pid: Int32) -> Bool { own.contains(pid) || holdfast_reap_closer(pid) != 0 }
 
     /// Leaves a child to the reaper of orphans, without a report of its exit.
     public func abandon(pid: Int32) {
@@ -101,7 +101,7 @@ public final class Children {
         unseenContinuation = nil
         for _ in 0..<Self.orphansPerTurn {
             guard let pid = unseen.popLast() else { return mustListAgain ? reapBehind() : () }
-            guard !own.contains(pid), holdfast_reap_closer(pid) == 0 else { continue }
+            guard !isOwn(pid) else { continue }
             // A process that lives, or is no longer our child, is left alone.
             var dead = holdfast_exit()
             _ = holdfast_wait(Int32(HOLDFAST_WAIT_PID), pid, 1, &dead)
