@@ -31,7 +31,7 @@
 
 enum {
     MOST_CLOSERS = 32,
-    MOST_AT_ONCE = 256,
+    MOST_AT_ONCE = 32, /* those behind one whose close waits stay open with it */
     MOST_WAITING = 1024,
     PATIENCE = 50, /* milliseconds of each second spent waiting for closers; nearly all need one */
     STACK_SIZE = 16 * 1024,
@@ -40,13 +40,14 @@ enum {
 /* A process and its memory: this structure at one end, the stack at the other. */
 struct closer {
     int lives; /* 1 until the process has ended (CLONE_CHILD_CLEARTID) */
+    int next;  /* index of the first descriptor that it has not begun to close */
     int count;
     int descriptors[MOST_AT_ONCE];
 };
 
 static struct {
     struct closer *work; /* NULL: the entry is free */
-    pid_t pid;
+    pid_t pid;           /* 0: no process could be made for it so far */
 } closers[MOST_CLOSERS];
 
 /* Descriptors that wait for a free entry. */
@@ -57,16 +58,42 @@ static int close_all(void *argument) {
     struct closer *work = argument;
     /* The process has all our open descriptors, including the lock of the runtime directory: it must not outlive us. */
     bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
-    for (int i = 0; i < work->count; i++)
+    /* Counted before the close: a number that is free may be another descriptor's when the next process looks. */
+    for (int i = work->next; i < work->count; i++) {
+        __atomic_store_n(&work->next, i + 1, __ATOMIC_RELEASE);
         bare(SYS_close, work->descriptors[i], 0, 0, 0);
+    }
     return 0;
 }
 
-/* Frees the entry of a process that has ended. */
+/* Starts a process for the entry. Returns 0 if none can be made. */
+static int start_process(int place) {
+    struct closer *work = closers[place].work;
+    work->lives = 1;
+    /* A signal handler of ours that ran in the closer would write into our memory. */
+    unsigned long all = ~0UL, before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    /* SIGCHLD makes the reaper of orphans look at it (holdfast_reap_closer), so that no zombie stays until the next
+     * close. */
+    pid_t pid = clone(close_all, (char *)work + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD, work,
+                      NULL, NULL, &work->lives);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    closers[place].pid = pid > 0 ? pid : 0;
+    return pid > 0;
+}
+
+/* Frees the entry of a process that has ended. The descriptors behind the one at which it was killed get a new process:
+ * they are open in our table. */
 static void reap_place(int i) {
-    if (!closers[i].work || waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0)
+    struct closer *work = closers[i].work;
+    if (!work || (closers[i].pid > 0 && waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0))
         return;
-    munmap(closers[i].work, STACK_SIZE);
+    closers[i].pid = 0;
+    if (__atomic_load_n(&work->next, __ATOMIC_ACQUIRE) < work->count) {
+        start_process(i);
+        return;
+    }
+    munmap(work, STACK_SIZE);
     closers[i].work = NULL;
 }
 
@@ -79,7 +106,7 @@ static void reap_closers(void) {
  * by the time start_closer or reap_closers waits for it. */
 int holdfast_reap_closer(int32_t pid) {
     for (int i = 0; i < MOST_CLOSERS; i++) {
-        if (!closers[i].work || closers[i].pid != pid)
+        if (!closers[i].work || pid <= 0 || closers[i].pid != pid)
             continue;
         reap_place(i);
         return 1;
@@ -91,7 +118,7 @@ int holdfast_reap_closer(int32_t pid) {
  * enough. The kernel continues to send a socket's unsent data after that. */
 static void hurry_closers(void) {
     for (int i = 0; i < MOST_CLOSERS; i++)
-        if (closers[i].work)
+        if (closers[i].work && closers[i].pid > 0)
             kill(closers[i].pid, SIGKILL);
 }
 
@@ -125,25 +152,17 @@ static int start_closer(int patient) {
     if (memory == MAP_FAILED)
         return 0;
     struct closer *work = memory;
-    work->lives = 1;
+    work->next = 0;
     work->count = (int)(waiting_count < MOST_AT_ONCE ? waiting_count : MOST_AT_ONCE);
     waiting_count -= (size_t)work->count;
     memcpy(work->descriptors, waiting + waiting_count, (size_t)work->count * sizeof *waiting);
-    /* A signal handler of ours that ran in the closer would write into our memory. */
-    unsigned long all = ~0UL, before = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    /* SIGCHLD makes the reaper of orphans look at it (holdfast_reap_closer), so that no zombie stays until the next
-     * close. */
-    pid_t pid = clone(close_all, (char *)memory + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD, work,
-                      NULL, NULL, &work->lives);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
-    if (pid < 0) {
+    closers[place].work = work;
+    if (!start_process(place)) {
         waiting_count += (size_t)work->count;
         munmap(memory, STACK_SIZE);
+        closers[place].work = NULL;
         return 0;
     }
-    closers[place].work = work;
-    closers[place].pid = pid;
     if (patient)
         await_closer(work);
     reap_place(place);

@@ -133,6 +133,32 @@ extension LinuxTests {
             }
         }
 
+        @Test("Files behind a descriptor whose close waits are closed, also when its process is killed for another")
+        func behindWaiting() throws {
+            var files: [Int32] = []
+            var far: [OwnedDescriptorBox] = []
+            try expectNoWait {
+                for _ in 0..<40 {
+                    let connection = try Lingering()
+                    far.append(OwnedDescriptorBox(try connection.far.duplicate()))
+                    let behind = try (0..<20).map { _ in try OwnedDescriptor.open("/etc/passwd", O_RDONLY).release() }
+                    files += behind
+                    // `deinit` must not close a number that is closed here.
+                    let waiting = holdfast_duplicate(connection.near.raw, 0)
+                    drop(connection)
+                    let batch = [waiting] + behind
+                    holdfast_close_received(batch, batch.count)
+                }
+            }
+            far = []
+            let deadline = EventLoop.now + Int64(Self.patience) * 1_000_000_000
+            while files.contains(where: { fcntl($0, F_GETFD) >= 0 }) {
+                try #require(EventLoop.now < deadline, "they stay open")
+                holdfast_close_received(nil, 0)
+                usleep(1000)
+            }
+        }
+
         @Test("However many wait, further ones are closed without waiting")
         func many() throws {
             var far: [OwnedDescriptorBox] = []

@@ -30,7 +30,10 @@ public enum PathPattern {
                     next.append(base + name)
                 }
             }
-            guard next.count <= (index == parts.count - 1 ? matchLimit : entryLimit) else { throw tooMuch(pattern) }
+            guard index < parts.count - 1 || next.count <= matchLimit else {
+                throw SystemError("look for more than \(matchLimit) paths that match \(pattern)", nil, .argListTooLong)
+            }
+            guard next.count <= entryLimit else { throw tooMuch(pattern) }
             found = index == parts.count - 1 ? next : next.map { $0 + "/" }
         }
         return found.sorted()

@@ -86,7 +86,13 @@ struct History {
     mutating func sync() throws(SystemError) {
         guard !isSynced else { return }
         isSynced = true
-        try FileTree.sync(path)
+        do throws(SystemError) {
+            try FileTree.sync(path)
+        } catch {
+            // After an error of the disk the kernel forgets what it could not write (fsync(2)): asking again proves nothing.
+            isSynced = !error.isTransient
+            throw error
+        }
     }
 
     /// Whether an equal entry exists, apart from its number.
