@@ -148,6 +148,23 @@ struct EndingTests {
         #expect(post.takeLog("stopPost") == ["stopPost app.service"])
     }
 
+    @Test("each ExecStop= and ExecStopPost= command has the whole of TimeoutStopSec=")
+    func stopTimeoutOfEachCommand() {
+        var bench = running { ($0.commands.stop, $0.commands.stopPost) = ([.no, .no], [.no, .no]) }
+        bench.hanging = ["stop app.service", "stopPost app.service"]
+        bench.command(.stop(group))
+        for _ in 0..<2 {
+            bench.pass(.seconds(80))
+            bench.endControl("stop app.service")
+        }
+        bench.exit(app)
+        for _ in 0..<2 {
+            bench.pass(.seconds(80))
+            bench.endControl("stopPost app.service")
+        }
+        #expect(end(bench) == "clean")
+    }
+
     @Test("ExecStop= and ExecStopPost=: none after one that failed, unless that has the prefix -")
     func stopCommandsFail() {
         let notThere: (inout Bench) -> Void = { $0.notExecutable = ["stop app.service"] }

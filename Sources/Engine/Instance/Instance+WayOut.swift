@@ -24,6 +24,8 @@ extension Instance {
 
     mutating func stopStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
         guard index < spec.commands.stop.count else { return windDown(ending, &context) }
+        // Each command has the whole of TimeoutStopSec= (systemd.service(5)); a drain has one time limit for all of them.
+        if index > 0, !isDraining { deadline = spec.stopTimeout.map { context.now + $0 } }
         let token = context.newToken()
         context.emit(.spawn(token, id, .stop(index)))
         enter(.stopping(index, control: token, ending), &context)
@@ -125,7 +127,7 @@ extension Instance {
             }
             return
         }
-        if index == 0 { deadline = spec.stopTimeout.map { context.now + $0 } }
+        deadline = spec.stopTimeout.map { context.now + $0 }
         let token = context.newToken()
         context.emit(.spawn(token, id, .stopPost(index)))
         enter(.stopPost(index, control: token, ending), &context)
