@@ -79,6 +79,7 @@ static int schedule(struct order *order) {
 
 int holdfast_child_attributes(struct order *order) {
     const struct holdfast_spawn *plan = order->plan;
+    /* The kernel gives the score to the supervisor as well, which shares the memory: holdfast_spawn restores it afterwards. */
     if (plan->oom_score_adj
         && holdfast_child_write(
                AT_FDCWD, "/proc/self/oom_score_adj", plan->oom_score_adj, strlen(plan->oom_score_adj)) < 0) {

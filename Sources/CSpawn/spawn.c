@@ -88,14 +88,28 @@ static long start_child(struct order *order, char *stack, int *pidfd) {
     return pid < 0 ? -errno : pid;
 }
 
-/* Reads our coredump_filter, to restore it: it belongs to the memory that the child shares. Returns its length. */
-static int read_coredump_filter(char *text, int size) {
-    int fd = open("/proc/self/coredump_filter", O_RDONLY | O_CLOEXEC);
+/* A file of /proc/self that a child changes for us as well, with our value. */
+struct shared_setting {
+    const char *path;
+    char text[34];
+    int length; /* 0: there is nothing to restore */
+};
+
+/* Reads our value behind `prefix`. */
+static void save_setting(struct shared_setting *setting, const char *prefix) {
+    size_t begin = strlen(prefix);
+    memcpy(setting->text, prefix, begin);
+    int fd = open(setting->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, (size_t)size);
+        return;
+    ssize_t length = read(fd, setting->text + begin, sizeof setting->text - begin);
     close(fd);
-    return length > 0 ? (int)length : 0;
+    setting->length = length > 0 ? (int)begin + (int)length : 0;
+}
+
+static void restore_setting(const struct shared_setting *setting) {
+    if (setting->length > 0)
+        holdfast_child_write(AT_FDCWD, setting->path, setting->text, (size_t)setting->length);
 }
 
 /* Set once a killed child has not ended in time: it still has our memory, as another user. The process then stays
@@ -141,8 +155,14 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     /* The "dumpable" flag is shared with the memory. A change of user or group clears it: restored afterwards. */
     int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-    char filter[32];
-    int filter_length = plan->coredump_filter ? read_coredump_filter(filter, sizeof filter) : 0;
+    /* The filter belongs to the memory. The kernel gives one OOM score to all processes that share memory, except to the
+     * parent in vfork(2) (__set_oom_adj in fs/proc/base.c). */
+    struct shared_setting filter = {.path = "/proc/self/coredump_filter"}, score = {.path = "/proc/self/oom_score_adj"};
+    if (plan->coredump_filter)
+        /* The kernel writes hexadecimal without a prefix and requires the prefix for reading. */
+        save_setting(&filter, "0x");
+    if (plan->oom_score_adj)
+        save_setting(&score, "");
     int pidfd = -1;
     long pid = start_child(order, stack, &pidfd);
     int held = pid > 0 ? holdfast_await_child(order, pid) : 0;
@@ -150,12 +170,8 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
         stays_closed = 1;
     if (!stays_closed && (plan->change_user || plan->change_groups) && dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    if (filter_length > 0) {
-        /* The kernel writes hexadecimal without a prefix and requires the prefix for reading. */
-        char text[34] = "0x";
-        memcpy(text + 2, filter, (size_t)filter_length);
-        holdfast_child_write(AT_FDCWD, "/proc/self/coredump_filter", text, (size_t)filter_length + 2);
-    }
+    restore_setting(&filter);
+    restore_setting(&score);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     int status = (int)pid;
     if (pid > 0)

@@ -207,12 +207,15 @@ public struct ShutdownReply: Codable, Equatable, Sendable {
     public var progress: Progress?
     /// The units that were running and are gone now.
     public var stopped: [String]?
+    /// Units whose processes are unaccounted for: they keep running. nil if there are none.
+    public var unknown: [String]?
 
     public init(progress: Progress) {
         self.progress = progress
     }
 
-    public init(stopped: [String]) {
+    public init(stopped: [String], unknown: [String]? = nil) {
         self.stopped = stopped
+        self.unknown = unknown
     }
 }

@@ -47,8 +47,14 @@ extension Session {
         var result: [String] = []
         for name in names {
             if Names.isPattern(name) {
-                let reply = try quietly.ask(.list(names: [name], sockets: false), ListReply.self)
-                result += Names.isWhole(name, of: reply.units) ? [name] : Names.operands(reply.units, use)
+                do throws(CommandFailure) {
+                    let reply = try quietly.ask(.list(names: [name], sockets: false), ListReply.self)
+                    result += Names.isWhole(name, of: reply.units) ? [name] : Names.operands(reply.units, use)
+                } catch {
+                    // The request about this name is refused in its turn; the others are carried out.
+                    guard case .refused(.noSuchUnit) = error, names.count > 1 else { throw error }
+                    result.append(name)
+                }
             } else {
                 result.append(name)
             }

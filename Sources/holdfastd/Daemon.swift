@@ -54,6 +54,7 @@ struct Daemon: ParsableCommand {
         var configuration = user ? Configuration.user(environment: environment) : Configuration.system
         if !units.isEmpty { configuration.unitDirectories = try units.map(Self.absolute) }
         if let runtimeDir { configuration.runtimeDirectory = try Self.absolute(runtimeDir) }
+        configuration.runtimeDirectory = Self.resolved(configuration.runtimeDirectory)
         if let stateDir { configuration.stateDirectory = try Self.absolute(stateDir) }
         if let logDir { configuration.logDirectory = try Self.absolute(logDir) }
         guard configuration.controlSocket.utf8.count < 108 else {
@@ -141,6 +142,17 @@ struct Daemon: ParsableCommand {
             throw ValidationError("\(path) is relative to a working directory that does not exist any more")
         }
         return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) + "/" + path
+    }
+
+    /// The path without links: control groups have their names from it, by which a successor finds what runs.
+    private static func resolved(_ path: String) -> String {
+        if let real = realpath(path, nil) {
+            defer { free(real) }
+            return String(cString: real)
+        }
+        // A directory that is made at the start.
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return path }
+        return resolved(String(path[..<slash])) + path[slash...]
     }
 
     private static func environment() -> [String: String] {

@@ -216,6 +216,8 @@ extension EndToEnd {
                 try eventually("the service to leave its group") { world.contents("out/left") != nil }
                 _ = try world.run("stop", "leaver")
                 #expect(try world.status("leaver").first?.state == .failed)
+                // Its child is in no group of the service either, and ends by itself.
+                try eventually("the last sleep to end") { world.processes().isEmpty }
             }
         }
 

@@ -132,6 +132,30 @@ extension EndToEnd {
             }
         }
 
+        @Test("A shutdown leaves unknown processes alone, and says so")
+        func shutdown() throws {
+            try withWorld {
+                try $0.unit("app.service", "[Service]\nExecStart=/bin/sleep 1000")
+                try $0.unit("other.service", "[Service]\nExecStart=/bin/sleep 1000")
+            } then: { world in
+                #expect(try world.run("start", "app").outcome == .started)
+                let before = world.processes().map(\.pid)
+                try crash(world, .removed)
+                #expect(try world.run("start", "other").outcome == .started)
+                let shutdown = try world.control("shutdown")
+                #expect(try shutdown.end() == 0)
+                let lines = shutdown.outputText.split(separator: "\n")
+                #expect(lines.contains("app.service: UNKNOWN, its processes keep running"), "\(lines)")
+                #expect(lines.contains("other.service: stopped") && !lines.contains("app.service: stopped"), "\(lines)")
+                #expect(try world.daemon.end() == 0)
+                #expect(world.processes().map(\.pid) == before)
+                try world.startAgain()
+                #expect(try world.status("app").first?.state == .unknown)
+                #expect(try world.run("stop", "app").outcome == .stopped)
+                try end(world)
+            }
+        }
+
         @Test("From a journal that is older than what runs nothing is concluded: no older release is started beside it")
         func olderJournal() throws {
             try withWorld { layout in

@@ -29,6 +29,17 @@ extension LinuxTests {
             #expect(ProcFile.read("/proc/self/coredump_filter", limit: 64) == before)
         }
 
+        @Test("the OOM score is the program's, and ours stays as it was, also after a start that fails behind it")
+        func oomScore() throws {
+            let before = ProcFile.read("/proc/self/oom_score_adj", limit: 64)
+            #expect(try lines("cat /proc/self/oom_score_adj") { $0.oomScoreAdjust = 321 } == ["321"])
+            #expect(ProcFile.read("/proc/self/oom_score_adj", limit: 64) == before)
+            _ = try? lines("cat /proc/self/oom_score_adj") {
+                ($0.oomScoreAdjust, $0.program) = (322, "/does/not/exist")
+            }
+            #expect(ProcFile.read("/proc/self/oom_score_adj", limit: 64) == before)
+        }
+
         @Test("CPU affinity, scheduling policy and I/O priority")
         func scheduling() throws {
             #expect(try status("Cpus_allowed_list") { $0.cpuAffinity = [0] } == "0")

@@ -259,9 +259,11 @@ extension Supervisor {
     func finishShutdown() {
         guard let ids = shutdownRequests, !activation.socketIDs.contains(where: activation.isActive) else { return }
         shutdownRequests = nil
+        let unknown = left.groups.map(\.name).sorted()
+        let stopped = engine.groupIDs.map(\.name).filter { !unknown.contains($0) }
         for id in ids {
             guard let pending = requests.remove(id) else { continue }
-            conclude(pending, Reply(ShutdownReply(stopped: engine.groupIDs.map(\.name))))
+            conclude(pending, Reply(ShutdownReply(stopped: stopped, unknown: unknown.isEmpty ? nil : unknown)))
         }
         shutDownComplete()
     }

@@ -39,7 +39,9 @@ struct ShutdownCommand: ControlCommand {
 
     func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
         let reply = try session.shutdown()
-        session.show((reply.stopped ?? []).map { Text.harmless("\($0): stopped") } + ["Shut down"])
+        let stopped = (reply.stopped ?? []).map { Text.harmless("\($0): stopped") }
+        let unknown = (reply.unknown ?? []).map { Text.harmless("\($0): UNKNOWN, its processes keep running") }
+        session.show(stopped + unknown + ["Shut down"])
         return .ok
     }
 }
