@@ -26,9 +26,11 @@ struct LeftTreeNameTests {
         let group = GroupID("app.service")
         engine.reserve(
             instances: [InstanceID(number: 12), InstanceID(number: 7)],
-            generations: [GenerationID(group: group, number: 3)])
+            generations: [GenerationID(group: group, number: 3)], at: Instant(nanoseconds: 5))
         #expect(engine.drawInstance().number == 13)
-        #expect(engine.view(of: group)?.lastNumber == 3)
+        #expect(engine.view(of: group)?.lastNumber == 3 && engine.view(of: group)?.since == Instant(nanoseconds: 5))
+        engine.unknownProcessesEnded(group, at: Instant(nanoseconds: 9))
+        #expect(engine.view(of: group)?.since == Instant(nanoseconds: 9))
     }
 
     @Test("What is ended gets the kill signal, and SIGKILL once when its time is over")

@@ -35,9 +35,16 @@ extension Engine {
     /// Reserves numbers of an earlier life that are still in use, in names of control groups, FIFOs and directories.
     /// New instances and generations get other numbers; otherwise they would meet, and one day end, processes that are
     /// not their own.
-    public mutating func reserve(instances: [InstanceID], generations: [GenerationID]) {
+    public mutating func reserve(instances: [InstanceID], generations: [GenerationID], at now: Instant) {
+        context.now = max(context.now, now)
         for instance in instances { context.reserve(instance) }
         for generation in generations { restore(generation.group, GroupMemory(lastNumber: generation.number)) }
+    }
+
+    /// Notes the end of the last unknown process of a group that is not up: it is stopped since then.
+    public mutating func unknownProcessesEnded(_ group: GroupID, at now: Instant) {
+        guard groups[group]?.serving == nil, groups[group]?.operation == nil else { return }
+        groups[group]?.since = now
     }
 
     /// Forgets the state of a group whose record is older than its running processes: the processes it names no longer

@@ -82,6 +82,7 @@ extension Supervisor {
         tree.run.end()
         let ended = left.remove(tree)
         logger.info("\(tree.name.unit): the last of its unknown processes has ended")
+        if left.trees(of: tree.group).isEmpty { engine.unknownProcessesEnded(tree.group, at: now) }
         forgetLeft(tree.group)
         for id in ended {
             guard let pending = requests.remove(id) else { continue }
@@ -134,7 +135,7 @@ extension Supervisor {
             }
         }
         engine.reserve(
-            instances: numbers.filter(isNumber).map { InstanceID(number: $0) }, generations: found)
+            instances: numbers.filter(isNumber).map { InstanceID(number: $0) }, generations: found, at: now)
     }
 
     /// Whether the number is in a range that leaves enough numbers, whatever process has made the name.
