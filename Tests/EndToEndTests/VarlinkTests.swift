@@ -31,6 +31,8 @@ extension EndToEnd {
                     environment: ["PYTHONPATH": Self.library])
                 #expect(program.errorText == "")
                 #expect(try program.end() == 0, "\(program.outputText)")
+                // The program has shut the supervisor down, which answers before it ends.
+                #expect(try world.daemon.end() == 0)
             }
         }
     }
