@@ -177,8 +177,12 @@ extension Supervisor {
 
     /// Reserves room for the next records, and logs when there is none, or some again.
     func watchRoom() {
-        if journal.isCramped { rewriteJournal() }
         journal.keepRoom()
+        // Only where the file system has no more: with much to write down each rewrite takes long.
+        if journal.isCramped {
+            rewriteJournal()
+            journal.keepRoom()
+        }
         if journal.isBehind != toldTrouble.isBehind || (journal.problem == nil) != (toldTrouble.problem == nil) {
             tellRoom()
         }
