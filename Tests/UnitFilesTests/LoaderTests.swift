@@ -219,6 +219,8 @@ struct LoaderTests {
         #expect(resolve("both") == "\"both\" is ambiguous: both.service or both.target")
         #expect(resolve("app@v3.service") == "app@v3.service")
         #expect(resolve("sitee@v2") == "there is no unit \"sitee@v2\" (did you mean site@v2?)")
+        #expect(resolve("web@v9") == "there is no unit \"web@v9\" (did you mean web?)")
+        #expect(resolve("app@v3.target") == "there is no unit \"app@v3.target\"")
         #expect(resolve("both.servcie") == "there is no unit \"both.servcie\" (did you mean both.service?)")
         #expect(resolve("") == "the unit name is empty")
         #expect(resolve("zzz") == "there is no unit \"zzz\"")

@@ -279,10 +279,14 @@ public struct UnitLoader: Sendable {
     private func suggestion(for text: String, _ kinds: Set<UnitKind>) -> String? {
         let known = names.filter { kinds.contains($0.kind) }
         if let near = EditDistance.closest(to: text, in: known.map(\.description)) { return near }
-        // "ap@v2": compares the prefix and keeps the release.
+        // "ap@v2": compares the prefix and keeps the release. A unit that is no template has none.
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard let near = EditDistance.closest(to: parts[0], in: known.map(\.prefix)) else { return nil }
-        return parts.count > 1 ? near + "@" + parts[1] : near
+        let templates = known.filter { $0.description.contains("@") }.map(\.prefix)
+        if parts.count > 1, let near = EditDistance.closest(to: parts[0], in: templates) {
+            // The same with a suffix that does not exist.
+            return near == parts[0] ? nil : near + "@" + parts[1]
+        }
+        return EditDistance.closest(to: parts[0], in: known.map(\.prefix))
     }
 
     // MARK: Companions
