@@ -2,6 +2,7 @@
  * million other connections on the host cost nothing. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
+#include "diag.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -19,7 +20,7 @@ struct port_filter {
     struct inet_diag_bc_op ge, ge_port, le, le_port;
 };
 
-static int ask(int fd, int family, uint16_t port) {
+int holdfast_ask_connections(int netlink, int family, uint16_t port, uint32_t states) {
     struct {
         struct nlmsghdr header;
         struct inet_diag_req_v2 request;
@@ -32,14 +33,13 @@ static int ask(int fd, int family, uint16_t port) {
     message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.request.sdiag_family = (uint8_t)family;
     message.request.sdiag_protocol = IPPROTO_TCP;
-    message.request.idiag_states = (uint32_t)~CLOSED_OR_GONE;
+    message.request.idiag_states = states;
     message.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     message.attribute.nla_type = INET_DIAG_REQ_BYTECODE;
     message.attribute.nla_len = (uint16_t)(sizeof message.attribute + sizeof message.filter);
     message.filter = (struct port_filter){
         .ge = {INET_DIAG_BC_S_GE, 8, 20}, .ge_port = {0, 0, port}, .le = {INET_DIAG_BC_S_LE, 8, 12}, .le_port = {0, 0, port}};
-    ssize_t sent = send(fd, &message, sizeof message, 0);
-    return sent < 0 ? -errno : 0;
+    return send(netlink, &message, sizeof message, 0) < 0 ? -errno : 0;
 }
 
 /* The time since data was last received or sent, from the attributes behind an answer of `size` bytes. */
@@ -103,7 +103,7 @@ int holdfast_tcp_connections(int family, uint16_t local_port, struct holdfast_tc
         return -errno;
     _Alignas(struct nlmsghdr) char buffer[32768];
     size_t count = 0;
-    int status = ask(fd, family, local_port);
+    int status = holdfast_ask_connections(fd, family, local_port, (uint32_t)~CLOSED_OR_GONE);
     while (status == 0) {
         ssize_t length = recv(fd, buffer, sizeof buffer, 0);
         if (length < 0)

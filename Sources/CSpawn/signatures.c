@@ -3,6 +3,7 @@
  * TCP-MD5 keys, so NETLINK_SOCK_DIAG is used. */
 #define _GNU_SOURCE
 #include "CSpawn.h"
+#include "diag.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -18,33 +19,6 @@ enum {
     LISTENING = 1 << 10, /* TCP_LISTEN */
     AO_INFO = 40,        /* TCP_AO_INFO of linux/tcp.h, since 6.7 */
 };
-
-static int ask(int netlink, int family, uint16_t port) {
-    struct {
-        struct nlmsghdr header;
-        struct inet_diag_req_v2 request;
-        struct nlattr attribute;
-        struct {
-            struct inet_diag_bc_op ge, ge_port, le, le_port;
-        } filter;
-    } message;
-    memset(&message, 0, sizeof message);
-    message.header.nlmsg_len = sizeof message;
-    message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-    message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message.request.sdiag_family = (uint8_t)family;
-    message.request.sdiag_protocol = IPPROTO_TCP;
-    /* This extension includes the keys in the answer. */
-    message.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
-    message.request.idiag_states = LISTENING;
-    message.attribute.nla_type = INET_DIAG_REQ_BYTECODE;
-    message.attribute.nla_len = (uint16_t)(sizeof message.attribute + sizeof message.filter);
-    message.filter.ge = (struct inet_diag_bc_op){INET_DIAG_BC_S_GE, 8, 20};
-    message.filter.ge_port.no = port;
-    message.filter.le = (struct inet_diag_bc_op){INET_DIAG_BC_S_LE, 8, 12};
-    message.filter.le_port.no = port;
-    return send(netlink, &message, sizeof message, 0) < 0 ? -errno : 0;
-}
 
 static void forget(int fd, const struct tcp_diag_md5sig *key) {
     struct tcp_md5sig order;
@@ -116,7 +90,7 @@ int holdfast_remove_md5_keys(int fd) {
         return -errno;
     _Alignas(struct nlmsghdr) char buffer[32768];
     int count = 0;
-    int result = ask(netlink, address.ss_family, ntohs(port));
+    int result = holdfast_ask_connections(netlink, address.ss_family, ntohs(port), LISTENING);
     while (result == 0) {
         ssize_t got = recv(netlink, buffer, sizeof buffer, 0);
         if (got < 0)

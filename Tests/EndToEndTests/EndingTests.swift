@@ -93,6 +93,7 @@ extension EndToEnd {
                                     environment: world.environment))
                         }
                     }
+                    // One question about all of them in place of a stream of events for each.
                     usleep(100_000)
                 }
                 // Checked once more: a case that has reached the expected state may leave it again.

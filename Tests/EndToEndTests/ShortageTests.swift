@@ -69,6 +69,16 @@ extension EndToEnd {
             }
         }
 
+        /// Kills the main process of s1 when the supervisor has only its reserve left.
+        private func killWithoutDescriptors(_ world: World) throws -> (pid: Int, clients: [Varlink]) {
+            #expect(try world.run("start", "s1").outcome == .started)
+            let pid = try world.mainPid("s1.service")
+            let clients = try exhaust(world)
+            kill(pid_t(pid), SIGKILL)
+            try eventually("the supervisor to say so") { world.daemon.errorText.contains("it is tried again") }
+            return (pid, clients)
+        }
+
         @Test(
             "A service that ends while there are no descriptors is started again as soon as there are, whatever its start limit says",
             .enabled(if: supervisorIsRoot))
@@ -76,11 +86,7 @@ extension EndToEnd {
             try withWorld {
                 try sleepers($0)
             } then: { world in
-                #expect(try world.run("start", "s1").outcome == .started)
-                let pid = try world.mainPid("s1.service")
-                let clients = try exhaust(world)
-                kill(pid_t(pid), SIGKILL)
-                try eventually("the supervisor to say so") { world.daemon.errorText.contains("it is tried again") }
+                let (pid, clients) = try killWithoutDescriptors(world)
                 #expect(try world.status("s1").first?.state == .running)
                 for client in clients { client.close() }
                 try eventually("the next process") { (try? world.mainPid("s1.service")).map { $0 != pid } ?? false }
@@ -94,11 +100,7 @@ extension EndToEnd {
             try withWorld {
                 try sleepers($0)
             } then: { world in
-                #expect(try world.run("start", "s1").outcome == .started)
-                let pid = try world.mainPid("s1.service")
-                let clients = try exhaust(world)
-                kill(pid_t(pid), SIGKILL)
-                try eventually("the supervisor to say so") { world.daemon.errorText.contains("it is tried again") }
+                let (_, clients) = try killWithoutDescriptors(world)
                 let stop = try world.run("stop", "s1")
                 #expect(stop.outcome == .stopped, "\(stop.output) \(stop.errors)")
                 for client in clients { client.close() }
