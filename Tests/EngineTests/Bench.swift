@@ -365,6 +365,19 @@ enum Plans {
 }
 
 extension Bench {
+    /// app.service of a type, whose start was asked for.
+    static func started(_ type: ServiceSpec.StartType, _ change: @escaping (inout ServiceSpec) -> Void = { _ in })
+        -> Bench
+    {
+        var bench = Bench()
+        bench.start(
+            Plans.service("app.service") {
+                $0.type = type
+                change(&$0)
+            })
+        return bench
+    }
+
     /// A bench in which the site runs and serves, generation 1.
     static func servingSite(_ release: String = "v1") -> Bench {
         var bench = Bench()

@@ -8,21 +8,9 @@ import Testing
 struct ForkingTests {
     private let app = "app.service"
 
-    private func started(_ type: ServiceSpec.StartType, _ change: @escaping (inout ServiceSpec) -> Void = { _ in })
-        -> Bench
-    {
-        var bench = Bench()
-        bench.start(
-            Plans.service(app) {
-                $0.type = type
-                change(&$0)
-            })
-        return bench
-    }
-
     @Test("forking: up when what was executed has ended and the daemon is known; its end is the service's")
     func forking() {
-        var bench = started(.forking)
+        var bench = Bench.started(.forking)
         #expect(
             bench.takeLog("start ", "seek") == [
                 "start app.service", "seek app.service", "start of app.service completed for 1",
@@ -77,7 +65,7 @@ struct ForkingTests {
 
     @Test("forking: a main process that hands over through its PID file before it goes is no end")
     func successor() {
-        var bench = started(.forking) { $0.lifecycle.hasPidFile = true }
+        var bench = Bench.started(.forking) { $0.lifecycle.hasPidFile = true }
         bench.exit(app, .exited(0))
         #expect(bench.service(app)?.phase == .running)
         bench.searches = [app: .absent]
@@ -90,7 +78,7 @@ struct ForkingTests {
         "with PIDFile= the process that it names is the main one when the main process ends, whatever the type",
         arguments: [ServiceSpec.StartType.simple, .notify, .notifyReload, .forking])
     func successorByPidFile(_ type: ServiceSpec.StartType) {
-        var bench = started(type) { $0.lifecycle.hasPidFile = true }
+        var bench = Bench.started(type) { $0.lifecycle.hasPidFile = true }
         if type == .notify || type == .notifyReload { bench.ready(app) }
         let old = bench.main(app)
         _ = bench.takeLog()
@@ -122,7 +110,7 @@ struct ForkingTests {
 
     @Test("a notify service whose main process hands over before READY=1 waits for the successor's")
     func successorBeforeReady() {
-        var bench = started(.notify) { $0.lifecycle.hasPidFile = true }
+        var bench = Bench.started(.notify) { $0.lifecycle.hasPidFile = true }
         bench.exit(app)
         #expect(bench.service(app)?.phase == .starting)
         bench.ready(app)

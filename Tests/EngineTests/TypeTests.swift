@@ -7,18 +7,6 @@ import Testing
 struct TypeTests {
     private let app = "app.service"
 
-    private func started(_ type: ServiceSpec.StartType, _ change: @escaping (inout ServiceSpec) -> Void = { _ in })
-        -> Bench
-    {
-        var bench = Bench()
-        bench.start(
-            Plans.service(app) {
-                $0.type = type
-                change(&$0)
-            })
-        return bench
-    }
-
     // MARK: - Oneshot
 
     @Test("oneshot: its commands run one after the other, and the start is done when the last has ended")
@@ -39,7 +27,7 @@ struct TypeTests {
 
     @Test("oneshot without RemainAfterExit= ends at once, ExecStop= included, and counts as started")
     func oneshotEnds() {
-        var bench = started(.oneshot) { $0.commands.stop = [.no] }
+        var bench = Bench.started(.oneshot) { $0.commands.stop = [.no] }
         #expect(
             bench.takeLog("start ", "stop ") == [
                 "start app.service", "stop app.service", "start of app.service completed for 1",
@@ -49,7 +37,7 @@ struct TypeTests {
 
     @Test("oneshot with RemainAfterExit= stays up without a process until it is stopped; then its ExecStop= runs")
     func remains() {
-        var bench = started(.oneshot) {
+        var bench = Bench.started(.oneshot) {
             $0.lifecycle.remainsAfterExit = true
             $0.commands.stop = [.no]
         }
@@ -62,7 +50,7 @@ struct TypeTests {
 
     @Test("oneshot without any ExecStart= is up at once")
     func nothingToStart() {
-        let bench = started(.oneshot) {
+        let bench = Bench.started(.oneshot) {
             $0.commands.start = []
             $0.lifecycle.remainsAfterExit = true
         }
@@ -149,10 +137,10 @@ struct TypeTests {
 
     @Test("RemainAfterExit= of a simple service: a clean end leaves it up, a failure does not")
     func simpleRemains() {
-        var bench = started(.simple) { $0.lifecycle.remainsAfterExit = true }
+        var bench = Bench.started(.simple) { $0.lifecycle.remainsAfterExit = true }
         bench.exit(app, .exited(0))
         #expect(bench.service(app)?.phase == .exited)
-        var failing = started(.simple) { $0.lifecycle.remainsAfterExit = true }
+        var failing = Bench.started(.simple) { $0.lifecycle.remainsAfterExit = true }
         failing.exit(app, .exited(1))
         #expect(failing.serving(app) == nil)
     }
