@@ -1,0 +1,87 @@
+import Glibc
+import Linux
+
+/// Processes of this host.
+final class LinuxProcesses: ProcessesPort {
+    let children: Children
+
+    init(loop: EventLoop) { children = Children(loop: loop) }
+
+    var ownPid: Int32 { getpid() }
+    var ownUser: UInt32 { geteuid() }
+    var ownGroup: UInt32 { getegid() }
+    var bootID: String? { BootID.current }
+    var oomScoreAdjust: Int? { ProcessFacts.oomScoreAdjust }
+
+    func adoptOrphans() throws(SystemError) { try children.adoptOrphans() }
+
+    func spawn(_ plan: SpawnPlan) throws(SpawnError) -> any MachineProcess {
+        let child = try children.spawn(plan)
+        let eased = child.eased
+        return LinuxProcess(child.takeHandle(), children, eased: eased)
+    }
+
+    func open(_ pid: Int32) throws(SystemError) -> any MachineProcess {
+        LinuxProcess(try ProcessHandle(pid: pid), children)
+    }
+
+    func open(_ pid: Int32, startTime: UInt64) throws(SystemError) -> any MachineProcess {
+        LinuxProcess(try ProcessHandle(pid: pid, startTime: startTime), children)
+    }
+
+    func inherit(_ pid: Int32, descriptor: Int32) throws(SystemError) -> any MachineProcess {
+        LinuxProcess(ProcessHandle(pid: pid, inherited: try OwnedDescriptor.inherited(descriptor)), children)
+    }
+
+    func facts(of pid: Int32) -> ProcessFacts? { ProcessFacts.read(pid) }
+    func commandName(of pid: Int32) -> String? { ProcessFacts.commandName(of: pid) }
+    func user(of pid: Int32) -> UInt32? { ProcessFacts.user(of: pid) }
+    func environmentVariable(_ name: String, of pid: Int32) -> String? {
+        ProcessFacts.environmentVariable(name, of: pid)
+    }
+    func controlGroup(of pid: Int32) -> String? { ProcessFacts.cgroup(of: pid) }
+    func ancestors(of pid: Int32) -> [Int32] { ProcessFacts.ancestors(of: pid) }
+    func residentMemory(of pid: Int32) -> Int? { MemoryFacts.read(pid)?.resident }
+    func companion(_ name: String) -> String? { ProgramFile.companion(name) }
+
+    func bounded<Result, Failure: Error>(
+        by share: FileLimit.Share, _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try FileLimit.bounded(by: share, body)
+    }
+
+    func requireRoom() throws(SystemError) { try FileLimit.requireRoom() }
+    var fileLimitText: String { FileLimit.text }
+}
+
+/// A process of this host, with the wait for its end.
+private final class LinuxProcess: MachineProcess {
+    private let handle: ProcessHandle
+    private let children: Children
+    private var source: ChildExitSource?
+    let eased: [String]
+    private(set) lazy var startTime = ProcessFacts.startTime(of: pid) ?? 0
+
+    init(_ handle: consuming ProcessHandle, _ children: Children, eased: [String] = []) {
+        self.handle = handle
+        self.children = children
+        self.eased = eased
+    }
+
+    var pid: Int32 { handle.pid }
+    var descriptor: Int32 { handle.descriptor.raw }
+    var inode: UInt64 { handle.inode() }
+    var isThere: Bool { handle.isThere }
+
+    func send(_ signal: Linux.Signal) throws(SystemError) { try handle.send(signal) }
+
+    func watch(_ exited: @escaping (Linux.ExitStatus) -> Void) throws(SystemError) {
+        source = try children.watch(handle, exited)
+    }
+
+    func abandon() {
+        source?.cancel()
+        source = nil
+        children.abandon(pid: pid)
+    }
+}
