@@ -43,7 +43,7 @@ extension Supervisor {
     }
 
     private func takeTrash() throws(SystemError) {
-        trash = try Trash(loop: loop, path: configuration.runtimeDirectory + "/trash")
+        trash = try Trash(loop: eventLoop, path: configuration.runtimeDirectory + "/trash")
         trash?.failed = { [unowned self] error in logger.warning("\(error); it stays") }
     }
 

@@ -7,10 +7,10 @@ import Multibinder
 import UnitFiles
 import UnitStore
 
-/// The only actor: turns the engine's effects into calls, and their results into events.
+/// The event pump: turns the engine's effects into calls, and their results into events.
 ///
-/// It runs on the event loop's thread (the loop is its executor) and never suspends: every callback of the `Linux`
-/// layer is a closure of this actor that the loop calls. It makes no decisions: a choice that depends on earlier events
+/// It belongs to `SupervisorActor`, so it and everything that it owns stays on the event loop's thread: every callback
+/// of the machine is a closure that the loop calls. It makes no decisions: a choice that depends on earlier events
 /// belongs in `Engine`.
 ///
 /// - `Supervisor+Planning` and `Definition`: from unit files to plans.
@@ -18,9 +18,11 @@ import UnitStore
 ///   `Prober`: effects.
 /// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: clients and their answers.
 /// - `History`, `ReleaseMemory`: records that outlive the process.
-public actor Supervisor {
-    nonisolated let loop: EventLoop
-    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+final class Supervisor {
+    let machine: any Machine
+    /// For the rooms that are not yet behind the seam.
+    let eventLoop: EventLoop
+    var loop: any Loop { machine.loop }
 
     let configuration: Configuration
     let logger: Logger
@@ -33,14 +35,14 @@ public actor Supervisor {
     private var backlog: [Event] = []
     private var isHandling = false
     /// Handles the rest of the backlog in the loop's next round.
-    private var continuation: DeferredSource?
+    private var continuation: (any LoopSource)?
     /// Longest time in nanoseconds to handle events that follow from events before other sources have their turn. A
     /// service that fails at once and is restarted at once, without a start limit, never leaves the backlog empty.
     private static let longestGo: Int64 = 50_000_000
     private static let backlogPause: Int64 = 10_000_000
     /// Time at which the deadline was reached for which `.deadlineReached` is in the backlog.
     private var due: Instant?
-    private var timer: TimerSource?
+    private var timer: (any LoopTimer)?
 
     // Units.
     var resolver: SwapUnitResolver {
@@ -94,7 +96,7 @@ public actor Supervisor {
     var socketUnits: [SocketID: StartedSocket] = [:]
     var socketEvents: [SocketEvent] = []
     var isHandlingSockets = false
-    var socketTimer: TimerSource?
+    var socketTimer: (any LoopTimer)?
     var socketCommands: [SocketToken: RunningSocketCommand] = [:]
     /// Shutdown requests, answered once every socket unit has stopped, too.
     var shutdownRequests: [RequestID]?
@@ -120,7 +122,7 @@ public actor Supervisor {
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
     /// Clients' requests by identity.
-    var ledger = RequestLedger(at: Instant(nanoseconds: EventLoop.now))
+    var ledger: RequestLedger
     /// Identity of the client's request that is being handled.
     var currentIdentity: RequestIdentity?
     /// Ends of operations that are in the journal and not yet in the history.
@@ -131,13 +133,13 @@ public actor Supervisor {
     var triggers: [GroupID: [String: String]] = [:]
     /// Last log lines of services in groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
-    var progressTimer: TimerSource?
+    var progressTimer: (any LoopTimer)?
     var lineBounds = LineBounds()
     /// Timer for the summary of the lines that `lineBounds` has dropped.
-    var leftOutTimer: TimerSource?
+    var leftOutTimer: (any LoopTimer)?
     var history: History
     var memory: ReleaseMemory
-    private var signals: [SignalSource] = []
+    private var signals: [any AnyObject] = []
     /// Locks on the directories that only this supervisor may use.
     var runtimeLock: DirectoryLock?
     var stateLock: DirectoryLock?
@@ -162,17 +164,17 @@ public actor Supervisor {
     /// Time of a killed supervisor's last write to its journal, on the loop's clock.
     var lastJournalWrite: Int64?
     /// Timer for the next attempt while the journal is behind or short of room.
-    var journalTimer: TimerSource?
+    var journalTimer: (any LoopTimer)?
     /// Journal trouble that the log already reports.
     var toldTrouble: (isBehind: Bool, problem: String?) = (false, nil)
     /// Runs once the events that followed from the journal have been handled.
-    private var journalPassed: DeferredSource?
+    private var journalPassed: (any LoopSource)?
     let unitTable: UnitTable
     /// Descriptor store of systemd, if it is our parent, and the descriptors that it kept for this process.
     let store: ManagerStore
     var stored: [String: Int32]
     /// Pending write of the socket units' record, in the loop's next round.
-    var activationRecord: DeferredSource?
+    var activationRecord: (any LoopSource)?
     /// Whether the events being handled happened while no supervisor ran.
     var isCatchingUp = false
     /// State that an earlier program of this process has handed over; nil from `start` on.
@@ -186,11 +188,14 @@ public actor Supervisor {
     ///   - program: the absolute path of this program's file; a re-exec executes the file that is at that path then.
     ///   - arguments: the arguments of this program, its name included.
     ///   - inherited: the descriptor of the state that this process's earlier program has handed over (`StateFile`).
-    public init(
-        loop: EventLoop, configuration: Configuration, environment: [String: String], limits: [SpawnPlan.Limit],
+    init(
+        machine: any Machine, eventLoop: EventLoop, configuration: Configuration, environment: [String: String],
+        limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger
     ) throws {
-        self.loop = loop
+        self.machine = machine
+        self.eventLoop = eventLoop
+        ledger = RequestLedger(at: Instant(nanoseconds: machine.loop.now))
         self.configuration = configuration
         self.environment = environment
         self.logger = logger
@@ -203,17 +208,17 @@ public actor Supervisor {
         store = ManagerStore(environment: environment)
         stored = ManagerStore.take()
         let head = inheritance?.head
-        startedAt = head?.startedAt ?? WallClock.seconds
+        startedAt = head?.startedAt ?? machine.loop.wallClock
         let limits =
             head.map { head in
                 // The limits of this process have been raised and are not its original ones.
                 [SpawnPlan.Limit(resource: 7, soft: head.fileLimitSoft, hard: head.fileLimitHard)]
                     + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
             } ?? limits
-        children = Children(loop: loop)
+        children = Children(loop: eventLoop)
         // The name is unique among the supervisors of a host, and the same after a restart.
         trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
-        pidFiles = PidFiles(loop: loop)
+        pidFiles = PidFiles(loop: eventLoop)
         if let inheritance {
             lastRequest = inheritance.people.lastRequest
             for (id, request) in inheritance.people.requests { requests[id] = request }
@@ -241,7 +246,7 @@ public actor Supervisor {
     }
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.
-    public func start() throws(SystemError) {
+    func start() throws(SystemError) {
         if let own = inheritance?.own { try inheritLocks(own) }
         try takeDirectories()
         try followJournal()
@@ -258,11 +263,11 @@ public actor Supervisor {
         }
         passGap(&saved)
         try makeDirectories(anew: saved == nil)
-        timer = try loop.addTimer { [unowned self] in deadlineReached() }
-        socketTimer = try loop.addTimer { [unowned self] in handleSocket(.deadlineReached) }
-        progressTimer = try loop.addTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
+        timer = try loop.makeTimer { [unowned self] in deadlineReached() }
+        socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
+        progressTimer = try loop.makeTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         sockets = HeldSockets(
-            loop: loop, left: { [unowned self] target, members in left.take(target, of: members) },
+            loop: eventLoop, left: { [unowned self] target, members in left.take(target, of: members) },
             noticed: { [unowned self] held, text in
                 log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journalShared(name) })
@@ -272,11 +277,11 @@ public actor Supervisor {
         takeLeftOutput()
         try openNotifySocket(saved?.own)
         signals = [
-            try loop.addSignal(.terminate) { [unowned self] in shutDown(for: nil) },
-            try loop.addSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
-            try loop.addSignal(.hangUp) { [unowned self] in updateOnSignal() },
-            try loop.addSignal(.reexecute) { [unowned self] in reexecOnSignal() },
-            try loop.addSignal(.user2) { [unowned self] in reopenLogs() },
+            try loop.watchSignal(.terminate) { [unowned self] in shutDown(for: nil) },
+            try loop.watchSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
+            try loop.watchSignal(.hangUp) { [unowned self] in updateOnSignal() },
+            try loop.watchSignal(.reexecute) { [unowned self] in reexecOnSignal() },
+            try loop.watchSignal(.user2) { [unowned self] in reopenLogs() },
         ]
         isCatchingUp = true
         if let saved {
@@ -290,7 +295,7 @@ public actor Supervisor {
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         claimLeftSockets()
         let sessions = ControlSessions(
-            loop: loop, isOperator: { [unowned self] peer in isOperator(peer) },
+            loop: eventLoop, isOperator: { [unowned self] peer in isOperator(peer) },
             called: { [unowned self] call, message, peer in called(call, message, peer) },
             left: { [unowned self] call in callerLeft(call) },
             drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
@@ -311,7 +316,7 @@ public actor Supervisor {
         }
         armTimer()
         watchRoom()
-        journalPassed = try loop.addDeferred(priority: .controlRequests) { [unowned self] in
+        journalPassed = try loop.callLater(priority: .controlRequests) { [unowned self] in
             journalFaults.succeed()
             journalPassed = nil
         }
@@ -328,12 +333,13 @@ public actor Supervisor {
         let path = configuration.notifySocket
         if let raw = own?.notifySocket {
             let inherited = try OwnedDescriptor.inherited(raw)
-            notifySocket = try NotifySocket(path: path, inherited: inherited, loop: loop) { [unowned self] datagram in
+            notifySocket = try NotifySocket(path: path, inherited: inherited, loop: eventLoop) {
+                [unowned self] datagram in
                 received(datagram)
             }
             return
         }
-        notifySocket = try NotifySocket(path: path, loop: loop) { [unowned self] datagram in received(datagram) }
+        notifySocket = try NotifySocket(path: path, loop: eventLoop) { [unowned self] datagram in received(datagram) }
         if let raw = notifySocket?.raw { store.put(raw, name: StoredName.notify) }
     }
 
@@ -392,8 +398,8 @@ public actor Supervisor {
     private func handleBacklog() {
         isHandling = true
         var next = 0
-        let end = EventLoop.now + Self.longestGo
-        while next < backlog.count, next == 0 || EventLoop.now < end {
+        let end = loop.now + Self.longestGo
+        while next < backlog.count, next == 0 || loop.now < end {
             let event = backlog[next]
             next += 1
             let effects = engine.handle(event, at: now, catchingUp: isCatchingUp, due: takeDue(event))
@@ -410,7 +416,7 @@ public actor Supervisor {
         tellSockets()
         if !backlog.isEmpty {
             // The priority lets control requests in between, which may stop the chain of events.
-            continuation = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in
+            continuation = try? loop.callLater(priority: .controlRequests) { [unowned self] in
                 continuation = nil
                 handleBacklog()
             }
@@ -429,7 +435,7 @@ public actor Supervisor {
         }
     }
 
-    var now: Instant { Instant(nanoseconds: EventLoop.now) }
+    var now: Instant { Instant(nanoseconds: loop.now) }
 
     /// Stops every unit, drained, and ends the loop. A second `SIGTERM` ends the drain at once.
     func shutDown(for request: RequestID?) {
@@ -486,13 +492,4 @@ extension Linux.Signal {
     /// SIGRTMIN+25, the signal that makes systemd's manager execute itself anew, too (systemd(1)). glibc's SIGRTMIN is
     /// 34.
     public static let reexecute = Linux.Signal(rawValue: 34 + 25)
-}
-
-/// Seconds since 1970 (CLOCK_REALTIME), for display only; no decision depends on it.
-enum WallClock {
-    static var seconds: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec)
-    }
 }

@@ -83,7 +83,7 @@ struct Daemon: ParsableCommand {
         // A supervisor with a thousand services needs a descriptor or two for each; its services get the old limits.
         let limits = OwnLimits.raise()
         let file = MainLogFile(
-            configuration.logDirectory + "/holdfastd.log", group: Supervisor.readers(of: configuration))
+            configuration.logDirectory + "/holdfastd.log", group: configuration.logReaders)
         var logger = Logger(label: "holdfastd") { _ in MainLog(file: file) }
         logger.logLevel = verbose ? .debug : .info
         let code: Int32
@@ -107,7 +107,7 @@ struct Daemon: ParsableCommand {
         _ limits: [SpawnPlan.Limit], _ inherited: Int32?, _ logger: Logger
     ) throws -> Int32 {
         let loop = try EventLoop()
-        let supervisor = try Supervisor(
+        let supervisor = try SupervisorActor(
             loop: loop, configuration: configuration, environment: environment, limits: limits,
             program: Reexecution.ownProgram(), arguments: arguments, inherited: inherited, logger: logger)
         let started = supervisor.assumeIsolated { supervisor in

@@ -12,7 +12,7 @@ struct Tidiness {
     var groups = Self.pastInstances
     var sockets = Self.pastInstances
     /// The next check, in a round of the loop without other events.
-    var look: DeferredSource?
+    var look: (any LoopSource)?
 
     /// Kept instances of templates (`t@7.service`) that have ended well, or have failed: `status`, `why` and similar
     /// commands show the newest. Names of instances come from traffic (`Accept=yes`) or from programs, which never stop
@@ -29,7 +29,7 @@ extension Supervisor {
     /// Schedules a check if records were added. Costs three comparisons.
     func tidyLater() {
         guard tidiness.look == nil, isUntidy else { return }
-        tidiness.look = try? loop.addDeferred(priority: .idle) { [unowned self] in
+        tidiness.look = try? loop.callLater(priority: .idle) { [unowned self] in
             tidiness.look = nil
             tidy()
         }

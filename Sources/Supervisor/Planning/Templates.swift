@@ -11,7 +11,7 @@ import UnitFiles
 final class TemplateRun {
     private let process: RunningRenderer
     private let errors: OwnedDescriptor
-    private var timer: TimerSource?
+    private var timer: (any LoopTimer)?
     private var source: ChildExitSource?
     private var isTooLate = false
 
@@ -32,7 +32,7 @@ final class TemplateRun {
     func watch(_ children: Children, _ loop: EventLoop, _ finished: @escaping (String?) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(process.handle) { [unowned self] status in finished(failure(status)) }
-            timer = try loop.addTimer { [unowned self] in
+            timer = try loop.makeTimer { [unowned self] in
                 isTooLate = true
                 try? process.handle.send(.kill)
             }
@@ -70,7 +70,7 @@ extension Supervisor {
             let sources = try openTemplates(of: &job)
             let run = try start(job, sources)
             renderings[id] = run
-            let failure = run.watch(children, loop, ended(id, unit))
+            let failure = run.watch(children, eventLoop, ended(id, unit))
             guard let failure else { return }
             renderings[id] = nil
             throw Launcher.LaunchError(text: "\(failure)")

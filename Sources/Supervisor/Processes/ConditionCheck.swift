@@ -15,7 +15,7 @@ final class ConditionCheck {
     private let conditions: [Condition]
     private var answers: [Bool] = []
     private var errand: Errand?
-    private var timer: TimerSource?
+    private var timer: (any LoopTimer)?
     /// Called once with the answers, or with the reason why there are none.
     private var answered: ((Result<[Condition: Bool], Failure>) -> Void)?
     /// Called when the process has ended.
@@ -40,7 +40,7 @@ final class ConditionCheck {
         plan.arguments += conditions.map { "--check-condition=" + ConditionEvaluator.argument($0) }
         try errand.begin(plan, children, loop)
         self.errand = errand
-        timer = loop.addRetry(after: Self.patience) { [unowned self] in
+        timer = loop.retry(after: Self.patience) { [unowned self] in
             answer(.failure(Failure(text: "not answered within \(Self.patience / 1_000_000_000)s")))
             // A process that waits for a server handles the signal when the server answers; `ended` is called then.
             self.errand?.end()

@@ -95,7 +95,8 @@ extension Supervisor {
         if request.removes { return instance.store?.remove(name: name) ?? () }
         let store =
             instance.store
-            ?? DescriptorStore(limit: unit.descriptorStoreLimit, preserve: unit.descriptorStorePreserve, loop: loop)
+            ?? DescriptorStore(
+                limit: unit.descriptorStoreLimit, preserve: unit.descriptorStorePreserve, loop: eventLoop)
         instance.store = store
         while let descriptor = received.takeFirst() {
             guard store.add(descriptor, name: name, isWatched: request.isWatched) else {

@@ -6,16 +6,11 @@ import UnitStore
 
 /// Captured output: opens logs by the settings of units, and reports their troubles.
 extension Supervisor {
-    /// Gid of the group that may read captured output, in addition to root; nil without such a group.
-    public static func readers(of configuration: Configuration) -> UInt32? {
-        configuration.isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read")
-    }
-
-    var readers: UInt32? { Self.readers(of: configuration) }
+    var readers: UInt32? { configuration.logReaders }
 
     func makeLogs() throws(SystemError) -> LogCapture {
         let logs = try LogCapture(
-            loop: loop, children: children, directory: configuration.logDirectory, group: readers)
+            loop: eventLoop, children: children, directory: configuration.logDirectory, group: readers)
         logs.compressor.failed = { [unowned self] text in log(.warning, about: "compression", text) }
         logs.compressor.addLeftovers(in: configuration.logDirectory)
         return logs
@@ -109,4 +104,9 @@ extension LogPolicy {
         let program = unit.execStart.first?.path ?? ""
         identifier = settings.syslogIdentifier ?? FileTree.name(of: program)
     }
+}
+
+extension Configuration {
+    /// Gid of the group that may read captured output, in addition to root; nil without such a group.
+    public var logReaders: UInt32? { isUser || geteuid() != 0 ? nil : try? Accounts.group("holdfast-read") }
 }

@@ -7,7 +7,7 @@ import UnitFiles
 final class RunningProbe {
     private var question: Probe?
     private var process: RunningProcess?
-    private var deadline: TimerSource?
+    private var deadline: (any LoopTimer)?
     private let answered: (ProbeAnswer) -> Void
     private var timedOut: String?
 
@@ -16,12 +16,12 @@ final class RunningProbe {
     func asks(_ question: Probe) { self.question = question }
 
     /// Adopts a program that is killed when the time is up; its exit is the answer.
-    func runs(_ process: RunningProcess, _ timer: TimerSource) {
+    func runs(_ process: RunningProcess, _ timer: any LoopTimer) {
         self.process = process
         deadline = timer
     }
 
-    func waits(_ timer: TimerSource) { deadline = timer }
+    func waits(_ timer: any LoopTimer) { deadline = timer }
 
     func expire(after limit: Duration) {
         timedOut = "no answer within \(Wording.span(limit))"
@@ -50,8 +50,8 @@ extension Supervisor {
         let limit = section.effectiveReadyProbeTimeout
         switch probe.method {
         case .http(let endpoint, let path):
-            ask(token, endpoint, generation, "http \(endpoint) \(path)") { [loop] address, network, handler in
-                Probe.http(address, in: network, path: path, timeout: limit.wholeNanoseconds, loop: loop, handler)
+            ask(token, endpoint, generation, "http \(endpoint) \(path)") { [eventLoop] address, network, handler in
+                Probe.http(address, in: network, path: path, timeout: limit.wholeNanoseconds, loop: eventLoop, handler)
             }
         case .tcp(let endpoint):
             let id = generation.id
@@ -61,8 +61,8 @@ extension Supervisor {
                 return handle(.probeAnswered(token, .notReady("tcp \(endpoint): \(Self.unaccepted)")))
             }
             ask(token, endpoint, generation, "tcp \(endpoint)", mustBeAccepted: true) {
-                [loop] address, network, handler in
-                Probe.tcp(address, in: network, timeout: limit.wholeNanoseconds, loop: loop, handler)
+                [eventLoop] address, network, handler in
+                Probe.tcp(address, in: network, timeout: limit.wholeNanoseconds, loop: eventLoop, handler)
             }
         case .exec(let command): execute(command, token, instance, generation, limit)
         }
@@ -101,7 +101,7 @@ extension Supervisor {
 
     /// Checks after `acceptTime` that the service has taken the probe's connection out of the accept queue.
     private func lookAtQueue(_ token: Token, _ endpoint: ProbeEndpoint, _ id: GenerationID, _ text: String) {
-        let timer = try? loop.addTimer { [unowned self] in
+        let timer = try? loop.makeTimer { [unowned self] in
             answered(token, hasAcceptedAll(endpoint, id) ? .ready : .notReady("\(text): \(Self.unaccepted)"))
         }
         guard let timer else { return answered(token, .notReady("\(text): no timer for the look at its queue")) }
@@ -149,7 +149,7 @@ extension Supervisor {
             }
         }
         // Before the program is started: without a time limit it could run forever.
-        guard let timer = try? loop.addTimer({ [unowned running] in running.expire(after: limit) }) else {
+        guard let timer = try? loop.makeTimer({ [unowned running] in running.expire(after: limit) }) else {
             return handle(.probeAnswered(token, .notReady("\(text): no timer for its time-out")))
         }
         do throws(Launcher.LaunchError) {

@@ -28,7 +28,7 @@ final class RunningInstance {
     struct PostponedSpawn {
         let token: Token
         let error: Launcher.LaunchError
-        let timer: TimerSource?
+        let timer: (any LoopTimer)?
     }
 
     /// `MONITOR_…` variables for a service that `OnFailure=` or `OnSuccess=` of another one has started.
@@ -89,7 +89,7 @@ final class RunningTree {
     let tree: ProcessTree
     var watch = TreeWatch()
     /// Timer for the next check while the kernel cannot report (no descriptors left).
-    private var timer: TimerSource?
+    private var timer: (any LoopTimer)?
     /// Whether that is already logged.
     private(set) var isLookedAt = false
 
@@ -109,7 +109,7 @@ final class RunningTree {
     /// Calls `reported` in a second.
     func look(_ loop: EventLoop, _ reported: @escaping () -> Void) {
         isLookedAt = true
-        timer = loop.addRetry(reported)
+        timer = loop.retry(reported)
     }
 
     func disarm() {

@@ -27,7 +27,7 @@ extension Supervisor {
             plan.nice = 10
             plan.keyring = .ownSession
             plan.noNewPrivileges = true
-            try check.begin(plan, children, loop)
+            try check.begin(plan, children, eventLoop)
             conditionChecks[token] = check
         } catch {
             handle(.conditionsChecked(token, .assertFailed("looking at \(slow[0].text(isAssert: false)): \(error)")))

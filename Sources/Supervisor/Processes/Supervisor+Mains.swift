@@ -161,7 +161,7 @@ extension Supervisor {
 final class PidFiles {
     private let loop: EventLoop
     private var watcher: PathWatcher?
-    private var retry: TimerSource?
+    private var retry: (any LoopTimer)?
     private var awaited: [Token: (path: String, look: () -> Void)] = [:]
 
     init(loop: EventLoop) { self.loop = loop }
@@ -180,7 +180,7 @@ final class PidFiles {
     /// Retries later: the host has no inotify instance left.
     private func tryLater() {
         guard retry == nil else { return }
-        retry = loop.addRetry { [unowned self] in
+        retry = loop.retry { [unowned self] in
             retry = nil
             let paths = Set(awaited.values.map(\.path)).sorted()
             guard !paths.isEmpty else { return }

@@ -254,14 +254,14 @@ extension Supervisor {
 
     private func arm(_ run: RunningTree, _ instance: RunningInstance) {
         let reported = treeReported(instance.id, ObjectIdentifier(run))
-        guard let error = run.arm(loop, reported) else { return }
+        guard let error = run.arm(eventLoop, reported) else { return }
         // Without a watch (no descriptors left) no event reports an empty tree: it is checked once a second.
         if !run.isLookedAt {
             log(
                 .error, about: instance.name,
                 "\(instance.name): watching its processes: \(error); they are looked at once a second")
         }
-        run.look(loop, reported)
+        run.look(eventLoop, reported)
     }
 
     private func treeReported(_ id: InstanceID, _ tree: ObjectIdentifier) -> () -> Void {

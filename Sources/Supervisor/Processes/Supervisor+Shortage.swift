@@ -54,7 +54,7 @@ extension Supervisor {
         for nanoseconds: Int64
     ) {
         let id = instance.id
-        let timer = loop.addRetry(after: nanoseconds) { [unowned self] in
+        let timer = loop.retry(after: nanoseconds) { [unowned self] in
             guard let instance = instances[id], instance.postponed?.token == token else { return }
             instance.postponed = nil
             spawn(token, id, kind)

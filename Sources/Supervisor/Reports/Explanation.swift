@@ -64,7 +64,7 @@ extension Supervisor {
 
     /// Findings about the reasons why draining generations are still there.
     private func drainFindings(_ view: GroupView) -> [Finding] {
-        let look = CloseLook()
+        let look = CloseLook(loop)
         return generationStatus(view, look).filter { $0.role == .draining || $0.role == .stopping }.flatMap {
             generation in
             generation.services.filter { [.draining, .stopping].contains($0.state) }.map { service in

@@ -36,7 +36,7 @@ extension Supervisor {
     }
 
     private func addState(of group: GroupID, member: UnitName?, to list: inout PropertyList) {
-        let status = status(of: group, CloseLook())
+        let status = status(of: group, CloseLook(loop))
         list.add("SwapUnit", group.name)
         list.add("State", status.state.rawValue)
         list.add("CanSwap", status.swappable)

@@ -303,7 +303,7 @@ extension Supervisor {
         let durations = PhaseDurations(result.durations)
         return HistoryEntry(
             number: 0, unit: group.name, kind: kind, who: asked?.who,
-            at: Timestamp.string(unixSeconds: WallClock.seconds - Int64(durations.total)),
+            at: Timestamp.string(unixSeconds: loop.wallClock - Int64(durations.total)),
             from: result.from.map(GenerationReference.init), to: result.to.map(GenerationReference.init),
             outcome: OperationOutcome(result), reason: report?.message ?? causes[group], durations: durations,
             request: asked?.identity?.description)
@@ -313,7 +313,7 @@ extension Supervisor {
     /// no more than an operator would read: remote peers determine how often they happen. The log has all of them.
     private func isWorthHistory(_ result: EngineResult, _ ids: [RequestID]) -> Bool {
         guard !ids.isEmpty, ids.allSatisfy({ requests[$0]?.isOfTraffic == true }) else { return true }
-        return result.failure != nil && history.takesFailureOfTraffic(at: WallClock.seconds)
+        return result.failure != nil && history.takesFailureOfTraffic(at: loop.wallClock)
     }
 
     func record(_ entry: HistoryEntry) {

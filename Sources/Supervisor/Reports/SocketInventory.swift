@@ -132,6 +132,6 @@ extension Supervisor {
             unit: id.name, description: description, state: state, swappable: false,
             reason: view?.failure.map(Wording.sentence)
                 ?? (activation.isPaused(id) ? "paused: new connections wait" : nil),
-            since: view.map { Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - $0.since).seconds)) })
+            since: view.map { Timestamp.string(unixSeconds: loop.wallClock - Int64((now - $0.since).seconds)) })
     }
 }

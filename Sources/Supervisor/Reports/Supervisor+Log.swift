@@ -22,12 +22,12 @@ extension Supervisor {
 
     private func log(_ level: Logger.Level, _ subject: LineBounds.Subject, _ text: String) {
         guard level >= logger.logLevel else { return }
-        let now = EventLoop.now
+        let now = loop.now
         if lineBounds.isOver(at: now) { tellLeftOut() }
         if lineBounds.admits(subject, at: now) {
             logger.log(level: level, "\(text)")
         } else if leftOutTimer == nil, let end = lineBounds.end {
-            leftOutTimer = try? loop.addTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in tellLeftOut() }
+            leftOutTimer = try? loop.makeTimer(accuracy: 1_000_000, priority: .idle) { [unowned self] in tellLeftOut() }
             leftOutTimer?.arm(at: end)
         }
     }

@@ -91,13 +91,16 @@ extension Supervisor {
     final class CloseLook {
         /// Nanoseconds.
         private static let patience: Int64 = 30_000_000
-        private let end = EventLoop.now + patience
+        private let loop: any Loop
+        private let end: Int64
 
-        var goesOn: Bool { EventLoop.now < end }
+        init(_ loop: any Loop) { (self.loop, end) = (loop, loop.now + Self.patience) }
+
+        var goesOn: Bool { loop.now < end }
     }
 
     func allStatus() -> [UnitStatus] {
-        let look = CloseLook()
+        let look = CloseLook(loop)
         return knownGroups().map { status(of: $0, nil, leaving: look) }
     }
 
@@ -121,7 +124,7 @@ extension Supervisor {
             reason: leftNote(group) ?? reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(
                 group)
                 ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
-            since: Timestamp.string(unixSeconds: WallClock.seconds - Int64((now - view.since).seconds)),
+            since: Timestamp.string(unixSeconds: loop.wallClock - Int64((now - view.since).seconds)),
             outdated: isOutdated(view) ? true : nil)
     }
 

@@ -15,7 +15,7 @@ final class ControlSessions {
         let peer: Peer
         var framer = MessageFramer(limit: MessageLimit.request)
         var call: (id: CallID, oneway: Bool, more: Bool)?
-        var resumption: DeferredSource?
+        var resumption: (any LoopSource)?
         /// Whether the client speaks another protocol: no more of its bytes are read.
         var isForeign = false
         init(_ connection: StreamConnection, _ peer: Peer) {
@@ -214,7 +214,7 @@ final class ControlSessions {
 
     private func resumeLater(_ id: UInt64) {
         guard let session = sessions[id] else { return }
-        session.resumption = try? loop.addDeferred(priority: priority(of: session.peer)) { [unowned self] in
+        session.resumption = try? loop.callLater(priority: priority(of: session.peer)) { [unowned self] in
             guard let session = sessions[id] else { return }
             takeNext(id, session)
         }

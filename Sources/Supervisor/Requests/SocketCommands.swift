@@ -97,7 +97,7 @@ extension Supervisor {
         do throws(SystemError) {
             let name = unit.name.description
             let tree = try trees.make(name: RunningSocketCommand.treeName(name, token), cookie: invocation)
-            let parts = SocketCommandParts(tree: tree, trees: trees, loop: loop)
+            let parts = SocketCommandParts(tree: tree, trees: trees, loop: eventLoop)
             do throws(SystemError) {
                 return try spawn(launch.plan, name, invocation, parts, token)
             } catch {

@@ -111,7 +111,7 @@ extension Supervisor {
         generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
     }
 
-    private var rightNow: String { Timestamp.string(unixSeconds: WallClock.seconds) }
+    private var rightNow: String { Timestamp.string(unixSeconds: loop.wallClock) }
 
     private func publish(_ event: UnitEvent, _ group: GroupID?) {
         let reply = Reply(EventsReply(event: event), continues: true)

@@ -102,7 +102,7 @@ extension Supervisor {
             took: { [unowned self] lines in took(lines, call) },
             done: { [unowned self] problem in ended(call, problem) })
         do {
-            try errand.begin(plan(program, arguments, for: peer), children, loop)
+            try errand.begin(plan(program, arguments, for: peer), children, eventLoop)
         } catch {
             throw .failed(message: "cannot start holdfastctl: \(error)")
         }

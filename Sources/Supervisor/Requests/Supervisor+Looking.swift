@@ -46,7 +46,7 @@ extension Supervisor {
         var seen: Set<GroupID> = []
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
         let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
-        let look = CloseLook()
+        let look = CloseLook(loop)
         let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
         var units = groups.map { group in
             var unit = status(of: group, look)
@@ -59,7 +59,7 @@ extension Supervisor {
 
     func generations(_ name: String?) throws(ControlError) -> GenerationsReply {
         let groups = try name.map { name throws(ControlError) in [try groupID(name)] } ?? engine.groupIDs
-        let look = CloseLook()
+        let look = CloseLook(loop)
         return GenerationsReply(
             units: groups.compactMap { engine.view(of: $0) }.map { view in
                 UnitGenerations(unit: view.id.name, generations: generationStatus(view, name == nil ? nil : look))

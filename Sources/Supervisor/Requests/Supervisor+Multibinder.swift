@@ -10,7 +10,7 @@ extension Supervisor {
     func listenForBinds(_ saved: SavedMultibinder?) throws(SystemError) {
         guard let path = configuration.multibinderSocket else { return }
         let server = MultibinderServer(
-            loop: loop,
+            loop: eventLoop,
             actions: .init(
                 mayAsk: { [unowned self] peer in
                     do throws(ControlError) {

@@ -29,7 +29,7 @@ final class HeldSockets {
     private let changed: (String) -> Void
     /// Sockets whose repair failed for lack of descriptors or memory.
     private var unfinished: [WeakSocket] = []
-    private var retry: TimerSource?
+    private var retry: (any LoopTimer)?
     /// Called with a note when a socket was found broken (`shutdown` by a sharer) or its path gone, and repaired.
     let noticed: (HeldSocket, String) -> Void
     /// Returns a socket that unaccounted processes have bound to the address (`LeftProcesses.take`).
@@ -315,7 +315,7 @@ final class HeldSockets {
     private func tryAgain(_ held: HeldSocket) {
         unfinished.append(WeakSocket(held: held))
         guard retry == nil else { return }
-        retry = loop.addRetry { [unowned self] in
+        retry = loop.retry { [unowned self] in
             retry = nil
             let list = unfinished.compactMap(\.held)
             unfinished = []

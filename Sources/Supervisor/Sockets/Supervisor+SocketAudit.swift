@@ -125,7 +125,7 @@ extension Supervisor {
     /// Records a change for `sockets`, `why` and the log.
     func note(_ change: AttributeChange, of held: HeldSocket) {
         let suspects = held.sharers.suspects
-        guard held.sharers.note(change, at: WallClock.seconds) else { return }
+        guard held.sharers.note(change, at: loop.wallClock) else { return }
         log(
             .warning, about: "\(held.unit.name)",
             "\(held.unit.name): \(held.endpoint.text): \(Wording.sentence(change, by: suspects))")

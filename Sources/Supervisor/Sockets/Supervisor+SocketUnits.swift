@@ -12,7 +12,7 @@ struct StartedSocket {
     /// Requirements of the unit that its commands do without.
     var remarks: [String] = []
     /// Timer for the next attempt at a step that lacked descriptors or memory.
-    var retry: TimerSource?
+    var retry: (any LoopTimer)?
     /// Whether the shortage is already logged.
     var isShort = false
 }
@@ -158,7 +158,7 @@ extension Supervisor {
         var failure: String?
         for held in heldSockets(id) {
             let target = held.endpoint.target
-            let error = held.watchReadable(loop) { [unowned self] in readable(id, target) }
+            let error = held.watchReadable(eventLoop) { [unowned self] in readable(id, target) }
             if let error { failure = "watching \(held.endpoint.text): \(error)" }
         }
         retry(.watch, id, after: failure)
@@ -174,7 +174,7 @@ extension Supervisor {
         }
         if socketUnits[id]?.isShort != true { log(.error, about: "\(id)", "\(id): \(failure); it is tried again") }
         socketUnits[id]?.isShort = true
-        socketUnits[id]?.retry = loop.addRetry { [unowned self] in
+        socketUnits[id]?.retry = loop.retry { [unowned self] in
             switch step {
             case .watch: watchSocket(id)
             case .watchOnce: watchSocketOnce(id)
@@ -196,7 +196,7 @@ extension Supervisor {
     private func watchSocketOnce(_ id: SocketID) {
         var failure: String?
         for held in allSockets(id) {
-            let error = held.watchArrival(loop) { [unowned self] in handleSocket(.arrived(id)) }
+            let error = held.watchArrival(eventLoop) { [unowned self] in handleSocket(.arrived(id)) }
             if let error { failure = "watching \(held.endpoint.text): \(error)" }
         }
         retry(.watchOnce, id, after: failure)

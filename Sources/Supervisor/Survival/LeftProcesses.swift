@@ -15,7 +15,7 @@ final class LeftProcesses {
         let run: RunningTree
         /// Present while a stop request ends the tree.
         var ending: LeftEnding?
-        var timer: TimerSource?
+        var timer: (any LoopTimer)?
 
         init(name: LeftTreeName, group: GroupID, run: RunningTree) {
             self.name = name

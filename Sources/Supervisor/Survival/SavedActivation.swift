@@ -88,7 +88,7 @@ extension Supervisor {
             let handle = try handle(record)
             let tree = try trees.adopt(
                 name: RunningSocketCommand.treeName(record.unit, record.token), cookie: record.invocation, session: nil)
-            let parts = SocketCommandParts(tree: tree, trees: trees, loop: loop)
+            let parts = SocketCommandParts(tree: tree, trees: trees, loop: eventLoop)
             _ = parts.captures(try socketLog(record.unit, record.token))
             let running = RunningSocketCommand(
                 unit: record.unit, invocation: record.invocation, handle: handle, parts: parts)

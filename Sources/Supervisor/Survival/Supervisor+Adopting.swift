@@ -31,7 +31,7 @@ extension Supervisor {
             journalFaults.enter(.takingOver)
             lastJournalWrite = RecordFile.age(journalPath).map {
                 // A file's time may have any value.
-                EventLoop.now - Int64(min(max($0, -1e9), 1e9) * 1e9)
+                loop.now - Int64(min(max($0, -1e9), 1e9) * 1e9)
             }
             var taken = takeStored(for: state.ofKilled)
             if RecordFile.isStale(journalPath) {

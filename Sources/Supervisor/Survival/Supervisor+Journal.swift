@@ -87,7 +87,7 @@ extension Supervisor {
     /// crash loses the last round, a socket is examined once more.
     func journalActivation() {
         guard activationRecord == nil else { return }
-        activationRecord = try? loop.addDeferred(priority: .jobs) { [unowned self] in
+        activationRecord = try? loop.callLater(priority: .jobs) { [unowned self] in
             activationRecord = nil
             writeActivation()
         }
@@ -162,7 +162,7 @@ extension Supervisor {
     /// full disk all running services continue, but no operation begins without room; once a second the supervisor
     /// checks for room. (This is the only poll here: no notification reports that a file system has room again.)
     func followJournal() throws(SystemError) {
-        journalTimer = try loop.addTimer(priority: .idle) { [unowned self] in lookForRoom() }
+        journalTimer = try loop.makeTimer(priority: .idle) { [unowned self] in lookForRoom() }
         journal.fellBehind = { [unowned self] in
             // The file without outdated records may fit.
             rewriteJournal()

@@ -19,7 +19,7 @@ extension Supervisor {
         }
         if !trees.usesCgroups || journalProblem != nil { findMarked() }
         guard !left.isEmpty else { return }
-        left.cause = saved ?? SavedLeft(reason: journalProblem ?? Self.unnamed, foundAt: WallClock.seconds)
+        left.cause = saved ?? SavedLeft(reason: journalProblem ?? Self.unnamed, foundAt: loop.wallClock)
         left.lookAtSockets(held: [])
     }
 
@@ -67,7 +67,7 @@ extension Supervisor {
 
     private func watch(_ tree: LeftProcesses.Tree) {
         let reported = leftReported(ObjectIdentifier(tree))
-        if tree.run.arm(loop, reported) != nil { tree.run.look(loop, reported) }
+        if tree.run.arm(eventLoop, reported) != nil { tree.run.look(eventLoop, reported) }
     }
 
     private func leftReported(_ id: ObjectIdentifier) -> () -> Void {
@@ -239,7 +239,7 @@ extension Supervisor {
         logger.info("\(tree.name.unit): its unknown processes are ended")
         perform(step, tree)
         guard let deadline = ending.deadline else { return }
-        tree.timer = try? loop.addTimer(leftDeadline(ObjectIdentifier(tree)))
+        tree.timer = try? loop.makeTimer(leftDeadline(ObjectIdentifier(tree)))
         tree.timer?.arm(at: deadline.nanoseconds)
     }
 

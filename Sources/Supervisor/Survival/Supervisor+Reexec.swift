@@ -27,7 +27,7 @@ extension Supervisor {
     }
 
     private func rehearsal() -> Rehearsal {
-        Rehearsal(loop: loop) { [unowned self] problem in
+        Rehearsal(loop: eventLoop) { [unowned self] problem in
             reexecution = nil
             if let problem { reexecFailed(problem) } else { execute() }
         }
@@ -47,7 +47,7 @@ extension Supervisor {
             return reexecFailed("\(error)")
         }
         logger.info("executing \(program)")
-        notifyParent("RELOADING=1\nMONOTONIC_USEC=\(EventLoop.now / 1000)\nWATCHDOG=1")
+        notifyParent("RELOADING=1\nMONOTONIC_USEC=\(loop.now / 1000)\nWATCHDOG=1")
         for probe in probes.values { probe.cancel() }
         var environment = environment
         environment[StateFile.variable] = "\(file.raw)"
@@ -67,7 +67,7 @@ extension Supervisor {
     }
 
     func answerReexec(_ call: ControlSessions.CallID, _ head: SavedHead) {
-        let pause = head.takenAt.map { Double(EventLoop.now - $0) / 1e9 } ?? 0
+        let pause = head.takenAt.map { Double(loop.now - $0) / 1e9 } ?? 0
         conclude(
             call, Reply(ReexecReply(version: Holdfast.version, previousVersion: head.version, pause: pause)))
     }
@@ -81,8 +81,8 @@ final class Rehearsal {
     private var process: ProcessHandle?
     private var complaint: OwnedDescriptor?
     private var source: ChildExitSource?
-    private var timer: TimerSource?
-    private var deferred: DeferredSource?
+    private var timer: (any LoopTimer)?
+    private var deferred: (any LoopSource)?
     private var isLate = false
     private let done: (String?) -> Void
 
@@ -105,7 +105,7 @@ final class Rehearsal {
             program: program, arguments: arguments + ["--check-state", "3"], environment: environment,
             standardInput: null.raw, standardOutput: null.raw, standardError: writing.raw)
         plan.descriptors = [state.raw]
-        let timer = try loop.addTimer { [unowned self] in expire() }
+        let timer = try loop.makeTimer { [unowned self] in expire() }
         let child = try children.spawn(plan)
         let pid = child.pid
         let handle = child.takeHandle()
@@ -134,7 +134,7 @@ final class Rehearsal {
         timer?.cancel()
         let problem = status.isSuccess ? nil : reason(status)
         // Deferred until this child has been reaped and all events that are ready now have been handled.
-        deferred = try? loop.addDeferred(priority: .controlRequests) { [unowned self] in done(problem) }
+        deferred = try? loop.callLater(priority: .controlRequests) { [unowned self] in done(problem) }
         if deferred == nil { done(problem ?? "out of memory") }
     }
 

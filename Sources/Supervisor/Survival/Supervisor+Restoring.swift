@@ -69,7 +69,7 @@ extension Supervisor {
     private func restore(
         _ entries: [SavedDescriptor], limit: Int, _ preserve: DescriptorStorePreserve, _ name: String
     ) -> DescriptorStore {
-        let store = DescriptorStore(limit: limit, preserve: preserve, loop: loop)
+        let store = DescriptorStore(limit: limit, preserve: preserve, loop: eventLoop)
         for entry in entries {
             do throws(SystemError) {
                 let descriptor = try OwnedDescriptor.inherited(entry.descriptor)

@@ -42,7 +42,7 @@ extension Supervisor {
             fileLimitSoft: launcher.limits.first?.soft ?? 1024, fileLimitHard: launcher.limits.first?.hard ?? 4096,
             limits: launcher.limits.dropFirst().map { .init(resource: $0.resource, soft: $0.soft, hard: $0.hard) },
             boot: BootID.current,
-            takenAt: EventLoop.now)
+            takenAt: loop.now)
     }
 
     /// Running processes without the programs of probes, which are started again. A process whose end is not reported

@@ -46,7 +46,7 @@ extension Supervisor {
 
     /// Whether a process of that age (seconds) was started right after the last record of the killed supervisor.
     private func isFromLastMoment(_ age: Double) -> Bool {
-        guard let lastWrite = lastJournalWrite.map({ Double(EventLoop.now - $0) / 1e9 }) else { return false }
+        guard let lastWrite = lastJournalWrite.map({ Double(loop.now - $0) / 1e9 }) else { return false }
         // Start times are in hundredths of a second.
         return age <= lastWrite + 0.03 && age >= lastWrite - 1
     }
