@@ -69,13 +69,13 @@ struct DeliberateForms {
         DeliberateForms("OOMPolicy", ["stop", "kill", "continue | kill"], "not supported"),
         DeliberateForms("StandardInput", ["tty"], "a terminal is not waited for"),
         DeliberateForms(
-            "StandardOutput StandardError", ["kmsg", "journal+console", "kmsg+console"], "counts as journal"),
+            "StandardOutput StandardError", ["kmsg", "journal+console", "kmsg+console"], "journal is used instead"),
         DeliberateForms(
             "OnFailureJobMode OnSuccessJobMode",
-            ["isolate", "triggering", "fail | isolate", "fail |  | isolate"], "isolating is for init systems"),
+            ["isolate", "triggering", "fail | isolate", "fail |  | isolate"], "isolating is not supported"),
         DeliberateForms(
             "OnFailureIsolate", ["1", "yes", "y", "true", "t", "on", "YES", "True", "oN"],
-            "isolating is for init systems"),
+            "isolating is not supported"),
         DeliberateForms(
             "StartLimitAction FailureAction SuccessAction", ["reboot", "none | reboot"], "acts on the whole host"),
         DeliberateForms(

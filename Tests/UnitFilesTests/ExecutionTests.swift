@@ -129,7 +129,7 @@ struct ExecutionTests {
             let loaded = try load(bad)
             #expect(loaded.unit == nil, "\(bad)")
             let found = try #require(loaded.diagnostics.first)
-            #expect(found.location.line == 3 && found.message.contains("the supervisor's own directory"), "\(found)")
+            #expect(found.location.line == 3 && found.message.contains("belongs to the supervisor"), "\(found)")
         }
         for good in ["RuntimeDirectory=holdfast2 app/holdfast", "StateDirectory=site", "LogsDirectory=site2"] {
             #expect(try load(good).unit != nil, "\(good)")

@@ -135,12 +135,12 @@ private func usable(_ lines: String) throws -> SocketUnit {
         arguments: [
             ("ListenStream=80\nSymlinks=/run/a", "Symlinks= needs exactly one Unix socket or FIFO with a path"),
             ("ListenFIFO=/a\nListenFIFO=/b\nSymlinks=/c", "Symlinks= needs exactly one"),
-            ("ListenMessageQueue=/q\nMessageQueueMaxMessages=3", "only count together"),
-            ("ListenStream=80\nListenDatagram=80\nAccept=yes", "connections and packets in one unit"),
+            ("ListenMessageQueue=/q\nMessageQueueMaxMessages=3", "must both be set"),
+            ("ListenStream=80\nListenDatagram=80\nAccept=yes", "stream and datagram addresses in one unit"),
             ("ListenStream=80\nAccept=yes\nService=b.service", "each connection gets an instance of a@.service"),
-            ("ListenDatagram=80\nX-IdleStopSec=1", "X-IdleStopSec= needs connections to count"),
-            ("ListenSequentialPacket=80", "only Unix sockets know sequential packets"),
-            ("ListenNetlink=rout", "\"rout\" is no netlink family"),
+            ("ListenDatagram=80\nX-IdleStopSec=1", "X-IdleStopSec= requires a ListenStream="),
+            ("ListenSequentialPacket=80", "only Unix sockets support sequential packets"),
+            ("ListenNetlink=rout", "\"rout\" is not a netlink family"),
             ("ListenMessageQueue=q", "the name of a message queue"),
             ("ListenMessageQueue=/a/b", "the name of a message queue"), ("ListenFIFO=fifo", "an absolute path"),
         ])

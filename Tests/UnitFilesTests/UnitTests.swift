@@ -318,7 +318,7 @@ struct UnitTests {
         let unit = try load("app@v2.service", "[Service]\nExecStart=/x\nExecStrat=/y\n")
         #expect(
             unit.diagnostics.map(\.description) == [
-                "/etc/holdfast/units/app@.service:3:1: warning: unknown directive ExecStrat= in [Service], "
+                "/etc/holdfast/units/app@.service:3:1: warning: unknown directive ExecStrat= in [Service]; "
                     + "it is ignored (did you mean ExecStart=?)"
             ])
     }

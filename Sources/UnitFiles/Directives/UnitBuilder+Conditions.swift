@@ -56,7 +56,7 @@ extension UnitBuilder {
             report(
                 Diagnostic(
                     .warning, .unsupportedValue, at: location, directive: assignment.key,
-                    "\(assignment.key)=: \"\(word.text)\" must be there when the unit starts; that it goes is not noticed"
+                    "\(assignment.key)=: \"\(word.text)\" must exist when the unit starts; its later removal is not detected"
                 ))
         }
         return true
@@ -74,7 +74,7 @@ extension UnitBuilder {
             let isAbsolute = text.hasPrefix("/") && !text.split(separator: "/").contains("..")
             guard isAbsolute else { throw ValueError("expected an absolute path, not \"\(text)\"", at: offset) }
         }
-        if text.isEmpty { throw ValueError("expected a value behind the prefix", at: offset) }
+        if text.isEmpty { throw ValueError("expected a value after the prefix", at: offset) }
         do throws(ValueError) {
             if kind.isBoolean { _ = try Value.boolean(text) }
             if kind.isPressure { _ = try PressureThreshold.parse(text) }

@@ -188,7 +188,7 @@ extension UnitBuilder {
     private func mayHave(_ path: String, _ kind: DirectoryKind) throws(ValueError) {
         let full = expander.environment.root(of: kind) + "/" + path
         guard let own = expander.environment.ownDirectory(at: full) else { return }
-        throw ValueError("\(full) cannot be a service's: \(own) is the supervisor's own directory")
+        throw ValueError("\(full) cannot be a directory of a service: \(own) belongs to the supervisor")
     }
 
     private static func directory(

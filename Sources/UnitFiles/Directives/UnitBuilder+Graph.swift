@@ -99,7 +99,7 @@ extension UnitBuilder {
     }
 
     private mutating func refuseIsolate(_ assignment: Assignment) {
-        let message = "isolating a unit is for init systems, it is not supported"
+        let message = "isolating units is not supported"
         reject(assignment, ValueError(message, code: .unsupportedValue), .ignored)
     }
 
@@ -110,6 +110,6 @@ extension UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                "\(assignment.key)=: \"\(assignment.value)\" would act on the whole host, only \"none\" is supported"))
+                "\(assignment.key)=: \"\(assignment.value)\" would act on the whole host; only \"none\" is supported"))
     }
 }

@@ -38,7 +38,7 @@ extension UnitBuilder {
             refuse(
                 Diagnostic(
                     .error, .invalidValue, at: template.location, directive: ServiceDirective.template.rawValue,
-                    "X-Template=: \(template.name) is rendered twice, the second would replace the first"))
+                    "X-Template=: \(template.name) is rendered twice; the second result would replace the first"))
         }
         guard service.handoff.conventions.contains(.standardInput), execution.standardInput != .null else {
             return
@@ -48,6 +48,6 @@ extension UnitBuilder {
             Diagnostic(
                 .error, .invalidValue, at: location,
                 directive: ServiceDirective.handoff.rawValue,
-                "X-Handoff=stdin and StandardInput= both say what standard input is"))
+                "X-Handoff=stdin and StandardInput= both define standard input"))
     }
 }

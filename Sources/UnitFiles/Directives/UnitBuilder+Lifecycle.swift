@@ -75,7 +75,7 @@ extension UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                "RestartMode=: \"normal\" is not supported yet, a restart is not told to those that depend on it"))
+                "RestartMode=: \"normal\" is not supported yet; dependent units are not notified of a restart"))
     }
 
     private mutating func set<T>(_ path: WritableKeyPath<LifecycleSettings, T>, _ value: T?) {
@@ -103,7 +103,7 @@ extension UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                "OOMPolicy=: \"\(policy.rawValue)\" is not supported yet, what the OOM killer leaves goes on"))
+                "OOMPolicy=: \"\(policy.rawValue)\" is not supported yet; the remaining processes keep running"))
     }
 
     /// Checks and defaults that need all files of the unit.
@@ -113,7 +113,7 @@ extension UnitBuilder {
         if service.type == .oneshot {
             finishOneshot()
         } else if service.execStart.isEmpty, isUsable || !hasRefusedEssential {
-            missing("ExecStart", "the service has no ExecStart=, it could do nothing")
+            missing("ExecStart", "the service has no ExecStart=")
         } else if service.execStart.count > 1 {
             let location = service.execStart[1].location
             refuse(
@@ -132,21 +132,21 @@ extension UnitBuilder {
         if service.execStart.isEmpty, !service.lifecycle.remainAfterExit || service.execStop.isEmpty {
             missing(
                 "ExecStart",
-                "the service has no ExecStart=, which only a service with RemainAfterExit=yes and ExecStop= may lack")
+                "the service has no ExecStart=, which is optional only with RemainAfterExit=yes and ExecStop=")
         }
         // "not allowed for oneshot": systemd refuses these as well.
         let location = typeLocation ?? SourceLocation(file: name.description)
         let restart = service.restart
         if restart == .always || restart == .onSuccess {
-            let message = "Restart=\(restart.rawValue) makes no sense with Type=oneshot"
+            let message = "Restart=\(restart.rawValue) is not allowed with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "Restart", message))
         }
         if !service.restartForceExitStatus.isEmpty {
-            let message = "RestartForceExitStatus= makes no sense with Type=oneshot"
+            let message = "RestartForceExitStatus= is not allowed with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "RestartForceExitStatus", message))
         }
         if service.lifecycle.exitType == .cgroup {
-            let message = "ExitType=cgroup makes no sense with Type=oneshot"
+            let message = "ExitType=cgroup is not allowed with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "ExitType", message))
         }
         // A oneshot service has no start timeout unless it sets one.

@@ -67,7 +67,7 @@ extension UnitBuilder {
             report(
                 Diagnostic(
                     .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                    "\(assignment.key)=: \"\(assignment.value)\" is not supported, it counts as \"journal\""))
+                    "\(assignment.key)=: \"\(assignment.value)\" is not supported; \"journal\" is used instead"))
             return .journal
         }
         return expanded(assignment, .fatal) { (text) throws(ValueError) -> StandardOutput in

@@ -61,7 +61,7 @@ extension UnitBuilder {
                 mask |= number
             } else {
                 let near = EditDistance.closest(to: text, in: Self.coredumpNames + ["all", "default"])
-                let message = "\"\(text)\" is no type of mapping (core(5)) and no hexadecimal number"
+                let message = "\"\(text)\" is neither a type of mapping (core(5)) nor a hexadecimal number"
                 // A mask without the unknown type would not be the intended one.
                 return reject(assignment, ValueError(message, at: word.offset, suggestion: near), .ignored)
             }

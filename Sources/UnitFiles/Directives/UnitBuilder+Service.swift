@@ -81,7 +81,7 @@ extension UnitBuilder {
                     report(
                         Diagnostic(
                             .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                            "\(assignment.key)=: at most 4096 descriptors are kept"))
+                            "\(assignment.key)=: at most 4096 descriptors are stored"))
                 }
                 service.descriptorStoreLimit = Int(min(limit, 4096))
             }

@@ -64,7 +64,7 @@ extension UnitBuilder {
                 switch address {
                 case .unix, .abstract: return .sequentialPacket(address)
                 case .ipv4, .ipv6, .port, .vsock:
-                    throw ValueError("only Unix sockets know sequential packets; expected \"/path\" or \"@name\"")
+                    throw ValueError("only Unix sockets support sequential packets; expected \"/path\" or \"@name\"")
                 }
             case .listenFIFO: return .fifo(try Value.absolutePath(text))
             case .listenSpecial: return .special(try Value.absolutePath(text))
@@ -88,7 +88,7 @@ extension UnitBuilder {
     /// Checks that need all files of the unit.
     mutating func finishSocket() {
         if socket.listen.isEmpty {
-            missing("ListenStream", "the socket has no Listen…=, it would listen nowhere")
+            missing("ListenStream", "the socket has no Listen…=")
         }
         let options = socket.options
         if !options.symlinks.isEmpty, socket.listen.count(where: { $0.target.path != nil }) != 1 {
@@ -97,24 +97,25 @@ extension UnitBuilder {
         if (options.messageQueueMaxMessages == nil) != (options.messageQueueMessageSize == nil) {
             refuse(
                 "MessageQueueMaxMessages",
-                "and MessageQueueMessageSize= only count together; one of the two is missing")
+                "and MessageQueueMessageSize= must both be set")
         }
         if socket.acceptsItself, socket.listen.contains(where: { !$0.target.isConnected }) {
-            refuse("Accept", "\"yes\" cannot be had for connections and packets in one unit; split it")
+            refuse("Accept", "\"yes\" is not possible for stream and datagram addresses in one unit; split the unit")
         }
         if socket.activation.accept, socket.service != nil, socket.acceptsItself {
-            refuse("Service", "has no place with Accept=yes: each connection gets an instance of \(acceptTemplate)")
+            refuse("Service", "is not allowed with Accept=yes: each connection gets an instance of \(acceptTemplate)")
         }
         if socket.pass == .address {
             let isStream = socket.listen.allSatisfy { if case .stream = $0.target { true } else { false } }
-            if !isStream { refuse("X-Pass", "\"address\" can keep addresses of ListenStream= only") }
+            if !isStream { refuse("X-Pass", "\"address\" supports ListenStream= only") }
             if socket.acceptsItself || socket.activation.idleStop != nil {
                 refuse(
-                    "X-Pass", "\"address\" leaves listening to the program: nothing can be accepted or counted for it")
+                    "X-Pass",
+                    "\"address\" is not possible with Accept=yes or X-IdleStopSec=, because the program listens itself")
             }
         }
         if socket.activation.idleStop != nil, !socket.listen.contains(where: { $0.target.isConnected }) {
-            refuse("X-IdleStopSec", "needs connections to count, and this socket has none")
+            refuse("X-IdleStopSec", "requires a ListenStream= or ListenSequentialPacket=")
         }
     }
 

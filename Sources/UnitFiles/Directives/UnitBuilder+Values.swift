@@ -9,7 +9,7 @@ extension UnitBuilder {
                 "\(assignment.key)=: \(error.message)\(ending)", suggestion: error.suggestion)
         }
         switch policy {
-        case .ignored: report(diagnostic(.warning, ", it is ignored"))
+        case .ignored: report(diagnostic(.warning, "; it is ignored"))
         case .fatal:
             if assignment.key == "ExecStart" || assignment.key.hasPrefix("Listen") { hasRefusedEssential = true }
             refuse(diagnostic(.error, ""))
@@ -69,7 +69,7 @@ extension UnitBuilder {
         if let choice = C(rawValue: text) { return choice }
         let names = C.allCases.map(\.rawValue)
         if unsupported.contains(text) {
-            let message = "\"\(text)\" is not supported yet (\(names.joined(separator: ", ")) are)"
+            let message = "\"\(text)\" is not supported yet; expected one of \(names.joined(separator: ", "))"
             reject(assignment, ValueError(message, code: .unsupportedValue), .fatal)
         } else {
             let near = EditDistance.closest(to: text, in: names + unsupported.sorted())
@@ -109,7 +109,7 @@ extension UnitBuilder {
             report(
                 Diagnostic(
                     .warning, .unknownSpecifier, at: assignment.location(at: offset), directive: assignment.key,
-                    "\(specifier) is deprecated and does not say where the control group is; as under systemd it stands for "
+                    "\(specifier) is deprecated and does not give the path of the control group; as under systemd it expands to "
                         + (specifier == "%c" ? "a slash and the name of the unit" : "nothing")))
         }
     }
@@ -119,7 +119,7 @@ extension UnitBuilder {
             report(
                 Diagnostic(
                     .warning, .unknownEscape, at: assignment.location(at: offset), directive: assignment.key,
-                    "unknown escape, it is kept as written; write \\\\ for a backslash"))
+                    "unknown escape, kept as written; write \\\\ for a backslash"))
         }
     }
 
@@ -156,7 +156,7 @@ extension UnitBuilder {
                     report(
                         Diagnostic(
                             .warning, .unsupportedUnitKind, at: assignment.location(at: word.offset),
-                            directive: assignment.key, "\(assignment.key)=: \(error), it is ignored"))
+                            directive: assignment.key, "\(assignment.key)=: \(error); it is ignored"))
                 } else {
                     reject(assignment, ValueError(error.description, at: word.offset), policy)
                 }

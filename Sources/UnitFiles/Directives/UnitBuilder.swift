@@ -161,7 +161,7 @@ struct UnitBuilder {
     private mutating func section(_ header: SectionHeader) -> UnitSectionName? {
         if let section = UnitSectionName(rawValue: header.name) {
             if section.belongs(to: name.kind) { return section }
-            let message = "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
+            let message = "[\(header.name)] has no meaning in a \(name.kind.suffix) unit; it is ignored"
             report(Diagnostic(.warning, .unknownSection, at: header.location, message))
             return nil
         }
@@ -179,8 +179,8 @@ struct UnitBuilder {
         let foreign = DirectiveTable.foreignSections.contains(header.name)
         let message =
             foreign
-            ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit, it is ignored"
-            : "unknown section [\(header.name)], it is ignored"
+            ? "[\(header.name)] has no meaning in a \(name.kind.suffix) unit; it is ignored"
+            : "unknown section [\(header.name)]; it is ignored"
         report(
             Diagnostic(.warning, .unknownSection, at: header.location, message, suggestion: near.map { "[\($0)]" }))
         return nil
@@ -227,7 +227,7 @@ struct UnitBuilder {
             return report(
                 Diagnostic(
                     .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
-                    "\(key)= is not supported yet, it is ignored"))
+                    "\(key)= is not supported yet; it is ignored"))
         }
         // A suggestion costs a comparison with every known name.
         guard diagnostics.count < UnitFileLimits.diagnosticsPerUnit else {
@@ -241,7 +241,7 @@ struct UnitBuilder {
             report(
                 Diagnostic(
                     .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
-                    "\(key)= has no meaning in [\(section.rawValue)], it is ignored",
+                    "\(key)= has no meaning in [\(section.rawValue)]; it is ignored",
                     suggestion: "\(key)= in [\(elsewhere.rawValue)]"))
             return
         }
@@ -261,7 +261,7 @@ struct UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unknownDirective, at: assignment.keyLocation, directive: key,
-                "unknown directive \(key)= in [\(section.rawValue)], it is ignored",
+                "unknown directive \(key)= in [\(section.rawValue)]; it is ignored",
                 suggestion: near.map { "\($0)=" }))
     }
 

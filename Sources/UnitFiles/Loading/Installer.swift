@@ -59,12 +59,12 @@ public enum InstallError: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .notFound(let name): "\(name) has no unit file"
         case .masked(let name, let path): "\(name) is masked by \(path)"
-        case .unusable(let name, let problems): (["\(name) cannot be used"] + problems).joined(separator: "\n  ")
+        case .unusable(let name, let problems): (["\(name) has errors"] + problems).joined(separator: "\n  ")
         case .needsInstance(let name):
             "\(name) is a template: name an instance, or set DefaultInstance= in its [Install] section"
         case .badAlias(let name, let alias): "Alias=\(alias) cannot be another name of \(name)"
-        case .occupied(let path): "\(path) is in the way: it is a file, not a link"
-        case .noRuntimeDirectory: "--runtime: there is no unit directory below the runtime directory"
+        case .occupied(let path): "cannot replace \(path): it is a file, not a symbolic link"
+        case .noRuntimeDirectory: "--runtime: the search path has no runtime unit directory"
         }
     }
 }
@@ -138,7 +138,8 @@ public struct Installer {
             }
             if definition.install.isEmpty, isNamed {
                 result.notes.append(
-                    "\(name) has no [Install] section: it is not meant to be enabled; others start it, or an operator")
+                    "\(name) has no [Install] section, so enabling it has no effect; other units or an operator start it"
+                )
             }
             all.append(name)
             queue += definition.install.also.map { (loader.canonical($0.name), false) }

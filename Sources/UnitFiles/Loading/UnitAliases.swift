@@ -17,14 +17,14 @@ struct UnitAliases: Sendable {
         let file = target.utf8.lastIndex(of: UInt8(ascii: "/")).map { target[target.utf8.index(after: $0)...] }
         guard let other = try? UnitName(file ?? target[...]), other != name else { return nil }
         guard other.kind == name.kind else {
-            return "a link to \(other), which is no \(name.kind.suffix) unit, is ignored"
+            return "the link to \(other) is ignored: it is not a \(name.kind.suffix) unit"
         }
         if let instance = name.instance, other.isTemplate {
             if other != name.template { targets[name.description] = try? other.instantiated(instance) }
             return nil
         }
         guard name.isTemplate == other.isTemplate, name.instance == other.instance else {
-            return "a link to \(other) is ignored: an alias has the same instance, or is a template of a template"
+            return "the link to \(other) is ignored: an alias must have the same instance, or both must be templates"
         }
         targets[name.description] = other
         return nil

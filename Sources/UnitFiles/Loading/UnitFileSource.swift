@@ -18,7 +18,7 @@ public enum UnitFileReadError: Error, Sendable, Hashable, CustomStringConvertibl
         case .missing: "No such file or directory"
         case .unreadable(let reason): reason
         case .insecure(let reason): reason
-        case .tooLarge(let size): "\(size) bytes, at most \(UnitFileLimits.fileSize) are read"
+        case .tooLarge(let size): "\(size) bytes; the limit is \(UnitFileLimits.fileSize)"
         case .notText(let line): "line \(line) is not UTF-8"
         case .masked: "masked (a link to /dev/null)"
         }

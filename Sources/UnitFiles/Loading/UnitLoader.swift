@@ -362,7 +362,7 @@ public struct UnitLoader: Sendable {
             if source.isMask(file.path) { continue }
             let location = SourceLocation(file: file.path)
             guard links[file.directory]?[file.name] != nil else {
-                let message = "\(file.name) is not a symbolic link, so it is no dependency"
+                let message = "\(file.name) is ignored: it is not a symbolic link"
                 diagnostics.append(Diagnostic(.warning, .notALink, at: location, message))
                 continue
             }

@@ -174,7 +174,7 @@ public final class SwapUnitResolver {
         if loader.exists(reference.name) {
             walk.dependencies.append(reference)
         } else if !SpecialUnits.isAssumed(reference.name) {
-            let message = "\(reference.name) has no unit file" + (isRequired ? "" : ", it is left out")
+            let message = "\(reference.name) has no unit file" + (isRequired ? "" : "; it is left out")
             report(&walk, .missingUnit, reference, isRequired ? .error : .warning, message)
         }
     }
@@ -201,7 +201,7 @@ public final class SwapUnitResolver {
             definition.diagnostics.append(
                 Diagnostic(
                     .error, .missingDirective, at: SourceLocation(file: target.fragmentPath ?? ""), directive: "Wants",
-                    "\(target.name) has no services to start: it wants none"))
+                    "\(target.name) has no Wants= or Requires= of a service"))
         }
         return definition
     }

@@ -112,7 +112,7 @@ public enum EnvironmentFile {
 
         private mutating func inKey(_ byte: UInt8) {
             if Self.isNewline(byte) {
-                report("expected NAME=value, the line is ignored")
+                report("expected NAME=value; the line is ignored")
                 state = .beforeKey
             } else if byte == UInt8(ascii: "=") {
                 state = .beforeValue
@@ -158,17 +158,17 @@ public enum EnvironmentFile {
                 continuedComment = nil
                 if byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") { return }
                 keyLine = continued
-                report("the comment before ends with a backslash, so this line belongs to it and is ignored")
+                report("the line is ignored: the comment before it ends with a backslash and continues here")
             }
         }
 
         mutating func finish() {
             switch state {
             case .beforeKey, .comment, .commentEscape: break
-            case .key: report("expected NAME=value, the line is ignored")
+            case .key: report("expected NAME=value; the line is ignored")
             case .beforeValue, .value, .valueEscape: finishAssignment()
             case .singleQuoted, .doubleQuoted, .doubleEscape:
-                report("the quotation mark of this value has no partner, the value ends with the file")
+                report("this value has no closing quotation mark; it ends with the file")
                 finishAssignment()
             }
         }
@@ -188,9 +188,10 @@ public enum EnvironmentFile {
             let name = Ascii.trimmed(Ascii.string(key))
             guard EnvironmentAssignment.isValidName(name) else {
                 if key.starts(with: FileText.byteOrderMark) {
-                    return report("the line starts with a byte order mark, it is ignored; save the file without")
+                    return report(
+                        "the line is ignored because it starts with a byte order mark; save the file without one")
                 }
-                return report("\"\(name.prefix(64))\" is not the name of a variable, the line is ignored")
+                return report("\"\(name.prefix(64))\" is not the name of a variable; the line is ignored")
             }
             assignments.append(EnvironmentAssignment(name: name, value: Ascii.string(value)))
         }

@@ -70,7 +70,7 @@ public struct WordReader {
     /// Replaces the escapes of a whole value and keeps its quotes: for free text, not for words.
     static func unescaped(_ value: String) throws(ValueError) -> String {
         guard let result = String(validating: try bytes(of: value, acceptsNull: false), as: UTF8.self) else {
-            throw ValueError("the escapes do not give UTF-8")
+            throw ValueError("the escapes do not form valid UTF-8")
         }
         return result
     }
@@ -142,9 +142,9 @@ public struct WordReader {
                 text.append(byte)
             }
         }
-        if let quote, escapes != .relaxed { throw ValueError("this quotation mark has no partner", at: quote.offset) }
+        if let quote, escapes != .relaxed { throw ValueError("this quotation mark is not closed", at: quote.offset) }
         guard let result = String(validating: text, as: UTF8.self) else {
-            throw ValueError("the escapes in this word do not give UTF-8", at: start)
+            throw ValueError("the escapes in this word do not form valid UTF-8", at: start)
         }
         return Word(result, offset: start, wasQuoted: wasQuoted)
     }

@@ -175,7 +175,7 @@ public struct SpecifierExpander: Sendable {
         default: known = try hostValue(of: specifier, name: name, at: offset)
         }
         guard let known else {
-            throw ValueError("\(name) has no value here", at: offset, code: .unknownSpecifier)
+            throw ValueError("\(name) has no value on this host", at: offset, code: .unknownSpecifier)
         }
         return known
     }

@@ -110,7 +110,7 @@ public struct UnitFileParser {
     public static func parse(_ text: String, path: String) -> ParsedUnitFile {
         var text = text
         guard text.utf8.count <= UnitFileLimits.fileSize else {
-            let message = "the file has \(text.utf8.count) bytes, at most \(UnitFileLimits.fileSize) are read"
+            let message = "the file has \(text.utf8.count) bytes; the limit is \(UnitFileLimits.fileSize)"
             let diagnostic = Diagnostic(.error, .fileTooLarge, at: SourceLocation(file: path), message)
             return ParsedUnitFile(path: path, diagnostics: [diagnostic])
         }
@@ -180,8 +180,8 @@ public struct UnitFileParser {
         for piece in pieces {
             guard let offset = FileText.firstNoncharacter(in: bytes[piece.start..<piece.end]) else { continue }
             let at = location(piece, offset, bytes)
-            if isHeader { return cutShort(at, "this is not UTF-8") }
-            report(.warning, .notText, at, "this is not UTF-8, the line is ignored")
+            if isHeader { return cutShort(at, "this line is not UTF-8") }
+            report(.warning, .notText, at, "this line is not UTF-8; it is ignored")
             return
         }
         if isHeader { return header(pieces, start, bytes) }
@@ -197,7 +197,7 @@ public struct UnitFileParser {
     /// Ends parsing at an invalid section header: the lines after it belong to no section.
     private mutating func cutShort(_ location: SourceLocation, _ message: String) {
         result.isCutShort = true
-        report(.error, .invalidSyntax, location, "\(message), the rest of the file is not read")
+        report(.error, .invalidSyntax, location, "\(message); the rest of the file is ignored")
     }
 
     private mutating func header(
@@ -212,7 +212,7 @@ public struct UnitFileParser {
         }
         let name = Ascii.string(bytes[(start.offset + 1)..<(end - 1)])
         guard !Ascii.hasControlCharacter(name) else {
-            return cutShort(at, "the name of a section has no control characters")
+            return cutShort(at, "the name of the section contains control characters")
         }
         section = name
         result.sections.append(SectionHeader(name: name, location: at))
@@ -224,7 +224,7 @@ public struct UnitFileParser {
         let head = pieces[start.piece]
         let at = location(head, start.offset, bytes)
         guard let equals = (start.offset..<head.end).first(where: { bytes[$0] == UInt8(ascii: "=") }) else {
-            report(.warning, .invalidSyntax, at, "expected \"Directive=value\", the line is ignored")
+            report(.warning, .invalidSyntax, at, "expected \"Directive=value\"; the line is ignored")
             return
         }
         var keyEnd = equals

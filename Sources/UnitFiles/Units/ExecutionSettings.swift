@@ -121,7 +121,7 @@ public struct EnvironmentFileReference: Sendable, Hashable {
         var assignments: [EnvironmentAssignment] = []
         var diagnostics: [Diagnostic] = []
         func failed(_ path: String, _ reason: String) {
-            let ending = mayBeMissing ? ", it is ignored" : ""
+            let ending = mayBeMissing ? "; it is ignored" : ""
             diagnostics.append(
                 Diagnostic(
                     mayBeMissing ? .warning : .error, .missingFile, at: location, directive: "EnvironmentFile",
@@ -333,6 +333,6 @@ public struct CapabilitySet: Sendable, Hashable {
         if let number = UInt8(name), number <= 62 { return 1 << number }
         let near = EditDistance.closest(to: lower, in: names.map { "cap_" + $0 })
         throw ValueError(
-            "\"\(name)\" is no capability (capabilities(7))", suggestion: near?.uppercased())
+            "\"\(name)\" is not a capability (capabilities(7))", suggestion: near?.uppercased())
     }
 }

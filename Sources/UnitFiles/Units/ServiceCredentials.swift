@@ -101,6 +101,7 @@ extension UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: location, directive: "LoadCredential",
-                "RootDirectory= hides $CREDENTIALS_DIRECTORY from the service: nothing is mounted into its root"))
+                "RootDirectory= hides $CREDENTIALS_DIRECTORY from the service, because it is not mounted below the root directory"
+            ))
     }
 }

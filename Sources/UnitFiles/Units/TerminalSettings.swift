@@ -70,7 +70,7 @@ extension UnitBuilder {
         report(
             Diagnostic(
                 .warning, .unsupportedValue, at: location, directive: "StandardInput",
-                "StandardInput=tty: a terminal that another session has is not waited for, the start fails; "
+                "StandardInput=tty: the start fails if another session has the terminal (systemd would wait); "
                     + "TTYVHangup=yes frees it"))
     }
 }

@@ -40,7 +40,7 @@ public enum UnitNameError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .empty: "the unit name is empty"
-        case .tooLong(let length): "the unit name has \(length) bytes, at most \(UnitFileLimits.nameLength) are allowed"
+        case .tooLong(let length): "the unit name has \(length) bytes; the limit is \(UnitFileLimits.nameLength)"
         case .noSuffix(let text): "\"\(text)\" has no suffix (.service, .socket or .target)"
         case .unknownSuffix(let text): "\"\(text)\" does not end in .service, .socket or .target"
         case .foreignKind(let text): "\"\(text)\" is a kind of unit that Holdfast does not run"

@@ -142,7 +142,7 @@ public struct PressureThreshold: Sendable, Hashable {
         case .seconds(10): return PressureThreshold(limit: limit, window: .avg10)
         case .seconds(60): return PressureThreshold(limit: limit, window: .avg60)
         case .seconds(300): return PressureThreshold(limit: limit, window: .avg300)
-        default: throw ValueError("expected one of 10sec, 1min, 5min behind \"/\", not \"\(parts[1])\"")
+        default: throw ValueError("expected one of 10sec, 1min, 5min after \"/\", not \"\(parts[1])\"")
         }
     }
 

@@ -176,7 +176,7 @@ struct ExecCommandReader {
             throw ValueError("the program's name contains control characters", at: word.offset)
         }
         guard text.utf8.last != UInt8(ascii: "/") else {
-            throw ValueError("\"\(text)\" is a directory, expected a program", at: word.offset)
+            throw ValueError("expected a program, not the directory \"\(text)\"", at: word.offset)
         }
         if text.utf8.first == UInt8(ascii: "/") {
             guard text.utf8.count < 4096 else {

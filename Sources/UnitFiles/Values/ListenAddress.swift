@@ -125,7 +125,7 @@ public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         case UInt8(ascii: "/"):
             let path = try Value.absolutePath(text)
             guard path.utf8.count <= pathLimit else {
-                throw ValueError("the path has \(path.utf8.count) bytes, a socket's may have \(pathLimit)")
+                throw ValueError("the path has \(path.utf8.count) bytes; the limit for a Unix socket is \(pathLimit)")
             }
             return .unix(path)
         case UInt8(ascii: "@"):

@@ -71,7 +71,7 @@ public struct NetlinkTarget: Sendable, Hashable, CustomStringConvertible {
         }
         guard let number = families[family] ?? (try? Value.integer(family, in: Int32(0)...31)) else {
             let near = EditDistance.closest(to: family, in: families.keys.sorted())
-            throw ValueError("\"\(family)\" is no netlink family", suggestion: near)
+            throw ValueError("\"\(family)\" is not a netlink family", suggestion: near)
         }
         let groups = try words.count == 2 ? Value.integer(words[1], in: UInt32.min...UInt32.max) : 0
         return NetlinkTarget(family: family, number: number, groups: groups)

@@ -53,7 +53,7 @@ extension UnitBuilder {
                 throw ValueError("expected read-only, append, truncate or graceful, not \"\(option)\"")
             }
             guard file.access == .readWrite else {
-                throw ValueError("of read-only, append and truncate only one can be")
+                throw ValueError("only one of read-only, append and truncate is allowed")
             }
             file.access = access
         }

@@ -26,8 +26,8 @@ struct ProxyConfiguration {
         /// How the program takes the socket passed to it, for the message.
         var remedy: String {
             switch self {
-            case .haproxy: "bind \"fd@${LISTEN_FD_NAME}\" takes the socket that is passed"
-            case .nginx: "X-Handoff=nginx hands it the socket"
+            case .haproxy: "use bind \"fd@${LISTEN_FD_NAME}\" to take the passed socket"
+            case .nginx: "set X-Handoff=nginx to pass it the socket"
             }
         }
 

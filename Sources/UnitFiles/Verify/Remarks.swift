@@ -6,7 +6,7 @@ extension SwapUnitResolver {
         let owners = owners(of: service.name)
         guard owners.count > 1 else { return signals(service) }
         let list = owners.map(\.description).joined(separator: " and ")
-        let message = "\(service.name) belongs to \(list), which would both swap it"
+        let message = "\(service.name) is a member of several swap units: \(list)"
         let location = SourceLocation(file: service.fragmentPath ?? "")
         return signals(service) + [Diagnostic(.warning, .severalOwners, at: location, message)]
     }
@@ -21,7 +21,7 @@ extension SwapUnitResolver {
             Diagnostic(
                 .warning, .drainSignalIsKillSignal, at: location, directive: "DrainSignal",
                 "DrainSignal= and KillSignal= are both \(signal), and stopping the service (TimeoutStopSec="
-                    + "\(service.timeoutStop)) gives it less time than a drain "
+                    + "\(service.timeoutStop)) allows less time than a drain "
                     + "(DrainTimeoutSec=\(swap.effectiveDrainTimeout))")
         ]
     }
@@ -41,8 +41,8 @@ extension SwapUnitResolver {
                 diagnostics.append(
                     Diagnostic(
                         .warning, .probeOnSharedSocket, at: probe.location, directive: "ReadyProbe",
-                        "\(name) is shared by all generations: an old one may answer the probe, "
-                            + "which says nothing about the new one"))
+                        "\(name) is shared by all generations: an old generation may answer the probe "
+                            + "instead of the new one"))
             }
             if let probe = service.swap?.readyProbe, case .tcp(.socket(let name)) = probe.method,
                 let socket = definition.sockets.first(where: { $0.name == name }), socket.listensOnUnixOnly

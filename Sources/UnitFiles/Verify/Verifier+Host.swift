@@ -56,7 +56,7 @@ extension Verifier {
                         Diagnostic(
                             .error, .bindsHeldAddress,
                             at: SourceLocation(file: file, line: bind.line, column: bind.column),
-                            "\(service.name) would bind \(bind.text), which \(owner.socket) holds; "
+                            "\(service.name) would bind \(bind.text), which is already held by \(owner.socket); "
                                 + language.remedy))
                 }
             }

@@ -65,7 +65,7 @@ public struct Verifier {
             }
             return Diagnostic(
                 isNeeded && !command.prefixes.ignoreFailure ? .error : .warning, .missingProgram, at: command.location,
-                "\(command.path) is missing or cannot be executed")
+                "\(command.path) does not exist or is not executable")
         }
     }
 
@@ -80,7 +80,7 @@ public struct Verifier {
                     diagnostics.append(
                         Diagnostic(
                             .error, .duplicateAddress, at: entry.location,
-                            "\(entry.target) is also listened on by \(other.location)"))
+                            "\(entry.target) is already used at \(other.location)"))
                 } else {
                     owners[entry.target] = entry
                 }
