@@ -189,12 +189,14 @@ final class Supervisor {
     ///   - arguments: the arguments of this program, its name included.
     ///   - inherited: the descriptor of the state that this process's earlier program has handed over (`StateFile`).
     init(
-        machine: any Machine, eventLoop: EventLoop, configuration: Configuration, environment: [String: String],
+        host: LinuxMachine, configuration: Configuration, environment: [String: String],
         limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger
     ) throws {
-        self.machine = machine
-        self.eventLoop = eventLoop
+        machine = host
+        eventLoop = host.eventLoop
+        children = host.children
+        trees = host.processTrees
         ledger = RequestLedger(at: Instant(nanoseconds: machine.loop.now))
         self.configuration = configuration
         self.environment = environment
@@ -215,9 +217,6 @@ final class Supervisor {
                 [SpawnPlan.Limit(resource: 7, soft: head.fileLimitSoft, hard: head.fileLimitHard)]
                     + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
             } ?? limits
-        children = Children(loop: eventLoop)
-        // The name is unique among the supervisors of a host, and the same after a restart.
-        trees = ProcessTrees(name: UnitNameEscaping.escapePath(configuration.runtimeDirectory))
         pidFiles = PidFiles(loop: eventLoop)
         if let inheritance {
             lastRequest = inheritance.people.lastRequest

@@ -1,5 +1,6 @@
 import Linux
 import Logging
+import UnitFiles
 import UnitStore
 
 /// The supervisor's executor: keeps a `Supervisor` on the thread of the event loop. The loop runs the actor's jobs, and
@@ -21,7 +22,9 @@ public actor SupervisorActor {
     ) throws {
         self.loop = loop
         supervisor = try Supervisor(
-            machine: LinuxMachine(loop: loop), eventLoop: loop, configuration: configuration, environment: environment,
+            host: LinuxMachine(
+                loop: loop, name: UnitNameEscaping.escapePath(configuration.runtimeDirectory), environment: environment),
+            configuration: configuration, environment: environment,
             limits: limits, program: program, arguments: arguments, inherited: inherited, logger: logger)
     }
 

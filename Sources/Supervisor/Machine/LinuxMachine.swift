@@ -4,8 +4,42 @@ import Linux
 /// The machine that this process runs on.
 final class LinuxMachine: Machine {
     let loop: any Loop
+    let processes: any ProcessesPort
+    let trees: any TreesPort
+    let accounts: any AccountsPort = LinuxAccounts()
+    let notifications: any NotificationsPort
+    let probes: any ProbesPort
+    let logs: any LogsPort
+    let serviceFiles: any ServiceFilesPort
+    let files: any FilesPort = LinuxFiles()
+    let records: any RecordsPort = LinuxRecords()
+    let handover: any HandoverPort = LinuxHandover()
+    let manager: any ManagerPort
 
-    init(loop: EventLoop) { self.loop = loop }
+    /// For the rooms that are not yet behind the seam.
+    let children: Children
+    let processTrees: ProcessTrees
+    let eventLoop: EventLoop
+
+    /// - Parameters:
+    ///   - name: name of the directory of all control groups, unique among the supervisors of a host and the same after
+    ///     a restart.
+    ///   - environment: the environment of this process.
+    init(loop: EventLoop, name: String, environment: [String: String]) {
+        let processes = LinuxProcesses(loop: loop)
+        self.loop = loop
+        eventLoop = loop
+        children = processes.children
+        self.processes = processes
+        let trees = LinuxTrees(name: name, children: processes.children, loop: loop)
+        self.trees = trees
+        processTrees = trees.trees
+        notifications = LinuxNotifications(loop: loop)
+        probes = LinuxProbes(loop: loop)
+        logs = LinuxLogs(loop: loop, children: processes.children)
+        serviceFiles = LinuxServiceFiles(loop: loop)
+        manager = LinuxManager(environment: environment)
+    }
 }
 
 extension EventSource: LoopSource {}

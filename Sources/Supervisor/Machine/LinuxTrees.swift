@@ -2,7 +2,7 @@ import Linux
 
 /// Process trees of this host.
 final class LinuxTrees: TreesPort {
-    private let trees: ProcessTrees
+    let trees: ProcessTrees
     private let children: Children
     private let loop: EventLoop
 
@@ -47,7 +47,7 @@ final class LinuxTrees: TreesPort {
 /// A process tree of this host.
 private final class LinuxTree: MachineTree {
     private let tree: ProcessTree
-    private let trees: ProcessTrees
+    let trees: ProcessTrees
     private let loop: EventLoop
 
     init(_ tree: ProcessTree, of trees: ProcessTrees, loop: EventLoop) {

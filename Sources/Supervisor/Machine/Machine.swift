@@ -6,4 +6,15 @@
 protocol Machine: AnyObject {
     /// Time, timers, signals to this process and work for a later round.
     var loop: any Loop { get }
+    var processes: any ProcessesPort { get }
+    var trees: any TreesPort { get }
+    var accounts: any AccountsPort { get }
+    var notifications: any NotificationsPort { get }
+    var probes: any ProbesPort { get }
+    var logs: any LogsPort { get }
+    var serviceFiles: any ServiceFilesPort { get }
+    var files: any FilesPort { get }
+    var records: any RecordsPort { get }
+    var handover: any HandoverPort { get }
+    var manager: any ManagerPort { get }
 }
