@@ -26,7 +26,7 @@ final class Conversation {
         self.session = session
         self.request = request
         wantsProgress = more
-        identity = request.changesSomething ? .random() : nil
+        identity = request.method.changesSomething ? .random() : nil
         connection = try session.connect(for: request)
         sentAt = Clock.now()
         do throws(CommandFailure) {
@@ -102,10 +102,10 @@ final class Conversation {
             guard let next = try absences.end(failure, session) else { throw failure }
             connection = next
         } catch {
-            guard request.changesSomething, case .connection(let reason) = error else { throw error }
+            guard request.method.changesSomething, case .connection(let reason) = error else { throw error }
             throw .uncertain(Uncertainty(fate: .unknown, request: request, identity: identity, reason: reason.message))
         }
-        if request.changesSomething, identity == nil { throw uncertain(.unknown) }
+        if request.method.changesSomething, identity == nil { throw uncertain(.unknown) }
         asksOutcome = identity != nil
         let question = identity.map { Request.outcome(of: $0) } ?? request
         do throws(CommandFailure) {
@@ -189,7 +189,7 @@ extension Request {
         case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
             .why,
             .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome:
-            String(method.split(separator: ".").last ?? "")
+            String(method.name.split(separator: ".").last ?? "")
         }
     }
 

@@ -5,7 +5,8 @@ import Testing
 
 /// Reads just enough of Varlink's definition language to compare it with the Swift types.
 private struct Definition {
-    var methods: Set<String> = []
+    /// The parameters in the description of each method: `name: string`.
+    var methods: [String: [String]] = [:]
     var errors: Set<String> = []
     /// The names in the parentheses of each type.
     var members: [String: Set<String>] = [:]
@@ -17,7 +18,11 @@ private struct Definition {
             let parts = line.split(whereSeparator: { " (".contains($0) }).map(String.init)
             guard parts.count >= 2 else { continue }
             switch parts[0] {
-            case "method": methods.insert(parts[1])
+            case "method":
+                guard let start = words.firstRange(of: "method \(parts[1])(")?.upperBound else { continue }
+                let list: Substring = words[start...].prefix { $0 != ")" }
+                methods[parts[1]] = list.split(separator: ",").map { String($0.drop { " \n".contains($0) }) }
+                    .map { $0.filter { $0 != "\n" } }.filter { !$0.isEmpty }
             case "error": errors.insert(parts[1])
             case "type":
                 guard let start = words.firstRange(of: "type \(parts[1]) (")?.upperBound else { continue }
@@ -43,9 +48,14 @@ struct InterfaceTests {
         #expect(text.unicodeScalars.allSatisfy { $0 == "\n" || (0x20..<0x7f).contains($0.value) })
     }
 
-    @Test("It declares exactly the methods and errors that exist")
+    @Test("It declares exactly the methods of the table, with their parameters in order, and the errors that exist")
     func methodsAndErrors() {
-        #expect(definition.methods == Set(ManagerMethod.allCases.map { String($0.rawValue.dropFirst(20)) }))
+        let table = Method.all.filter { $0.name.hasPrefix("io.holdfast.Manager.") }
+        #expect(Set(definition.methods.keys) == Set(table.map { String($0.name.dropFirst(20)) }))
+        for method in table {
+            let described = definition.methods[String(method.name.dropFirst(20))]
+            #expect(described == method.parameters.map { "\($0.name): \($0.type)" }, "\(method.name)")
+        }
         let errors = Samples.errors.map(\.error.name).filter { $0.hasPrefix("io.holdfast.Manager.") }
         #expect(definition.errors == Set(errors.map { String($0.dropFirst(20)) }))
     }

@@ -14,14 +14,16 @@ struct RequestTests {
     @Test("Every request is sent with the documented parameters and understood again")
     func roundTrip() throws {
         for (original, parameters) in Samples.requests {
-            let call = original.call(more: original.streams)
+            let call = original.call(more: original.repliesWithMore)
             #expect(call.parameters.description == parameters)
             #expect(try Request(Call(message: Array(call.encoded().dropLast()))) == original)
             // What needs nothing may be asked with an empty object or with none.
-            if parameters == "{}" { #expect(try request(original.method, "{}", more: original.streams) == original) }
+            if parameters == "{}" {
+                #expect(try request(original.method.name, "{}", more: original.repliesWithMore) == original)
+            }
         }
-        let methods = Set(Samples.requests.map(\.request.method))
-        #expect(methods == Set(ManagerMethod.allCases.map(\.rawValue) + ServiceMethod.allCases.map(\.rawValue)))
+        let methods = Set(Samples.requests.map(\.request.method.name))
+        #expect(methods == Set(Method.all.map(\.name)))
     }
 
     @Test("An unknown interface, an unknown method and an upgrade are told apart")
@@ -70,13 +72,13 @@ struct RequestTests {
         for (original, _) in Samples.requests {
             let call = original.call(as: Samples.identity)
             let read = try Call(message: Array(call.encoded().dropLast()))
-            if original.changesSomething {
+            if original.method.changesSomething {
                 #expect(try Request(read) == original)
-                #expect(try read.identity() == Samples.identity)
-                #expect(try original.call().identity() == nil)
+                #expect(try ValidCall(read).identity == Samples.identity)
+                #expect(try ValidCall(original.call(more: original.repliesWithMore)).identity == nil)
             } else if case .outcome = original {
                 continue
-            } else if !original.streams || original == .events(names: nil) {
+            } else if !original.repliesWithMore || original == .events(names: nil) {
                 #expect(throws: ControlError.self) { try Request(read) }
             }
         }
@@ -92,7 +94,7 @@ struct RequestTests {
     func badNames(json: String) throws {
         let call = try Call(
             message: Array(#"{"method":"\#(manager)Stop","parameters":{"name":"a","request":\#(json)}}"#.utf8))
-        #expect(throws: ControlError.invalidParameter(parameter: "request")) { try call.identity() }
+        #expect(throws: ControlError.invalidParameter(parameter: "request")) { try ValidCall(call) }
         #expect(throws: ControlError.invalidParameter(parameter: "request")) {
             try request(manager + "Outcome", #"{"request":\#(json)}"#)
         }
@@ -127,15 +129,22 @@ struct RequestTests {
 
     @Test("Only what changes something needs authority, and nothing that changes something goes without")
     func authority() {
-        let looking = Set(Samples.requests.map(\.request).filter { !$0.changesSomething }.map(\.method))
-        let acting = Set(Samples.requests.map(\.request).filter(\.changesSomething).map(\.method))
-        #expect(looking.isDisjoint(with: acting), "a method is one or the other, whatever its parameters")
-        #expect(acting.union(looking).count == ManagerMethod.allCases.count + ServiceMethod.allCases.count)
-        let methods = [
+        for method in Method.all { #expect((method.access == .operators) == method.changesSomething, "\(method.name)") }
+        let questions = Method.all.filter { !$0.changesSomething && $0.access != .everyone }.map(\.name)
+        let names = [
             "Describe", "Status", "History", "Generations", "Sockets", "Cat", "List", "Why", "Show", "Events", "Logs",
             "Verify", "Dependencies", "UnitFileStates", "Outcome",
         ]
-        #expect(looking == Set(methods.map { manager + $0 } + ServiceMethod.allCases.map(\.rawValue)))
+        #expect(Set(questions) == Set(names.map { manager + $0 }))
+        let forAll = Method.all.filter { $0.access == .everyone }.map(\.name)
+        #expect(forAll == ["org.varlink.service.GetInfo", "org.varlink.service.GetInterfaceDescription"])
+    }
+
+    @Test("A parameter that is given twice is refused, whichever of the two would count")
+    func twice() {
+        #expect(throws: ControlError.invalidParameter(parameter: "parameters")) {
+            try request(manager + "Stop", #"{"name":"a","name":"b"}"#)
+        }
     }
 }
 
@@ -171,4 +180,8 @@ struct ControlErrorTests {
             ControlError.invalidUnit(name: "x", diagnostics: [Samples.diagnostic]).localizedMessage
                 == "unit x is invalid: /etc/x.service:3:1: unknown directive (did you mean ExecStart=?)")
     }
+}
+
+extension Request {
+    fileprivate var repliesWithMore: Bool { method.replies != .one }
 }

@@ -260,7 +260,7 @@ struct ProgramTests {
                 }
             }
             let asked = daemon.calls.filter { $0.method.hasSuffix("Outcome") }.map(\.parameters)
-            let sent = try daemon.calls.filter { $0.method.hasSuffix("Swap") }.map { try $0.identity() }
+            let sent = try daemon.calls.filter { $0.method.hasSuffix("Swap") }.map { try ValidCall($0).identity }
             #expect(asked == sent.compactMap { $0.map { Request.outcome(of: $0).call().parameters } })
         }
     }
@@ -270,7 +270,7 @@ struct ProgramTests {
         let refusal = Reply(ControlError.invalidParameter(parameter: "request"))
         try with(["Stop": .inTurn([refusal, Reply(OperationReply(result: Site.result(.stopped)))])]) { daemon in
             #expect(try Program.run(["stop", "a", "--socket", daemon.path]).status == 0)
-            let names = try daemon.calls.map { try $0.identity() }
+            let names = try daemon.calls.map { try ValidCall($0).identity }
             #expect(names.map { $0 == nil } == [false, true])
         }
         let reexec = Reply(ReexecReply(version: "2", previousVersion: "1", pause: 0))

@@ -37,18 +37,18 @@ struct AuthorityTests {
     @Test("Root and holdfast act, holdfast-read looks, others are refused by name", arguments: people)
     func system(who: Who) {
         let groups = Authority.Groups(act: Self.act, read: Self.read)
-        let looking = Authority.refusal(.looking, of: who.peer, us: 77, groups: groups)
-        let acting = Authority.refusal(.acting, of: who.peer, us: 77, groups: groups)
+        let looking = Authority.refusal(.readers, of: who.peer, us: 77, groups: groups)
+        let acting = Authority.refusal(.operators, of: who.peer, us: 77, groups: groups)
         #expect(looking == (who.looks ? nil : "root, group holdfast or group holdfast-read"))
         #expect(acting == (who.acts ? nil : "root or group holdfast"))
-        #expect(Authority.refusal(.nothing, of: who.peer, us: 77, groups: groups) == nil)
+        #expect(Authority.refusal(.everyone, of: who.peer, us: 77, groups: groups) == nil)
     }
 
     @Test("A user's own supervisor is for that user and root, whatever groups others are in", arguments: people)
     func user(who: Who) {
         let mayAsk = who.peer.uid == 0 || who.peer.uid == 77
-        for needed in [Authority.Needed.looking, .acting] {
-            #expect((Authority.refusal(needed, of: who.peer, us: 77, groups: nil) == nil) == mayAsk)
+        for access in [ControlProtocol.Method.Access.readers, .operators] {
+            #expect((Authority.refusal(access, of: who.peer, us: 77, groups: nil) == nil) == mayAsk)
         }
     }
 
@@ -56,17 +56,6 @@ struct AuthorityTests {
     func noGroups() {
         let peer = Peer(pid: 1, uid: 1000, gid: 1000, groups: [0])
         let none = Authority.Groups(act: nil, read: nil)
-        #expect(Authority.refusal(.looking, of: peer, us: 0, groups: none) != nil)
-    }
-
-    @Test("Introspection needs nothing, status a look, and everything that changes something the right to act")
-    func needs() {
-        func needed(_ request: Request) -> String { "\(Authority.Needed(request))" }
-        #expect(needed(.getInfo) == "nothing")
-        #expect(needed(.status(names: nil)) == "looking")
-        #expect(needed(.events(names: nil)) == "looking")
-        #expect(needed(.stop(name: "a")) == "acting")
-        #expect(needed(.forget(name: "a")) == "acting")
-        #expect(needed(.resetFailed(names: nil)) == "acting")
+        #expect(Authority.refusal(.readers, of: peer, us: 0, groups: none) != nil)
     }
 }

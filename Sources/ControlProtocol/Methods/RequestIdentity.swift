@@ -56,19 +56,6 @@ extension Call {
     /// The name of the parameter that every changing method takes.
     static let identityParameter = "request"
 
-    /// The name that the client has given this request; nil if it gave none.
-    /// - Throws: ``ControlError/invalidParameter(parameter:)`` for a text that is too short, too long, or no name at
-    ///   all.
-    public func identity() throws(ControlError) -> RequestIdentity? {
-        struct Named: Decodable { var request: RequestIdentity? }
-        guard parameters.names.contains(Self.identityParameter) else { return nil }
-        do {
-            return try parameters.decode(Named.self).request
-        } catch {
-            throw .invalidParameter(parameter: Self.identityParameter)
-        }
-    }
-
     /// The same call with a request name.
     public func named(_ identity: RequestIdentity) -> Call {
         var call = self

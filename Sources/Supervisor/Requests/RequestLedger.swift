@@ -141,10 +141,10 @@ struct RequestLedger {
     func isAwaited(_ identity: RequestIdentity) -> Bool { entries[identity]?.waiter != nil }
 
     func isShutdown(_ identity: RequestIdentity?) -> Bool {
-        identity.flatMap { entries[$0]?.method } == Request.shutdown.method
+        identity.flatMap { entries[$0]?.method } == Request.shutdown.method.name
     }
 
-    func isReexec(_ identity: RequestIdentity) -> Bool { entries[identity]?.method == Request.reexec.method }
+    func isReexec(_ identity: RequestIdentity) -> Bool { entries[identity]?.method == Request.reexec.method.name }
 
     /// Makes this call the only one that gets the end of the request.
     /// - Returns: the call that waited before.

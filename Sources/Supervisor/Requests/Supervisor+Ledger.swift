@@ -11,18 +11,18 @@ extension Supervisor {
     /// - Returns: false if it is known already: then no operation is begun, and the call is answered like the first
     ///   one.
     func isNew(
-        _ request: Request, _ call: Call, _ id: ControlSessions.CallID, _ peer: Peer
+        _ call: ValidCall, _ id: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) -> Bool {
-        let identity = try call.identity() ?? .random()
+        let identity = call.identity ?? .random()
         let fate = fate(of: identity, for: peer)
         switch fate {
         case .absent:
-            ledger.begin(identity, call, from: peer, id, at: now)
-            if !request.isDecidedByEngine { noteAction(for: identity) }
+            ledger.begin(identity, call.call, from: peer, id, at: now)
+            if call.method.effect == .immediate { noteAction(for: identity) }
             return true
         case .foreign: throw .permissionDenied(required: Self.requester)
         case .underWay, .answered, .lost:
-            guard ledger.isRepeated(identity, by: call) else {
+            guard ledger.isRepeated(identity, by: call.call) else {
                 throw .invalidParameter(parameter: "request")
             }
             let reply = try reply(fate, identity, RequestLedger.Waiter(call: id, isOutcome: false))
@@ -118,21 +118,6 @@ extension Supervisor {
         guard let entry = entries.first, entries.count == 1 else { return .absent }
         guard peer.uid == 0 || entry.who?.uid == Int(peer.uid) else { return .foreign }
         return .answered(Reply(OperationReply(result: ShownResult(entry))))
-    }
-}
-
-extension Request {
-    /// Whether all effects of the request follow from the engine's decision, and are in the journal together with it.
-    fileprivate var isDecidedByEngine: Bool {
-        switch self {
-        case .start, .stop, .restart, .reload, .swap, .promote, .abort, .rollback, .drain, .adopt, .shutdown: true
-        case .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec, .clearLogs, .install, .input: false
-        // These requests have no effects.
-        case .getInfo, .getInterfaceDescription, .describe, .status, .history, .generations, .sockets, .cat, .list,
-            .why,
-            .show, .events, .logs, .verify, .dependencies, .unitFileStates, .outcome:
-            true
-        }
     }
 }
 

@@ -9,17 +9,17 @@ import UnitStore
 extension Supervisor {
     func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
         do throws(ControlError) {
-            let request = try Request(call)
-            try mayAsk(request, peer)
+            let call = try ValidCall(call)
+            try check(call.method.access, of: peer)
             defer { currentIdentity = nil }
-            if request.changesSomething {
-                guard try isNew(request, call, id, peer) else { return }
-                try mayStart(request)
+            if call.method.changesSomething {
+                guard try isNew(call, id, peer) else { return }
+                try mayStart(call.request)
                 currentIdentity = ledger.identity(of: id)
-                try refuseWithoutRoom(request)
-                if request != .update { try lookAtDisk() }
+                try refuseWithoutRoom(call.request)
+                if call.request != .update { try lookAtDisk() }
             }
-            if let reply = try answer(request, id, peer) { conclude(id, reply) }
+            if let reply = try answer(call.request, id, peer) { conclude(id, reply) }
         } catch {
             conclude(id, Reply(error))
         }

@@ -122,7 +122,7 @@ extension Supervisor {
 
     /// Decides on a request for which neither an end nor an operation that leads to one is recorded.
     private func settle(_ entry: RequestLedger.Entry) {
-        if entry.method == Request.shutdown.method, engine.isEnding {
+        if entry.method == Request.shutdown.method.name, engine.isEnding {
             // Every service is gone, and the sockets were being closed: the shutdown continues.
             requests[newRequest()]?.identity = entry.identity
         } else if entry.hasActed {
