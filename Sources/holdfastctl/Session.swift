@@ -241,7 +241,9 @@ struct Session {
     }
 
     /// Whether a request may be sent to the next supervisor if this one ends.
-    func outlives(_ request: Request) -> Bool { request.method.changesSomething || contact.hasActed || contact.isPatient }
+    func outlives(_ request: Request) -> Bool {
+        request.method.changesSomething || contact.hasActed || contact.isPatient
+    }
 
     /// Connects for a request. The supervisor may be replaced between the requests of one command.
     func connect(for request: Request) throws(CommandFailure) -> Connection {
