@@ -126,7 +126,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SupervisorTests",
-            dependencies: ["Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles"],
+            dependencies: [
+                "Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles", "UnitStore",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "RenderCoreTests", dependencies: ["RenderCore"], swiftSettings: strict),
         .testTarget(name: "MultibinderTests", dependencies: ["Multibinder"], swiftSettings: strict),

@@ -1,0 +1,29 @@
+import Linux
+
+@testable import Supervisor
+
+/// One supervisor process's view of a simulated world. After a crash it is dead: what a part of the supervisor that is
+/// still on the stack calls has no effect, and nothing is called back any more.
+///
+/// It becomes a `Machine` when every port has its simulated part.
+final class SimulatedMachine {
+    unowned let world: World
+    private(set) var isDead = false
+    private(set) var simulatedLoop: SimulatedLoop!
+    var loop: any Loop { simulatedLoop }
+    /// Called at the death: parts close what the supervisor held.
+    var atDeath: [() -> Void] = []
+
+    init(world: World) {
+        self.world = world
+        simulatedLoop = SimulatedLoop(machine: self)
+    }
+
+    func die() {
+        guard !isDead else { return }
+        isDead = true
+        simulatedLoop.clear()
+        for act in atDeath { act() }
+        atDeath = []
+    }
+}
