@@ -266,7 +266,6 @@ enum VersionOrder {
                 // `~` precedes everything. The other marks sort before other characters, but after the end of a
                 // version.
                 if hasA != hasB {
-                    if mark == UInt8(ascii: "^"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
                     if mark != UInt8(ascii: "~"), a.isEmpty || b.isEmpty { return hasA ? 1 : -1 }
                     return hasA ? -1 : 1
                 }
@@ -274,25 +273,26 @@ enum VersionOrder {
                 b = b.dropFirst()
             }
             if a.isEmpty || b.isEmpty { return a.isEmpty ? (b.isEmpty ? 0 : -1) : 1 }
-            let order = segment(&a, &b)
+            let order = compareSegments(&a, &b)
             if order != 0 { return order }
         }
     }
 
-    private static func segment(_ a: inout ArraySlice<UInt8>, _ b: inout ArraySlice<UInt8>) -> Int {
+    private static func compareSegments(_ a: inout ArraySlice<UInt8>, _ b: inout ArraySlice<UInt8>) -> Int {
         if isDigit(a.first) || isDigit(b.first) {
-            let (one, two) = (take(&a, isDigit), take(&b, isDigit))
+            let (one, two) = (removePrefix(&a, isDigit), removePrefix(&b, isDigit))
             // A number is newer than letters in the same place.
             if one.isEmpty != two.isEmpty { return one.isEmpty ? -1 : 1 }
             let (x, y) = (one.drop { $0 == 48 }, two.drop { $0 == 48 })
             if x.count != y.count { return x.count < y.count ? -1 : 1 }
             return x.elementsEqual(y) ? 0 : x.lexicographicallyPrecedes(y) ? -1 : 1
         }
-        let (one, two) = (take(&a, isLetter), take(&b, isLetter))
+        let (one, two) = (removePrefix(&a, isLetter), removePrefix(&b, isLetter))
         return one.elementsEqual(two) ? 0 : one.lexicographicallyPrecedes(two) ? -1 : 1
     }
 
-    private static func take(_ rest: inout ArraySlice<UInt8>, _ belongs: (UInt8?) -> Bool) -> ArraySlice<UInt8> {
+    private static func removePrefix(_ rest: inout ArraySlice<UInt8>, _ belongs: (UInt8?) -> Bool) -> ArraySlice<UInt8>
+    {
         let run = rest.prefix { belongs($0) }
         rest = rest.dropFirst(run.count)
         return run

@@ -12,7 +12,7 @@ public final class ReadingShortage: Sendable {
 
     public var error: SystemError? { first.withLock { $0 } }
 
-    func note(_ error: SystemError) {
+    func record(_ error: SystemError) {
         if error.isTransient { first.withLock { $0 = $0 ?? error } }
     }
 }
@@ -28,7 +28,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(SystemError) {
             return try UnitDirectory.list(directory) ?? []
         } catch {
-            shortage?.note(error)
+            shortage?.record(error)
             return []
         }
     }
@@ -37,7 +37,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(SystemError) {
             return try UnitDirectory.links(directory)
         } catch {
-            shortage?.note(error)
+            shortage?.record(error)
             return [:]
         }
     }
@@ -46,7 +46,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(SystemError) {
             return try UnitDirectory.directories(directory)
         } catch {
-            shortage?.note(error)
+            shortage?.record(error)
             return []
         }
     }
@@ -76,7 +76,7 @@ public struct UnitsOnDisk: UnitFileSource {
         do throws(UnitDirectory.ReadError) {
             content = try UnitDirectory.read(path, checkOwner: checkOwner)
         } catch {
-            if case .system(let cause) = error { shortage?.note(cause) }
+            if case .system(let cause) = error { shortage?.record(cause) }
             throw UnitFileReadError(error)
         }
         switch content {

@@ -76,7 +76,7 @@ struct SyntaxTests {
         arguments: ["[S", "[S] # c", "[S\u{1}]", "[S\(noncharacter)]", "["])
     func badHeaders(header: String) throws {
         let parsed = UnitFileParser.parse("[Unit]\nA=b\n\(header)\nC=d\n[Unit]\nE=f\n", path: "u")
-        #expect(parsed.assignments.map(\.key) == ["A"] && parsed.isCutShort)
+        #expect(parsed.assignments.map(\.key) == ["A"] && parsed.isTruncated)
         #expect(parsed.diagnostics.map(\.location.line) == [3])
         // As systemd: a unit file with one is refused, a drop-in counts up to there.
         #expect(try load("a.target", "[Unit]\nDescription=x\n\(header)\n").unit == nil)
@@ -92,7 +92,7 @@ struct SyntaxTests {
         let parsed = UnitFileParser.parse(text, path: "u")
         #expect(parsed.assignments.map(\.key) == ["C"] && parsed.diagnostics.map(\.code) == [.notText])
         #expect(parsed.diagnostics.first?.location == SourceLocation(file: "u", line: 3, column: 4))
-        #expect(FileText.shown(text) == "[S]\n# caf\u{FFFD}\nA=b\u{FFFD}\nC=d")
+        #expect(FileText.displayText(text) == "[S]\n# caf\u{FFFD}\nA=b\u{FFFD}\nC=d")
     }
 
     @Test(

@@ -133,8 +133,8 @@ struct StartDiagnosticTests {
         let verified = Set(Verifier(loader: loader).verify([site, try name("app@RELEASE.service")]))
         let definition = try #require(resolver.resolve(site).definition)
         let told = Set(
-            definition.diagnostics + resolver.remarks(on: definition)
-                + definition.services.flatMap { resolver.remarks(on: $0) })
+            definition.diagnostics + resolver.warnings(about: definition)
+                + definition.services.flatMap { resolver.warnings(about: $0) })
         #expect(verified.count >= 9, "\(verified)")
         #expect(verified.subtracting(told) == [])
     }

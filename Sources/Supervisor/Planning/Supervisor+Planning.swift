@@ -119,7 +119,7 @@ extension Supervisor {
     /// Logs diagnostics and settings without effect, once for each version of the files, and returns them for the
     /// answer to each start.
     private func noteDiagnostics(of whole: SwapUnitDefinition) -> [String] {
-        let remarks = resolver.remarks(on: whole) + whole.services.flatMap(resolver.remarks)
+        let remarks = resolver.warnings(about: whole) + whole.services.flatMap(resolver.warnings)
         return noteDiagnostics(whole.diagnostics + remarks, of: whole.name)
     }
 

@@ -48,7 +48,7 @@ extension Supervisor {
         dropPastInstances()
         dropPastSockets()
         dropUnusedDefinitions()
-        for name in resolver.forgetInstances(over: Tidiness.readInstances) { knownNodes[name] = nil }
+        for name in resolver.removeInstances(exceeding: Tidiness.readInstances) { knownNodes[name] = nil }
         tidiness.definitions = 2 * definitions.count + 64
         tidiness.groups = engine.groupCount + Tidiness.pastInstances
         tidiness.sockets = socketUnits.count + Tidiness.pastInstances

@@ -117,7 +117,8 @@ extension Supervisor {
         for service in whole.services where !running.contains(where: { $0.definition.unit.name == service.name }) {
             result += findings(service.name.description, loggedRemarks.texts(of: service.name))
         }
-        let diagnostics = whole.diagnostics + resolver.remarks(on: whole) + whole.services.flatMap(resolver.remarks)
+        let diagnostics =
+            whole.diagnostics + resolver.warnings(about: whole) + whole.services.flatMap(resolver.warnings)
         return result + self.findings(for: diagnostics, of: name)
     }
 

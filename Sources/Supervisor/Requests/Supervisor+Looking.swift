@@ -81,13 +81,13 @@ extension Supervisor {
         let loaded = Self.freshResolver(configuration, environment).load(unit)
         if let found = loaded.unit {
             return CatReply(
-                files: found.definition.sources.map { UnitText(path: $0.path, text: FileText.shown($0.text)) })
+                files: found.definition.sources.map { UnitText(path: $0.path, text: FileText.displayText($0.text)) })
         }
         // The file of an unusable unit is shown, too: it explains why.
         guard let path = resolver.loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else {
             throw .noSuchUnit(name: unit.description, suggestion: nil)
         }
-        return CatReply(files: [UnitText(path: path, text: FileText.shown(text))])
+        return CatReply(files: [UnitText(path: path, text: FileText.displayText(text))])
     }
 
     /// Reads the unit files again if they have changed; before every request that starts a unit, because an operator

@@ -37,7 +37,7 @@ extension Supervisor {
             let name = try self.name(of: connection, template)
             // Definitions read for one connection are of no use to the next, which has another name.
             defer {
-                resolver.forget(name)
+                resolver.removeFromCache(name)
                 knownNodes[name] = nil
             }
             let planned = try plan(name, template)

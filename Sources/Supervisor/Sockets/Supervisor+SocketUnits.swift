@@ -94,7 +94,7 @@ extension Supervisor {
         let id = SocketID(unit.name.description)
         let service = try serviceStarted(by: unit)
         if service == nil, !unit.acceptsItself, let request {
-            let takers = resolver.services(taking: unit.name)
+            let takers = resolver.services(receiving: unit.name)
             requests[request]?.notes.append(
                 takers.isEmpty
                     ? "it starts nothing: no service takes it"
@@ -147,7 +147,7 @@ extension Supervisor {
         }
         if let service = unit.service { return service.name }
         if let sibling = unit.serviceName, resolver.loader.exists(sibling) { return sibling }
-        let takers = resolver.services(taking: unit.name)
+        let takers = resolver.services(receiving: unit.name)
         return takers.count == 1 ? takers.first : nil
     }
 

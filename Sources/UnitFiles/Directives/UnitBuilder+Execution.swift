@@ -91,7 +91,7 @@ extension UnitBuilder {
             if name.isEmpty { continue }
             do {
                 // A number is valid as well (capabilities(7)).
-                if let number = try? Value.integer(name, in: UInt64(0)...40) {
+                if let number = try? Value.integer(name, in: 0...UInt64(CapabilitySet.names.count - 1)) {
                     sum |= 1 << number
                 } else {
                     sum |= try CapabilitySet.bit(of: name)

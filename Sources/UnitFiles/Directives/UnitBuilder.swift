@@ -30,7 +30,7 @@ struct UnitBuilder {
     /// `X-AllowUnsupported=`
     var allowsUnsupported = false
     /// The target as far as it could be read, usable or not.
-    private(set) var draft: TargetUnit?
+    private(set) var incompleteTarget: TargetUnit?
     /// The start of the unit's own section, the place of messages about missing directives.
     private var ownSection: SourceLocation?
     private var firstFile: SourceLocation
@@ -61,7 +61,7 @@ struct UnitBuilder {
     /// Applies one file over the previous ones: first the unit file, then its drop-ins.
     mutating func apply(_ file: ParsedUnitFile, isDropIn: Bool) {
         for var diagnostic in file.diagnostics {
-            if isDropIn, file.isCutShort { diagnostic.severity = .warning }
+            if isDropIn, file.isTruncated { diagnostic.severity = .warning }
             if diagnostic.severity == .error { refuse(diagnostic) } else { report(diagnostic) }
         }
         var known: [String: UnitSectionName] = [:]
@@ -135,7 +135,7 @@ struct UnitBuilder {
             target.install = install
             target.swap = swap
             target.origin = origin
-            draft = target
+            incompleteTarget = target
             return isUsable ? .target(target) : nil
         }
     }

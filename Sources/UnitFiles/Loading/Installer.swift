@@ -95,7 +95,7 @@ public struct Installer {
     public func enable(_ names: [UnitName], runtime: Bool) throws(InstallError) -> InstallChanges {
         let directory = try directory(runtime: runtime)
         var result = InstallChanges()
-        for name in try withAlso(names, &result) {
+        for name in try unitsWithAlso(names, &result) {
             let definition = try definition(name)
             let fragment = definition.fragmentPath ?? ""
             let linked = try linkName(name, definition)
@@ -119,7 +119,7 @@ public struct Installer {
     }
 
     /// The units with those of their `Also=`, followed transitively.
-    private func withAlso(_ names: [UnitName], _ result: inout InstallChanges) throws(InstallError) -> [UnitName] {
+    private func unitsWithAlso(_ names: [UnitName], _ result: inout InstallChanges) throws(InstallError) -> [UnitName] {
         var all: [UnitName] = []
         var queue = names.map { (name: loader.canonical($0), isNamed: true) }
         var seen: Set<UnitName> = []
@@ -191,7 +191,7 @@ public struct Installer {
                 all.formUnion(definition.install.also.map { loader.canonical($0.name) })
             }
         }
-        for (owner, suffix, entry) in links(in: directory) where all.contains(where: { stands(entry, for: $0) }) {
+        for (owner, suffix, entry) in links(in: directory) where all.contains(where: { isLink(entry, to: $0) }) {
             result.changes.append(.unlink(path: UnitLoader.join(directory, "\(owner)\(suffix)/\(entry)")))
         }
         for (entry, _) in loader.source.links(of: directory).sorted(by: { $0.key < $1.key }) {
@@ -204,7 +204,7 @@ public struct Installer {
     }
 
     /// Whether a link of this name leads to the unit: by any of its names, and for a template to any instance.
-    private func stands(_ entry: UnitName, for unit: UnitName) -> Bool {
+    private func isLink(_ entry: UnitName, to unit: UnitName) -> Bool {
         let canonical = loader.canonical(entry)
         return canonical == unit || (unit.isTemplate && canonical.template == unit)
     }
@@ -273,7 +273,7 @@ public struct Installer {
         var state: UnitFileState?
         for directory in loader.searchPath {
             let isLinked = links(in: directory).contains {
-                stands($0.entry, for: name) || isTemplateLink($0.entry, name)
+                isLink($0.entry, to: name) || isTemplateLink($0.entry, name)
             }
             let isAliased = loader.source.links(of: directory).keys.contains { entry in
                 guard let alias = try? UnitName(entry), loader.aliases.isAlias(alias) else { return false }

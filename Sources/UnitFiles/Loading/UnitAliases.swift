@@ -31,7 +31,7 @@ struct UnitAliases: Sendable {
     }
 
     /// Removes the aliases of units that do not exist: such a link is the file of the unit itself.
-    mutating func keep(where exists: (UnitName) -> Bool) {
+    mutating func removeDangling(unless exists: (UnitName) -> Bool) {
         targets = targets.filter { exists(resolve($0.value)) }
     }
 

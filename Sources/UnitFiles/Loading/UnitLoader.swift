@@ -16,7 +16,7 @@ public struct LoadedUnit: Sendable {
     /// Whether a file has an `[X-Swap]` section; known even for an unusable unit.
     public var hasSwapSection = false
     /// An unusable target, as far as it could be read: its members must not be taken for units without an owner.
-    var brokenTarget: Unit?
+    var unusableTarget: Unit?
 
     /// The unit if it can be used.
     public var unit: Unit? {
@@ -132,7 +132,9 @@ public struct UnitLoader: Sendable {
                 }
             }
         }
-        aliases.keep { name in fragments[name.description] != nil || fragments[name.identity.description] != nil }
+        aliases.removeDangling { name in
+            fragments[name.description] != nil || fragments[name.identity.description] != nil
+        }
         self.fragments = fragments
         self.companions = companions
         self.aliases = aliases
@@ -204,13 +206,15 @@ public struct UnitLoader: Sendable {
             }
         }
         let ignored =
-            linked(name, ".wants", into: &builder.unit.wants) + linked(name, ".requires", into: &builder.unit.requires)
-            + linked(name, ".upholds", into: &builder.unit.graph.upholds)
+            addLinkedUnits(name, ".wants", into: &builder.unit.wants)
+            + addLinkedUnits(name, ".requires", into: &builder.unit.requires)
+            + addLinkedUnits(name, ".upholds", into: &builder.unit.graph.upholds)
         for diagnostic in ignored { builder.report(diagnostic) }
         let unit = builder.finish(origin: origin)
         return LoadedUnit(
             name: name, outcome: unit.map { .usable($0) } ?? .unusable, diagnostics: builder.diagnostics,
-            hasSwapSection: builder.swap != nil, brokenTarget: unit == nil ? builder.draft.map { .target($0) } : nil)
+            hasSwapSection: builder.swap != nil,
+            unusableTarget: unit == nil ? builder.incompleteTarget.map { .target($0) } : nil)
     }
 
     /// Builds a unit from texts read earlier, possibly by an earlier version of Holdfast: this version interprets them
@@ -305,7 +309,7 @@ public struct UnitLoader: Sendable {
     ) -> [(name: String, path: String, directory: String)] {
         guard !companions.isEmpty else { return [] }
         var chosen: [String: String] = [:]
-        func take(_ directoryName: String, at index: Int) {
+        func addEntries(_ directoryName: String, at index: Int) {
             guard companions[directoryName]?.contains(index) == true else { return }
             let directory = Self.join(searchPath[index], directoryName)
             for entry in source.entries(of: directory) where isWanted(entry) && chosen[entry] == nil {
@@ -314,9 +318,9 @@ public struct UnitLoader: Sendable {
         }
         for known in [name] + aliases.names(of: name) {
             let own = Self.companionNames(of: known, suffix)
-            for index in searchPath.indices { for directory in own { take(directory, at: index) } }
+            for index in searchPath.indices { for directory in own { addEntries(directory, at: index) } }
         }
-        for index in searchPath.indices { take(name.kind.rawValue + suffix, at: index) }
+        for index in searchPath.indices { addEntries(name.kind.rawValue + suffix, at: index) }
         return chosen.sorted { $0.key < $1.key }.map { ($0.key, Self.join($0.value, $0.key), $0.value) }
     }
 
@@ -341,7 +345,9 @@ public struct UnitLoader: Sendable {
     /// The units linked into `NAME.wants/` of any directory, even if `NAME` has no file (systemd's own targets).
     public func wanted(by name: UnitName) -> [UnitReference] {
         var list: [UnitReference] = []
-        for suffix in Self.companionSuffixes.dropFirst() { linked(name, suffix, keepsTemplates: true, into: &list) }
+        for suffix in Self.companionSuffixes.dropFirst() {
+            addLinkedUnits(name, suffix, keepsTemplates: true, into: &list)
+        }
         return UnitBuilder.unique(list)
     }
 
@@ -351,7 +357,7 @@ public struct UnitLoader: Sendable {
     ///   it stands for its instance with the unit's instance or prefix.
     /// - Returns: warnings about files that are not links.
     @discardableResult
-    private func linked(
+    private func addLinkedUnits(
         _ name: UnitName, _ suffix: String, keepsTemplates: Bool = false, into list: inout [UnitReference]
     ) -> [Diagnostic] {
         var diagnostics: [Diagnostic] = []

@@ -30,29 +30,29 @@ struct OrderingGraph {
         reasons[Pair(later: later, earlier: earlier)]
     }
 
-    private enum Mark { case open, done }
+    private enum VisitState { case open, done }
 
     /// A start order, and the cycles cut to get it, each with its first unit repeated at the end. The search is
     /// depth-first without recursion, because it is as deep as the longest chain in the files.
     func sorted() -> (order: [UnitName], cycles: [[UnitName]]) {
-        var marks: [UnitName: Mark] = [:]
+        var states: [UnitName: VisitState] = [:]
         var order: [UnitName] = []
         var cycles: [[UnitName]] = []
-        for root in names where marks[root] == nil {
+        for root in names where states[root] == nil {
             var path: [(name: UnitName, next: Int)] = [(root, 0)]
-            marks[root] = .open
+            states[root] = .open
             while let (name, next) = path.last {
                 let earlier = after[name] ?? []
                 guard next < earlier.count else {
-                    marks[name] = .done
+                    states[name] = .done
                     order.append(name)
                     path.removeLast()
                     continue
                 }
                 path[path.count - 1].next += 1
-                switch marks[earlier[next]] {
+                switch states[earlier[next]] {
                 case nil:
-                    marks[earlier[next]] = .open
+                    states[earlier[next]] = .open
                     path.append((earlier[next], 0))
                 case .open:
                     let start = path.firstIndex { $0.name == earlier[next] } ?? 0

@@ -5,7 +5,7 @@
 public final class SwapUnitResolver {
     public let loader: UnitLoader
     private var loaded: [UnitName: LoadedUnit] = [:]
-    private var walks: [UnitName: Walk] = [:]
+    private var memberships: [UnitName: Membership] = [:]
     /// Identity of a service -> names of sockets whose `Service=` names it.
     private lazy var socketsByService = indexSockets()
     /// Names of all targets with `[X-Swap]`, templates included.
@@ -56,22 +56,24 @@ public final class SwapUnitResolver {
         var index: [UnitName: [UnitName]] = [:]
         for name in swapTargets {
             let named = name.isTemplate ? try? name.instantiated(Self.placeholder) : name
-            guard let named, let target = readable(named), target.swap != nil else { continue }
-            for member in Set(walk(target).members.map(\.identity)) { index[member, default: []].append(name) }
+            guard let named, let target = loadTarget(named), target.swap != nil else { continue }
+            for member in Set(collectMembers(of: target).members.map(\.identity)) {
+                index[member, default: []].append(name)
+            }
         }
         return index
     }
 
     /// The target, even if it is unusable: its members belong to it all the same.
-    private func readable(_ target: UnitName) -> TargetUnit? {
+    private func loadTarget(_ target: UnitName) -> TargetUnit? {
         let unit = load(target)
-        if case .target(let broken)? = unit.brokenTarget { return broken }
+        if case .target(let target)? = unit.unusableTarget { return target }
         return unit.target
     }
 
     private func isMember(_ service: UnitName, of target: UnitName) -> Bool {
-        guard let unit = readable(target), unit.swap != nil else { return false }
-        return walk(unit).members.contains(service)
+        guard let unit = loadTarget(target), unit.swap != nil else { return false }
+        return collectMembers(of: unit).members.contains(service)
     }
 
     /// The object that the name refers to.
@@ -86,22 +88,22 @@ public final class SwapUnitResolver {
         if let owner = owner(of: name) {
             if owner.isTemplate { return .needsRelease(identity: owner) }
             guard let target = load(owner).target else { return .unusable(load(owner)) }
-            return .swapUnit(define(target))
+            return .swapUnit(makeDefinition(of: target))
         }
         guard let usable = unit.unit else { return .unusable(unit) }
         switch usable {
         case .socket(let socket): return .socket(socket)
         case .target(let target):
-            guard target.swap == nil else { return .swapUnit(define(target)) }
+            guard target.swap == nil else { return .swapUnit(makeDefinition(of: target)) }
             return .list(target, units: UnitBuilder.unique(target.unit.wants + target.unit.requires))
         case .service(let service):
-            return service.swap == nil ? .plain(define(service)) : .swapUnit(define(service))
+            return service.swap == nil ? .plain(makeDefinition(of: service)) : .swapUnit(makeDefinition(of: service))
         }
     }
 
     // MARK: Members
 
-    private struct Walk {
+    private struct Membership {
         /// Usable members in the order of their discovery.
         var members: [UnitName] = []
         var dependencies: [UnitReference] = []
@@ -109,11 +111,11 @@ public final class SwapUnitResolver {
         var isUsable = true
     }
 
-    private func walk(_ target: TargetUnit) -> Walk {
-        if let walk = walks[target.name] { return walk }
-        var walk = Walk()
+    private func collectMembers(of target: TargetUnit) -> Membership {
+        if let membership = memberships[target.name] { return membership }
+        var membership = Membership()
         var seen: Set<UnitName> = [target.name]
-        var queue = wanted(target.unit)
+        var queue = wantedUnits(target.unit)
         var next = 0
         while next < queue.count {
             let (reference, isRequired) = queue[next]
@@ -124,78 +126,80 @@ public final class SwapUnitResolver {
                 let isOfRelease = target.name.instance != nil && reference.name.instance == target.name.instance
                 let isPlainSwapped = reference.name.template == nil && load(reference.name).hasSwapSection
                 if isOfRelease || isPlainSwapped {
-                    if let service = member(reference, isRequired, of: target.name, &walk) {
-                        walk.members.append(service.name)
-                        queue += wanted(service.unit)
+                    if let service = loadMember(reference, isRequired, of: target.name, &membership) {
+                        membership.members.append(service.name)
+                        queue += wantedUnits(service.unit)
                     }
                 } else {
-                    dependency(reference, isRequired, &walk)
+                    addDependency(reference, isRequired, &membership)
                 }
-            case .socket: dependency(reference, isRequired, &walk)
+            case .socket: addDependency(reference, isRequired, &membership)
             case .target:
                 let inner = load(reference.name)
                 if let unit = inner.target, unit.swap == nil {
-                    queue += wanted(unit.unit)
+                    queue += wantedUnits(unit.unit)
                 } else if reference.name.identity != target.name.identity {
-                    dependency(reference, isRequired, &walk)
+                    addDependency(reference, isRequired, &membership)
                 }
             }
         }
-        walks[target.name] = walk
-        return walk
+        memberships[target.name] = membership
+        return membership
     }
 
-    private func wanted(_ unit: UnitSection) -> [(UnitReference, isRequired: Bool)] {
+    private func wantedUnits(_ unit: UnitSection) -> [(UnitReference, isRequired: Bool)] {
         unit.wants.map { ($0, false) } + unit.requires.map { ($0, true) }
     }
 
-    private func member(
-        _ reference: UnitReference, _ isRequired: Bool, of target: UnitName, _ walk: inout Walk
+    private func loadMember(
+        _ reference: UnitReference, _ isRequired: Bool, of target: UnitName, _ membership: inout Membership
     ) -> ServiceUnit? {
         let unit = load(reference.name)
         switch unit.outcome {
         case .usable(.service(let service)):
-            walk.diagnostics += unit.diagnostics
+            membership.diagnostics += unit.diagnostics
             return service
         case .usable, .unusable:
-            walk.diagnostics += unit.diagnostics
-            report(&walk, .unusableUnit, reference, .error, "\(reference.name) of \(target) cannot be used")
+            membership.diagnostics += unit.diagnostics
+            report(&membership, .unusableUnit, reference, .error, "\(reference.name) of \(target) cannot be used")
         case .masked(let path):
             // A mask is intended, so a merely wanted unit is left out; a required one cannot be.
             let message = "\(reference.name) of \(target) is masked by \(path)"
-            report(&walk, .unusableUnit, reference, isRequired ? .error : .warning, message)
+            report(&membership, .unusableUnit, reference, isRequired ? .error : .warning, message)
         case .missing:
-            report(&walk, .missingUnit, reference, .error, "\(target) needs \(reference.name), which has no unit file")
+            report(
+                &membership, .missingUnit, reference, .error,
+                "\(target) needs \(reference.name), which has no unit file")
         }
         return nil
     }
 
-    private func dependency(_ reference: UnitReference, _ isRequired: Bool, _ walk: inout Walk) {
+    private func addDependency(_ reference: UnitReference, _ isRequired: Bool, _ membership: inout Membership) {
         if loader.exists(reference.name) {
-            walk.dependencies.append(reference)
+            membership.dependencies.append(reference)
         } else if !SpecialUnits.isAssumed(reference.name) {
             let message = "\(reference.name) has no unit file" + (isRequired ? "" : "; it is left out")
-            report(&walk, .missingUnit, reference, isRequired ? .error : .warning, message)
+            report(&membership, .missingUnit, reference, isRequired ? .error : .warning, message)
         }
     }
 
     private func report(
-        _ walk: inout Walk, _ code: DiagnosticCode, _ reference: UnitReference,
+        _ membership: inout Membership, _ code: DiagnosticCode, _ reference: UnitReference,
         _ severity: Diagnostic.Severity, _ message: String
     ) {
-        if severity == .error { walk.isUsable = false }
-        walk.diagnostics.append(Diagnostic(severity, code, at: reference.location, message))
+        if severity == .error { membership.isUsable = false }
+        membership.diagnostics.append(Diagnostic(severity, code, at: reference.location, message))
     }
 
     // MARK: Definitions
 
-    private func define(_ target: TargetUnit) -> SwapUnitDefinition {
-        let walk = walk(target)
+    private func makeDefinition(of target: TargetUnit) -> SwapUnitDefinition {
+        let membership = collectMembers(of: target)
         var definition = SwapUnitDefinition(
             identity: target.name.identity, name: target.name, release: target.name.instance,
             isSwappable: target.swap != nil, settings: SwapSettings(target.swap ?? SwapSection()), target: target)
         definition.diagnostics = load(target.name).diagnostics
-        complete(&definition, walk)
+        completeDefinition(&definition, membership)
         if definition.services.isEmpty, definition.isUsable {
             definition.isUsable = false
             definition.diagnostics.append(
@@ -206,11 +210,11 @@ public final class SwapUnitResolver {
         return definition
     }
 
-    private func define(_ service: ServiceUnit) -> SwapUnitDefinition {
-        var walk = Walk(members: [service.name])
-        walk.diagnostics = load(service.name).diagnostics
-        for (reference, isRequired) in wanted(service.unit) where reference.name != service.name {
-            dependency(reference, isRequired, &walk)
+    private func makeDefinition(of service: ServiceUnit) -> SwapUnitDefinition {
+        var membership = Membership(members: [service.name])
+        membership.diagnostics = load(service.name).diagnostics
+        for (reference, isRequired) in wantedUnits(service.unit) where reference.name != service.name {
+            addDependency(reference, isRequired, &membership)
         }
         // Without [X-Swap], instances of a template are unrelated units, as under systemd.
         let isSwapped = service.swap != nil
@@ -218,16 +222,16 @@ public final class SwapUnitResolver {
             identity: isSwapped ? service.name.identity : service.name, name: service.name,
             release: isSwapped ? service.name.instance : nil, isSwappable: isSwapped,
             settings: SwapSettings(service.swap ?? SwapSection()))
-        complete(&definition, walk)
+        completeDefinition(&definition, membership)
         return definition
     }
 
-    private func complete(_ definition: inout SwapUnitDefinition, _ walk: Walk) {
-        definition.diagnostics += walk.diagnostics
-        definition.isUsable = walk.isUsable
-        let members = walk.members.compactMap { load($0).service }
+    private func completeDefinition(_ definition: inout SwapUnitDefinition, _ membership: Membership) {
+        definition.diagnostics += membership.diagnostics
+        definition.isUsable = membership.isUsable
+        let members = membership.members.compactMap { load($0).service }
         for service in members { addSockets(of: service, to: &definition) }
-        var graph = OrderingGraph(walk.members)
+        var graph = OrderingGraph(membership.members)
         for service in members {
             for reference in service.unit.after {
                 graph.add(service.name, after: reference.name, because: reference.location)
@@ -248,7 +252,7 @@ public final class SwapUnitResolver {
                 Diagnostic(.error, .orderingCycle, at: location, "ordering cycle: \(path)"))
         }
         let own = Set(definition.sockets.map(\.name))
-        definition.dependencies = UnitBuilder.unique(walk.dependencies).filter { !own.contains($0.name) }
+        definition.dependencies = UnitBuilder.unique(membership.dependencies).filter { !own.contains($0.name) }
     }
 
     /// Adds the sockets of a service in this order: the socket of the same name, those of `Sockets=`, and those whose
@@ -274,7 +278,7 @@ public final class SwapUnitResolver {
             references.append(UnitReference(named, at: SourceLocation(file: loader.fragmentPath(of: named) ?? "")))
         }
         for reference in UnitBuilder.unique(references) {
-            guard let socket = socket(reference, "Sockets", &definition) else { continue }
+            guard let socket = loadSocket(reference, "Sockets", &definition) else { continue }
             if definition.usedBy[socket.name] == nil {
                 definition.sockets.append(socket)
                 definition.diagnostics += load(socket.name).diagnostics
@@ -293,7 +297,7 @@ public final class SwapUnitResolver {
         of service: ServiceUnit, to definition: inout SwapUnitDefinition, _ graph: inout OrderingGraph
     ) {
         for reference in service.upstreams {
-            guard let socket = socket(reference, "X-Upstreams", &definition) else { continue }
+            guard let socket = loadSocket(reference, "X-Upstreams", &definition) else { continue }
             definition.referencedSockets[socket.name] = socket
             let users = (definition.usedBy[socket.name] ?? []).filter { $0 != service.name }
             guard let owner = users.first(where: { $0 == socket.serviceName }) ?? users.first else { continue }
@@ -301,13 +305,13 @@ public final class SwapUnitResolver {
             if socket.scope == .generation { definition.upstreams[service.name, default: []].append(owner) }
         }
         if let probe = service.swap?.readyProbe, case .socket(let name)? = probe.endpoint {
-            if let socket = socket(UnitReference(name, at: probe.location), "ReadyProbe", &definition) {
+            if let socket = loadSocket(UnitReference(name, at: probe.location), "ReadyProbe", &definition) {
                 definition.referencedSockets[name] = socket
             }
         }
     }
 
-    private func socket(
+    private func loadSocket(
         _ reference: UnitReference, _ directive: String, _ definition: inout SwapUnitDefinition
     ) -> SocketUnit? {
         let unit = load(reference.name)
@@ -328,7 +332,7 @@ public final class SwapUnitResolver {
 
     /// Services whose `Sockets=` names the socket, sorted by name. Instances without a file of their own are
     /// represented by their template.
-    public func services(taking socket: UnitName) -> [UnitName] {
+    public func services(receiving socket: UnitName) -> [UnitName] {
         loader.allNames().filter { name in
             guard name.kind == .service, let service = load(name).service else { return false }
             return service.sockets.contains { $0.name == socket }
@@ -336,19 +340,19 @@ public final class SwapUnitResolver {
     }
 
     /// Removes a unit that is no longer needed from the cache.
-    public func forget(_ name: UnitName) {
+    public func removeFromCache(_ name: UnitName) {
         loaded[name] = nil
-        walks[name] = nil
+        memberships[name] = nil
     }
 
     /// Removes all units without a file of their own from the cache if there are more than `limit`: instances, and
     /// names that do not exist. They are loaded again when needed.
     /// - Returns: the names of the removed units.
-    public func forgetInstances(over limit: Int) -> [UnitName] {
+    public func removeInstances(exceeding limit: Int) -> [UnitName] {
         let own = Set(loader.allNames())
-        let others = Set(loaded.keys).union(walks.keys).subtracting(own)
+        let others = Set(loaded.keys).union(memberships.keys).subtracting(own)
         guard others.count > limit else { return [] }
-        for name in others { forget(name) }
+        for name in others { removeFromCache(name) }
         return Array(others)
     }
 

@@ -19,7 +19,7 @@ public enum EnvironmentFile {
         var reader = Reader(path: path)
         text.withUTF8 { bytes in
             for byte in bytes {
-                reader.take(byte)
+                reader.read(byte)
                 if reader.failure != nil { break }
             }
         }
@@ -41,7 +41,7 @@ public enum EnvironmentFile {
         private var key: [UInt8] = []
         private var value: [UInt8] = []
         /// Length of `value` that trimming must keep.
-        private var kept = 0
+        private var untrimmedLength = 0
         private var lastByte: UInt8 = 0
         /// Line of the comment whose last line ended with a backslash, until other text follows.
         private var continuedComment: Int?
@@ -52,7 +52,7 @@ public enum EnvironmentFile {
             byte == Ascii.newline || byte == Ascii.carriageReturn
         }
 
-        mutating func take(_ byte: UInt8) {
+        mutating func read(_ byte: UInt8) {
             guard byte != 0 else {
                 failure = .unreadable("line \(line) contains NUL")
                 return
@@ -63,42 +63,42 @@ public enum EnvironmentFile {
                 lastByte = byte
             }
             switch state {
-            case .beforeKey: beforeKey(byte)
-            case .key: inKey(byte)
-            case .beforeValue: beforeValue(byte)
+            case .beforeKey: readBeforeKey(byte)
+            case .key: readInKey(byte)
+            case .beforeValue: readBeforeValue(byte)
             case .value:
                 if Self.isNewline(byte) {
                     finishAssignment()
                 } else if byte == Ascii.backslash {
                     state = .valueEscape
                     // White space before a backslash stays.
-                    kept = value.count
+                    untrimmedLength = value.count
                 } else {
                     value.append(byte)
-                    if !Ascii.isSpace(byte) { kept = value.count }
+                    if !Ascii.isSpace(byte) { untrimmedLength = value.count }
                 }
             case .valueEscape:
                 state = .value
-                if !Self.isNewline(byte) { keep(byte) }
+                if !Self.isNewline(byte) { appendToValue(byte) }
             case .singleQuoted:
-                if byte == UInt8(ascii: "'") { state = .beforeValue } else { keep(byte) }
+                if byte == UInt8(ascii: "'") { state = .beforeValue } else { appendToValue(byte) }
             case .doubleQuoted:
                 if byte == UInt8(ascii: "\"") {
                     state = .beforeValue
                 } else if byte == Ascii.backslash {
                     state = .doubleEscape
                 } else {
-                    keep(byte)
+                    appendToValue(byte)
                 }
-            case .doubleEscape: doubleEscape(byte)
-            case .comment: inComment(byte)
+            case .doubleEscape: readDoubleEscape(byte)
+            case .comment: readInComment(byte)
             case .commentEscape:
                 state = .comment
                 if Self.isNewline(byte) { continuedComment = line + 1 }
             }
         }
 
-        private mutating func beforeKey(_ byte: UInt8) {
+        private mutating func readBeforeKey(_ byte: UInt8) {
             if byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") {
                 state = .comment
             } else if !Ascii.isSpace(byte) {
@@ -106,11 +106,11 @@ public enum EnvironmentFile {
                 keyLine = line
                 key = [byte]
                 value = []
-                kept = 0
+                untrimmedLength = 0
             }
         }
 
-        private mutating func inKey(_ byte: UInt8) {
+        private mutating func readInKey(_ byte: UInt8) {
             if Self.isNewline(byte) {
                 report("expected NAME=value; the line is ignored")
                 state = .beforeKey
@@ -121,7 +121,7 @@ public enum EnvironmentFile {
             }
         }
 
-        private mutating func beforeValue(_ byte: UInt8) {
+        private mutating func readBeforeValue(_ byte: UInt8) {
             switch byte {
             case _ where Self.isNewline(byte): finishAssignment()
             case UInt8(ascii: "'"): state = .singleQuoted
@@ -130,25 +130,25 @@ public enum EnvironmentFile {
             case _ where Ascii.isSpace(byte): break
             default:
                 state = .value
-                keep(byte)
+                appendToValue(byte)
             }
         }
 
         /// Removes the backslash only before characters that a shell requires to be escaped between double quotes.
-        private mutating func doubleEscape(_ byte: UInt8) {
+        private mutating func readDoubleEscape(_ byte: UInt8) {
             state = .doubleQuoted
             if byte == UInt8(ascii: "\"") || byte == Ascii.backslash || byte == UInt8(ascii: "$")
                 || byte == UInt8(ascii: "`")
             {
-                keep(byte)
+                appendToValue(byte)
             } else if byte != Ascii.newline {
-                keep(Ascii.backslash)
-                keep(byte)
+                appendToValue(Ascii.backslash)
+                appendToValue(byte)
             }
         }
 
         /// Unlike in a unit file, a backslash at the end of a comment continues it in the next line.
-        private mutating func inComment(_ byte: UInt8) {
+        private mutating func readInComment(_ byte: UInt8) {
             if Self.isNewline(byte) {
                 state = .beforeKey
                 continuedComment = nil
@@ -173,14 +173,14 @@ public enum EnvironmentFile {
             }
         }
 
-        private mutating func keep(_ byte: UInt8) {
+        private mutating func appendToValue(_ byte: UInt8) {
             value.append(byte)
-            kept = value.count
+            untrimmedLength = value.count
         }
 
         private mutating func finishAssignment() {
             state = .beforeKey
-            value.removeLast(value.count - kept)
+            value.removeLast(value.count - untrimmedLength)
             guard FileText.isValid(key), FileText.isValid(value) else {
                 failure = .notText(line: keyLine)
                 return

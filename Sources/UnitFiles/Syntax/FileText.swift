@@ -6,11 +6,11 @@
 /// and when the text is parsed again.
 public enum FileText {
     /// Replacement of a byte that is not UTF-8: U+FDD0, a noncharacter.
-    static let mark = Unicode.Scalar(0xFDD0 as UInt16)
+    static let invalidByteMark = Unicode.Scalar(0xFDD0 as UInt16)
 
     static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
-    /// Decodes the bytes and replaces each byte that is not UTF-8 by `mark`.
+    /// Decodes the bytes and replaces each byte that is not UTF-8 by `invalidByteMark`.
     public static func decode(_ bytes: [UInt8]) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var text = ""
@@ -19,15 +19,15 @@ public enum FileText {
         while true {
             switch decoder.decode(&iterator) {
             case .scalarValue(let scalar): text.unicodeScalars.append(scalar)
-            case .error: mark.map { text.unicodeScalars.append($0) }
+            case .error: invalidByteMark.map { text.unicodeScalars.append($0) }
             case .emptyInput: return text
             }
         }
     }
 
-    /// The text for display: U+FFFD, the replacement character, in place of `mark`.
-    public static func shown(_ text: String) -> String {
-        guard let mark, text.unicodeScalars.contains(mark) else { return text }
+    /// The text for display: U+FFFD, the replacement character, in place of `invalidByteMark`.
+    public static func displayText(_ text: String) -> String {
+        guard let mark = invalidByteMark, text.unicodeScalars.contains(mark) else { return text }
         var shown = ""
         for scalar in text.unicodeScalars { shown.unicodeScalars.append(scalar == mark ? "\u{FFFD}" : scalar) }
         return shown

@@ -86,7 +86,7 @@ public struct WordReader {
         var text: [UInt8] = []
         while reader.position < reader.bytes.count {
             if reader.bytes[reader.position] == Ascii.backslash {
-                try reader.escape(into: &text)
+                try reader.readEscape(into: &text)
             } else {
                 text.append(reader.bytes[reader.position])
                 reader.position += 1
@@ -96,7 +96,7 @@ public struct WordReader {
     }
 
     /// Skips white space and the separator if it is the next word: the bare `;` and `\;` of command lines.
-    mutating func takeSeparator(_ text: String) -> Bool {
+    mutating func skipSeparator(_ text: String) -> Bool {
         skipSpace()
         let separator = Array(text.utf8)
         guard bytes[position...].starts(with: separator) else { return false }
@@ -124,7 +124,7 @@ public struct WordReader {
         while position < bytes.count {
             let byte = bytes[position]
             if byte == Ascii.backslash, escapes == .interpreted {
-                try escape(into: &text)
+                try readEscape(into: &text)
                 continue
             }
             position += 1
@@ -149,7 +149,7 @@ public struct WordReader {
         return Word(result, offset: start, wasQuoted: wasQuoted)
     }
 
-    private mutating func escape(into text: inout [UInt8]) throws(ValueError) {
+    private mutating func readEscape(into text: inout [UInt8]) throws(ValueError) {
         let start = position
         guard position + 1 < bytes.count else {
             throw ValueError("expected a character after the backslash", at: start)

@@ -70,7 +70,7 @@ public struct ParsedUnitFile: Sendable {
     public var diagnostics: [Diagnostic] = []
     /// Whether parsing stopped at an invalid section header. systemd 252 then refuses a unit file, and ignores the rest
     /// of a drop-in.
-    public var isCutShort = false
+    public var isTruncated = false
 }
 
 /// Splits a text into lines as systemd's read_line() does: a line ends with a line feed, a carriage return or NUL, or
@@ -115,7 +115,7 @@ public struct UnitFileParser {
             return ParsedUnitFile(path: path, diagnostics: [diagnostic])
         }
         var parser = UnitFileParser(path: path)
-        text.withUTF8 { parser.run($0) }
+        text.withUTF8 { parser.parseLines($0) }
         return parser.result
     }
 
@@ -134,11 +134,11 @@ public struct UnitFileParser {
 
     private init(path: String) { result = ParsedUnitFile(path: path) }
 
-    private mutating func run(_ bytes: UnsafeBufferPointer<UInt8>) {
+    private mutating func parseLines(_ bytes: UnsafeBufferPointer<UInt8>) {
         var lines = PhysicalLines(bytes)
         var pieces: [Piece] = []
         var hasByteOrderMark = false
-        while !result.isCutShort, let span = lines.next() {
+        while !result.isTruncated, let span = lines.next() {
             var piece = Piece(
                 start: span.lowerBound, end: span.upperBound, line: lines.count, lineStart: span.lowerBound)
             // systemd drops the first byte order mark at the start of any line, not just the first: files may have been
@@ -163,10 +163,10 @@ public struct UnitFileParser {
             }
             if pieces.isEmpty && first == piece.end { continue }
             pieces.append(piece)
-            logicalLine(pieces, bytes)
+            parseLogicalLine(pieces, bytes)
             pieces.removeAll(keepingCapacity: true)
         }
-        if !pieces.isEmpty { logicalLine(pieces, bytes) }
+        if !pieces.isEmpty { parseLogicalLine(pieces, bytes) }
         if dropped > 0 {
             let message = "\(dropped) more problems in this file are not shown"
             result.diagnostics.append(
@@ -174,33 +174,33 @@ public struct UnitFileParser {
         }
     }
 
-    private mutating func logicalLine(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) {
+    private mutating func parseLogicalLine(_ pieces: [Piece], _ bytes: UnsafeBufferPointer<UInt8>) {
         guard let start = firstByte(pieces, bytes) else { return }
         let isHeader = bytes[start.offset] == UInt8(ascii: "[")
         for piece in pieces {
             guard let offset = FileText.firstNoncharacter(in: bytes[piece.start..<piece.end]) else { continue }
             let at = location(piece, offset, bytes)
-            if isHeader { return cutShort(at, "this line is not UTF-8") }
+            if isHeader { return endParsing(at, "this line is not UTF-8") }
             report(.warning, .notText, at, "this line is not UTF-8; it is ignored")
             return
         }
-        if isHeader { return header(pieces, start, bytes) }
+        if isHeader { return parseHeader(pieces, start, bytes) }
         guard let section else {
             report(
                 .warning, .invalidSyntax, location(pieces[start.piece], start.offset, bytes),
                 "expected a [Section] before the first assignment")
             return
         }
-        assignment(pieces, start, section, bytes)
+        parseAssignment(pieces, start, section, bytes)
     }
 
     /// Ends parsing at an invalid section header: the lines after it belong to no section.
-    private mutating func cutShort(_ location: SourceLocation, _ message: String) {
-        result.isCutShort = true
+    private mutating func endParsing(_ location: SourceLocation, _ message: String) {
+        result.isTruncated = true
         report(.error, .invalidSyntax, location, "\(message); the rest of the file is ignored")
     }
 
-    private mutating func header(
+    private mutating func parseHeader(
         _ pieces: [Piece], _ start: (piece: Int, offset: Int), _ bytes: UnsafeBufferPointer<UInt8>
     ) {
         let piece = pieces[start.piece]
@@ -208,17 +208,17 @@ public struct UnitFileParser {
         var end = piece.end
         while end > start.offset, Ascii.isSpace(bytes[end - 1]) { end -= 1 }
         guard start.piece == pieces.count - 1, end - start.offset > 1, bytes[end - 1] == UInt8(ascii: "]") else {
-            return cutShort(at, "expected \"[Section]\"")
+            return endParsing(at, "expected \"[Section]\"")
         }
         let name = Ascii.string(bytes[(start.offset + 1)..<(end - 1)])
         guard !Ascii.hasControlCharacter(name) else {
-            return cutShort(at, "the name of the section contains control characters")
+            return endParsing(at, "the name of the section contains control characters")
         }
         section = name
         result.sections.append(SectionHeader(name: name, location: at))
     }
 
-    private mutating func assignment(
+    private mutating func parseAssignment(
         _ pieces: [Piece], _ start: (piece: Int, offset: Int), _ section: String, _ bytes: UnsafeBufferPointer<UInt8>
     ) {
         let head = pieces[start.piece]

@@ -127,14 +127,14 @@ struct ExecCommandReader {
             // The program's argv[0] is its name as written.
             if path != rest.text { command.argv0 = rest.text }
             if ownName {
-                guard !reader.takeSeparator(";"), let word = try reader.next() else {
+                guard !reader.skipSeparator(";"), let word = try reader.next() else {
                     throw ValueError(
                         "expected the name for argv[0] after the program, because of \"@\"", at: rest.offset)
                 }
                 command.argv0 = try expander.expand(word)
             }
-            while !reader.takeSeparator(";") {
-                if reader.takeSeparator("\\;") {
+            while !reader.skipSeparator(";") {
+                if reader.skipSeparator("\\;") {
                     command.arguments.append(";")
                     continue
                 }

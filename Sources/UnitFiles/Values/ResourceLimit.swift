@@ -25,15 +25,15 @@ public struct ResourceLimit: Sendable, Hashable {
     /// Parses `1024` (both), `1024:4096` (soft:hard), or `infinity` for either (systemd.exec(5)).
     public static func parse(_ text: String, unit: Unit) throws(ValueError) -> ResourceLimit {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let soft = try one(parts[0], unit)
-        let hard = parts.count > 1 ? try one(Ascii.trimmed(parts[1]), unit) : soft
+        let soft = try parseOne(parts[0], unit)
+        let hard = parts.count > 1 ? try parseOne(Ascii.trimmed(parts[1]), unit) : soft
         if let hard, soft ?? .max > hard {
             throw ValueError("the soft limit is above the hard limit")
         }
         return ResourceLimit(soft: soft, hard: hard)
     }
 
-    private static func one(_ text: String, _ unit: Unit) throws(ValueError) -> UInt64? {
+    private static func parseOne(_ text: String, _ unit: Unit) throws(ValueError) -> UInt64? {
         if text == "infinity", unit != .nice { return nil }
         switch unit {
         case .bytes:

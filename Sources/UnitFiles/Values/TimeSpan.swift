@@ -76,7 +76,7 @@ public enum TimeSpan {
         var seen = false
         while index < bytes.count {
             let start = index
-            guard let digits = takeNumber(bytes, &index) else {
+            guard let digits = readNumber(bytes, &index) else {
                 throw ValueError("expected a time span such as \"30s\", \"5min 20s\" or \"infinity\"", at: start)
             }
             let end = index
@@ -141,7 +141,7 @@ public enum TimeSpan {
     }
 
     /// Reads a decimal number with an optional plus sign; as with strtoll(3), its integer part has at most 63 bits.
-    private static func takeNumber(_ bytes: [UInt8], _ index: inout Int) -> (whole: UInt64, fraction: [UInt8])? {
+    private static func readNumber(_ bytes: [UInt8], _ index: inout Int) -> (whole: UInt64, fraction: [UInt8])? {
         var whole: UInt64 = 0
         var fraction: [UInt8] = []
         var count = 0

@@ -24,7 +24,7 @@ public struct VerifierHost: Sendable {
 
 extension Verifier {
     /// Ignored lines in files of `EnvironmentFile=`, and missing files without which the service does not start.
-    func environmentFiles(_ service: ServiceUnit) -> [Diagnostic] {
+    func checkEnvironmentFiles(_ service: ServiceUnit) -> [Diagnostic] {
         guard let host else { return [] }
         return service.execution.environmentFiles.flatMap { file -> [Diagnostic] in
             // A file whose path depends on the release may not exist before a release does.
@@ -35,7 +35,9 @@ extension Verifier {
 
     /// Configuration files of HAProxy and nginx that bind an address held by Holdfast: the program would find it in
     /// use.
-    func proxies(_ service: ServiceUnit, _ held: [(address: ListenAddress, socket: UnitName)]) -> [Diagnostic] {
+    func checkProxyConfigurations(_ service: ServiceUnit, _ held: [(address: ListenAddress, socket: UnitName)])
+        -> [Diagnostic]
+    {
         guard let host, !held.isEmpty else { return [] }
         var diagnostics: [Diagnostic] = []
         for command in service.execStart {

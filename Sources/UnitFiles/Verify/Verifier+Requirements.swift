@@ -20,7 +20,7 @@ extension Verifier {
         while next < queue.count {
             for requirement in requirements(of: queue[next]) {
                 let name = requirement.reference.name
-                if let (code, reason) = obstacle(name, requirement) {
+                if let (code, reason) = reasonForNotStarting(name, requirement) {
                     unmet.append((requirement, code, reason))
                 } else {
                     dependents[name, default: []].append(requirement)
@@ -56,7 +56,7 @@ extension Verifier {
     }
 
     /// Why a required unit can never be started, judging by its own files.
-    private func obstacle(_ name: UnitName, _ requirement: Requirement) -> (DiagnosticCode, String)? {
+    private func reasonForNotStarting(_ name: UnitName, _ requirement: Requirement) -> (DiagnosticCode, String)? {
         switch resolver.resolve(name) {
         case .unusable(let unit):
             switch unit.outcome {

@@ -37,12 +37,13 @@ public struct Verifier {
                 diagnostics.append(Diagnostic(.error, .missingUnit, at: location, "\(name) has no unit file"))
             }
             if let service = unit.service {
-                diagnostics += programs(service) + environmentFiles(service) + proxies(service, held)
-                diagnostics += resolver.remarks(on: service)
+                diagnostics +=
+                    checkPrograms(service) + checkEnvironmentFiles(service) + checkProxyConfigurations(service, held)
+                diagnostics += resolver.warnings(about: service)
             }
             if let owner = resolver.owner(of: named), definitions.contains(owner) { continue }
             if let definition = resolver.resolve(named).definition, definitions.insert(definition.name).inserted {
-                diagnostics += definition.diagnostics + resolver.remarks(on: definition)
+                diagnostics += definition.diagnostics + resolver.warnings(about: definition)
             }
         }
         // The definition of a swap unit has already reported missing units at the same place.
@@ -52,7 +53,7 @@ public struct Verifier {
 
     // MARK: One service
 
-    private func programs(_ service: ServiceUnit) -> [Diagnostic] {
+    private func checkPrograms(_ service: ServiceUnit) -> [Diagnostic] {
         guard let host else { return [] }
         // Commands without which the service does not start; without the others it runs.
         var starting = service.execCondition + service.execStartPre + service.execStart + service.execStartPost

@@ -31,7 +31,7 @@ struct EditCommand: ControlCommand {
         }
         let path = "\(directory)/\(unit).d/\(dropIn)"
         let source = UnitsOnDisk()
-        let old = (try? source.read(path)).map(FileText.shown)
+        let old = (try? source.read(path)).map(FileText.displayText)
         let text = Editing.draft(of: unit, path: path, old: old, places.texts(of: unit))
         let draft: String
         do throws(EditingError) {
@@ -122,7 +122,7 @@ enum Editing {
         text += "\n\(mark)\n"
         for source in sources where source.path != path {
             text += "\n# \(source.path)\n"
-            for line in FileText.shown(source.text).split(separator: "\n", omittingEmptySubsequences: false) {
+            for line in FileText.displayText(source.text).split(separator: "\n", omittingEmptySubsequences: false) {
                 text += "# \(line)\n"
             }
         }

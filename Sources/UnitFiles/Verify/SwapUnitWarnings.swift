@@ -2,16 +2,16 @@
 
 extension SwapUnitResolver {
     /// Warnings about the settings of one service, by its unit files only.
-    public func remarks(on service: ServiceUnit) -> [Diagnostic] {
+    public func warnings(about service: ServiceUnit) -> [Diagnostic] {
         let owners = owners(of: service.name)
-        guard owners.count > 1 else { return signals(service) }
+        guard owners.count > 1 else { return signalWarnings(service) }
         let list = owners.map(\.description).joined(separator: " and ")
         let message = "\(service.name) is a member of several swap units: \(list)"
         let location = SourceLocation(file: service.fragmentPath ?? "")
-        return signals(service) + [Diagnostic(.warning, .severalOwners, at: location, message)]
+        return signalWarnings(service) + [Diagnostic(.warning, .severalOwners, at: location, message)]
     }
 
-    private func signals(_ service: ServiceUnit) -> [Diagnostic] {
+    private func signalWarnings(_ service: ServiceUnit) -> [Diagnostic] {
         guard let swap = service.swap, let signal = swap.drainSignal, signal == service.killSignal else { return [] }
         guard let stop = service.timeoutStop.duration else { return [] }
         let drain = swap.effectiveDrainTimeout.duration
@@ -27,7 +27,7 @@ extension SwapUnitResolver {
     }
 
     /// Warnings about combinations of services and sockets in a swap unit.
-    public func remarks(on definition: SwapUnitDefinition) -> [Diagnostic] {
+    public func warnings(about definition: SwapUnitDefinition) -> [Diagnostic] {
         guard definition.isSwappable else { return [] }
         var diagnostics: [Diagnostic] = []
         var shared: [ListenAddress: UnitName] = [:]
