@@ -16,6 +16,12 @@ extension EndToEnd {
                     #expect(swap.outcome == .completed, "\(swap.errors)")
                     #expect(swap.status == 0)
                     #expect(swap.result?.fromRelease == "v1")
+                    #expect(swap.result?.unit == "site@v2.target")
+                    #expect(Set(swap.progress.map(\.unit)) == ["site@v2.target"])
+                    let phases = swap.progress.map(\.phase)
+                    let steps: [SwapPhase] = [.start, .verify, .soak, .cutOver, .drain, .record]
+                    let places = steps.map { phases.firstIndex(of: $0) ?? -1 }
+                    #expect(places == places.sorted() && places[0] >= 0 && phases.last == .record, "\(phases)")
                     #expect(world.processes(generation: 1).map(\.description) == [])
                     for load in loads { load.forgetAnswers() }
                 }

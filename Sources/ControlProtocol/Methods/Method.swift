@@ -17,8 +17,11 @@ public struct Method: Sendable {
     public enum Effect: Sendable {
         /// No change.
         case none
-        /// All effects follow from the engine's decision, and are in the journal together with it.
-        case decided
+        /// Begins an operation that a successor must know: refused if the journal has no room for it. All effects follow
+        /// from the engine's decision, and are in the journal together with it.
+        case begins
+        /// Ends something, and so is never refused for want of room. All effects follow from the engine's decision.
+        case ends
         /// Effects that the engine does not decide: the request is in the journal before them.
         case immediate
     }

@@ -90,13 +90,13 @@ extension Method {
 
     private static let operations: [Method] = [
         Method(
-            "Start", .operators, .decided, .progress,
+            "Start", .operators, .begins, .progress,
             read: { .start(name: $0.text("name"), hold: $0.flag("hold")) },
             write: {
                 if case .start(let name, let hold) = $0 { ["name": .text(name), "hold": .flag(hold)] } else { nil }
             }),
         Method(
-            "Stop", .operators, .decided, .progress,
+            "Stop", .operators, .ends, .progress,
             read: { .stop(name: $0.text("name"), with: $0.optionalTexts("with") ?? []) },
             write: {
                 if case .stop(let name, let others) = $0 {
@@ -106,39 +106,39 @@ extension Method {
                 }
             }),
         Method(
-            "Restart", .operators, .decided, .progress,
+            "Restart", .operators, .begins, .progress,
             read: { .restart(name: $0.text("name"), hard: $0.flag("hard")) },
             write: {
                 if case .restart(let name, let hard) = $0 { ["name": .text(name), "hard": .flag(hard)] } else { nil }
             }),
-        .named("Reload", .operators, .decided, .progress, Request.reload(name:)) {
+        .named("Reload", .operators, .begins, .progress, Request.reload(name:)) {
             if case .reload(let name) = $0 { name } else { nil }
         },
         Method(
-            "Swap", .operators, .decided, .progress,
+            "Swap", .operators, .begins, .progress,
             read: { .swap(name: $0.text("name"), hold: $0.flag("hold")) },
             write: {
                 if case .swap(let name, let hold) = $0 { ["name": .text(name), "hold": .flag(hold)] } else { nil }
             }),
-        .named("Promote", .operators, .decided, .progress, Request.promote(name:)) {
+        .named("Promote", .operators, .begins, .progress, Request.promote(name:)) {
             if case .promote(let name) = $0 { name } else { nil }
         },
-        .named("Abort", .operators, .decided, .progress, Request.abort(name:)) {
+        .named("Abort", .operators, .ends, .progress, Request.abort(name:)) {
             if case .abort(let name) = $0 { name } else { nil }
         },
-        .named("Rollback", .operators, .decided, .progress, Request.rollback(name:)) {
+        .named("Rollback", .operators, .begins, .progress, Request.rollback(name:)) {
             if case .rollback(let name) = $0 { name } else { nil }
         },
         Method(
-            "Drain", .operators, .decided, .progress,
+            "Drain", .operators, .ends, .progress,
             read: { .drain(name: $0.text("name"), now: $0.flag("now")) },
             write: {
                 if case .drain(let name, let now) = $0 { ["name": .text(name), "now": .flag(now)] } else { nil }
             }),
-        .named("Adopt", .operators, .decided, .progress, Request.adopt(name:)) {
+        .named("Adopt", .operators, .begins, .progress, Request.adopt(name:)) {
             if case .adopt(let name) = $0 { name } else { nil }
         },
-        .plain("Shutdown", .operators, .decided, .progress, .shutdown),
+        .plain("Shutdown", .operators, .ends, .progress, .shutdown),
     ]
 
     private static let actions: [Method] = [

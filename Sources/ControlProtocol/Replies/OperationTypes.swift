@@ -1,7 +1,7 @@
 // Replies of the long-running methods (`Start`, `Stop`, `Restart`, `Reload`, `Swap`, `Promote`, `Abort`, `Rollback`,
 // `Drain`): with `more`, one `Progress` for each event; at the end always one `OperationResult`.
 
-/// The steps of a swap (DESIGN section 4).
+/// The steps of a swap (DESIGN section 4), and of the other operations.
 public enum SwapPhase: String, Codable, Sendable, CaseIterable {
     /// Unit files are loaded and checked, generation sockets opened.
     case prepare
@@ -21,6 +21,10 @@ public enum SwapPhase: String, Codable, Sendable, CaseIterable {
     case rollBack = "roll_back"
     /// The outcome is written to the history.
     case record
+    /// A reload, which is no swap.
+    case reload
+    /// No operation: the service runs. Only in a ``FailureReport``.
+    case run
 }
 
 /// An event in a running operation, or a change in its wait condition.

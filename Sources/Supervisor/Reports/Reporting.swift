@@ -51,9 +51,8 @@ extension Supervisor {
     // MARK: - Progress
 
     private func told(_ group: GroupID, _ generation: Int?, _ phase: PhaseName) {
-        guard let shown = SwapPhase(phase) else { return }
         log(.info, about: "\(group)", "\(group)\(generation.map { " generation \($0)" } ?? ""): \(Wording.name(phase))")
-        progress(group, generation, shown, message: Wording.name(phase))
+        progress(group, generation, SwapPhase(entered: phase), message: Wording.name(phase))
         armProgressTimer()
     }
 
@@ -62,9 +61,7 @@ extension Supervisor {
         if phase == .running { lookAtSockets(of: running) }
         logger.debug("\(running.name) generation \(running.generation.number): \(phase.rawValue)")
         let group = running.generation.group
-        guard requests.has(group), let view = engine.view(of: group), let operation = view.operation,
-            let shown = SwapPhase(operation.phase)
-        else { return }
+        guard requests.has(group), let view = engine.view(of: group), let shown = SwapPhase(of: view) else { return }
         progress(
             view.id, running.generation.number, shown, service: running.name, message: ServiceState(phase).sentence)
     }
@@ -79,8 +76,8 @@ extension Supervisor {
     private func told(_ group: GroupID, _ failure: Failure) {
         log(.warning, about: failure.unit, sentence(failure))
         for instance in instances.values where instance.name == failure.unit { keepEvidence(instance) }
-        guard let operation = engine.view(of: group)?.operation, let shown = SwapPhase(operation.phase) else { return }
-        progress(group, operation.new, shown, service: failure.unit, message: sentence(failure))
+        guard let view = engine.view(of: group), let shown = SwapPhase(of: view) else { return }
+        progress(group, view.operation?.new, shown, service: failure.unit, message: sentence(failure))
     }
 
     private func progress(
@@ -91,7 +88,8 @@ extension Supervisor {
             guard let call = pending.call, control?.wantsMore(call) == true else { continue }
             let release = generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
             let value = Progress(
-                elapsed: (now - pending.startedAt).seconds, unit: group.name, generation: generation, release: release,
+                elapsed: (now - pending.startedAt).seconds, unit: group.unit(release: release), generation: generation,
+                release: release,
                 phase: phase, service: service, message: message, waitingFor: waitingFor,
                 connectionsLeft: connections, secondsLeft: secondsLeft)
             control?.reply(call, Reply(OperationReply(progress: value), continues: true))
@@ -110,8 +108,7 @@ extension Supervisor {
     func reportProgress() {
         let watched = Set(requests.withCaller.compactMap(\.request.group))
         for group in watched.sorted() {
-            guard let view = engine.view(of: group), let operation = view.operation,
-                let shown = SwapPhase(operation.phase)
+            guard let view = engine.view(of: group), let operation = view.operation, let shown = SwapPhase(of: view)
             else { continue }
             let waiting = waiting(view)
             progress(
@@ -131,6 +128,7 @@ extension Supervisor {
         // An operation for a single connection is not recorded.
         if connections[group] == nil, let entry = unwrittenHistory[group] ?? historyEntry(group, result, report, ids) {
             record(entry)
+            progress(group, result.to?.number, .record, message: "recorded in the history")
         }
         causes[group] = nil
         logEnd(group, result)
@@ -245,8 +243,8 @@ extension Supervisor {
             "\($0.spec.unit) is not up: \(ServiceState($0.phase).sentence)"
         }
         return ShownResult(
-            outcome: .unchanged, unit: group.name, generation: view?.serving,
-            release: engine.servingRelease(of: group), notes: notes + down)
+            outcome: .unchanged, unit: group.unit(release: engine.servingRelease(of: group)),
+            generation: view?.serving, release: engine.servingRelease(of: group), notes: notes + down)
     }
 
     /// Closes the sockets, with their commands, after every service has ended.
@@ -280,7 +278,8 @@ extension Supervisor {
         }
         let lines = evidence[group]?[failure.unit] ?? liveLines(failure.unit)
         return FailureReport(
-            unit: failure.unit, phase: SwapPhase(failure.step), message: sentence(failure), exitStatus: status,
+            unit: failure.unit, phase: SwapPhase(failure.step, in: result), message: sentence(failure),
+            exitStatus: status,
             probeAnswer: answer, lastLines: lines)
     }
 
@@ -322,99 +321,5 @@ extension Supervisor {
         } catch {
             log(.error, about: "history", "writing the history: \(error)")
         }
-    }
-}
-
-extension GenerationReference {
-    init(_ summary: GenerationSummary) { self.init(generation: summary.number, release: summary.release) }
-}
-
-extension ShownResult {
-    init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
-        let shown = result.to ?? result.serving
-        // After a roll-back or an abort the same generation serves as before.
-        let before =
-            switch result.outcome {
-            case .rolledBack, .aborted: result.serving
-            case .completed, .failed, .lost: result.from
-            }
-        self.init(
-            outcome: OperationOutcome(result), unit: group.name, generation: shown?.number, release: shown?.release,
-            fromGeneration: before?.number, fromRelease: before?.release, reason: report, notes: notes,
-            durations: PhaseDurations(result.durations))
-    }
-}
-
-extension OperationOutcome {
-    init(_ result: EngineResult) {
-        self =
-            switch (result.outcome, result.kind) {
-            case (.completed, _) where result.skippedBy != nil: .skipped
-            case (.completed, .start): result.isOver ? .done : .started
-            case (.completed, .swap), (.completed, .rollback), (.completed, .restart):
-                result.isOver ? .done : .completed
-            case (.completed, .stop): .stopped
-            case (.completed, .reload): .completed
-            case (.rolledBack, _): .rolledBack
-            case (.aborted, _): .aborted
-            case (.failed, _): .failed
-            case (.lost, _): .lost
-            }
-    }
-}
-
-extension PhaseDurations {
-    init(_ list: [PhaseDuration]) {
-        func sum(_ phases: Set<PhaseName>) -> Double? {
-            let found = list.filter { phases.contains($0.phase) }
-            return found.isEmpty ? nil : found.map(\.duration.seconds).reduce(0, +)
-        }
-        self.init(
-            prepare: sum([.waiting, .prepare]), start: sum([.start, .restore]), soak: sum([.soak]),
-            drain: sum([.drain, .stopOld, .stop, .rollBack]), total: list.map(\.duration.seconds).reduce(0, +))
-    }
-}
-
-extension Duration {
-    var seconds: Double { Double(wholeNanoseconds) / 1e9 }
-}
-
-extension HistoryKind {
-    init?(_ kind: OperationKind) {
-        switch kind {
-        case .start: self = .start
-        case .swap: self = .swap
-        case .rollback: self = .rollback
-        case .restart: self = .restart
-        case .stop: self = .stop
-        case .reload: return nil
-        }
-    }
-}
-
-extension SwapPhase {
-    init?(_ phase: PhaseName) {
-        switch phase {
-        case .waiting, .prepare: self = .prepare
-        case .start, .restore: self = .start
-        case .soak: self = .soak
-        case .hold: self = .hold
-        case .stopOld: self = .cutOver
-        case .drain, .stop: self = .drain
-        case .rollBack: self = .rollBack
-        case .reload: self = .verify
-        }
-    }
-
-    init(_ step: Failure.Step) {
-        self =
-            switch step {
-            case .dependency, .prepare: .prepare
-            case .condition, .startPre, .start, .startPost: .start
-            case .readiness: .verify
-            case .soak: .soak
-            case .run, .reload: .verify
-            case .stop, .leave, .stopPost: .drain
-            }
     }
 }

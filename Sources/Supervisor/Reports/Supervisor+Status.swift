@@ -163,7 +163,7 @@ extension Supervisor {
             var status = GenerationStatus(
                 number: generation.number, release: generation.release, role: GenerationRole(generation.role),
                 age: (now - generation.startedAt).seconds,
-                phase: isNew || isLeaving ? view.operation.flatMap { SwapPhase($0.phase) } : nil,
+                phase: isNew || isLeaving ? SwapPhase(of: view) : nil,
                 waitingFor: waiting?.text, deadline: waiting?.secondsLeft)
             var oldest: Connections?
             for service in generation.services {

@@ -49,11 +49,11 @@ extension Supervisor {
         guard !subscribers.isEmpty else { return }
         switch report {
         case .phase(let group, let generation, let phase):
-            guard let shown = SwapPhase(phase) else { return }
             publish(
                 UnitEvent(
                     .phase, at: rightNow, unit: group.name, generation: generation,
-                    release: release(group, generation), phase: shown, message: Wording.name(phase)), group)
+                    release: release(group, generation), phase: SwapPhase(entered: phase), message: Wording.name(phase)),
+                group)
         case .service(let instance, let phase):
             publishService(instance, ServiceState(phase), ServiceState(phase).sentence)
         case .skipped(let instance, let condition): publishService(instance, .exited, condition)

@@ -125,7 +125,8 @@ extension ShownResult {
     /// Makes the result of an operation from its history entry.
     fileprivate init(_ entry: HistoryEntry) {
         self.init(
-            outcome: entry.outcome, unit: entry.unit, generation: entry.to?.generation, release: entry.to?.release,
+            outcome: entry.outcome, unit: GroupID(entry.unit).unit(release: entry.to?.release),
+            generation: entry.to?.generation, release: entry.to?.release,
             fromGeneration: entry.from?.generation, fromRelease: entry.from?.release,
             reason: entry.reason.map { FailureReport(unit: entry.unit, phase: .record, message: $0) },
             durations: entry.durations)

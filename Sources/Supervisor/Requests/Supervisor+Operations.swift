@@ -75,7 +75,7 @@ extension Supervisor {
             let work = try decide(.restart, unit)
             let command = Command.swap(work.ordered(plan(of: target, units)), options)
             return beginBatch(work, command, .restart, target, call, peer)
-        case .socket: planned = try services(name)
+        case .socket: throw Self.notSwappable(socket: unit)
         }
         // Dependent units are not affected by the restart of a swap unit.
         let work = try decide(planned.plan.isSwapUnit ? .start : .restart, planned.definition.name)
@@ -94,18 +94,16 @@ extension Supervisor {
         let unit = try? unitName(name)
         let others = others.compactMap { try? unitName($0) }
         if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
+        let group = try groupID(name)
         // The sockets start no service from now on, before their own calls arrive.
-        if let group = try? groupID(name) {
-            let stopping = Set([group] + others.filter { $0.kind != .socket }.map(self.group(of:)))
-            for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {
-                releaseSocket(socket, nil)
-            }
+        let stopping = Set([group] + others.filter { $0.kind != .socket }.map(self.group(of:)))
+        for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {
+            releaseSocket(socket, nil)
         }
         if let unit, case .list(let target, _)? = try? target(unit) {
             let work = try decide(.stop, unit)
             return beginBatch(work, .stop(GroupID(unit.description)), .stop, target, call, peer)
         }
-        let group = try groupID(name)
         // A plain instance that waits to be started has no generation yet, and is not a member of anything.
         if let unit, unit.kind == .service, unit.description != group.name, unit.identity.description != group.name,
             engine.isActive(group),

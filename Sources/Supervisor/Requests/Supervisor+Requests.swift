@@ -16,7 +16,7 @@ extension Supervisor {
                 guard try isNew(call, id, peer) else { return }
                 try mayStart(call.request)
                 currentIdentity = ledger.identity(of: id)
-                try refuseWithoutRoom(call.request)
+                try refuseWithoutRoom(call.method)
                 if call.request != .update { try lookAtDisk() }
             }
             if let reply = try answer(call.request, id, peer) { conclude(id, reply) }
@@ -110,8 +110,12 @@ extension Supervisor {
         switch try target(unit) {
         case .services(let planned): return planned
         case .list: throw .notSwappable(name: unit.description, reason: "it has no [X-Swap] section; name its units")
-        case .socket: throw .notSwappable(name: unit.description, reason: "a socket is held, not swapped")
+        case .socket: throw Self.notSwappable(socket: unit)
         }
+    }
+
+    static func notSwappable(socket unit: UnitName) -> ControlError {
+        .notSwappable(name: unit.description, reason: "a socket is held, not swapped")
     }
 
     private func reload(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
@@ -169,7 +173,8 @@ extension Supervisor {
         if isNow { return handle(.command(.drainNow(group), request)) }
         guard engine.view(of: group)?.operation != nil else {
             requests[request] = nil
-            let result = ShownResult(outcome: .unchanged, unit: group.name)
+            let unit = group.unit(release: engine.servingRelease(of: group))
+            let result = ShownResult(outcome: .unchanged, unit: unit)
             return conclude(call, Reply(OperationReply(result: result)))
         }
         requests[request]?.waitsForAnyEnd = true

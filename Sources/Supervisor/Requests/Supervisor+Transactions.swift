@@ -103,7 +103,7 @@ extension Supervisor {
         let group = GroupID(job.unit)
         switch job.type {
         case .start, .reloadOrStart:
-            switch try target(try unitName(name.description)) {
+            switch try target(resolver.loader.canonical(name)) {
             case .services(let planned):
                 return Requested(.start(work.ordered(planned.plan)), note(planned, makeRequest(group, .start)))
             case .list(let target, let units):
@@ -118,7 +118,7 @@ extension Supervisor {
                 return nil
             }
         case .restart:
-            switch try target(try unitName(name.description)) {
+            switch try target(resolver.loader.canonical(name)) {
             case .services(let planned):
                 let options = SwapOptions(kind: .restart)
                 return Requested(

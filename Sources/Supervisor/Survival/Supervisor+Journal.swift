@@ -210,8 +210,8 @@ extension Supervisor {
     }
 
     /// Refuses a request that cannot be recorded.
-    func refuseWithoutRoom(_ request: Request) throws(ControlError) {
-        guard request.needsJournal else { return }
+    func refuseWithoutRoom(_ method: ControlProtocol.Method) throws(ControlError) {
+        guard method.effect == .begins else { return }
         watchRoom()
         guard let trouble = journalTrouble else { return }
         throw .failed(message: "nothing was begun: \(trouble); make room in \(configuration.runtimeDirectory)")
@@ -290,20 +290,5 @@ private struct JournalReader {
             if let number = Int(key.dropFirst()) { found[number] = try read(key) as T }
         }
         return found
-    }
-}
-
-extension Request {
-    /// Whether the request begins an operation that a successor must know. Requests that end something are never
-    /// refused.
-    fileprivate var needsJournal: Bool {
-        switch self {
-        case .start, .restart, .swap, .rollback, .reload, .adopt, .promote: true
-        case .stop, .abort, .drain, .shutdown, .signal, .pause, .resume, .forget, .resetFailed, .update, .reexec,
-            .clearLogs, .install, .input, .getInfo, .getInterfaceDescription, .describe, .status, .history,
-            .generations, .sockets, .cat, .list, .why, .show, .events, .logs, .verify, .dependencies, .unitFileStates,
-            .outcome:
-            false
-        }
     }
 }

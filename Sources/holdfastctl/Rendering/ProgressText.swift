@@ -24,6 +24,8 @@ struct ProgressText {
         case .drain: "drain"
         case .rollBack: "roll back"
         case .record: "record"
+        case .reload: "reload"
+        case .run: "run"
         }
     }
 
