@@ -116,7 +116,7 @@ extension Supervisor {
         guard parts.contains(where: { $0.network == .private }) else { return nil }
         if !plan.isWhole, let present = serving?.network { return present }
         do throws(SystemError) {
-            return try NetworkNamespace()
+            return try machine.sockets.makeNetwork()
         } catch {
             throw PreparationError(unit: plan.group.name, text: "X-GenerationNetwork=private: \(error)")
         }
@@ -129,7 +129,7 @@ extension Supervisor {
         for (unit, list) in opened {
             let id = SocketID(unit.name.description)
             guard activation.isPaused(id) else { continue }
-            guard list.allSatisfy({ $0.endpoint.connected?.canHoldBack == true }) else {
+            guard list.allSatisfy({ $0.endpoint.canHoldBack }) else {
                 throw PreparationError(unit: id.name, text: "it is paused; holdfastctl resume \(id) first")
             }
             taken.append(id)

@@ -266,7 +266,7 @@ final class Supervisor {
         socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.makeTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         sockets = HeldSockets(
-            loop: eventLoop, left: { [unowned self] target, members in left.take(target, of: members) },
+            machine: machine, left: { [unowned self] target, members in left.take(target, of: members) },
             noticed: { [unowned self] held, text in
                 log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journalShared(name) })

@@ -13,8 +13,8 @@ struct PathObstacleTests {
 
     /// The error from opening the unit's socket.
     private func refusal(_ directive: String, _ path: String) throws -> String {
-        let loop = try EventLoop()
-        let sockets = HeldSockets(loop: loop, left: { _, _ in nil }, noticed: { _, _ in }, changed: { _ in })
+        let machine = LinuxMachine(loop: try EventLoop(), name: "test", environment: [:])
+        let sockets = HeldSockets(machine: machine, left: { _, _ in nil }, noticed: { _, _ in }, changed: { _ in })
         let text = "[Socket]\n\(directive)=\(path)\n"
         let loaded = UnitLoader.restore(
             try UnitName("web.socket"), sources: [UnitSource(path: "/web.socket", text: text)], wants: [],

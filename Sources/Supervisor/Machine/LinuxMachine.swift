@@ -11,6 +11,7 @@ final class LinuxMachine: Machine {
     let probes: any ProbesPort
     let logs: any LogsPort
     let serviceFiles: any ServiceFilesPort
+    let sockets: any SocketsPort
     let files: any FilesPort = LinuxFiles()
     let records: any RecordsPort = LinuxRecords()
     let handover: any HandoverPort = LinuxHandover()
@@ -38,6 +39,7 @@ final class LinuxMachine: Machine {
         probes = LinuxProbes(loop: loop)
         logs = LinuxLogs(loop: loop, children: processes.children)
         serviceFiles = LinuxServiceFiles(loop: loop)
+        sockets = LinuxSockets(loop: loop)
         manager = LinuxManager(environment: environment)
     }
 }

@@ -13,6 +13,7 @@ protocol Machine: AnyObject {
     var probes: any ProbesPort { get }
     var logs: any LogsPort { get }
     var serviceFiles: any ServiceFilesPort { get }
+    var sockets: any SocketsPort { get }
     var files: any FilesPort { get }
     var records: any RecordsPort { get }
     var handover: any HandoverPort { get }

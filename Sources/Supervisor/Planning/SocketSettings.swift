@@ -6,10 +6,10 @@ import UnitFiles
 
 extension HeldEndpoint.Target {
     /// - Throws: a sentence, for an address that this host does not support.
-    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions) throws(PreparationText) {
+    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions, hasIPv6: Bool) throws(PreparationText) {
         func address(_ address: ListenAddress) throws(PreparationText) -> SocketAddress {
             // A bare port means IPv6, which takes IPv4 as well; a kernel without IPv6 gets IPv4, as under systemd.
-            if case .port(let port) = address, access("/proc/net/if_inet6", F_OK) < 0 {
+            if case .port(let port) = address, !hasIPv6 {
                 return .inet(host: "0.0.0.0", port: port)
             }
             guard let found = SocketAddress("\(address)") else {
@@ -50,18 +50,18 @@ extension HeldEndpoint.Target {
     }
 }
 
-extension HeldEndpoint.Target {
+extension HeldSockets {
     /// ` (a regular file is in the way; …)`, a suffix for the error of an open; nil where the errno suffices.
-    func obstacle(_ error: SystemError) -> String? {
+    func obstacle(to target: HeldEndpoint.Target, _ error: SystemError) -> String? {
         guard
             [.addressInUse, .fileExists, .isDirectory, .tooManySymbolicLinkLevels, .noSuchAddressOrDevice]
                 .contains(error.errno)
         else { return nil }
-        switch self {
+        switch target {
         case .socket(.unix(let path), _):
-            return PathObstacle.description(of: path, insteadOf: .socket).map { " (\($0))" }
+            return machine.sockets.obstacle(at: path, insteadOf: .socket).map { " (\($0))" }
         case .file(.fifo(let path)):
-            return PathObstacle.description(of: path, insteadOf: .fifo).map { " (\($0))" }
+            return machine.sockets.obstacle(at: path, insteadOf: .fifo).map { " (\($0))" }
         case .socket, .file: return nil
         }
     }
@@ -126,16 +126,24 @@ extension HeldFile.Sizes {
     }
 }
 
+extension EndpointSettings {
+    init(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) {
+        self.init(
+            backlog: Int32(clamping: unit.backlog), file: file, options: Linux.SocketOptions(unit.options),
+            sizes: HeldFile.Sizes(unit.options))
+    }
+}
+
 extension ListeningSocket.FileOptions {
-    init(_ unit: SocketUnit) throws(UnknownAccount) {
+    init(_ unit: SocketUnit, _ accounts: any AccountsPort) throws(UnknownAccount) {
         self.init(mode: mode_t(unit.socketMode), directoryMode: mode_t(unit.options.directoryMode))
         if let user = unit.socketUser {
-            let account = try Accounts.user(user)
+            let account = try accounts.user(user)
             owner = account.uid
             // "If only a user is specified but no group, then the group is derived from the user's default group."
             group = account.gid
         }
-        if let name = unit.socketGroup { group = try Accounts.group(name) }
+        if let name = unit.socketGroup { group = try accounts.group(name) }
     }
 }
 

@@ -71,7 +71,7 @@ extension Launcher {
 
     private struct PassedSocket {
         let name: String
-        let endpoint: HeldEndpoint
+        let endpoint: any Endpoint
     }
 
     /// Adds `LISTEN_FD_NAME` for programs that read only numbers.

@@ -81,7 +81,7 @@ extension Supervisor {
                     + (generation.reservations[name] ?? []).map(\.address.address)
             }
         guard !addresses.isEmpty else { return nil }
-        return try? Connections.held(by: tree.members(), on: addresses)
+        return try? machine.sockets.connections(of: tree.members(), on: addresses)
     }
 
     // MARK: - Status

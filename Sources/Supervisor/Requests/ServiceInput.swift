@@ -13,7 +13,8 @@ extension Supervisor {
         let instance = try inputTarget(name)
         let path = try inputPath(of: instance)
         do throws(SystemError) {
-            return InputReply(unit: instance.name, accepted: try FIFOWriter.write(Array(text.utf8), to: path))
+            return InputReply(
+                unit: instance.name, accepted: try machine.sockets.writeToFIFO(Array(text.utf8), at: path))
         } catch {
             guard error.errno != .noSuchAddressOrDevice else {
                 throw .noInput(unit: instance.name, reason: "nothing has \(path) open for reading")
@@ -60,7 +61,9 @@ extension Supervisor {
         case .terminal: throw refusal("its StandardInput= is \(unit.terminal.path), where people write")
         case .data: throw refusal("its StandardInput= is data, which the unit file has")
         case .file(let path):
-            guard FIFOWriter.isFIFO(path) else { throw refusal("its StandardInput= is file:\(path), which is no FIFO") }
+            guard machine.sockets.isFIFO(path) else {
+                throw refusal("its StandardInput= is file:\(path), which is no FIFO")
+            }
             return path
         case .socket, .descriptor:
             // Opening this path makes a new description: O_NONBLOCK on it leaves the service's description as it is.
@@ -79,7 +82,7 @@ extension Supervisor {
         }
         guard instance.connection == nil, let generation = generations[instance.generation],
             let held = heldSocket(named: name, instance, generation),
-            case .file(let file) = held.endpoint, case .fifo = file.target
+            case .file(.fifo) = held.endpoint.target
         else { return nil }
         return held
     }

@@ -75,8 +75,11 @@ extension HeldSockets {
         guard bound.count < Self.multibinderLimit, let unit = Self.unit else {
             throw SystemError("listening on", "\(address)", .tooManyOpenFiles)
         }
-        let socket = try ListeningSocket(address, backlog: backlog)
-        let held = HeldSocket(unit: unit, endpoint: .socket(socket), owner: nil)
+        let settings = EndpointSettings(
+            backlog: backlog, file: ListeningSocket.FileOptions(), options: Linux.SocketOptions(),
+            sizes: HeldFile.Sizes())
+        let endpoint = try machine.sockets.open(.socket(address, .stream), settings, in: nil)
+        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: nil, port: machine.sockets)
         try add(held, to: Self.multibinderUnit)
         bound[address] = WeakSocket(held: held)
         return held

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 
 /// A connection accepted for an instance of its own (`Accept=yes`), and the variables for that instance. Closed when
@@ -14,9 +13,9 @@ final class AcceptedConnection {
     let descriptor: OwnedDescriptor
     let peer: ConnectionPeer
 
-    init(socket: SocketID, descriptor: consuming OwnedDescriptor) {
+    init(socket: SocketID, descriptor: consuming OwnedDescriptor, peer: ConnectionPeer) {
         self.socket = socket
-        peer = ConnectionPeer(of: descriptor.raw)
+        self.peer = peer
         self.descriptor = descriptor
     }
 

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 
@@ -8,7 +7,8 @@ import UnitFiles
 final class HeldSocket {
     /// The unit as it was when the socket was opened or last updated.
     private(set) var unit: SocketUnit
-    let endpoint: HeldEndpoint
+    let endpoint: any Endpoint
+    private let port: any SocketsPort
     /// The generation that owns the socket; nil for scope `shared`.
     let owner: GenerationID?
     /// Identifies the socket, also in the next supervisor process.
@@ -27,9 +27,13 @@ final class HeldSocket {
     /// Whether the journal has the present state. Of a unit's thousands of sockets only one may change.
     var isJournaled = false
 
-    init(unit: SocketUnit, endpoint: HeldEndpoint, owner: GenerationID?, number: Int = .random(in: 1...(.max))) {
+    init(
+        unit: SocketUnit, endpoint: any Endpoint, owner: GenerationID?, port: any SocketsPort,
+        number: Int = .random(in: 1...(.max))
+    ) {
         self.unit = unit
         self.endpoint = endpoint
+        self.port = port
         self.owner = owner
         self.number = number
     }
@@ -40,45 +44,17 @@ final class HeldSocket {
         // The path of a generation's own socket goes with it, and so does that of a socket that never came into use;
         // the path of a shared one stays unless the unit asks for its removal, as under systemd.
         if !isFound, owner != nil || unit.removeOnStop || !isKept {
-            if let path = linkTarget { for link in unit.options.symlinks { SocketLinks.remove(link, to: path) } }
+            if let path = linkTarget { for link in unit.options.symlinks { port.removeLink(link, to: path) } }
             endpoint.unlinkPath()
         }
     }
 
     /// Listening address; nil for a FIFO and others without address.
-    var address: SocketAddress? {
-        if case .socket(let socket) = endpoint { socket.address } else { nil }
-    }
-
-    /// Watches the socket for readability; returns the error if that fails. (Not thrown: the compiler cannot yet tell
-    /// that a closure of an actor stays with its actor when it is passed to a function that throws.)
-    func watchReadable(_ loop: EventLoop, _ handler: @escaping () -> Bool) -> SystemError? {
-        do throws(SystemError) {
-            try endpoint.watchReadable(loop: loop, handler)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    func watchArrival(_ loop: EventLoop, _ handler: @escaping () -> Void) -> SystemError? {
-        do throws(SystemError) {
-            try endpoint.connected?.watchArrival(loop: loop, handler)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    /// Sets the network namespace in which a replacement for a broken socket is opened. Called again when a generation
-    /// has been taken over.
-    func moves(into network: NetworkNamespace?) {
-        if case .socket(let socket) = endpoint { socket.network = network }
-    }
+    var address: SocketAddress? { endpoint.address }
 
     /// Paths of the socket, which no clean-up may remove.
     var paths: [String] {
-        endpoint.paths + (owner == nil ? unit.options.symlinks.compactMap { SocketLinks.canonical($0) } : [])
+        endpoint.paths + (owner == nil ? unit.options.symlinks.compactMap { port.canonicalPath($0) } : [])
     }
 
     /// Path to which `Symlinks=` lead.
@@ -96,8 +72,8 @@ final class HeldSocket {
         var problems: [SystemError] = []
         for link in unit.options.symlinks {
             do throws(SystemError) {
-                try SocketLinks.make(
-                    link, to: path, directoryMode: mode_t(unit.options.directoryMode),
+                try port.makeLink(
+                    link, to: path, directoryMode: UInt32(unit.options.directoryMode),
                     replacing: unit.removeOnStop && isKept)
             } catch {
                 if isKept || error.errno != .fileExists { problems.append(error) }
@@ -112,14 +88,7 @@ final class HeldSocket {
         let before = Linux.SocketOptions(self.unit.options)
         self.unit = unit
         isJournaled = false
-        let settings = Linux.SocketOptions(unit.options)
-        switch endpoint {
-        case .socket(let socket):
-            return socket.update(settings: settings, options: file, backlog: Int32(clamping: unit.backlog))
-        case .file(let held):
-            held.update(options: settings, previous: before, sizes: .init(unit.options))
-            return held.file == file ? [] : ["SocketMode=, SocketUser=, SocketGroup="]
-        }
+        return endpoint.update(EndpointSettings(unit, file), previous: before)
     }
 
     /// Variable name for a descriptor: `HTTP` for `http.socket`, `APP` for `app@v2.socket`: upper case, other

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 
@@ -15,7 +14,7 @@ struct PreparationError: Error {
 /// starting generation changes nothing in it: sockets that it opens belong to it alone until it serves (`keep`), and
 /// close with it if it never does.
 final class HeldSockets {
-    private let loop: EventLoop
+    let machine: any Machine
     private(set) var shared: [String: [HeldSocket]] = [:]
     /// Revision of the unit files from which each entry of the table was read.
     private var revisions: [String: UInt64] = [:]
@@ -36,11 +35,11 @@ final class HeldSockets {
     private let left: (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?
 
     init(
-        loop: EventLoop, left: @escaping (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?,
+        machine: any Machine, left: @escaping (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?,
         noticed: @escaping (HeldSocket, String) -> Void,
         changed: @escaping (String) -> Void
     ) {
-        self.loop = loop
+        self.machine = machine
         self.left = left
         self.changed = changed
         self.noticed = noticed
@@ -70,11 +69,10 @@ final class HeldSockets {
     /// The socket, or a new one beside it if a process made a change to it that cannot be undone. Processes that have
     /// the first one accept from it until they end.
     private func usable(_ held: HeldSocket, _ unit: SocketUnit) throws(PreparationError) -> HeldSocket {
-        guard held.endpoint.isBeyondRepair, case .socket(let socket) = held.endpoint, socket.canHaveSuccessor else {
-            return held
-        }
+        guard held.endpoint.isBeyondRepair, held.endpoint.canHaveSuccessor else { return held }
         do throws(SystemError) {
-            let fresh = HeldSocket(unit: unit, endpoint: .socket(try socket.successor()), owner: nil)
+            let fresh = HeldSocket(
+                unit: unit, endpoint: try held.endpoint.successor(), owner: nil, port: machine.sockets)
             try watch(fresh)
             noticed(held, "processes started from now on get a new socket at the same address")
             return fresh
@@ -141,18 +139,10 @@ final class HeldSockets {
         owner: GenerationID?, number: Int, _ baseline: HeldBaseline?
     ) throws(SystemError) -> HeldSocket {
         // The file of the socket exists already: it does not matter that its owner's account is gone.
-        let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: mode_t(unit.socketMode))
-        let endpoint: HeldEndpoint
-        switch target {
-        case .socket(let address, let kind):
-            endpoint = .socket(
-                try ListeningSocket(
-                    adopting: descriptor, requested: address, kind: kind, backlog: Int32(clamping: unit.backlog),
-                    options: file, settings: Linux.SocketOptions(unit.options), baseline: baseline?.socket))
-        case .file(let target):
-            endpoint = .file(HeldFile(adopting: descriptor, target, file: file, baseline: baseline))
-        }
-        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, number: number)
+        let file = (try? fileOptions(unit)) ?? ListeningSocket.FileOptions(mode: UInt32(unit.socketMode))
+        let endpoint = try machine.sockets.adopt(
+            descriptor, target, EndpointSettings(unit, file), baseline: baseline)
+        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets, number: number)
         try watch(held)
         return held
     }
@@ -165,11 +155,12 @@ final class HeldSockets {
         let file = try fileOptions(unit)
         do throws(SystemError) {
             let held = HeldSocket(
-                unit: unit, endpoint: try Self.open(target, unit, file, nil), owner: owner, number: number)
+                unit: unit, endpoint: try machine.sockets.open(target, EndpointSettings(unit, file), in: nil),
+                owner: owner, port: machine.sockets, number: number)
             try watch(held)
             return held
         } catch {
-            throw PreparationError(unit: unit.name.description, text: "\(error)" + (target.obstacle(error) ?? ""))
+            throw PreparationError(unit: unit.name.description, text: "\(error)" + (obstacle(to: target, error) ?? ""))
         }
     }
 
@@ -225,7 +216,7 @@ final class HeldSockets {
 
     func target(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> HeldEndpoint.Target {
         do throws(PreparationText) {
-            return try HeldEndpoint.Target(entry.target, unit.options)
+            return try HeldEndpoint.Target(entry.target, unit.options, hasIPv6: machine.sockets.hasIPv6)
         } catch {
             throw PreparationError(unit: unit.name.description, text: "\(entry.location): \(error.text)")
         }
@@ -239,7 +230,8 @@ final class HeldSockets {
         if network == nil, let held = try takeLeft(unit, target, owner: owner) { return held }
         let file = try fileOptions(unit)
         do throws(SystemError) {
-            let held = HeldSocket(unit: unit, endpoint: try Self.open(target, unit, file, network), owner: owner)
+            let endpoint = try machine.sockets.open(target, EndpointSettings(unit, file), in: network)
+            let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets)
             try watch(held)
             for problem in held.endpoint.problems { noticed(held, "\(problem); goes on without") }
             // Failures are reported when the socket becomes its unit's (`keep`).
@@ -250,30 +242,14 @@ final class HeldSockets {
             if owner != nil, error.errno == .addressInUse, target.hasPort {
                 text += " (every generation opens this socket; with port 0 each gets a port of its own)"
             }
-            text += target.obstacle(error) ?? ""
+            text += obstacle(to: target, error) ?? ""
             throw PreparationError(unit: name, text: text)
-        }
-    }
-
-    private static func open(
-        _ target: HeldEndpoint.Target, _ unit: SocketUnit, _ file: ListeningSocket.FileOptions,
-        _ network: NetworkNamespace?
-    ) throws(SystemError) -> HeldEndpoint {
-        let settings = Linux.SocketOptions(unit.options)
-        switch target {
-        case .socket(let address, let kind):
-            return .socket(
-                try ListeningSocket(
-                    address, kind: kind, backlog: Int32(clamping: unit.backlog), options: file, settings: settings,
-                    network: network))
-        case .file(let target):
-            return .file(try HeldFile(target, file: file, options: settings, sizes: .init(unit.options)))
         }
     }
 
     func fileOptions(_ unit: SocketUnit) throws(PreparationError) -> ListeningSocket.FileOptions {
         do throws(UnknownAccount) {
-            return try ListeningSocket.FileOptions(unit)
+            return try ListeningSocket.FileOptions(unit, machine.accounts)
         } catch {
             throw PreparationError(unit: unit.name.description, text: "SocketUser= or SocketGroup=: \(error)")
         }
@@ -282,13 +258,12 @@ final class HeldSockets {
     // MARK: - Changes by sharers of a socket
 
     /// Watches for `shutdown()`, which by any sharer refuses connections for all; the holder listens again.
-    private func watch(_ held: HeldSocket) throws(SystemError) {
+    func watch(_ held: HeldSocket) throws(SystemError) {
         registry.add(held)
-        guard case .socket(let socket) = held.endpoint else { return }
-        try socket.watchBroken(loop: loop) { [unowned self, weak held] in
-            guard let held, case .socket(let socket) = held.endpoint else { return }
+        try held.endpoint.watchBroken { [unowned self, weak held] in
+            guard let held else { return }
             do throws(SystemError) {
-                let served = try socket.heal()
+                let served = try held.endpoint.heal()
                 noticed(
                     held,
                     served
@@ -315,24 +290,18 @@ final class HeldSockets {
     private func tryAgain(_ held: HeldSocket) {
         unfinished.append(WeakSocket(held: held))
         guard retry == nil else { return }
-        retry = loop.retry { [unowned self] in
+        retry = machine.loop.retry { [unowned self] in
             retry = nil
             let list = unfinished.compactMap(\.held)
             unfinished = []
             for held in list {
-                if let error = watchAgain(held), error.isTransient { tryAgain(held) }
+                do throws(SystemError) {
+                    try watch(held)
+                } catch {
+                    if error.isTransient { tryAgain(held) }
+                }
                 restorePath(held, isAgain: true)
             }
-        }
-    }
-
-    /// Watches a socket that has replaced another; returns the error if that fails. (Not thrown: see `HeldSocket`.)
-    func watchAgain(_ held: HeldSocket) -> SystemError? {
-        do throws(SystemError) {
-            try watch(held)
-            return nil
-        } catch {
-            return error
         }
     }
 
@@ -344,9 +313,8 @@ final class HeldSockets {
     }
 
     private func restorePath(_ held: HeldSocket, isAgain: Bool = false) {
-        guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
-            switch try socket.restorePath() {
+            switch try held.endpoint.restorePath() {
             case .intact: break
             case .restored: noticed(held, "its path was removed; it is back")
             case .replaced:
@@ -358,7 +326,7 @@ final class HeldSockets {
                 tryAgain(held)
                 if isAgain { return }
             }
-            let obstacle = held.endpoint.target.obstacle(error) ?? ""
+            let obstacle = obstacle(to: held.endpoint.target, error) ?? ""
             noticed(held, "its path was removed and cannot be restored: \(error)\(obstacle)")
         }
     }

@@ -6,11 +6,11 @@ import UnitFiles
 /// An address of a socket unit with `X-Pass=address`, released when the last generation that has it is gone.
 final class Reservation {
     let unit: SocketUnit
-    let address: ReservedAddress
+    let address: any AddressReservation
     /// The generation that owns the reservation; nil for scope `shared`.
     let owner: GenerationID?
 
-    init(unit: SocketUnit, address: ReservedAddress, owner: GenerationID?) {
+    init(unit: SocketUnit, address: any AddressReservation, owner: GenerationID?) {
         self.unit = unit
         self.address = address
         self.owner = owner
@@ -56,13 +56,13 @@ extension HeldSockets {
         _ network: NetworkNamespace?
     ) throws(PreparationError) -> Reservation {
         do throws(SystemError) {
-            return Reservation(unit: unit, address: try ReservedAddress(address, network: network), owner: owner)
+            return Reservation(unit: unit, address: try machine.sockets.reserve(address, in: network), owner: owner)
         } catch {
             var text = "\(entry.location): \(error)"
             if owner != nil, error.errno == .addressInUse, address.port != nil {
                 text += " (every generation reserves this address; with port 0 each gets a port of its own)"
             }
-            text += HeldEndpoint.Target.socket(address, .stream).obstacle(error) ?? ""
+            text += obstacle(to: .socket(address, .stream), error) ?? ""
             throw PreparationError(unit: unit.name.description, text: text)
         }
     }

@@ -9,14 +9,14 @@ extension Supervisor {
     /// Accepts one connection; the next follows in another round of the loop, so that a flood does not block other
     /// events.
     func acceptConnection(_ id: SocketID) {
-        guard let socket = readableSocket?.endpoint.connected else { return }
+        guard let endpoint = readableSocket?.endpoint, endpoint.hasConnections else { return }
         do throws(SystemError) {
-            let accepted = try socket.accept()
+            let accepted = try endpoint.accept()
             socketUnits[id]?.isShort = false
             // Accepted, by the supervisor or by a process that shares the socket.
             readableSocket = nil
             guard let descriptor = accepted else { return }
-            let connection = AcceptedConnection(socket: id, descriptor: descriptor)
+            let connection = makeConnection(descriptor, id)
             takenConnection = connection
             handleSocket(.accepted(id, source: connection.peer.source))
         } catch {
@@ -24,6 +24,11 @@ extension Supervisor {
             if socketUnits[id]?.isShort != true { log(.error, about: "\(id)", "\(id): \(error); it is tried again") }
             socketUnits[id]?.isShort = true
         }
+    }
+
+    func makeConnection(_ descriptor: consuming OwnedDescriptor, _ id: SocketID) -> AcceptedConnection {
+        let peer = machine.sockets.peer(of: descriptor)
+        return AcceptedConnection(socket: id, descriptor: descriptor, peer: peer)
     }
 
     func startConnection(_ id: SocketID, _ number: Int) {

@@ -102,8 +102,8 @@ extension Supervisor {
     func lookAtSocket(_ held: HeldSocket) {
         let isAlone = held.sharers.present.isEmpty && held.unit.name.description != HeldSockets.multibinderUnit
         // The supervisor's own accept(2) must not block. A service that had the socket alone could choose either mode.
-        if isAlone, held.endpoint.connected != nil { try? held.endpoint.setNonBlocking(true) }
-        let changes = held.endpoint.putBack(nonBlocking: held.sharers.mustNotBlock ? true : nil)
+        if isAlone, held.endpoint.hasConnections { try? held.endpoint.setNonBlocking(true) }
+        let changes = held.endpoint.restoreAttributes(nonBlocking: held.sharers.mustNotBlock ? true : nil)
         for change in changes { note(change, of: held) }
         if isAlone, held.endpoint.isBeyondRepair { renew(held) }
         held.sharers.looked()
@@ -112,11 +112,10 @@ extension Supervisor {
 
     /// Replaces the socket, which no other process has.
     private func renew(_ held: HeldSocket) {
-        guard case .socket(let socket) = held.endpoint else { return }
         do throws(SystemError) {
-            try socket.renew()
+            try held.endpoint.renew()
             log(.warning, about: "\(held.unit.name)", "\(held.unit.name): a new socket is at \(held.endpoint.text)")
-            if let failure = sockets?.watchAgain(held) { throw failure }
+            try sockets?.watch(held)
         } catch {
             log(.error, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(error)")
         }

@@ -16,7 +16,7 @@ extension Supervisor {
                 message: "cannot pause \(id): each generation has its own; pause the shared socket in front of it")
         }
         let facts = SocketFacts(
-            isOpen: !held.isEmpty, canHoldBack: held.allSatisfy { $0.endpoint.connected?.canHoldBack == true },
+            isOpen: !held.isEmpty, canHoldBack: held.allSatisfy { $0.endpoint.canHoldBack },
             users: users(of: held))
         handleSocket(.pause(id, facts, newRequest(call: call, peer: peer)))
     }

@@ -158,8 +158,11 @@ extension Supervisor {
         var failure: String?
         for held in heldSockets(id) {
             let target = held.endpoint.target
-            let error = held.watchReadable(eventLoop) { [unowned self] in readable(id, target) }
-            if let error { failure = "watching \(held.endpoint.text): \(error)" }
+            do throws(SystemError) {
+                try held.endpoint.watchReadable { [unowned self] in readable(id, target) }
+            } catch {
+                failure = "watching \(held.endpoint.text): \(error)"
+            }
         }
         retry(.watch, id, after: failure)
     }
@@ -196,8 +199,11 @@ extension Supervisor {
     private func watchSocketOnce(_ id: SocketID) {
         var failure: String?
         for held in allSockets(id) {
-            let error = held.watchArrival(eventLoop) { [unowned self] in handleSocket(.arrived(id)) }
-            if let error { failure = "watching \(held.endpoint.text): \(error)" }
+            do throws(SystemError) {
+                try held.endpoint.watchArrival { [unowned self] in handleSocket(.arrived(id)) }
+            } catch {
+                failure = "watching \(held.endpoint.text): \(error)"
+            }
         }
         retry(.watchOnce, id, after: failure)
     }
@@ -206,9 +212,9 @@ extension Supervisor {
 
     func holdBack(_ list: [HeldSocket], _ on: Bool) {
         for held in list {
-            guard case .socket(let socket) = held.endpoint, socket.canHoldBack else { continue }
+            guard held.endpoint.canHoldBack else { continue }
             do throws(SystemError) {
-                try socket.holdBack(on)
+                try held.endpoint.holdBack(on)
             } catch {
                 log(.error, about: "\(held.unit.name)", "\(held.unit.name): \(error)")
             }
@@ -279,10 +285,10 @@ extension Supervisor {
     /// Number of connections that the group's processes have accepted on these sockets, and of sockets where one waits.
     private func connections(of group: GroupID, on ids: [SocketID]) -> Int {
         let held = ids.flatMap(allSockets)
-        let waiting = held.count { $0.endpoint.connected?.hasWaiting == true }
+        let waiting = held.count { $0.endpoint.hasWaitingConnection }
         let pids = instances.values.filter { $0.definition.group == group }.flatMap { $0.tree?.members() ?? [] }
         do throws(SystemError) {
-            return try waiting + Connections.held(by: pids, on: held.compactMap(\.address)).count
+            return try waiting + machine.sockets.connections(of: pids, on: held.compactMap(\.address)).count
         } catch {
             // An unknown number must not count as zero.
             log(.warning, about: "\(group)", "\(group): \(error)")

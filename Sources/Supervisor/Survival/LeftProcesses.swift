@@ -65,11 +65,12 @@ final class LeftProcesses {
 
     /// Finds the sockets on which the processes listen now.
     /// - Parameter held: inodes of sockets that are already held.
-    func lookAtSockets(held: Set<UInt64>) {
+    func lookAtSockets(_ port: any SocketsPort, held: Set<UInt64>) {
         let stored = sockets.filter { $0.holders.isEmpty && !$0.isTaken }
         let known = Set(stored.compactMap(\.inode)).union(held)
         sockets = stored
-        for socket in ReachableSocket.all(of: trees.flatMap(\.members)) where socket.inode.map(known.contains) != true {
+        for socket in port.reachableSockets(of: trees.flatMap(\.members)) where socket.inode.map(known.contains) != true
+        {
             sockets.append(socket)
         }
     }
@@ -107,10 +108,6 @@ final class LeftProcesses {
         }
         return found.count == 1 ? found.first?.take() : nil
     }
-}
-
-extension ReachableSocket {
-    fileprivate static func all(of pids: [Int32]) -> [ReachableSocket] { ForeignSockets.reachable(by: pids) }
 }
 
 /// Known facts about processes that no other record accounts for.

@@ -70,9 +70,9 @@ extension Supervisor {
                 // of file. The connection still counts for MaxConnections= until its instance ends.
                 let connection =
                     if let raw = record.descriptor {
-                        AcceptedConnection(socket: record.socket, descriptor: try OwnedDescriptor.inherited(raw))
+                        makeConnection(try OwnedDescriptor.inherited(raw), record.socket)
                     } else {
-                        AcceptedConnection(socket: record.socket, descriptor: try OwnedDescriptor.null())
+                        makeConnection(try OwnedDescriptor.null(), record.socket)
                     }
                 connection.number = record.number
                 connections[record.group] = connection

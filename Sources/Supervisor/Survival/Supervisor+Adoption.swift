@@ -25,7 +25,7 @@ extension Supervisor {
             let number = freeNumber(group, found)
             let id = GenerationID(group: group, number: number)
             left.lookAtSockets(
-                held: Set((sockets?.registry.all ?? []).compactMap { OwnedDescriptor.inode(of: $0.endpoint.raw) }))
+                machine.sockets, held: Set((sockets?.registry.all ?? []).compactMap(\.endpoint.inode)))
             let resources = try takeResources(id, planned, trees)
             let request = newRequest(
                 call: call, group: group, kind: .start, peer: peer, notes: ["\(leftText(group)) taken over"])

@@ -20,7 +20,7 @@ extension Supervisor {
         if !trees.usesCgroups || journalProblem != nil { findMarked() }
         guard !left.isEmpty else { return }
         left.cause = saved ?? SavedLeft(reason: journalProblem ?? Self.unnamed, foundAt: loop.wallClock)
-        left.lookAtSockets(held: [])
+        left.lookAtSockets(machine.sockets, held: [])
     }
 
     private static let unnamed = "the journal of the supervisor that started them is lost, or older than they are"
@@ -166,7 +166,8 @@ extension Supervisor {
     /// Takes sockets from systemd's store that the journal does not name.
     func takeUnnamedStored() {
         for (name, raw) in stored where name.hasPrefix(StoredName.sockets) {
-            guard let kept = try? OwnedDescriptor.inherited(raw), let socket = ReachableSocket(kept) else { continue }
+            guard let kept = try? OwnedDescriptor.inherited(raw), let socket = machine.sockets.reachableSocket(kept)
+            else { continue }
             left.add(socket)
             stored[name] = nil
             unclaimedStored.append(name)

@@ -32,7 +32,8 @@ extension Supervisor {
         for record in saved.processes where processes[record.token] == nil { unreportedEnds[record.token] = record }
         findLeft(saved.left)
         let outdated = dropOutdated()
-        let finder = SocketFinder(saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
+        let finder = machine.sockets.socketsOfProcesses(
+            saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
         var held: [Int: HeldSocket] = [:]
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
             if let owner = record.owner, outdated.contains(owner.group) { continue }
@@ -53,7 +54,7 @@ extension Supervisor {
                 }
             }
             if let raw = record.network { resources.network = restoreNetwork(raw, record.id, &once) }
-            for held in resources.own { held.moves(into: resources.network) }
+            for held in resources.own { held.endpoint.network = resources.network }
             if record.isPending == true { resources.pending = pendingSockets(of: record.id) }
             generations[record.id] = resources
         }
@@ -110,7 +111,7 @@ extension Supervisor {
     }
 
     private func restore(
-        _ record: SavedSocket, _ number: Int, _ units: RestoredUnits, _ finder: SocketFinder
+        _ record: SavedSocket, _ number: Int, _ units: RestoredUnits, _ finder: any ProcessSockets
     ) -> HeldSocket? {
         guard let unit = units.socket(record.unit), let sockets else { return nil }
         let baseline = record.baseline.flatMap { HeldBaseline(text: $0) }
@@ -120,7 +121,7 @@ extension Supervisor {
                 return try sockets.adopt(
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
-            if let inode = record.inode, let descriptor = finder.take(inode) {
+            if let inode = record.inode, let descriptor = finder.take(inode: inode) {
                 return try sockets.adopt(
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
@@ -142,12 +143,12 @@ extension Supervisor {
         if let raw = record.descriptor, let present = once.reservations[raw] { return present }
         guard let unit = units.socket(record.unit), let sockets else { return nil }
         do throws(SystemError) {
-            let address: ReservedAddress
+            let address: any AddressReservation
             if let raw = record.descriptor {
-                address = try ReservedAddress(
-                    adopting: OwnedDescriptor.inherited(raw), requested: record.requested)
+                address = try machine.sockets.adoptReservation(
+                    OwnedDescriptor.inherited(raw), requested: record.requested)
             } else {
-                address = ReservedAddress(known: record.address, requested: record.requested)
+                address = machine.sockets.reservation(at: record.address, requested: record.requested)
             }
             let reservation = Reservation(unit: unit, address: address, owner: record.owner)
             if record.owner == nil {
@@ -167,7 +168,7 @@ extension Supervisor {
         if raw == SavedGeneration.lostNetwork {
             // The generation's processes are still in the namespace.
             let pids = processes.values.filter { instances[$0.instance]?.generation == id }.map(\.pid)
-            return pids.lazy.compactMap { try? NetworkNamespace(of: $0) }.first
+            return pids.lazy.compactMap { try? self.machine.sockets.network(of: $0) }.first
         }
         if let present = once.networks[raw] { return present }
         do throws(SystemError) {
@@ -258,15 +259,6 @@ extension Supervisor {
         for call in reexecCalls { answerReexec(call, saved.head) }
         reexecCalls = []
     }
-}
-
-/// Finds held sockets again after a crash.
-struct SocketFinder {
-    private let foreign: ForeignSockets
-
-    init(_ pids: [Int32]) { foreign = ForeignSockets(of: pids) }
-
-    func take(_ inode: UInt64) -> OwnedDescriptor? { foreign.take(inode: inode) }
 }
 
 /// Resources that several generations share and that are taken over once.

@@ -60,7 +60,7 @@ final class UnitTable {
     func record(of held: HeldSocket) -> SavedSocket {
         SavedSocket(
             unit: number(of: held.unit), target: held.endpoint.target, owner: held.owner,
-            descriptor: held.endpoint.raw, inode: OwnedDescriptor.inode(of: held.endpoint.raw),
+            descriptor: held.endpoint.raw, inode: held.endpoint.inode,
             isUnkept: held.owner == nil && !held.isKept ? true : nil, baseline: held.endpoint.baseline.text,
             changes: held.sharers.changes.isEmpty ? nil : Array(held.sharers.changes.values))
     }
