@@ -3,6 +3,7 @@ import PackageDescription
 
 // Layers, lowest first (DESIGN: arrows point down only):
 //   CSpawn, CSystemd  <-  Linux
+//   Vocabulary (pure: what Engine and UnitFiles both mean)  <-  Engine, UnitFiles
 //   Engine, UnitFiles (pure: standard library and swift-collections only)
 //   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
@@ -38,16 +39,18 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CSpawn", cSettings: [.treatAllWarnings(as: .error)]),
+        .target(name: "Vocabulary", swiftSettings: strict),
         .target(
             name: "Engine",
             dependencies: [
+                "Vocabulary",
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             swiftSettings: strict),
         .target(
             name: "UnitFiles",
-            dependencies: [.product(name: "OrderedCollections", package: "swift-collections")],
+            dependencies: ["Vocabulary", .product(name: "OrderedCollections", package: "swift-collections")],
             swiftSettings: strict),
         .target(
             name: "Linux",
@@ -61,7 +64,8 @@ let package = Package(
         .target(
             name: "Supervisor",
             dependencies: [
-                "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol", "StateCoding", "Multibinder",
+                "Vocabulary", "Engine", "UnitFiles", "Linux", "UnitStore", "ControlProtocol", "StateCoding",
+                "Multibinder",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -112,9 +116,9 @@ let package = Package(
             name: "holdfast-probe",
             dependencies: ["ProbeCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "StateCoding"], swiftSettings: strict),
+        .testTarget(name: "EngineTests", dependencies: ["Vocabulary", "Engine", "StateCoding"], swiftSettings: strict),
         .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
-        .testTarget(name: "UnitFilesTests", dependencies: ["UnitFiles"], swiftSettings: strict),
+        .testTarget(name: "UnitFilesTests", dependencies: ["Vocabulary", "UnitFiles"], swiftSettings: strict),
         .testTarget(name: "UnitStoreTests", dependencies: ["UnitStore", "UnitFiles", "Linux"], swiftSettings: strict),
         .testTarget(
             name: "LinuxTests",
@@ -128,6 +132,7 @@ let package = Package(
             name: "SupervisorTests",
             dependencies: [
                 "Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles", "UnitStore",
+                "Vocabulary",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -1,4 +1,5 @@
 import Testing
+import Vocabulary
 
 @testable import Engine
 
@@ -348,7 +349,7 @@ enum Plans {
     /// A plan of a plain service or, with `swaps`, of a swap unit.
     static func service(
         _ unit: String = "app.service", swaps: Bool = false, after: Set<String> = [], requires: Set<String> = [],
-        strategy: SwapSettings.Strategy = .overlap, _ change: (inout ServiceSpec) -> Void = { _ in }
+        strategy: SwapStrategy = .overlap, _ change: (inout ServiceSpec) -> Void = { _ in }
     ) -> Plan {
         var spec = ServiceSpec(unit: unit)
         if swaps {

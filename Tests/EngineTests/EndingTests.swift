@@ -1,4 +1,5 @@
 import Testing
+import Vocabulary
 
 @testable import Engine
 
@@ -244,7 +245,7 @@ struct EndingTests {
         "a notify service that ends cleanly before READY=1 breaks the protocol; RestartPreventExitStatus= is about its status"
     )
     func protocolError() {
-        func bench(_ policy: RestartRules.Policy, prevent: Set<Int32> = []) -> Bench {
+        func bench(_ policy: RestartPolicy, prevent: Set<Int32> = []) -> Bench {
             var bench = running {
                 ($0.type, $0.restart.policy, $0.restart.delay) = (.notify, policy, .seconds(100))
                 $0.restart.prevent.codes = prevent

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Vocabulary
 
 @testable import Engine
 
@@ -10,7 +11,7 @@ struct RestartMatrixTests {
     private static let unit = "app.service"
     private static let term = Ended.signalled(15, coreDumped: false)
 
-    private static let policies: [Substring: RestartRules.Policy] = [
+    private static let policies: [Substring: RestartPolicy] = [
         "no": .no, "on-success": .onSuccess, "on-failure": .onFailure, "on-abnormal": .onAbnormal,
         "on-watchdog": .onWatchdog, "on-abort": .onAbort, "always": .always,
     ]

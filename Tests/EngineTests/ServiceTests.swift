@@ -1,4 +1,5 @@
 import Testing
+import Vocabulary
 
 @testable import Engine
 
@@ -18,14 +19,14 @@ struct ServiceTests {
     enum Reason: CaseIterable { case cleanExit, cleanSignal, uncleanExit, uncleanSignal, timeout, watchdog }
 
     /// The table under `Restart=` in systemd.service(5): each value with the reasons for which it restarts.
-    static let restarting: [(RestartRules.Policy, Set<Reason>)] = [
+    static let restarting: [(RestartPolicy, Set<Reason>)] = [
         (.no, []), (.always, Set(Reason.allCases)), (.onSuccess, [.cleanExit, .cleanSignal]),
         (.onFailure, [.uncleanExit, .uncleanSignal, .timeout, .watchdog]),
         (.onAbnormal, [.uncleanSignal, .timeout, .watchdog]), (.onAbort, [.uncleanSignal]), (.onWatchdog, [.watchdog]),
     ]
 
     @Test("Restart= follows the table of systemd.service(5)", arguments: restarting, Reason.allCases)
-    func restartTable(_ row: (RestartRules.Policy, Set<Reason>), _ reason: Reason) {
+    func restartTable(_ row: (RestartPolicy, Set<Reason>), _ reason: Reason) {
         var bench = Bench()
         let policy = row.0
         bench.start(

@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import Engine
 
 /// A group as its unit files describe it: the part that is the same in all commands.
@@ -5,7 +7,7 @@ struct SimulatedGroup: Sendable {
     enum Kind: Sendable { case target, swapService, plainService, list }
     let id: GroupID
     let kind: Kind
-    let strategy: SwapSettings.Strategy
+    let strategy: SwapStrategy
     let after: Set<GroupID>
     let requires: Set<GroupID>
     /// Whether it has a member that neither accepts publicly nor is used by one that does.
@@ -139,7 +141,7 @@ struct PlanMaker: Sendable {
         // Processes left by a service that is neither signalled nor killed would never end.
         spec.sendsFinalKill = spec.killMode == .none || random.chance(95)
         spec.notifyAccess = random.pick([.main, .main, .exec, .all])
-        spec.restart.policy = random.pick(RestartRules.Policy.allCases)
+        spec.restart.policy = random.pick(RestartPolicy.allCases)
         spec.restart.delay = random.pick([.zero, .milliseconds(100), .seconds(5)])
         spec.restart.startLimitBurst = random.pick([0, 2, 5])
         func commands(_ percent: Int) -> [CommandCounts.MayFail] {

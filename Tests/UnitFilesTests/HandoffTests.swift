@@ -48,15 +48,13 @@ import Testing
     @Test("In a network of the generation's own every member moves with every other")
     func network() throws {
         var definition = SwapUnitDefinition(
-            identity: try UnitName("site@.target"), name: try UnitName("site@v1.target"), isSwappable: true,
-            settings: SwapSettings())
+            identity: try UnitName("site@.target"), name: try UnitName("site@v1.target"), release: "v1",
+            section: SwapSection())
         definition.services = [
             ServiceUnit(name: try UnitName("x.service")), ServiceUnit(name: try UnitName("y.service")),
         ]
         #expect(definition.moving(with: [try UnitName("y.service")]).count == 1)
-        var section = SwapSection()
-        section.generationNetwork = .private
-        definition.settings = SwapSettings(section)
+        definition.network = .private
         #expect(definition.moving(with: [try UnitName("y.service")]).count == 2)
         #expect(definition.moving(with: [try UnitName("z.service")]).isEmpty)
     }

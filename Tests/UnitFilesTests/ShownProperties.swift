@@ -136,12 +136,12 @@ enum ShownProperties {
         case "RestartPreventExitStatus": return statuses(service.restartPreventExitStatus)
         case "RestartForceExitStatus": return statuses(service.restartForceExitStatus)
         case "ExitType": return life.exitType.rawValue
-        case "Restart": return service.restart.rawValue
-        case "NotifyAccess": return service.notifyAccess.rawValue
+        case "Restart": return service.restart.keyword
+        case "NotifyAccess": return service.notifyAccess.keyword
         case "OOMPolicy": return life.oomPolicy?.rawValue
-        case "TimeoutStartFailureMode": return life.startFailureMode.rawValue
-        case "TimeoutStopFailureMode": return life.stopFailureMode.rawValue
-        case "KillMode": return service.killMode.rawValue
+        case "TimeoutStartFailureMode": return life.startFailureMode.keyword
+        case "TimeoutStopFailureMode": return life.stopFailureMode.keyword
+        case "KillMode": return service.killMode.keyword
         case "PIDFile": return life.pidFile ?? ""
         case "TTYReset": return yesNo(service.terminal.isReset)
         case "TTYVHangup": return yesNo(service.terminal.isHungUp)

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The composition of a generation, decided from unit files before anything is changed.
 public struct Plan: Sendable, Equatable, Codable {
     public var group: GroupID
@@ -31,28 +33,6 @@ public struct Plan: Sendable, Equatable, Codable {
         self.isWhole = isWhole
         self.after = after
         self.requires = requires
-    }
-}
-
-/// `[X-Swap]` of the swap unit.
-public struct SwapSettings: Sendable, Equatable, Codable {
-    public enum Strategy: Sendable, Equatable, Codable {
-        /// The new generation starts beside the old one.
-        case overlap
-        /// For services that must never run twice: the old generation stops first, connections wait in the held
-        /// sockets.
-        case queue
-    }
-    public var strategy: Strategy
-    /// The time within which all services must be ready; nil is no limit.
-    public var readyTimeout: Duration?
-    /// The time for which all services must stay alive and ready before cutover.
-    public var soak: Duration
-
-    public init(strategy: Strategy = .overlap, readyTimeout: Duration? = .seconds(30), soak: Duration = .seconds(1)) {
-        self.strategy = strategy
-        self.readyTimeout = readyTimeout
-        self.soak = soak
     }
 }
 
@@ -147,10 +127,3 @@ public struct CommandCounts: Sendable, Equatable, Codable {
 
     public enum MayFail: Sendable, Equatable, Codable { case no, yes }
 }
-
-/// `KillMode=` of systemd.kill(5). Left-over processes are killed at the end in every mode: no process of a generation
-/// outlives it (I3).
-public enum KillMode: Sendable, Equatable, Codable { case controlGroup, mixed, process, none }
-
-/// `NotifyAccess=` of systemd.service(5).
-public enum NotifyAccess: Sendable, Equatable, Codable { case none, main, exec, all }

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The steps of ending a run: `ExecStop=`, kill signal, SIGKILL, `ExecStopPost=`, then another run or the final state.
 extension Instance {
     mutating func fail(

@@ -1,12 +1,4 @@
-/// The action against a service that exceeds a time limit.
-public enum TimeoutFailureMode: Sendable, Equatable, Codable, CaseIterable {
-    /// The kill signal, then SIGKILL.
-    case terminate
-    /// `WatchdogSignal=`, then SIGKILL.
-    case abort
-    /// SIGKILL at once.
-    case kill
-}
+import Vocabulary
 
 /// Settings of systemd.service(5) and systemd.kill(5) other than commands, restart rules and the main time limits.
 public struct Lifecycle: Sendable, Equatable, Codable, Blank {

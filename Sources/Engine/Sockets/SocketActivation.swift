@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Decisions about socket units: open, watch, start the service for their traffic, and close.
 ///
 /// A value like `Engine`, beside it: it receives events and returns effects. It knows services only by the group that a
@@ -167,7 +169,7 @@ struct SocketRate: Sendable, Codable, Equatable {
     var count = 0
 
     /// Counts an event; false if it exceeds the limit.
-    mutating func allows(_ limit: SocketSpec.Limit, at now: Instant) -> Bool {
+    mutating func allows(_ limit: RateLimit, at now: Instant) -> Bool {
         guard limit.burst > 0, limit.interval > .zero else { return true }
         guard let begin, now < begin + limit.interval else {
             self.begin = now

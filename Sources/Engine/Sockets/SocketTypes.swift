@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// A socket unit by its name, `http.socket`.
 public struct SocketID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     public let name: String
@@ -14,16 +16,6 @@ public struct SocketToken: Hashable, Sendable, Codable {
 
 /// The part of a socket unit's definition that decisions depend on.
 public struct SocketSpec: Sendable, Equatable, Codable {
-    /// At most `burst` times in `interval`; no limit if either is zero.
-    public struct Limit: Sendable, Equatable, Codable {
-        public var interval: Duration
-        public var burst: Int
-        public init(interval: Duration, burst: Int) {
-            self.interval = interval
-            self.burst = burst
-        }
-    }
-
     /// `Accept=yes`: an instance for each connection.
     public var accepts = false
     /// The group that the socket's traffic starts; nil: none, the socket is only held.
@@ -32,11 +24,11 @@ public struct SocketSpec: Sendable, Equatable, Codable {
     /// Zero: no limit.
     public var maxConnectionsPerSource = 0
     /// The socket fails if its traffic exceeds this limit.
-    public var triggerLimit = Limit(interval: .seconds(2), burst: 20)
+    public var triggerLimit = RateLimit(interval: .seconds(2), burst: 20)
     /// The socket is not watched until the end of the interval if its traffic exceeds this limit.
-    public var pollLimit = Limit(interval: .seconds(2), burst: 15)
+    public var pollLimit = RateLimit(interval: .seconds(2), burst: 15)
     /// `StartLimitIntervalSec=`, `StartLimitBurst=` of the service: the socket fails if the service fails more often.
-    public var failureLimit = Limit(interval: .seconds(10), burst: 5)
+    public var failureLimit = RateLimit(interval: .seconds(10), burst: 5)
     public var flushPending = false
     public var idleStop: Duration?
     /// For each command of a directive, whether it may fail (prefix `-`).

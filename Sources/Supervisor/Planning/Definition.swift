@@ -63,18 +63,17 @@ extension ServiceSpec {
         killSignal = unit.killSignal.number
         finalKillSignal = unit.finalKillSignal.number
         sendsFinalKill = unit.sendSIGKILL
-        killMode = EngineKillMode(unit.killMode)
+        killMode = unit.killMode
         // A notify service that forbids every sender could never become ready: systemd.service(5) makes it `main`.
-        let access = EngineNotifyAccess(unit.notifyAccess)
         let needsNotify = unit.type == .notify || unit.type == .notifyReload
-        notifyAccess = access == .none && needsNotify ? .main : access
-        drain = whole.isSwappable ? Drain(unit, whole.settings) : nil
+        notifyAccess = unit.notifyAccess == .none && needsNotify ? .main : unit.notifyAccess
+        drain = whole.isSwappable ? Drain(unit, whole) : nil
     }
 }
 
 extension ServiceSpec.Drain {
-    fileprivate init(_ unit: ServiceUnit, _ settings: UnitFiles.SwapSettings) {
-        let timeout = (unit.swap?.drainTimeout ?? settings.drainTimeout).duration
+    fileprivate init(_ unit: ServiceUnit, _ whole: SwapUnitDefinition) {
+        let timeout = (unit.swap?.drainTimeout ?? whole.drainTimeout).duration
         let hasOwnWay = unit.swap?.drainSignal == nil && !unit.execStop.isEmpty
         self.init(method: hasOwnWay ? .stopCommands : .signal(unit.drainSignal.number), timeout: timeout)
     }
@@ -99,7 +98,7 @@ extension ExecCommand {
 
 extension RestartRules {
     fileprivate init(_ unit: ServiceUnit) {
-        self.init(policy: Policy(unit.restart), delay: unit.restartDelay)
+        self.init(policy: unit.restart, delay: unit.restartDelay)
         success = EngineExitStatusSet(unit.successExitStatus)
         prevent = EngineExitStatusSet(unit.restartPreventExitStatus)
         force = EngineExitStatusSet(unit.restartForceExitStatus)
@@ -110,47 +109,8 @@ extension RestartRules {
     }
 }
 
-extension RestartRules.Policy {
-    fileprivate init(_ policy: RestartPolicy) {
-        self =
-            switch policy {
-            case .no: .no
-            case .onSuccess: .onSuccess
-            case .onFailure: .onFailure
-            case .onAbnormal: .onAbnormal
-            case .onWatchdog: .onWatchdog
-            case .onAbort: .onAbort
-            case .always: .always
-            }
-    }
-}
-
 extension EngineExitStatusSet {
     fileprivate init(_ set: UnitFiles.ExitStatusSet) {
         self.init(codes: Set(set.statuses.map(Int32.init)), signals: Set(set.signals.map(\.number)))
-    }
-}
-
-extension EngineKillMode {
-    fileprivate init(_ mode: UnitFiles.KillMode) {
-        self =
-            switch mode {
-            case .controlGroup: .controlGroup
-            case .mixed: .mixed
-            case .process: .process
-            case .none: .none
-            }
-    }
-}
-
-extension EngineNotifyAccess {
-    fileprivate init(_ access: UnitFiles.NotifyAccess) {
-        self =
-            switch access {
-            case .none: .none
-            case .main: .main
-            case .exec: .exec
-            case .all: .all
-            }
     }
 }

@@ -1,5 +1,6 @@
 import Engine
 import UnitFiles
+import Vocabulary
 
 extension SocketSpec {
     /// Makes the engine's part of a socket unit.
@@ -13,11 +14,11 @@ extension SocketSpec {
         self.service = group
         maxConnections = Int(settings.maxConnections)
         maxConnectionsPerSource = Int(settings.maxConnectionsPerSource)
-        triggerLimit = Limit(settings.triggerLimit)
-        pollLimit = Limit(settings.pollLimit)
+        triggerLimit = settings.triggerLimit
+        pollLimit = settings.pollLimit
         if let limits = service?.unit {
             let interval = limits.startLimitInterval.duration ?? .seconds(Int64.max / 2)
-            failureLimit = Limit(interval: interval, burst: Int(limits.startLimitBurst))
+            failureLimit = RateLimit(interval: interval, burst: Int(limits.startLimitBurst))
         }
         flushPending = settings.flushPending
         idleStop = settings.idleStop
@@ -26,11 +27,5 @@ extension SocketSpec {
         stopPre = settings.execStopPre.map(\.mayFail)
         stopPost = settings.execStopPost.map(\.mayFail)
         timeout = settings.timeout.duration
-    }
-}
-
-extension SocketSpec.Limit {
-    fileprivate init(_ limit: SocketActivationSettings.Limit) {
-        self.init(interval: limit.interval, burst: Int(limit.burst))
     }
 }

@@ -95,7 +95,7 @@ extension Supervisor {
             services = services.filter { moving.contains($0.name.identity) }
             for service in services where service.name != name {
                 let reason =
-                    whole.settings.network == .private
+                    whole.network == .private
                     ? "they have a network of their own" : "it uses its generation socket"
                 notes.append("\(service.name) moves with \(name): \(reason)")
             }
@@ -107,7 +107,7 @@ extension Supervisor {
         let outside = orderedOutside(sections, group, members: Set(whole.services.map(\.name)))
         var plan = Plan(
             group: group, isSwapUnit: whole.isSwappable, release: whole.release,
-            settings: whole.isSwappable ? EngineSettings(whole.settings) : .init(readyTimeout: nil, soak: .zero),
+            settings: whole.settings,
             services: parts.map { ServiceSpec($0, in: whole) }, isWhole: isWhole,
             after: outside.after, requires: outside.requires)
         plan.relations = planRelations(of: sections, group)
@@ -131,7 +131,7 @@ extension Supervisor {
         lastDefinition &+= 1
         let definition = Definition(
             id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
-            target: whole.target, network: whole.settings.network)
+            target: whole.target, network: whole.network)
         definitions[lastDefinition] = definition
         journal(definition)
         return definition
@@ -153,14 +153,6 @@ extension Supervisor {
         }
         let required = sections.flatMap { $0.requires + $0.graph.requisite + $0.graph.bindsTo }
         return (groups(sections.flatMap(\.after)), groups(required))
-    }
-}
-
-extension EngineSettings {
-    init(_ settings: UnitFiles.SwapSettings) {
-        self.init(
-            strategy: settings.strategy == .queue ? .queue : .overlap, readyTimeout: settings.readyTimeout.duration,
-            soak: settings.soak)
     }
 }
 

@@ -103,17 +103,6 @@ extension ServiceSpec.StartType {
     }
 }
 
-extension EngineFailureMode {
-    init(_ mode: UnitFiles.TimeoutFailureMode) {
-        self =
-            switch mode {
-            case .terminate: .terminate
-            case .abort: .abort
-            case .kill: .kill
-            }
-    }
-}
-
 extension Lifecycle {
     init(_ definition: Definition) {
         self.init()
@@ -123,8 +112,8 @@ extension Lifecycle {
         hasPidFile = settings.pidFile != nil
         hasConditions = !definition.conditions.isEmpty
         reloadSignal = settings.reloadSignal.number
-        startFailureMode = .init(settings.startFailureMode)
-        stopFailureMode = .init(settings.stopFailureMode)
+        startFailureMode = settings.startFailureMode
+        stopFailureMode = settings.stopFailureMode
         // "infinity" as a finite time that no process outlives.
         abortTimeout = settings.timeoutAbort.map { $0.duration ?? .seconds(Int64.max / 4) }
         watchdogSignal = settings.watchdogSignal.number

@@ -2,6 +2,7 @@ import ControlProtocol
 import Engine
 import Linux
 import UnitFiles
+import Vocabulary
 
 /// Entries of the `Sockets` call.
 extension Supervisor {
@@ -66,7 +67,7 @@ extension SocketState {
 
 extension SocketLimit {
     /// nil stands for no limit.
-    init?(_ limit: SocketSpec.Limit) {
+    init?(_ limit: RateLimit) {
         guard limit.burst > 0, limit.interval > .zero else { return nil }
         self.init(burst: limit.burst, interval: limit.interval.seconds)
     }

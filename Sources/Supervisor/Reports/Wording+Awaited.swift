@@ -39,7 +39,7 @@ extension Wording {
     private static func finding(_ note: SearchNote) -> String { "PIDFile=\(note.pidFile): \(note.finding)" }
 
     private static func access(_ unit: ServiceUnit?) -> String {
-        "NotifyAccess=\(unit?.notifyAccess.rawValue ?? "") does not allow"
+        "NotifyAccess=\(unit?.notifyAccess.keyword ?? "") does not allow"
     }
 
     /// `ExecStartPre=/usr/bin/sleep`

@@ -6,19 +6,11 @@ import ControlProtocol
 
 import enum Engine.ExitStatus
 import struct Engine.ExitStatusSet
-import enum Engine.KillMode
-import enum Engine.NotifyAccess
 import struct Engine.NotifyMessage
 import struct Engine.OperationResult
-import struct Engine.SwapSettings
-import enum Engine.TimeoutFailureMode
 
 typealias EngineResult = OperationResult
 typealias EngineExitStatus = ExitStatus
 typealias EngineExitStatusSet = ExitStatusSet
-typealias EngineKillMode = KillMode
-typealias EngineNotifyAccess = NotifyAccess
 typealias EngineNotify = NotifyMessage
-typealias EngineSettings = SwapSettings
-typealias EngineFailureMode = TimeoutFailureMode
 typealias ShownResult = ControlProtocol.OperationResult

@@ -83,7 +83,7 @@ extension Supervisor {
                 problem = problem ?? difference(name, missing, others)
                 continue
             }
-            guard whole.settings.network != .private else {
+            guard whole.network != .private else {
                 throw Undecidable(text: "X-GenerationNetwork=private: its sockets cannot be told from those of others")
             }
             do throws(ControlError) {

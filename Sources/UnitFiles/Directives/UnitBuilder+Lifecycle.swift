@@ -1,5 +1,7 @@
 // [Service]: service types, restarts, time limits and signals besides those of UnitBuilder+Service.
 
+import Vocabulary
+
 enum LifecycleDirective: String, CaseIterable {
     case remainAfterExit = "RemainAfterExit"
     case pidFile = "PIDFile"
@@ -138,7 +140,7 @@ extension UnitBuilder {
         let location = typeLocation ?? SourceLocation(file: name.description)
         let restart = service.restart
         if restart == .always || restart == .onSuccess {
-            let message = "Restart=\(restart.rawValue) is not allowed with Type=oneshot"
+            let message = "Restart=\(restart.keyword) is not allowed with Type=oneshot"
             refuse(Diagnostic(.error, .invalidValue, at: location, directive: "Restart", message))
         }
         if !service.restartForceExitStatus.isEmpty {

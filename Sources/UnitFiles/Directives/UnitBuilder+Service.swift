@@ -1,5 +1,7 @@
 // [Service]
 
+import Vocabulary
+
 extension UnitBuilder {
     mutating func apply(_ directive: ServiceDirective, _ assignment: Assignment) {
         switch directive {

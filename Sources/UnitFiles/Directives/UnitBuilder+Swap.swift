@@ -1,6 +1,8 @@
 // [X-Swap]. Every value affects the safety of a deployment, so a bad one makes the unit unusable. An empty assignment
 // unsets a value, so that a drop-in can revert it.
 
+import Vocabulary
+
 extension UnitBuilder {
     mutating func apply(_ directive: SwapDirective, _ assignment: Assignment) {
         var section = swap ?? SwapSection()

@@ -1,5 +1,7 @@
 // Parsing of a directive's value, with a report if it fails.
 
+import Vocabulary
+
 extension UnitBuilder {
     /// Reports a value that cannot be read.
     mutating func reject(_ assignment: Assignment, _ error: ValueError, _ policy: Policy) {
@@ -61,13 +63,13 @@ extension UnitBuilder {
         return text?.isEmpty == false ? text : nil
     }
 
-    /// Parses a value that must be one of an enum's raw values.
-    mutating func choice<C: CaseIterable & RawRepresentable<String>>(
+    /// Parses a value that must be one of an enum's keywords.
+    mutating func choice<C: Keyword>(
         _ assignment: Assignment, _ policy: Policy, of _: C.Type, unsupported: Set<String> = []
     ) -> C? {
         let text = assignment.value
-        if let choice = C(rawValue: text) { return choice }
-        let names = C.allCases.map(\.rawValue)
+        if let choice = C(keyword: text) { return choice }
+        let names = C.allCases.map(\.keyword)
         if unsupported.contains(text) {
             let message = "\"\(text)\" is not supported yet; expected one of \(names.joined(separator: ", "))"
             reject(assignment, ValueError(message, code: .unsupportedValue), .fatal)

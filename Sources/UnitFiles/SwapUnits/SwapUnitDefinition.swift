@@ -1,19 +1,4 @@
-/// The settings of a swap: the `[X-Swap]` of the target, or of the service that is its own swap unit.
-public struct SwapSettings: Sendable, Hashable {
-    public var readyTimeout: TimeLimit
-    public var soak: Duration
-    public var drainTimeout: TimeLimit
-    public var strategy: SwapStrategy
-    public var network: GenerationNetwork
-
-    public init(_ section: SwapSection = SwapSection()) {
-        readyTimeout = section.effectiveReadyTimeout
-        soak = section.effectiveSoak
-        drainTimeout = section.effectiveDrainTimeout
-        strategy = section.effectiveStrategy
-        network = section.generationNetwork ?? .host
-    }
-}
+import Vocabulary
 
 /// A swap unit as its unit files define it now: the services and sockets of a new generation.
 public struct SwapUnitDefinition: Sendable {
@@ -25,7 +10,11 @@ public struct SwapUnitDefinition: Sendable {
     public var release: String?
     /// false for a plain service without `[X-Swap]`: it is started and stopped, never swapped.
     public var isSwappable: Bool
+    /// Without `[X-Swap]` nothing limits a start, and no swap follows.
     public var settings: SwapSettings
+    /// `DrainTimeoutSec=` of members that have none of their own.
+    public var drainTimeout: TimeLimit
+    public var network: GenerationNetwork
     /// The target; nil if the swap unit is a service.
     public var target: TargetUnit?
     /// The members in a possible start order.
@@ -48,6 +37,18 @@ public struct SwapUnitDefinition: Sendable {
     /// false if a member is missing or unusable, or the order has a cycle: such a release must not be started.
     public var isUsable = true
 
+    /// - Parameter section: `[X-Swap]` of the swap unit.
+    init(identity: UnitName, name: UnitName, release: String?, section: SwapSection?, target: TargetUnit? = nil) {
+        self.identity = identity
+        self.name = name
+        self.release = release
+        self.target = target
+        isSwappable = section != nil
+        settings = section.map(SwapSettings.init) ?? SwapSettings(readyTimeout: nil, soak: .zero)
+        drainTimeout = (section ?? SwapSection()).effectiveDrainTimeout
+        network = section?.generationNetwork ?? .host
+    }
+
     /// The member with this name or template.
     public func service(_ name: UnitName) -> ServiceUnit? {
         services.first { $0.name == name || $0.name.identity == name }
@@ -62,7 +63,7 @@ public struct SwapUnitDefinition: Sendable {
     /// - Returns: identities: `app@.service`, `worker.service`.
     public func moving(with names: Set<UnitName>) -> Set<UnitName> {
         var moving = Set(services.map(\.name).filter { names.contains($0) || names.contains($0.identity) })
-        if settings.network == .private, !moving.isEmpty { return Set(services.map(\.name.identity)) }
+        if network == .private, !moving.isEmpty { return Set(services.map(\.name.identity)) }
         var changed = true
         while changed {
             changed = false

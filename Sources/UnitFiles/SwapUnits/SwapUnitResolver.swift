@@ -197,7 +197,7 @@ public final class SwapUnitResolver {
         let membership = collectMembers(of: target)
         var definition = SwapUnitDefinition(
             identity: target.name.identity, name: target.name, release: target.name.instance,
-            isSwappable: target.swap != nil, settings: SwapSettings(target.swap ?? SwapSection()), target: target)
+            section: target.swap, target: target)
         definition.diagnostics = load(target.name).diagnostics
         completeDefinition(&definition, membership)
         if definition.services.isEmpty, definition.isUsable {
@@ -220,8 +220,7 @@ public final class SwapUnitResolver {
         let isSwapped = service.swap != nil
         var definition = SwapUnitDefinition(
             identity: isSwapped ? service.name.identity : service.name, name: service.name,
-            release: isSwapped ? service.name.instance : nil, isSwappable: isSwapped,
-            settings: SwapSettings(service.swap ?? SwapSection()))
+            release: isSwapped ? service.name.instance : nil, section: service.swap)
         completeDefinition(&definition, membership)
         return definition
     }

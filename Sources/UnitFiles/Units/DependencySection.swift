@@ -1,5 +1,7 @@
+import Vocabulary
+
 /// How the jobs of units named by `OnFailure=` or `OnSuccess=` combine with queued jobs (systemd.unit(5)).
-public enum JobMode: String, Sendable, CaseIterable {
+public enum JobMode: String, Keyword {
     case fail, replace
     case replaceIrreversibly = "replace-irreversibly"
     case isolate, flush

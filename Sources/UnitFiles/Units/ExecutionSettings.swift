@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The execution environment of a unit's processes (systemd.exec(5)), with systemd's documented defaults. nil stands
 /// for the supervisor's own value.
 public struct ExecutionSettings: Sendable, Hashable {
@@ -164,7 +166,7 @@ public enum StandardInput: Sendable, Hashable {
 }
 
 /// `KeyringMode=`.
-public enum KeyringMode: String, Sendable, CaseIterable {
+public enum KeyringMode: String, Keyword {
     case inherit, `private`, shared
 }
 
@@ -225,7 +227,7 @@ public enum RuntimeDirectoryPreserve: Sendable, Hashable {
 
 /// `CPUSchedulingPolicy=`, `CPUSchedulingPriority=`, `CPUSchedulingResetOnFork=` (sched(7)).
 public struct CPUScheduling: Sendable, Hashable {
-    public enum Policy: String, Sendable, CaseIterable {
+    public enum Policy: String, Keyword {
         case other, batch, idle, fifo, rr
 
         /// The kernel's number of the policy.
@@ -256,7 +258,7 @@ public struct CPUScheduling: Sendable, Hashable {
 
 /// `IOSchedulingClass=`, `IOSchedulingPriority=` (ioprio_set(2)).
 public struct IOScheduling: Sendable, Hashable {
-    public enum Class: String, Sendable, CaseIterable {
+    public enum Class: String, Keyword {
         case none
         case realtime
         case bestEffort = "best-effort"

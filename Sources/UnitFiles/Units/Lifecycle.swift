@@ -1,23 +1,15 @@
+import Vocabulary
+
 /// The condition that ends a service (`ExitType=`).
-public enum ServiceExitType: String, Sendable, CaseIterable {
+public enum ServiceExitType: String, Keyword {
     /// Its main process has ended.
     case main
     /// Its last process has ended.
     case cgroup
 }
 
-/// The reaction to a service that exceeds a time limit (`TimeoutStartFailureMode=`, `TimeoutStopFailureMode=`).
-public enum TimeoutFailureMode: String, Sendable, CaseIterable {
-    /// The kill signal, then SIGKILL.
-    case terminate
-    /// `WatchdogSignal=`, which makes a core dump, then SIGKILL.
-    case abort
-    /// SIGKILL at once.
-    case kill
-}
-
 /// How the dependents of a service see its restarts by `Restart=` (`RestartMode=`).
-public enum RestartMode: String, Sendable, CaseIterable {
+public enum RestartMode: String, Keyword {
     /// As an end and a new start.
     case normal
     /// As if the service had never ended.
@@ -25,7 +17,7 @@ public enum RestartMode: String, Sendable, CaseIterable {
 }
 
 /// The reaction when the kernel's OOM killer has killed a process of a service (`OOMPolicy=`).
-public enum OOMPolicy: String, Sendable, CaseIterable {
+public enum OOMPolicy: String, Keyword {
     case `continue`, stop, kill
 }
 

@@ -1,5 +1,7 @@
+import Vocabulary
+
 /// The way in which a service reports that it has started (`Type=`).
-public enum ServiceType: String, Sendable, CaseIterable {
+public enum ServiceType: String, Keyword {
     /// Started once it is forked.
     case simple
     /// Started once the program is executed.
@@ -14,30 +16,6 @@ public enum ServiceType: String, Sendable, CaseIterable {
     case oneshot
     /// Like `simple`: systemd delays it to keep the console tidy, but there is no console here.
     case idle
-}
-
-/// `Restart=`; the table of systemd.service(5) says when each applies.
-public enum RestartPolicy: String, Sendable, CaseIterable {
-    case no
-    case onSuccess = "on-success"
-    case onFailure = "on-failure"
-    case onAbnormal = "on-abnormal"
-    case onWatchdog = "on-watchdog"
-    case onAbort = "on-abort"
-    case always
-}
-
-/// `KillMode=` (systemd.kill(5)).
-public enum KillMode: String, Sendable, CaseIterable {
-    case controlGroup = "control-group"
-    case mixed
-    case process
-    case none
-}
-
-/// `NotifyAccess=`: the processes whose messages on the notify socket count.
-public enum NotifyAccess: String, Sendable, CaseIterable {
-    case none, main, exec, all
 }
 
 /// `StandardOutput=`, `StandardError=`.

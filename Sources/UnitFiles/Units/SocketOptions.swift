@@ -1,7 +1,9 @@
+import Vocabulary
+
 /// The settings of `[Socket]` on how a socket is opened (systemd.socket(5)). nil stands for the kernel's default.
 public struct SocketOptions: Sendable, Hashable {
     /// `BindIPv6Only=`
-    public enum IPv6Only: String, Sendable, CaseIterable {
+    public enum IPv6Only: String, Keyword {
         /// The value of /proc/sys/net/ipv6/bindv6only.
         case systemDefault = "default"
         case both
@@ -10,7 +12,7 @@ public struct SocketOptions: Sendable, Hashable {
     /// `Timestamping=`
     public enum Timestamping: Sendable, Hashable { case off, microseconds, nanoseconds }
     /// `SocketProtocol=`
-    public enum SocketProtocol: String, Sendable, CaseIterable { case udplite, sctp }
+    public enum SocketProtocol: String, Keyword { case udplite, sctp }
 
     public var ipv6Only = IPv6Only.systemDefault
     public var bindToDevice: String?
@@ -56,16 +58,6 @@ public struct SocketOptions: Sendable, Hashable {
 
 /// The settings of `[Socket]` on activation by traffic.
 public struct SocketActivationSettings: Sendable, Hashable {
-    /// At most `burst` activations in `interval`; no limit if either is zero.
-    public struct Limit: Sendable, Hashable {
-        public var interval: Duration
-        public var burst: UInt32
-        public init(interval: Duration, burst: UInt32) {
-            self.interval = interval
-            self.burst = burst
-        }
-    }
-
     /// `Accept=yes`: one service instance for each connection.
     public var accept = false
     /// Most instances that run at the same time (`Accept=yes`).
@@ -91,14 +83,15 @@ public struct SocketActivationSettings: Sendable, Hashable {
 
     /// `TriggerLimitIntervalSec=`, `TriggerLimitBurst=`: the socket fails if the limit is exceeded. Defaults: 2 s; 200
     /// with `Accept=yes`, else 20.
-    public var triggerLimit: Limit {
-        Limit(interval: Self.interval(triggerInterval), burst: triggerBurst ?? (accept ? 200 : 20))
+    public var triggerLimit: RateLimit {
+        RateLimit(
+            interval: Self.interval(triggerInterval), burst: triggerBurst.map(Int.init) ?? (accept ? 200 : 20))
     }
 
     /// `PollLimitIntervalSec=`, `PollLimitBurst=`: the socket pauses if the limit is exceeded. Defaults: 2 s; 150 with
     /// `Accept=yes`, else 15 (as in systemd 255; 252 has no such limit).
-    public var pollLimit: Limit {
-        Limit(interval: Self.interval(pollInterval), burst: pollBurst ?? (accept ? 150 : 15))
+    public var pollLimit: RateLimit {
+        RateLimit(interval: Self.interval(pollInterval), burst: pollBurst.map(Int.init) ?? (accept ? 150 : 15))
     }
 
     private static func interval(_ limit: TimeLimit?) -> Duration {

@@ -1,13 +1,7 @@
-/// The order in which generations replace each other.
-public enum SwapStrategy: String, Sendable, CaseIterable {
-    /// The new generation starts beside the old one, then the old one drains.
-    case overlap
-    /// The old generation stops first; connections wait in the held socket's backlog.
-    case queue
-}
+import Vocabulary
 
 /// The network of a generation's services (`X-GenerationNetwork=`).
-public enum GenerationNetwork: String, Sendable, CaseIterable {
+public enum GenerationNetwork: String, Keyword {
     /// The supervisor's network.
     case host
     /// A network namespace of the generation's own, with a loopback interface only.
@@ -83,4 +77,12 @@ public struct SwapSection: Sendable, Hashable {
     public var effectiveStrategy: SwapStrategy { strategy ?? .overlap }
     public var effectiveReadyProbeInterval: Duration { readyProbeInterval ?? .milliseconds(500) }
     public var effectiveReadyProbeTimeout: Duration { readyProbeTimeout ?? .seconds(5) }
+}
+
+extension SwapSettings {
+    init(_ section: SwapSection) {
+        self.init(
+            strategy: section.effectiveStrategy, readyTimeout: section.effectiveReadyTimeout.duration,
+            soak: section.effectiveSoak)
+    }
 }

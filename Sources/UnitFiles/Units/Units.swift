@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// A reference to a unit, with the place of the directive.
 public struct UnitReference: Sendable, Hashable {
     public var name: UnitName
@@ -95,7 +97,7 @@ public struct TargetUnit: UnitDefinition {
 }
 
 /// The generations that share a socket.
-public enum SocketScope: String, Sendable, CaseIterable {
+public enum SocketScope: String, Keyword {
     /// All generations share one socket.
     case shared
     /// Each generation has a socket of its own, at an address of its own.

@@ -1,5 +1,7 @@
 // Passing sockets to programs that do not know systemd's convention: X-Handoff=, X-Pass=, X-Template=.
 
+import Vocabulary
+
 /// A convention for telling a program which descriptors are its sockets (`X-Handoff=`).
 public enum HandoffConvention: String, Sendable, CaseIterable {
     /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES` (sd_listen_fds(3)), and the variables of `fd-env`.
@@ -17,7 +19,7 @@ public enum HandoffConvention: String, Sendable, CaseIterable {
 }
 
 /// The part of a socket unit that a program receives (`X-Pass=`).
-public enum SocketPass: String, Sendable, CaseIterable {
+public enum SocketPass: String, Keyword {
     /// The listening socket itself.
     case descriptor
     /// Only its address, which is reserved for the program: it binds and listens itself.

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// How a process ended, as wait(2) reports it.
 public enum ExitStatus: Hashable, Sendable, Codable {
     case exited(Int32)
@@ -26,11 +28,8 @@ public struct ExitStatusSet: Sendable, Equatable, Codable {
 
 /// Rules for starting a service again after it ended: `Restart=` and the related settings.
 public struct RestartRules: Sendable, Equatable, Codable {
-    /// Values of `Restart=` in systemd.service(5).
-    public enum Policy: Sendable, Equatable, Codable, CaseIterable {
-        case no, onSuccess, onFailure, onAbnormal, onWatchdog, onAbort, always
-    }
-    public var policy: Policy
+    /// `Restart=`
+    public var policy: RestartPolicy
     public var delay: Duration
     /// `SuccessExitStatus=`: clean in addition to exit 0, SIGHUP, SIGINT, SIGTERM and SIGPIPE.
     public var success: ExitStatusSet
@@ -47,7 +46,7 @@ public struct RestartRules: Sendable, Equatable, Codable {
     public var startLimitInterval: Duration
     public var startLimitBurst: Int
 
-    public init(policy: Policy = .no, delay: Duration = .milliseconds(100)) {
+    public init(policy: RestartPolicy = .no, delay: Duration = .milliseconds(100)) {
         self.policy = policy
         self.delay = delay
         self.success = ExitStatusSet()
