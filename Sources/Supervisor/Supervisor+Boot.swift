@@ -7,8 +7,8 @@ extension Supervisor {
     /// Starts all enabled units. Not called after a re-exec or a crash: then every unit stays as operators have left
     /// it.
     func startEnabled() {
-        logDiagnostics(resolver.loader.nameDiagnostics)
-        let wanted = BootUnits.wanted(resolver.loader)
+        logDiagnostics(planning.resolver.loader.nameDiagnostics)
+        let wanted = BootUnits.wanted(planning.resolver.loader)
         guard !wanted.isEmpty else { return }
         logger.info("starting what is enabled: \(wanted.map(\.name.description).joined(separator: ", "))")
         startTogether(wanted)

@@ -46,7 +46,7 @@ extension Supervisor {
         do throws(PreparationError) {
             let resources = try resources(for: id, plan)
             generations[id] = resources
-            render(plan.services.compactMap { definitions[$0.definition] }, resources)
+            render(plan.services.compactMap { planning.definitions[$0.definition] }, resources)
         } catch {
             handle(.prepareFailed(id, Failure(unit: error.unit, step: .prepare, cause: .text(error.text))))
         }
@@ -64,7 +64,7 @@ extension Supervisor {
 
     private func resources(for id: GenerationID, _ plan: Plan) throws(PreparationError) -> GenerationResources {
         guard let held = sockets else { throw PreparationError(unit: plan.group.name, text: "shutting down") }
-        let parts = plan.services.compactMap { definitions[$0.definition] }
+        let parts = plan.services.compactMap { planning.definitions[$0.definition] }
         let owned = Set(parts.flatMap(\.sockets).map(\.name))
         // Services that are carried over keep their sockets, which the services that are replaced may have as
         // upstreams.
@@ -168,7 +168,8 @@ extension Supervisor {
         // A plain service has neither a release nor a rollback, so nothing is recorded.
         guard engine.isSwapUnit(id.group) else { return }
         do throws(SystemError) {
-            let replaced = engine.previousPlan(of: id.group)?.services.compactMap { definitions[$0.definition] } ?? []
+            let replaced =
+                engine.previousPlan(of: id.group)?.services.compactMap { planning.definitions[$0.definition] } ?? []
             let previous = replaced.first.map { first in
                 ReleaseMemory.Previous(
                     unit: (first.target?.name ?? first.unit.name).description,
@@ -188,7 +189,7 @@ extension Supervisor {
     // MARK: - Instances
 
     private func createInstance(_ id: InstanceID, _ generation: GenerationID, _ spec: ServiceSpec) {
-        guard let definition = definitions[spec.definition] else { return }
+        guard let definition = planning.definitions[spec.definition] else { return }
         let instance = RunningInstance(
             id: id, generation: generation, definition: definition, connection: connections[generation.group])
         instance.triggeredBy = triggers[generation.group] ?? [:]

@@ -45,24 +45,9 @@ final class Supervisor {
     private var timer: (any LoopTimer)?
 
     // Units.
-    var resolver: SwapUnitResolver {
-        didSet {
-            (outdated, knownNodes) = ([:], [:])
-            loggedRemarks.forgetFiles()
-        }
-    }
+    private(set) var planning: PlanningDesk!
     /// Unit file and start messages that are already in the log.
     var loggedRemarks = LoggedRemarks()
-    /// Facts about each unit that the graph of a transaction shows.
-    var knownNodes: [UnitName: KnownNode] = [:]
-    /// Whether a running definition differs from the unit files that `resolver` reads; determined once for each.
-    var outdated: [UInt64: Bool] = [:]
-    /// Fingerprint of the files that `resolver` has loaded.
-    var fingerprint: UnitFingerprint
-    /// Resource shortage that kept `resolver` from reading all files whole.
-    var shortage: ReadingShortage
-    var definitions: [UInt64: Definition] = [:]
-    var lastDefinition: UInt64 = 0
     var tidiness = Tidiness()
 
     // Kernel objects.
@@ -225,23 +210,14 @@ final class Supervisor {
             evidence = inheritance.people.evidence
             reexecCalls = inheritance.people.reexecCalls
         }
-        fingerprint = try UnitFingerprint(of: configuration.unitDirectories)
-        shortage = ReadingShortage()
-        resolver = Self.freshResolver(configuration, environment, shortage)
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
-            specifiers: resolver.loader.specifiers, isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
+            specifiers: host.units.specifiers(configuration, environment: environment),
+            isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
         history = History(path: configuration.stateDirectory + "/history.jsonl")
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")
-    }
-
-    static func freshResolver(
-        _ configuration: Configuration, _ environment: [String: String], _ shortage: ReadingShortage? = nil
-    ) -> SwapUnitResolver {
-        SwapUnitResolver(
-            loader: UnitLoader(
-                source: UnitsOnDisk(shortage), searchPath: configuration.unitDirectories,
-                specifiers: SpecifierEnvironment(configuration, environment: environment)))
+        planning = try PlanningDesk(
+            host: self, machine: host, configuration: configuration, environment: environment)
     }
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.
@@ -323,7 +299,7 @@ final class Supervisor {
         dropUnclaimed()
         logger.info(
             """
-            holdfastd \(Holdfast.version) is ready: \(resolver.loader.allNames().count) unit files, \
+            holdfastd \(Holdfast.version) is ready: \(planning.resolver.loader.allNames().count) unit files, \
             \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
             """)
     }

@@ -7,6 +7,9 @@ import Linux
 public struct UnitFingerprint: Equatable, Sendable {
     private let value: Int
 
+    /// A fingerprint of files that are not on a disk.
+    public init(_ value: Int) { self.value = value }
+
     /// Fingerprint of the present contents of the directories, including drop-in and `.wants/` directories.
     ///
     /// - Throws: shortage of descriptors or memory, which says nothing about the directories.

@@ -16,6 +16,7 @@ final class LinuxMachine: Machine {
     let records: any RecordsPort = LinuxRecords()
     let handover: any HandoverPort = LinuxHandover()
     let manager: any ManagerPort
+    let units: any UnitsPort = LinuxUnits()
 
     /// For the rooms that are not yet behind the seam.
     let children: Children

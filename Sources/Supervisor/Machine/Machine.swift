@@ -18,4 +18,5 @@ protocol Machine: AnyObject {
     var records: any RecordsPort { get }
     var handover: any HandoverPort { get }
     var manager: any ManagerPort { get }
+    var units: any UnitsPort { get }
 }

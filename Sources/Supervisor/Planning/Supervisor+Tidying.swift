@@ -36,7 +36,7 @@ extension Supervisor {
     }
 
     private var isUntidy: Bool {
-        definitions.count > tidiness.definitions || engine.groupCount > tidiness.groups
+        planning.definitions.count > tidiness.definitions || engine.groupCount > tidiness.groups
             || socketUnits.count > tidiness.sockets
     }
 
@@ -47,21 +47,12 @@ extension Supervisor {
         guard !hasBacklog else { return }
         dropPastInstances()
         dropPastSockets()
-        dropUnusedDefinitions()
-        for name in resolver.removeInstances(exceeding: Tidiness.readInstances) { knownNodes[name] = nil }
-        tidiness.definitions = 2 * definitions.count + 64
+        planning.dropUnusedDefinitions()
+        forgetUnits()
+        planning.forgetInstances(over: Tidiness.readInstances)
+        tidiness.definitions = 2 * planning.definitions.count + 64
         tidiness.groups = engine.groupCount + Tidiness.pastInstances
         tidiness.sockets = socketUnits.count + Tidiness.pastInstances
-    }
-
-    private func dropUnusedDefinitions() {
-        let used = engine.definitionsInUse
-        for id in definitions.keys where !used.contains(id) {
-            definitions[id] = nil
-            outdated[id] = nil
-            journal.end(.definition(id))
-        }
-        forgetUnits()
     }
 
     private func dropPastInstances() {
@@ -83,7 +74,7 @@ extension Supervisor {
     /// no file.
     private func isPassing(_ unit: String) -> Bool {
         guard let name = try? UnitName(unit) else { return true }
-        return name.instance != nil || !resolver.loader.exists(name)
+        return name.instance != nil || !planning.resolver.loader.exists(name)
     }
 
     private func dropPastSockets() {

@@ -40,6 +40,6 @@ extension Supervisor {
     /// Group of a tree from its name, `UNIT#GENERATION.INSTANCE`.
     private func group(ofTree name: String) -> GroupID? {
         guard let end = name.lastIndex(of: "#"), let unit = try? UnitName(name[..<end]) else { return nil }
-        return group(of: unit)
+        return planning.group(of: unit)
     }
 }

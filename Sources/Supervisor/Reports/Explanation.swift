@@ -6,7 +6,7 @@ import UnitFiles
 /// The `Why` call: findings that explain the state of a unit, collected when the call is made.
 extension Supervisor {
     func why(_ name: String) throws(ControlError) -> WhyReply {
-        if name.hasSuffix(".socket") { return why(ofSocket: try unitName(name, kinds: [.socket])) }
+        if name.hasSuffix(".socket") { return why(ofSocket: try planning.unitName(name, kinds: [.socket])) }
         let group = try groupID(name)
         var findings = leftFindings(group) + (journalTrouble.map { [Finding(text: $0)] } ?? [])
         let view = engine.view(of: group)
@@ -122,7 +122,7 @@ extension Supervisor {
 
     private func fileFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         var findings: [Finding] = []
-        if let view, isOutdated(view) {
+        if let view, planning.isOutdated(view) {
             findings.append(
                 Finding(
                     text: "its unit files have changed since it was started",
@@ -130,7 +130,7 @@ extension Supervisor {
                         ? "holdfastctl swap \(group.name)" : "holdfastctl restart \(group.name)"))
         }
         guard let name = try? UnitName(group.name), !name.isTemplate else { return findings }
-        switch resolver.resolve(name) {
+        switch planning.resolver.resolve(name) {
         case .unusable(let unit):
             findings += unit.diagnostics.filter { $0.severity == .error }.prefix(8).map {
                 Finding(text: UnitDiagnostic($0).sentence, hint: "holdfastctl verify \(name)")

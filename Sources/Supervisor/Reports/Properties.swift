@@ -8,7 +8,7 @@ import UnitStore
 extension Supervisor {
     func show(_ name: String, for peer: Peer) throws(ControlError) -> ShowReply {
         // A member or a socket has files of its own; a name without files may still be a group.
-        let unit = try? unitName(name)
+        let unit = try? planning.unitName(name)
         let isSocket = unit?.kind == .socket
         let group = isSocket ? nil : try groupID(name)
         let id = unit?.description ?? group?.name ?? name
@@ -74,14 +74,15 @@ extension Supervisor {
 
     /// Adds the settings of the files, drop-ins applied: an empty assignment resets the earlier ones, as in the units.
     private func addFiles(of unit: UnitName, for peer: Peer, to list: inout PropertyList) throws(ControlError) {
-        let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
+        let installer = Installer(
+            loader: planning.resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
         list.add("UnitFileState", installer.state(of: unit).rawValue)
-        guard let definition = resolver.load(unit).unit?.definition else { return }
+        guard let definition = planning.resolver.load(unit).unit?.definition else { return }
         list.add("Description", definition.unit.description)
         list.add("FragmentPath", definition.fragmentPath)
         for path in definition.dropInPaths { list.add("DropInPaths", path) }
         // The contents of a file that not every user may read (it may hold a password) are shown to operators only.
-        if !definition.sources.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) { try mayAct(peer) }
+        if !definition.sources.allSatisfy({ machine.units.isReadableByAll($0.path) }) { try mayAct(peer) }
         var assignments: [Assignment] = []
         for source in definition.sources {
             for assignment in UnitFileParser.parse(source.text, path: source.path).assignments {
@@ -93,8 +94,8 @@ extension Supervisor {
             }
         }
         let expander = SpecifierExpander(
-            environment: resolver.loader.specifiers, unit: unit, fragmentPath: definition.fragmentPath,
-            realPath: { UnitsOnDisk().realPath($0) })
+            environment: planning.resolver.loader.specifiers, unit: unit, fragmentPath: definition.fragmentPath,
+            realPath: { [source = machine.units.source(nil)] in source.realPath($0) })
         for assignment in assignments where assignment.key != "Description" {
             // As systemctl(1) shows it; a value that cannot be expanded is shown as written.
             list.add(assignment.key, (try? expander.expand(assignment.value)) ?? assignment.value)

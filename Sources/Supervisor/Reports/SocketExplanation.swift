@@ -11,7 +11,7 @@ extension Supervisor {
         var findings = held.flatMap { [finding($0)] + changes($0) }
         if held.isEmpty { findings = [Finding(text: "it is not open", hint: "holdfastctl start \(name)")] }
         findings += (socketUnits[SocketID(name.description)]?.remarks ?? []).map { Finding(text: $0) }
-        findings += self.findings(for: resolver.load(name).diagnostics, of: name)
+        findings += self.findings(for: planning.resolver.load(name).diagnostics, of: name)
         return WhyReply(unit: name.description, state: state, findings: findings)
     }
 

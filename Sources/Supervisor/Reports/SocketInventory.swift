@@ -128,7 +128,7 @@ extension Supervisor {
             case .failed: .failed
             case .dead, nil: isHeld ? .running : .stopped
             }
-        let description = resolver.load(name).socket?.unit.description ?? ""
+        let description = planning.resolver.load(name).socket?.unit.description ?? ""
         return UnitStatus(
             unit: id.name, description: description, state: state, swappable: false,
             reason: view?.failure.map(Wording.sentence)

@@ -113,12 +113,13 @@ extension Supervisor {
         let release = view.flatMap { view in view.generations.first { $0.number == view.serving }?.release }
         guard var name = try? UnitName(group.name) else { return result }
         if name.isTemplate, let release, let instance = try? name.instantiated(release) { name = instance }
-        guard let whole = resolver.resolve(name).definition else { return result }
+        guard let whole = planning.resolver.resolve(name).definition else { return result }
         for service in whole.services where !running.contains(where: { $0.definition.unit.name == service.name }) {
             result += findings(service.name.description, loggedRemarks.texts(of: service.name))
         }
         let diagnostics =
-            whole.diagnostics + resolver.warnings(about: whole) + whole.services.flatMap(resolver.warnings)
+            whole.diagnostics + planning.resolver.warnings(about: whole)
+            + whole.services.flatMap(planning.resolver.warnings)
         return result + self.findings(for: diagnostics, of: name)
     }
 

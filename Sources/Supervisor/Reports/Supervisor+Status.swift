@@ -109,7 +109,7 @@ extension Supervisor {
     ///   - leaving: the budget for connections of draining generations.
     func status(of group: GroupID, _ look: CloseLook?, leaving: CloseLook? = nil) -> UnitStatus {
         let name = try? UnitName(group.name)
-        let loaded = name.map { resolver.load($0) }
+        let loaded = name.map { planning.resolver.load($0) }
         let description = loaded?.unit?.definition.unit.description ?? ""
         guard let view = engine.view(of: group) else {
             return UnitStatus(
@@ -125,7 +125,7 @@ extension Supervisor {
                 group)
                 ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
             since: Timestamp.string(unixSeconds: loop.wallClock - Int64((now - view.since).seconds)),
-            outdated: isOutdated(view) ? true : nil)
+            outdated: planning.isOutdated(view) ? true : nil)
     }
 
     /// Failure of the group, or of a service that is down while its group should serve.

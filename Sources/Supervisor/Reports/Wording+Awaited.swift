@@ -66,7 +66,7 @@ extension Supervisor {
     private func unit(named name: String) -> ServiceUnit? {
         let running = instances.values.filter { $0.name == name }.max { $0.id < $1.id }
         if let running { return running.definition.unit }
-        return definitions.values.filter { $0.unit.name.description == name }.max { $0.id < $1.id }?.unit
+        return planning.definitions.values.filter { $0.unit.name.description == name }.max { $0.id < $1.id }?.unit
     }
 
     func awaitedText(_ service: ServiceView) -> String? {

@@ -42,7 +42,7 @@ extension Supervisor {
     }
 
     func verify(_ names: [String], _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        try lookAtDisk()
+        try planning.refresh()
         var arguments = ["verify"]
         for directory in configuration.unitDirectories { arguments += ["--units", directory] }
         arguments.append("--")

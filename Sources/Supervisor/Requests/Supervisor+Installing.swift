@@ -7,14 +7,14 @@ import UnitStore
 extension Supervisor {
     /// The unit for a name that has a file.
     func installed(_ name: String) throws(ControlError) -> UnitName {
-        switch resolver.loader.resolve(shortName: name) {
+        switch planning.resolver.loader.resolve(shortName: name) {
         case .success(let found): return found
         case .failure(let error): throw .failed(message: "\(error)")
         }
     }
 
     func dependencies(_ name: String) throws(ControlError) -> DependenciesReply {
-        try lookAtDisk()
+        try planning.refresh()
         let root = try installed(name)
         var dependencies: [Dependency] = []
         var found: Set<UnitName> = [root]
@@ -23,7 +23,7 @@ extension Supervisor {
         while next < queue.count {
             let unit = queue[next]
             next += 1
-            for (needed, because) in resolver.needs(of: unit) {
+            for (needed, because) in planning.resolver.needs(of: unit) {
                 dependencies.append(
                     Dependency(unit: unit.description, needs: needed.description, because: because))
                 if found.insert(needed).inserted { queue.append(needed) }
@@ -53,7 +53,7 @@ extension Supervisor {
                 case .mask: try places.apply(places.installer.mask(units, runtime: runtime))
                 case .unmask: try places.apply(places.installer.unmask(units, runtime: runtime))
                 }
-            try lookAtDisk()
+            try planning.refresh()
             return InstallReply(changes: done.changes, notes: done.notes)
         } catch {
             throw .failed(message: "\(error)")
@@ -61,7 +61,7 @@ extension Supervisor {
     }
 
     /// A loader for the present contents of the directories.
-    private var freshLoader: UnitLoader { Self.freshResolver(configuration, environment).loader }
+    private var freshLoader: UnitLoader { planning.freshResolver().loader }
 }
 
 extension UnitFileStateWord {

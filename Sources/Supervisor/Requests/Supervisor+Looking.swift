@@ -11,7 +11,7 @@ extension Supervisor {
     func groupID(_ name: String) throws(ControlError) -> GroupID {
         if let group = runningGroup(name) { return group }
         do throws(ControlError) {
-            return group(of: try unitName(name, kinds: [.service, .target]))
+            return planning.group(of: try planning.unitName(name, kinds: [.service, .target]))
         } catch {
             // A template without a release is still a group with a status.
             if case .noRelease(let identity) = error { return GroupID(identity) }
@@ -47,13 +47,14 @@ extension Supervisor {
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
         let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
         let look = CloseLook(loop)
-        let installer = Installer(loader: resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
+        let installer = Installer(
+            loader: planning.resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
         var units = groups.map { group in
             var unit = status(of: group, look)
             if look.goesOn { unit.unitFileState = (try? UnitName(group.name)).map { installer.state(of: $0).rawValue } }
             return unit
         }
-        for name in sockets { units.append(status(ofSocket: try unitName(name, kinds: [.socket]))) }
+        for name in sockets { units.append(status(ofSocket: try planning.unitName(name, kinds: [.socket]))) }
         return StatusReply(units: units, notes: journalTrouble.map { [$0] })
     }
 
@@ -69,7 +70,7 @@ extension Supervisor {
     func cat(_ name: String, for peer: Peer) throws(ControlError) -> CatReply {
         let reply = try cat(name)
         // The contents of a file that not every user may read (it may hold a password) are shown to operators only.
-        guard reply.files.allSatisfy({ UnitDirectory.isReadableByAll($0.path) }) else {
+        guard reply.files.allSatisfy({ machine.units.isReadableByAll($0.path) }) else {
             try mayAct(peer)
             return reply
         }
@@ -78,80 +79,29 @@ extension Supervisor {
 
     private func cat(_ name: String) throws(ControlError) -> CatReply {
         let unit = try installed(name)
-        let loaded = Self.freshResolver(configuration, environment).load(unit)
+        let loaded = planning.freshResolver().load(unit)
         if let found = loaded.unit {
             return CatReply(
                 files: found.definition.sources.map { UnitText(path: $0.path, text: FileText.displayText($0.text)) })
         }
         // The file of an unusable unit is shown, too: it explains why.
-        guard let path = resolver.loader.fragmentPath(of: unit), let text = try? UnitsOnDisk().read(path) else {
+        guard let path = planning.resolver.loader.fragmentPath(of: unit),
+            let text = try? machine.units.source(nil).read(path)
+        else {
             throw .noSuchUnit(name: unit.description, suggestion: nil)
         }
         return CatReply(files: [UnitText(path: path, text: FileText.displayText(text))])
     }
 
-    /// Reads the unit files again if they have changed; before every request that starts a unit, because an operator
-    /// who edits a unit and swaps means the present file.
-    func lookAtDisk() throws(ControlError) {
-        let now = try lookedAt()
-        // Units that were read during a shortage of descriptors are read again.
-        guard now != fingerprint || shortage.error != nil else { return }
-        try readUnits(now)
-        logDiagnostics(resolver.loader.nameDiagnostics)
-    }
-
-    private func lookedAt() throws(ControlError) -> UnitFingerprint {
-        do throws(SystemError) {
-            return try UnitFingerprint(of: configuration.unitDirectories)
-        } catch {
-            throw unreadable(error)
-        }
-    }
-
-    /// Reads all unit files or none: a directory that could not be read is not an empty one.
-    private func readUnits(_ now: UnitFingerprint) throws(ControlError) {
-        let shortage = ReadingShortage()
-        let fresh = Self.freshResolver(configuration, environment, shortage)
-        if let error = shortage.error { throw unreadable(error) }
-        (fingerprint, self.shortage, resolver) = (now, shortage, fresh)
-    }
-
-    private func unreadable(_ error: SystemError) -> ControlError {
-        .failed(message: "cannot read the unit files: \(error) (\(FileLimit.text))")
-    }
-
     /// Reads the unit files again. Running generations keep their definitions until they are swapped or restarted.
     func update() throws(ControlError) -> UpdateReply {
-        let old = resolver
-        try readUnits(try lookedAt())
-        let before = Set(old.loader.allNames())
-        let after = Set(resolver.loader.allNames())
-        var changed: [String] = []
-        var diagnostics = resolver.loader.nameDiagnostics
-        for name in after.sorted() {
-            let loaded = sample(name, resolver)
-            diagnostics += loaded?.diagnostics ?? []
-            guard before.contains(name) else { continue }
-            if sample(name, old)?.unit?.definition.sources != loaded?.unit?.definition.sources {
-                changed.append(name.description)
-            }
-        }
+        let update = try planning.update()
         let reply = UpdateReply(
-            changed: changed, added: after.subtracting(before).sorted().map(\.description),
-            removed: before.subtracting(after).sorted().map(\.description), outdated: outdatedGroups().map(\.name),
-            diagnostics: Diagnostic.inFileOrder(diagnostics).map(UnitDiagnostic.init), notes: refreshSockets())
+            changed: update.changed, added: update.added, removed: update.removed,
+            outdated: outdatedGroups().map(\.name), diagnostics: update.diagnostics.map(UnitDiagnostic.init),
+            notes: refreshSockets())
         publishFiles(reply)
         return reply
-    }
-
-    /// The unit as loaded; for a template its last serving release, if there is one.
-    private func sample(_ name: UnitName, _ resolver: SwapUnitResolver) -> LoadedUnit? {
-        guard name.isTemplate else { return resolver.load(name) }
-        let identity = resolver.owner(of: name)?.identity ?? name
-        guard let release = memory.release(of: GroupID(identity.description)),
-            let instance = try? name.instantiated(release)
-        else { return nil }
-        return resolver.load(instance)
     }
 
     func signal(_ name: String, _ signal: String, _ who: Request.SignalTarget) throws(ControlError) -> SignalReply {

@@ -17,9 +17,9 @@ extension Supervisor {
     /// All groups that the engine knows, and all units on disk that could be started; sorted.
     func knownGroups() -> [GroupID] {
         var known = Set(engine.groupIDs.filter { !engine.isTarget($0) })
-        for name in resolver.loader.allNames() where name.kind != .socket {
-            if name.kind == .target, !resolver.load(name).hasSwapSection { continue }
-            known.insert(group(of: name))
+        for name in planning.resolver.loader.allNames() where name.kind != .socket {
+            if name.kind == .target, !planning.resolver.load(name).hasSwapSection { continue }
+            known.insert(planning.group(of: name))
         }
         return known.union(left.groups).sorted()
     }
@@ -66,7 +66,7 @@ extension Supervisor {
     /// The group or service for one name. A member by name is meant alone: `app@v2.service` of `site@.target`.
     private func single(_ name: String) throws(ControlError) -> Named {
         let group = try groupID(name)
-        let unit = (try? UnitName(name)) ?? (try? unitName(name, kinds: [.service, .target]))
+        let unit = (try? UnitName(name)) ?? (try? planning.unitName(name, kinds: [.service, .target]))
         guard let unit, unit.kind == .service, unit.identity.description != group.name, unit.description != group.name
         else { return Named(group: group) }
         return Named(group: group, service: unit.description)
@@ -93,13 +93,13 @@ extension Supervisor {
         {
             return serving.services.map { Named(group: group, service: $0.spec.unit) }
         }
-        let name = try unitName(text, kinds: [.service, .target])
-        switch resolver.resolve(name) {
+        let name = try planning.unitName(text, kinds: [.service, .target])
+        switch planning.resolver.resolve(name) {
         case .swapUnit(let whole), .plain(let whole):
             return whole.services.map { Named(group: group, service: $0.name.description) }
         case .list(_, let units):
-            let services = units.map(\.name).filter { $0.kind == .service && resolver.loader.exists($0) }
-            return services.map { Named(group: self.group(of: $0)) }
+            let services = units.map(\.name).filter { $0.kind == .service && planning.resolver.loader.exists($0) }
+            return services.map { Named(group: planning.group(of: $0)) }
         case .needsRelease(let identity): throw .noRelease(name: identity.description)
         case .socket, .unusable: return []
         }
@@ -111,12 +111,12 @@ extension Supervisor {
         let meant = names.isEmpty ? knownGroups().map { Named(group: $0) } : try named(names)
         var units = meant.map(listed)
         guard wantsSockets else { return ListReply(units: units) }
-        for name in resolver.loader.allNames() where name.kind == .socket {
+        for name in planning.resolver.loader.allNames() where name.kind == .socket {
             let isHeld = sockets?.shared[name.description] != nil
             units.append(
                 ListedUnit(
                     unit: name.description, operand: name.description,
-                    description: resolver.load(name).unit?.definition.unit.description ?? "",
+                    description: planning.resolver.load(name).unit?.definition.unit.description ?? "",
                     state: isHeld ? .running : .stopped))
         }
         return ListReply(units: units)
@@ -126,7 +126,7 @@ extension Supervisor {
         let group = named.group
         let unit = named.service ?? group.name
         let name = try? UnitName(unit)
-        let description = name.map { resolver.load($0) }?.unit?.definition.unit.description ?? ""
+        let description = name.map { planning.resolver.load($0) }?.unit?.definition.unit.description ?? ""
         guard let view = engine.view(of: group) else {
             return ListedUnit(
                 unit: unit, operand: operand(group, memory.release(of: group)), description: description,
@@ -138,7 +138,7 @@ extension Supervisor {
         let pids = services.compactMap { mainProcess(of: $0.instance)?.pid }
         return ListedUnit(
             unit: unit, operand: operand(group, release), description: description, state: state(of: group),
-            mainPids: pids.map(Int.init), outdated: isOutdated(view) ? true : nil)
+            mainPids: pids.map(Int.init), outdated: planning.isOutdated(view) ? true : nil)
     }
 
     /// Argument for commands on the group: `site@v2.target` for `site@.target`; without a release the group's name, for
@@ -152,26 +152,9 @@ extension Supervisor {
 
     // MARK: - Old and new definitions
 
-    /// Whether the files differ from those with which the serving generation was started. Costs a comparison of texts,
-    /// once after each reading of the disk.
-    func isOutdated(_ view: GroupView) -> Bool {
-        guard let serving = view.generations.first(where: { $0.number == view.serving }) else { return false }
-        return serving.services.contains { service in
-            guard let running = instances[service.instance]?.definition else { return false }
-            if let known = outdated[running.id] { return known }
-            let differs = running.units.contains { unit in
-                // A missing file is no newer definition.
-                guard let now = resolver.load(unit.name).unit?.definition else { return false }
-                return now.sources != unit.sources
-            }
-            outdated[running.id] = differs
-            return differs
-        }
-    }
-
     /// All outdated groups, sorted.
     func outdatedGroups() -> [GroupID] {
-        engine.groupIDs.filter { group in engine.view(of: group).map(isOutdated) ?? false }
+        engine.groupIDs.filter { group in engine.view(of: group).map(planning.isOutdated) ?? false }
     }
 
     // MARK: - Forgetting
@@ -184,7 +167,7 @@ extension Supervisor {
         if !names.isEmpty {
             let named = try self.named(names.filter { !isSocket($0) }).map(\.group)
             let wanted = try names.filter(isSocket).map { name throws(ControlError) in
-                SocketID(try unitName(name, kinds: [.socket]).description)
+                SocketID(try planning.unitName(name, kinds: [.socket]).description)
             }
             sockets = sockets.filter(wanted.contains)
             groups = named
@@ -206,7 +189,7 @@ extension Supervisor {
         let before = listed(Named(group: group))
         handle(.command(.forget(group), newRequest(group: group)))
         var units = [before]
-        if let name = try? unitName(group.name), let whole = resolver.resolve(name).definition {
+        if let name = try? planning.unitName(group.name), let whole = planning.resolver.resolve(name).definition {
             let inUse = Set(instances.values.flatMap(\.definition.sockets).map(\.name))
             for socket in whole.sockets where socket.scope == .shared && !inUse.contains(socket.name) {
                 guard sockets?.shared[socket.name.description] != nil else { continue }

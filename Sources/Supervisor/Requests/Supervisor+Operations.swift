@@ -8,8 +8,8 @@ extension Supervisor {
     // MARK: - Start
 
     func start(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let unit = try unitName(name)
-        let target = try target(unit)
+        let unit = try planning.unitName(name)
+        let target = try planning.target(unit)
         let work = try decide(.start, unit)
         switch target {
         case .services(let planned):
@@ -31,7 +31,7 @@ extension Supervisor {
         _ call: ControlSessions.CallID, _ peer: Peer
     ) {
         let name = target.name
-        let notes = kind == .stop ? [] : noteDiagnostics(resolver.load(name).diagnostics, of: name)
+        let notes = kind == .stop ? [] : noteDiagnostics(planning.resolver.load(name).diagnostics, of: name)
         lastRequest &+= 1
         let batch = lastRequest
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
@@ -67,9 +67,9 @@ extension Supervisor {
 
     func restart(_ name: String, hard: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let options = SwapOptions(kind: .restart, stopFirst: hard)
-        let unit = try unitName(name, kinds: [.service, .target])
+        let unit = try planning.unitName(name, kinds: [.service, .target])
         let planned: Planning.Planned
-        switch try target(unit) {
+        switch try planning.target(unit) {
         case .services(let found): planned = found
         case .list(let target, let units):
             let work = try decide(.restart, unit)
@@ -91,16 +91,16 @@ extension Supervisor {
     func stop(
         _ name: String, with others: [String], _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
-        let unit = try? unitName(name)
-        let others = others.compactMap { try? unitName($0) }
+        let unit = try? planning.unitName(name)
+        let others = others.compactMap { try? planning.unitName($0) }
         if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
         let group = try groupID(name)
         // The sockets start no service from now on, before their own calls arrive.
-        let stopping = Set([group] + others.filter { $0.kind != .socket }.map(self.group(of:)))
+        let stopping = Set([group] + others.filter { $0.kind != .socket }.map(planning.group(of:)))
         for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {
             releaseSocket(socket, nil)
         }
-        if let unit, case .list(let target, _)? = try? target(unit) {
+        if let unit, case .list(let target, _)? = try? planning.target(unit) {
             let work = try decide(.stop, unit)
             return beginBatch(work, .stop(GroupID(unit.description)), .stop, target, call, peer)
         }
@@ -160,7 +160,7 @@ extension Supervisor {
         let running = Set(instances.values.map(\.definition.unit.name)).sorted { $0.description < $1.description }
         let work = try decide(.stop, name, among: running)
         let required = Set(work.transaction.jobs.filter { $0.type == .stop }.map { GroupID($0.unit) })
-        let named = Set(others.filter { $0.kind != .socket }.map(group(of:)))
+        let named = Set(others.filter { $0.kind != .socket }.map(planning.group(of:)))
         guard canStop(name, stopping: required.union(named)) else {
             let users = Set(users(of: name).map(\.name)).sorted()
             let all = (users + [name.description]).joined(separator: " ")
@@ -192,7 +192,7 @@ extension Supervisor {
     /// - Parameter stopping: groups whose end is awaited; nil for all.
     func releaseSocket(_ name: UnitName, _ request: RequestID?, stopping: Set<GroupID>? = nil) {
         let id = SocketID(name.description)
-        let unit = socketUnits[id]?.unit ?? heldSockets(id).first?.unit ?? resolver.load(name).socket
+        let unit = socketUnits[id]?.unit ?? heldSockets(id).first?.unit ?? planning.resolver.load(name).socket
         guard let unit, activation.isActive(id) || sockets?.shared[id.name] != nil else {
             return handleSocket(.stop(id, request))
         }

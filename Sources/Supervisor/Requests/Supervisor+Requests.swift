@@ -17,7 +17,7 @@ extension Supervisor {
                 try mayStart(call.request)
                 currentIdentity = ledger.identity(of: id)
                 try refuseWithoutRoom(call.method)
-                if call.request != .update { try lookAtDisk() }
+                if call.request != .update { try planning.refresh() }
             }
             if let reply = try answer(call.request, id, peer) { conclude(id, reply) }
         } catch {
@@ -106,8 +106,8 @@ extension Supervisor {
     }
 
     func services(_ name: String) throws(ControlError) -> Planning.Planned {
-        let unit = try unitName(name, kinds: [.service, .target])
-        switch try target(unit) {
+        let unit = try planning.unitName(name, kinds: [.service, .target])
+        switch try planning.target(unit) {
         case .services(let planned): return planned
         case .list: throw .notSwappable(name: unit.description, reason: "it has no [X-Swap] section; name its units")
         case .socket: throw Self.notSwappable(socket: unit)
@@ -128,7 +128,7 @@ extension Supervisor {
             return try restart(name, hard: false, call, peer)
         }
         // A unit without a file can be reloaded, too.
-        let unit = try? unitName(name, kinds: [.service, .target])
+        let unit = try? planning.unitName(name, kinds: [.service, .target])
         let work = try unit.map { unit throws(ControlError) in try decide(.reload, unit) }
         let request = newRequest(call: call, group: group, kind: .reload, peer: peer)
         guard let work else { return handle(.command(.reload(group), request)) }
@@ -156,13 +156,11 @@ extension Supervisor {
     /// time.
     private func rememberedRollback(_ group: GroupID) throws(ControlError) -> Planning.Planned? {
         guard let previous = memory.previous(of: group), let name = try? UnitName(previous.unit) else { return nil }
-        let loader = UnitLoader(
-            source: UnitsOnDisk(), searchPath: [memory.definitions(of: group)],
-            specifiers: SpecifierEnvironment(configuration, environment: environment))
-        guard let whole = SwapUnitResolver(loader: loader).resolve(name).definition else {
+        let resolver = planning.freshResolver(in: [memory.definitions(of: group)])
+        guard let whole = resolver.resolve(name).definition else {
             throw .failed(message: "cannot roll back \(group): the unit files of \(name) were not kept")
         }
-        return try planned(name, whole, members: Set(previous.members))
+        return try planning.planned(name, whole, members: Set(previous.members))
     }
 
     private func drain(

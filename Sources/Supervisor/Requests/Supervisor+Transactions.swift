@@ -5,7 +5,7 @@ import UnitFiles
 /// A request with all jobs that it implies, as the engine has decided it.
 struct Work {
     var transaction: Transaction
-    var loaded: Supervisor.LoadedGraph
+    var loaded: PlanningDesk.LoadedGraph
     /// The graph's name for the requested unit.
     var anchor: String
 
@@ -40,11 +40,14 @@ extension Supervisor {
         _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true,
         among others: [UnitName] = []
     ) throws(ControlError) -> Work {
-        try decide(type, node(of: unit), graph(of: [unit] + others), mode, isManual, verbally: unit.description)
+        try decide(
+            type, planning.node(of: unit), planning.graph(of: [unit] + others), mode, isManual,
+            verbally: unit.description)
     }
 
     private func decide(
-        _ type: JobType, _ anchor: String, _ loaded: LoadedGraph, _ mode: Transaction.Mode, _ isManual: Bool,
+        _ type: JobType, _ anchor: String, _ loaded: PlanningDesk.LoadedGraph, _ mode: Transaction.Mode,
+        _ isManual: Bool,
         verbally name: String
     ) throws(ControlError) -> Work {
         do throws(TransactionError) {
@@ -103,7 +106,7 @@ extension Supervisor {
         let group = GroupID(job.unit)
         switch job.type {
         case .start, .reloadOrStart:
-            switch try target(resolver.loader.canonical(name)) {
+            switch try planning.target(planning.resolver.loader.canonical(name)) {
             case .services(let planned):
                 return Requested(.start(work.ordered(planned.plan)), note(planned, makeRequest(group, .start)))
             case .list(let target, let units):
@@ -118,7 +121,7 @@ extension Supervisor {
                 return nil
             }
         case .restart:
-            switch try target(resolver.loader.canonical(name)) {
+            switch try planning.target(planning.resolver.loader.canonical(name)) {
             case .services(let planned):
                 let options = SwapOptions(kind: .restart)
                 return Requested(
@@ -145,13 +148,13 @@ extension Supervisor {
         let group = GroupID(target.name.description)
         var plan = Plan(group: group, isSwapUnit: false, settings: .init(readyTimeout: nil, soak: .zero), services: [])
         plan.isTarget = true
-        let outside = orderedOutside([target.unit], group, members: [])
+        let outside = planning.orderedOutside([target.unit], group, members: [])
         (plan.after, plan.requires) = (outside.after, outside.requires)
-        plan.relations = planRelations(of: [target.unit], group)
+        plan.relations = planning.planRelations(of: [target.unit], group)
         plan.relations.stopsWhenUnneeded = target.unit.graph.stopWhenUnneeded
         plan.relations.triggers = Triggers(target.unit)
-        let parts = units.map(\.name).filter { $0.kind != .socket && resolver.loader.exists($0) }
-        plan.relations.stopsOthers.formUnion(parts.map(self.group(of:)))
+        let parts = units.map(\.name).filter { $0.kind != .socket && planning.resolver.loader.exists($0) }
+        plan.relations.stopsOthers.formUnion(parts.map(planning.group(of:)))
         return plan
     }
 
@@ -160,9 +163,11 @@ extension Supervisor {
     /// Starts all enabled units when the supervisor starts. A unit that cannot be started fails by itself, reported in
     /// the log and by the units that `Requires=` it.
     func startTogether(_ units: [UnitReference]) {
-        var loaded = graph(of: units.map(\.name))
+        var loaded = planning.graph(of: units.map(\.name))
         var wanted: [String] = []
-        for unit in units where resolver.loader.exists(unit.name) { wanted.append(node(of: unit.name)) }
+        for unit in units where planning.resolver.loader.exists(unit.name) {
+            wanted.append(planning.node(of: unit.name))
+        }
         loaded.graph.add(UnitNode(Self.several, .request, [.wants: wanted]))
         do throws(ControlError) {
             let work = try decide(.start, Self.several, loaded, .replace, false, verbally: Self.several)
@@ -178,7 +183,7 @@ extension Supervisor {
         let mode = jobMode(cause)
         for text in names {
             do throws(ControlError) {
-                let name = try unitName(text)
+                let name = try planning.unitName(text)
                 let work = try decide(.start, name, mode: mode, isManual: false)
                 guard !isUp(work) else { continue }
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
@@ -229,7 +234,7 @@ extension Supervisor {
 
     private func section(_ unit: String) -> UnitSection? {
         if let running = instances.values.first(where: { $0.name == unit }) { return running.definition.unit.unit }
-        return (try? UnitName(unit)).flatMap { resolver.load($0).unit?.definition.unit }
+        return (try? UnitName(unit)).flatMap { planning.resolver.load($0).unit?.definition.unit }
     }
 }
 

@@ -42,8 +42,7 @@ extension Supervisor {
             let name = try self.name(of: connection, template)
             // Definitions read for one connection are of no use to the next, which has another name.
             defer {
-                resolver.removeFromCache(name)
-                knownNodes[name] = nil
+                planning.forget(name)
             }
             let planned = try plan(name, template)
             let group = planned.plan.group
@@ -69,7 +68,7 @@ extension Supervisor {
     }
 
     private func plan(_ name: UnitName, _ template: UnitName) throws(ControlError) -> Planning.Planned {
-        guard case .services(let planned) = try target(name), !planned.plan.isSwapUnit else {
+        guard case .services(let planned) = try planning.target(name), !planned.plan.isSwapUnit else {
             throw .failed(
                 message: "\(template) is swapped as one, and Accept=yes starts an instance for each connection")
         }

@@ -8,7 +8,7 @@ extension Supervisor {
     // MARK: - Pause
 
     func pauseSocket(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let unit = try unitName(name, kinds: [.socket])
+        let unit = try planning.unitName(name, kinds: [.socket])
         let id = SocketID(unit.description)
         let held = allSockets(id)
         if held.isEmpty, generations.values.contains(where: { $0.sockets[id.name] != nil }) {
@@ -22,7 +22,7 @@ extension Supervisor {
     }
 
     func resumeSocket(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let id = SocketID(try unitName(name, kinds: [.socket]).description)
+        let id = SocketID(try planning.unitName(name, kinds: [.socket]).description)
         handleSocket(.resume(id, newRequest(call: call, peer: peer)))
     }
 
@@ -45,7 +45,9 @@ extension Supervisor {
         guard let sockets else { return [] }
         var notes: [String] = []
         for name in Set(sockets.shared.keys).union(activation.socketIDs.map(\.name)).sorted() {
-            guard let unitName = try? UnitName(name), let unit = resolver.load(unitName).socket else { continue }
+            guard let unitName = try? UnitName(name), let unit = planning.resolver.load(unitName).socket else {
+                continue
+            }
             notes += refresh(SocketID(name), unit, sockets)
         }
         return notes
@@ -76,7 +78,7 @@ extension Supervisor {
     private func follow(_ unit: SocketUnit) {
         let id = SocketID(unit.name.description)
         guard socketUnits[id] != nil else { return }
-        let service = try? serviceStarted(by: unit)
+        let service = try? planning.serviceStarted(by: unit)
         socketUnits[id] = StartedSocket(unit: unit, service: service)
         let spec = spec(of: unit, service)
         handleSocket(.changed(id, spec))
@@ -140,7 +142,7 @@ extension Supervisor {
 
     /// Pending shared units of a generation that an earlier process prepared and that does not serve yet.
     func pendingSockets(of id: GenerationID) -> PendingSockets? {
-        let parts = (engine.plan(of: id)?.services ?? []).compactMap { definitions[$0.definition] }
+        let parts = (engine.plan(of: id)?.services ?? []).compactMap { planning.definitions[$0.definition] }
         var seen: Set<UnitName> = []
         let units = parts.flatMap(\.needed).filter {
             $0.pass == .descriptor && $0.scope == .shared && seen.insert($0.name).inserted

@@ -92,9 +92,9 @@ extension Supervisor {
             throw .failed(message: "\(unit.name) belongs to a generation: it is opened when its service starts")
         }
         let id = SocketID(unit.name.description)
-        let service = try serviceStarted(by: unit)
+        let service = try planning.serviceStarted(by: unit)
         if service == nil, !unit.acceptsItself, let request {
-            let takers = resolver.services(receiving: unit.name)
+            let takers = planning.resolver.services(receiving: unit.name)
             requests[request]?.notes.append(
                 takers.isEmpty
                     ? "it starts nothing: no service takes it"
@@ -110,7 +110,9 @@ extension Supervisor {
     }
 
     func spec(of unit: SocketUnit, _ service: UnitName?) -> SocketSpec {
-        SocketSpec(unit, group: service.map { group(of: $0) }, service: service.flatMap { resolver.load($0).service })
+        SocketSpec(
+            unit, group: service.map { planning.group(of: $0) },
+            service: service.flatMap { planning.resolver.load($0).service })
     }
 
     private func openSocket(_ id: SocketID) {
@@ -133,22 +135,6 @@ extension Supervisor {
         socketUnits[id]?.retry = nil
         for held in heldSockets(id) { held.endpoint.cancelReadable() }
         sockets?.release(id.name)
-    }
-
-    /// The service that traffic starts: `Service=`, else the service of the same name, else the only one that takes the
-    /// socket by `Sockets=`.
-    func serviceStarted(by unit: SocketUnit) throws(ControlError) -> UnitName? {
-        if unit.acceptsItself {
-            guard let template = unit.serviceName, resolver.loader.exists(template) else {
-                let name = unit.serviceName?.description ?? "its template"
-                throw .failed(message: "cannot start \(unit.name): Accept=yes needs \(name), which has no unit file")
-            }
-            return nil
-        }
-        if let service = unit.service { return service.name }
-        if let sibling = unit.serviceName, resolver.loader.exists(sibling) { return sibling }
-        let takers = resolver.services(receiving: unit.name)
-        return takers.count == 1 ? takers.first : nil
     }
 
     // MARK: - Watching
@@ -234,8 +220,8 @@ extension Supervisor {
         log(.info, about: "\(id)", "\(id): starts \(group)")
         do throws(ControlError) {
             // A member is started together with its target.
-            let name = try unitName((resolver.owner(of: service) ?? service).description)
-            guard case .services(let planned) = try target(name) else {
+            let name = try planning.unitName((planning.resolver.owner(of: service) ?? service).description)
+            guard case .services(let planned) = try planning.target(name) else {
                 throw .failed(message: "\(name) is no service")
             }
             let work = try decide(.start, name, isManual: false)

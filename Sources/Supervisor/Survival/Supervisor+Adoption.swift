@@ -75,7 +75,7 @@ extension Supervisor {
         }
         var problem: String?
         for name in names {
-            guard let whole = resolver.resolve(name).definition else { continue }
+            guard let whole = planning.resolver.resolve(name).definition else { continue }
             let services = whole.services.filter { $0.type != .oneshot || trees[$0.name.description] != nil }
             let missing = services.map(\.name.description).filter { trees[$0] == nil }
             let others = trees.keys.filter { unit in !whole.services.contains { $0.name.description == unit } }.sorted()
@@ -87,7 +87,7 @@ extension Supervisor {
                 throw Undecidable(text: "X-GenerationNetwork=private: its sockets cannot be told from those of others")
             }
             do throws(ControlError) {
-                return try planned(name, whole, besideLeft: true)
+                return try planning.planned(name, whole, besideLeft: true)
             } catch {
                 throw Undecidable(text: error.localizedMessage)
             }
@@ -115,7 +115,7 @@ extension Supervisor {
         _ id: GenerationID, _ planned: Planning.Planned, _ trees: [String: LeftProcesses.Tree]
     ) throws(Undecidable) -> GenerationResources {
         guard let held = sockets else { throw Undecidable(text: "everything is being stopped") }
-        let parts = planned.plan.services.compactMap { definitions[$0.definition] }
+        let parts = planned.plan.services.compactMap { planning.definitions[$0.definition] }
         var taken: [String: [HeldSocket]] = [:]
         var shared: [SocketUnit] = []
         let members = Set(trees.values.flatMap(\.members))
@@ -168,7 +168,7 @@ extension Supervisor {
     {
         let id = engine.drawInstance()
         var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
-        guard let definition = definitions[spec.definition] else { return service }
+        guard let definition = planning.definitions[spec.definition] else { return service }
         let instance = RunningInstance(id: id, generation: generation, definition: definition)
         instances[id] = instance
         guard let tree else {

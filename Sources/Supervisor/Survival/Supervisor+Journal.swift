@@ -118,7 +118,7 @@ extension Supervisor {
     /// Drops units that neither a definition nor a socket uses any more.
     func forgetUnits() {
         var used: Set<Int> = []
-        for definition in definitions.values { used.formUnion(unitTable.record(of: definition).units) }
+        for definition in planning.definitions.values { used.formUnion(unitTable.record(of: definition).units) }
         for started in socketUnits.values { used.insert(unitTable.number(of: started.unit)) }
         let shared = (sockets?.shared ?? [:]).values.joined()
         for held in shared { used.insert(unitTable.number(of: held.unit)) }

@@ -26,7 +26,7 @@ extension Supervisor {
     private static let unnamed = "the journal of the supervisor that started them is lost, or older than they are"
 
     private func addLeft(_ name: LeftTreeName, _ tree: ProcessTree) {
-        let group = (try? UnitName(name.unit)).map { self.group(of: $0) } ?? GroupID(name.unit)
+        let group = (try? UnitName(name.unit)).map { planning.group(of: $0) } ?? GroupID(name.unit)
         let left = LeftProcesses.Tree(name: name, group: group, run: RunningTree(tree))
         self.left.add(left)
         watch(left)
@@ -59,7 +59,7 @@ extension Supervisor {
         let name = try? UnitName(group)
         let release = memory.release(of: GroupID(group))
         let concrete = name?.isTemplate == true ? release.flatMap { try? name?.instantiated($0) } : name
-        for service in concrete.map({ resolver.resolve($0).definition?.services ?? [] }) ?? [] {
+        for service in concrete.map({ planning.resolver.resolve($0).definition?.services ?? [] }) ?? [] {
             if let user = service.execution.user, let account = try? Accounts.user(user) { users.insert(account.uid) }
         }
         return users
@@ -144,8 +144,8 @@ extension Supervisor {
     /// Holds the sockets again on which unaccounted processes listen and that units describe.
     func claimLeftSockets() {
         guard left.hasSockets, let sockets else { return }
-        for name in resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
-            guard sockets.shared[name.description] == nil, let unit = resolver.load(name).socket,
+        for name in planning.resolver.loader.allNames() where name.kind == .socket && !name.isTemplate {
+            guard sockets.shared[name.description] == nil, let unit = planning.resolver.load(name).socket,
                 unit.scope == .shared, unit.pass == .descriptor,
                 unit.listen.contains(where: { isLeft($0, unit) })
             else { continue }
@@ -229,7 +229,7 @@ extension Supervisor {
     }
 
     private func end(_ tree: LeftProcesses.Tree) {
-        let unit = (try? UnitName(tree.name.unit)).flatMap { resolver.load($0).service }
+        let unit = (try? UnitName(tree.name.unit)).flatMap { planning.resolver.load($0).service }
         var ending =
             unit.map {
                 LeftEnding(

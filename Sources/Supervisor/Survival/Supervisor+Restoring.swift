@@ -16,15 +16,15 @@ extension Supervisor {
 
     /// Takes over the kernel objects. No event is acted on before `resume`.
     func restore(_ saved: SavedState) {
-        let units = RestoredUnits(saved.units, SpecifierEnvironment(configuration, environment: environment))
+        let units = RestoredUnits(saved.units, planning.resolver.loader.specifiers)
         for problem in units.problems { logger.error("\(problem)") }
         // Restored before the first tree is read, which would claim processes that several trees may have left.
         if let strays = saved.strays { trees.restore(strays) }
         for record in saved.definitions {
-            if let definition = units.definition(record) { definitions[record.id] = definition }
+            if let definition = units.definition(record) { planning.add(definition) }
         }
-        let used = max(engine.definitionsInUse.max() ?? 0, definitions.keys.max() ?? 0)
-        lastDefinition = max(saved.lastDefinition, used)
+        let used = max(engine.definitionsInUse.max() ?? 0, planning.definitions.keys.max() ?? 0)
+        planning.reserve(upTo: max(saved.lastDefinition, used))
         // Restored before the instances, which have the connections.
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
@@ -182,7 +182,7 @@ extension Supervisor {
     }
 
     private func restore(_ record: SavedInstance) {
-        guard let definition = definitions[record.definition] else { return }
+        guard let definition = planning.definitions[record.definition] else { return }
         let instance = RunningInstance(
             id: record.id, generation: record.generation, definition: definition,
             connection: connections[record.generation.group])

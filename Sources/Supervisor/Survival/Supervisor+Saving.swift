@@ -11,14 +11,14 @@ extension Supervisor {
         for held in generations.values.flatMap({ $0.sockets.values.joined() }) where sockets[held.number] == nil {
             sockets[held.number] = unitTable.record(of: held)
         }
-        let definitions = definitions.values.sorted { $0.id < $1.id }.map { unitTable.record(of: $0) }
+        let definitions = planning.definitions.values.sorted { $0.id < $1.id }.map { unitTable.record(of: $0) }
         // Generations whose templates are still being rendered are prepared again: in the successor no code waits for
         // the rendering.
         let generations = generations.values.filter { renderings[$0.id] == nil }
             .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }
         let instances = instances.values.sorted { $0.id < $1.id }
         return SavedState(
-            head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: lastDefinition,
+            head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: planning.lastDefinition,
             units: unitTable.all, definitions: definitions, sockets: sockets,
             shared: (self.sockets?.shared ?? [:]).mapValues { $0.map(\.number) },
             generations: generations.map { SavedGeneration($0, unitTable) },

@@ -11,6 +11,7 @@ final class SimulatedMachine {
     private(set) var isDead = false
     private(set) var simulatedLoop: SimulatedLoop!
     var loop: any Loop { simulatedLoop }
+    private(set) lazy var units: any UnitsPort = SimulatedUnits(machine: self)
     /// Called at the death: parts close what the supervisor held.
     var atDeath: [() -> Void] = []
 

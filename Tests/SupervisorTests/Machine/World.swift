@@ -38,6 +38,9 @@ final class World {
         case crash
     }
 
+    /// Unit files.
+    let units = WorldUnits()
+
     // MARK: - Time
 
     /// A reading of the clock: a microsecond passes with it, so that no loop with a limit of time runs for ever.

@@ -3,7 +3,7 @@ import Engine
 import UnitFiles
 
 /// Builds the graph on which the engine decides from unit files.
-extension Supervisor {
+extension PlanningDesk {
     /// Basis of a transaction: the graph, and the units behind its names.
     struct LoadedGraph {
         var graph = UnitGraph()
@@ -29,7 +29,7 @@ extension Supervisor {
     /// have to stop or to start, too.
     func graph(of roots: [UnitName]) -> LoadedGraph {
         var loaded = LoadedGraph()
-        var queue = roots + engine.relatedGroups.compactMap(running)
+        var queue = roots + host.relatedGroups.compactMap(running)
         var next = 0
         while next < queue.count {
             let name = concrete(queue[next])
@@ -64,7 +64,7 @@ extension Supervisor {
     private func running(_ group: GroupID) -> UnitName? {
         guard let name = try? UnitName(group.name) else { return nil }
         guard name.isTemplate else { return name }
-        return engine.servingRelease(of: group).flatMap { try? name.instantiated($0) }
+        return host.servingRelease(of: group).flatMap { try? name.instantiated($0) }
     }
 
     private func node(_ key: String, _ name: UnitName) -> KnownNode {

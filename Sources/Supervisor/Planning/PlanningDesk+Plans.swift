@@ -20,12 +20,7 @@ enum Planning {
 }
 
 /// Makes plans for the engine from names in requests. Reads unit files, and changes nothing.
-extension Supervisor {
-    /// The release of a template swap unit that serves, or served last.
-    private func release(of group: GroupID) -> String? {
-        engine.servingRelease(of: group) ?? memory.release(of: group)
-    }
-
+extension PlanningDesk {
     /// The unit for a name, with the release that serves (or served last) if it is a template without one.
     func unitName(_ text: String, kinds: Set<UnitKind> = Set(UnitKind.allCases)) throws(ControlError) -> UnitName {
         let name: UnitName
@@ -38,7 +33,7 @@ extension Supervisor {
         }
         guard name.isTemplate else { return name }
         let identity = resolver.owner(of: name)?.identity ?? name
-        guard let release = release(of: GroupID(identity.description)) else {
+        guard let release = host.release(of: GroupID(identity.description)) else {
             throw .noRelease(name: identity.description)
         }
         do throws(UnitNameError) {
@@ -74,7 +69,7 @@ extension Supervisor {
     }
 
     private func invalid(_ name: UnitName, _ diagnostics: [Diagnostic]) -> ControlError {
-        logDiagnostics(diagnostics)
+        host.logDiagnostics(diagnostics)
         return .invalidUnit(name: name.description, diagnostics: diagnostics.map(UnitDiagnostic.init))
     }
 
@@ -84,7 +79,7 @@ extension Supervisor {
     func planned(
         _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideLeft: Bool = false
     ) throws(ControlError) -> Planning.Planned {
-        if !besideLeft { try refuseBesideLeft(GroupID(whole.identity.description), "start") }
+        if !besideLeft { try host.refuseBesideLeft(GroupID(whole.identity.description), "start") }
         guard whole.isUsable else { throw invalid(whole.name, whole.diagnostics) }
         var notes = noteDiagnostics(of: whole)
         var services = whole.services
@@ -120,7 +115,7 @@ extension Supervisor {
     /// answer to each start.
     private func noteDiagnostics(of whole: SwapUnitDefinition) -> [String] {
         let remarks = resolver.warnings(about: whole) + whole.services.flatMap(resolver.warnings)
-        return noteDiagnostics(whole.diagnostics + remarks, of: whole.name)
+        return host.noteDiagnostics(whole.diagnostics + remarks, of: whole.name)
     }
 
     private func define(_ service: ServiceUnit, _ group: GroupID, _ whole: SwapUnitDefinition) -> Definition {
@@ -128,17 +123,32 @@ extension Supervisor {
         let upstreams = service.upstreams.compactMap { socket($0.name, whole) }
         var probed: SocketUnit?
         if case .socket(let name) = service.swap?.readyProbe?.endpoint { probed = socket(name, whole) }
-        lastDefinition &+= 1
         let definition = Definition(
-            id: lastDefinition, unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
+            id: nextDefinition(), unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
             target: whole.target, network: whole.network)
-        definitions[lastDefinition] = definition
-        journal(definition)
+        add(definition)
+        host.journal(definition)
         return definition
     }
 
     private func socket(_ name: UnitName, _ whole: SwapUnitDefinition) -> SocketUnit? {
         whole.sockets.first { $0.name == name } ?? whole.referencedSockets[name] ?? resolver.load(name).socket
+    }
+
+    /// The service that traffic starts: `Service=`, else the service of the same name, else the only one that takes the
+    /// socket by `Sockets=`.
+    func serviceStarted(by unit: SocketUnit) throws(ControlError) -> UnitName? {
+        if unit.acceptsItself {
+            guard let template = unit.serviceName, resolver.loader.exists(template) else {
+                let name = unit.serviceName?.description ?? "its template"
+                throw .failed(message: "cannot start \(unit.name): Accept=yes needs \(name), which has no unit file")
+            }
+            return nil
+        }
+        if let service = unit.service { return service.name }
+        if let sibling = unit.serviceName, resolver.loader.exists(sibling) { return sibling }
+        let takers = resolver.services(receiving: unit.name)
+        return takers.count == 1 ? takers.first : nil
     }
 
     /// Groups outside of the members that `After=`, `Requires=` and `BindsTo=` of the members name.

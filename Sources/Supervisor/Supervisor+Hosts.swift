@@ -1,0 +1,14 @@
+import Engine
+import UnitFiles
+
+// What the desks ask of the supervisor.
+
+extension Supervisor: PlanningHost {
+    func release(of group: GroupID) -> String? { engine.servingRelease(of: group) ?? memory.release(of: group) }
+    func servingRelease(of group: GroupID) -> String? { engine.servingRelease(of: group) }
+    var relatedGroups: [GroupID] { engine.relatedGroups }
+    func definition(of instance: InstanceID) -> Definition? { instances[instance]?.definition }
+    var definitionsInUse: Set<UInt64> { engine.definitionsInUse }
+    func unitFilesWereRead() { loggedRemarks.forgetFiles() }
+    func endJournal(ofDefinition id: UInt64) { journal.end(.definition(id)) }
+}
