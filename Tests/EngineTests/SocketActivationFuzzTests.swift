@@ -5,7 +5,7 @@ import Testing
 
 /// A random world of sockets and services that answers effects as a supervisor would. It records open and watched
 /// sockets, and reports violations.
-private struct SocketWorld {
+struct SocketWorld {
     var machine = SocketActivation()
     var random: SplitMix64
     var now: Int64 = 0
@@ -204,7 +204,7 @@ private struct SocketWorld {
     }
 
     /// Ends everything.
-    mutating func settle() {
+    mutating func endEverything() {
         for id in ids { tell(.stop(id, request())) }
         for group in running.sorted() { tell(.service(group, .inactive)) }
         for _ in 0..<200 {
@@ -232,7 +232,7 @@ private struct SocketWorld {
                     return
                 }
             }
-            world.settle()
+            world.endEverything()
             if let problem = world.problem {
                 Issue.record("seed \(seed), at the end: \(problem)")
                 return
