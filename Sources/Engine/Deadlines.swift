@@ -44,7 +44,7 @@ struct Deadlines: Sendable {
 
     func deadline(of owner: Owner) -> Instant? { valid[owner]?.at }
 
-    /// Deadlines that are due, in order; each must be taken with `take` before it is acted on. A deadline set meanwhile
+    /// Deadlines that are due, in order; each must be claimed with `claim` before it is acted on. A deadline set meanwhile
     /// is not included, even if it is due already: otherwise an owner that sets itself a past deadline would loop for
     /// ever.
     mutating func allDue(at now: Instant) -> [Due] {
@@ -57,7 +57,7 @@ struct Deadlines: Sendable {
     }
 
     /// Removes a deadline and returns its owner; nil if it was replaced or cancelled meanwhile.
-    mutating func take(_ due: Due) -> Owner? {
+    mutating func claim(_ due: Due) -> Owner? {
         guard valid[due.owner]?.serial == due.serial else { return nil }
         valid[due.owner] = nil
         dropStale()

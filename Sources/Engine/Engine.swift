@@ -9,7 +9,7 @@
 /// - `Group` is a swap unit, or a plain service by itself: its generations and the one operation that may be under way.
 /// - `Engine+Operations` moves a group from phase to phase; `Engine+Retirement` ends generations in the right order.
 /// - All state here is `Codable`, because it survives re-exec and crash of the supervisor (see `Added`).
-/// - Both kinds of state change only in `handle`; afterwards `settle` advances every group that was touched until none
+/// - Both kinds of state change only in `handle`; afterwards `advanceTouchedGroups` advances every group that was touched until none
 ///   moves. No transition calls another group's directly, so there is no recursion to reason about.
 public struct Engine: Sendable, Codable {
     var groups = Tracked<GroupID, Group>()
@@ -23,20 +23,31 @@ public struct Engine: Sendable, Codable {
     var touched = GroupQueue()
     /// Generations whose `prepare` has not been answered. Whatever happens to them meanwhile, the release follows the
     /// answer, so that sockets are never closed while they are still being opened.
-    var preparing: Set<GenerationID> = []
-    /// Generations in `preparing` that no operation waits for any more; the others follow from their groups.
-    @Added var adrift: Set<GenerationID> = []
+    var unansweredPreparations: Set<GenerationID> = []
+    /// Generations in `unansweredPreparations` that no operation waits for any more; the others follow from their groups.
+    @Added var abandonedPreparations: Set<GenerationID> = []
     /// Groups whose operation is in its phase `waiting`.
     var waitingToStart: Set<GroupID> = []
     /// Set by `shutDown`; nothing is started after it.
-    var isShuttingDown = false
+    public internal(set) var isShuttingDown = false
     var shutdownRequests: [RequestID] = []
     /// Active groups that have relations to others beyond their order.
-    @Added var related: Set<GroupID> = []
-    /// Groups in `related` with relations that must be maintained while the group is up.
-    @Added var kept: Set<GroupID> = []
+    @Added var groupsWithRelations: Set<GroupID> = []
+    /// Groups in `groupsWithRelations` with relations that must be maintained while the group is up.
+    @Added var maintainedGroups: Set<GroupID> = []
     @Added var relationsChanged: Bool = false
     @Added var upheld: [GroupID: Upholding] = [:]
+
+    /// Renamed properties keep the names under which earlier versions saved them.
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case groups, instances, owners, deadlines, context, touched
+        case unansweredPreparations = "preparing"
+        case abandonedPreparations = "adrift"
+        case waitingToStart, isShuttingDown, shutdownRequests
+        case groupsWithRelations = "related"
+        case maintainedGroups = "kept"
+        case relationsChanged, upheld
+    }
 
     public init() {}
 
@@ -57,44 +68,44 @@ public struct Engine: Sendable, Codable {
         case .commands(let list):
             for requested in list { handle(requested.command, requested.request) }
         case .prepared(let generation):
-            prepared(generation)
+            handlePrepared(generation)
         case .prepareFailed(let generation, let failure):
-            prepareFailed(generation, failure)
+            handlePrepareFailure(generation, failure)
         case .spawned(let token):
-            withOwner(of: token) { $0.spawned(token, &$1) }
+            withOwner(of: token) { $0.handleSpawned(token, &$1) }
         case .spawnFailed(let token, let text, let status):
-            withOwner(of: token, ending: true) { $0.spawnFailed(token, text, status: status, &$1) }
+            withOwner(of: token, ending: true) { $0.handleSpawnFailure(token, text, status: status, &$1) }
         case .exited(let token, let status):
-            withOwner(of: token, ending: true) { $0.exited(token, status, &$1) }
+            withOwner(of: token, ending: true) { $0.handleExit(token, status, &$1) }
         case .treeEmpty(let token):
-            withOwner(of: token, ending: true) { $0.treeEmpty(token, &$1) }
+            withOwner(of: token, ending: true) { $0.handleTreeEmpty(token, &$1) }
         case .probeAnswered(let token, let answer):
-            withOwner(of: token, ending: true) { $0.probeAnswered(token, answer, &$1) }
+            withOwner(of: token, ending: true) { $0.handleProbeAnswer(token, answer, &$1) }
         case .conditionsChecked(let token, let verdict):
-            withOwner(of: token, ending: true) { $0.conditionsChecked(token, verdict, &$1) }
+            withOwner(of: token, ending: true) { $0.handleConditions(token, verdict, &$1) }
         case .mainSought(let token, let answer):
-            withOwner(of: token, ending: answer != .later) { $0.mainSought(token, answer, &$1) }
+            withOwner(of: token, ending: answer != .later) { $0.handleMainSearch(token, answer, &$1) }
         case .searchNoted(let token, let note):
-            withOwner(of: token) { $0.searchNoted(token, note, &$1) }
+            withOwner(of: token) { $0.recordSearchNote(token, note, &$1) }
         case .notified(let instance, let sender, let message):
-            with(instance) { $0.notified(sender, message, &$1) }
+            with(instance) { $0.handleNotification(sender, message, &$1) }
         case .mainProcessChanged(let instance, let token):
             // A process that has ended already would be awaited for ever.
-            if owners[token] == instance { with(instance) { $0.mainProcessChanged(token, &$1) } }
+            if owners[token] == instance { with(instance) { $0.changeMainProcess(token, &$1) } }
         case .deadlineReached:
             break
         case .restored(let group, let memory):
             restore(group, memory)
         }
-        settle()
+        advanceTouchedGroups()
         // Events count before deadlines: a service that died before the end of its soak was not soaked, and one that
         // ended in time was not late, however long its event takes to arrive. So deadlines are handled only by their
         // own event, which follows everything that has happened.
         if case .deadlineReached = event {
             fireDeadlines(until: due.map { min($0, now) } ?? now)
-            settle()
+            advanceTouchedGroups()
         }
-        if !catchingUp { keepRelations() }
+        if !catchingUp { maintainRelations() }
         finishShutdown()
         return context.takeEffects()
     }
@@ -127,7 +138,7 @@ public struct Engine: Sendable, Codable {
             owners[token] = id
             instances[id]?.openTokens.insert(token)
         }
-        for token in context.takeVoidTokens() {
+        for token in context.takeInvalidTokens() {
             owners[token] = nil
             instances[id]?.openTokens.remove(token)
         }
@@ -158,12 +169,12 @@ public struct Engine: Sendable, Codable {
 
     private mutating func fireDeadlines(until due: Instant) {
         for next in deadlines.allDue(at: due) {
-            guard let owner = deadlines.take(next) else { continue }
+            guard let owner = deadlines.claim(next) else { continue }
             switch owner {
             case .instance(let id): with(id) { $0.deadlineReached(&$1) }
             case .probe(let id): with(id) { $0.probeDeadlineReached(&$1) }
-            case .watchdog(let id): with(id) { $0.watchdogBit(&$1) }
-            case .runtime(let id): with(id) { $0.runtimeIsOver(&$1) }
+            case .watchdog(let id): with(id) { $0.watchdogExpired(&$1) }
+            case .runtime(let id): with(id) { $0.runtimeLimitReached(&$1) }
             case .group(let id): groupDeadlineReached(id)
             case .upheld: relationsMayHaveChanged()
             }
@@ -172,7 +183,7 @@ public struct Engine: Sendable, Codable {
 
     /// Advances touched groups until none moves. Every step of `advance` either ends, or moves a group to a later phase
     /// of its operation, so this ends.
-    mutating func settle() {
+    mutating func advanceTouchedGroups() {
         while let id = touched.popFirst() { advance(id) }
     }
 }
@@ -214,7 +225,7 @@ struct Context: Sendable, Codable {
     var now = Instant(nanoseconds: 0)
     private var effects: [Effect] = []
     private var newTokens: [Token] = []
-    private var voidTokens: [Token] = []
+    private var invalidTokens: [Token] = []
     private var lastToken: UInt64 = 0
     private var lastInstance: UInt64 = 0
 
@@ -237,7 +248,7 @@ struct Context: Sendable, Codable {
     mutating func reserve(_ instance: InstanceID) { lastInstance = max(lastInstance, instance.number) }
 
     /// Drops a token: later events with it are ignored.
-    mutating func drop(_ token: Token) { voidTokens.append(token) }
+    mutating func invalidate(_ token: Token) { invalidTokens.append(token) }
 
     mutating func newInstance() -> InstanceID {
         lastInstance &+= 1
@@ -254,8 +265,8 @@ struct Context: Sendable, Codable {
         return newTokens
     }
 
-    mutating func takeVoidTokens() -> [Token] {
-        defer { voidTokens.removeAll(keepingCapacity: true) }
-        return voidTokens
+    mutating func takeInvalidTokens() -> [Token] {
+        defer { invalidTokens.removeAll(keepingCapacity: true) }
+        return invalidTokens
     }
 }

@@ -2,7 +2,7 @@
 extension Engine {
     /// How the run that is ending ended, for the commands that run after it (`$SERVICE_RESULT`); nil while it has not
     /// ended.
-    public func end(of id: InstanceID) -> ServiceEnd? {
+    public func serviceEnd(of id: InstanceID) -> ServiceEnd? {
         guard let instance = instances[id], let result = instance.result else { return nil }
         return ServiceEnd(result: result, main: instance.mainStatus)
     }
@@ -35,10 +35,7 @@ extension Engine {
 
     /// True if everything has been stopped and the requests were answered. A process that finds this took over from a
     /// supervisor that was killed before it exited.
-    public var hasEnded: Bool { isShuttingDown && shutdownRequests.isEmpty }
-
-    /// True if everything is being stopped, or has been.
-    public var isEnding: Bool { isShuttingDown }
+    public var hasShutDown: Bool { isShuttingDown && shutdownRequests.isEmpty }
 
     /// Forgets a group that is gone and will not be asked about: for example the instance of a connection that has
     /// ended.
@@ -74,7 +71,7 @@ extension Engine {
 
     /// Active groups that have relations to others beyond their order.
     public var relatedGroups: [GroupID] {
-        related.sorted()
+        groupsWithRelations.sorted()
     }
 
     /// True if the group is a target without services of its own.

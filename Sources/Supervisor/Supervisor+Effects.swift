@@ -103,7 +103,7 @@ extension Supervisor {
         resources.reservations = reserved
         resources.network = network
         resources.pending = opened.isEmpty ? nil : PendingSockets(units: opened.map(\.0), revision: revision)
-        for socket in taken { handleSocket(.taken(socket)) }
+        for socket in taken { handleSocket(.willBePassed(socket)) }
         for (unit, list) in opened where activation.isHeldBack(SocketID(unit.name.description)) { holdBack(list, true) }
         return resources
     }

@@ -417,7 +417,7 @@ final class Supervisor {
         // A readable socket starts no service any more.
         for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
         notifyParent("STOPPING=1")
-        if !engine.isEnding { trees.signalStrays(.terminate) }
+        if !engine.isShuttingDown { trees.signalStrays(.terminate) }
         handle(.command(.shutDown, request ?? newRequest()))
     }
 

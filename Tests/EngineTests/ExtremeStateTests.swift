@@ -69,7 +69,7 @@ struct ExtremeStateTests {
     private func use(_ engine: Engine, _ groups: [GroupID], _ random: inout SplitMix64) throws {
         var engine = engine
         _ = try StateEncoder.encode(engine)
-        _ = engine.outstanding
+        _ = engine.outstandingEffects
         for now in [Instant(nanoseconds: 5_000_000_000), Instant(nanoseconds: .max - 5), Instant(nanoseconds: .max)] {
             _ = engine.nextDeadline
             var follow = engine.handle(.deadlineReached, at: now)

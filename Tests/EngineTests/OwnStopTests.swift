@@ -155,7 +155,7 @@ struct OwnStopTests {
         var bench = running { ($0.killMode, $0.notifyAccess) = (.mixed, .all) }
         bench.notify(app, stopping)
         try bench.pause(.seconds(5))
-        var found = Found()
+        var found = SurvivingState()
         found.instances = Set(bench.specs.keys)
         var engine = bench.engine
         let signals = engine.recovery(found).filter {

@@ -45,6 +45,27 @@ import Testing
         #expect(keys.count > 50)
     }
 
+    @Test("every stored property is saved")
+    func completeKeys() {
+        let now = Instant(nanoseconds: 0)
+        let group = GroupID("a.service")
+        let instance = Instance(
+            id: InstanceID(number: 1), birth: GenerationID(group: group, number: 1),
+            spec: ServiceSpec(unit: "a.service"),
+            mandate: .serving, at: now)
+        let operation = Operation(.start, .waiting, plan: nil, request: nil, at: now)
+        #expect(Self.properties(of: Engine()) == Set(Engine.CodingKeys.allCases.map { "\($0)" }))
+        #expect(Self.properties(of: instance) == Set(Instance.CodingKeys.allCases.map { "\($0)" }))
+        #expect(Self.properties(of: operation) == Set(Operation.CodingKeys.allCases.map { "\($0)" }))
+        let socket = ActivatedSocket(spec: SocketSpec(), at: now)
+        #expect(Self.properties(of: socket) == Set(ActivatedSocket.CodingKeys.allCases.map { "\($0)" }))
+    }
+
+    private static func properties(of value: Any) -> Set<String> {
+        // The storage of a wrapped property has an underscore in front.
+        Set(Mirror(reflecting: value).children.compactMap { $0.label.map { String($0.trimmingPrefix("_")) } })
+    }
+
     /// Names of properties, cases and associated values in the encoded value, without names of units and numbers.
     private static func keys(of value: some Encodable) throws -> Set<String> {
         var keys: Set<String> = []

@@ -356,7 +356,7 @@ struct ServiceTests {
         deadlines.set(third, Instant(nanoseconds: 30))
         var fired: [Deadlines.Owner] = []
         for due in deadlines.allDue(at: Instant(nanoseconds: 30)) {
-            guard let owner = deadlines.take(due) else { continue }
+            guard let owner = deadlines.claim(due) else { continue }
             fired.append(owner)
             deadlines.set(first, Instant(nanoseconds: .min))
             deadlines.set(third, nil)
@@ -369,6 +369,6 @@ struct ServiceTests {
 
 extension Deadlines {
     fileprivate mutating func owners(dueAt nanoseconds: Int64) -> [Owner] {
-        allDue(at: Instant(nanoseconds: nanoseconds)).compactMap { take($0) }
+        allDue(at: Instant(nanoseconds: nanoseconds)).compactMap { claim($0) }
     }
 }

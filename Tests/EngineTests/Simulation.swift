@@ -35,7 +35,7 @@ struct Simulation {
     /// Whether processes have ended between the last killed supervisor and its successor.
     var diedUnseen = false
     /// The state that the present supervisor found.
-    var found = Found()
+    var found = SurvivingState()
     /// Whether answers may have been lost.
     var hasCrashed = false
 

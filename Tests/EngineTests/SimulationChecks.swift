@@ -90,7 +90,9 @@ extension Simulation {
         case .phase(_, _, let phase): coverage.ends["phase \(phase)", default: 0] += 1
         case .service(let id, .stopping), .service(let id, .killing):
             // Given up before it was ready, or stopping by itself: its later messages do not count.
-            if let tree = kernel.trees[id], !tree.isReady || stopsItself(id) { kernel.trees[id]?.isToldToGo = true }
+            if let tree = kernel.trees[id], !tree.isReady || isStoppingByItself(id) {
+                kernel.trees[id]?.isToldToGo = true
+            }
         case .failure(_, let failure): noteFailure(failure)
         case .stopping(_, let cause): coverage.ends["stops \("\(cause)".prefix { $0 != "(" })", default: 0] += 1
         case .service, .skipped: break
@@ -222,7 +224,7 @@ extension Simulation {
         guard groups.first(where: { $0.id == id }).map({ $0.kind == .target || $0.kind == .swapService }) ?? true else {
             return
         }
-        if operation.kind == .stop || operation.stopsFirst { return }
+        if operation.kind == .stop || operation.stopsOldFirst { return }
         if operation.phase == .rollingBack {
             // The serving services may have died by themselves meanwhile; they may not have been signalled to go.
             for other in group.serving.flatMap({ group.generations[$0]?.instances.values.sorted() }) ?? [] {
@@ -338,7 +340,7 @@ extension Simulation {
         // Recovery repeats earlier steps.
         guard !isRecovering, let operation = engine.groups[id]?.operation, let plan = operation.plan,
             !operation.isRestoring,
-            !(plan.isSwapUnit && operation.stopsFirst), operation.stopsFirst != atPrepare
+            !(plan.isSwapUnit && operation.stopsOldFirst), operation.stopsOldFirst != atPrepare
         else { return }
         for other in plan.relations.conflicts {
             guard let stop = engine.groups[other]?.operation, stop.kind == .stop else { continue }

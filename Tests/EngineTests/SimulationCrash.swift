@@ -128,7 +128,7 @@ extension Simulation {
     }
 
     /// Drops answers that were not taken, which are lost with the process; existing processes are found.
-    private mutating func loseWhatWasOnItsWay(_ last: Effect?) -> Found {
+    private mutating func loseWhatWasOnItsWay(_ last: Effect?) -> SurvivingState {
         for event in kernel.pending {
             switch event {
             case .spawnFailed(let token, _, _): kernel.processes[token] = nil
@@ -152,7 +152,7 @@ extension Simulation {
         }
         kernel.pending = []
         if case .spawn(let token, _, let command)? = last, random.chance(60) { loseRecord(of: token, command) }
-        var found = Found()
+        var found = SurvivingState()
         found.generations = Set(kernel.generations.keys)
         found.instances = Set(kernel.instances)
         found.processes = Set(kernel.processes.keys)

@@ -125,7 +125,7 @@ extension Simulation {
     }
 
     /// Whether the service announced its own stop (`STOPPING=1`).
-    func stopsItself(_ id: InstanceID) -> Bool { engine.instances[id]?.stopsItself == true }
+    func isStoppingByItself(_ id: InstanceID) -> Bool { engine.instances[id]?.isStoppingByItself == true }
 
     mutating func shutDown() {
         command(.shutDown)

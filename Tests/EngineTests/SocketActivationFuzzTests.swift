@@ -176,7 +176,7 @@ struct SocketWorld {
         }
         let waited = running.filter { _ in below(2) == 0 }
         tell(.release(id, spec(id), below(2) == 0 ? request() : nil, waited))
-        let mayTake: [SocketPhase] = [.listening, .cooling, .running]
+        let mayTake: [SocketPhase] = [.listening, .pollLimited, .running]
         if let phase = machine.view(of: id)?.phase, mayTake.contains(phase) {
             problem = "\(id) is released and \(phase)"
         }
@@ -190,7 +190,7 @@ struct SocketWorld {
                 view.phase == .listening && !machine.isPaused(id) && (view.spec.accepts || view.spec.service != nil)
             if takes != watched.contains(id) { problem = "\(id) is \(view.phase) and watched: \(watched.contains(id))" }
             switch view.phase {
-            case .listening, .cooling, .running, .startPost:
+            case .listening, .pollLimited, .running, .startPost:
                 if !open.contains(id) { problem = "\(id): \(view.phase), not open" }
             case .dead, .failed, .startPre, .stopPost:
                 if view.phase != .stopPost, open.contains(id) { problem = "\(id) is \(view.phase) and open" }

@@ -188,8 +188,8 @@ extension SocketEffect {
         }
         rig.opens()
         for _ in 0..<3 { #expect(rig.tell(.readable(rig.id)) == [.accept(rig.id)]) }
-        #expect(rig.tell(.readable(rig.id)) == [.unwatch(rig.id), .state(rig.id, .cooling)])
-        #expect(rig.phase == .cooling && rig.machine.nextDeadline == Instant(nanoseconds: 2_000_000_000))
+        #expect(rig.tell(.readable(rig.id)) == [.unwatch(rig.id), .state(rig.id, .pollLimited)])
+        #expect(rig.phase == .pollLimited && rig.machine.nextDeadline == Instant(nanoseconds: 2_000_000_000))
         #expect(rig.wait(1) == [])
         #expect(rig.wait(1) == [.state(rig.id, .listening), .watch(rig.id)])
         #expect(rig.tell(.readable(rig.id)) == [.accept(rig.id)])
@@ -337,7 +337,7 @@ extension SocketEffect {
         #expect(rig.tell(.readable(rig.id)) == [])
         #expect(rig.tell(.pause(rig.id, facts, request)) == [.answer(request, rig.id, .unchanged)])
         // An operator starts the service.
-        #expect(rig.tell(.taken(rig.id)) == [.holdBack(rig.id, true)])
+        #expect(rig.tell(.willBePassed(rig.id)) == [.holdBack(rig.id, true)])
         rig.tell(.service(rig.service, .active))
         rig.tell(.service(rig.service, .inactive))
         #expect(rig.phase == .listening && !rig.effects.contains(where: \.isWatch))

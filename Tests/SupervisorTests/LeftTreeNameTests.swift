@@ -27,22 +27,22 @@ struct LeftTreeNameTests {
         engine.reserve(
             instances: [InstanceID(number: 12), InstanceID(number: 7)],
             generations: [GenerationID(group: group, number: 3)], at: Instant(nanoseconds: 5))
-        #expect(engine.drawInstance().number == 13)
+        #expect(engine.newInstanceID().number == 13)
         #expect(engine.view(of: group)?.lastNumber == 3 && engine.view(of: group)?.since == Instant(nanoseconds: 5))
-        engine.unknownProcessesEnded(group, at: Instant(nanoseconds: 9))
+        engine.recordEndOfUnknownProcesses(group, at: Instant(nanoseconds: 9))
         #expect(engine.view(of: group)?.since == Instant(nanoseconds: 9))
     }
 
     @Test("What is ended gets the kill signal, and SIGKILL once when its time is over")
     func ending() {
-        var ending = LeftEnding(signal: 2, timeout: .seconds(5), sendsFinalKill: true)
+        var ending = UnknownTreeEnding(signal: 2, timeout: .seconds(5), sendsFinalKill: true)
         let start = Instant(nanoseconds: 1_000)
-        #expect(ending.begin(at: start) == .signal(2))
-        #expect(ending.reach(start + .seconds(4)) == nil)
-        #expect(ending.reach(start + .seconds(5)) == .kill)
-        #expect(ending.reach(start + .seconds(6)) == nil)
-        var patient = LeftEnding(timeout: .seconds(5), sendsFinalKill: false)
-        #expect(patient.begin(at: start) == .signal(15))
+        #expect(ending.firstStep(at: start) == .signal(2))
+        #expect(ending.nextStep(at: start + .seconds(4)) == nil)
+        #expect(ending.nextStep(at: start + .seconds(5)) == .kill)
+        #expect(ending.nextStep(at: start + .seconds(6)) == nil)
+        var patient = UnknownTreeEnding(timeout: .seconds(5), sendsFinalKill: false)
+        #expect(patient.firstStep(at: start) == .signal(15))
         #expect(patient.deadline == nil)
     }
 }

@@ -1,7 +1,7 @@
 /// Commands of operators: each is refused, reported as unchanged, or begins an operation.
 extension Engine {
     mutating func handle(_ command: Command, _ request: RequestID) {
-        if isShuttingDown, !command.endsThings { return refuse(request, .shuttingDown) }
+        if isShuttingDown, !command.isAllowedDuringShutdown { return refuse(request, .shuttingDown) }
         switch command {
         case .start(let plan): start(plan, request)
         case .swap(let plan, let options): swap(plan, options, request)
@@ -41,7 +41,7 @@ extension Engine {
             return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
         }
         guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
-            return begin(plan, SwapOptions(kind: .start), request)
+            return beginOperation(plan, SwapOptions(kind: .start), request)
         }
         // Services that run are not started again; members that are missing or have failed are.
         let missing = plan.services.filter { spec in
@@ -51,7 +51,7 @@ extension Engine {
             var part = plan
             part.services = missing
             part.isWhole = false
-            return begin(part, SwapOptions(kind: .start), request)
+            return beginOperation(part, SwapOptions(kind: .start), request)
         }
         if plan.isWhole, plan.release != nil, plan.release != generation.release {
             return refuse(request, .otherReleaseServes(id, release: generation.release))
@@ -66,12 +66,12 @@ extension Engine {
         if let operation = groups[id]?.operation {
             return refuse(request, .busy(id, operation.kind, PhaseName(operation)))
         }
-        let stopsFirst = options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit
+        let stopsOldFirst = options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit
         if groups[id]?.serving != nil {
             guard plan.isSwapUnit || options.kind == .restart else { return refuse(request, .notASwapUnit(id)) }
-            guard !(options.hold && stopsFirst) else { return refuse(request, .holdNeedsOverlap(id)) }
+            guard !(options.hold && stopsOldFirst) else { return refuse(request, .holdNeedsOverlap(id)) }
         }
-        begin(plan, options, request)
+        beginOperation(plan, options, request)
     }
 
     private mutating func rollBack(_ id: GroupID, hold: Bool, _ request: RequestID) {
@@ -81,19 +81,19 @@ extension Engine {
     }
 
     /// Begins an operation that starts `plan`: beside the serving generation, or after that has left.
-    private mutating func begin(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
+    private mutating func beginOperation(_ plan: Plan, _ options: SwapOptions, _ request: RequestID) {
         let id = plan.group
-        noteStart(ofUpheld: id)
+        recordStart(ofUpheld: id)
         var group = groups[id] ?? Group(id: id, at: context.now)
         var kind = options.kind
         if group.serving == nil, kind == .swap || kind == .restart { kind = .start }
         var operation = Operation(kind, .waiting, plan: plan, request: request, at: context.now)
         operation.hold = options.hold && group.serving != nil
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
-        operation.stopsFirst =
+        operation.stopsOldFirst =
             group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
         // A swap unit keeps the serving generation until the groups it needs are up.
-        if operation.stopsFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
+        if operation.stopsOldFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
         (group.isDone, group.skippedBy) = (false, nil)
         groups[id] = group
@@ -195,7 +195,7 @@ extension Engine {
             return
         }
         let outlivedBy = group.after.union(group.requires)
-        if group.operation != nil { cutShort(&group) }
+        if group.operation != nil { endReplacedOperation(&group) }
         var operation = Operation(.stop, .stopping, plan: nil, request: request, at: context.now)
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
         operation.outlivedBy = outlivedBy
@@ -247,7 +247,8 @@ extension Engine {
     }
 
     mutating func finishShutdown() {
-        guard isShuttingDown, !shutdownRequests.isEmpty, preparing.isEmpty, !groups.values.contains(where: \.isActive)
+        guard isShuttingDown, !shutdownRequests.isEmpty, unansweredPreparations.isEmpty,
+            !groups.values.contains(where: \.isActive)
         else { return }
         context.emit(.report(.shutDownComplete(shutdownRequests)))
         shutdownRequests = []
@@ -256,7 +257,7 @@ extension Engine {
 
 extension Command {
     /// True for commands that are still allowed while everything is being stopped.
-    fileprivate var endsThings: Bool {
+    fileprivate var isAllowedDuringShutdown: Bool {
         switch self {
         case .stop, .shutDown, .drainNow, .abort: true
         case .start, .swap, .rollback, .promote, .reload, .forget, .resetFailed, .adopt: false

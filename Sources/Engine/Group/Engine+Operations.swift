@@ -2,29 +2,29 @@
 /// events only change instances and touch the group.
 extension Engine {
     mutating func advance(_ id: GroupID) {
-        guard let operation = groups[id]?.operation else { return settleIdle(id) }
+        guard let operation = groups[id]?.operation else { return endIdleGeneration(id) }
         switch operation.phase {
         case .waiting: advanceWaiting(id, operation)
         case .preparing: break
         case .starting(let tier): advanceStarting(id, operation, tier)
-        case .soaking: if let failure = trialFailure(operation) { rollBack(id, failure) }
+        case .soaking: if let failure = cutoverObstacle(operation) { rollBack(id, failure) }
         case .holding:
-            if let failure = trialFailure(operation) {
+            if let failure = cutoverObstacle(operation) {
                 rollBack(id, failure)
             } else if !operation.hold {
                 cutOver(id)
             }
         case .draining:
-            if leavingIsDone(id) { drained(id, operation) }
+            if retireLeavingInstances(id) { finishDrain(id, operation) }
         case .stoppingOld:
             if operation.oldHasLeft {
-                startAgain(id, operation)
-            } else if !mustOutliveOthers(id), leavingIsDone(id) {
-                oldHasLeft(id, operation)
+                startNewAfterOld(id, operation)
+            } else if !mustOutliveOthers(id), retireLeavingInstances(id) {
+                finishStoppingOld(id, operation)
             }
-        case .rollingBack: if leavingIsDone(id) { rolledBack(id) }
+        case .rollingBack: if retireLeavingInstances(id) { finishRollback(id) }
         case .stopping:
-            if !mustOutliveOthers(id), leavingIsDone(id) { stopped(id) }
+            if !mustOutliveOthers(id), retireLeavingInstances(id) { finishStop(id) }
         case .reloading: advanceReloading(id)
         }
     }
@@ -47,7 +47,7 @@ extension Engine {
         guard let plan = operation.plan else { return }
         // A plain service that is stopped first waits after its stop: the groups that it starts after can leave only
         // once it has stopped.
-        if operation.stopsFirst, !plan.isSwapUnit { return prepare(id, plan) }
+        if operation.stopsOldFirst, !plan.isSwapUnit { return prepare(id, plan) }
         if let obstacle = obstacle(to: plan) { return wait(id, operation, obstacle) }
         prepare(id, plan)
     }
@@ -65,7 +65,7 @@ extension Engine {
             generation.plan.requires.formUnion(old.plan.requires)
             generation.plan.relations.add(old.plan.relations)
         }
-        noteRelations(generation.plan)
+        recordRelations(generation.plan)
         group.generations[number] = generation
         group.operation?.new = number
         // An operator asks about the generation that was tried, not about the one that was restored in its place.
@@ -74,18 +74,18 @@ extension Engine {
         groups[id] = group
         waitingToStart.remove(id)
         enter(.preparing, id)
-        preparing.insert(GenerationID(group: id, number: number))
+        unansweredPreparations.insert(GenerationID(group: id, number: number))
         context.emit(.prepare(GenerationID(group: id, number: number), plan))
     }
 
-    mutating func prepared(_ generation: GenerationID) {
+    mutating func handlePrepared(_ generation: GenerationID) {
         let id = generation.group
-        guard preparing.remove(generation) != nil else { return }
-        adrift.remove(generation)
+        guard unansweredPreparations.remove(generation) != nil else { return }
+        abandonedPreparations.remove(generation)
         guard let operation = groups[id]?.operation, operation.phase == .preparing, operation.new == generation.number
-        else { return abandon(generation) }
-        chooseLeaving(id)
-        if operation.stopsFirst, !operation.isRestoring {
+        else { return releaseLatePreparation(generation) }
+        divideServingInstances(id)
+        if operation.stopsOldFirst, !operation.isRestoring {
             stopOld(id)
         } else {
             startNew(id)
@@ -93,23 +93,23 @@ extension Engine {
     }
 
     /// Releases a generation that was prepared too late: a stop or an abort came in between.
-    private mutating func abandon(_ generation: GenerationID) {
+    private mutating func releaseLatePreparation(_ generation: GenerationID) {
         groups[generation.group]?.generations[generation.number] = nil
         context.emit(.releaseGeneration(generation))
         touch(generation.group)
     }
 
-    mutating func prepareFailed(_ generation: GenerationID, _ failure: Failure) {
-        guard preparing.remove(generation) != nil else { return }
-        adrift.remove(generation)
+    mutating func handlePrepareFailure(_ generation: GenerationID, _ failure: Failure) {
+        guard unansweredPreparations.remove(generation) != nil else { return }
+        abandonedPreparations.remove(generation)
         guard let operation = groups[generation.group]?.operation, operation.phase == .preparing,
             operation.new == generation.number
-        else { return abandon(generation) }
+        else { return releaseLatePreparation(generation) }
         rollBack(generation.group, failure)
     }
 
     /// Divides the serving instances into those that the new generation replaces and those that it carries over.
-    private mutating func chooseLeaving(_ id: GroupID) {
+    private mutating func divideServingInstances(_ id: GroupID) {
         guard var operation = groups[id]?.operation, let plan = operation.plan else { return }
         let old = servingGeneration(id)
         let moved = Set(plan.services.map(\.member))
@@ -136,13 +136,13 @@ extension Engine {
         enter(.stoppingOld, id)
     }
 
-    private mutating func oldHasLeft(_ id: GroupID, _ operation: Operation) {
+    private mutating func finishStoppingOld(_ id: GroupID, _ operation: Operation) {
         groups[id]?.operation?.oldHasLeft = true
         for other in operation.outlivedBy.sorted() { touch(other) }
-        startAgain(id, operation)
+        startNewAfterOld(id, operation)
     }
 
-    private mutating func startAgain(_ id: GroupID, _ operation: Operation) {
+    private mutating func startNewAfterOld(_ id: GroupID, _ operation: Operation) {
         // Connections wait for a swap unit, so it starts as soon as it can.
         if let plan = operation.plan, !plan.isSwapUnit, let obstacle = obstacle(to: plan) {
             return wait(id, operation, obstacle)
@@ -213,7 +213,7 @@ extension Engine {
     }
 
     private mutating func advanceStarting(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
-        if let failure = trialFailure(operation) { return rollBack(id, failure) }
+        if let failure = cutoverObstacle(operation) { return rollBack(id, failure) }
         guard let new = operation.new, let generation = groups[id]?.generations[new] else { return }
         let all = generation.instances.values.sorted()
         let unready = Set(all.compactMap { instances[$0] }.filter { !$0.isReady }.map(\.spec.unit))
@@ -222,21 +222,21 @@ extension Engine {
             guard let waiting = instances[instance], case .waiting = waiting.state,
                 waiting.spec.startsAfter.isDisjoint(with: unready)
             else { continue }
-            with(instance) { $0.begin(&$1) }
+            with(instance) { $0.beginRun(&$1) }
         }
-        if inTier.allSatisfy({ instances[$0]?.isReady ?? false }) { verified(id, operation, tier) }
-        if startFailedButGoesOn(operation) { startsOnByItself(id) }
+        if inTier.allSatisfy({ instances[$0]?.isReady ?? false }) { continueAfterReadiness(id, operation, tier) }
+        if restartsAfterFailedStart(operation) { finishFailedStart(id) }
     }
 
     /// True if a plain service failed to start and `Restart=` keeps trying: the failure answers the request.
-    private func startFailedButGoesOn(_ operation: Operation) -> Bool {
+    private func restartsAfterFailedStart(_ operation: Operation) -> Bool {
         guard let plan = operation.plan, !plan.isSwapUnit, let new = operation.new else { return false }
         let members = groups[plan.group]?.generations[new]?.instances.values.compactMap { instances[$0] } ?? []
         // Also true between two runs without a pause (RestartSec=0), where the state `restartWait` is never visible.
         return members.contains { $0.restarts > 0 && $0.failure != nil && !$0.isReady && !$0.isGone }
     }
 
-    private mutating func startsOnByItself(_ id: GroupID) {
+    private mutating func finishFailedStart(_ id: GroupID) {
         guard let operation = groups[id]?.operation, let new = operation.new else { return }
         let failure = firstFailure(of: operation)
         groups[id]?.operation?.failure = failure
@@ -246,19 +246,19 @@ extension Engine {
 
     /// Continues when all services of a tier are ready: with the soak, if there is a generation to protect, else with
     /// the next tier.
-    private mutating func verified(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+    private mutating func continueAfterReadiness(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
         // Both tiers share ReadyTimeoutSec=, whether they soak or not.
         let left = operation.readyTimeLeft.map { max(.zero, $0 - (context.now - operation.phaseSince)) }
         groups[id]?.operation?.readyTimeLeft = left
         guard operation.protects, let soak = operation.plan?.settings.soak, soak > .zero else {
-            return tierIsProved(id, operation, tier)
+            return continueAfterSoak(id, operation, tier)
         }
         enter(.soaking(tier), id)
         deadlines.set(.group(id), context.now + soak)
     }
 
-    private mutating func tierIsProved(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
-        if let failure = trialFailure(operation) { return rollBack(id, failure) }
+    private mutating func continueAfterSoak(_ id: GroupID, _ operation: Operation, _ tier: Operation.Tier) {
+        if let failure = cutoverObstacle(operation) { return rollBack(id, failure) }
         if tier == .private, !operation.publicTier.isEmpty { return enterStarting(.public, id) }
         guard operation.hold else { return cutOver(id) }
         if let new = operation.new { groups[id]?.generations[new]?.role = .held }
@@ -268,7 +268,7 @@ extension Engine {
     mutating func groupDeadlineReached(_ id: GroupID) {
         guard let operation = groups[id]?.operation else { return }
         switch operation.phase {
-        case .soaking(let tier): tierIsProved(id, operation, tier)
+        case .soaking(let tier): continueAfterSoak(id, operation, tier)
         case .starting: rollBack(id, readyTimeoutFailure(operation))
         case .waiting, .preparing, .holding, .draining, .stoppingOld, .rollingBack, .stopping, .reloading: break
         }
@@ -321,8 +321,8 @@ extension Engine {
     /// Finishes the operation when the old generation is gone. The result describes this moment, so the new generation
     /// is checked again now. (There is no automatic way back: the generation that served before has left, and a new one
     /// that died is nothing to return from unasked.)
-    private mutating func drained(_ id: GroupID, _ operation: Operation) {
-        guard let loss = lossAfterCutover(id) else {
+    private mutating func finishDrain(_ id: GroupID, _ operation: Operation) {
+        guard let loss = failureAfterCutover(id) else {
             return finish(id, operation.isRestoring ? .rolledBack : .completed)
         }
         if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
@@ -336,7 +336,7 @@ extension Engine {
         guard var operation = groups[id]?.operation else { return }
         // The first failure is the cause; later failures are consequences.
         if operation.failure == nil { operation.failure = failure }
-        noteAdrift(id, operation)
+        recordAbandonedPreparation(id, operation)
         operation.leaving = Set(newInstances(operation).map(\.id))
         waitingToStart.remove(id)
         if let new = operation.new { groups[id]?.generations[new]?.role = .rollingBack }
@@ -344,14 +344,14 @@ extension Engine {
         enter(.rollingBack, id)
     }
 
-    /// Marks a generation as adrift: the answer to its preparation is still expected, but no operation needs it.
-    mutating func noteAdrift(_ id: GroupID, _ operation: Operation) {
+    /// Records a generation whose preparation no operation waits for any more: the answer to its preparation is still expected.
+    mutating func recordAbandonedPreparation(_ id: GroupID, _ operation: Operation) {
         guard operation.phase == .preparing, let new = operation.new else { return }
         let generation = GenerationID(group: id, number: new)
-        if preparing.contains(generation) { adrift.insert(generation) }
+        if unansweredPreparations.contains(generation) { abandonedPreparations.insert(generation) }
     }
 
-    private mutating func rolledBack(_ id: GroupID) {
+    private mutating func finishRollback(_ id: GroupID) {
         guard var operation = groups[id]?.operation else { return }
         if let new = operation.new { releaseIfEmpty(GenerationID(group: id, number: new)) }
         if operation.oldHasLeft, !operation.isRestoring, let plan = operation.restorePlan, !isShuttingDown {
@@ -365,7 +365,7 @@ extension Engine {
         }
         let hadPredecessor = operation.from != nil && operation.plan?.isSwapUnit == true && !operation.isRestoring
         // "Still serves" is reported only of a generation that does.
-        if operation.from != nil, let loss = lossAfterCutover(id, isOld: true) {
+        if operation.from != nil, let loss = failureAfterCutover(id, isOld: true) {
             if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
             return finish(id, .failed)
         }

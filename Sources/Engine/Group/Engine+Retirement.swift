@@ -2,7 +2,7 @@
 /// generation counts as gone only when nothing of it is left (I3).
 extension Engine {
     /// Asks the next leaving instances to go, and forgets those that are gone; true when all are.
-    mutating func leavingIsDone(_ id: GroupID) -> Bool {
+    mutating func retireLeavingInstances(_ id: GroupID) -> Bool {
         let generationOf = generationByInstance(id)
         var moved = true
         while moved {
@@ -47,7 +47,7 @@ extension Engine {
 
     private mutating func forget(_ instance: Instance) {
         let id = instance.group
-        noteEnd(of: instance)
+        recordEnd(of: instance)
         instances[instance.id] = nil
         if groups[id]?.generations[instance.birth.number]?.plan.isSwapUnit == false {
             groups[id]?.starts[instance.spec.member] = instance.recentStarts.isEmpty ? nil : instance.recentStarts
@@ -70,7 +70,7 @@ extension Engine {
 
     /// Records the end of an instance that was asked to leave: its failure counts, and its `OnFailure=` or `OnSuccess=`
     /// units are started. (An instance that is rolled back never served.)
-    private mutating func noteEnd(of instance: Instance) {
+    private mutating func recordEnd(of instance: Instance) {
         let id = instance.group
         guard instance.mandate == .leaving, let operation = groups[id]?.operation else { return }
         switch operation.phase {
@@ -95,7 +95,7 @@ extension Engine {
         guard groups[id]?.serving != generation.number || found.instances.isEmpty else { return }
         groups[id]?.generations[generation.number] = nil
         if groups[id]?.serving == generation.number { groups[id]?.serving = nil }
-        if !preparing.contains(generation) { context.emit(.releaseGeneration(generation)) }
+        if !unansweredPreparations.contains(generation) { context.emit(.releaseGeneration(generation)) }
     }
 
     // MARK: - Stop
@@ -131,7 +131,7 @@ extension Engine {
         return false
     }
 
-    mutating func stopped(_ id: GroupID) {
+    mutating func finishStop(_ id: GroupID) {
         for number in groups[id]?.generations.keys.sorted() ?? [] {
             releaseIfEmpty(GenerationID(group: id, number: number))
         }
@@ -145,9 +145,9 @@ extension Engine {
 
     /// Ends an operation because a stop replaces it. Its requests receive the outcome `aborted` or, after its cutover,
     /// `lost`.
-    mutating func cutShort(_ group: inout Group) {
+    mutating func endReplacedOperation(_ group: inout Group) {
         guard let operation = group.operation else { return }
-        noteAdrift(group.id, operation)
+        recordAbandonedPreparation(group.id, operation)
         group.operation = nil
         waitingToStart.remove(group.id)
         let isAfterCutover = operation.phase == .draining && !operation.isRestoring
@@ -179,7 +179,7 @@ extension Engine {
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
             failure: operation.failure, skippedBy: outcome == .completed ? conditionSkipping(operation) : nil,
             uncleanEnds: operation.uncleanEnds, durations: durations)
-        if outcome == .completed { noteEnded(of: operation, in: &result) }
+        if outcome == .completed { recordEndedServices(of: operation, in: &result) }
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
@@ -198,7 +198,7 @@ extension Engine {
 
     /// Records which of the new services have ended: "started" and "serves" are reported only of services that run at
     /// this moment.
-    private func noteEnded(of operation: Operation, in result: inout OperationResult) {
+    private func recordEndedServices(of operation: Operation, in result: inout OperationResult) {
         let brought = newInstances(operation)
         guard !brought.isEmpty, result.skippedBy == nil else { return }
         result.isOver = brought.allSatisfy(\.isGone)
@@ -206,7 +206,7 @@ extension Engine {
     }
 
     /// Ends a generation, outside any operation, once every service of it has ended.
-    mutating func settleIdle(_ id: GroupID) {
+    mutating func endIdleGeneration(_ id: GroupID) {
         guard let serving = groups[id]?.serving, let generation = groups[id]?.generations[serving] else { return }
         if generation.plan.isTarget { return }
         let members = generation.instances.values.sorted().compactMap { instances[$0] }

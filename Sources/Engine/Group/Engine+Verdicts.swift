@@ -18,10 +18,10 @@ extension Engine {
     }
 
     /// The reason why the new generation cannot be cut over to; nil if there is none.
-    func trialFailure(_ operation: Operation) -> Failure? {
+    func cutoverObstacle(_ operation: Operation) -> Failure? {
         for instance in newInstances(operation) {
             if instance.mandate == .onTrial, let failure = instance.failure { return failure }
-            if let failure = lackOfAcceptor(instance, operation) { return failure }
+            if let failure = acceptorLoss(instance, operation) { return failure }
             switch instance.state {
             case .inactive(.failed(let failure)): return failure
             case .inactive(.clean) where instance.isReady: continue
@@ -38,7 +38,7 @@ extension Engine {
     }
 
     /// The failure of an instance that replaces an acceptor and does not stay (I1).
-    private func lackOfAcceptor(_ instance: Instance, _ operation: Operation) -> Failure? {
+    private func acceptorLoss(_ instance: Instance, _ operation: Operation) -> Failure? {
         guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else { return nil }
         let replaces = "and it is to replace one that accepts connections"
         if case .inactive(.skipped) = instance.state {
@@ -56,18 +56,18 @@ extension Engine {
         let members = newInstances(operation)
         let limit = operation.plan?.settings.readyTimeout ?? .zero
         if let failure = members.lazy.compactMap(\.failure).first { return failure }
-        let culprit = members.first { !$0.isReady && $0.state != .waiting } ?? members.first { !$0.isReady }
-        guard let culprit else {
+        let unready = members.first { !$0.isReady && $0.state != .waiting } ?? members.first { !$0.isReady }
+        guard let unready else {
             return Failure(unit: operation.plan?.unitName ?? "", step: .readiness, cause: .timedOut(limit))
         }
-        let answer = culprit.lastProbeAnswer.map { Failure.Cause.probe($0) }
-        var failure = culprit.failed(.readiness, answer ?? .timedOut(limit))
-        failure.awaited = awaited(by: culprit)
+        let answer = unready.lastProbeAnswer.map { Failure.Cause.probe($0) }
+        var failure = unready.failed(.readiness, answer ?? .timedOut(limit))
+        failure.awaited = awaited(by: unready)
         return failure
     }
 
     /// The loss in the serving generation: a service of it that should be there has ended or does not come up again.
-    func lossAfterCutover(_ id: GroupID, isOld: Bool = false) -> Failure? {
+    func failureAfterCutover(_ id: GroupID, isOld: Bool = false) -> Failure? {
         guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
             let text = isOld ? "what served has ended meanwhile" : "it has ended already"
             return Failure(unit: id.name, step: .run, cause: .text(text))

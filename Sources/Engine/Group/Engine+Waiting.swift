@@ -33,8 +33,8 @@ extension Engine {
         switch obstacle {
         case .waiting:
             waitingToStart.insert(id)
-            guard !operation.toldThatItWaits else { return }
-            groups[id]?.operation?.toldThatItWaits = true
+            guard !operation.hasReportedWait else { return }
+            groups[id]?.operation?.hasReportedWait = true
             context.emit(.report(.phase(id, generation: nil, .waiting)))
         case .failed(let failure):
             // The previous plan lacks the same group, so it cannot be restored.

@@ -79,7 +79,7 @@ struct Operation: Sendable, Codable {
     var requests: [RequestID]
     var hold: Bool
     /// The old generation stops before the new one starts.
-    var stopsFirst: Bool
+    var stopsOldFirst: Bool
     /// The plan to start; nil for a stop or reload.
     var plan: Plan?
     /// The generation being started.
@@ -103,7 +103,7 @@ struct Operation: Sendable, Codable {
     var restorePlan: Plan?
     var wasAborted = false
     /// The wait for other groups has been reported.
-    var toldThatItWaits = false
+    var hasReportedWait = false
     /// In a reload: the instances whose `ExecReload=` runs or ran.
     var reloaded: Set<InstanceID> = []
     /// In a stop: groups that must outlive this one. Recorded at the beginning, because the plans are dropped with the
@@ -118,13 +118,23 @@ struct Operation: Sendable, Codable {
     var phaseSince: Instant
     var durations: [PhaseDuration] = []
 
+    /// Renamed properties keep the names under which earlier versions saved them.
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case kind, phase, requests, hold
+        case stopsOldFirst = "stopsFirst"
+        case plan, new, publicTier, leaving, carried, acceptedBefore, readyTimeLeft, oldHasLeft, isRestoring
+        case restorePlan, wasAborted
+        case hasReportedWait = "toldThatItWaits"
+        case reloaded, outlivedBy, from, to, failure, uncleanEnds, startedAt, phaseSince, durations
+    }
+
     init(_ kind: OperationKind, _ phase: Phase, plan: Plan?, request: RequestID?, at now: Instant) {
         self.kind = kind
         self.phase = phase
         self.plan = plan
         self.requests = request.map { [$0] } ?? []
         self.hold = false
-        self.stopsFirst = false
+        self.stopsOldFirst = false
         self.startedAt = now
         self.phaseSince = now
     }

@@ -1,5 +1,5 @@
 /// Relations of a plan's units to other units that matter beyond the start (systemd.unit(5)).
-public struct Relations: Sendable, Equatable, Codable, Blank {
+public struct Relations: Sendable, Equatable, Codable, DefaultInitializable {
     /// A unit that is kept up as long as this group is.
     public struct Upheld: Sendable, Hashable, Codable {
         public var group: GroupID
@@ -38,7 +38,7 @@ public struct Relations: Sendable, Equatable, Codable, Blank {
 }
 
 /// `OnFailure=` and `OnSuccess=`: full names of units that are started when a unit has ended for good.
-public struct Triggers: Sendable, Equatable, Codable, Blank {
+public struct Triggers: Sendable, Equatable, Codable, DefaultInitializable {
     public var onFailure: [String] = []
     public var onSuccess: [String] = []
     public init() {}
@@ -87,33 +87,33 @@ struct Upholding: Sendable, Codable {
 /// start of another may belong together.
 extension Engine {
     /// Records the relations of a group that has a new plan.
-    mutating func noteRelations(_ plan: Plan) {
+    mutating func recordRelations(_ plan: Plan) {
         let relations = plan.relations
-        if relations != Relations() || !plan.requires.isEmpty { related.insert(plan.group) }
+        if relations != Relations() || !plan.requires.isEmpty { groupsWithRelations.insert(plan.group) }
         let isKept = !relations.bindsTo.isEmpty || !relations.upholds.isEmpty || relations.stopsWhenUnneeded
-        if isKept { kept.insert(plan.group) }
+        if isKept { maintainedGroups.insert(plan.group) }
     }
 
     /// Requests a check of the relations, after the group has come up or gone.
     mutating func relationsMayHaveChanged(_ id: GroupID? = nil) {
         if let id, groups[id]?.isActive != true {
-            related.remove(id)
-            kept.remove(id)
+            groupsWithRelations.remove(id)
+            maintainedGroups.remove(id)
         }
-        if !kept.isEmpty { relationsChanged = true }
+        if !maintainedGroups.isEmpty { relationsChanged = true }
     }
 
     /// Checks the relations until none causes an action. Every round stops a group or counts against a limit, so this
     /// ends.
-    mutating func keepRelations() {
+    mutating func maintainRelations() {
         while relationsChanged {
             relationsChanged = false
-            for id in kept.sorted() { keepRelations(of: id) }
-            settle()
+            for id in maintainedGroups.sorted() { maintainRelations(of: id) }
+            advanceTouchedGroups()
         }
     }
 
-    private mutating func keepRelations(of id: GroupID) {
+    private mutating func maintainRelations(of id: GroupID) {
         guard let group = groups[id], group.isActive else { return }
         guard !isShuttingDown, group.operation?.kind != .stop, !group.generations.isEmpty else { return }
         let relations = group.relations
@@ -133,7 +133,7 @@ extension Engine {
     /// - Parameter relations: the relations of the plan by which the group ran.
     mutating func propagateEnd(of id: GroupID, _ relations: Relations) {
         guard !isShuttingDown else { return }
-        let naming = related.filter { groups[$0]?.relations.endsWith.contains(id) == true }
+        let naming = groupsWithRelations.filter { groups[$0]?.relations.endsWith.contains(id) == true }
         for other in relations.stopsOthers.union(naming).sorted() where other != id {
             guard let group = groups[other], !group.generations.isEmpty, group.operation?.kind != .stop else {
                 continue
@@ -152,7 +152,9 @@ extension Engine {
     }
 
     private func isNeeded(_ id: GroupID) -> Bool {
-        related.contains { other in other != id && isUp(other) && groups[other]?.relations.needs.contains(id) == true }
+        groupsWithRelations.contains { other in
+            other != id && isUp(other) && groups[other]?.relations.needs.contains(id) == true
+        }
     }
 
     /// Limits the starts of an upheld group, so that a group that cannot stay up is not started in a loop.
@@ -173,7 +175,7 @@ extension Engine {
     }
 
     /// Records that a start of an upheld group has begun, whatever requested it.
-    mutating func noteStart(ofUpheld id: GroupID) {
+    mutating func recordStart(ofUpheld id: GroupID) {
         guard upheld[id]?.isAwaited == true else { return }
         upheld[id]?.isAwaited = false
         upheld[id]?.refusals = 0

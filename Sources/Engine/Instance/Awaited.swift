@@ -56,7 +56,7 @@ extension Instance {
         case .reloadAnnounced: .reloadedMessage
         case .draining: .mainExit
         case .stopping(let index, _, _): .command(.stop(index))
-        case .terminating: stopsItself ? .announcedEnd : .lastProcess
+        case .terminating: isStoppingByItself ? .announcedEnd : .lastProcess
         case .killing, .sweeping: .lastProcess
         case .stopPost(let index, _, _): .command(.stopPost(index))
         case .running, .exited, .restartWait, .inactive: nil

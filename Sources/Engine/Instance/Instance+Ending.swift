@@ -2,36 +2,36 @@
 extension Instance {
     // MARK: - Events
 
-    mutating func spawnFailed(_ token: Token, _ text: String, status: Int32?, _ context: inout Context) {
+    mutating func handleSpawnFailure(_ token: Token, _ text: String, status: Int32?, _ context: inout Context) {
         let cause = Failure.Cause.spawn(text, status: status)
         switch state {
         case .condition(let index, token): conditionNotSpawned(index, text, status, &context)
         case .startPre(let index, token):
             if let end = endInPlaceOfSpawn(.startPre(index), status) { return startPreEnded(index, end, &context) }
-            fail(failed(.startPre, cause), main: nil, &context)
+            failRun(failed(.startPre, cause), main: nil, &context)
         case .starting(main: token), .oneshot(_, main: token): mainNotSpawned(token, cause, status, &context)
         case .forking(control: token):
             if let end = endInPlaceOfSpawn(.start(0), status) { return forkingEnded(end, &context) }
-            fail(failed(.start, cause), main: nil, &context)
+            failRun(failed(.start, cause), main: nil, &context)
         case .startPost(let index, control: token, let main):
             if let end = endInPlaceOfSpawn(.startPost(index), status) {
                 return startPostEnded(index, end, main: main, &context)
             }
-            fail(failed(.startPost, cause), main: main, &context)
+            failRun(failed(.startPost, cause), main: main, &context)
         case .reloading(let index, control: token, let main):
             reloadEnded(index, endInPlaceOfSpawn(.reload(index), status) ?? .exited(255), main: main, &context)
             if reloadFailure != nil { reloadFailure = failed(.reload, cause) }
         case .stopping(let index, control: token, var ending):
             if endInPlaceOfSpawn(.stop(index), status) != nil { return stopStep(index &+ 1, ending, &context) }
             add(failed(.stop, cause), to: &ending, &context)
-            windDown(ending, &context)
+            endProcesses(ending, &context)
         case .stopPost(let index, control: token, var ending):
             if endInPlaceOfSpawn(.stopPost(index), status) != nil { return stopPostStep(index &+ 1, ending, &context) }
             add(failed(.stopPost, cause), to: &ending, &context)
-            sweep(ending, &context)
+            sweepTree(ending, &context)
         case .draining, .stopping, .terminating, .killing:
             // The stop began before it was known that the spawn had failed.
-            exited(token, .unknown, &context)
+            handleExit(token, .unknown, &context)
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .stopPost, .sweeping,
             .restartWait, .inactive:
@@ -46,15 +46,15 @@ extension Instance {
         // A service on trial is expected to stay, so a clean status does not help it.
         if mandate != .onTrial || spec.type == .oneshot, let end = endInPlaceOfSpawn(.start(startIndex), status) {
             // Treated as a process that ended as soon as it was started.
-            spawned(token, &context)
-            return exited(token, end, &context)
+            handleSpawned(token, &context)
+            return handleExit(token, end, &context)
         }
         mainStatus = status.map { .exited($0) }
-        fail(failed(.start, cause), main: nil, &context)
+        failRun(failed(.start, cause), main: nil, &context)
     }
 
     /// Handles the end of a process that has no successor.
-    mutating func ended(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+    mutating func handleEnd(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
         if mainProcess == token, status != .unknown { mainStatus = status }
         switch state {
         case .condition(let index, token): conditionEnded(index, status, &context)
@@ -76,21 +76,21 @@ extension Instance {
             mainEnded(mandate == .onTrial ? .soak : .run, status, &context)
         case .draining(main: token):
             var ending = Ending(main: token, result: .clean(nil))
-            _ = left(token, status, &ending, &context)
-            windDown(ending, &context)
+            _ = recordExitWhileEnding(token, status, &ending, &context)
+            endProcesses(ending, &context)
         case .stopping(let index, let control, var ending):
-            guard left(token, status, &ending, &context) else { return }
+            guard recordExitWhileEnding(token, status, &ending, &context) else { return }
             state = .stopping(index, control: control, ending)
         case .terminating(let watch, var ending):
-            guard left(token, status, &ending, &context) else { return }
+            guard recordExitWhileEnding(token, status, &ending, &context) else { return }
             state = .terminating(watch: watch, ending)
             // The remaining processes have not received any signal yet.
-            if stopsItself { return stopWaiting(watch, ending, &context) }
+            if isStoppingByItself { return signalStoppingService(watch, ending, &context) }
             // `mixed` kills the other processes only now; `process` would leave them running, which I3 forbids.
             guard [.mixed, .process].contains(spec.killMode), ending.main == nil, ending.control == nil else { return }
             context.emit(.killTree(id))
         case .killing(let watch, var ending):
-            guard left(token, status, &ending, &context) else { return }
+            guard recordExitWhileEnding(token, status, &ending, &context) else { return }
             state = .killing(watch: watch, ending)
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopPost,
@@ -105,7 +105,7 @@ extension Instance {
         if status == .unknown || isClean(.stop(index), status) { return stopStep(index &+ 1, ending, &context) }
         var ending = ending
         add(failed(.stop, .exited(status)), to: &ending, &context)
-        windDown(ending, &context)
+        endProcesses(ending, &context)
     }
 
     private mutating func stopPostEnded(
@@ -114,7 +114,7 @@ extension Instance {
         if status == .unknown || isClean(.stopPost(index), status) { return stopPostStep(index &+ 1, ending, &context) }
         var ending = ending
         add(failed(.stopPost, .exited(status)), to: &ending, &context)
-        sweep(ending, &context)
+        sweepTree(ending, &context)
     }
 
     /// Handles the end of a main process that was not asked to end.
@@ -124,28 +124,28 @@ extension Instance {
         // that never sent READY=1 (systemd calls it a protocol error).
         if clean, isUp, spec.lifecycle.endsWithTree {
             // `ExitType=cgroup`: the service stays up as long as its other processes live.
-            if case .running = state { state = .running(main: nil) } else { reloadIsOver(nil, &context) }
+            if case .running = state { state = .running(main: nil) } else { finishReload(nil, &context) }
             watchWholeTree(&context)
         } else if clean, mandate != .onTrial, step == .run {
             if spec.lifecycle.remainsAfterExit { return enter(.exited(status), &context) }
-            leave(Ending(main: nil, result: .clean(status)), &context)
+            stopRun(Ending(main: nil, result: .clean(status)), &context)
         } else if clean, mandate != .onTrial, spec.type == .simple {
-            windDown(Ending(main: nil, result: .clean(status)), &context)
+            endProcesses(Ending(main: nil, result: .clean(status)), &context)
         } else {
             var failure = failed(step, clean ? .endedEarly(status) : .exited(status))
             // The reason for "not ready": `READY=1` was sent by a process that `NotifyAccess=` does not allow.
             if step == .readiness, refusedReady != nil { failure.awaited = awaited }
-            fail(failure, main: nil, &context)
+            failRun(failure, main: nil, &context)
         }
     }
 
-    mutating func treeEmpty(_ token: Token, _ context: inout Context) {
-        if wholeTreeWatch == token { return wholeTreeLeft(&context) }
+    mutating func handleTreeEmpty(_ token: Token, _ context: inout Context) {
+        if wholeTreeWatch == token { return handleEmptyTree(&context) }
         switch state {
         case .terminating(watch: token, let ending), .killing(watch: token, let ending):
             stopPostStep(0, ending, &context)
         case .sweeping(watch: token, let ending):
-            conclude(ending.result, &context, mayRestart: true)
+            finishRun(ending.result, &context, mayRestart: true)
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
             .terminating, .killing, .stopPost, .sweeping, .restartWait, .inactive:

@@ -3,9 +3,9 @@
 extension Instance {
     /// Handles the end of a process. A daemon of any type may hand over to a successor if its PID file names the
     /// successor first.
-    mutating func exited(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
+    mutating func handleExit(_ token: Token, _ status: ExitStatus, _ context: inout Context) {
         if namedMain == token { namedMain = nil }
-        guard mayHaveSuccessor(token) else { return ended(token, status, &context) }
+        guard mayHaveSuccessor(token) else { return handleEnd(token, status, &context) }
         // The result of an earlier search is older than this end.
         (endedMain, mainEnd) = (token, status)
         seekMain(&context)
@@ -30,13 +30,13 @@ extension Instance {
         context.emit(.seekMain(token, id))
     }
 
-    mutating func mainSought(_ token: Token, _ answer: MainSearch, _ context: inout Context) {
+    mutating func handleMainSearch(_ token: Token, _ answer: MainSearch, _ context: inout Context) {
         guard search == token else { return }
-        if let ended = endedMain { return successorSought(ended, answer, &context) }
+        if let ended = endedMain { return handleSuccessorSearch(ended, answer, &context) }
         switch (answer, state) {
         case (.found(let main), .awaitingMain(afterStartPost: false)):
             search = nil
-            cameUp(main, &context)
+            continueAfterStart(main, &context)
         case (.found(let main), .awaitingMain(afterStartPost: true)):
             search = nil
             stopTreeWatch(&context)
@@ -44,15 +44,15 @@ extension Instance {
         case (.found(let main), _):
             search = nil
             mainEnd = nil
-            mainProcessChanged(main, &context)
+            changeMainProcess(main, &context)
         case (.absent, .awaitingMain):
             search = nil
-            cameUp(nil, &context)
+            continueAfterStart(nil, &context)
         case (.later, .awaitingMain(afterStartPost: true)), (.later, .startPost), (.later, .probing):
             watchWholeTree(&context)
         case (.later, .awaitingMain(afterStartPost: false)):
             // The supervisor sends `mainSought` again once the PID file appears, so the search stays open.
-            if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { cameUp(nil, &context) }
+            if spec.commands.startPost.isEmpty { watchWholeTree(&context) } else { continueAfterStart(nil, &context) }
         case (.absent, _), (.later, _):
             stopSearch(&context)
             // The main process has ended, and no other process has taken its place.
@@ -62,33 +62,33 @@ extension Instance {
         }
     }
 
-    mutating func searchNoted(_ token: Token, _ note: SearchNote, _ context: inout Context) {
+    mutating func recordSearchNote(_ token: Token, _ note: SearchNote, _ context: inout Context) {
         guard search == token else { return }
         searchNote = note
     }
 
     /// Handles the result of the search for a successor of the main process that ended.
-    private mutating func successorSought(_ ended: Token, _ answer: MainSearch, _ context: inout Context) {
+    private mutating func handleSuccessorSearch(_ ended: Token, _ answer: MainSearch, _ context: inout Context) {
         let status = mainEnd ?? .unknown
         (endedMain, mainEnd) = (nil, nil)
         switch answer {
         case .found(let main):
             search = nil
-            mainProcessChanged(main, &context)
+            changeMainProcess(main, &context)
             // The drain signal went only to the predecessor.
             if case .draining = state, case .signal(let signal) = spec.drain?.method {
                 context.emit(.signal(main, signal))
             }
         case .absent, .later:
             stopSearch(&context)
-            self.ended(ended, status, &context)
+            handleEnd(ended, status, &context)
         }
     }
 
     mutating func stopSearch(_ context: inout Context) {
         guard let token = search else { return }
         search = nil
-        context.drop(token)
+        context.invalidate(token)
         context.emit(.cancelSearch(token))
     }
 }

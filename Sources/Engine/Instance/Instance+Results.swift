@@ -40,7 +40,9 @@ extension Instance {
 
     /// Handles the end of the main process, or of the command that ran when the run began to end. False for any other
     /// process.
-    mutating func left(_ token: Token, _ status: ExitStatus, _ ending: inout Ending, _ context: inout Context) -> Bool {
+    mutating func recordExitWhileEnding(
+        _ token: Token, _ status: ExitStatus, _ ending: inout Ending, _ context: inout Context
+    ) -> Bool {
         let isClean: Bool
         if ending.main == token {
             ending.main = nil

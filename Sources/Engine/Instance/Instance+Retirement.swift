@@ -6,10 +6,10 @@ extension Instance {
         mandate = .leaving
         stopProbe(&context)
         switch state {
-        case .waiting: conclude(.clean(nil), &context, mayRestart: false)
+        case .waiting: finishRun(.clean(nil), &context, mayRestart: false)
         // The restart it waits for is cancelled, so the failure of its last run does not remain as its final state.
-        case .restartWait: conclude(.clean(nil), &context, mayRestart: false)
-        case .checking: conclude(.clean(nil), &context, mayRestart: false)
+        case .restartWait: finishRun(.clean(nil), &context, mayRestart: false)
+        case .checking: finishRun(.clean(nil), &context, mayRestart: false)
         case .condition(let index, let token): retireFrom(.condition(index), token, main: nil, &context)
         case .startPre(let index, let token): retireFrom(.startPre(index), token, main: nil, &context)
         case .forking(let token): retireFrom(.start(0), token, main: namedMain, &context)
@@ -27,7 +27,7 @@ extension Instance {
                 drain(main, &context)
             }
         case .running(let main), .reloading(_, _, let main), .reloadAnnounced(let main): drain(main, &context)
-        case .exited: leave(Ending(main: nil, result: .clean(nil)), &context)
+        case .exited: stopRun(Ending(main: nil, result: .clean(nil)), &context)
         case .stopping, .terminating, .killing, .stopPost, .sweeping: endExtension(context.now)
         case .draining, .inactive: break
         }
@@ -56,7 +56,7 @@ extension Instance {
         if endedMain == nil { stopSearch(&context) }
         stopTreeWatch(&context)
         guard let drain = spec.drain, let main else {
-            return leave(Ending(main: main, result: .clean(nil)), &context)
+            return stopRun(Ending(main: main, result: .clean(nil)), &context)
         }
         switch drain.method {
         case .signal(let signal):
@@ -66,7 +66,7 @@ extension Instance {
             enter(.draining(main: main), &context)
         case .stopCommands:
             isDraining = true
-            leave(Ending(main: main, result: .clean(nil)), &context)
+            stopRun(Ending(main: main, result: .clean(nil)), &context)
             if case .stopping = state { deadline = drain.timeout.map { context.now + $0 } }
         }
     }
@@ -77,7 +77,11 @@ extension Instance {
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, let ending): terminate(ending, &context)
         case .terminating(let watch, let ending):
-            if stopsItself { stopWaiting(watch, ending, &context) } else { kill(watch, ending, &context) }
+            if isStoppingByItself {
+                signalStoppingService(watch, ending, &context)
+            } else {
+                kill(watch, ending, &context)
+            }
         case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
             .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .killing, .stopPost,
             .sweeping, .restartWait, .inactive:

@@ -2,7 +2,7 @@
 extension Instance {
     // MARK: - Notify
 
-    mutating func notified(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
+    mutating func handleNotification(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
         guard hasProcesses else { return }
         guard accepts(sender) else {
             if message.ready { refusedReady = message.sender ?? refusedReady }
@@ -11,9 +11,9 @@ extension Instance {
         if let text = message.status { statusText = text }
         if let number = message.errno { errno = number }
         if message.restartReset { restarts = 0 }
-        if message.reloading { announcedReload(message, &context) }
-        if message.ready { saidReady(&context) }
-        if message.stopping { announcedStop(&context) }
+        if message.reloading { handleReloading(message, &context) }
+        if message.ready { handleReady(&context) }
+        if message.stopping { handleStopping(&context) }
         // Applied after the state messages: `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` prolongs `TimeoutStopSec=`.
         if let prolonged = message.extendTimeout { extendTimeouts(to: context.now + prolonged) }
         if let interval = message.watchdogInterval {
@@ -22,17 +22,17 @@ extension Instance {
         }
         switch message.watchdog {
         case .keepAlive: feedWatchdog(context.now)
-        case .trigger: watchdogBit(&context)
+        case .trigger: watchdogExpired(&context)
         case nil: break
         }
     }
 
-    private mutating func saidReady(_ context: inout Context) {
-        (saysReloading, saysStopping) = (false, false)
+    private mutating func handleReady(_ context: inout Context) {
+        (hasAnnouncedReload, hasAnnouncedStop) = (false, false)
         switch state {
         case .starting(let main):
-            if spec.type == .notify || spec.type == .notifyReload { cameUp(main, &context) }
-        case .reloadAnnounced(let main): reloadIsOver(main, &context)
+            if spec.type == .notify || spec.type == .notifyReload { continueAfterStart(main, &context) }
+        case .reloadAnnounced(let main): finishReload(main, &context)
         case .waiting, .checking, .condition, .startPre, .oneshot, .forking, .awaitingMain, .probing, .startPost,
             .running, .exited, .reloading, .reloadSignalled, .draining, .stopping, .terminating, .killing, .stopPost,
             .sweeping, .restartWait, .inactive:
@@ -64,16 +64,17 @@ extension Instance {
     }
 
     /// Handles a new main process, named by `MAINPID=` or by the PID file.
-    mutating func mainProcessChanged(_ token: Token, _ context: inout Context) {
+    mutating func changeMainProcess(_ token: Token, _ context: inout Context) {
         stopTreeWatch(&context)
         switch state {
         // A simple service waits only for its execution, and its successor has been executed.
-        case .starting: if spec.type == .simple { cameUp(token, &context) } else { state = .starting(main: token) }
+        case .starting:
+            if spec.type == .simple { continueAfterStart(token, &context) } else { state = .starting(main: token) }
         case .oneshot(let index, _): state = .oneshot(index, main: token)
         case .forking: namedMain = token
         case .awaitingMain(let afterStartPost):
             stopSearch(&context)
-            if afterStartPost { started(token, &context) } else { cameUp(token, &context) }
+            if afterStartPost { started(token, &context) } else { continueAfterStart(token, &context) }
         case .probing: state = .probing(main: token)
         case .startPost(let index, let control, _): state = .startPost(index, control: control, main: token)
         case .running:
@@ -113,27 +114,27 @@ extension Instance {
 
     /// Ends a watch together with its token: a remaining watch would answer the wrong wait, or replace a later one.
     func unwatch(_ token: Token, _ context: inout Context) {
-        context.drop(token)
+        context.invalidate(token)
         context.emit(.unwatchTree(token, id))
     }
 
     /// Handles an empty process tree of a service that had no main process.
-    mutating func wholeTreeLeft(_ context: inout Context) {
+    mutating func handleEmptyTree(_ context: inout Context) {
         wholeTreeWatch = nil
         let gone = Ending(main: nil, result: .clean(nil))
         switch state {
         case .awaitingMain:
-            fail(missed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
+            failRun(missed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
         case .running(main: nil), .reloadAnnounced(main: nil):
             if mandate == .onTrial {
-                fail(failed(.soak, .text("none of its processes is left")), main: nil, &context)
+                failRun(failed(.soak, .text("none of its processes is left")), main: nil, &context)
             } else if spec.lifecycle.remainsAfterExit {
                 enter(.exited(nil), &context)
             } else {
-                leave(gone, &context)
+                stopRun(gone, &context)
             }
         case .probing(main: nil):
-            fail(failed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
+            failRun(failed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
         case .startPost(let index, let control, main: nil):
             // The command of `ExecStartPost=` was in the tree until now; its exit is handled first.
             state = .startPost(index, control: control, main: nil)
@@ -150,8 +151,8 @@ extension Instance {
 
     /// Handles `STOPPING=1`. Before the service is up, and during a reload, it takes effect when the service is
     /// running; `READY=1` revokes it.
-    private mutating func announcedStop(_ context: inout Context) {
-        (saysReloading, saysStopping) = (false, true)
+    private mutating func handleStopping(_ context: inout Context) {
+        (hasAnnouncedReload, hasAnnouncedStop) = (false, true)
         if case .running(let main) = state { stopByItself(main, &context) }
     }
 
@@ -168,7 +169,7 @@ extension Instance {
         stopProbe(&context)
         stopSearch(&context)
         stopTreeWatch(&context)
-        (isAborting, stopsItself) = (false, true)
+        (isAborting, isStoppingByItself) = (false, true)
         deadline = spec.stopTimeout.map { context.now + $0 }
         let watch = context.newToken()
         enter(.terminating(watch: watch, Ending(main: main, result: .clean(nil))), &context)
@@ -206,8 +207,8 @@ extension Instance {
     }
 
     /// Handles `RELOADING=1`. It answers our signal only if it was sent after the signal, by its `MONOTONIC_USEC=`.
-    private mutating func announcedReload(_ message: NotifyMessage, _ context: inout Context) {
-        (saysReloading, saysStopping) = (true, false)
+    private mutating func handleReloading(_ message: NotifyMessage, _ context: inout Context) {
+        (hasAnnouncedReload, hasAnnouncedStop) = (true, false)
         switch state {
         case .reloadSignalled(let since, let main):
             guard let said = message.monotonic, said.wholeNanoseconds / 1000 >= since.nanoseconds / 1000 else { return }
@@ -235,20 +236,20 @@ extension Instance {
             return
         }
         // The service has announced that it is still reloading.
-        if saysReloading, reloadFailure == nil { return enter(.reloadAnnounced(main: main), &context) }
-        reloadIsOver(main, &context)
+        if hasAnnouncedReload, reloadFailure == nil { return enter(.reloadAnnounced(main: main), &context) }
+        finishReload(main, &context)
         // The daemon may have replaced itself.
         if case .running = state, spec.lifecycle.hasPidFile, search == nil { seekMain(&context) }
     }
 
-    mutating func reloadIsOver(_ main: Token?, _ context: inout Context) {
+    mutating func finishReload(_ main: Token?, _ context: inout Context) {
         deadline = nil
-        saysReloading = false
+        hasAnnouncedReload = false
         if main == nil, let status = exitedBefore {
             exitedBefore = nil
             return enter(.exited(status), &context)
         }
         enter(.running(main: main), &context)
-        if saysStopping { stopByItself(main, &context) }
+        if hasAnnouncedStop { stopByItself(main, &context) }
     }
 }

@@ -1,7 +1,7 @@
 /// The steps from waiting to running.
 extension Instance {
     /// Begins a run: the first one, or one after `Restart=`.
-    mutating func begin(_ context: inout Context) {
+    mutating func beginRun(_ context: inout Context) {
         errno = nil
         reloadFailure = nil
         statusText = nil
@@ -11,7 +11,7 @@ extension Instance {
         skippedBy = nil
         (startIndex, repetitions) = (0, 0)
         (hasBegun, hasStarted) = (false, false)
-        (saysReloading, saysStopping) = (false, false)
+        (hasAnnouncedReload, hasAnnouncedStop) = (false, false)
         guard admitsStart(at: context.now) else {
             let rules = spec.restart
             let refused = failed(.start, .startLimit(rules.startLimitBurst, rules.startLimitInterval))
@@ -19,7 +19,7 @@ extension Instance {
             // The failure that caused the restarts is more informative than the limit that ended them.
             let cause = failure ?? refused
             failure = cause
-            conclude(.failed(cause), &context, mayRestart: false)
+            finishRun(.failed(cause), &context, mayRestart: false)
             return
         }
         // If the limit refuses this run, OnFailure= units receive the exit status of the run before it
@@ -55,18 +55,18 @@ extension Instance {
     }
 
     /// Handles the result of `Condition…=` and `Assert…=`: no process was started, so none has to be ended.
-    mutating func conditionsChecked(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
+    mutating func handleConditions(_ token: Token, _ verdict: ConditionVerdict, _ context: inout Context) {
         guard case .checking(token) = state else { return }
         switch verdict {
         case .met: beginCommands(&context)
         case .unmet(let text):
             reportSkip(text, &context)
-            conclude(.skipped, &context, mayRestart: false)
+            finishRun(.skipped, &context, mayRestart: false)
         case .assertFailed(let text):
             let refused = failed(.condition, .text(text))
             failure = refused
             context.emit(.report(.failure(group, refused)))
-            conclude(.failed(refused), &context, mayRestart: false)
+            finishRun(.failed(refused), &context, mayRestart: false)
         }
     }
 
@@ -108,12 +108,12 @@ extension Instance {
     }
 
     /// Handles a successful execve(2). A service without a readiness protocol waits for nothing else.
-    mutating func spawned(_ token: Token, _ context: inout Context) {
-        if case .starting(let main) = state, main == token, spec.type == .simple { cameUp(main, &context) }
+    mutating func handleSpawned(_ token: Token, _ context: inout Context) {
+        if case .starting(let main) = state, main == token, spec.type == .simple { continueAfterStart(main, &context) }
     }
 
     /// Handles a service that reports itself up; the probe comes next, if there is one.
-    mutating func cameUp(_ main: Token?, _ context: inout Context) {
+    mutating func continueAfterStart(_ main: Token?, _ context: inout Context) {
         if main != nil { stopTreeWatch(&context) } else if spec.type != .oneshot { watchWholeTree(&context) }
         guard spec.hasProbe else { return startPost(0, main, &context) }
         enter(.probing(main: main), &context)
@@ -137,17 +137,17 @@ extension Instance {
             // systemd.service(5): "ExecStop= is run when the unit is stopped"; a oneshot that does not stay is stopped
             // at once.
             if spec.lifecycle.remainsAfterExit { return enter(.exited(.exited(0)), &context) }
-            return leave(Ending(main: nil, result: .clean(.exited(0))), &context)
+            return stopRun(Ending(main: nil, result: .clean(.exited(0))), &context)
         }
         // The main process ended while `ExecStartPost=` ran.
         if main == nil, let status = mainStatus {
             if spec.lifecycle.remainsAfterExit { return enter(.exited(status), &context) }
-            return leave(Ending(main: nil, result: .clean(status)), &context)
+            return stopRun(Ending(main: nil, result: .clean(status)), &context)
         }
         enter(.running(main: main), &context)
         runtimeDeadline = spec.lifecycle.runtimeMax.map { context.now + $0 }
         feedWatchdog(context.now)
-        if saysStopping { return stopByItself(main, &context) }
+        if hasAnnouncedStop { return stopByItself(main, &context) }
         // `ExecStartPost=` may have replaced the main process.
         if main != nil, spec.type != .forking, spec.lifecycle.hasPidFile, !spec.commands.startPost.isEmpty,
             search == nil
@@ -160,7 +160,7 @@ extension Instance {
     // MARK: - Oneshot
 
     private mutating func oneshot(_ index: Int, _ context: inout Context) {
-        guard index < spec.commands.start.count else { return cameUp(nil, &context) }
+        guard index < spec.commands.start.count else { return continueAfterStart(nil, &context) }
         startIndex = index
         enter(.oneshot(index, main: spawn(.start(index), &context)), &context)
     }
@@ -169,7 +169,7 @@ extension Instance {
         if isClean(main: status) {
             oneshot(index &+ 1, &context)
         } else {
-            fail(failed(.start, .exited(status)), main: nil, &context)
+            failRun(failed(.start, .exited(status)), main: nil, &context)
         }
     }
 
@@ -179,11 +179,11 @@ extension Instance {
     mutating func forkingEnded(_ status: ExitStatus, _ context: inout Context) {
         // If the exit status is lost, the daemon decides: either it exists, or no process of the service does.
         guard status == .unknown || isClean(.start(0), status) else {
-            return fail(failed(.start, .exited(status)), main: nil, &context)
+            return failRun(failed(.start, .exited(status)), main: nil, &context)
         }
         if let main = namedMain {
             namedMain = nil
-            return cameUp(main, &context)
+            return continueAfterStart(main, &context)
         }
         enter(.awaitingMain(afterStartPost: false), &context)
         seekMain(&context)
@@ -202,7 +202,7 @@ extension Instance {
         probeDeadline = nil
         guard let token = probe else { return }
         probe = nil
-        context.drop(token)
+        context.invalidate(token)
         context.emit(.cancelProbe(token))
     }
 
@@ -220,7 +220,7 @@ extension Instance {
 
     /// Handles an answer of the probe. Before the service is ready, "not ready" repeats the probe; later, on trial, it
     /// is a failure.
-    mutating func probeAnswered(_ token: Token, _ answer: ProbeAnswer, _ context: inout Context) {
+    mutating func handleProbeAnswer(_ token: Token, _ answer: ProbeAnswer, _ context: inout Context) {
         guard probe == token else { return }
         probe = nil
         switch (state, answer) {
@@ -256,9 +256,9 @@ extension Instance {
             condition(index &+ 1, &context)
         } else if case .exited(let code) = status, (1...254).contains(code) {
             if skippedBy == nil { reportSkip("ExecCondition= (exited with status \(code))", &context) }
-            windDown(Ending(main: nil, result: .skipped), &context)
+            endProcesses(Ending(main: nil, result: .skipped), &context)
         } else {
-            fail(failed(.condition, .exited(status)), main: nil, &context)
+            failRun(failed(.condition, .exited(status)), main: nil, &context)
         }
     }
 
@@ -267,7 +267,7 @@ extension Instance {
     mutating func conditionNotSpawned(_ index: Int, _ text: String, _ status: Int32?, _ context: inout Context) {
         if let end = endInPlaceOfSpawn(.condition(index), status) { return conditionEnded(index, end, &context) }
         guard let status, (1...254).contains(status) else {
-            return fail(failed(.condition, .spawn(text, status: status)), main: nil, &context)
+            return failRun(failed(.condition, .spawn(text, status: status)), main: nil, &context)
         }
         reportSkip("ExecCondition= (\(text))", &context)
         conditionEnded(index, .exited(status), &context)
@@ -279,7 +279,7 @@ extension Instance {
         } else if isClean(.startPre(index), status) {
             startPre(index &+ 1, &context)
         } else {
-            fail(failed(.startPre, .exited(status)), main: nil, &context)
+            failRun(failed(.startPre, .exited(status)), main: nil, &context)
         }
     }
 
@@ -289,7 +289,7 @@ extension Instance {
         } else if isClean(.startPost(index), status) {
             startPost(index &+ 1, main, &context)
         } else {
-            fail(failed(.startPost, .exited(status)), main: main, &context)
+            failRun(failed(.startPost, .exited(status)), main: main, &context)
         }
     }
 }

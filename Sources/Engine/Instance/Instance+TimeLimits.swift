@@ -4,26 +4,26 @@ extension Instance {
         deadline = nil
         let late = spec.lifecycle.startFailureMode
         switch state {
-        case .condition: fail(timedOut(.condition), main: nil, by: late, &context)
-        case .startPre: fail(timedOut(.startPre), main: nil, by: late, &context)
-        case .starting(let main): fail(timedOut(.readiness), main: main, by: late, &context)
-        case .oneshot(_, let main): fail(timedOut(.start), main: main, by: late, &context)
-        case .forking: fail(timedOut(.start), main: namedMain, by: late, &context)
-        case .awaitingMain: fail(timedOut(.readiness), main: nil, by: late, &context)
+        case .condition: failRun(timedOut(.condition), main: nil, by: late, &context)
+        case .startPre: failRun(timedOut(.startPre), main: nil, by: late, &context)
+        case .starting(let main): failRun(timedOut(.readiness), main: main, by: late, &context)
+        case .oneshot(_, let main): failRun(timedOut(.start), main: main, by: late, &context)
+        case .forking: failRun(timedOut(.start), main: namedMain, by: late, &context)
+        case .awaitingMain: failRun(timedOut(.readiness), main: nil, by: late, &context)
         case .probing(let main):
             let cause = lastProbeAnswer.map { Failure.Cause.probe($0) } ?? .timedOut(spec.startTimeout ?? .zero)
-            fail(missed(.readiness, cause), main: main, by: late, &context)
-        case .startPost(_, _, let main): fail(timedOut(.startPost), main: main, by: late, &context)
+            failRun(missed(.readiness, cause), main: main, by: late, &context)
+        case .startPost(_, _, let main): failRun(timedOut(.startPost), main: main, by: late, &context)
         case .reloading(_, let control, let main):
             reloadFailure = timedOut(.reload)
             context.emit(.signal(control, spec.finalKillSignal))
-            reloadIsOver(main, &context)
+            finishReload(main, &context)
         case .reloadSignalled(_, let main):
             reloadFailure = timedOut(.reload)
-            reloadIsOver(main, &context)
+            finishReload(main, &context)
         case .reloadAnnounced(let main):
             reloadFailure = timedOut(.reload)
-            reloadIsOver(main, &context)
+            finishReload(main, &context)
         case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, var ending):
             // The end of `DrainTimeoutSec=` is no failure: it is the time at which the kill signal follows.
@@ -38,7 +38,7 @@ extension Instance {
             }
             guard spec.sendsFinalKill else {
                 // A service that stopped by itself has received no signal yet; it receives the kill signal now.
-                if stopsItself { stopWaiting(watch, ending, &context) }
+                if isStoppingByItself { signalStoppingService(watch, ending, &context) }
                 return
             }
             kill(watch, ending, &context)
@@ -47,9 +47,9 @@ extension Instance {
             killAgain(&context)
         case .stopPost(_, _, var ending):
             addTimeout(.stopPost, to: &ending, &context)
-            sweep(ending, &context)
+            sweepTree(ending, &context)
         case .sweeping: killAgain(&context)
-        case .restartWait: begin(&context)
+        case .restartWait: beginRun(&context)
         case .waiting, .checking, .running, .exited, .inactive: break
         }
     }
@@ -102,7 +102,7 @@ extension Instance {
         watchdogDeadline = interval > .zero ? now + interval : nil
     }
 
-    mutating func watchdogBit(_ context: inout Context) {
+    mutating func watchdogExpired(_ context: inout Context) {
         watchdogDeadline = nil
         guard let step = watchdogStep else { return }
         let limit = watchdogInterval ?? spec.lifecycle.watchdog ?? .zero
@@ -130,9 +130,9 @@ extension Instance {
         }
     }
 
-    mutating func runtimeIsOver(_ context: inout Context) {
+    mutating func runtimeLimitReached(_ context: inout Context) {
         runtimeDeadline = nil
         guard isUp else { return }
-        fail(failed(.run, .timedOut(spec.lifecycle.runtimeMax ?? .zero)), main: mainProcess, &context)
+        failRun(failed(.run, .timedOut(spec.lifecycle.runtimeMax ?? .zero)), main: mainProcess, &context)
     }
 }

@@ -2,7 +2,7 @@ import Vocabulary
 
 /// The steps of ending a run: `ExecStop=`, kill signal, SIGKILL, `ExecStopPost=`, then another run or the final state.
 extension Instance {
-    mutating func fail(
+    mutating func failRun(
         _ failure: Failure, main: Token?, by mode: TimeoutFailureMode = .terminate, _ context: inout Context
     ) {
         self.failure = failure
@@ -14,18 +14,18 @@ extension Instance {
             stopProbe(&context)
             return end(ending, by: mode, &context)
         }
-        leave(ending, &context)
+        stopRun(ending, &context)
     }
 
     /// Ends a service that was up: `ExecStop=` first.
-    mutating func leave(_ ending: Ending, _ context: inout Context) {
+    mutating func stopRun(_ ending: Ending, _ context: inout Context) {
         stopProbe(&context)
         deadline = spec.stopTimeout.map { context.now + $0 }
         stopStep(0, ending, &context)
     }
 
     mutating func stopStep(_ index: Int, _ ending: Ending, _ context: inout Context) {
-        guard index < spec.commands.stop.count else { return windDown(ending, &context) }
+        guard index < spec.commands.stop.count else { return endProcesses(ending, &context) }
         // Each command has the whole of TimeoutStopSec= (systemd.service(5)); a drain has one time limit for all of them.
         if index > 0, !isDraining { deadline = spec.stopTimeout.map { context.now + $0 } }
         let token = context.newToken()
@@ -33,7 +33,7 @@ extension Instance {
         enter(.stopping(index, control: token, ending), &context)
     }
 
-    mutating func windDown(_ ending: Ending, _ context: inout Context) {
+    mutating func endProcesses(_ ending: Ending, _ context: inout Context) {
         stopProbe(&context)
         terminate(ending, &context)
     }
@@ -48,7 +48,7 @@ extension Instance {
             deadline = (spec.lifecycle.abortTimeout ?? spec.stopTimeout).map { context.now + $0 }
         case .kill:
             guard spec.sendsFinalKill else { return terminate(ending, &context) }
-            let ending = stopSeeking(ending, &context)
+            let ending = endMainSearch(ending, &context)
             stopTreeWatch(&context)
             let watch = context.newToken()
             kill(watch, ending, &context)
@@ -57,7 +57,7 @@ extension Instance {
     }
 
     /// Sends the kill signal to the remaining processes of a service that was stopping by itself.
-    mutating func stopWaiting(_ watch: Token, _ ending: Ending, _ context: inout Context) {
+    mutating func signalStoppingService(_ watch: Token, _ ending: Ending, _ context: inout Context) {
         unwatch(watch, &context)
         terminate(ending, &context)
     }
@@ -75,13 +75,13 @@ extension Instance {
 
     /// Ends the search for the main process. A main process whose end was held back for that search is recorded as
     /// ended.
-    private mutating func stopSeeking(_ ending: Ending, _ context: inout Context) -> Ending {
+    private mutating func endMainSearch(_ ending: Ending, _ context: inout Context) -> Ending {
         stopSearch(&context)
         var ending = ending
         if let ended = endedMain, ending.main == ended {
             let status = mainEnd ?? .unknown
             if status != .unknown { mainStatus = status }
-            _ = left(ended, status, &ending, &context)
+            _ = recordExitWhileEnding(ended, status, &ending, &context)
         }
         (endedMain, mainEnd) = (nil, nil)
         return ending
@@ -89,9 +89,9 @@ extension Instance {
 
     /// Sends the signal to the remaining processes that `KillMode=` selects.
     private mutating func terminate(_ known: Ending, signal: Int32, _ context: inout Context) {
-        let ending = stopSeeking(known, &context)
+        let ending = endMainSearch(known, &context)
         stopTreeWatch(&context)
-        (isAborting, stopsItself) = (false, false)
+        (isAborting, isStoppingByItself) = (false, false)
         let watch = context.newToken()
         deadline = spec.stopTimeout.map { context.now + $0 }
         enter(.terminating(watch: watch, ending), &context)
@@ -123,9 +123,9 @@ extension Instance {
         ending.main = nil
         guard index < spec.commands.stopPost.count else {
             if spec.commands.stopPost.isEmpty {
-                conclude(ending.result, &context, mayRestart: true)
+                finishRun(ending.result, &context, mayRestart: true)
             } else {
-                sweep(ending, &context)
+                sweepTree(ending, &context)
             }
             return
         }
@@ -135,7 +135,7 @@ extension Instance {
         enter(.stopPost(index, control: token, ending), &context)
     }
 
-    mutating func sweep(_ ending: Ending, _ context: inout Context) {
+    mutating func sweepTree(_ ending: Ending, _ context: inout Context) {
         let watch = context.newToken()
         deadline = context.now + (spec.stopTimeout ?? killInterval)
         enter(.sweeping(watch: watch, ending), &context)
@@ -144,7 +144,7 @@ extension Instance {
     }
 
     /// Starts another run or enters the final state, once no process is left.
-    mutating func conclude(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
+    mutating func finishRun(_ result: ServiceResult, _ context: inout Context, mayRestart: Bool) {
         stopProbe(&context)
         stopSearch(&context)
         stopTreeWatch(&context)
@@ -167,7 +167,7 @@ extension Instance {
         if delay > .zero {
             deadline = context.now + delay
         } else {
-            begin(&context)
+            beginRun(&context)
         }
     }
 }

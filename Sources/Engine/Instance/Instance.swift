@@ -122,9 +122,9 @@ struct Instance: Sendable, Codable {
     /// Index of the `ExecStart=` command that was executed last.
     @Added var startIndex: Int = 0
     /// True if `RELOADING=1` was the last of the messages `RELOADING=1` and `READY=1`.
-    @Added var saysReloading: Bool = false
+    @Added var hasAnnouncedReload: Bool = false
     /// True if `STOPPING=1` was the last of the messages `STOPPING=1`, `RELOADING=1` and `READY=1`.
-    @Added var saysStopping: Bool = false
+    @Added var hasAnnouncedStop: Bool = false
     /// The instance leaves in order to be started again: `RestartKillSignal=` applies.
     @Added var isRestarting: Bool = false
     /// The instance was asked to finish its work: `DrainTimeoutSec=` applies.
@@ -132,7 +132,7 @@ struct Instance: Sendable, Codable {
     /// In *terminating*: the signal was the watchdog's, not the kill signal.
     @Added var isAborting: Bool = false
     /// In *terminating*: the service stops by itself (`STOPPING=1`), and no signal was sent.
-    @Added var stopsItself: Bool = false
+    @Added var isStoppingByItself: Bool = false
     /// The condition that skipped the last start.
     var skippedBy: String?
     /// The last sender of a `READY=1` that `NotifyAccess=` does not allow, in this run: `process 17 (sh)`.
@@ -156,6 +156,19 @@ struct Instance: Sendable, Codable {
     /// The failure of the last reload in this run. Separate from `failure`: a service whose reload failed keeps running
     /// unchanged, and its later end is judged by itself.
     var reloadFailure: Failure?
+
+    /// Renamed properties keep the names under which earlier versions saved them.
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case id, group, birth, spec, mandate, state, since, deadline, probeDeadline, watchdogDeadline, watchdogInterval
+        case runtimeDeadline, search, wholeTreeWatch, endedMain, mainEnd, namedMain, exitedBefore, mainStatus
+        case hasBegun, hasStarted, repetitions, startIndex
+        case hasAnnouncedReload = "saysReloading"
+        case hasAnnouncedStop = "saysStopping"
+        case isRestarting, isDraining, isAborting
+        case isStoppingByItself = "stopsItself"
+        case skippedBy, refusedReady, searchNote, probe, lastProbeAnswer, restarts, recentStarts, statusText, errno
+        case openTokens, failure, reloadFailure
+    }
 
     init(id: InstanceID, birth: GenerationID, spec: ServiceSpec, mandate: Mandate, at now: Instant) {
         self.id = id

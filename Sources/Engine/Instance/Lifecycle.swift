@@ -1,7 +1,7 @@
 import Vocabulary
 
 /// Settings of systemd.service(5) and systemd.kill(5) other than commands, restart rules and the main time limits.
-public struct Lifecycle: Sendable, Equatable, Codable, Blank {
+public struct Lifecycle: Sendable, Equatable, Codable, DefaultInitializable {
     public var remainsAfterExit = false
     /// `ExitType=cgroup`: the service is up until its last process has ended.
     public var endsWithTree = false

@@ -42,7 +42,7 @@ extension SocketActivation {
         case .watching(arrived: false):
             services[group]?.idle = .looking
             emit(.measure(group, openSockets(of: group)))
-        case .stopping: letGo(group)
+        case .stopping: admitConnections(group)
         case nil, .unwatched, .looking, .confirming: break
         }
     }
@@ -56,7 +56,7 @@ extension SocketActivation {
             emit(.measure(group, openSockets(of: group)))
         case .confirming:
             guard connections == 0 else {
-                letGo(group)
+                admitConnections(group)
                 return watchIdle(group)
             }
             services[group]?.idle = .stopping
@@ -68,14 +68,14 @@ extension SocketActivation {
 
     mutating func endIdle(_ group: GroupID) {
         switch services[group]?.idle {
-        case .confirming, .stopping: letGo(group)
+        case .confirming, .stopping: admitConnections(group)
         case nil, .unwatched, .watching, .looking: break
         }
         services[group]?.idle = .unwatched
         services[group]?.deadline = nil
     }
 
-    private mutating func letGo(_ group: GroupID) {
+    private mutating func admitConnections(_ group: GroupID) {
         for id in openSockets(of: group) where paused[id]?.holdsBack != true { emit(.holdBack(id, false)) }
     }
 }

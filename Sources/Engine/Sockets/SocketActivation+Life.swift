@@ -14,14 +14,14 @@ extension SocketActivation {
             }
             return
         }
-        begin(id, spec, request.map { [$0] } ?? [])
+        beginStart(id, spec, request.map { [$0] } ?? [])
     }
 
-    private mutating func begin(_ id: SocketID, _ spec: SocketSpec, _ requests: [RequestID]) {
+    private mutating func beginStart(_ id: SocketID, _ spec: SocketSpec, _ requests: [RequestID]) {
         // Totals are kept; rate limits begin anew.
         var socket = sockets[id] ?? ActivatedSocket(spec: spec, at: now)
         socket.spec = spec
-        (socket.triggers, socket.polls, socket.isCooling) = (SocketRate(), SocketRate(), false)
+        (socket.triggers, socket.polls, socket.isPollLimited) = (RateCounter(), RateCounter(), false)
         socket.startRequests = requests
         sockets[id] = socket
         if let service = spec.service, services[service] == nil { services[service] = ActivatedService() }
@@ -154,7 +154,7 @@ extension SocketActivation {
         case .startPost(let index, _): ended(.startPost(index), id, error, nil)
         case .stopPre(let index, _, let failure): ended(.stopPre(index), id, error, failure)
         case .stopPost(let index, _, let failure): ended(.stopPost(index), id, error, failure)
-        case .ending(_, isKilled: _, let step, let failure): take(step, id, failure)
+        case .ending(_, isKilled: _, let step, let failure): continueWith(step, id, failure)
         case .opening, .listening, .running, .releasing, .dead, .failed: break
         }
     }
@@ -187,8 +187,8 @@ extension SocketActivation {
             sockets[id]?.state = .ending(token, isKilled: true, step, failure)
             emit(.signal(token, 9))
         case .listening:
-            guard socket.isCooling else { return }
-            sockets[id]?.polls = SocketRate()
+            guard socket.isPollLimited else { return }
+            sockets[id]?.polls = RateCounter()
             listen(id)
         case .opening, .running, .releasing, .dead, .failed: break
         }
@@ -204,7 +204,7 @@ extension SocketActivation {
         emit(.signal(token, 15))
     }
 
-    private mutating func take(_ step: ActivatedSocket.Step, _ id: SocketID, _ failure: SocketFailure?) {
+    private mutating func continueWith(_ step: ActivatedSocket.Step, _ id: SocketID, _ failure: SocketFailure?) {
         switch step {
         case .stopPre: next(.stopPre(0), of: id, failure)
         case .close: close(id, failure)
@@ -242,7 +242,7 @@ extension SocketActivation {
         sockets[id]?.stopRequests = []
         if let next = sockets[id]?.nextStart {
             sockets[id]?.nextStart = nil
-            begin(id, next.spec, next.requests)
+            beginStart(id, next.spec, next.requests)
         }
         forgetUnusedServices()
     }
@@ -262,7 +262,7 @@ extension SocketActivation {
         if before == .listening { emit(.unwatch(id)) }
         socket.state = state
         socket.deadline = nil
-        socket.isCooling = false
+        socket.isPollLimited = false
         let after = SocketPhase(socket)
         if before != after { socket.since = now }
         sockets[id] = socket
@@ -280,7 +280,7 @@ extension SocketActivation {
         for id in sockets.keys.sorted() {
             switch sockets[id]?.state {
             case .opening: emit(.open(id))
-            case .listening: if paused[id] == nil, sockets[id]?.isCooling == false { emit(.watch(id)) }
+            case .listening: if paused[id] == nil, sockets[id]?.isPollLimited == false { emit(.watch(id)) }
             case nil, .startPre, .startPost, .running, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
             }
         }

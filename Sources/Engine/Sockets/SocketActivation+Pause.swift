@@ -28,7 +28,7 @@ extension SocketActivation {
             return
         }
         if pause.holdsBack { emit(.holdBack(id, false)) }
-        if let socket = sockets[id], socket.state == .listening, !socket.isCooling, startsSomething(socket.spec) {
+        if let socket = sockets[id], socket.state == .listening, !socket.isPollLimited, startsSomething(socket.spec) {
             emit(.watch(id))
         }
         if let request { emit(.answer(request, id, .resumed)) }
@@ -36,7 +36,7 @@ extension SocketActivation {
 
     /// A process receives the socket during a pause: from now on only the kernel can keep connections from that
     /// process.
-    mutating func taken(_ id: SocketID) {
+    mutating func holdBackIfPaused(_ id: SocketID) {
         guard let pause = paused[id], !pause.holdsBack else { return }
         paused[id]?.holdsBack = true
         emit(.holdBack(id, true))

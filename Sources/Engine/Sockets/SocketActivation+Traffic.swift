@@ -15,20 +15,22 @@ extension SocketActivation {
     func startsSomething(_ spec: SocketSpec) -> Bool { spec.accepts || spec.service != nil }
 
     mutating func readable(_ id: SocketID) {
-        guard var socket = sockets[id], socket.state == .listening, !socket.isCooling, paused[id] == nil else { return }
+        guard var socket = sockets[id], socket.state == .listening, !socket.isPollLimited, paused[id] == nil else {
+            return
+        }
         let mayPoll = socket.polls.allows(socket.spec.pollLimit, at: now)
         sockets[id] = socket
-        guard mayPoll else { return cool(id) }
+        guard mayPoll else { return pausePolling(id) }
         if socket.spec.accepts { emit(.accept(id)) } else { trigger(id) }
     }
 
     /// Stops watching until the end of the interval, because the poll limit is exceeded.
-    private mutating func cool(_ id: SocketID) {
+    private mutating func pausePolling(_ id: SocketID) {
         guard let socket = sockets[id] else { return }
-        sockets[id]?.isCooling = true
+        sockets[id]?.isPollLimited = true
         sockets[id]?.deadline = (socket.polls.begin ?? now) + socket.spec.pollLimit.interval
         emit(.unwatch(id))
-        emit(.state(id, .cooling))
+        emit(.state(id, .pollLimited))
     }
 
     private mutating func trigger(_ id: SocketID) {

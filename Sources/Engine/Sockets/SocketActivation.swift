@@ -55,7 +55,7 @@ public struct SocketActivation: Sendable, Codable {
         case .service(let group, let activity): service(group, activity)
         case .pause(let id, let facts, let request): pause(id, facts, request)
         case .resume(let id, let request): resume(id, request)
-        case .taken(let id): taken(id)
+        case .willBePassed(let id): holdBackIfPaused(id)
         case .arrived(let id): arrived(id)
         case .measured(let group, let connections): measured(group, connections)
         case .deadlineReached: break
@@ -135,9 +135,9 @@ struct ActivatedSocket: Sendable, Codable {
     var since: Instant
     var deadline: Instant?
     /// True while the socket waits for the end of the poll limit.
-    var isCooling = false
-    var triggers = SocketRate()
-    var polls = SocketRate()
+    var isPollLimited = false
+    var triggers = RateCounter()
+    var polls = RateCounter()
     /// Connections of `Accept=yes` that have an instance: their sources, keyed by number.
     var connections: [Int: String] = [:]
     /// Number of connections since the unit was first started; also the number of the next one.
@@ -147,6 +147,13 @@ struct ActivatedSocket: Sendable, Codable {
     var startRequests: [RequestID] = []
     var stopRequests: [RequestID] = []
     var nextStart: NextStart?
+
+    /// Renamed properties keep the names under which earlier versions saved them.
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case spec, state, since, deadline
+        case isPollLimited = "isCooling"
+        case triggers, polls, connections, accepted, triggered, startRequests, stopRequests, nextStart
+    }
 
     init(spec: SocketSpec, at now: Instant) {
         self.spec = spec
@@ -164,7 +171,7 @@ struct ActivatedSocket: Sendable, Codable {
 }
 
 /// Count of an event in the present interval.
-struct SocketRate: Sendable, Codable, Equatable {
+struct RateCounter: Sendable, Codable, Equatable {
     var begin: Instant?
     var count = 0
 
@@ -187,7 +194,7 @@ struct ActivatedService: Sendable, Codable {
     var isActive = false
     /// Traffic of a socket started the service, so a lack of traffic may stop it.
     var wasTriggered = false
-    var failures = SocketRate()
+    var failures = RateCounter()
     var deadline: Instant?
     var idle = Idle.unwatched
 

@@ -91,7 +91,7 @@ public enum SocketEvent: Sendable {
     case pause(SocketID, SocketFacts, RequestID?)
     case resume(SocketID, RequestID?)
     /// A process is about to receive the socket.
-    case taken(SocketID)
+    case willBePassed(SocketID)
     /// Traffic that `watchOnce` reports has arrived.
     case arrived(SocketID)
     /// The answer to `measure`: the connections that the service's processes hold, plus those that wait.
@@ -180,7 +180,9 @@ public enum SocketAnswer: Sendable, Equatable {
 
 /// A socket unit's state as users see it; the mapping is total.
 public enum SocketPhase: String, Sendable, Equatable, CaseIterable, Codable {
-    case startPre, opening, startPost, listening, cooling, running, stopPre, stopPost, dead, failed
+    case startPre, opening, startPost, listening
+    case pollLimited = "cooling"
+    case running, stopPre, stopPost, dead, failed
 
     init(_ socket: ActivatedSocket) {
         self =
@@ -188,7 +190,7 @@ public enum SocketPhase: String, Sendable, Equatable, CaseIterable, Codable {
             case .startPre: .startPre
             case .opening: .opening
             case .startPost: .startPost
-            case .listening: socket.isCooling ? .cooling : .listening
+            case .listening: socket.isPollLimited ? .pollLimited : .listening
             case .running: .running
             case .releasing, .stopPre: .stopPre
             case .ending(_, _, let step, _): step == .end ? .stopPost : .stopPre
@@ -243,7 +245,7 @@ extension SocketActivation {
             id: id, spec: socket.spec, phase: SocketPhase(socket), isOpen: socket.isOpen, failure: failure,
             since: socket.since,
             connections: socket.connections.count, accepted: socket.accepted, triggered: socket.triggered,
-            deadline: socket.isCooling ? socket.deadline : nil)
+            deadline: socket.isPollLimited ? socket.deadline : nil)
     }
 
     /// Socket units that are paused, sorted.

@@ -10,13 +10,13 @@
 /// A new case of an enum needs nothing: old state never contains it. A property that is removed is ignored. A property
 /// whose meaning changes gets a new name.
 @propertyWrapper
-public struct Added<Value: Blank> {
+public struct Added<Value: DefaultInitializable> {
     public var wrappedValue: Value
     public init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
 }
 
 /// A type with a default value that means "as before this property existed".
-public protocol Blank {
+public protocol DefaultInitializable {
     init()
 }
 
@@ -32,18 +32,18 @@ extension Added: Codable where Value: Codable {
 extension KeyedDecodingContainer {
     /// The overload that a synthesised `init(from:)` calls for a property with this wrapper, instead of the one that
     /// throws.
-    public func decode<Value: Blank & Decodable>(
+    public func decode<Value: DefaultInitializable & Decodable>(
         _ type: Added<Value>.Type, forKey key: Key
     ) throws -> Added<Value> where Value: Encodable {
         try decodeIfPresent(type, forKey: key) ?? Added(wrappedValue: Value())
     }
 }
 
-extension Bool: Blank {}
-extension Int: Blank {}
-extension Int32: Blank {}
-extension UInt64: Blank {}
-extension String: Blank {}
-extension Array: Blank {}
-extension Set: Blank {}
-extension Dictionary: Blank {}
+extension Bool: DefaultInitializable {}
+extension Int: DefaultInitializable {}
+extension Int32: DefaultInitializable {}
+extension UInt64: DefaultInitializable {}
+extension String: DefaultInitializable {}
+extension Array: DefaultInitializable {}
+extension Set: DefaultInitializable {}
+extension Dictionary: DefaultInitializable {}

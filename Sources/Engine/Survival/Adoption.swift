@@ -30,7 +30,7 @@ public struct Adoption: Sendable, Codable {
 
 extension Engine {
     /// Draws an unused number, for an instance that is to be adopted.
-    public mutating func drawInstance() -> InstanceID { context.newInstance() }
+    public mutating func newInstanceID() -> InstanceID { context.newInstance() }
 
     /// Reserves numbers of an earlier life that are still in use, in names of control groups, FIFOs and directories.
     /// New instances and generations get other numbers; otherwise they would meet, and one day end, processes that are
@@ -42,14 +42,14 @@ extension Engine {
     }
 
     /// Notes the end of the last unknown process of a group that is not up: it is stopped since then.
-    public mutating func unknownProcessesEnded(_ group: GroupID, at now: Instant) {
+    public mutating func recordEndOfUnknownProcesses(_ group: GroupID, at now: Instant) {
         guard groups[group]?.serving == nil, groups[group]?.operation == nil else { return }
         groups[group]?.since = now
     }
 
     /// Forgets the state of a group whose record is older than its running processes: the processes it names no longer
     /// exist, and others do. No conclusion is drawn from the record.
-    public mutating func drop(_ group: GroupID) {
+    public mutating func forgetOutdatedState(of group: GroupID) {
         for (id, instance) in instances where instance.group == group {
             for token in instance.openTokens { owners[token] = nil }
             for owner in [Deadlines.Owner.instance(id), .probe(id), .watchdog(id), .runtime(id)] {
@@ -60,8 +60,12 @@ extension Engine {
         deadlines.set(.group(group), nil)
         deadlines.set(.upheld(group), nil)
         upheld[group] = nil
-        for generation in preparing where generation.group == group { preparing.remove(generation) }
-        for generation in adrift where generation.group == group { adrift.remove(generation) }
+        for generation in unansweredPreparations where generation.group == group {
+            unansweredPreparations.remove(generation)
+        }
+        for generation in abandonedPreparations where generation.group == group {
+            abandonedPreparations.remove(generation)
+        }
         waitingToStart.remove(group)
         let last = groups[group]?.lastNumber ?? 0
         groups[group] = nil
@@ -94,13 +98,13 @@ extension Engine {
             generation.instances[service.spec.member] = service.instance
             generation.born += 1
         }
-        noteRelations(adoption.plan)
+        recordRelations(adoption.plan)
         group.generations[adoption.number] = generation
         group.serving = adoption.number
         group.lastFailure = nil
         group.since = context.now
         groups[id] = group
-        for service in adoption.services { with(service.instance) { $0.goesOn(service, &$1) } }
+        for service in adoption.services { with(service.instance) { $0.continueAdopted(service, &$1) } }
         context.emit(.recordServing(birth, release: adoption.plan.release))
         let result = OperationResult(
             kind: .start, outcome: .completed, from: nil, to: generation.summary, serving: generation.summary,
@@ -113,7 +117,7 @@ extension Engine {
 }
 
 extension Instance {
-    fileprivate mutating func goesOn(_ service: Adoption.Service, _ context: inout Context) {
+    fileprivate mutating func continueAdopted(_ service: Adoption.Service, _ context: inout Context) {
         guard !service.isOver else {
             let isUp = spec.lifecycle.remainsAfterExit
             return enter(isUp ? .exited(.unknown) : .inactive(.clean(.unknown)), &context)
@@ -128,7 +132,7 @@ extension Instance {
 
 /// The way to end processes that belong to no instance: the kill signal, then SIGKILL after the time-out. No other
 /// setting of the unit applies: `ExecStop=` needs a main process, and the main process is unknown.
-public struct LeftEnding: Sendable, Equatable {
+public struct UnknownTreeEnding: Sendable, Equatable {
     public enum Step: Sendable, Equatable {
         case signal(Int32)
         case kill
@@ -148,13 +152,13 @@ public struct LeftEnding: Sendable, Equatable {
         self.sendsFinalKill = sendsFinalKill
     }
 
-    public mutating func begin(at now: Instant) -> Step {
+    public mutating func firstStep(at now: Instant) -> Step {
         deadline = sendsFinalKill ? timeout.map { now + $0 } : nil
         return .signal(signal)
     }
 
     /// Returns SIGKILL once the time-out has expired. After SIGKILL there is only waiting.
-    public mutating func reach(_ now: Instant) -> Step? {
+    public mutating func nextStep(at now: Instant) -> Step? {
         guard let deadline, now >= deadline else { return nil }
         self.deadline = nil
         return .kill

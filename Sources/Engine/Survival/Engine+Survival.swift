@@ -4,7 +4,7 @@ extension Engine {
     /// process trees to become empty. A process that has taken over the state of another one carries them out again,
     /// under the same tokens. All other effects are answered before anything else is done, so they are never
     /// outstanding in between.
-    public var outstanding: [Effect] {
+    public var outstandingEffects: [Effect] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance -> [Effect] in
             var effects: [Effect] = []
             if let watch = instance.treeWatch { effects.append(.watchTree(watch, instance.id)) }

@@ -63,13 +63,13 @@ extension Engine {
         rest.deadlines = Deadlines()
         rest.waitingToStart = []
         // With a thousand starts at once this would be most of the record.
-        rest.preparing = []
+        rest.unansweredPreparations = []
         return CoreRecord(engine: rest)
     }
 
     public init(_ core: CoreRecord, _ groups: [GroupRecord], _ instances: [InstanceRecord]) {
         self = core.engine
-        preparing.formUnion(adrift)
+        unansweredPreparations.formUnion(abandonedPreparations)
         self.groups = Tracked(Dictionary(groups.map(\.group).map { ($0.id, $0) }) { $1 })
         self.instances = Tracked(Dictionary(instances.map { ($0.instance.id, $0.instance) }) { $1 })
         for record in groups { deadlines.set(.group(record.id), record.deadline) }
@@ -77,7 +77,7 @@ extension Engine {
             guard let operation = group.operation else { continue }
             if operation.waitsForOthers { waitingToStart.insert(id) }
             if operation.phase == .preparing, let new = operation.new {
-                preparing.insert(GenerationID(group: id, number: new))
+                unansweredPreparations.insert(GenerationID(group: id, number: new))
             }
         }
         for instance in instances.map(\.instance) {

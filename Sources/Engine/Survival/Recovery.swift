@@ -1,6 +1,6 @@
 /// The actual state of the machine, as a process finds it that takes over from a killed one. Decisions are written
 /// first and carried out then, so less than is written may have been done.
-public struct Found: Sendable {
+public struct SurvivingState: Sendable {
     /// Generations whose sockets and directory exist.
     public var generations: Set<GenerationID> = []
     /// Instances of which anything is left on the machine.
@@ -30,8 +30,8 @@ public struct UnrecordedCommand: Sendable, Equatable {
 extension Engine {
     /// Events that were lost, to be handled after the effects of `recovery`. The caller finds out itself which
     /// processes have ended.
-    public func missedEvents(_ found: Found) -> [Event] {
-        preparing.sorted { ($0.group, $0.number) < ($1.group, $1.number) }.compactMap { id in
+    public func missedEvents(_ found: SurvivingState) -> [Event] {
+        unansweredPreparations.sorted { ($0.group, $0.number) < ($1.group, $1.number) }.compactMap { id in
             if found.generations.contains(id) { return .prepared(id) }
             guard groups[id.group]?.generations[id.number] == nil else { return nil }
             // The generation is no longer needed and nothing of it is left, but the engine still waits for the answer.
@@ -49,7 +49,7 @@ extension Engine {
 
     /// Commands whose start is awaited and whose processes were not found: started in the last moment of the killed
     /// supervisor, or not at all.
-    public func unrecordedCommands(_ found: Found) -> [UnrecordedCommand] {
+    public func unrecordedCommands(_ found: SurvivingState) -> [UnrecordedCommand] {
         instances.values.sorted { $0.id < $1.id }.flatMap { instance in
             instance.commands.filter { token, _ in
                 instance.openTokens.contains(token) && !found.processes.contains(token)
@@ -59,12 +59,12 @@ extension Engine {
 
     /// Effects that must be carried out, or carried out again, so that everything the engine waits for will be
     /// answered.
-    public mutating func recovery(_ found: Found) -> [Effect] {
+    public mutating func recovery(_ found: SurvivingState) -> [Effect] {
         var effects: [Effect] = []
         // The supervisor draws tokens for main processes that it found (`newToken`) and writes them down with the
         // process; the engine's own record may be older, and the engine must not hand out the same tokens again (I6).
         for token in found.processes { context.reserve(token) }
-        for id in preparing.sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) })
+        for id in unansweredPreparations.sorted(by: { ($0.group, $0.number) < ($1.group, $1.number) })
         where !found.generations.contains(id) {
             if let plan = groups[id.group]?.generations[id.number]?.plan { effects.append(.prepare(id, plan)) }
         }
@@ -92,13 +92,13 @@ extension Engine {
             case .killing, .sweeping: effects.append(.killTree(instance.id))
             // Without a main process that could receive the kill signal, the other processes were to be killed at once.
             case .terminating(_, let ending)
-            where !instance.stopsItself && ending.processes.isEmpty
+            where !instance.isStoppingByItself && ending.processes.isEmpty
                 && [.mixed, .process].contains(instance.spec.killMode):
                 effects.append(.killTree(instance.id))
             default: break
             }
         }
-        return effects + outstanding
+        return effects + outstandingEffects
     }
 }
 

@@ -20,7 +20,7 @@ extension Supervisor {
             let command = Launcher.command(kind, of: instance.definition.unit)
         else { return handle(.spawnFailed(token, "its definition is gone", status: nil)) }
         do throws(Launcher.LaunchError) {
-            let end = engine.end(of: id)
+            let end = engine.serviceEnd(of: id)
             let main = mainProcess(of: id)?.pid
             if instance.tree == nil {
                 // Directories of an earlier run of this instance: systemd removes them as soon as that run has ended.

@@ -56,7 +56,7 @@ extension SocketState {
         switch phase {
         case .startPre, .opening, .startPost: self = .starting
         case .listening: self = .listening
-        case .cooling: self = .cooling
+        case .pollLimited: self = .cooling
         case .running: self = .running
         case .stopPre, .stopPost: self = .stopping
         case .failed: self = .failed
@@ -123,7 +123,7 @@ extension Supervisor {
         let state: UnitState =
             switch view?.phase {
             case .startPre, .opening, .startPost: .starting
-            case .listening, .cooling, .running: .running
+            case .listening, .pollLimited, .running: .running
             case .stopPre, .stopPost: .stopping
             case .failed: .failed
             case .dead, nil: isHeld ? .running : .stopped

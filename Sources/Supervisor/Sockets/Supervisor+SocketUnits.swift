@@ -140,7 +140,7 @@ extension Supervisor {
     // MARK: - Watching
 
     func watchSocket(_ id: SocketID) {
-        guard !engine.isEnding else { return }
+        guard !engine.isShuttingDown else { return }
         var failure: String?
         for held in heldSockets(id) {
             let target = held.endpoint.target
@@ -288,7 +288,7 @@ extension Supervisor {
         guard let view = activation.view(of: id) else { return }
         switch phase {
         case .failed: log(.error, about: "\(id)", "\(id): failed: \(view.failure.map(Wording.sentence) ?? "")")
-        case .cooling:
+        case .pollLimited:
             log(
                 .warning, about: "\(id)",
                 "\(id): its poll limit is reached; what comes waits until the interval is over")

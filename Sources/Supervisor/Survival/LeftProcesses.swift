@@ -14,7 +14,7 @@ final class LeftProcesses {
         /// The process tree, and the wait for its end.
         let run: RunningTree
         /// Present while a stop request ends the tree.
-        var ending: LeftEnding?
+        var ending: UnknownTreeEnding?
         var timer: (any LoopTimer)?
 
         init(name: LeftTreeName, group: GroupID, run: RunningTree) {

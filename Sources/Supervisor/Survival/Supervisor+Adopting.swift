@@ -143,7 +143,7 @@ extension Supervisor {
     /// Reports processes that ended without a supervisor, after `resume`. Their exit statuses are unknown, because the
     /// kernel reported them to another parent.
     func tellEnds(_ saved: SavedState) {
-        var found = Found()
+        var found = SurvivingState()
         found.generations = Set(saved.generations.map(\.id))
         for event in engine.missedEvents(found) { handle(event) }
         for token in engine.awaitedProcesses { handle(.spawned(token)) }

@@ -17,7 +17,7 @@ extension Supervisor {
             throw .failed(message: "cannot adopt \(group): there are no processes of it that nothing is known of")
         }
         do throws(Undecidable) {
-            guard !engine.isEnding else { throw Undecidable(text: "everything is being stopped") }
+            guard !engine.isShuttingDown else { throw Undecidable(text: "everything is being stopped") }
             guard !engine.isActive(group) else { throw Undecidable(text: "it runs as another generation") }
             guard found.allSatisfy({ $0.ending == nil }) else { throw Undecidable(text: "they are being ended") }
             let trees = try byUnit(found)
@@ -166,7 +166,7 @@ extension Supervisor {
     /// Turns one process tree into an instance.
     private func take(_ tree: LeftProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID) -> Adoption.Service
     {
-        let id = engine.drawInstance()
+        let id = engine.newInstanceID()
         var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
         guard let definition = planning.definitions[spec.definition] else { return service }
         let instance = RunningInstance(id: id, generation: generation, definition: definition)

@@ -82,7 +82,7 @@ extension Supervisor {
         tree.run.end()
         let ended = left.remove(tree)
         logger.info("\(tree.name.unit): the last of its unknown processes has ended")
-        if left.trees(of: tree.group).isEmpty { engine.unknownProcessesEnded(tree.group, at: now) }
+        if left.trees(of: tree.group).isEmpty { engine.recordEndOfUnknownProcesses(tree.group, at: now) }
         forgetLeft(tree.group)
         for id in ended {
             guard let pending = requests.remove(id) else { continue }
@@ -232,10 +232,10 @@ extension Supervisor {
         let unit = (try? UnitName(tree.name.unit)).flatMap { planning.resolver.load($0).service }
         var ending =
             unit.map {
-                LeftEnding(
+                UnknownTreeEnding(
                     signal: $0.killSignal.number, timeout: $0.timeoutStop.duration, sendsFinalKill: $0.sendSIGKILL)
-            } ?? LeftEnding()
-        let step = ending.begin(at: now)
+            } ?? UnknownTreeEnding()
+        let step = ending.firstStep(at: now)
         tree.ending = ending
         logger.info("\(tree.name.unit): its unknown processes are ended")
         perform(step, tree)
@@ -246,12 +246,12 @@ extension Supervisor {
 
     private func leftDeadline(_ id: ObjectIdentifier) -> () -> Void {
         { [unowned self] in
-            guard let tree = left.tree(id), let step = tree.ending?.reach(now) else { return }
+            guard let tree = left.tree(id), let step = tree.ending?.nextStep(at: now) else { return }
             perform(step, tree)
         }
     }
 
-    private func perform(_ step: LeftEnding.Step, _ tree: LeftProcesses.Tree) {
+    private func perform(_ step: UnknownTreeEnding.Step, _ tree: LeftProcesses.Tree) {
         switch step {
         case .signal(let signal):
             tree.run.tree.signalAll(Linux.Signal(rawValue: signal))

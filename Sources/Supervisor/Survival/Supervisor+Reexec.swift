@@ -12,7 +12,7 @@ import Linux
 /// step fails, nothing has changed.
 extension Supervisor {
     func reexec(for call: ControlSessions.CallID?) throws(ControlError) {
-        guard !engine.isEnding, shutdownRequests == nil else { throw .shuttingDown }
+        guard !engine.isShuttingDown, shutdownRequests == nil else { throw .shuttingDown }
         if let call { reexecCalls.append(call) }
         guard reexecution == nil else { return }
         let rehearsal = rehearsal()
@@ -35,7 +35,7 @@ extension Supervisor {
 
     private func execute() {
         // Events since the check may have begun a shutdown.
-        guard !engine.isEnding else { return reexecFailed("it is shutting down") }
+        guard !engine.isShuttingDown else { return reexecFailed("it is shutting down") }
         let file: OwnedDescriptor
         let kept: [Int32]
         do {
@@ -55,7 +55,7 @@ extension Supervisor {
             program, arguments: arguments, environment: environment, keeping: kept + [file.raw])
         notifyParent("READY=1")
         probes = [:]
-        for effect in engine.outstanding { if case .probe = effect { perform(effect) } }
+        for effect in engine.outstandingEffects { if case .probe = effect { perform(effect) } }
         reexecFailed("\(error)")
     }
 

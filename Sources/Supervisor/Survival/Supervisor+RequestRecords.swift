@@ -122,7 +122,7 @@ extension Supervisor {
 
     /// Decides on a request for which neither an end nor an operation that leads to one is recorded.
     private func settle(_ entry: RequestLedger.Entry) {
-        if entry.method == Request.shutdown.method.name, engine.isEnding {
+        if entry.method == Request.shutdown.method.name, engine.isShuttingDown {
             // Every service is gone, and the sockets were being closed: the shutdown continues.
             requests[newRequest()]?.identity = entry.identity
         } else if entry.hasActed {
@@ -136,7 +136,7 @@ extension Supervisor {
 
     /// Finishes a shutdown that a killed process had decided but not completed.
     func finishInterruptedShutdown() {
-        guard engine.hasEnded, shutdownRequests == nil else { return }
+        guard engine.hasShutDown, shutdownRequests == nil else { return }
         let asked = requests.all.filter { ledger.isShutdown($0.value.identity) }.keys.min { $0.number < $1.number }
         shutDown(for: asked)
     }

@@ -97,7 +97,7 @@ extension Supervisor {
                 instanceOfMark[instance.mark] = nil
                 instance.close()
             }
-            engine.drop(group)
+            engine.forgetOutdatedState(of: group)
             logger.warning("\(group): what the journal says of it is older than what runs of it")
         }
         return outdated
@@ -239,7 +239,7 @@ extension Supervisor {
 
     /// Carries out effects that were recorded but not done, and handles the waiting events.
     func resume(_ saved: SavedState) {
-        var found = Found()
+        var found = SurvivingState()
         found.generations = Set(generations.keys)
         found.instances = Set(instances.keys)
         found.processes = Set(saved.processes.map(\.token))

@@ -8,7 +8,7 @@ import UnitFiles
 /// started, the tree may hold a daemon whose main process is not known, or processes that a oneshot service has left.
 extension Supervisor {
     /// Adds the commands that run to `found`; `Engine.recovery` starts the others.
-    func takeUnrecorded(_ found: inout Found) {
+    func takeUnrecorded(_ found: inout SurvivingState) {
         for command in engine.unrecordedCommands(found) {
             guard let instance = instances[command.instance], let tree = instance.tree else { continue }
             let recorded = Set(processes.values.filter { $0.instance == command.instance }.map(\.pid))
