@@ -81,7 +81,7 @@ extension OrderWorld {
         let operation = engine.groups[plan.group]?.operation
         let parts: [Any?] = [
             service?.state, service?.mandate, service?.search, service?.wholeTreeWatch, service?.mainEnd,
-            service?.exitedBefore, service?.saysReloading, service?.isAborting, service?.deadline,
+            service?.exitedBefore, service?.hasAnnouncedReload, service?.isAborting, service?.deadline,
             service?.failure?.step,
             service?.restarts, operation?.kind, operation?.phase,
         ]
