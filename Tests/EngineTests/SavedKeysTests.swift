@@ -54,17 +54,15 @@ import Testing
             spec: ServiceSpec(unit: "a.service"),
             mandate: .serving, at: now)
         let operation = Operation(.start, .waiting, plan: nil, request: nil, at: now)
-        #expect(Self.properties(of: Engine()) == Set(Engine.CodingKeys.allCases.map { "\($0)" }))
-        #expect(Self.properties(of: instance) == Set(Instance.CodingKeys.allCases.map { "\($0)" }))
-        #expect(Self.properties(of: operation) == Set(Operation.CodingKeys.allCases.map { "\($0)" }))
+        #expect(Self.storedProperties(of: Engine()) == Engine.CodingKeys.allCases.count)
+        #expect(Self.storedProperties(of: instance) == Instance.CodingKeys.allCases.count)
+        #expect(Self.storedProperties(of: operation) == Operation.CodingKeys.allCases.count)
         let socket = ActivatedSocket(spec: SocketSpec(), at: now)
-        #expect(Self.properties(of: socket) == Set(ActivatedSocket.CodingKeys.allCases.map { "\($0)" }))
+        #expect(Self.storedProperties(of: socket) == ActivatedSocket.CodingKeys.allCases.count)
     }
 
-    private static func properties(of value: Any) -> Set<String> {
-        // The storage of a wrapped property has an underscore in front.
-        Set(Mirror(reflecting: value).children.compactMap { $0.label.map { String($0.trimmingPrefix("_")) } })
-    }
+    /// Each case of `CodingKeys` names a property, or the type does not compile; so their number is enough.
+    private static func storedProperties(of value: Any) -> Int { Mirror(reflecting: value).children.count }
 
     /// Names of properties, cases and associated values in the encoded value, without names of units and numbers.
     private static func keys(of value: some Encodable) throws -> Set<String> {
