@@ -38,7 +38,7 @@ extension Supervisor {
         if plan.isTarget { return handle(.prepared(id)) }
         if plan.isSwapUnit {
             do throws(SystemError) {
-                try memory.begin(id)
+                try memory.recordNumber(of: id)
             } catch {
                 log(.error, about: id.group.name, "\(id): remembering its number: \(error)")
             }
@@ -55,7 +55,7 @@ extension Supervisor {
     /// Reports to the engine that the templates of a generation are rendered, or that they cannot be.
     func rendered(_ id: GenerationID, _ failure: PreparationError?) {
         guard let failure else {
-            if let resources = generations[id] { journal(resources) }
+            if let resources = generations[id] { journal.record(resources) }
             return handle(.prepared(id))
         }
         release(id)
@@ -139,18 +139,17 @@ extension Supervisor {
 
     /// Creates `$GENERATION_DIRECTORY`, owned by the user of the services if they all have the same user, else by root.
     private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
-        let group = UnitNameEscaping.escape(id.group.name)
-        let path = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
+        let path = directories.path(of: id)
         let users = Set(parts.map(\.unit.execution.user))
         let user = users.count == 1 ? users.first?.flatMap { try? Accounts.user($0) } : nil
         // An existing directory is of a supervisor whose state was lost; surviving processes of it may still use it.
-        if (try? FileTree.exists(path)) == true, left.isEmpty { throwAway(path) }
+        if (try? machine.files.exists(path)) == true, unaccounted.processes.isEmpty { directories.throwAway(path) }
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
             try ServiceDirectory.make(path, mode: 0o755, owner: owner)
         } catch {
-            FileTree.removeEmptyDirectory(path)
-            if let parent = FileTree.parent(of: path) { FileTree.removeEmptyDirectory(parent) }
+            machine.files.removeEmptyDirectory(path)
+            if let parent = FileTree.parent(of: path) { machine.files.removeEmptyDirectory(parent) }
             throw PreparationError(unit: id.group.name, text: "\(error)")
         }
         return path
@@ -160,7 +159,7 @@ extension Supervisor {
         guard let resources = generations.removeValue(forKey: id) else { return }
         journal.end(.generation(id))
         // Together with the directory of its group if it was the last: a group of that name may never exist again.
-        throwAway(resources.directory, withParent: true)
+        directories.throwAway(resources.directory, withParent: true)
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {
@@ -178,9 +177,9 @@ extension Supervisor {
             // Members that were carried over are included, else the release would lack them. The replaced ones are last
             // in the list: of files with the same name the last one counts.
             let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
-            try memory.record(
+            try memory.recordServing(
                 id, release: release, previous: previous,
-                files: DefinitionFiles.of((members + replaced).flatMap(\.units)))
+                texts: DefinitionFiles.of((members + replaced).flatMap(\.units)))
         } catch {
             log(.error, about: id.group.name, "\(id): remembering that it serves: \(error)")
         }
@@ -234,7 +233,7 @@ extension Supervisor {
         let held = allHeldSockets.flatMap(\.paths)
         do throws(SystemError) {
             for directory in try launcher.unlinkRuntimeDirectories(of: execution, exceptThose: used) {
-                try trash?.throwAway(directory, keeping: held)
+                try directories.throwAway(directory, keeping: held)
             }
         } catch {
             log(.warning, about: instance.name, "\(instance.name): removing RuntimeDirectory=: \(error)")

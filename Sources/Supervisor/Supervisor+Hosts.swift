@@ -1,3 +1,4 @@
+import ControlProtocol
 import Engine
 import UnitFiles
 
@@ -10,5 +11,9 @@ extension Supervisor: PlanningHost {
     func definition(of instance: InstanceID) -> Definition? { instances[instance]?.definition }
     var definitionsInUse: Set<UInt64> { engine.definitionsInUse }
     func unitFilesWereRead() { loggedRemarks.forgetFiles() }
+    func refuseBesideUnaccounted(_ group: GroupID, _ verb: String) throws(ControlError) {
+        try unaccounted.refuse(beside: group, verb)
+    }
+    func record(_ definition: Definition) { journal.record(definition) }
     func endJournal(ofDefinition id: UInt64) { journal.end(.definition(id)) }
 }

@@ -69,11 +69,7 @@ final class Supervisor {
     var tokenOfPid: [Int32: Token] = [:]
     var probes: [Token: RunningProbe] = [:]
     var logs: LogCapture?
-    /// Readers of the output of services without an instance here, by FIFO path.
-    var leftOutput: [String: LogPipe] = [:]
     let pidFiles: PidFiles
-    /// Directories of ended services that are being removed.
-    var trash: Trash?
     var notifySocket: NotifySocket?
 
     // Started socket units.
@@ -122,51 +118,27 @@ final class Supervisor {
     var lineBounds = LineBounds()
     /// Timer for the summary of the lines that `lineBounds` has dropped.
     var leftOutTimer: (any LoopTimer)?
-    var history: History
-    var memory: ReleaseMemory
+    let history: History
+    let memory: ReleaseMemory
     private var signals: [any AnyObject] = []
-    /// Locks on the directories that only this supervisor may use.
-    var runtimeLock: DirectoryLock?
-    var stateLock: DirectoryLock?
-
-    // Successor process.
+    // Survival.
     /// Path of the program file of this process; see `init`.
     let program: String
-    let arguments: [String]
+    private let arguments: [String]
+    /// What the supervisor process before this one has left.
+    let predecessor: Predecessor
+    /// The supervisor's own directories.
+    let directories: Directories
     /// State that a successor needs if this process is killed.
-    let journal: Journal
-    let journalFaults: JournalFaults
-    /// Signals that are decided and possibly not sent.
-    var unsentSignals = UnsentSignals()
-    /// Processes of an earlier supervisor that no record accounts for.
-    let left = LeftProcesses()
-    /// Reason why the journal of an earlier supervisor was not used.
-    var journalProblem: String?
-    /// Names in systemd's descriptor store of sockets that the journal does not name.
-    var unclaimedStored: [String] = []
-    /// Processes that ended without a supervisor, and whose ends are not yet reported to the engine.
-    var unreportedEnds: [Token: SavedProcess] = [:]
-    /// Time of a killed supervisor's last write to its journal, on the loop's clock.
-    var lastJournalWrite: Int64?
-    /// Timer for the next attempt while the journal is behind or short of room.
-    var journalTimer: (any LoopTimer)?
-    /// Journal trouble that the log already reports.
-    var toldTrouble: (isBehind: Bool, problem: String?) = (false, nil)
-    /// Runs once the events that followed from the journal have been handled.
-    private var journalPassed: (any LoopSource)?
-    let unitTable: UnitTable
-    /// Descriptor store of systemd, if it is our parent, and the descriptors that it kept for this process.
-    let store: ManagerStore
-    var stored: [String: Int32]
-    /// Pending write of the socket units' record, in the loop's next round.
-    var activationRecord: (any LoopSource)?
+    private(set) lazy var journal = JournalDesk(self, machine, runtimeDirectory: configuration.runtimeDirectory)
+    /// Processes of an earlier supervisor that no record accounts for, and their output.
+    private(set) lazy var unaccounted = UnaccountedDesk(self, machine, journal, directories, logger: logger)
+    private(set) lazy var unaccountedOutput = UnaccountedOutput(self, machine.files, directories, logger: logger)
+    /// Re-execution of the installed program.
+    private(set) lazy var reexec = ReexecDesk(
+        self, machine, children, logger: logger, program: program, arguments: arguments, environment: environment)
     /// Whether the events being handled happened while no supervisor ran.
     var isCatchingUp = false
-    /// State that an earlier program of this process has handed over; nil from `start` on.
-    private var inheritance: SavedState?
-    /// Check whether the installed program could continue from the present state.
-    var reexecution: Rehearsal?
-    var reexecCalls: [ControlSessions.CallID] = []
 
     /// - Parameters:
     ///   - limits: resource limits of services that set none; RLIMIT_NOFILE is the first.
@@ -188,12 +160,11 @@ final class Supervisor {
         self.logger = logger
         self.program = program
         self.arguments = arguments
-        inheritance = try inherited.map { try StateFile.read(OwnedDescriptor.inherited($0)) }
-        journal = Journal(path: configuration.runtimeDirectory + "/journal")
-        journalFaults = JournalFaults(journal: configuration.runtimeDirectory + "/journal")
-        unitTable = UnitTable(journal)
-        store = ManagerStore(environment: environment)
-        stored = ManagerStore.take()
+        predecessor = try Predecessor(
+            machine, logger: logger, journal: JournalDesk.path(in: configuration.runtimeDirectory),
+            inherited: inherited)
+        directories = Directories(machine, configuration, logger: logger)
+        let inheritance = predecessor.inherited
         let head = inheritance?.head
         startedAt = head?.startedAt ?? machine.loop.wallClock
         let limits =
@@ -208,48 +179,56 @@ final class Supervisor {
             for (id, request) in inheritance.people.requests { requests[id] = request }
             batches = inheritance.people.batches
             evidence = inheritance.people.evidence
-            reexecCalls = inheritance.people.reexecCalls
         }
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
             specifiers: host.units.specifiers(configuration, environment: environment),
             isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
-        history = History(path: configuration.stateDirectory + "/history.jsonl")
-        memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases")
+        history = History(path: configuration.stateDirectory + "/history.jsonl", files: host.files)
+        memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases", files: host.files)
         planning = try PlanningDesk(
             host: self, machine: host, configuration: configuration, environment: environment)
     }
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.
     func start() throws(SystemError) {
-        if let own = inheritance?.own { try inheritLocks(own) }
-        try takeDirectories()
-        try followJournal()
-        let isSuccessor = inheritance != nil
-        var saved = isSuccessor ? inheritance : try stateOfKilled()
-        if let saved { unitTable.fill(saved.units) }
-        inheritance = nil
-        takeUnnamedStored()
-        dropStored()
+        let isSuccessor = predecessor.inherited != nil
+        if let own = predecessor.inherited?.own { try directories.inheritLocks(own) }
+        try directories.takeDirectories()
+        try journal.start()
+        var saved = try predecessor.takeState()
+        for socket in predecessor.takeUnnamedSockets() { unaccounted.processes.add(socket) }
+        predecessor.dropStored()
         if let saved {
+            journal.restore(saved)
+            reexec.restore(saved.people.reexecCalls)
             engine = saved.engine
-            unsentSignals = UnsentSignals(saved.signals ?? [])
             lastRequest = max(lastRequest, engine.lastRequest)
         }
         passGap(&saved)
-        try makeDirectories(anew: saved == nil)
+        try directories.startTrash(eventLoop)
+        if saved == nil {
+            // Except for the FIFOs of services that still run without an instance here.
+            unaccountedOutput.move()
+            // Directories of generations and credentials may still be in use: `reportUnaccounted` examines them later.
+            directories.throwAway(directories.output)
+        }
+        try directories.makeDirectories(readers: readers)
         timer = try loop.makeTimer { [unowned self] in deadlineReached() }
         socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
         progressTimer = try loop.makeTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
         sockets = HeldSockets(
-            machine: machine, left: { [unowned self] target, members in left.take(target, of: members) },
+            machine: machine,
+            left: { [unowned self] target, members in
+                unaccounted.processes.takeSocket(at: target, of: members)
+            },
             noticed: { [unowned self] held, text in
                 log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
-            }, changed: { [unowned self] name in journalShared(name) })
+            }, changed: { [unowned self] name in journal.recordShared(name, sockets?.shared[name]) })
         try children.adoptOrphans()
         trees.follow(children, isFresh: !isSuccessor)
         logs = try makeLogs()
-        takeLeftOutput()
+        unaccountedOutput.read()
         try openNotifySocket(saved?.own)
         signals = [
             try loop.watchSignal(.terminate) { [unowned self] in shutDown(for: nil) },
@@ -263,12 +242,12 @@ final class Supervisor {
             restore(saved)
             restoreRequests(saved, isSuccessor: isSuccessor)
         } else {
-            findLeft(nil)
+            unaccounted.find(nil, problem: predecessor.problem)
         }
-        reserveLeftNumbers()
-        if isSuccessor, saved?.isJournalBehind != true { continueJournal() } else { rewriteJournal() }
+        reserveUsedNumbers()
+        if isSuccessor, saved?.isJournalBehind != true { journal.continueFile() } else { journal.rewrite() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
-        claimLeftSockets()
+        claimUnaccountedSockets()
         let sessions = ControlSessions(
             loop: eventLoop, isOperator: { [unowned self] peer in isOperator(peer) },
             called: { [unowned self] call, message, peer in called(call, message, peer) },
@@ -278,10 +257,10 @@ final class Supervisor {
         control = sessions
         resume(saved?.people.subscribers ?? [])
         try listenForBinds(saved?.own.multibinder)
-        if !isSuccessor { tellStrangers() }
+        if !isSuccessor { reportUnaccounted() }
         if let saved {
             resume(saved)
-            if !isSuccessor { tellEnds(saved) }
+            if !isSuccessor { reportMissedEnds(saved) }
         }
         isCatchingUp = false
         // Decisions that were due when the other process ended.
@@ -290,13 +269,11 @@ final class Supervisor {
             finishInterruptedShutdown()
         }
         armTimer()
-        watchRoom()
-        journalPassed = try loop.callLater(priority: .controlRequests) { [unowned self] in
-            journalFaults.succeed()
-            journalPassed = nil
-        }
+        journal.watchRoom()
+        try predecessor.endWatchLater()
         if saved == nil { startEnabled() }
-        dropUnclaimed()
+        predecessor.dropUnclaimed()
+        unaccounted.processes.dropSockets()
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(planning.resolver.loader.allNames().count) unit files, \
@@ -307,7 +284,7 @@ final class Supervisor {
     private func openNotifySocket(_ own: SavedOwn?) throws(SystemError) {
         let path = configuration.notifySocket
         if let raw = own?.notifySocket {
-            let inherited = try OwnedDescriptor.inherited(raw)
+            let inherited = try machine.handover.inherit(raw)
             notifySocket = try NotifySocket(path: path, inherited: inherited, loop: eventLoop) {
                 [unowned self] datagram in
                 received(datagram)
@@ -315,17 +292,17 @@ final class Supervisor {
             return
         }
         notifySocket = try NotifySocket(path: path, loop: eventLoop) { [unowned self] datagram in received(datagram) }
-        if let raw = notifySocket?.raw { store.put(raw, name: StoredName.notify) }
+        if let raw = notifySocket?.raw { machine.manager.store(raw, name: StoredName.notify) }
     }
 
     private func open(_ sessions: ControlSessions, _ saved: SavedState?) throws(SystemError) {
         let path = configuration.controlSocket
         if let saved, let raw = saved.own.controlSocket {
-            return try sessions.resume(at: path, listening: try OwnedDescriptor.inherited(raw), saved.people)
+            return try sessions.resume(at: path, listening: try machine.handover.inherit(raw), saved.people)
         }
         let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
         try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
-        if let raw = sessions.listening { store.put(raw, name: StoredName.control) }
+        if let raw = sessions.listening { machine.manager.store(raw, name: StoredName.control) }
     }
 
     // MARK: - Events and effects
@@ -378,13 +355,13 @@ final class Supervisor {
             let event = backlog[next]
             next += 1
             let effects = engine.handle(event, at: now, catchingUp: isCatchingUp, due: takeDue(event))
-            noteEnd(event)
-            journal(before: effects)
+            journal.recordEnd(event)
+            journal.record(before: effects)
             for effect in effects {
                 perform(effect)
-                noteSent(effect)
+                journal.recordSent(effect)
             }
-            endsAreTold()
+            dropHistoryRecord()
         }
         backlog.removeSubrange(..<next)
         isHandling = false
@@ -416,7 +393,7 @@ final class Supervisor {
     func shutDown(for request: RequestID?) {
         // A readable socket starts no service any more.
         for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
-        notifyParent("STOPPING=1")
+        machine.manager.notify("STOPPING=1")
         if !engine.isShuttingDown { trees.signalStrays(.terminate) }
         handle(.command(.shutDown, request ?? newRequest()))
     }
@@ -425,18 +402,16 @@ final class Supervisor {
         control?.stopListening()
         for running in errands.values { running.errand.end() }
         for check in conditionChecks.values { check.cancel() }
-        for pipe in leftOutput.values { pipe.close() }
+        unaccountedOutput.close()
         multibinder = nil
         notifySocket?.remove()
         sockets = nil
         generations = [:]
         trees.signalStrays(.kill)
-        if trees.leftovers().isEmpty, left.isEmpty { removeLeftDirectories() }
-        for group in left.groups.sorted() {
-            logger.warning("\(group): \(leftSentence(group)), and is left alone")
-        }
+        if trees.leftovers().isEmpty, unaccounted.processes.isEmpty { removeUnusedDirectories() }
+        unaccounted.logLeftRunning()
         trees.remove()
-        trash?.finish()
+        directories.finish()
         journal.remove()
         logger.info("everything is stopped")
         loop.exit(0)
@@ -444,14 +419,14 @@ final class Supervisor {
 
     private func reexecOnSignal() {
         do {
-            try reexec(for: nil)
+            try reexec.start(for: nil)
         } catch {
             logger.error("\(error.localizedMessage)")
         }
     }
 
     private func updateOnSignal() {
-        notifyParent("RELOADING=1")
+        machine.manager.notify("RELOADING=1")
         do {
             let reply = try update()
             logger.info(
@@ -459,7 +434,7 @@ final class Supervisor {
         } catch {
             logger.error("\(error.localizedMessage)")
         }
-        notifyParent("READY=1")
+        machine.manager.notify("READY=1")
     }
 }
 

@@ -31,27 +31,30 @@ struct HistoryTests {
     func bound() throws {
         try withDirectory { directory in
             let path = directory + "/history.jsonl"
-            var history = History(path: path, sizeLimit: 8000)
+            let history = History(path: path, files: LinuxFiles(), sizeLimit: 8000)
             for number in 1...1000 {
                 try history.append(entry(number))
                 #expect(size(path) <= 8000 && size(path + ".1") <= 8000)
             }
             try history.sync()
-            let again = History(path: path, sizeLimit: 8000)
+            let again = History(path: path, files: LinuxFiles(), sizeLimit: 8000)
             let numbers = again.entries(of: nil, limit: 1000).map(\.number)
             #expect(numbers.first == 1000)
             #expect(numbers == Array((1001 - numbers.count...1000).reversed()), "none is missing in between")
             #expect(numbers.count >= 40)
             // The first entry after the file was renamed.
             try history.append(entry(1001))
-            #expect(History(path: path, sizeLimit: 8000).entries(of: nil, limit: 1).map(\.number) == [1001])
+            #expect(
+                History(path: path, files: LinuxFiles(), sizeLimit: 8000).entries(of: nil, limit: 1).map(\.number) == [
+                    1001
+                ])
         }
     }
 
     @Test("Failures of what traffic starts are taken some times an hour")
     func failures() throws {
         try withDirectory { directory in
-            var history = History(path: directory + "/history.jsonl")
+            let history = History(path: directory + "/history.jsonl", files: LinuxFiles())
             var taken = 0
             for _ in 0..<1000 where history.takesFailureOfTraffic(at: 7200) { taken += 1 }
             #expect(taken == 32)

@@ -25,7 +25,7 @@ struct UnsentSignalsTests {
     func crossedOff() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("signals-\(UUID())").path
         defer { try? FileManager.default.removeItem(atPath: path) }
-        let journal = Journal(path: path)
+        let journal = Journal(path: path, records: LinuxRecords())
         for _ in 0..<2 {
             var unsent = UnsentSignals(signals)
             unsent.write(to: journal)

@@ -75,11 +75,11 @@ extension PlanningDesk {
 
     /// - Parameters:
     ///   - members: plan only these members; nil for all, or for those that move with `name`.
-    ///   - besideLeft: plan also if unaccounted processes of the group run.
+    ///   - besideUnaccounted: plan also if unaccounted processes of the group run.
     func planned(
-        _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideLeft: Bool = false
+        _ name: UnitName, _ whole: SwapUnitDefinition, members: Set<String>? = nil, besideUnaccounted: Bool = false
     ) throws(ControlError) -> Planning.Planned {
-        if !besideLeft { try host.refuseBesideLeft(GroupID(whole.identity.description), "start") }
+        if !besideUnaccounted { try host.refuseBesideUnaccounted(GroupID(whole.identity.description), "start") }
         guard whole.isUsable else { throw invalid(whole.name, whole.diagnostics) }
         var notes = noteDiagnostics(of: whole)
         var services = whole.services
@@ -127,7 +127,7 @@ extension PlanningDesk {
             id: nextDefinition(), unit: service, group: group, sockets: own, upstreams: upstreams, probed: probed,
             target: whole.target, network: whole.network)
         add(definition)
-        host.journal(definition)
+        host.record(definition)
         return definition
     }
 

@@ -22,8 +22,8 @@ protocol PlanningHost: AnyObject {
     /// The unit files were read again: their diagnostics are logged again.
     func unitFilesWereRead()
     /// Refuses if unaccounted processes of the group run.
-    func refuseBesideLeft(_ group: GroupID, _ verb: String) throws(ControlError)
-    func journal(_ definition: Definition)
+    func refuseBesideUnaccounted(_ group: GroupID, _ verb: String) throws(ControlError)
+    func record(_ definition: Definition)
     func endJournal(ofDefinition id: UInt64)
 }
 

@@ -7,7 +7,7 @@ import UnitFiles
 /// Facts about swap units that outlive a restart of the supervisor or the host: the number of the last generation, the
 /// release that served, and the target of `rollback` with the unit files that it had. One small file and one directory
 /// of unit files for each, replaced before the new generation counts as serving.
-struct ReleaseMemory {
+final class ReleaseMemory {
     struct Entry: Codable {
         var unit: String
         /// The last number that was given to a generation, also to one that failed.
@@ -25,12 +25,14 @@ struct ReleaseMemory {
     }
 
     private let directory: String
+    private let files: any FilesPort
     private var entries: [GroupID: Entry] = [:]
 
-    init(directory: String) {
+    init(directory: String, files: any FilesPort) {
         self.directory = directory
-        for name in ((try? UnitDirectory.list(directory)) ?? nil) ?? [] where name.hasSuffix(".json") {
-            guard let content = try? UnitDirectory.read(directory + "/" + name), case .text(let bytes) = content,
+        self.files = files
+        for name in ((try? files.names(in: directory)) ?? nil) ?? [] where name.hasSuffix(".json") {
+            guard let content = try? files.read(directory + "/" + name), case .text(let bytes) = content,
                 let entry = try? JSONDecoder().decode(Entry.self, from: Data(bytes))
             else { continue }
             // A number out of range comes from a damaged file; the next number would overflow and end the daemon.
@@ -56,47 +58,47 @@ struct ReleaseMemory {
     /// Records the number of a new generation. The record outlives the supervisor, which is enough: after a power cut
     /// no process or file of that generation is left with which the number could be confused, and the new generation
     /// need not wait for the disk.
-    mutating func begin(_ id: GenerationID) throws(SystemError) {
+    func recordNumber(of id: GenerationID) throws(SystemError) {
         var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
         entry.lastGeneration = max(entry.lastGeneration, id.number)
         try write(entry, id.group, durable: false)
     }
 
-    /// Records that a generation serves. `files` are the unit files of the replaced units; without `previous` the
+    /// Records that a generation serves. `texts` are the unit files of the replaced units; without `previous` the
     /// earlier record stays.
-    mutating func record(
-        _ id: GenerationID, release: String?, previous: Previous?, files: [String: String]
+    func recordServing(
+        _ id: GenerationID, release: String?, previous: Previous?, texts: [String: String]
     ) throws(SystemError) {
         var entry = entries[id.group] ?? Entry(unit: id.group.name, lastGeneration: 0)
         entry.lastGeneration = max(entry.lastGeneration, id.number)
         entry.release = release
         if let previous {
-            try replaceDefinitions(of: id.group, with: files)
+            try replaceDefinitions(of: id.group, with: texts)
             entry.previous = previous
         }
         try write(entry, id.group)
     }
 
-    private mutating func write(_ entry: Entry, _ group: GroupID, durable: Bool = true) throws(SystemError) {
+    private func write(_ entry: Entry, _ group: GroupID, durable: Bool = true) throws(SystemError) {
         entries[group] = entry
         guard let object = try? JSONObject(encoding: entry) else { return }
-        try FileTree.makeDirectory(directory)
-        try FileTree.writeAtomically(base(group) + ".json", object.bytes, durable: durable)
+        try files.makeDirectory(directory)
+        try files.replace(base(group) + ".json", with: object.bytes, isDurable: durable)
     }
 
     /// Replaces the kept unit files. A crash in between leaves either directory or none; without one, a rollback after
     /// a restart is refused with the unit's name.
-    private func replaceDefinitions(of group: GroupID, with files: [String: String]) throws(SystemError) {
+    private func replaceDefinitions(of group: GroupID, with texts: [String: String]) throws(SystemError) {
         let path = definitions(of: group)
         let fresh = path + ".new"
-        try FileTree.remove(fresh)
-        try FileTree.makeDirectory(fresh)
-        for (name, text) in files.sorted(by: { $0.key < $1.key }) {
-            if let parent = FileTree.parent(of: name) { try FileTree.makeDirectory(fresh + "/" + parent) }
-            try FileTree.writeAtomically(fresh + "/" + name, Array(text.utf8))
+        try files.remove(fresh)
+        try files.makeDirectory(fresh)
+        for (name, text) in texts.sorted(by: { $0.key < $1.key }) {
+            if let parent = FileTree.parent(of: name) { try files.makeDirectory(fresh + "/" + parent) }
+            try files.replace(fresh + "/" + name, with: Array(text.utf8))
         }
-        try FileTree.remove(path)
-        try FileTree.move(fresh, to: path)
+        try files.remove(path)
+        try files.move(fresh, to: path)
     }
 }
 

@@ -48,7 +48,7 @@ extension Supervisor {
         dropPastInstances()
         dropPastSockets()
         planning.dropUnusedDefinitions()
-        forgetUnits()
+        journal.forgetUnits()
         planning.forgetInstances(over: Tidiness.readInstances)
         tidiness.definitions = 2 * planning.definitions.count + 64
         tidiness.groups = engine.groupCount + Tidiness.pastInstances

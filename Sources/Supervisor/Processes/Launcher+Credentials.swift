@@ -89,7 +89,7 @@ extension Supervisor {
     /// Throws the directory away piece by piece, because the service may have filled it.
     private func throwAwayCredentials(_ directory: String) {
         CredentialFiles.release(directory)
-        throwAway(directory)
+        directories.throwAway(directory)
     }
 
     /// Makes the credentials of a run, in place of the ones of an earlier run.

@@ -152,7 +152,7 @@ extension Supervisor {
             return nil
         }
         enter(process)
-        journal(process)
+        journal.record(process)
         return token
     }
 }

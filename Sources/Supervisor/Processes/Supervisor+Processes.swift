@@ -85,7 +85,7 @@ extension Supervisor {
             instance.mark = instance.tree?.cgroupName ?? instance.invocation
             instanceOfMark[instance.mark] = instance.id
             noteSharer(instance)
-            journal(instance)
+            journal.record(instance)
         } catch {
             throw Launcher.LaunchError(text: "\(error)", isTransient: error.isTransient)
         }
@@ -120,7 +120,7 @@ extension Supervisor {
         }
         let process = try launch(plan, streams, token, instance)
         enter(process)
-        journal(process)
+        journal.record(process)
     }
 
     /// Registers a process: from now on the tree counts as empty only after its end is reported.

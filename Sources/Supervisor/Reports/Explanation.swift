@@ -8,7 +8,7 @@ extension Supervisor {
     func why(_ name: String) throws(ControlError) -> WhyReply {
         if name.hasSuffix(".socket") { return why(ofSocket: try planning.unitName(name, kinds: [.socket])) }
         let group = try groupID(name)
-        var findings = leftFindings(group) + (journalTrouble.map { [Finding(text: $0)] } ?? [])
+        var findings = leftFindings(group) + (journal.trouble.map { [Finding(text: $0)] } ?? [])
         let view = engine.view(of: group)
         if let view {
             findings += operationFindings(view)

@@ -5,8 +5,9 @@ import Linux
 /// Every operation that changed the serving generation, or tried to: one JSON object per line, appended when the
 /// operation ended and synced before the operator gets the answer (`sync`). The newest entries are in memory. A full
 /// file is renamed to `history.jsonl.1`, in place of the previous one.
-struct History {
+final class History {
     private let path: String
+    private let files: any FilesPort
     private(set) var entries: [HistoryEntry] = []
     private var lastNumber = 0
     private var isSynced = true
@@ -23,10 +24,11 @@ struct History {
     private static let failuresAnHour = 32
 
     /// - Parameter sizeLimit: bytes in a file; there are two at most.
-    init(path: String, sizeLimit: Int = 4 << 20) {
+    init(path: String, files: any FilesPort, sizeLimit: Int = 4 << 20) {
         self.path = path
+        self.files = files
         self.sizeLimit = sizeLimit
-        size = FileTree.size(of: path) ?? 0
+        size = files.size(of: path) ?? 0
         read(path)
         guard entries.count < Self.limit else { return }
         let newer = entries
@@ -37,8 +39,8 @@ struct History {
 
     private var older: String { path + ".1" }
 
-    private mutating func read(_ path: String) {
-        guard let content = try? UnitDirectory.readTail(path, limit: Self.readLimit) else { return }
+    private func read(_ path: String) {
+        guard let content = try? files.tail(of: path, limit: Self.readLimit) else { return }
         let decoder = JSONDecoder()
         for line in content.split(separator: UInt8(ascii: "\n")) {
             // A line that a crash cut short is not an entry; the other entries must not be lost with it.
@@ -51,7 +53,7 @@ struct History {
     }
 
     /// Numbers the entry and writes it. A full disk loses the entry in the file, not the operation.
-    mutating func append(_ entry: HistoryEntry) throws(SystemError) {
+    func append(_ entry: HistoryEntry) throws(SystemError) {
         var entry = entry
         lastNumber &+= 1
         entry.number = lastNumber
@@ -61,19 +63,19 @@ struct History {
         let line = object.bytes + [UInt8(ascii: "\n")]
         if size > 0, size + line.count > sizeLimit { try rotate() }
         isSynced = false
-        try FileTree.append(path, line, durable: false)
+        try files.append(line, to: path)
         size += line.count
     }
 
     /// Renames a full file after a sync: entries that an operator has seen are on disk first.
-    private mutating func rotate() throws(SystemError) {
+    private func rotate() throws(SystemError) {
         try sync()
-        try FileTree.move(path, to: older)
+        try files.move(path, to: older)
         size = 0
     }
 
     /// Counts a failure of an operation that traffic started; false if this hour has had too many.
-    mutating func takesFailureOfTraffic(at second: Int64) -> Bool {
+    func takesFailureOfTraffic(at second: Int64) -> Bool {
         let hour = second / 3600
         if failuresOfTraffic.hour != hour { failuresOfTraffic = (hour, 0) }
         guard failuresOfTraffic.count < Self.failuresAnHour else { return false }
@@ -83,11 +85,11 @@ struct History {
 
     /// Waits until all appended entries are on disk: one call for all entries of a target's start, because each sync
     /// takes the disk milliseconds and the supervisor waits meanwhile.
-    mutating func sync() throws(SystemError) {
+    func sync() throws(SystemError) {
         guard !isSynced else { return }
         isSynced = true
         do throws(SystemError) {
-            try FileTree.sync(path)
+            try files.sync(path)
         } catch {
             // After an error of the disk the kernel forgets what it could not write (fsync(2)): asking again proves nothing.
             isSynced = !error.isTransient

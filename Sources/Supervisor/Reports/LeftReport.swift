@@ -9,22 +9,22 @@ extension Supervisor {
     func state(of group: GroupID) -> UnitState {
         let view = engine.view(of: group)
         let state = view.map(state) ?? .stopped
-        let found = left.trees(of: group)
+        let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty, state == .stopped || state == .failed else { return state }
         return found.allSatisfy { $0.ending != nil } ? .stopping : .unknown
     }
 
     func leftNote(_ group: GroupID) -> String? {
-        let found = left.trees(of: group)
+        let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty else { return nil }
-        if found.allSatisfy({ $0.ending != nil }) { return "\(leftText(group)) are being ended" }
-        return "\(leftSentence(group)): adopt or stop it"
+        if found.allSatisfy({ $0.ending != nil }) { return "\(unaccounted.text(group)) are being ended" }
+        return "\(unaccounted.sentence(group)): adopt or stop it"
     }
 
     /// Findings that name the unaccounted processes with their ages, the cause, and the commands that help.
     func leftFindings(_ group: GroupID) -> [Finding] {
-        let found = left.trees(of: group)
-        guard !found.isEmpty, let cause = left.cause else { return [] }
+        let found = unaccounted.processes.trees(of: group)
+        guard !found.isEmpty, let cause = unaccounted.processes.cause else { return [] }
         var findings = found.map { tree in
             let processes = tree.members.prefix(8).map { pid in
                 let age = ProcessFacts.read(pid)?.age.map { ", for \(Wording.age(.seconds($0)))" } ?? ""

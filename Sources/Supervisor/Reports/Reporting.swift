@@ -160,7 +160,7 @@ extension Supervisor {
     /// Sends the end of a request to the client that waits for it.
     func end(_ pending: PendingRequest, _ id: RequestID, _ result: ShownResult) {
         var result = result
-        if journal.isBehind, let journalTrouble { result.notes.append(journalTrouble) }
+        if journal.isBehind, let trouble = journal.trouble { result.notes.append(trouble) }
         if let batch = pending.batch {
             batches[batch]?.decided[id] = nil
             return endPart(batch, result)
@@ -257,7 +257,7 @@ extension Supervisor {
     func finishShutdown() {
         guard let ids = shutdownRequests, !activation.socketIDs.contains(where: activation.isActive) else { return }
         shutdownRequests = nil
-        let unknown = left.groups.map(\.name).sorted()
+        let unknown = unaccounted.processes.groups.map(\.name).sorted()
         let stopped = engine.groupIDs.map(\.name).filter { !unknown.contains($0) }
         for id in ids {
             guard let pending = requests.remove(id) else { continue }

@@ -84,7 +84,7 @@ extension Supervisor {
         let new = remarks.filter { !instance.remarks.contains($0) }
         guard !new.isEmpty else { return }
         instance.remarks += new
-        journal(instance)
+        journal.record(instance)
         let unit = instance.definition.unit.name
         for text in new where loggedRemarks.isNew(text, of: unit) {
             logger.warning("\(unit): \(text)")

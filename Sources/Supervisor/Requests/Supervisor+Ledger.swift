@@ -40,7 +40,7 @@ extension Supervisor {
 
     private func noteAction(for identity: RequestIdentity) {
         ledger.act(identity)
-        journalRequests()
+        recordRequestChanges()
         journal.flush()
     }
 
@@ -67,7 +67,7 @@ extension Supervisor {
     /// Records the last reply to a client's request, and then sends it.
     func conclude(_ identity: RequestIdentity, _ reply: Reply) {
         if ledger.answer(identity, reply) {
-            journalRequests()
+            recordRequestChanges()
             journal.flush()
         }
         guard let waiter = ledger.takeWaiter(of: identity) else { return }
@@ -104,7 +104,7 @@ extension Supervisor {
                 control?.reply(before.call, Reply(.failed(message: "another connection waits for this request now")))
             }
             if let id = requests.only(of: identity) { requests[id]?.call = waiter.call }
-            if reexecution != nil, ledger.isReexec(identity) { reexecCalls.append(waiter.call) }
+            if reexec.isChecking, ledger.isReexec(identity) { reexec.addCall(waiter.call) }
             armProgressTimer()
             return nil
         }

@@ -20,7 +20,7 @@ extension Supervisor {
     }
 
     private func runningGroup(_ name: String) -> GroupID? {
-        let known = Set(engine.groupIDs).union(left.groups)
+        let known = Set(engine.groupIDs).union(unaccounted.processes.groups)
         for candidate in [name, name + ".target", name + ".service", name + "@.target", name + "@.service"] {
             if known.contains(GroupID(candidate)) { return GroupID(candidate) }
         }
@@ -41,7 +41,7 @@ extension Supervisor {
     }
 
     func status(_ names: [String]) throws(ControlError) -> StatusReply {
-        guard !names.isEmpty else { return StatusReply(units: allStatus(), notes: journalTrouble.map { [$0] }) }
+        guard !names.isEmpty else { return StatusReply(units: allStatus(), notes: journal.trouble.map { [$0] }) }
         // A thousand equal names would cost a thousand walks over /proc.
         var seen: Set<GroupID> = []
         let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
@@ -55,7 +55,7 @@ extension Supervisor {
             return unit
         }
         for name in sockets { units.append(status(ofSocket: try planning.unitName(name, kinds: [.socket]))) }
-        return StatusReply(units: units, notes: journalTrouble.map { [$0] })
+        return StatusReply(units: units, notes: journal.trouble.map { [$0] })
     }
 
     func generations(_ name: String?) throws(ControlError) -> GenerationsReply {

@@ -21,7 +21,7 @@ extension Supervisor {
             if name.kind == .target, !planning.resolver.load(name).hasSwapSection { continue }
             known.insert(planning.group(of: name))
         }
-        return known.union(left.groups).sorted()
+        return known.union(unaccounted.processes.groups).sorted()
     }
 
     /// The groups and services that the names stand for, in their order, each once.

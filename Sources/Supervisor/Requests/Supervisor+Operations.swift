@@ -115,8 +115,8 @@ extension Supervisor {
             $0.kind == .service && $0.identity.description != group.name ? $0.description : nil
         }
         if engine.isActive(group) {
-            endLeft(group, only: member)
-        } else if stopLeft(group, only: member, call, peer) {
+            unaccounted.end(group, only: member)
+        } else if stopUnaccounted(group, only: member, call, peer) {
             return
         }
         let held = heldSocketNotes(group)

@@ -16,7 +16,7 @@ extension Supervisor {
                 guard try isNew(call, id, peer) else { return }
                 try mayStart(call.request)
                 currentIdentity = ledger.identity(of: id)
-                try refuseWithoutRoom(call.method)
+                try journal.refuseWithoutRoom(call.method)
                 if call.request != .update { try planning.refresh() }
             }
             if let reply = try answer(call.request, id, peer) { conclude(id, reply) }
@@ -76,7 +76,7 @@ extension Supervisor {
         case .rollback(let name): try rollback(name, id, peer)
         case .drain(let name, let now): try drain(name, now: now, id, peer)
         case .adopt(let name): try adopt(name, id, peer)
-        case .reexec: try reexec(for: id)
+        case .reexec: try reexec.start(for: id)
         case .shutdown: shutDown(for: newRequest(call: id, peer: peer))
         case .outcome(let identity): return try outcome(of: identity, id, peer)
         }

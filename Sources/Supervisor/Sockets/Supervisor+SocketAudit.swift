@@ -107,7 +107,7 @@ extension Supervisor {
         for change in changes { note(change, of: held) }
         if isAlone, held.endpoint.isBeyondRepair { renew(held) }
         held.sharers.looked()
-        if !changes.isEmpty { journal(held) }
+        if !changes.isEmpty { journal.record(held) }
     }
 
     /// Replaces the socket, which no other process has.

@@ -129,7 +129,7 @@ extension Supervisor {
                 sockets.keep(now, for: unit, pending.revision)
             }
         }
-        journal(resources)
+        journal.record(resources)
     }
 
     /// Finishes the cutovers that an earlier process had decided but not carried out.

@@ -38,7 +38,7 @@ extension Supervisor {
         socketEvents.removeAll(keepingCapacity: true)
         isHandlingSockets = false
         if shutdownRequests != nil { finishShutdown() }
-        journalActivation()
+        journal.recordActivation()
         if let deadline = activation.nextDeadline {
             socketTimer?.arm(at: deadline.nanoseconds)
         } else {
@@ -244,7 +244,7 @@ extension Supervisor {
 
     func activity(of group: GroupID) -> ServiceActivity {
         // Unaccounted processes of the group accept from its sockets, too.
-        if engine.isActive(group) || !left.trees(of: group).isEmpty { return .active }
+        if engine.isActive(group) || !unaccounted.processes.trees(of: group).isEmpty { return .active }
         guard let failure = engine.view(of: group)?.lastFailure else { return .inactive }
         if case .startLimit = failure.cause { return .startLimitHit }
         return .failed

@@ -55,7 +55,7 @@ final class Journal {
         }
     }
 
-    private let file: RecordFile
+    private let file: any MachineRecordFile
     private var lastCore: [UInt8] = []
     /// Bytes in the file when it was last rewritten.
     private var liveSize = 0
@@ -66,7 +66,7 @@ final class Journal {
     /// Called when the journal falls behind; `problem` holds the reason.
     var fellBehind: (() -> Void)?
 
-    init(path: String) { file = RecordFile(path: path) }
+    init(path: String, records: any RecordsPort) { file = records.writer(of: path) }
 
     func put(_ key: Key, _ value: some Encodable) {
         // Only a bug in `Encodable` fails here; a missing record is better than no supervisor.

@@ -1,4 +1,3 @@
-import Glibc
 import Linux
 
 /// Supervisor processes in a row that crashed while they continued from the journal.
@@ -16,13 +15,13 @@ struct JournalFaults {
     /// Activity of the process when it crashed.
     enum Stage: Int32, CaseIterable {
         case reading = 1
-        case takingOver, goingOn
+        case takingOver, resuming
 
         var text: String {
             switch self {
             case .reading: "while it read the journal"
             case .takingOver: "while it took over what the journal names"
-            case .goingOn: "while it went on from there"
+            case .resuming: "while it resumed from the journal"
             }
         }
     }
@@ -31,27 +30,29 @@ struct JournalFaults {
     private static let longest: UInt32 = 60
 
     private let path: String
+    private let records: any RecordsPort
 
-    init(journal: String) { path = journal + ".fault-" }
+    init(journal: String, records: any RecordsPort) {
+        path = journal + ".fault-"
+        self.records = records
+    }
 
     /// Watches this process for faults from now on.
     /// - Returns: the notes of earlier faults, the oldest first.
-    func begin() -> [FaultWatch.Note] {
-        let earlier = (1...Self.limit).prefix { access($0) }.compactMap { FaultWatch.read(path + "\($0)") }
+    func startWatch() -> [FaultWatch.Note] {
+        let earlier = (1...Self.limit).map { records.faultNote(path + "\($0)") }.prefix { $0 != nil }.compactMap(\.self)
         // Without a watch no fault is counted.
-        try? FaultWatch.begin(note: path + "\(min(earlier.count + 1, Self.limit))", cpuTime: Self.longest)
+        try? records.watchFaults(note: path + "\(min(earlier.count + 1, Self.limit))", cpuTime: Self.longest)
         enter(.reading)
         return earlier
     }
 
-    private func access(_ number: Int) -> Bool { FaultWatch.read(path + "\(number)") != nil }
-
-    func enter(_ stage: Stage) { FaultWatch.enter(stage: stage.rawValue) }
+    func enter(_ stage: Stage) { records.enterStage(stage.rawValue) }
 
     /// Ends the watch and removes all notes: this process has continued from the journal without a fault.
     func succeed() {
-        FaultWatch.end()
-        for number in 1...Self.limit { unlink(path + "\(number)") }
+        records.endFaultWatch()
+        for number in 1...Self.limit { records.removeFaultNote(path + "\(number)") }
     }
 
     /// `SIGSEGV while it read the journal`

@@ -38,7 +38,7 @@ struct SavedState: Codable {
     /// Whether the journal lacks the latest changes; only for a killed process.
     var isStale: Bool?
     /// Cause of the processes that no record accounts for.
-    var left: SavedLeft?
+    var left: SavedUnaccounted?
     /// Ends of operations that are not yet in the history.
     var unwrittenHistory: [HistoryEntry]?
 

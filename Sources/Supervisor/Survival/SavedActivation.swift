@@ -42,7 +42,7 @@ extension Supervisor {
         SavedActivation(
             machine: activation,
             started: socketUnits.sorted { $0.key < $1.key }.map { _, started in
-                .init(unit: unitTable.number(of: started.unit), service: started.service?.description)
+                .init(unit: journal.units.number(of: started.unit), service: started.service?.description)
             },
             commands: socketCommands.sorted { $0.key.number < $1.key.number }.map { token, command in
                 .init(
@@ -70,7 +70,7 @@ extension Supervisor {
                 // of file. The connection still counts for MaxConnections= until its instance ends.
                 let connection =
                     if let raw = record.descriptor {
-                        makeConnection(try OwnedDescriptor.inherited(raw), record.socket)
+                        makeConnection(try machine.handover.inherit(raw), record.socket)
                     } else {
                         makeConnection(try OwnedDescriptor.null(), record.socket)
                     }
@@ -102,7 +102,7 @@ extension Supervisor {
 
     private func handle(_ record: SavedActivation.Command) throws(SystemError) -> ProcessHandle {
         if let raw = record.descriptor {
-            return ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+            return ProcessHandle(pid: record.pid, inherited: try machine.handover.inherit(raw))
         }
         guard let startTime = record.startTime else {
             throw SystemError("open process", "\(record.pid)", .noSuchProcess)
@@ -118,9 +118,9 @@ extension Supervisor {
             }
             do throws(PreparationError) {
                 sockets.keep(try sockets.opened(unit), for: unit)
-                logger.warning("\(id): it was lost and is open again; what waited there is gone")
+                logger.warning("\(id): its socket was lost and has been opened again; waiting connections were lost")
             } catch {
-                logger.error("\(id): it was lost: \(error.text)")
+                logger.error("\(id): its socket was lost: \(error.text)")
             }
         }
     }

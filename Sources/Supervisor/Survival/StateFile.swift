@@ -1,5 +1,4 @@
 import ControlProtocol
-import Glibc
 import Linux
 import StateCoding
 import UnitFiles
@@ -16,16 +15,21 @@ public enum StateFile {
         public let description: String
     }
 
-    static func write(_ state: SavedState) throws -> OwnedDescriptor {
-        try OwnedDescriptor.inMemory(StateEncoder.encode(state), name: "holdfast-state")
+    static func write(_ state: SavedState, _ process: any HandoverPort) throws -> OwnedDescriptor {
+        try process.makeMemoryFile(StateEncoder.encode(state), name: "holdfast-state")
     }
 
-    static func read(_ file: borrowing OwnedDescriptor) throws(Unreadable) -> SavedState {
+    /// - Parameter descriptor: number under which this process has inherited the file.
+    static func read(_ descriptor: Int32, _ process: any HandoverPort) throws -> SavedState {
+        try read(process.inherit(descriptor), process)
+    }
+
+    static func read(
+        _ file: borrowing OwnedDescriptor, _ process: any HandoverPort
+    ) throws(Unreadable) -> SavedState {
         struct Beginning: Codable { var head: SavedHead }
         do {
-            // An earlier reader may have moved the offset.
-            lseek(file.raw, 0, SEEK_SET)
-            let bytes = try file.readAll(limit: limit, subject: "state")
+            let bytes = try process.contents(of: file, limit: limit)
             let head = try StateDecoder.decode(Beginning.self, from: bytes).head
             guard head.format <= SavedState.format else {
                 throw Unreadable(
@@ -56,7 +60,7 @@ public enum StateFile {
         -> String?
     {
         do {
-            let state = try read(try OwnedDescriptor.inherited(descriptor))
+            let state = try read(descriptor, LinuxHandover())
             let specifiers = SpecifierEnvironment(configuration, environment: environment)
             let problems = RestoredUnits(state.units, specifiers).problems
             return problems.isEmpty ? nil : problems.prefix(5).joined(separator: "; ")

@@ -1,6 +1,5 @@
 import ControlProtocol
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 
@@ -12,9 +11,9 @@ extension Supervisor {
 
     func adopt(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let group = try groupID(name)
-        let found = left.trees(of: group)
+        let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty else {
-            throw .failed(message: "cannot adopt \(group): there are no processes of it that nothing is known of")
+            throw .failed(message: "cannot adopt \(group): it has no unaccounted processes")
         }
         do throws(Undecidable) {
             guard !engine.isShuttingDown else { throw Undecidable(text: "everything is being stopped") }
@@ -24,34 +23,35 @@ extension Supervisor {
             let planned = try plan(of: group, trees)
             let number = freeNumber(group, found)
             let id = GenerationID(group: group, number: number)
-            left.lookAtSockets(
+            unaccounted.processes.findSockets(
                 machine.sockets, held: Set((sockets?.registry.all ?? []).compactMap(\.endpoint.inode)))
             let resources = try takeResources(id, planned, trees)
             let request = newRequest(
-                call: call, group: group, kind: .start, peer: peer, notes: ["\(leftText(group)) taken over"])
+                call: call, group: group, kind: .start, peer: peer, notes: ["\(unaccounted.text(group)) taken over"])
             for held in resources.own { held.isFound = false }
             generations[id] = resources
             // Written in one batch with the engine's changes.
-            journal(resources)
+            journal.record(resources)
             let services = planned.plan.services.map { take(trees[$0.unit], $0, id) }
             handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
             noteSharers()
-            forgetLeft(group)
+            unaccounted.forget(group)
         } catch {
             throw .failed(
                 message: """
-                    cannot adopt \(group): \(error.text); \(leftText(group)) go on as they are, holdfastctl stop \(group) ends them
+                    cannot adopt \(group): \(error.text); \(unaccounted.text(group)) left running; holdfastctl stop \(group) ends them
                     """)
         }
     }
 
     // MARK: - Deciding
 
-    private func byUnit(_ found: [LeftProcesses.Tree]) throws(Undecidable) -> [String: LeftProcesses.Tree] {
-        var trees: [String: LeftProcesses.Tree] = [:]
+    private func byUnit(_ found: [UnaccountedProcesses.Tree]) throws(Undecidable) -> [String: UnaccountedProcesses.Tree]
+    {
+        var trees: [String: UnaccountedProcesses.Tree] = [:]
         for tree in found {
             guard let other = trees.updateValue(tree, forKey: tree.name.unit) else { continue }
-            func text(_ tree: LeftProcesses.Tree) -> String {
+            func text(_ tree: UnaccountedProcesses.Tree) -> String {
                 let pids = tree.members.prefix(4).map(String.init).joined(separator: ", ")
                 return tree.name.generation.map { "generation \($0) (\(pids))" } ?? pids
             }
@@ -65,7 +65,7 @@ extension Supervisor {
 
     /// Plan of the group for the services that run. For a template it is the release that has all of them.
     private func plan(
-        of group: GroupID, _ trees: [String: LeftProcesses.Tree]
+        of group: GroupID, _ trees: [String: UnaccountedProcesses.Tree]
     ) throws(Undecidable) -> Planning.Planned {
         guard let name = try? UnitName(group.name) else { throw Undecidable(text: "\(group) is no unit") }
         var names = [name]
@@ -84,15 +84,18 @@ extension Supervisor {
                 continue
             }
             guard whole.network != .private else {
-                throw Undecidable(text: "X-GenerationNetwork=private: its sockets cannot be told from those of others")
+                throw Undecidable(
+                    text:
+                        "X-GenerationNetwork=private: its sockets cannot be distinguished from those of other generations"
+                )
             }
             do throws(ControlError) {
-                return try planning.planned(name, whole, besideLeft: true)
+                return try planning.planned(name, whole, besideUnaccounted: true)
             } catch {
                 throw Undecidable(text: error.localizedMessage)
             }
         }
-        throw Undecidable(text: problem ?? "there are no unit files that say what they are")
+        throw Undecidable(text: problem ?? "no unit file describes these processes")
     }
 
     private func difference(_ name: UnitName, _ missing: [String], _ others: [String]) -> String {
@@ -101,7 +104,7 @@ extension Supervisor {
     }
 
     /// Number of the generation in the processes' environment, if no generation has it; else the next number.
-    private func freeNumber(_ group: GroupID, _ found: [LeftProcesses.Tree]) -> Int {
+    private func freeNumber(_ group: GroupID, _ found: [UnaccountedProcesses.Tree]) -> Int {
         let last = engine.view(of: group)?.lastNumber ?? 0
         guard let number = found.compactMap(\.name.generation).max(), number > 0,
             generations[GenerationID(group: group, number: number)] == nil
@@ -112,7 +115,7 @@ extension Supervisor {
     // MARK: - Taking over
 
     private func takeResources(
-        _ id: GenerationID, _ planned: Planning.Planned, _ trees: [String: LeftProcesses.Tree]
+        _ id: GenerationID, _ planned: Planning.Planned, _ trees: [String: UnaccountedProcesses.Tree]
     ) throws(Undecidable) -> GenerationResources {
         guard let held = sockets else { throw Undecidable(text: "everything is being stopped") }
         let parts = planned.plan.services.compactMap { planning.definitions[$0.definition] }
@@ -136,24 +139,22 @@ extension Supervisor {
         } catch {
             throw Undecidable(text: "\(error.unit): \(error.text)")
         }
-        let group = UnitNameEscaping.escape(id.group.name)
-        let directory = "\(configuration.runtimeDirectory)/generations/\(group)/\(id.number)"
         let resources = GenerationResources(
-            id: id, release: planned.plan.release, directory: directory, sockets: taken)
+            id: id, release: planned.plan.release, directory: directories.path(of: id), sockets: taken)
         resources.pending = shared.isEmpty ? nil : PendingSockets(units: shared, revision: revision)
         return resources
     }
 
     /// Takes over the generation's own sockets.
     private func own(
-        _ unit: SocketUnit, _ id: GenerationID, _ trees: [String: LeftProcesses.Tree], _ members: Set<Int32>,
+        _ unit: SocketUnit, _ id: GenerationID, _ trees: [String: UnaccountedProcesses.Tree], _ members: Set<Int32>,
         _ held: HeldSockets
     ) throws(PreparationError) -> [HeldSocket] {
         let numbers = Set(trees.values.compactMap(\.name.generation)).sorted(by: >)
         var list: [HeldSocket] = []
         for entry in unit.listen {
             let target = try held.target(of: entry, in: unit)
-            let named = numbers.map { target.unique($0) }.first { left.has($0) }
+            let named = numbers.map { target.unique($0) }.first { unaccounted.processes.hasSocket(at: $0) }
             guard let found = try held.takeLeft(unit, named ?? target, owner: id, of: named == nil ? members : nil)
             else {
                 throw PreparationError(unit: unit.name.description, text: "none of them listens on \(target)")
@@ -164,7 +165,8 @@ extension Supervisor {
     }
 
     /// Turns one process tree into an instance.
-    private func take(_ tree: LeftProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID) -> Adoption.Service
+    private func take(_ tree: UnaccountedProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID)
+        -> Adoption.Service
     {
         let id = engine.newInstanceID()
         var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
@@ -175,7 +177,7 @@ extension Supervisor {
             journal.put(.running(id), SavedInstance(instance))
             return service
         }
-        _ = left.remove(tree)
+        _ = unaccounted.processes.remove(tree)
         tree.run.disarm()
         let members = tree.members
         instance.ownTreeName = tree.name.directory.isEmpty ? nil : tree.name.directory

@@ -14,15 +14,15 @@ extension Supervisor {
     // MARK: - Writing
 
     /// Records all changes to clients' requests.
-    func journalRequests() {
+    func recordRequestChanges() {
         let changes = ledger.takeChanges()
-        for (identity, entry) in changes.entries { put(.request(identity), entry?.withoutWaiter) }
+        for (identity, entry) in changes.entries { journal.put(.request(identity), entry?.withoutWaiter) }
         if let since = changes.completeSince { journal.put(.records, since) }
-        for id in requests.takeChanged() { put(.pending(id), requests[id]?.withoutCall) }
+        for id in requests.takeChanged() { journal.put(.pending(id), requests[id]?.withoutCall) }
     }
 
     /// Records all requests, for a new file.
-    func rewriteRequests() {
+    func recordAllRequests() {
         for entry in ledger.saved.entries { journal.put(.request(entry.identity), entry.withoutWaiter) }
         journal.put(.records, ledger.completeSince)
         for (id, pending) in requests.all where pending.identity != nil {
@@ -40,38 +40,38 @@ extension Supervisor {
     }
 
     /// Records the ends of requests that the effects will report.
-    func noteEnds(_ effects: [Effect]) {
+    func recordEnds(_ effects: [Effect]) {
         for case .report(let report) in effects {
             switch report {
-            case .finished(let group, let result, let ids): noteEnd(group, result, waitingRequests(group, ids))
+            case .finished(let group, let result, let ids): recordEnd(group, result, waitingRequests(group, ids))
             case .refused(let id, let refusal):
                 guard let pending = requests[id] else { continue }
                 let error = Wording.error(refusal)
-                noteEnd(id, part: { failedPart(pending, error) }, whole: { Reply(error) })
+                recordEnd(id, part: { failedPart(pending, error) }, whole: { Reply(error) })
             case .unchanged(let group, let id):
                 guard let pending = requests[id] else { continue }
                 let result = unchangedResult(group, pending.notes)
-                noteEnd(id, part: { result }, whole: { Reply(OperationReply(result: result)) })
+                recordEnd(id, part: { result }, whole: { Reply(OperationReply(result: result)) })
             case .phase, .service, .skipped, .failure, .stopping, .shutDownComplete: break
             }
         }
     }
 
-    private func noteEnd(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
+    private func recordEnd(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
         let named = ids.filter { requests[$0]?.identity != nil }
         guard !named.isEmpty else { return }
         let report = result.failure.map { failureReport($0, group, result) } ?? skipReport(group, result)
         let unclean = result.uncleanEnds.map { sentence($0) }
         for id in named {
             let shown = ShownResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
-            noteEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })
+            recordEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })
         }
         guard connections[group] == nil, let entry = historyEntry(group, result, report, ids) else { return }
         unwrittenHistory[group] = entry
         journal.put(.history, Array(unwrittenHistory.values))
     }
 
-    private func noteEnd(_ id: RequestID, part: () -> ShownResult, whole: () -> Reply) {
+    private func recordEnd(_ id: RequestID, part: () -> ShownResult, whole: () -> Reply) {
         guard let pending = requests[id], let identity = pending.identity else { return }
         guard let batch = pending.batch else {
             _ = ledger.answer(identity, whole())
@@ -84,7 +84,7 @@ extension Supervisor {
     }
 
     /// Removes the record of unwritten history: the effects have been carried out and have written it.
-    func endsAreTold() {
+    func dropHistoryRecord() {
         guard !unwrittenHistory.isEmpty else { return }
         unwrittenHistory = [:]
         journal.end(.history)
@@ -111,7 +111,7 @@ extension Supervisor {
         for (id, batch) in batches { restore(batch, id, saved.people) }
         let known = Set(requests.all.values.compactMap(\.identity) + batches.values.compactMap(\.identity))
         for entry in ledger.entries.values where isUnderWay(entry.identity) && !known.contains(entry.identity) {
-            settle(entry)
+            decide(entry)
         }
     }
 
@@ -121,7 +121,7 @@ extension Supervisor {
     }
 
     /// Decides on a request for which neither an end nor an operation that leads to one is recorded.
-    private func settle(_ entry: RequestLedger.Entry) {
+    private func decide(_ entry: RequestLedger.Entry) {
         if entry.method == Request.shutdown.method.name, engine.isShuttingDown {
             // Every service is gone, and the sockets were being closed: the shutdown continues.
             requests[newRequest()]?.identity = entry.identity
@@ -158,7 +158,7 @@ extension Supervisor {
         for (_, part) in ended { endPart(id, part.result) }
         for (_, pending) in lost {
             let unit = pending.group?.name ?? batch.name
-            let text = "what became of it is not known: the supervisor was killed"
+            let text = "its outcome is unknown: the supervisor was killed"
             let report = FailureReport(unit: unit, phase: .prepare, message: text)
             endPart(id, ShownResult(outcome: .failed, unit: unit, reason: report))
         }

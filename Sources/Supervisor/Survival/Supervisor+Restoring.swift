@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 import UnitStore
@@ -29,8 +28,8 @@ extension Supervisor {
         if let activation = saved.activation { restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
-        for record in saved.processes where processes[record.token] == nil { unreportedEnds[record.token] = record }
-        findLeft(saved.left)
+        for record in saved.processes where processes[record.token] == nil { journal.keepRecord(ofEnded: record) }
+        unaccounted.find(saved.left, problem: predecessor.problem)
         let outdated = dropOutdated()
         let finder = machine.sockets.socketsOfProcesses(
             saved.sockets.values.contains { $0.descriptor == nil } ? livingMembers() : [])
@@ -73,7 +72,7 @@ extension Supervisor {
         let store = DescriptorStore(limit: limit, preserve: preserve, loop: eventLoop)
         for entry in entries {
             do throws(SystemError) {
-                let descriptor = try OwnedDescriptor.inherited(entry.descriptor)
+                let descriptor = try machine.handover.inherit(entry.descriptor)
                 _ = store.add(descriptor, name: entry.name, isWatched: entry.isWatched)
             } catch {
                 logger.error("\(name): stored descriptor \(entry.name): \(error)")
@@ -85,7 +84,7 @@ extension Supervisor {
     /// Groups whose records are older than the running processes: none of the recorded processes exists, but others do.
     /// To continue from the record would start an older release beside the serving one.
     private func dropOutdated() -> Set<GroupID> {
-        let outdated = left.groups.filter { group in
+        let outdated = unaccounted.processes.groups.filter { group in
             let own = instances.values.filter { $0.definition.group == group }
             let ids = Set(own.map(\.id))
             return !own.isEmpty && own.allSatisfy { $0.tree?.isEmpty ?? true }
@@ -98,7 +97,7 @@ extension Supervisor {
                 instance.close()
             }
             engine.forgetOutdatedState(of: group)
-            logger.warning("\(group): what the journal says of it is older than what runs of it")
+            logger.warning("\(group): the journal is older than its running processes")
         }
         return outdated
     }
@@ -106,7 +105,7 @@ extension Supervisor {
     private func livingMembers() -> [Int32] {
         var pids = Set(processes.values.map(\.pid))
         for instance in instances.values { pids.formUnion(instance.tree?.members() ?? []) }
-        for tree in left.trees { pids.formUnion(tree.members) }
+        for tree in unaccounted.processes.trees { pids.formUnion(tree.members) }
         return pids.sorted()
     }
 
@@ -117,7 +116,7 @@ extension Supervisor {
         let baseline = record.baseline.flatMap { HeldBaseline(text: $0) }
         do throws(SystemError) {
             if let raw = record.descriptor {
-                let descriptor = try OwnedDescriptor.inherited(raw)
+                let descriptor = try machine.handover.inherit(raw)
                 return try sockets.adopt(
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
@@ -129,8 +128,9 @@ extension Supervisor {
             logger.error("\(unit.name): \(error)")
         }
         do throws(PreparationError) {
-            logger.warning("\(unit.name): nobody has the socket of \(record.target) any more: a new one is opened")
-            return try sockets.reopen(unit, record.target, owner: record.owner, number: number)
+            let held = try sockets.reopen(unit, record.target, owner: record.owner, number: number)
+            logger.warning("\(unit.name): no process has the socket at \(record.target) any more: opened a new one")
+            return held
         } catch {
             logger.error("\(unit.name): \(error.text)")
             return nil
@@ -146,7 +146,7 @@ extension Supervisor {
             let address: any AddressReservation
             if let raw = record.descriptor {
                 address = try machine.sockets.adoptReservation(
-                    OwnedDescriptor.inherited(raw), requested: record.requested)
+                    machine.handover.inherit(raw), requested: record.requested)
             } else {
                 address = machine.sockets.reservation(at: record.address, requested: record.requested)
             }
@@ -172,7 +172,7 @@ extension Supervisor {
         }
         if let present = once.networks[raw] { return present }
         do throws(SystemError) {
-            let network = NetworkNamespace(adopting: try OwnedDescriptor.inherited(raw))
+            let network = NetworkNamespace(adopting: try machine.handover.inherit(raw))
             once.networks[raw] = network
             return network
         } catch {
@@ -207,10 +207,10 @@ extension Supervisor {
             for (raw, stream) in [(record.output, Int32(1)), (record.errorOutput, 2)] {
                 if let raw {
                     // The kept descriptor is closed only here: until then the FIFO keeps its contents.
-                    let kept = try OwnedDescriptor.inherited(raw)
+                    let kept = try machine.handover.inherit(raw)
                     _ = try logPipe(instance, stream)
                     _ = consume kept
-                } else if access(logPath(instance, stream), F_OK) == 0 {
+                } else if try machine.files.exists(logPath(instance, stream)) {
                     _ = try logPipe(instance, stream)
                 }
             }
@@ -232,7 +232,7 @@ extension Supervisor {
 
     private func handle(_ record: SavedProcess) throws(SystemError) -> ProcessHandle {
         if let raw = record.descriptor {
-            return ProcessHandle(pid: record.pid, inherited: try OwnedDescriptor.inherited(raw))
+            return ProcessHandle(pid: record.pid, inherited: try machine.handover.inherit(raw))
         }
         return try ProcessHandle(pid: record.pid, startTime: record.startTime ?? 0)
     }
@@ -245,19 +245,18 @@ extension Supervisor {
         found.processes = Set(saved.processes.map(\.token))
         // Waiting events have already happened.
         for event in saved.backlog { found.note(event) }
-        journalFaults.enter(.goingOn)
+        predecessor.startResuming()
         takeUnrecorded(&found)
         for effect in engine.recovery(found) { perform(effect) }
-        while let signal = unsentSignals.next {
-            perform(signal.effect)
-            noteSent(signal.effect)
+        while let signal = journal.nextUnsentSignal {
+            perform(signal)
+            journal.recordSent(signal)
         }
         keepSocketsOfServing()
         resume(saved.backlog)
         resumeSockets(isKnown: saved.activation != nil)
         armProgressTimer()
-        for call in reexecCalls { answerReexec(call, saved.head) }
-        reexecCalls = []
+        reexec.answerCalls(saved.head)
     }
 }
 

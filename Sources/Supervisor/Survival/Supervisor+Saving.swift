@@ -7,11 +7,10 @@ import Multibinder
 extension Supervisor {
     func savedState() -> SavedState {
         var sockets: [Int: SavedSocket] = [:]
-        for held in (self.sockets?.shared ?? [:]).values.joined() { sockets[held.number] = unitTable.record(of: held) }
-        for held in generations.values.flatMap({ $0.sockets.values.joined() }) where sockets[held.number] == nil {
-            sockets[held.number] = unitTable.record(of: held)
+        for held in (self.sockets?.shared ?? [:]).values.joined() {
+            sockets[held.number] = journal.units.record(of: held)
         }
-        let definitions = planning.definitions.values.sorted { $0.id < $1.id }.map { unitTable.record(of: $0) }
+        let definitions = planning.definitions.values.sorted { $0.id < $1.id }.map { journal.units.record(of: $0) }
         // Generations whose templates are still being rendered are prepared again: in the successor no code waits for
         // the rendering.
         let generations = generations.values.filter { renderings[$0.id] == nil }
@@ -19,13 +18,13 @@ extension Supervisor {
         let instances = instances.values.sorted { $0.id < $1.id }
         return SavedState(
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: planning.lastDefinition,
-            units: unitTable.all, definitions: definitions, sockets: sockets,
+            units: journal.units.all, definitions: definitions, sockets: sockets,
             shared: (self.sockets?.shared ?? [:]).mapValues { $0.map(\.number) },
-            generations: generations.map { SavedGeneration($0, unitTable) },
+            generations: generations.map { SavedGeneration($0, journal.units) },
             instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
             activation: savedActivation(), stores: savedStores(), isJournalBehind: journal.isBehind ? true : nil,
-            left: left.cause)
+            left: unaccounted.processes.cause)
     }
 
     private func savedStores() -> [SavedStore] {
@@ -41,7 +40,7 @@ extension Supervisor {
             format: SavedState.format, version: Holdfast.version, startedAt: startedAt,
             fileLimitSoft: launcher.limits.first?.soft ?? 1024, fileLimitHard: launcher.limits.first?.hard ?? 4096,
             limits: launcher.limits.dropFirst().map { .init(resource: $0.resource, soft: $0.soft, hard: $0.hard) },
-            boot: BootID.current,
+            boot: machine.processes.bootID,
             takenAt: loop.now)
     }
 
@@ -49,21 +48,23 @@ extension Supervisor {
     /// yet counts as running.
     private func savedProcesses() -> [SavedProcess] {
         let running = processes.values.filter { probes[$0.token] == nil }.map(SavedProcess.init)
-        return (running + unreportedEnds.values).sorted { ($0.pid, $0.token.number) < ($1.pid, $1.token.number) }
+        return (running + journal.unreportedEnds.values).sorted {
+            ($0.pid, $0.token.number) < ($1.pid, $1.token.number)
+        }
     }
 
     private func savedOwn() -> SavedOwn {
         SavedOwn(
-            runtimeLock: runtimeLockDescriptor, stateLock: stateLockDescriptor, notifySocket: notifySocket?.raw,
+            runtimeLock: directories.locks.runtime, stateLock: directories.locks.state, notifySocket: notifySocket?.raw,
             controlSocket: control?.listening, multibinder: multibinder?.saved)
     }
 
     private func savedPeople() -> SavedPeople {
-        let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.compactMap(\.call) + reexecCalls)
+        let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.compactMap(\.call) + reexec.calls)
             .union(subscribers.keys).union(ledger.awaitedCalls)
         return SavedPeople(
             sessions: control?.saved(awaited) ?? [], lastCall: control?.lastCall ?? 0, lastRequest: lastRequest,
-            requests: requests.all, batches: batches, evidence: evidence, reexecCalls: reexecCalls,
+            requests: requests.all, batches: batches, evidence: evidence, reexecCalls: reexec.calls,
             subscribers: subscribers.map { call, subscriber in
                 SavedSubscriber(call: call, groups: subscriber.groups.sorted(), lost: subscriber.lost)
             }.sorted { $0.call.number < $1.call.number }, ledger: ledger.saved)

@@ -46,7 +46,7 @@ extension Supervisor {
 
     /// Whether a process of that age (seconds) was started right after the last record of the killed supervisor.
     private func isFromLastMoment(_ age: Double) -> Bool {
-        guard let lastWrite = lastJournalWrite.map({ Double(loop.now - $0) / 1e9 }) else { return false }
+        guard let lastWrite = predecessor.lastWrite.map({ Double(loop.now - $0) / 1e9 }) else { return false }
         // Start times are in hundredths of a second.
         return age <= lastWrite + 0.03 && age >= lastWrite - 1
     }
@@ -57,8 +57,8 @@ extension Supervisor {
                 token: command.token, instance: command.instance, handle: try ProcessHandle(pid: pid))
             try watch(process)
             enter(process)
-            journal(process)
-            logger.info("\(instance.name): process \(pid) was started in the last moment of the killed supervisor")
+            journal.record(process)
+            logger.info("\(instance.name): adopted process \(pid), started just before the supervisor was killed")
             return true
         } catch {
             logger.error("\(instance.name): process \(pid): \(error)")

@@ -4,10 +4,10 @@ import Testing
 @testable import Supervisor
 
 @Suite("What names of left-over process trees say")
-struct LeftTreeNameTests {
+struct UnaccountedTreeNameTests {
     @Test("unit, generation and instance; the number of a socket unit's command; nothing of what is no such name")
     func parsed() {
-        func name(_ text: String) -> LeftTreeName { LeftTreeName(text, directory: text) }
+        func name(_ text: String) -> UnaccountedTreeName { UnaccountedTreeName(text, directory: text) }
         let whole = name("app@v2.service#3.12")
         #expect(whole.unit == "app@v2.service" && whole.generation == 3 && whole.instance == 12 && whole.command == nil)
         let hash = name("a#b.service#1.2")

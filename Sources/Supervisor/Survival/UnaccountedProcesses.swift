@@ -6,10 +6,10 @@ import UnitFiles
 /// Running processes of services that no record accounts for: the journal of the supervisor that started them is lost,
 /// or older than they are. They are left alone without an operator's request: status shows them as UNKNOWN, the sockets
 /// on which they listen are held again, and an operator takes them over (`adopt`) or ends them (`stop`).
-final class LeftProcesses {
+final class UnaccountedProcesses {
     /// One process tree of unknown processes.
     final class Tree {
-        let name: LeftTreeName
+        let name: UnaccountedTreeName
         let group: GroupID
         /// The process tree, and the wait for its end.
         let run: RunningTree
@@ -17,7 +17,7 @@ final class LeftProcesses {
         var ending: UnknownTreeEnding?
         var timer: (any LoopTimer)?
 
-        init(name: LeftTreeName, group: GroupID, run: RunningTree) {
+        init(name: UnaccountedTreeName, group: GroupID, run: RunningTree) {
             self.name = name
             self.group = group
             self.run = run
@@ -30,7 +30,7 @@ final class LeftProcesses {
     /// Sockets on which the processes listen, and those from systemd's descriptor store, until a unit claims them.
     private var sockets: [ReachableSocket] = []
     /// Reason why the processes are not accounted for, and since when.
-    var cause: SavedLeft?
+    var cause: SavedUnaccounted?
     /// Stop requests, with the trees that each still waits for.
     private var stops: [RequestID: [Tree]] = [:]
 
@@ -49,15 +49,16 @@ final class LeftProcesses {
     func remove(_ tree: Tree) -> [RequestID] {
         trees.removeAll { $0 === tree }
         var ended: [RequestID] = []
-        for (request, left) in stops {
-            let left = left.filter { $0 !== tree }
-            stops[request] = left.isEmpty ? nil : left
-            if left.isEmpty { ended.append(request) }
+        for (request, awaited) in stops {
+            let remaining = awaited.filter { $0 !== tree }
+            stops[request] = remaining.isEmpty ? nil : remaining
+            if remaining.isEmpty { ended.append(request) }
         }
         return ended.sorted { $0.number < $1.number }
     }
 
-    func ends(_ trees: [Tree], for request: RequestID) { stops[request] = trees }
+    /// Has a stop request wait for trees.
+    func awaitEnds(of trees: [Tree], for request: RequestID) { stops[request] = trees }
 
     // MARK: - Sockets
 
@@ -65,7 +66,7 @@ final class LeftProcesses {
 
     /// Finds the sockets on which the processes listen now.
     /// - Parameter held: inodes of sockets that are already held.
-    func lookAtSockets(_ port: any SocketsPort, held: Set<UInt64>) {
+    func findSockets(_ port: any SocketsPort, held: Set<UInt64>) {
         let stored = sockets.filter { $0.holders.isEmpty && !$0.isTaken }
         let known = Set(stored.compactMap(\.inode)).union(held)
         sockets = stored
@@ -84,13 +85,13 @@ final class LeftProcesses {
     }
 
     /// Whether an unknown process's socket is bound to that target.
-    func has(_ target: HeldEndpoint.Target) -> Bool { socket(at: target) != nil }
+    func hasSocket(at target: HeldEndpoint.Target) -> Bool { socket(at: target) != nil }
 
     /// - Parameter members: processes among which the socket's holder must be, for an address whose port the kernel has
     ///   chosen; nil for an address that is fixed.
-    func take(_ target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor? {
+    func takeSocket(at target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor? {
         guard let members else { return socket(at: target)?.take() }
-        return takeOnly(target, of: members)
+        return takeOnlySocket(at: target, of: members)
     }
 
     private func socket(at target: HeldEndpoint.Target) -> ReachableSocket? {
@@ -99,7 +100,7 @@ final class LeftProcesses {
     }
 
     /// Takes the socket at an address whose port the kernel has chosen, if these processes have exactly one there.
-    private func takeOnly(_ target: HeldEndpoint.Target, of members: Set<Int32>) -> OwnedDescriptor? {
+    private func takeOnlySocket(at target: HeldEndpoint.Target, of members: Set<Int32>) -> OwnedDescriptor? {
         guard case .socket(let address, let kind) = target, let host = address.host, address.port == 0 else {
             return nil
         }
@@ -111,7 +112,7 @@ final class LeftProcesses {
 }
 
 /// Known facts about processes that no other record accounts for.
-struct SavedLeft: Codable {
+struct SavedUnaccounted: Codable {
     var reason: String
     /// Seconds since 1970.
     var foundAt: Int64
@@ -119,7 +120,7 @@ struct SavedLeft: Codable {
 
 /// Parsed directory name of a process tree: `app@v2.service#3.12` (`RunningInstance.treeName`), or `http.socket#5` for
 /// a command of a socket unit.
-struct LeftTreeName: Equatable {
+struct UnaccountedTreeName: Equatable {
     let directory: String
     let unit: String
     var generation: Int?
