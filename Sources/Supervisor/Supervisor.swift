@@ -92,7 +92,7 @@ final class Supervisor {
 
     // Clients.
     var control: ControlSessions?
-    var multibinder: MultibinderServer?
+    var multibinder: (any MachineBinders)?
     /// Calls of `Events`.
     var subscribers: [ControlSessions.CallID: Subscriber] = [:]
     /// Helper calls: calls that holdfastctl answers.
@@ -249,7 +249,7 @@ final class Supervisor {
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         claimUnaccountedSockets()
         let sessions = ControlSessions(
-            loop: eventLoop, isOperator: { [unowned self] peer in isOperator(peer) },
+            machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
             called: { [unowned self] call, message, peer in called(call, message, peer) },
             left: { [unowned self] call in callerLeft(call) },
             drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
@@ -298,9 +298,9 @@ final class Supervisor {
     private func open(_ sessions: ControlSessions, _ saved: SavedState?) throws(SystemError) {
         let path = configuration.controlSocket
         if let saved, let raw = saved.own.controlSocket {
-            return try sessions.resume(at: path, listening: try machine.handover.inherit(raw), saved.people)
+            return try sessions.resume(at: path, listening: raw, saved.people)
         }
-        let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
+        let group = configuration.isUser ? nil : try? machine.accounts.group("holdfast")
         try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
         if let raw = sessions.listening { machine.manager.store(raw, name: StoredName.control) }
     }

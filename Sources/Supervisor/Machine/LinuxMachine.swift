@@ -7,6 +7,7 @@ final class LinuxMachine: Machine {
     let processes: any ProcessesPort
     let trees: any TreesPort
     let accounts: any AccountsPort = LinuxAccounts()
+    let clients: any ClientsPort
     let notifications: any NotificationsPort
     let probes: any ProbesPort
     let logs: any LogsPort
@@ -36,6 +37,7 @@ final class LinuxMachine: Machine {
         let trees = LinuxTrees(name: name, children: processes.children, loop: loop)
         self.trees = trees
         processTrees = trees.trees
+        clients = LinuxClients(loop: loop)
         notifications = LinuxNotifications(loop: loop)
         probes = LinuxProbes(loop: loop)
         logs = LinuxLogs(loop: loop, children: processes.children)

@@ -9,6 +9,7 @@ protocol Machine: AnyObject {
     var processes: any ProcessesPort { get }
     var trees: any TreesPort { get }
     var accounts: any AccountsPort { get }
+    var clients: any ClientsPort { get }
     var notifications: any NotificationsPort { get }
     var probes: any ProbesPort { get }
     var logs: any LogsPort { get }

@@ -1,5 +1,4 @@
 import ControlProtocol
-import Glibc
 import Linux
 
 /// Rights of the control socket's peers. The socket itself is open to all users (with `--user` only to its owner), so
@@ -9,11 +8,6 @@ enum Authority {
     struct Groups {
         var act: UInt32?
         var read: UInt32?
-
-        /// The host's groups, looked up for each request: they may be created while the supervisor runs.
-        static var ofHost: Groups {
-            Groups(act: try? Accounts.group("holdfast"), read: try? Accounts.group("holdfast-read"))
-        }
     }
 
     /// nil if the peer has the right; else the users that have it.
@@ -44,20 +38,26 @@ extension Supervisor {
     func mayAct(_ peer: Peer) throws(ControlError) { try check(.operators, of: peer) }
 
     /// Whether the peer may act, without a log line.
-    func isOperator(_ peer: Peer) -> Bool {
-        if peer.uid == 0 || peer.uid == geteuid() { return true }
-        let groups = configuration.isUser ? nil : Authority.Groups.ofHost
-        return Authority.refusal(.operators, of: peer, us: geteuid(), groups: groups) == nil
-    }
+    func isOperator(_ peer: Peer) -> Bool { refusal(.operators, of: peer) == nil }
 
     /// Throws, and logs, if the peer lacks the right.
     func check(_ access: Method.Access, of peer: Peer) throws(ControlError) {
-        // The peer is mostly root: then the user database is not read.
-        if peer.uid == 0 || peer.uid == geteuid() { return }
-        let groups = configuration.isUser ? nil : Authority.Groups.ofHost
-        guard let required = Authority.refusal(access, of: peer, us: geteuid(), groups: groups) else { return }
-        let who = "uid \(peer.uid)"
-        log(.warning, aboutStranger: who, "\(who) (process \(peer.pid)) was refused: this needs \(required)")
+        guard let required = refusal(access, of: peer) else { return }
+        let user = "uid \(peer.uid)"
+        log(.warning, aboutStranger: user, "\(user) (process \(peer.pid)) was denied: this needs \(required)")
         throw .permissionDenied(required: required)
+    }
+
+    private func refusal(_ access: Method.Access, of peer: Peer) -> String? {
+        let us = machine.processes.ownUser
+        // The peer is mostly root: then the user database is not read.
+        if peer.uid == 0 || peer.uid == us { return nil }
+        return Authority.refusal(access, of: peer, us: us, groups: configuration.isUser ? nil : groups)
+    }
+
+    /// Looked up for each request: the groups may be created while the supervisor runs.
+    private var groups: Authority.Groups {
+        Authority.Groups(
+            act: try? machine.accounts.group("holdfast"), read: try? machine.accounts.group("holdfast-read"))
     }
 }

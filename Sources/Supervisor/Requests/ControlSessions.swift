@@ -1,5 +1,4 @@
 import ControlProtocol
-import Glibc
 import Linux
 
 /// Connections to the control socket: framing, one call at a time for each, replies in order.
@@ -11,14 +10,14 @@ final class ControlSessions {
     struct CallID: Hashable, Codable { let number: UInt64 }
 
     private final class Session {
-        let connection: StreamConnection
+        let connection: any MachineConnection
         let peer: Peer
         var framer = MessageFramer(limit: MessageLimit.request)
         var call: (id: CallID, oneway: Bool, more: Bool)?
         var resumption: (any LoopSource)?
         /// Whether the client speaks another protocol: no more of its bytes are read.
         var isForeign = false
-        init(_ connection: StreamConnection, _ peer: Peer) {
+        init(_ connection: any MachineConnection, _ peer: Peer) {
             self.connection = connection
             self.peer = peer
         }
@@ -33,8 +32,8 @@ final class ControlSessions {
     private static let connectionsOfOthers = 384
     /// Bytes of unread answers; a client that sends requests beyond this is disconnected.
     private static let unreadLimit = 1 << 20
-    private let loop: EventLoop
-    private var server: LocalServer?
+    private let machine: any Machine
+    private var server: (any MachineServer)?
     private var sessions: [UInt64: Session] = [:]
     private var sessionOfCall: [CallID: UInt64] = [:]
     private var lastSession: UInt64 = 0
@@ -49,10 +48,10 @@ final class ControlSessions {
     private let drained: (CallID) -> Void
 
     init(
-        loop: EventLoop, isOperator: @escaping (Peer) -> Bool, called: @escaping (CallID, Call, Peer) -> Void,
+        machine: any Machine, isOperator: @escaping (Peer) -> Bool, called: @escaping (CallID, Call, Peer) -> Void,
         left: @escaping (CallID) -> Void, drained: @escaping (CallID) -> Void
     ) {
-        self.loop = loop
+        self.machine = machine
         self.isOperator = isOperator
         self.called = called
         self.left = left
@@ -60,32 +59,27 @@ final class ControlSessions {
     }
 
     func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
-        server = try LocalServer(
-            loop: loop, path: path, mode: mode, group: group, reserve: reserve
-        ) { [unowned self] box, peer in
-            accept(box, peer)
-        }
+        server = try machine.clients.listen(at: path, mode: mode, group: group, arrivals)
     }
 
-    private var reserve: LocalServer.Reserve {
-        let error = ControlError.failed(message: "too many connections: no descriptors for another (\(FileLimit.text))")
-        return LocalServer.Reserve(isOpen: isOperator, refusal: Reply(error).encoded())
+    private var arrivals: ClientArrivals {
+        let limit = machine.processes.fileLimitText
+        let error = ControlError.failed(message: "too many connections: no descriptors for another (\(limit))")
+        return ClientArrivals(isOperator: isOperator, refusal: Reply(error).encoded()) { [unowned self] client in
+            accept(client)
+        }
     }
 
     // MARK: - Re-exec
 
     /// Continues with the socket and the connections of the program that this process executed before.
-    func resume(at path: String, listening: consuming OwnedDescriptor, _ saved: SavedPeople) throws(SystemError) {
+    func resume(at path: String, listening: Int32, _ saved: SavedPeople) throws(SystemError) {
         lastCall = saved.lastCall
-        server = try LocalServer(
-            loop: loop, path: path, inherited: listening, reserve: reserve
-        ) { [unowned self] box, peer in
-            accept(box, peer)
-        }
+        server = try machine.clients.inherit(at: path, listening: listening, arrivals)
         for record in saved.sessions {
             // A connection that cannot be taken over is closed, which its client notices.
-            guard let descriptor = try? OwnedDescriptor.inherited(record.descriptor),
-                let peer = try? Peer(of: descriptor.raw), let (id, session) = open(descriptor, peer)
+            guard let client = try? machine.clients.inheritClient(record.descriptor),
+                let (id, session) = open(client)
             else { continue }
             session.framer.append(record.untaken)
             if let call = record.call {
@@ -112,20 +106,19 @@ final class ControlSessions {
         }
     }
 
-    private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
-        guard sessions.count < Self.connectionLimit, mayConnect(peer), let descriptor = box.take() else { return }
-        _ = open(descriptor, peer)
+    private func accept(_ client: any MachineClient) {
+        guard sessions.count < Self.connectionLimit, mayConnect(client.peer) else { return }
+        _ = open(client)
     }
 
-    private func open(_ descriptor: consuming OwnedDescriptor, _ peer: Peer) -> (UInt64, Session)? {
+    private func open(_ client: any MachineClient) -> (UInt64, Session)? {
         lastSession &+= 1
         let id = lastSession
-        let priority = priority(of: peer)
-        let connection = try? StreamConnection(
-            descriptor, loop: loop, priority: priority, maximumQueue: MessageLimit.reply,
-            onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] _ in closed(id) })
+        let connection = try? client.open(
+            priority: priority(of: client.peer), maximumQueue: MessageLimit.reply,
+            onBytes: { [unowned self] bytes in received(id, bytes) }, onEnd: { [unowned self] in closed(id) })
         guard let connection else { return nil }
-        let session = Session(connection, peer)
+        let session = Session(connection, client.peer)
         connection.onDrained = { [unowned self, unowned session] in
             if session.isForeign { return end(id) }
             if let call = session.call { drained(call.id) }
@@ -137,7 +130,7 @@ final class ControlSessions {
     private func priority(of peer: Peer) -> DispatchPriority { isOperator(peer) ? .controlRequests : .otherRequests }
 
     private func mayConnect(_ peer: Peer) -> Bool {
-        let ours = geteuid()
+        let ours = machine.processes.ownUser
         guard peer.uid != 0, peer.uid != ours else { return true }
         let others = sessions.values.filter { $0.peer.uid != 0 && $0.peer.uid != ours }
         return others.count < Self.connectionsOfOthers
@@ -177,7 +170,7 @@ final class ControlSessions {
         do throws(MessageError) {
             if let message = try session.framer.next() {
                 isComplete = true
-                begin(try Call(message: message), id, session)
+                dispatch(try Call(message: message), id, session)
             }
         } catch {
             // Varlink has no reply to a message that is not Varlink.
@@ -192,7 +185,7 @@ final class ControlSessions {
         session.connection.setReading(session.call == nil)
     }
 
-    private func begin(_ call: Call, _ id: UInt64, _ session: Session) {
+    private func dispatch(_ call: Call, _ id: UInt64, _ session: Session) {
         lastCall &+= 1
         let callID = CallID(number: lastCall)
         session.call = (callID, call.oneway, call.more)
@@ -207,14 +200,14 @@ final class ControlSessions {
         guard !reply.continues else { return }
         sessionOfCall[callID] = nil
         session.call = nil
-        // Deferred: a reply may be sent from inside `begin`.
+        // Deferred: a reply may be sent from inside `dispatch`.
         guard !session.framer.hasPartialMessage else { return resumeLater(id) }
         session.connection.setReading(true)
     }
 
     private func resumeLater(_ id: UInt64) {
         guard let session = sessions[id] else { return }
-        session.resumption = try? loop.callLater(priority: priority(of: session.peer)) { [unowned self] in
+        session.resumption = try? machine.loop.callLater(priority: priority(of: session.peer)) { [unowned self] in
             guard let session = sessions[id] else { return }
             takeNext(id, session)
         }

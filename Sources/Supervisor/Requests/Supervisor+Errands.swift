@@ -93,7 +93,7 @@ extension Supervisor {
         guard errands.count < Self.errandLimit, ofUser < Self.errandsOfOneUser else {
             throw .failed(message: "too many calls that read files are under way: try again when one has ended")
         }
-        guard let program = ProgramFile.companion("holdfastctl") else {
+        guard let program = machine.processes.companion("holdfastctl") else {
             throw .failed(
                 message: "holdfastctl, which reads files for the supervisor, is not installed beside holdfastd")
         }
@@ -118,7 +118,7 @@ extension Supervisor {
         // The supervisor's own environment only for its own user: the caller can read the environment of a process that
         // runs as the caller.
         if configuration.isUser { plan.environment = environment }
-        if geteuid() == 0, peer.uid != 0 {
+        if machine.processes.ownUser == 0, peer.uid != 0 {
             // The caller may read logs by the rules of the control socket, but is not always in the group that owns the
             // files.
             let groups = peer.groups + [readers].compactMap(\.self)

@@ -34,7 +34,8 @@ extension Supervisor {
 
     func describe() -> DescribeReply {
         DescribeReply(
-            version: Holdfast.version, pid: Int(getpid()), unitDirectories: configuration.unitDirectories,
+            version: Holdfast.version, pid: Int(machine.processes.ownPid),
+            unitDirectories: configuration.unitDirectories,
             runtimeDirectory: configuration.runtimeDirectory, stateDirectory: configuration.stateDirectory,
             logDirectory: configuration.logDirectory, userMode: configuration.isUser,
             startedAt: Timestamp.string(unixSeconds: startedAt))

@@ -9,34 +9,24 @@ extension Supervisor {
     /// control socket may bind here.
     func listenForBinds(_ saved: SavedMultibinder?) throws(SystemError) {
         guard let path = configuration.multibinderSocket else { return }
-        let server = MultibinderServer(
-            loop: eventLoop,
-            actions: .init(
-                mayAsk: { [unowned self] peer in
-                    do throws(ControlError) {
-                        try mayAct(peer)
-                        return true
-                    } catch {
-                        return false
-                    }
-                },
-                bind: { [unowned self] address, backlog in
-                    FileLimit.bounded(by: .services) { bind(address, backlog) }
-                },
-                unbind: { [unowned self] in sockets?.unbind($0) ?? false }))
+        let actions = MultibinderServer.Actions(
+            mayAsk: { [unowned self] peer in (try? mayAct(peer)) != nil },
+            bind: { [unowned self] address, backlog in
+                FileLimit.bounded(by: .services) { bind(address, backlog) }
+            },
+            unbind: { [unowned self] in sockets?.unbind($0) ?? false })
         if let saved {
-            var connections: [MultibinderServer.Inherited] = []
-            for connection in saved.connections {
-                try DescriptorFlags.setCloseOnExec(connection.descriptor, true)
-                connections.append(.init(socket: connection.descriptor, pending: connection.pending))
+            let connections = saved.connections.map {
+                MultibinderServer.Inherited(socket: $0.descriptor, pending: $0.pending)
             }
-            try server.adopt(try OwnedDescriptor.inherited(saved.listening), at: path, connections)
+            multibinder = try machine.clients.inheritBinds(
+                at: path, listening: saved.listening, connections, actions)
         } else {
-            let group = configuration.isUser ? nil : try? Accounts.group("holdfast")
-            try server.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+            let group = configuration.isUser ? nil : try? machine.accounts.group("holdfast")
+            multibinder = try machine.clients.listenForBinds(
+                at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group, actions)
             logger.info("listening for binds on \(path)")
         }
-        multibinder = server
     }
 
     private func bind(_ address: SocketAddress, _ backlog: Int32) -> Result<OwnedDescriptorBox, SystemError> {

@@ -91,7 +91,7 @@ extension Supervisor {
     ) -> RequestID {
         lastRequest &+= 1
         let id = RequestID(number: lastRequest)
-        let who = peer.map { Actor(uid: Int($0.uid), user: (try? Accounts.user("\($0.uid)"))?.name) }
+        let who = peer.map { Actor(uid: Int($0.uid), user: (try? machine.accounts.user("\($0.uid)"))?.name) }
         requests[id] = PendingRequest(
             call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
             identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })

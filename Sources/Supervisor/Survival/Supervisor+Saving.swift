@@ -80,7 +80,7 @@ extension SavedReservation {
     }
 }
 
-extension MultibinderServer {
+extension MachineBinders {
     fileprivate var saved: SavedMultibinder? {
         let (listening, connections) = inheritance
         return listening.map { listening in
