@@ -10,7 +10,7 @@ extension Supervisor: PlanningHost {
     var relatedGroups: [GroupID] { engine.relatedGroups }
     func definition(of instance: InstanceID) -> Definition? { instances[instance]?.definition }
     var definitionsInUse: Set<UInt64> { engine.definitionsInUse }
-    func unitFilesWereRead() { loggedRemarks.forgetFiles() }
+    func unitFilesWereRead() { logDesk.forgetFiles() }
     func refuseBesideUnaccounted(_ group: GroupID, _ verb: String) throws(ControlError) {
         try unaccounted.refuse(beside: group, verb)
     }

@@ -102,7 +102,7 @@ extension Supervisor: UnaccountedHost {
     func unaccountedChanged(_ group: GroupID, areGone: Bool) {
         if areGone { engine.recordEndOfUnknownProcesses(group, at: now) }
         if unaccounted.processes.isEmpty { removeUnusedDirectories() }
-        if !subscribers.isEmpty { publishState(of: group) }
+        subscriptions.publishState(of: group)
         noteService(group)
         tellSockets()
     }

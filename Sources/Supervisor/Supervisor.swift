@@ -46,8 +46,6 @@ final class Supervisor {
 
     // Units.
     private(set) var planning: PlanningDesk!
-    /// Unit file and start messages that are already in the log.
-    var loggedRemarks = LoggedRemarks()
     var tidiness = Tidiness()
 
     // Kernel objects.
@@ -91,14 +89,16 @@ final class Supervisor {
     var connections: [GroupID: AcceptedConnection] = [:]
 
     // Clients.
-    var control: ControlSessions?
+    private(set) lazy var control = ControlSessions(
+        machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
+        called: { [unowned self] call, message, peer in called(call, message, peer) },
+        left: { [unowned self] call in callerLeft(call) },
+        drained: { [unowned self] call in helperCalls.resumeReading(call) })
     var multibinder: (any MachineBinders)?
-    /// Calls of `Events`.
-    var subscribers: [ControlSessions.CallID: Subscriber] = [:]
-    /// Helper calls: calls that holdfastctl answers.
-    var errands: [ControlSessions.CallID: RunningErrand] = [:]
-    /// Last unit states that subscribers have received; empty without subscribers.
-    var toldStates: [GroupID: UnitState] = [:]
+    private(set) lazy var subscriptions = SubscriptionsDesk(self, control, loop)
+    private(set) lazy var helperCalls = HelperCallsDesk(
+        self, control, machine, configuration, environment: environment,
+        start: { [unowned self] errand, plan in try errand.begin(plan, children, eventLoop) })
     var requests = PendingRequests()
     var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
@@ -115,9 +115,7 @@ final class Supervisor {
     /// Last log lines of services in groups with an operation under way, by unit, for its report.
     var evidence: [GroupID: [String: [String]]] = [:]
     var progressTimer: (any LoopTimer)?
-    var lineBounds = LineBounds()
-    /// Timer for the summary of the lines that `lineBounds` has dropped.
-    var leftOutTimer: (any LoopTimer)?
+    private(set) lazy var logDesk = LogDesk(logger, loop)
     let history: History
     let memory: ReleaseMemory
     private var signals: [any AnyObject] = []
@@ -248,14 +246,8 @@ final class Supervisor {
         if isSuccessor, saved?.isJournalBehind != true { journal.continueFile() } else { journal.rewrite() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         claimUnaccountedSockets()
-        let sessions = ControlSessions(
-            machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
-            called: { [unowned self] call, message, peer in called(call, message, peer) },
-            left: { [unowned self] call in callerLeft(call) },
-            drained: { [unowned self] call in errands[call]?.errand.setReading(true) })
-        try open(sessions, saved)
-        control = sessions
-        resume(saved?.people.subscribers ?? [])
+        try openControl(saved)
+        subscriptions.restore(saved?.people.subscribers ?? [])
         try listenForBinds(saved?.own.multibinder)
         if !isSuccessor { reportUnaccounted() }
         if let saved {
@@ -295,14 +287,14 @@ final class Supervisor {
         if let raw = notifySocket?.raw { machine.manager.store(raw, name: StoredName.notify) }
     }
 
-    private func open(_ sessions: ControlSessions, _ saved: SavedState?) throws(SystemError) {
+    private func openControl(_ saved: SavedState?) throws(SystemError) {
         let path = configuration.controlSocket
         if let saved, let raw = saved.own.controlSocket {
-            return try sessions.resume(at: path, listening: raw, saved.people)
+            return try control.resume(at: path, listening: raw, saved.people)
         }
         let group = configuration.isUser ? nil : try? machine.accounts.group("holdfast")
-        try sessions.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
-        if let raw = sessions.listening { machine.manager.store(raw, name: StoredName.control) }
+        try control.listen(at: path, mode: configuration.isUser ? 0o600 : 0o666, group: group)
+        if let raw = control.listening { machine.manager.store(raw, name: StoredName.control) }
     }
 
     // MARK: - Events and effects
@@ -399,8 +391,8 @@ final class Supervisor {
     }
 
     func shutDownComplete() {
-        control?.stopListening()
-        for running in errands.values { running.errand.end() }
+        control.stopListening()
+        helperCalls.endAll()
         for check in conditionChecks.values { check.cancel() }
         unaccountedOutput.close()
         multibinder = nil

@@ -14,12 +14,12 @@ struct LoggedRemarkTests {
         func isNew(_ text: String, of unit: UnitName) -> Bool { logged.isNew(text, of: unit) }
         #expect(isNew("a", of: app) == true)
         #expect(isNew("a", of: app) == false)
-        logged.begin(app)
+        logged.startRun(of: app)
         #expect(isNew("a", of: app) == false)
         #expect(isNew("b", of: app) == true)
         #expect(logged.texts(of: app) == ["a", "b"])
-        logged.begin(app)
-        logged.begin(app)
+        logged.startRun(of: app)
+        logged.startRun(of: app)
         #expect(logged.texts(of: app) == [])
         #expect(isNew("a", of: app) == true)
     }
@@ -30,7 +30,7 @@ struct LoggedRemarkTests {
         var news = 0
         for number in 0..<1_000 {
             let instance = try unit("t@\(number).service")
-            logged.begin(instance)
+            logged.startRun(of: instance)
             if logged.isNew("a", of: instance) { news += 1 }
         }
         #expect(news == 1)

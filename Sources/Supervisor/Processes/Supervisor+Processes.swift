@@ -78,7 +78,7 @@ extension Supervisor {
     private func makeTree(_ instance: RunningInstance, renew: Bool) throws(Launcher.LaunchError) {
         if renew || instance.invocation.isEmpty {
             (instance.invocation, instance.remarks) = (Self.randomID(), [])
-            loggedRemarks.begin(instance.definition.unit.name)
+            logDesk.startRemarks(of: instance.definition.unit.name)
         }
         do throws(SystemError) {
             instance.run = RunningTree(try trees.make(name: instance.treeName, cookie: instance.invocation))

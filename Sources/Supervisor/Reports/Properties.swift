@@ -67,7 +67,7 @@ extension Supervisor {
             list.add("Ready", service.ready)
             let running = instances.values.filter { $0.generation.group == group && $0.name == service.unit }
             let current = running.first { $0.generation.number == status.servingGeneration } ?? running.first
-            let last = (try? UnitName(service.unit)).map(loggedRemarks.texts)
+            let last = (try? UnitName(service.unit)).map(logDesk.remarkTexts)
             for remark in current?.remarks ?? last ?? [] { list.add("StartRemark", remark) }
         }
     }

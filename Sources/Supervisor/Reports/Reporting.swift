@@ -24,7 +24,7 @@ struct Batch: Codable {
 /// Formats the engine's reports and sends them to the waiting clients.
 extension Supervisor {
     func tell(_ report: Report) {
-        defer { publish(report) }
+        defer { subscriptions.publish(report) }
         switch report {
         case .phase(let group, let generation, let phase):
             noteService(group)
@@ -85,14 +85,14 @@ extension Supervisor {
         waitingFor: String? = nil, connections: Int? = nil, secondsLeft: Double? = nil
     ) {
         for (_, pending) in requests.of(group) {
-            guard let call = pending.call, control?.wantsMore(call) == true else { continue }
+            guard let call = pending.call, control.wantsMore(call) else { continue }
             let release = generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
             let value = Progress(
                 elapsed: (now - pending.startedAt).seconds, unit: group.unit(release: release), generation: generation,
                 release: release,
                 phase: phase, service: service, message: message, waitingFor: waitingFor,
                 connectionsLeft: connections, secondsLeft: secondsLeft)
-            control?.reply(call, Reply(OperationReply(progress: value), continues: true))
+            control.reply(call, Reply(OperationReply(progress: value), continues: true))
         }
     }
 
@@ -100,7 +100,7 @@ extension Supervisor {
     /// connections.
     func armProgressTimer() {
         let watched = requests.withCaller.contains { _, pending in
-            pending.group != nil && pending.call.map { control?.wantsMore($0) == true } ?? false
+            pending.group != nil && pending.call.map { control.wantsMore($0) } ?? false
         }
         if watched { progressTimer?.arm(after: 1_000_000_000) } else { progressTimer?.disarm() }
     }
@@ -199,7 +199,7 @@ extension Supervisor {
             journal.end(.batch(id))
             conclude(identity, Reply(OperationReply(result: answer)))
         } else if let call = batch.call {
-            control?.reply(call, Reply(OperationReply(result: answer)))
+            control.reply(call, Reply(OperationReply(result: answer)))
         }
     }
 

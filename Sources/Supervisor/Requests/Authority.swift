@@ -44,7 +44,7 @@ extension Supervisor {
     func check(_ access: Method.Access, of peer: Peer) throws(ControlError) {
         guard let required = refusal(access, of: peer) else { return }
         let user = "uid \(peer.uid)"
-        log(.warning, aboutStranger: user, "\(user) (process \(peer.pid)) was denied: this needs \(required)")
+        logDesk.log(.warning, aboutDenied: user, "\(user) (process \(peer.pid)) was denied: this needs \(required)")
         throw .permissionDenied(required: required)
     }
 

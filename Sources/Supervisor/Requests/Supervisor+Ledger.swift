@@ -26,7 +26,7 @@ extension Supervisor {
                 throw .invalidParameter(parameter: "request")
             }
             let reply = try reply(fate, identity, RequestLedger.Waiter(call: id, isOutcome: false))
-            if let reply { control?.reply(id, reply) }
+            if let reply { control.reply(id, reply) }
             return false
         }
     }
@@ -51,7 +51,7 @@ extension Supervisor {
         if let identity = ledger.identity(of: call) {
             conclude(identity, reply)
         } else {
-            control?.reply(call, reply)
+            control.reply(call, reply)
         }
     }
 
@@ -60,7 +60,7 @@ extension Supervisor {
         if let identity = pending.identity {
             conclude(identity, reply)
         } else if let call = pending.call {
-            control?.reply(call, reply)
+            control.reply(call, reply)
         }
     }
 
@@ -71,7 +71,7 @@ extension Supervisor {
             journal.flush()
         }
         guard let waiter = ledger.takeWaiter(of: identity) else { return }
-        control?.reply(waiter.call, waiter.isOutcome ? Reply(outcome: reply) : reply)
+        control.reply(waiter.call, waiter.isOutcome ? Reply(outcome: reply) : reply)
     }
 
     /// Whether a client waits for the end of the request.
@@ -101,7 +101,7 @@ extension Supervisor {
             throw .noSuchRequest(request: identity.description, since: max(0, since))
         case .underWay:
             if let before = ledger.wait(waiter, for: identity) {
-                control?.reply(before.call, Reply(.failed(message: "another connection waits for this request now")))
+                control.reply(before.call, Reply(.failed(message: "another connection waits for this request now")))
             }
             if let id = requests.only(of: identity) { requests[id]?.call = waiter.call }
             if reexec.isChecking, ledger.isReexec(identity) { reexec.addCall(waiter.call) }

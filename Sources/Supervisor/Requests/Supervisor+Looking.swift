@@ -101,7 +101,7 @@ extension Supervisor {
             changed: update.changed, added: update.added, removed: update.removed,
             outdated: outdatedGroups().map(\.name), diagnostics: update.diagnostics.map(UnitDiagnostic.init),
             notes: refreshSockets())
-        publishFiles(reply)
+        subscriptions.publishFiles(reply)
         return reply
     }
 

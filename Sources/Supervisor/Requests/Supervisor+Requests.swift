@@ -26,8 +26,8 @@ extension Supervisor {
     }
 
     func callerLeft(_ call: ControlSessions.CallID) {
-        unsubscribe(call)
-        errands[call]?.errand.end()
+        subscriptions.unsubscribe(call)
+        helperCalls.end(call)
         // The operation continues without a client.
         ledger.left(call)
         for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
@@ -46,7 +46,7 @@ extension Supervisor {
         case .list(let names, let sockets): return Reply(try list(names ?? [], sockets: sockets))
         case .why(let name): return Reply(try why(name))
         case .show(let name): return Reply(try show(name, for: peer))
-        case .events(let names): try subscribe(names ?? [], id)
+        case .events(let names): try subscriptions.subscribe(names ?? [], id)
         case .forget(let name): return Reply(try forget(name))
         case .resetFailed(let names): return Reply(try resetFailed(names ?? []))
         case .history(let name, let limit):
@@ -58,8 +58,8 @@ extension Supervisor {
         case .resume(let name): try resumeSocket(name, id, peer)
         case .cat(let name): return Reply(try cat(name, for: peer))
         case .clearLogs(let name): return Reply(try clearLogs(name))
-        case .logs(let query): try readLogs(query, id, peer)
-        case .verify(let names): try verify(names ?? [], id, peer)
+        case .logs(let query): try helperCalls.readLogs(query, id, peer)
+        case .verify(let names): try helperCalls.verify(names ?? [], id, peer)
         case .dependencies(let name): return Reply(try dependencies(name))
         case .unitFileStates(let names): return Reply(unitFileStates(names))
         case .install(let verb, let names, let runtime): return Reply(try install(verb, names, runtime: runtime))

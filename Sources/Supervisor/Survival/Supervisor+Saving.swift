@@ -56,18 +56,16 @@ extension Supervisor {
     private func savedOwn() -> SavedOwn {
         SavedOwn(
             runtimeLock: directories.locks.runtime, stateLock: directories.locks.state, notifySocket: notifySocket?.raw,
-            controlSocket: control?.listening, multibinder: multibinder?.saved)
+            controlSocket: control.listening, multibinder: multibinder?.saved)
     }
 
     private func savedPeople() -> SavedPeople {
         let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.compactMap(\.call) + reexec.calls)
-            .union(subscribers.keys).union(ledger.awaitedCalls)
+            .union(subscriptions.saved.map(\.call)).union(ledger.awaitedCalls)
         return SavedPeople(
-            sessions: control?.saved(awaited) ?? [], lastCall: control?.lastCall ?? 0, lastRequest: lastRequest,
+            sessions: control.saved(awaited), lastCall: control.lastCall, lastRequest: lastRequest,
             requests: requests.all, batches: batches, evidence: evidence, reexecCalls: reexec.calls,
-            subscribers: subscribers.map { call, subscriber in
-                SavedSubscriber(call: call, groups: subscriber.groups.sorted(), lost: subscriber.lost)
-            }.sorted { $0.call.number < $1.call.number }, ledger: ledger.saved)
+            subscribers: subscriptions.saved, ledger: ledger.saved)
     }
 }
 

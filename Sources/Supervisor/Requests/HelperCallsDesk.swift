@@ -1,9 +1,9 @@
 import ControlProtocol
-import Glibc
 import Linux
+import UnitFiles
 
 /// A running helper call, with its user.
-struct RunningErrand {
+struct RunningHelperCall {
     enum Kind { case logs, verify }
 
     let kind: Kind
@@ -13,12 +13,43 @@ struct RunningErrand {
     var answer: Reply?
 }
 
-/// Calls that holdfastctl answers (`Errand`): arguments, replies, bounds.
-extension Supervisor {
+/// What the desk of helper calls asks of the supervisor.
+protocol HelperCallsHost: AnyObject {
+    /// Reads the unit files again if they have changed.
+    func refreshUnits() throws(ControlError)
+    /// The unit for a name that has a file.
+    func installed(_ name: String) throws(ControlError) -> UnitName
+    /// Resource limits of services that set none.
+    var serviceLimits: [SpawnPlan.Limit] { get }
+    /// The group that may read captured logs.
+    var readers: UInt32? { get }
+}
+
+/// Helper calls: calls that holdfastctl answers (`Errand`), with their arguments, replies and bounds.
+final class HelperCallsDesk {
+    private unowned let host: any HelperCallsHost
+    private let control: ControlSessions
+    private let machine: any Machine
+    private let configuration: Configuration
+    private let environment: [String: String]
+    private let start: (Errand, SpawnPlan) throws -> Void
+    private var calls: [ControlSessions.CallID: RunningHelperCall] = [:]
+
+    /// - Parameters:
+    ///   - environment: the supervisor's own.
+    ///   - start: starts a helper process.
+    init(
+        _ host: any HelperCallsHost, _ control: ControlSessions, _ machine: any Machine, _ configuration: Configuration,
+        environment: [String: String], start: @escaping (Errand, SpawnPlan) throws -> Void
+    ) {
+        (self.host, self.control, self.machine) = (host, control, machine)
+        (self.configuration, self.environment, self.start) = (configuration, environment, start)
+    }
+
     /// Helper processes at the same time.
-    private static let errandLimit = 32
+    private static let callLimit = 32
     /// Helper processes of one user who is not root.
-    private static let errandsOfOneUser = 8
+    private static let callsOfOneUser = 8
     /// Unread bytes of a caller above which the helper's output is not read until the caller has read some.
     private static let unreadLimit = 256 * 1024
     /// Bytes of a log line as JSON: 16 KiB, of which each byte may be encoded as six.
@@ -38,59 +69,67 @@ extension Supervisor {
             if let value { arguments += [option, value] }
         }
         arguments += ["--"] + (query.names ?? [])
-        try begin(.logs, arguments, call, peer)
+        try startHelper(.logs, arguments, call, peer)
     }
 
     func verify(_ names: [String], _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        try planning.refresh()
+        try host.refreshUnits()
         var arguments = ["verify"]
         for directory in configuration.unitDirectories { arguments += ["--units", directory] }
         arguments.append("--")
         // Full names, which cannot be taken for paths.
-        for name in names { arguments.append(try installed(name).description) }
-        try begin(.verify, arguments, call, peer)
+        for name in names { arguments.append(try host.installed(name).description) }
+        try startHelper(.verify, arguments, call, peer)
     }
+
+    /// Ends the helper of a call whose client has gone.
+    func end(_ call: ControlSessions.CallID) { calls[call]?.errand.end() }
+
+    func endAll() { for call in calls.values { call.errand.end() } }
+
+    /// Continues to read the helper's output, after the client has read all replies.
+    func resumeReading(_ call: ControlSessions.CallID) { calls[call]?.errand.setReading(true) }
 
     // MARK: - Output
 
-    private func took(_ lines: Errand.Lines, _ call: ControlSessions.CallID) {
-        guard let running = errands[call], let first = lines.first else { return }
+    private func didPrint(_ lines: Errand.Lines, _ call: ControlSessions.CallID) {
+        guard let running = calls[call], let first = lines.first else { return }
         if first.starts(with: "{\"error\":".utf8) {
             // With `--json` holdfastctl prints a refusal in the form of a reply.
-            errands[call]?.answer = try? Reply(message: Array(first))
+            calls[call]?.answer = try? Reply(message: Array(first))
             return
         }
         switch running.kind {
         case .logs:
             let list = lines.joined(separator: [UInt8(ascii: ",")])
             let value = [UInt8(ascii: "[")] + list + [UInt8(ascii: "]")]
-            control?.reply(call, Reply(parameters: JSONObject("lines", json: value), continues: true))
-            if control?.unread(call) ?? 0 > Self.unreadLimit { running.errand.setReading(false) }
-        case .verify: errands[call]?.answer = Reply(parameters: JSONObject("diagnostics", json: Array(first)))
+            control.reply(call, Reply(parameters: JSONObject("lines", json: value), continues: true))
+            if control.unread(call) > Self.unreadLimit { running.errand.setReading(false) }
+        case .verify: calls[call]?.answer = Reply(parameters: JSONObject("diagnostics", json: Array(first)))
         }
     }
 
-    private func ended(_ call: ControlSessions.CallID, _ problem: String?) {
-        guard let running = errands.removeValue(forKey: call) else { return }
-        control?.reply(call, lastReply(running, problem))
+    private func didEnd(_ call: ControlSessions.CallID, _ problem: String?) {
+        guard let running = calls.removeValue(forKey: call) else { return }
+        control.reply(call, lastReply(running, problem))
     }
 
-    private func lastReply(_ running: RunningErrand, _ problem: String?) -> Reply {
+    private func lastReply(_ running: RunningHelperCall, _ problem: String?) -> Reply {
         // Checked before the exit status, by which `verify` also reports problems of the files.
         if let answer = running.answer { return answer }
         if problem == nil, running.kind == .logs { return Reply(LogsReply(lines: [])) }
         let prefix = "holdfastctl: "
-        let text = problem ?? "holdfastctl said nothing"
+        let text = problem ?? "holdfastctl printed nothing"
         return Reply(ControlError.failed(message: text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text))
     }
 
     // MARK: - Start
 
-    private func begin(
-        _ kind: RunningErrand.Kind, _ arguments: [String], _ call: ControlSessions.CallID, _ peer: Peer
+    private func startHelper(
+        _ kind: RunningHelperCall.Kind, _ arguments: [String], _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
-        let ofUser = peer.uid == 0 ? 0 : errands.values.count { $0.uid == peer.uid }
-        guard errands.count < Self.errandLimit, ofUser < Self.errandsOfOneUser else {
+        let ofUser = peer.uid == 0 ? 0 : calls.values.count { $0.uid == peer.uid }
+        guard calls.count < Self.callLimit, ofUser < Self.callsOfOneUser else {
             throw .failed(message: "too many calls that read files are under way: try again when one has ended")
         }
         guard let program = machine.processes.companion("holdfastctl") else {
@@ -99,14 +138,14 @@ extension Supervisor {
         }
         let errand = Errand(
             longestLine: kind == .logs ? Self.longestLogLine : Self.longestVerdict,
-            took: { [unowned self] lines in took(lines, call) },
-            done: { [unowned self] problem in ended(call, problem) })
+            took: { [unowned self] lines in didPrint(lines, call) },
+            done: { [unowned self] problem in didEnd(call, problem) })
         do {
-            try errand.begin(plan(program, arguments, for: peer), children, eventLoop)
+            try start(errand, plan(program, arguments, for: peer))
         } catch {
             throw .failed(message: "cannot start holdfastctl: \(error)")
         }
-        errands[call] = RunningErrand(kind: kind, errand: errand, uid: peer.uid)
+        calls[call] = RunningHelperCall(kind: kind, errand: errand, uid: peer.uid)
     }
 
     private func plan(_ program: String, _ arguments: [String], for peer: Peer) -> SpawnPlan {
@@ -121,7 +160,7 @@ extension Supervisor {
         if machine.processes.ownUser == 0, peer.uid != 0 {
             // The caller may read logs by the rules of the control socket, but is not always in the group that owns the
             // files.
-            let groups = peer.groups + [readers].compactMap(\.self)
+            let groups = peer.groups + [host.readers].compactMap(\.self)
             plan.credentials = Credentials(uid: peer.uid, gid: peer.gid, groups: groups)
         }
         plan.workingDirectory = SpawnPlan.WorkingDirectory(path: "/")
@@ -129,7 +168,7 @@ extension Supervisor {
         plan.oomScoreAdjust = 500
         plan.keyring = .ownSession
         plan.noNewPrivileges = true
-        plan.limits = launcher.limits.filter { $0.resource != 2 }
+        plan.limits = host.serviceLimits.filter { $0.resource != 2 }
         plan.limits += [
             // A regular expression may use unlimited memory: RLIMIT_DATA, and no core file.
             SpawnPlan.Limit(resource: 2, soft: 512 << 20, hard: 512 << 20),

@@ -8,8 +8,32 @@ struct Subscriber {
     var lost = 0
 }
 
-/// The event stream. Costs nothing without subscribers; with them, an event is encoded once for all.
-extension Supervisor {
+/// What the desk of subscriptions asks of the supervisor.
+protocol SubscriptionsHost: AnyObject {
+    var engine: Engine { get }
+    /// The groups that names in a request stand for.
+    func groups(named names: [String]) throws(ControlError) -> Set<GroupID>
+    func state(of group: GroupID) -> UnitState
+    func release(of generation: GenerationID) -> String?
+    /// Name and generation of the service that an instance runs.
+    func service(of instance: InstanceID) -> (name: String, generation: GenerationID)?
+    func sentence(_ failure: Failure) -> String
+}
+
+/// The event stream: the calls of `Events`, and the unit states that they know. Costs nothing without subscribers; with
+/// them, an event is encoded once for all.
+final class SubscriptionsDesk {
+    private unowned let host: any SubscriptionsHost
+    private let control: ControlSessions
+    private let loop: any Loop
+    private var subscribers: [ControlSessions.CallID: Subscriber] = [:]
+    /// Last unit states that subscribers have received; empty without subscribers.
+    private var publishedStates: [GroupID: UnitState] = [:]
+
+    init(_ host: any SubscriptionsHost, _ control: ControlSessions, _ loop: any Loop) {
+        (self.host, self.control, self.loop) = (host, control, loop)
+    }
+
     /// Unread bytes above which a subscriber gets no events until it has read some; missed events are counted and
     /// reported.
     private static let unreadLimit = 256 * 1024
@@ -20,29 +44,39 @@ extension Supervisor {
         guard subscribers.count < Self.subscriberLimit else {
             throw .failed(message: "\(Self.subscriberLimit) clients watch events already")
         }
-        let groups = names.isEmpty ? [] : Set(try named(names).map(\.group))
-        if subscribers.isEmpty { noteStates() }
+        let groups = names.isEmpty ? [] : try host.groups(named: names)
+        if subscribers.isEmpty { recordStates() }
         subscribers[call] = Subscriber(groups: groups)
-        control?.reply(call, Reply(EventsReply(event: UnitEvent(.begin, at: rightNow)), continues: true))
+        control.reply(call, Reply(EventsReply(event: UnitEvent(.begin, at: rightNow)), continues: true))
     }
 
     /// Records the states that subscribers know from now on.
-    private func noteStates() {
-        toldStates = Dictionary(uniqueKeysWithValues: engine.groupIDs.map { ($0, state(of: $0)) })
+    private func recordStates() {
+        publishedStates = Dictionary(uniqueKeysWithValues: host.engine.groupIDs.map { ($0, host.state(of: $0)) })
     }
 
     /// Restores subscribers of an earlier program of this process whose connections were taken over.
-    func resume(_ saved: [SavedSubscriber]) {
-        for subscriber in saved where control?.wantsMore(subscriber.call) == true {
+    func restore(_ saved: [SavedSubscriber]) {
+        for subscriber in saved where control.wantsMore(subscriber.call) {
             subscribers[subscriber.call] = Subscriber(groups: Set(subscriber.groups), lost: subscriber.lost)
         }
-        if !subscribers.isEmpty { noteStates() }
+        if !subscribers.isEmpty { recordStates() }
     }
 
     func unsubscribe(_ call: ControlSessions.CallID) {
         guard subscribers.removeValue(forKey: call) != nil else { return }
-        if subscribers.isEmpty { toldStates = [:] }
+        if subscribers.isEmpty { publishedStates = [:] }
     }
+
+    /// Calls and their state, for a successor of this process.
+    var saved: [SavedSubscriber] {
+        subscribers.map { call, subscriber in
+            SavedSubscriber(call: call, groups: subscriber.groups.sorted(), lost: subscriber.lost)
+        }.sorted { $0.call.number < $1.call.number }
+    }
+
+    /// Drops the state of a group whose name may never be used again.
+    func forget(_ group: GroupID) { publishedStates[group] = nil }
 
     /// Publishes a report of the engine as events.
     func publish(_ report: Report) {
@@ -60,21 +94,21 @@ extension Supervisor {
         case .failure(let group, let failure):
             publish(
                 UnitEvent(
-                    .failure, at: rightNow, unit: group.name, service: failure.unit, message: sentence(failure)),
+                    .failure, at: rightNow, unit: group.name, service: failure.unit, message: host.sentence(failure)),
                 group)
         case .finished(let group, let result, _):
             let to = result.to ?? result.serving
             publish(
                 UnitEvent(
                     .finished, at: rightNow, unit: group.name, generation: to?.number, release: to?.release,
-                    outcome: OperationOutcome(result), message: result.failure.map(sentence)), group)
+                    outcome: OperationOutcome(result), message: result.failure.map(host.sentence)), group)
         case .stopping, .refused, .unchanged, .shutDownComplete: break
         }
         if let group = self.group(of: report) { publishState(of: group) }
     }
 
     private func publishService(_ instance: InstanceID, _ state: ServiceState, _ message: String) {
-        guard let running = instances[instance] else { return }
+        guard let running = host.service(of: instance) else { return }
         let group = running.generation.group
         publish(
             UnitEvent(
@@ -91,9 +125,10 @@ extension Supervisor {
     }
 
     func publishState(of group: GroupID) {
-        let state = state(of: group)
-        guard toldStates[group] != state else { return }
-        toldStates[group] = state
+        guard !subscribers.isEmpty else { return }
+        let state = host.state(of: group)
+        guard publishedStates[group] != state else { return }
+        publishedStates[group] = state
         publish(UnitEvent(.unit, at: rightNow, unit: group.name, state: state), group)
     }
 
@@ -102,31 +137,31 @@ extension Supervisor {
         case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _),
             .stopping(let group, _):
             group
-        case .service(let instance, _), .skipped(let instance, _): instances[instance]?.generation.group
+        case .service(let instance, _), .skipped(let instance, _): host.service(of: instance)?.generation.group
         case .refused, .shutDownComplete: nil
         }
     }
 
     private func release(_ group: GroupID, _ generation: Int?) -> String? {
-        generation.flatMap { generations[GenerationID(group: group, number: $0)]?.release }
+        generation.flatMap { host.release(of: GenerationID(group: group, number: $0)) }
     }
 
     private var rightNow: String { Timestamp.string(unixSeconds: loop.wallClock) }
 
     private func publish(_ event: UnitEvent, _ group: GroupID?) {
         let reply = Reply(EventsReply(event: event), continues: true)
-        for (call, subscriber) in subscribers {
+        for (call, subscriber) in subscribers.sorted(by: { $0.key.number < $1.key.number }) {
             if let group, !subscriber.groups.isEmpty, !subscriber.groups.contains(group) { continue }
-            guard control?.unread(call) ?? 0 <= Self.unreadLimit else {
+            guard control.unread(call) <= Self.unreadLimit else {
                 subscribers[call]?.lost += 1
                 continue
             }
             if subscriber.lost > 0 {
                 subscribers[call]?.lost = 0
                 let lost = UnitEvent(.lost, at: event.at, count: subscriber.lost)
-                control?.reply(call, Reply(EventsReply(event: lost), continues: true))
+                control.reply(call, Reply(EventsReply(event: lost), continues: true))
             }
-            control?.reply(call, reply)
+            control.reply(call, reply)
         }
     }
 }
