@@ -89,14 +89,14 @@ final class Supervisor {
     var connections: [GroupID: AcceptedConnection] = [:]
 
     // Clients.
-    private(set) lazy var control = ControlSessions(
+    private(set) lazy var control: ControlSessions = ControlSessions(
         machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
         called: { [unowned self] call, message, peer in called(call, message, peer) },
         left: { [unowned self] call in callerLeft(call) },
         drained: { [unowned self] call in helperCalls.resumeReading(call) })
     var multibinder: (any MachineBinders)?
-    private(set) lazy var subscriptions = SubscriptionsDesk(self, control, loop)
-    private(set) lazy var helperCalls = HelperCallsDesk(
+    private(set) lazy var subscriptions: SubscriptionsDesk = SubscriptionsDesk(self, control, loop)
+    private(set) lazy var helperCalls: HelperCallsDesk = HelperCallsDesk(
         self, control, machine, configuration, environment: environment,
         start: { [unowned self] errand, plan in try errand.begin(plan, children, eventLoop) })
     var requests = PendingRequests()

@@ -149,7 +149,7 @@ extension EndToEnd {
                         world.path + "/ask.py", world.controlSocket, bind,
                     ])
                 #expect(try stranger.end() == 0, "\(stranger.errorText)")
-                let lines = world.daemon.errorText.split(separator: "\n").count { $0.contains("was refused") }
+                let lines = world.daemon.errorText.split(separator: "\n").count { $0.contains("was denied") }
                 #expect(lines == 5)
             }
         }

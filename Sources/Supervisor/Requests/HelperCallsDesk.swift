@@ -1,6 +1,7 @@
 import ControlProtocol
 import Linux
 import UnitFiles
+import UnitStore
 
 /// A running helper call, with its user.
 struct RunningHelperCall {
