@@ -25,19 +25,19 @@
 #include <unistd.h>
 
 enum {
-    LOOK = 5,            /* milliseconds between checks of a child; most need one */
+    CHECK_INTERVAL_MS = 5, /* between checks of a child; most need one */
     SLEEPING_MOST = 1000, /* milliseconds that a child may wait interruptibly: for a lease, for FUSE, or frozen */
     SLEEPING_LEAST = 100, /* the same after earlier children have used up that time */
     WORKING_FACTOR = 5,  /* factor for uninterruptible waits: for a disk */
-    DYING_MOST = 200,    /* milliseconds that a killed child may take to die */
+    DYING_LIMIT_MS = 200, /* that a killed child may take to die */
 };
 
-/* Whether the child has released our memory, after waiting for at most LOOK milliseconds. */
-static int is_through(struct order *order) {
-    struct timespec time = {.tv_nsec = LOOK * 1000000L};
-    if (__atomic_load_n(&order->lives, __ATOMIC_ACQUIRE) != 0)
-        bare(SYS_futex, (long)&order->lives, FUTEX_WAIT, 1, (long)&time);
-    return __atomic_load_n(&order->lives, __ATOMIC_ACQUIRE) == 0;
+/* Whether the child has released our memory, after waiting for at most CHECK_INTERVAL_MS. */
+static int has_released_memory(struct child_request *request) {
+    struct timespec time = {.tv_nsec = CHECK_INTERVAL_MS * 1000000L};
+    if (__atomic_load_n(&request->is_running, __ATOMIC_ACQUIRE) != 0)
+        bare(SYS_futex, (long)&request->is_running, FUTEX_WAIT, 1, (long)&time);
+    return __atomic_load_n(&request->is_running, __ATOMIC_ACQUIRE) == 0;
 }
 
 /* The state letter of proc(5); 0 if it cannot be read. */
@@ -68,10 +68,10 @@ static void forget_waste(void) {
 }
 
 /* Checks the child until it has released our memory or will not do so in time. Returns the reason, or 0. */
-static int await_child(struct order *order, const char *path) {
+static int await_child(struct child_request *request, const char *path) {
     long most = SLEEPING_MOST;
     int sleeping = 0, working = 0;
-    for (int looks = 0; !is_through(order); looks++) {
+    for (int looks = 0; !has_released_memory(request); looks++) {
         if (looks == 0) {
             /* Nearly all children need only the first check; the others are worth reading the clock. */
             forget_waste();
@@ -79,10 +79,10 @@ static int await_child(struct order *order, const char *path) {
         }
         switch (state_of(path)) {
         case 'T': case 't': return EINTR;
-        case 'S': sleeping += LOOK; break;
+        case 'S': sleeping += CHECK_INTERVAL_MS; break;
         /* A running or runnable child makes progress, however busy the host is. */
         case 'R': break;
-        default: working += LOOK; break;
+        default: working += CHECK_INTERVAL_MS; break;
         }
         if (sleeping < most && working < most * WORKING_FACTOR)
             continue;
@@ -92,28 +92,28 @@ static int await_child(struct order *order, const char *path) {
     return 0;
 }
 
-int holdfast_await_child(struct order *order, long pid) {
+int holdfast_await_child(struct child_request *request, long pid) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    int reason = await_child(order, path);
+    int reason = await_child(request, path);
     if (reason == 0)
         return 0;
     /* A stopped or frozen child dies of SIGKILL. One that waits for FUSE may not die yet, but executes nothing before
      * it does. */
     bare(SYS_kill, pid, SIGKILL, 0, 0);
-    for (int waited = 0; waited < DYING_MOST; waited += LOOK)
-        if (is_through(order))
+    for (int waited = 0; waited < DYING_LIMIT_MS; waited += CHECK_INTERVAL_MS)
+        if (has_released_memory(request))
             return reason;
-    order->abandoned = 1;
+    request->abandoned = 1;
     return reason;
 }
 
 void holdfast_reap_child(long pid, int pidfd) {
-    /* A dying child closes its descriptors first, which may take as long as their file systems like; after DYING_MOST
-     * the reaper of orphans reaps it. */
+    /* A dying child closes its descriptors first, which may take as long as their file systems like; after
+     * DYING_LIMIT_MS the reaper of orphans reaps it. */
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     if (pidfd >= 0)
-        while (poll(&end, 1, DYING_MOST) < 0 && errno == EINTR)
+        while (poll(&end, 1, DYING_LIMIT_MS) < 0 && errno == EINTR)
             ;
     while (waitpid((pid_t)pid, NULL, pidfd >= 0 ? WNOHANG : 0) < 0 && errno == EINTR)
         ;

@@ -33,13 +33,13 @@ enum {
     MOST_CLOSERS = 32,
     MOST_AT_ONCE = 32, /* those behind one whose close waits stay open with it */
     MOST_WAITING = 1024,
-    PATIENCE = 50, /* milliseconds of each second spent waiting for closers; nearly all need one */
+    CLOSER_BUDGET_MS = 50, /* of each second spent waiting for closers; nearly all need one */
     STACK_SIZE = 16 * 1024,
 };
 
 /* A process and its memory: this structure at one end, the stack at the other. */
 struct closer {
-    int lives; /* 1 until the process has ended (CLONE_CHILD_CLEARTID) */
+    int is_running; /* 1 until the process has ended (CLONE_CHILD_CLEARTID) */
     int next;  /* index of the first descriptor that it has not begun to close */
     int count;
     int descriptors[MOST_AT_ONCE];
@@ -69,14 +69,14 @@ static int close_all(void *argument) {
 /* Starts a process for the entry. Returns 0 if none can be made. */
 static int start_process(int place) {
     struct closer *work = closers[place].work;
-    work->lives = 1;
+    work->is_running = 1;
     /* A signal handler of ours that ran in the closer would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     /* SIGCHLD makes the reaper of orphans look at it (holdfast_reap_closer), so that no zombie stays until the next
      * close. */
     pid_t pid = clone(close_all, (char *)work + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD, work,
-                      NULL, NULL, &work->lives);
+                      NULL, NULL, &work->is_running);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     closers[place].pid = pid > 0 ? pid : 0;
     return pid > 0;
@@ -84,7 +84,7 @@ static int start_process(int place) {
 
 /* Frees the entry of a process that has ended. The descriptors behind the one at which it was killed get a new process:
  * they are open in our table. */
-static void reap_place(int i) {
+static void reap_closer_at(int i) {
     struct closer *work = closers[i].work;
     if (!work || (closers[i].pid > 0 && waitpid(closers[i].pid, NULL, WNOHANG | __WALL) == 0))
         return;
@@ -99,7 +99,7 @@ static void reap_place(int i) {
 
 static void reap_closers(void) {
     for (int i = 0; i < MOST_CLOSERS; i++)
-        reap_place(i);
+        reap_closer_at(i);
 }
 
 /* Reaps a closer for the reaper of orphans, which must not do that itself: the pid could then belong to another child
@@ -108,7 +108,7 @@ int holdfast_reap_closer(int32_t pid) {
     for (int i = 0; i < MOST_CLOSERS; i++) {
         if (!closers[i].work || pid <= 0 || closers[i].pid != pid)
             continue;
-        reap_place(i);
+        reap_closer_at(i);
         return 1;
     }
     return 0;
@@ -116,7 +116,7 @@ int holdfast_reap_closer(int32_t pid) {
 
 /* Kills all closers when others need an entry: those that still wait for a peer or a file system have waited long
  * enough. The kernel continues to send a socket's unsent data after that. */
-static void hurry_closers(void) {
+static void kill_closers(void) {
     for (int i = 0; i < MOST_CLOSERS; i++)
         if (closers[i].work && closers[i].pid > 0)
             kill(closers[i].pid, SIGKILL);
@@ -130,13 +130,13 @@ static void await_closer(struct closer *work) {
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (start.tv_sec != second.tv_sec) {
         second = start;
-        left = PATIENCE * 1000000L;
+        left = CLOSER_BUDGET_MS * 1000000L;
     }
     if (left <= 0)
         return;
     struct timespec most = {.tv_nsec = left};
-    if (__atomic_load_n(&work->lives, __ATOMIC_ACQUIRE) != 0)
-        bare(SYS_futex, (long)&work->lives, FUTEX_WAIT, 1, (long)&most);
+    if (__atomic_load_n(&work->is_running, __ATOMIC_ACQUIRE) != 0)
+        bare(SYS_futex, (long)&work->is_running, FUTEX_WAIT, 1, (long)&most);
     clock_gettime(CLOCK_MONOTONIC, &end);
     left -= (end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec;
 }
@@ -165,7 +165,7 @@ static int start_closer(int patient) {
     }
     if (patient)
         await_closer(work);
-    reap_place(place);
+    reap_closer_at(place);
     return 1;
 }
 
@@ -174,7 +174,7 @@ static void start_closers(int patient) {
     while (waiting_count > 0 && start_closer(patient))
         ;
     if (waiting_count > 0)
-        hurry_closers();
+        kill_closers();
 }
 
 static void close_elsewhere(int fd) {

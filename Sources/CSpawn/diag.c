@@ -79,7 +79,8 @@ static void copy(struct holdfast_tcp_connection *out, const struct inet_diag_msg
 }
 
 /* Takes one buffer of answers. Returns 1 at the end of the dump, 0 when more follows, or a negated errno. */
-static int take(const char *buffer, size_t size, struct holdfast_tcp_connection *out, size_t capacity, size_t *count) {
+static int copy_answers(const char *buffer, size_t size, struct holdfast_tcp_connection *out, size_t capacity,
+                        size_t *count) {
     const struct nlmsghdr *header = (const struct nlmsghdr *)buffer;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
         if (header->nlmsg_type == NLMSG_DONE)
@@ -111,7 +112,7 @@ int holdfast_tcp_connections(int family, uint16_t local_port, struct holdfast_tc
         else if (length == 0)
             status = -EIO;
         else
-            status = take(buffer, (size_t)length, out, capacity, &count);
+            status = copy_answers(buffer, (size_t)length, out, capacity, &count);
     }
     close(fd);
     return status < 0 ? status : (int)(count > INT32_MAX ? INT32_MAX : count);

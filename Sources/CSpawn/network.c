@@ -21,14 +21,14 @@
 
 #define STACK_SIZE (64 * 1024)
 
-struct errand {
+struct network_call {
     int network; /* of socket_in: the namespace to enter */
     int family, type, protocol;
     volatile int result; /* a descriptor, or a negated errno */
 };
 
 static int make_network(void *argument) {
-    struct errand *errand = argument;
+    struct network_call *call = argument;
     /* clone has put us into the new namespace. Its loopback interface is down, as in every new one. */
     struct ifreq request;
     memset(&request, 0, sizeof request);
@@ -37,43 +37,43 @@ static int make_network(void *argument) {
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     long fd = syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        errand->result = -errno;
+        call->result = -errno;
         return 0;
     }
     long up = syscall(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
     int error = errno;
     syscall(SYS_close, fd);
     if (up < 0) {
-        errand->result = -error;
+        call->result = -error;
         return 0;
     }
     fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    errand->result = fd < 0 ? -errno : (int)fd;
+    call->result = fd < 0 ? -errno : (int)fd;
     return 0;
 }
 
 static int make_socket(void *argument) {
-    struct errand *errand = argument;
-    if (syscall(SYS_setns, errand->network, CLONE_NEWNET) < 0) {
-        errand->result = -errno;
+    struct network_call *call = argument;
+    if (syscall(SYS_setns, call->network, CLONE_NEWNET) < 0) {
+        call->result = -errno;
         return 0;
     }
-    long fd = syscall(SYS_socket, errand->family, errand->type | SOCK_CLOEXEC, errand->protocol);
-    errand->result = fd < 0 ? -errno : (int)fd;
+    long fd = syscall(SYS_socket, call->family, call->type | SOCK_CLOEXEC, call->protocol);
+    call->result = fd < 0 ? -errno : (int)fd;
     return 0;
 }
 
-static int run(int (*function)(void *), struct errand *errand, int flags) {
+static int run(int (*function)(void *), struct network_call *call, int flags) {
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
     int saved_errno = errno;
-    errand->result = -ECHILD;
+    call->result = -ECHILD;
     /* A handler of ours that ran in the child would write into our memory. */
     unsigned long all = ~0UL, before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     /* Without an exit signal only our own wait can find this child, and only with __WALL. */
-    int pid = clone(function, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_FILES | flags, errand);
+    int pid = clone(function, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_FILES | flags, call);
     int result = pid < 0 ? -errno : 0;
     if (pid > 0)
         while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
@@ -81,15 +81,15 @@ static int run(int (*function)(void *), struct errand *errand, int flags) {
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     errno = saved_errno;
     munmap(stack, STACK_SIZE);
-    return result < 0 ? result : errand->result;
+    return result < 0 ? result : call->result;
 }
 
 int holdfast_make_network(void) {
-    struct errand errand = {.network = -1};
-    return run(make_network, &errand, CLONE_NEWNET);
+    struct network_call call = {.network = -1};
+    return run(make_network, &call, CLONE_NEWNET);
 }
 
 int holdfast_socket_in_network(int network, int family, int type, int protocol) {
-    struct errand errand = {.network = network, .family = family, .type = type, .protocol = protocol};
-    return run(make_socket, &errand, 0);
+    struct network_call call = {.network = network, .family = family, .type = type, .protocol = protocol};
+    return run(make_socket, &call, 0);
 }

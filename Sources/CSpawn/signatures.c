@@ -20,7 +20,7 @@ enum {
     AO_INFO = 40,        /* TCP_AO_INFO of linux/tcp.h, since 6.7 */
 };
 
-static void forget(int fd, const struct tcp_diag_md5sig *key) {
+static void remove_key(int fd, const struct tcp_diag_md5sig *key) {
     struct tcp_md5sig order;
     memset(&order, 0, sizeof order);
     order.tcpm_addr.ss_family = key->tcpm_family;
@@ -35,7 +35,7 @@ static void forget(int fd, const struct tcp_diag_md5sig *key) {
 }
 
 /* Removes the keys listed in an answer; returns their number. */
-static int forget_all(int fd, const struct inet_diag_msg *in, size_t size) {
+static int remove_keys(int fd, const struct inet_diag_msg *in, size_t size) {
     const char *next = (const char *)(in + 1);
     size_t left = size - sizeof *in;
     struct nlattr attribute;
@@ -49,7 +49,7 @@ static int forget_all(int fd, const struct inet_diag_msg *in, size_t size) {
             size_t offset = sizeof attribute;
             for (; offset + sizeof key <= attribute.nla_len; offset += sizeof key) {
                 memcpy(&key, next + offset, sizeof key);
-                forget(fd, &key);
+                remove_key(fd, &key);
                 count++;
             }
         }
@@ -63,7 +63,7 @@ static int forget_all(int fd, const struct inet_diag_msg *in, size_t size) {
 }
 
 /* Processes one buffer of answers. Returns 1 at the end of the dump, 0 if more follows, or a negated errno. */
-static int take(const char *buffer, size_t size, int fd, uint32_t inode, int *count) {
+static int process_answers(const char *buffer, size_t size, int fd, uint32_t inode, int *count) {
     const struct nlmsghdr *header = (const struct nlmsghdr *)buffer;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
         if (header->nlmsg_type == NLMSG_DONE)
@@ -72,7 +72,7 @@ static int take(const char *buffer, size_t size, int fd, uint32_t inode, int *co
             return -EIO;
         const struct inet_diag_msg *in = NLMSG_DATA(header);
         if (in->idiag_inode == inode)
-            *count += forget_all(fd, in, header->nlmsg_len - NLMSG_LENGTH(0));
+            *count += remove_keys(fd, in, header->nlmsg_len - NLMSG_LENGTH(0));
     }
     return 0;
 }
@@ -98,7 +98,7 @@ int holdfast_remove_md5_keys(int fd) {
         else if (got == 0)
             result = -EIO;
         else
-            result = take(buffer, (size_t)got, fd, (uint32_t)status.st_ino, &count);
+            result = process_answers(buffer, (size_t)got, fd, (uint32_t)status.st_ino, &count);
     }
     close(netlink);
     return result < 0 ? result : count;

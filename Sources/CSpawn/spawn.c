@@ -63,28 +63,28 @@ static long clone3_call(struct clone_args *args, int (*function)(void *), void *
 #endif
 }
 
-static long start_child(struct order *order, char *stack, int *pidfd) {
-    const struct holdfast_spawn *plan = order->plan;
+static long start_child(struct child_request *request, char *stack, int *pidfd) {
+    const struct holdfast_spawn *plan = request->plan;
     if (plan->use_clone3) {
         int into_cgroup = plan->cgroup >= 0 && !plan->cgroup_join;
         struct clone_args args = {
             .flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | (into_cgroup ? CLONE_INTO_CGROUP : 0),
             .pidfd = (uintptr_t)pidfd,
-            .child_tid = (uintptr_t)&order->lives,
+            .child_tid = (uintptr_t)&request->is_running,
             .exit_signal = SIGCHLD,
             .stack = (uintptr_t)stack,
             .stack_size = STACK_SIZE,
             .cgroup = into_cgroup ? (uint64_t)plan->cgroup : 0,
         };
-        order->join_cgroup = plan->cgroup >= 0 && !into_cgroup;
-        long pid = clone3_call(&args, holdfast_child, order);
+        request->join_cgroup = plan->cgroup >= 0 && !into_cgroup;
+        long pid = clone3_call(&args, holdfast_child, request);
         /* ENOSYS and EPERM come from seccomp filters of containers, E2BIG and EINVAL from kernels before 5.7. */
         if (pid > 0 || (pid != -ENOSYS && pid != -EPERM && pid != -E2BIG && pid != -EINVAL))
             return pid;
     }
-    order->join_cgroup = plan->cgroup >= 0;
+    request->join_cgroup = plan->cgroup >= 0;
     int flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PIDFD | SIGCHLD;
-    long pid = clone(holdfast_child, stack + STACK_SIZE, flags, order, pidfd, NULL, &order->lives);
+    long pid = clone(holdfast_child, stack + STACK_SIZE, flags, request, pidfd, NULL, &request->is_running);
     return pid < 0 ? -errno : pid;
 }
 
@@ -114,22 +114,23 @@ static void restore_setting(const struct shared_setting *setting) {
 
 /* Set once a killed child has not ended in time: it still has our memory, as another user. The process then stays
  * undumpable, so that no other process can read the memory by ptrace(2). */
-static int stays_closed;
+static int stays_undumpable;
 
-/* Fills in the result from the order, and reaps the child if it has not executed the program. */
-static int settle(struct order *order, long pid, int pidfd, int held, struct holdfast_spawn_result *result) {
-    int error = order->step != HOLDFAST_STEP_NONE ? order->error : held;
+/* Fills in the result from the request, and reaps the child if it has not executed the program. */
+static int fill_result(struct child_request *request, long pid, int pidfd, int held,
+                       struct holdfast_spawn_result *result) {
+    int error = request->step != HOLDFAST_STEP_NONE ? request->error : held;
     if (error != 0) {
-        result->step = order->step != HOLDFAST_STEP_NONE ? order->step : HOLDFAST_STEP_HELD;
-        result->index = order->index;
-        if (!order->abandoned)
+        result->step = request->step != HOLDFAST_STEP_NONE ? request->step : HOLDFAST_STEP_HELD;
+        result->index = request->index;
+        if (!request->abandoned)
             holdfast_reap_child(pid, pidfd);
         if (pidfd >= 0)
             close(pidfd);
         return -error;
     }
     result->step = HOLDFAST_STEP_NONE;
-    result->eased = order->eased;
+    result->eased = request->eased;
     result->pid = (pid_t)pid;
     result->pidfd = pidfd;
     return 0;
@@ -144,10 +145,10 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
-    /* The order is at the far end of the stack and stays with it if the child does: the kernel writes to it when the
+    /* The request is at the far end of the stack and stays with it if the child does: the kernel writes to it when the
      * child ends. */
-    struct order *order = (struct order *)(void *)stack;
-    *order = (struct order){.plan = plan, .lives = 1};
+    struct child_request *request = (struct child_request *)(void *)stack;
+    *request = (struct child_request){.plan = plan, .is_running = 1};
 
     int saved_errno = errno;
     /* A handler of ours that ran in the child would write into our memory: none may run before the reset. */
@@ -164,23 +165,23 @@ int holdfast_spawn(const struct holdfast_spawn *plan, struct holdfast_spawn_resu
     if (plan->oom_score_adj)
         save_setting(&score, "");
     int pidfd = -1;
-    long pid = start_child(order, stack, &pidfd);
-    int held = pid > 0 ? holdfast_await_child(order, pid) : 0;
-    if (order->abandoned)
-        stays_closed = 1;
-    if (!stays_closed && (plan->change_user || plan->change_groups) && dumpable == 1)
+    long pid = start_child(request, stack, &pidfd);
+    int held = pid > 0 ? holdfast_await_child(request, pid) : 0;
+    if (request->abandoned)
+        stays_undumpable = 1;
+    if (!stays_undumpable && (plan->change_user || plan->change_groups) && dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     restore_setting(&filter);
     restore_setting(&score);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     int status = (int)pid;
     if (pid > 0)
-        status = settle(order, pid, pidfd, held, result);
+        status = fill_result(request, pid, pidfd, held, result);
     else if (plan->cgroup >= 0
              && (pid == -EACCES || pid == -EBUSY || pid == -EOPNOTSUPP || pid == -EBADF || pid == -ENODEV))
         /* These errors concern the cgroup, not us: it is being removed, frozen, of another type, or not ours. */
         result->step = HOLDFAST_STEP_CGROUP;
-    if (!order->abandoned)
+    if (!request->abandoned)
         munmap(stack, STACK_SIZE);
     errno = saved_errno;
     return status;

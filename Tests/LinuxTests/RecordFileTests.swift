@@ -113,14 +113,14 @@ extension LinuxTests {
             let socket = try ListeningSocket(.inet(host: "127.0.0.1", port: 0))
             let inode = try #require(OwnedDescriptor.inode(of: socket.raw))
             let sockets = ForeignSockets(of: [getpid(), 999_999_999])
-            guard let found = sockets.take(inode: inode) else {
+            guard let found = sockets.duplicate(inode: inode) else {
                 Issue.record("the socket was not found")
                 return
             }
             let (number, foundInode) = (found.raw, found.inode)
             #expect(foundInode == inode)
             #expect(number != socket.raw)
-            let hasOther = sockets.take(inode: inode ^ 0xffff_ffff) != nil
+            let hasOther = sockets.duplicate(inode: inode ^ 0xffff_ffff) != nil
             #expect(!hasOther)
             let again = try ListeningSocket(adopting: found)
             #expect(again.address == socket.address)

@@ -97,7 +97,7 @@ extension LinuxTests {
             try socket.watchBroken(loop: loop) {
                 broken += 1
                 #expect(!socket.isListening)
-                _ = try? socket.heal()
+                _ = try? socket.listenAgain()
             }
             // Pending connections do not wake the loop.
             let pending = try connected(address)
@@ -125,7 +125,7 @@ extension LinuxTests {
             shutdown(socket.raw, Int32(SHUT_RD))
             try loop.run(until: { broken })
             #expect(!socket.isListening)
-            #expect(try socket.heal() == false)
+            #expect(try socket.listenAgain() == false)
             #expect(socket.isListening)
             #expect(canConnect(socket.address))
             _ = consume pending

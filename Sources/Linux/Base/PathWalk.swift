@@ -59,12 +59,12 @@ struct PathWalk: ~Copyable {
                 // The parent of a directory that other users may move is wherever they have moved it.
                 guard at.isProtected else { throw refusal(at.status.st_uid, "leave the directory of", at.path) }
                 at = try at.parent()
-                try settle(at.status)
+                try checkFollowedLinks(at.status)
                 continue
             }
             guard let entry = try at.pin(name) else {
                 if isLast {
-                    try settle(at.status)
+                    try checkFollowedLinks(at.status)
                     return Place(directory: at, name: name, entry: nil)
                 }
                 try make(name)
@@ -78,7 +78,7 @@ struct PathWalk: ~Copyable {
                 }
                 continue
             }
-            try settle(entry.status)
+            try checkFollowedLinks(entry.status)
             if isLast { return Place(directory: at, name: name, entry: consume entry) }
             let isProtected = at.isProtected && entry.status.protectsEntries
             at = try at.enter(entry, name, isProtected: isProtected)
@@ -115,12 +115,12 @@ struct PathWalk: ~Copyable {
         if target.first == UInt8(ascii: "/") { at = try SafeDirectory(start: "/") }
         let components = FileName.components(target)
         rest += components.reversed()
-        if components.isEmpty { try settle(at.status) }
+        if components.isEmpty { try checkFollowedLinks(at.status) }
         return nil
     }
 
     /// Checks that followed links of other users have led to their own files.
-    private mutating func settle(_ status: stat) throws(SystemError) {
+    private mutating func checkFollowedLinks(_ status: stat) throws(SystemError) {
         while let (left, uid) = owed.last, rest.count <= left {
             guard status.st_uid == uid else { throw refusal(uid, "follow a link of", path) }
             owed.removeLast()

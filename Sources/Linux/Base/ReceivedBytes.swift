@@ -8,7 +8,7 @@ enum ReceivedBytes {
     /// them at once, and the last close of a socket may block for hours. They are therefore received, and closed by
     /// another process (`closing.c`), which ends with this one.
     /// - Returns: the number of bytes, 0 at the end, or a negated errno.
-    static func take(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    static func receive(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(HOLDFAST_MOST_DESCRIPTORS)) { numbers in
             var info = holdfast_datagram()
             info.descriptors = numbers.baseAddress

@@ -168,7 +168,7 @@ public final class RecordFile {
         // The blocks of a replaced file are free again, and may be all there is: asks for less, page by page.
         while keptForSpare < wanted {
             do throws(SystemError) {
-                try Self.keep(wanted, Self.raw(spare), freshPath)
+                try Self.allocate(wanted, Self.raw(spare), freshPath)
                 keptForSpare = wanted
             } catch {
                 failure = failure ?? error
@@ -177,13 +177,13 @@ public final class RecordFile {
         }
         let end = size + pending.count + more
         if kept < end {
-            try Self.keep(end, Self.raw(descriptor), path)
+            try Self.allocate(end, Self.raw(descriptor), path)
             kept = end
         }
         if let failure { throw failure }
     }
 
-    private static func keep(_ bytes: Int, _ raw: Int32, _ path: String) throws(SystemError) {
+    private static func allocate(_ bytes: Int, _ raw: Int32, _ path: String) throws(SystemError) {
         // The allocation does not change the length that readers see.
         var result: Int32
         repeat { result = holdfast_keep_room(raw, Int64(bytes)) } while result == -EINTR

@@ -118,7 +118,7 @@ public struct SafeDirectory: ~Copyable, Sendable {
     }
 
     /// Copies owner and mode from `other`.
-    func look(like other: stat) throws(SystemError) {
+    func copyOwnerAndMode(of other: stat) throws(SystemError) {
         if status.st_uid != other.st_uid || status.st_gid != other.st_gid {
             try check(holdfast_own(descriptor.raw, other.st_uid, other.st_gid), "change owner of", path)
         }

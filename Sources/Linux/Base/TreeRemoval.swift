@@ -55,7 +55,7 @@ struct TreeRemoval: ~Copyable {
             if current != nil {
                 continueEmptying()
             } else if let name = nextName() {
-                begin(name)
+                enterDirectory(name)
             } else {
                 return false
             }
@@ -79,13 +79,13 @@ struct TreeRemoval: ~Copyable {
         }
     }
 
-    private mutating func begin(_ name: FileName) {
+    private mutating func enterDirectory(_ name: FileName) {
         do throws(SystemError) {
             if try Self.remove(name, in: base.descriptor.raw, base.path(of: name)) { return }
-            let directory = try Self.take(name, in: base)
+            let directory = try Self.openOwned(name, in: base)
             current = Emptying(name: name, listing: try DirectoryListing(directory, base.path(of: name)))
         } catch {
-            leave(name, error)
+            markStuck(name, error)
         }
     }
 
@@ -100,14 +100,14 @@ struct TreeRemoval: ~Copyable {
             if try base.removeDirectory(emptying.name) { return }
             // Some file systems skip entries while others are removed.
             guard emptying.progressed else {
-                return leave(
+                return markStuck(
                     emptying.name, problem ?? SystemError("remove", base.path(of: emptying.name), .directoryNotEmpty))
             }
             emptying.progressed = false
             emptying.listing.rewind()
             current = consume emptying
         } catch {
-            leave(emptying.name, error)
+            markStuck(emptying.name, error)
         }
     }
 
@@ -118,7 +118,7 @@ struct TreeRemoval: ~Copyable {
             if try !Self.remove(entry, in: directory, path) { try moveUp(entry, from: directory, path) }
             emptying.progressed = true
         } catch {
-            note(error)
+            recordProblem(error)
         }
     }
 
@@ -146,7 +146,7 @@ struct TreeRemoval: ~Copyable {
     }
 
     /// Opens a directory of the base, and makes us its owner.
-    private static func take(
+    private static func openOwned(
         _ name: FileName, in base: borrowing SafeDirectory
     ) throws(SystemError) -> OwnedDescriptor {
         let path = base.path(of: name)
@@ -167,10 +167,10 @@ struct TreeRemoval: ~Copyable {
         return opened
     }
 
-    private mutating func leave(_ name: FileName, _ error: SystemError) {
+    private mutating func markStuck(_ name: FileName, _ error: SystemError) {
         stuck.insert(name)
-        note(error)
+        recordProblem(error)
     }
 
-    private mutating func note(_ error: SystemError) { if problem == nil { problem = error } }
+    private mutating func recordProblem(_ error: SystemError) { if problem == nil { problem = error } }
 }

@@ -20,9 +20,9 @@ struct LineSplitter {
         while start < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
             guard let newline = Self.newline(in: rest) else {
-                return start + passOver(rest, line)
+                return start + skipOverlong(rest, line)
             }
-            guard end(UnsafeRawBufferPointer(rebasing: rest[..<newline]), line) else { return start }
+            guard endLine(UnsafeRawBufferPointer(rebasing: rest[..<newline]), line) else { return start }
             start += newline + 1
         }
         return start
@@ -33,7 +33,7 @@ struct LineSplitter {
 
     /// Passes the last line of a stream that ended without a newline: the carried bytes and these.
     mutating func finish(_ bytes: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) {
-        if !skipping, carried.count + bytes.count > 0 { _ = end(bytes, line) }
+        if !skipping, carried.count + bytes.count > 0 { _ = endLine(bytes, line) }
         carried = []
         skipping = false
     }
@@ -49,19 +49,20 @@ struct LineSplitter {
     }
 
     /// Handles an unfinished line, of which only a part over the limit is consumed.
-    private mutating func passOver(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int {
+    private mutating func skipOverlong(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Int
+    {
         if skipping { return piece.count }
-        guard carried.count + piece.count > maximumLine, cut(piece, line) else { return 0 }
+        guard carried.count + piece.count > maximumLine, emitCut(piece, line) else { return 0 }
         skipping = true
         return piece.count
     }
 
-    private mutating func end(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
+    private mutating func endLine(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
         if skipping {
             skipping = false
             return true
         }
-        if carried.count + piece.count > maximumLine { return cut(piece, line) }
+        if carried.count + piece.count > maximumLine { return emitCut(piece, line) }
         if carried.isEmpty { return line(piece) }
         let whole = carried + piece
         guard whole.withUnsafeBytes(line) else { return false }
@@ -69,7 +70,7 @@ struct LineSplitter {
         return true
     }
 
-    private mutating func cut(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
+    private mutating func emitCut(_ piece: UnsafeRawBufferPointer, _ line: (UnsafeRawBufferPointer) -> Bool) -> Bool {
         var whole = carried
         whole.append(contentsOf: piece.prefix(max(0, maximumLine - carried.count)))
         Self.mark.withUTF8Buffer { whole.append(contentsOf: $0) }

@@ -30,13 +30,13 @@ public final class LogCapture {
     }
 
     /// The log of a unit, one for all its generations, so that one of them rotates it. Sets its policy to `policy`.
-    public func log(of unit: String, policy: LogPolicy, told: @escaping (UnitLog.Trouble) -> Void) -> UnitLog {
+    public func log(of unit: String, policy: LogPolicy, onTrouble: @escaping (UnitLog.Trouble) -> Void) -> UnitLog {
         if let log = logs[unit] {
             if log.policy != policy { log.policy = policy }
             return log
         }
         let log = UnitLog(unit: unit, file: file(of: unit), journal: journal, policy: policy)
-        log.told = told
+        log.onTrouble = onTrouble
         logs[unit] = log
         return log
     }

@@ -24,10 +24,10 @@ public final class LogCompressor {
 
     func add(_ path: String, _ done: @escaping () -> Void) {
         queue.append((path, done))
-        if running == nil { next() }
+        if running == nil { startNext() }
     }
 
-    private func next() {
+    private func startNext() {
         while let (path, done) = queue.first {
             queue.removeFirst()
             // The file may have been removed since, as the oldest.
@@ -43,10 +43,10 @@ public final class LogCompressor {
 
     private func start(_ path: String, _ done: @escaping () -> Void) throws {
         let null = try OwnedDescriptor.null()
-        let work = try Work(path)
+        let run = try Run(path)
         var plan = SpawnPlan(
             program: try ProgramSearch.find("gzip"), arguments: ["gzip", "--stdout", "--quiet"],
-            environment: ["PATH": ProgramSearch.path], standardInput: work.input.raw, standardOutput: work.output.raw,
+            environment: ["PATH": ProgramSearch.path], standardInput: run.input.raw, standardOutput: run.output.raw,
             standardError: null.raw)
         plan.nice = 19
         let child = try children.spawn(plan)
@@ -55,9 +55,9 @@ public final class LogCompressor {
         do {
             let source = try children.watch(box.handle) { [unowned self] status in
                 running = nil
-                if let problem = work.finish(status) { failed?("\(path) stays uncompressed: \(problem)") }
+                if let problem = run.finish(status) { failed?("\(path) stays uncompressed: \(problem)") }
                 done()
-                next()
+                startNext()
             }
             running = (box, source)
         } catch {
@@ -67,7 +67,7 @@ public final class LogCompressor {
     }
 
     /// The input and output of one run of gzip.
-    private final class Work {
+    private final class Run {
         private let directory: SafeDirectory
         private let name: FileName
         private let unfinished: FileName
@@ -97,7 +97,7 @@ public final class LogCompressor {
                     try directory.unlink(unfinished)
                     return "gzip: \(status)"
                 }
-                try take()
+                try copyAttributes()
                 try directory.rename(unfinished, to: directory, FileName(name.text + ".gz"))
                 try directory.unlink(name)
                 return nil
@@ -107,7 +107,7 @@ public final class LogCompressor {
             }
         }
 
-        private func take() throws(SystemError) {
+        private func copyAttributes() throws(SystemError) {
             if geteuid() == 0 {
                 try checkErrno(fchown(output.raw, status.st_uid, status.st_gid), "change owner of", unfinished.text)
             }

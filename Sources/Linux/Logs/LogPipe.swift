@@ -118,7 +118,7 @@ public final class LogPipe {
     public func drain() {
         var rounds = (1 << 20) / PipePeeker.size
         while rounds > 0, readOnce() { rounds -= 1 }
-        if rounds == 0 { askAgain() }
+        if rounds == 0 { requestAnotherTurn() }
     }
 
     /// Reads the rest, writes an unfinished last line, stops and removes the FIFO. For a service without processes.
@@ -128,7 +128,7 @@ public final class LogPipe {
         drain()
         withBuffer { buffer in
             let rest = UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)])
-            log.begin()
+            log.beginRound()
             splitter.finish(rest) { add($0) }
             log.finish(origin)
             capture.peeker.skip(fifo, rest.count)
@@ -148,14 +148,14 @@ public final class LogPipe {
     }
 
     private func arrived(_ events: IOEvents) {
-        if readOnce() { return askAgain() }
+        if readOnce() { return requestAnotherTurn() }
         guard events.contains(.hangUp), let ended else { return }
         self.ended = nil
         ended()
     }
 
     /// Makes the loop dispatch this source again in its next round, after the others.
-    private func askAgain() { try? source?.setEvents([.readable, .edge]) }
+    private func requestAnotherTurn() { try? source?.setEvents([.readable, .edge]) }
 
     /// Reads the contents of a pipe once: a service that prints without end must not delay others.
     /// - Returns: whether more can be read now.
@@ -165,24 +165,24 @@ public final class LogPipe {
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<capture.peeker.peek(fifo, buffer)])
             guard !bytes.isEmpty else { return }
             var isBusy = false
-            log.begin()
+            log.beginRound()
             let used = splitter.feed(bytes) { line in
                 isBusy = !add(line)
                 return !isBusy
             }
-            log.end()
+            log.endRound()
             capture.peeker.skip(fifo, used)
             if isBusy {
-                capture.journal.whenWritable(self) { [unowned self] in askAgain() }
+                capture.journal.whenWritable(self) { [unowned self] in requestAnotherTurn() }
             } else {
-                isMore = leave(UnsafeRawBufferPointer(rebasing: bytes[used...]), used)
+                isMore = keepUnfinished(UnsafeRawBufferPointer(rebasing: bytes[used...]), used)
             }
         }
         return isMore
     }
 
     /// Leaves an unfinished line in the FIFO, unless its rest could then not arrive: a pipe may be full with few bytes.
-    private func leave(_ rest: UnsafeRawBufferPointer, _ used: Int) -> Bool {
+    private func keepUnfinished(_ rest: UnsafeRawBufferPointer, _ used: Int) -> Bool {
         let isMore = Int(holdfast_pipe_length(fifo.raw)) > rest.count
         guard !rest.isEmpty else { return isMore }
         if isMore ? used == 0 : isFull {
@@ -199,11 +199,11 @@ public final class LogPipe {
 
     private func add(_ line: UnsafeRawBufferPointer) -> Bool {
         guard log.add(line, from: origin, mayWait: !isClosing) else { return false }
-        remember(line)
+        recordLastLine(line)
         return true
     }
 
-    private func remember(_ line: UnsafeRawBufferPointer) {
+    private func recordLastLine(_ line: UnsafeRawBufferPointer) {
         let kept = line.prefix(Self.ringLineBytes)
         capture.order += 1
         if ring.count < Self.ringLines {

@@ -54,7 +54,7 @@ public struct LogOrigin: Sendable {
 /// lines. A line is `TIME UNIT#GENERATION out|err: TEXT`; `log:` marks Holdfast's own remarks about the log.
 ///
 /// A full or failing disk does not stop the service: lines that cannot be written are counted and reported, in the log
-/// and through `told`.
+/// and through `onTrouble`.
 public final class UnitLog {
     /// An event to report to the operator.
     public enum Trouble {
@@ -76,7 +76,7 @@ public final class UnitLog {
     public private(set) var suppressed = 0
     /// The cause of the last loss.
     public private(set) var lastFailure: SystemError?
-    public var told: ((Trouble) -> Void)?
+    public var onTrouble: ((Trouble) -> Void)?
 
     private let journal: JournalSocket
     private var stamp = TimestampText()
@@ -96,7 +96,7 @@ public final class UnitLog {
     }
 
     /// Takes the time for the next lines.
-    func begin() { stamp.refresh() }
+    func beginRound() { stamp.refresh() }
 
     /// Adds a line.
     /// - Parameter mayWait: a line for which the journal has no room is added again later; else it goes to the file.
@@ -113,7 +113,7 @@ public final class UnitLog {
                     window.count -= 1
                     return false
                 }
-            case .failed(let error): missing(error)
+            case .failed(let error): reportMissingJournal(error)
             }
         }
         append(origin.prefix, line)
@@ -125,10 +125,10 @@ public final class UnitLog {
         guard !batch.isEmpty else { return }
         do throws(SystemError) {
             try file.append(batch, at: Int64(stamp.second))
-            if lostInRow > 0 { told?(.keptAgain(lost: lostInRow)) }
+            if lostInRow > 0 { onTrouble?(.keptAgain(lost: lostInRow)) }
             lostInRow = 0
         } catch {
-            if lostInRow == 0 { told?(.lost(error)) }
+            if lostInRow == 0 { onTrouble?(.lost(error)) }
             lost += linesInBatch
             lostInRow += linesInBatch
             lastFailure = error
@@ -138,14 +138,14 @@ public final class UnitLog {
     }
 
     /// Ends a round and frees the batch: with a thousand services each buffer counts.
-    func end() {
+    func endRound() {
         flush()
         batch = []
     }
 
     /// Ends an origin: reports the lines suppressed by the rate limit, which the next line would have reported.
     func finish(_ origin: LogOrigin) {
-        tellSuppressed(origin)
+        logSuppressed(origin)
         end()
     }
 
@@ -164,7 +164,7 @@ public final class UnitLog {
         if batch.count >= batchSize { flush() }
     }
 
-    private func note(_ text: String, _ origin: LogOrigin) {
+    private func appendNote(_ text: String, _ origin: LogOrigin) {
         Array(text.utf8).withUnsafeBytes { append(origin.notePrefix, $0) }
     }
 
@@ -182,7 +182,7 @@ public final class UnitLog {
         guard policy.rateInterval > 0, policy.rateBurst > 0 else { return true }
         let now = EventLoop.now
         if now >= window.end {
-            tellSuppressed(origin)
+            logSuppressed(origin)
             window = (now.addingSaturated(policy.rateInterval), 0, 0)
         }
         guard window.count < policy.rateBurst else {
@@ -194,9 +194,9 @@ public final class UnitLog {
         return true
     }
 
-    private func tellSuppressed(_ origin: LogOrigin) {
+    private func logSuppressed(_ origin: LogOrigin) {
         guard window.suppressed > 0 else { return }
-        note("\(window.suppressed) lines were suppressed: more than \(policy.rateBurst) in an interval", origin)
+        appendNote("\(window.suppressed) lines were suppressed: more than \(policy.rateBurst) in an interval", origin)
         window.suppressed = 0
     }
 
@@ -222,8 +222,8 @@ public final class UnitLog {
         return sent
     }
 
-    private func missing(_ error: SystemError) {
-        if !journalIsMissing { told?(.noJournal(error)) }
+    private func reportMissingJournal(_ error: SystemError) {
+        if !journalIsMissing { onTrouble?(.noJournal(error)) }
         journalIsMissing = true
     }
 }

@@ -60,7 +60,7 @@ public final class DescriptorConnection {
             return
         }
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
-            let count = ReceivedBytes.take(descriptor.raw, into: buffer)
+            let count = ReceivedBytes.receive(descriptor.raw, into: buffer)
             if count > 0 {
                 onBytes(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             } else if count != -Int(EAGAIN) && count != -Int(EINTR) {

@@ -51,7 +51,7 @@ final class DispatchRounds {
     }
 
     /// Begins a round: makes the parked sources ready again.
-    func begin() {
+    func beginRound() {
         number += 1
         if !uses.isEmpty { uses.removeAll(keepingCapacity: true) }
         guard !parked.isEmpty else { return }

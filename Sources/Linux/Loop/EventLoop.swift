@@ -137,7 +137,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         if ready == 0 { ready = try check(sd_event_wait(event, 0), "run event loop") }
         if ready == 0, timeout != 0 {
             // No source is ready, so a new round delays none.
-            rounds.begin()
+            rounds.beginRound()
             ready = try check(sd_event_prepare(event), "run event loop")
             if ready == 0 { ready = try check(sd_event_wait(event, timeout ?? UInt64.max), "run event loop") }
         }

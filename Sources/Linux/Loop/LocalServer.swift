@@ -42,12 +42,12 @@ public final class LocalServer {
     /// until others are free.
     public struct Reserve {
         /// Whether the peer's connections may use the reserve.
-        public var isOpen: (Peer) -> Bool
+        public var mayUseReserve: (Peer) -> Bool
         /// The message to other peers before their connection is closed.
         public var refusal: [UInt8]
 
-        public init(isOpen: @escaping (Peer) -> Bool, refusal: [UInt8]) {
-            self.isOpen = isOpen
+        public init(mayUseReserve: @escaping (Peer) -> Bool, refusal: [UInt8]) {
+            self.mayUseReserve = mayUseReserve
             self.refusal = refusal
         }
     }
@@ -136,7 +136,8 @@ public final class LocalServer {
             let box = OwnedDescriptorBox(OwnedDescriptor(owning: number))
             guard let peer = try? Peer(of: number) else { continue }
             if let reserve,
-                FileLimit.isBeyond(.operators, number) || FileLimit.isBeyond(.services, number) && !reserve.isOpen(peer)
+                FileLimit.isBeyond(.operators, number)
+                    || FileLimit.isBeyond(.services, number) && !reserve.mayUseReserve(peer)
             {
                 send(number, reserve.refusal, reserve.refusal.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
                 continue

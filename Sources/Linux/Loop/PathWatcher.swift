@@ -73,10 +73,10 @@ public final class PathWatcher {
         disarm(path)
         do throws(SystemError) {
             // A directory that appears between the look and the watch is found in the next round.
-            var way = Way(to: path)
+            var way = DirectoryChain(to: path)
             for _ in 0..<8 {
                 for step in way.steps { try add(step, path) }
-                let now = Way(to: path)
+                let now = DirectoryChain(to: path)
                 if now == way { break }
                 disarm(path)
                 way = now
@@ -84,11 +84,11 @@ public final class PathWatcher {
             unwatched.remove(path)
         } catch {
             unwatched.insert(path)
-            tryAgainLater()
+            retryLater()
         }
     }
 
-    private func add(_ step: Way.Step, _ path: String) throws(SystemError) {
+    private func add(_ step: DirectoryChain.Step, _ path: String) throws(SystemError) {
         let mask = step.isLast ? purpose.mask : UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
         let number = inotify_add_watch(descriptor.raw, step.directory, mask | UInt32(IN_ONLYDIR) | UInt32(IN_MASK_ADD))
         guard number >= 0 else {
@@ -107,11 +107,11 @@ public final class PathWatcher {
         }
     }
 
-    private func tryAgainLater() {
-        if retry == nil { retry = loop.addRetry { [unowned self] in tryAgain() } }
+    private func retryLater() {
+        if retry == nil { retry = loop.addRetry { [unowned self] in retryWatches() } }
     }
 
-    private func tryAgain() {
+    private func retryWatches() {
         retry = nil
         for path in unwatched.sorted() {
             arm(path)
@@ -134,14 +134,14 @@ public final class PathWatcher {
             let start = offset + headerSize
             let end = min(start + Int(event.len), count)
             let name = String(decoding: buffer[start..<end].prefix { $0 != 0 }, as: UTF8.self)
-            note(event, name, &changed, &rerouted)
+            recordChange(event, name, &changed, &rerouted)
             offset = end
         }
         for path in rerouted where handlers[path] != nil { arm(path) }
         for path in changed.union(rerouted).sorted() { handlers[path]?() }
     }
 
-    private func note(
+    private func recordChange(
         _ event: inotify_event, _ name: String, _ changed: inout Set<String>, _ rerouted: inout Set<String>
     ) {
         // The kernel's queue overflowed: the lost events are unknown, so every handler is called.
@@ -155,7 +155,7 @@ public final class PathWatcher {
 }
 
 /// The existing directories on the way to a path.
-private struct Way: Equatable {
+private struct DirectoryChain: Equatable {
     struct Step: Equatable {
         let directory: String
         /// The next component of the path, in this directory.

@@ -107,7 +107,7 @@ public final class StreamConnection {
 
     private func receive() {
         withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
-            let count = ReceivedBytes.take(descriptor.raw, into: buffer)
+            let count = ReceivedBytes.receive(descriptor.raw, into: buffer)
             if count > 0 {
                 onBytes?(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             } else if count == 0 {

@@ -177,7 +177,7 @@ public final class ControlGroup {
         events = consume file
         // POLLPRI reports a change since the last read: so the watch is added first and the file read after it.
         source = try loop.addIO(raw, .priority, priority: .childExits) { [unowned self] _ in
-            lookAgain(raw, handler)
+            checkAgain(raw, handler)
         }
         guard let text = Self.reread(raw), Self.isPopulated(text) else {
             deferred = try loop.addDeferred(priority: .childExits) { [unowned self] in
@@ -188,7 +188,7 @@ public final class ControlGroup {
         }
     }
 
-    private func lookAgain(_ raw: Int32, _ handler: () -> Void) {
+    private func checkAgain(_ raw: Int32, _ handler: () -> Void) {
         if let text = Self.reread(raw), Self.isPopulated(text) { return }
         cancelWait()
         handler()

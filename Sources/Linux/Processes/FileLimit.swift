@@ -10,7 +10,7 @@ import SystemPackage
 /// during a call.
 public enum FileLimit {
     /// The users of descriptors.
-    public enum Share: CaseIterable, Sendable {
+    public enum DescriptorClass: CaseIterable, Sendable {
         /// Services with their sockets, processes and output, and connections of users who may not act.
         case services
         /// Connections of operators.
@@ -43,19 +43,21 @@ public enum FileLimit {
     }
 
     /// The first descriptor number that the share must not use.
-    private static func bound(_ share: Share, of limit: UInt64) -> UInt64 {
+    private static func bound(_ descriptorClass: DescriptorClass, of limit: UInt64) -> UInt64 {
         let reserve = min(largestReserve, limit / 4)
-        return switch share {
+        return switch descriptorClass {
         case .services: limit - reserve
         case .operators: limit - reserve / 2
         }
     }
 
     /// Runs `body` with descriptors limited to the bound of the share; beyond it, calls fail with EMFILE.
-    public static func bounded<R: ~Copyable, E: Error>(by share: Share, _ body: () throws(E) -> R) throws(E) -> R {
+    public static func bounded<R: ~Copyable, E: Error>(by descriptorClass: DescriptorClass, _ body: () throws(E) -> R)
+        throws(E) -> R
+    {
         var limit = current
         let before = limit.rlim_cur
-        limit.rlim_cur = min(before, rlim_t(bound(share, of: UInt64(limit.rlim_max))))
+        limit.rlim_cur = min(before, rlim_t(bound(descriptorClass, of: UInt64(limit.rlim_max))))
         setrlimit(resource, &limit)
         defer {
             limit.rlim_cur = before
@@ -65,8 +67,8 @@ public enum FileLimit {
     }
 
     /// Whether the share must not use a descriptor with this number.
-    static func isBeyond(_ share: Share, _ descriptor: Int32) -> Bool {
-        UInt64(max(0, descriptor)) >= bound(share, of: UInt64(current.rlim_max))
+    static func isBeyond(_ descriptorClass: DescriptorClass, _ descriptor: Int32) -> Bool {
+        UInt64(max(0, descriptor)) >= bound(descriptorClass, of: UInt64(current.rlim_max))
     }
 
     /// Throws the error that another service would get now for its descriptors: EMFILE, ENFILE, ENOMEM.
@@ -87,5 +89,5 @@ public enum FileLimit {
     }
 
     /// The limit in words, for users who can raise it.
-    public static var text: String { "RLIMIT_NOFILE is \(current.rlim_max)" }
+    public static var description: String { "RLIMIT_NOFILE is \(current.rlim_max)" }
 }

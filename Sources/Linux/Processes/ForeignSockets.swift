@@ -62,7 +62,7 @@ public struct ForeignSockets {
     }
 
     /// A descriptor of our own for the socket; nil if no process has it, or we may not copy it.
-    public func take(inode: UInt64) -> OwnedDescriptor? {
+    public func duplicate(inode: UInt64) -> OwnedDescriptor? {
         for (pid, number) in places[inode] ?? [] {
             guard let process = try? ProcessHandle(pid: pid) else { continue }
             let result = holdfast_pidfd_getfd(process.descriptor.raw, number)

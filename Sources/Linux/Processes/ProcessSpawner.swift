@@ -36,15 +36,16 @@ public enum ProcessSpawner {
         let status = memory.withPlan(plan, useClone3: useClone3) { holdfast_spawn($0, &result) }
         guard status >= 0 else {
             let step = SpawnError.Step(rawValue: result.step) ?? .forking
-            let subject = step == .held ? held(plan, status) : subject(of: step, plan, Int(result.index))
+            let subject =
+                step == .held ? reasonForNoExecution(plan, status) : subject(of: step, plan, Int(result.index))
             throw SpawnError(step, subject, negated: status)
         }
         return Child(
             pid: result.pid, handle: ProcessHandle(pid: result.pid, owning: result.pidfd),
-            eased: eased(result.eased, plan))
+            eased: easedDirectives(result.eased, plan))
     }
 
-    private static func held(_ plan: SpawnPlan, _ status: Int32) -> String {
+    private static func reasonForNoExecution(_ plan: SpawnPlan, _ status: Int32) -> String {
         switch Errno(rawValue: -status) {
         case .interrupted: "\(plan.program): a signal stopped the process before"
         case .resourceTemporarilyUnavailable:
@@ -53,7 +54,7 @@ public enum ProcessSpawner {
         }
     }
 
-    private static func eased(_ bits: UInt64, _ plan: SpawnPlan) -> [String] {
+    private static func easedDirectives(_ bits: UInt64, _ plan: SpawnPlan) -> [String] {
         guard bits != 0 else { return [] }
         func has(_ bit: Int) -> Bool { bits >> UInt64(bit) & 1 == 1 }
         func text(_ limit: UInt64) -> String { limit == .max ? "infinity" : "\(limit)" }

@@ -85,7 +85,7 @@ public final class ProcessTree {
 
     /// Records the present members. Must be called before a member is signalled to end, because the children that it
     /// leaves may have no other mark than their parent. Does nothing for cgroups.
-    public func noteMembers() {
+    public func recordMembers() {
         switch kind {
         case .group: break
         case .session(let session): _ = session.members()
@@ -93,7 +93,7 @@ public final class ProcessTree {
     }
 
     /// Registers the outputs that only this tree's processes write to. Has no effect on cgroups.
-    public func mark(by outputs: [FileID]) {
+    public func registerOutputs(_ outputs: [FileID]) {
         switch kind {
         case .group: break
         case .session(let session): session.outputs = outputs
@@ -102,10 +102,10 @@ public final class ProcessTree {
 
     /// Notes that the living members may stay although their service is over. Has no effect on cgroups, which stay as
     /// well.
-    public func leaveMembers() {
+    public func releaseMembers() {
         switch kind {
         case .group: break
-        case .session(let session): session.leaveMembers()
+        case .session(let session): session.releaseMembers()
         }
     }
 
@@ -203,7 +203,7 @@ public final class ProcessTrees {
         let us = getpid()
         for pid in ProcessFacts.allPids() {
             guard let facts = ProcessFacts.read(pid), facts.parent == us, !facts.isDead else { continue }
-            table.strays.leave([pid: facts.startTime], of: "")
+            table.strays.registerLeft([pid: facts.startTime], of: "")
         }
     }
 

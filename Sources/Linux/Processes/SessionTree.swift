@@ -35,7 +35,7 @@ final class ProcessTable {
     }
 
     /// Removes dead processes, so that the table is no larger than the host's list of processes.
-    func keep(only pids: [Int32]) {
+    func removeAll(except pids: [Int32]) {
         guard known.count > 2 * pids.count + 64 else { return }
         let living = Set(pids)
         known = known.filter { living.contains($0.key) }
@@ -124,7 +124,7 @@ public final class SessionTree {
         let pids = ProcessFacts.allPids()
         // /proc always has our own entry. Without descriptors it cannot be read: the known members still count.
         guard !pids.isEmpty else { return Array(known.keys) }
-        table.keep(only: pids)
+        table.removeAll(except: pids)
         var living: [Int32: ProcessFacts] = [:]
         for pid in pids {
             if let facts = ProcessFacts.read(pid), facts.startTime >= firstStart { living[pid] = facts }
@@ -134,7 +134,7 @@ public final class SessionTree {
         for facts in living.values where belongs(facts) { found[facts.pid] = facts.startTime }
         addDescendants(of: &found, living)
         if takeOrphans(&found, living) { addDescendants(of: &found, living) }
-        table.strays.dropDead(living)
+        table.strays.removeDead(living)
         known = found
         return found.keys.filter { living[$0]?.isDead == false }
     }
@@ -147,7 +147,7 @@ public final class SessionTree {
             guard !table.strays.isOwn(facts.pid) else { continue }
             let trees = table.livingTrees
             if !hasOutput(facts) {
-                if trees.contains(where: { $0 !== self && $0.claims(facts) }) { continue }
+                if trees.contains(where: { $0 !== self && $0.isOwnMember(facts) }) { continue }
                 let origins = table.strays.origins(of: facts, among: trees)
                 guard origins.count == 1, origins[number] != nil else { continue }
             }
@@ -158,7 +158,7 @@ public final class SessionTree {
     }
 
     /// Whether the process is a member by its own marks, without those of its ancestors.
-    func claims(_ facts: ProcessFacts) -> Bool { began(before: facts) && (belongs(facts) || hasOutput(facts)) }
+    func isOwnMember(_ facts: ProcessFacts) -> Bool { began(before: facts) && (belongs(facts) || hasOutput(facts)) }
 
     /// Whether the process writes to the tree's output: most programs that go into the background keep it.
     private func hasOutput(_ facts: ProcessFacts) -> Bool {
@@ -171,9 +171,9 @@ public final class SessionTree {
     var isEmpty: Bool { members().isEmpty && members().isEmpty }
 
     /// Notes that the service is over and its remaining processes may stay.
-    func leaveMembers() {
+    func releaseMembers() {
         guard !members().isEmpty else { return }
-        table.strays.leave(known, of: name)
+        table.strays.registerLeft(known, of: name)
     }
 
     /// Whether a living process is a member, by its own marks or those of an ancestor: without a walk over /proc,
@@ -248,11 +248,11 @@ public final class SessionTree {
     func whenEmpty(loop: EventLoop, _ handler: @escaping () -> Void) throws(SystemError) {
         cancelWait()
         self.handler = handler
-        try lookAgain(loop)
+        try checkAgain(loop)
     }
 
     /// Opens a pidfd of each living member; when the last known one is gone, looks for others.
-    private func lookAgain(_ loop: EventLoop) throws(SystemError) {
+    private func checkAgain(_ loop: EventLoop) throws(SystemError) {
         for pid in members() where watched[pid] == nil {
             guard let start = known[pid], let handle = try? ProcessHandle(pid: pid, startTime: start) else {
                 continue
@@ -261,21 +261,21 @@ public final class SessionTree {
             let watch = Watch(handle)
             watch.source = try loop.addIO(raw, .readable, priority: .childExits) { [unowned self] _ in
                 watched[pid] = nil
-                if watched.isEmpty { finishOrLookAgain(loop) }
+                if watched.isEmpty { finishOrCheckAgain(loop) }
             }
             watched[pid] = watch
         }
         guard watched.isEmpty else { return }
         deferred = try loop.addDeferred(priority: .childExits) { [unowned self] in
             // A process died between the walk and the handle, and may have left a child.
-            if members().isEmpty { finish() } else { finishOrLookAgain(loop) }
+            if members().isEmpty { finish() } else { finishOrCheckAgain(loop) }
         }
     }
 
-    private func finishOrLookAgain(_ loop: EventLoop) {
+    private func finishOrCheckAgain(_ loop: EventLoop) {
         // Out of descriptors or memory: without a watch the end would never be reported, so the handler is called now,
         // and the caller's own `isEmpty` shows the truth.
-        do throws(SystemError) { try lookAgain(loop) } catch { finish() }
+        do throws(SystemError) { try checkAgain(loop) } catch { finish() }
     }
 
     private func finish() {

@@ -44,12 +44,12 @@ final class StrayProcesses {
     }
 
     /// Registers the processes that a tree leaves behind although its service is over.
-    func leave(_ members: [Int32: UInt64], of name: String) {
+    func registerLeft(_ members: [Int32: UInt64], of name: String) {
         for (pid, start) in members { strays[pid] = Stray(startTime: start, origins: [Self.foreign: name]) }
     }
 
     /// Removes strays that have ended. The walk must have seen the children that became ours by their ends.
-    func dropDead(_ living: [Int32: ProcessFacts]) {
+    func removeDead(_ living: [Int32: ProcessFacts]) {
         strays = strays.filter { pid, stray in
             guard let facts = living[pid] ?? ProcessFacts.read(pid) else { return false }
             return facts.startTime == stray.startTime && !facts.isDead
@@ -64,7 +64,7 @@ final class StrayProcesses {
                 return nil
             }
             if stray.origins.count == 1, let only = stray.origins.keys.first, numbers.contains(only) { return nil }
-            if trees.contains(where: { $0.claims(facts) }) { return nil }
+            if trees.contains(where: { $0.isOwnMember(facts) }) { return nil }
             return (facts, stray.origins)
         }
     }
@@ -122,10 +122,10 @@ extension ProcessTable {
         var living: [Int32: ProcessFacts] = [:]
         for pid in ProcessFacts.allPids() { if let facts = ProcessFacts.read(pid) { living[pid] = facts } }
         for facts in living.values where facts.parent == us && !facts.isDead && !strays.isOwn(facts.pid) {
-            if trees.contains(where: { $0.claims(facts) }) { continue }
+            if trees.contains(where: { $0.isOwnMember(facts) }) { continue }
             _ = strays.origins(of: facts, among: trees)
         }
-        strays.dropDead(living)
+        strays.removeDead(living)
         return strays.living(trees)
     }
 }

@@ -10,7 +10,7 @@ public enum CredentialFiles {
     public static let countLimit = 1024
 
     /// The most directory entries that are examined: a service may have filled the directory.
-    private static let looksLimit = 4 * countLimit
+    private static let entryLimit = 4 * countLimit
 
     /// One credential with the name of its file.
     public struct Entry: Equatable, Sendable {
@@ -37,7 +37,7 @@ public enum CredentialFiles {
         case S_IFDIR:
             var found: [Entry] = []
             let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
-            var looks = looksLimit
+            var looks = entryLimit
             try collect(directory, path, name, depth: 0, limit, &looks, &found)
             return found
         case S_IFREG:

@@ -180,7 +180,7 @@ public final class Probe {
 
     private func receive(_ raw: Int32) {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { ReceivedBytes.take(raw, into: $0) }
+        let count = buffer.withUnsafeMutableBytes { ReceivedBytes.receive(raw, into: $0) }
         if count < 0 {
             if count == -Int(EAGAIN) || count == -Int(EINTR) { return }
             finish(.failed("\(SystemError("receive from", "\(address)", Errno(rawValue: Int32(-count))))"))

@@ -23,25 +23,25 @@ public enum ServiceDirectory {
         _ path: String, mode: UInt16, owner: Owner?, keepsExisting: Bool = false, sparing: Set<FileID> = [],
         changes: OwnerChanges? = nil
     ) throws(SystemError) {
-        let gift = Gift(path: path, mode: mode, owner: owner, sparing: sparing, changes: changes)
+        let request = OwnershipRequest(path: path, mode: mode, owner: owner, sparing: sparing, changes: changes)
         for _ in 0..<3 {
             let place = try PathWalk(path, .ofRoot, making: 0o755).run(followsLast: true)
             if place.entry == nil {
                 // A directory that another process makes meanwhile is checked like any existing one.
                 _ = try place.directory.makeDirectory(place.name, mode: mode_t(mode))
                 guard let made = try place.directory.pin(place.name) else { continue }
-                return try give(made, place.directory.isProtected, place.directory.status.st_uid, gift)
+                return try setOwnerAndMode(made, place.directory.isProtected, place.directory.status.st_uid, request)
             }
             if keepsExisting { return }
             let isProtected = place.directory.isProtected
             let user = place.directory.status.st_uid
             guard let entry = place.takeEntry() else { continue }
-            return try give(entry, isProtected, user, gift)
+            return try setOwnerAndMode(entry, isProtected, user, request)
         }
         throw SystemError("make directory", path, .noSuchFileOrDirectory)
     }
 
-    private struct Gift {
+    private struct OwnershipRequest {
         let path: String
         let mode: UInt16
         let owner: Owner?
@@ -51,26 +51,28 @@ public enum ServiceDirectory {
 
     /// - Parameters:
     ///   - isProtected: only root and we can have put the directory there; else `user` can, too.
-    private static func give(
-        _ entry: borrowing PinnedFile, _ isProtected: Bool, _ user: UInt32, _ gift: Gift
+    private static func setOwnerAndMode(
+        _ entry: borrowing PinnedFile, _ isProtected: Bool, _ user: UInt32, _ request: OwnershipRequest
     ) throws(SystemError) {
-        let path = gift.path
+        let path = request.path
         guard entry.status.isDirectory else { throw SystemError("make directory", path, .notDirectory) }
         let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
         let status = try stat(of: directory.raw, path)
-        if !isProtected, let owner = gift.owner, status.st_uid != owner.uid {
+        if !isProtected, let owner = request.owner, status.st_uid != owner.uid {
             guard status.isOurs, try isEmpty(directory, path) else {
                 throw SystemError(
                     "give away a directory of user \(status.st_uid), which user \(user) may have put there,", path,
                     .permissionDenied)
             }
         }
-        if status.st_mode & 0o7777 != mode_t(gift.mode) {
-            try checkErrno(fchmod(directory.raw, mode_t(gift.mode)), "set mode of", path)
+        if status.st_mode & 0o7777 != mode_t(request.mode) {
+            try checkErrno(fchmod(directory.raw, mode_t(request.mode)), "set mode of", path)
         }
-        guard let owner = gift.owner, status.st_uid != owner.uid || status.st_gid != owner.gid else { return }
-        if let changes = gift.changes { return try changes.advance(directory, path, to: owner, sparing: gift.sparing) }
-        var change = try OwnerChange(of: directory, path, to: owner, sparing: gift.sparing)
+        guard let owner = request.owner, status.st_uid != owner.uid || status.st_gid != owner.gid else { return }
+        if let changes = request.changes {
+            return try changes.advance(directory, path, to: owner, sparing: request.sparing)
+        }
+        var change = try OwnerChange(of: directory, path, to: owner, sparing: request.sparing)
         while try change.advance(1 << 16) {}
     }
 

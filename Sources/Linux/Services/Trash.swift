@@ -122,7 +122,7 @@ public final class Trash {
         let new = try base.enter(made, fresh, isProtected: true)
         do throws(SystemError) {
             for components in kept { try Self.keep(components, of: old, in: new) }
-            try new.look(like: old.status)
+            try new.copyOwnerAndMode(of: old.status)
             let result = holdfast_rename(
                 base.descriptor.raw, fresh.bytes, parent.descriptor.raw, name.bytes, Int32(HOLDFAST_RENAME_EXCHANGE))
             try check(result, "replace", path)
@@ -144,7 +144,7 @@ public final class Trash {
             _ = try to.makeDirectory(component, mode: 0o700)
             guard let made = try to.pin(component) else { return }
             to = try to.enter(made, component, isProtected: true)
-            try to.look(like: from.status)
+            try to.copyOwnerAndMode(of: from.status)
         }
         guard let last = components.last, let entry = try from.pin(last) else { return }
         if entry.status.isLink {

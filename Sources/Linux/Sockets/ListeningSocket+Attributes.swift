@@ -95,7 +95,7 @@ extension ListeningSocket {
         var change = AttributeChange(
             "mode", found: text(mode, status.st_uid, status.st_gid), expected: text(options.mode, owner, group))
         do throws(SystemError) {
-            try file.dress(options.look)
+            try file.setOwnerAndMode(options.ownerAndMode)
         } catch {
             change.problem = error.errno.text
         }
@@ -128,7 +128,7 @@ extension ListeningSocket {
     /// Replaces this socket, which only we have, with a new one.
     public func renew() throws(SystemError) {
         guard canHaveSuccessor else { return try replace() }
-        try take(successor())
+        try replaceState(by: successor())
     }
 
     /// Opens another socket at the same address, beside this one, for processes started from now on: those that have

@@ -47,7 +47,7 @@ extension ListeningSocket {
         if file != options {
             options = file
             do throws(SystemError) {
-                try self.file?.dress(file.look)
+                try self.file?.setOwnerAndMode(file.ownerAndMode)
             } catch {
                 problems.append(error)
             }

@@ -38,7 +38,7 @@ public final class ListeningSocket {
             self.directoryMode = directoryMode
         }
 
-        var look: UnixPath.Look { UnixPath.Look(mode: mode, owner: owner, group: group) }
+        var ownerAndMode: UnixPath.OwnerAndMode { UnixPath.OwnerAndMode(mode: mode, owner: owner, group: group) }
     }
 
     public let kind: SocketKind
@@ -151,7 +151,7 @@ public final class ListeningSocket {
             let directory = try SafeDirectory.parent(of: path, .ofOwner, making: options.directoryMode)
             let name = FileName(FileTree.name(of: path))
             try removeStale(name, in: directory, kind)
-            try UnixPath.bind(opened.raw, path, in: directory, name, options.look)
+            try UnixPath.bind(opened.raw, path, in: directory, name, options.ownerAndMode)
             return opened
         }
         try checkErrno(try address.withSockaddr { bind(opened.raw, $0, $1) }, "bind")
@@ -200,7 +200,7 @@ public final class ListeningSocket {
     /// socket stays shut down for ever: a new one replaces it at the path, and only processes started from now on have
     /// it. Returns whether the present sharers are served again.
     @discardableResult
-    public func heal() throws(SystemError) -> Bool {
+    public func listenAgain() throws(SystemError) -> Bool {
         switch address {
         case .inet, .inet6, .vsock:
             try checkErrno(listen(raw, backlog), "listening on", "\(address)")
@@ -222,7 +222,7 @@ public final class ListeningSocket {
             handler()
             // A new socket, perhaps with a watch of its own, has replaced it; the old watch ended with the old socket.
             guard watch === before else { return }
-            // It was not healed, and stays broken: the next look is later.
+            // It was not healed, and stays broken: the next check is later.
             if isListening { watch?.noteProgress() } else { watch?.postpone() }
         }
     }
@@ -253,13 +253,13 @@ public final class ListeningSocket {
     /// Binds a new socket to the same address; the old one lives on in the processes that have it.
     func replace() throws(SystemError) {
         file?.remove()
-        try take(
-            ListeningSocket(
+        try replaceState(
+            by: ListeningSocket(
                 address, kind: kind, backlog: backlog, options: options, settings: settings, network: network))
     }
 
     /// Takes over the state of `fresh`.
-    func take(_ fresh: ListeningSocket) throws(SystemError) {
+    func replaceState(by fresh: ListeningSocket) throws(SystemError) {
         let other = try fresh.descriptor.duplicate()
         // Not before this: without a new socket the old one's watch must try again.
         cancelWatch()

@@ -61,10 +61,10 @@ final class SocketFile {
         }
     }
 
-    func dress(_ look: UnixPath.Look) throws(SystemError) {
+    func setOwnerAndMode(_ ownerAndMode: UnixPath.OwnerAndMode) throws(SystemError) {
         let place = try open()
         guard let entry = try place.pin(name), FileID(entry.status) == id else { return }
-        try UnixPath.dress(entry, look)
+        try UnixPath.setOwnerAndMode(entry, ownerAndMode)
     }
 
     /// Removes the second link only: the next holder of the socket makes its own.

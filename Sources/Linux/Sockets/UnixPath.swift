@@ -6,7 +6,7 @@ import SystemPackage
 /// directory.
 enum UnixPath {
     /// Mode and owner of the file.
-    struct Look {
+    struct OwnerAndMode {
         var mode: mode_t
         /// The owner; nil: ours.
         var owner: UInt32?
@@ -21,7 +21,8 @@ enum UnixPath {
     /// of ours, which the call sees as the root directory, with the same path below it, and is moved from there to its
     /// place by descriptors.
     static func bind(
-        _ socket: Int32, _ path: String, in directory: borrowing SafeDirectory, _ name: FileName, _ look: Look
+        _ socket: Int32, _ path: String, in directory: borrowing SafeDirectory, _ name: FileName,
+        _ ownerAndMode: OwnerAndMode
     ) throws(SystemError) {
         // Without root's rights we can make nothing that the directory's owner could not make, too.
         if directory.isProtected || geteuid() != 0 {
@@ -29,9 +30,9 @@ enum UnixPath {
             guard let entry = try directory.pin(name), entry.status.kind == S_IFSOCK, entry.status.isOurs else {
                 throw SystemError("bind", path, .noSuchFileOrDirectory)
             }
-            return try dress(entry, look)
+            return try setOwnerAndMode(entry, ownerAndMode)
         }
-        try bindAside(socket, path, directory, name, look)
+        try bindAside(socket, path, directory, name, ownerAndMode)
     }
 
     private static func bindThere(_ socket: Int32, _ path: String) throws(SystemError) {
@@ -42,20 +43,23 @@ enum UnixPath {
         try checkErrno(result, "bind", path)
     }
 
-    static func dress(_ entry: borrowing PinnedFile, _ look: Look) throws(SystemError) {
+    static func setOwnerAndMode(_ entry: borrowing PinnedFile, _ ownerAndMode: OwnerAndMode) throws(SystemError) {
         // The owner is set first: a change of owner clears mode bits.
-        if look.owner != nil || look.group != nil { try entry.own(look.owner, look.group) }
-        if entry.status.st_mode & 0o7777 != look.mode { try entry.setMode(look.mode) }
+        if ownerAndMode.owner != nil || ownerAndMode.group != nil {
+            try entry.own(ownerAndMode.owner, ownerAndMode.group)
+        }
+        if entry.status.st_mode & 0o7777 != ownerAndMode.mode { try entry.setMode(ownerAndMode.mode) }
     }
 
     private static func bindAside(
-        _ socket: Int32, _ path: String, _ directory: borrowing SafeDirectory, _ name: FileName, _ look: Look
+        _ socket: Int32, _ path: String, _ directory: borrowing SafeDirectory, _ name: FileName,
+        _ ownerAndMode: OwnerAndMode
     ) throws(SystemError) {
         let stageName = TreeRemoval.freshName(".holdfast-binding-")
         guard try directory.makeDirectory(stageName, mode: 0o700) else { throw SystemError("bind", path, .fileExists) }
         do throws(SystemError) {
             let stage = try stage(stageName, directory)
-            try bind(socket, path, below: stage, directory, name, look)
+            try bind(socket, path, below: stage, directory, name, ownerAndMode)
         } catch {
             _ = try? directory.removeDirectory(stageName)
             throw error
@@ -78,7 +82,7 @@ enum UnixPath {
 
     private static func bind(
         _ socket: Int32, _ path: String, below stage: consuming SafeDirectory, _ directory: borrowing SafeDirectory,
-        _ name: FileName, _ look: Look
+        _ name: FileName, _ ownerAndMode: OwnerAndMode
     ) throws(SystemError) {
         let root = try stage.descriptor.duplicate()
         let components = FileName.components(path.utf8)
@@ -97,7 +101,7 @@ enum UnixPath {
             try check(bound, "bind", path)
             let last = components.last ?? .dot
             guard let entry = try place.pin(last) else { throw SystemError("bind", path, .noSuchFileOrDirectory) }
-            try dress(entry, look)
+            try setOwnerAndMode(entry, ownerAndMode)
             do throws(SystemError) {
                 try place.move(last, to: directory, name)
             } catch {

@@ -16,7 +16,7 @@ public struct ManagerStore: Sendable {
     /// The stored descriptors at our start, by name: numbers that the caller owns from now on, for
     /// `OwnedDescriptor.inherited`. Works once: the variables that announce them are removed. Of several with one name
     /// the first counts.
-    public static func take() -> [String: Int32] {
+    public static func takeStored() -> [String: Int32] {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &names)
         guard count > 0 else { return [:] }
@@ -32,7 +32,7 @@ public struct ManagerStore: Sendable {
     }
 
     /// Stores a duplicate. Without `FDPOLL=0` systemd would drop a socket with a pending error.
-    public func put(_ descriptor: Int32, name: String) {
+    public func store(_ descriptor: Int32, name: String) {
         guard isThere else { return }
         var number = descriptor
         sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=\(name)\nFDPOLL=0", &number, 1)

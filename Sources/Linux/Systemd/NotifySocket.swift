@@ -119,11 +119,11 @@ public final class NotifySocket {
                 return
             }
             source?.noteProgress()
-            take(info)
+            handleDatagram(info)
         }
     }
 
-    private func take(_ info: holdfast_datagram) {
+    private func handleDatagram(_ info: holdfast_datagram) {
         let descriptors = ReceivedDescriptors(Array(numbers.prefix(Int(info.descriptor_count))))
         defer { descriptors.closeAll() }
         if info.truncated != 0 {

@@ -52,7 +52,7 @@ final class LinuxClients: ClientsPort {
 }
 
 extension ClientArrivals {
-    fileprivate var reserve: LocalServer.Reserve { LocalServer.Reserve(isOpen: isOperator, refusal: refusal) }
+    fileprivate var reserve: LocalServer.Reserve { LocalServer.Reserve(mayUseReserve: isOperator, refusal: refusal) }
 }
 
 extension LocalServer: MachineServer {}

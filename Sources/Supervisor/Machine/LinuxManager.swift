@@ -6,9 +6,9 @@ final class LinuxManager: ManagerPort {
 
     init(environment: [String: String]) { descriptors = ManagerStore(environment: environment) }
 
-    func takeStored() -> [String: Int32] { ManagerStore.take() }
+    func takeStored() -> [String: Int32] { ManagerStore.takeStored() }
 
-    func store(_ descriptor: Int32, name: String) { descriptors.put(descriptor, name: name) }
+    func store(_ descriptor: Int32, name: String) { descriptors.store(descriptor, name: name) }
 
     func removeStored(_ name: String) { descriptors.remove(name: name) }
 

@@ -45,13 +45,13 @@ final class LinuxProcesses: ProcessesPort {
     func companion(_ name: String) -> String? { ProgramFile.companion(name) }
 
     func bounded<Result, Failure: Error>(
-        by share: FileLimit.Share, _ body: () throws(Failure) -> Result
+        by share: FileLimit.DescriptorClass, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try FileLimit.bounded(by: share, body)
     }
 
     func requireRoom() throws(SystemError) { try FileLimit.requireRoom() }
-    var fileLimitText: String { FileLimit.text }
+    var fileLimitText: String { FileLimit.description }
 }
 
 /// A process of this host, with the wait for its end.

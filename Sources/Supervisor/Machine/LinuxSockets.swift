@@ -94,7 +94,7 @@ private final class LinuxProcessSockets: ProcessSockets {
 
     init(_ foreign: ForeignSockets) { self.foreign = foreign }
 
-    func take(inode: UInt64) -> OwnedDescriptor? { foreign.take(inode: inode) }
+    func duplicate(inode: UInt64) -> OwnedDescriptor? { foreign.duplicate(inode: inode) }
 }
 
 /// An endpoint of this host.
@@ -171,7 +171,7 @@ private final class LinuxEndpoint: Endpoint {
     var canHoldBack: Bool { socket?.canHoldBack == true }
     func holdBack(_ on: Bool) throws(SystemError) { try requireSocket().holdBack(on) }
 
-    func heal() throws(SystemError) -> Bool { try requireSocket().heal() }
+    func listenAgain() throws(SystemError) -> Bool { try requireSocket().listenAgain() }
     func restorePath() throws(SystemError) -> ListeningSocket.PathState { try socket?.restorePath() ?? .intact }
     var canHaveSuccessor: Bool { socket?.canHaveSuccessor == true }
 

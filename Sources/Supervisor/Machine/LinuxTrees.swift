@@ -64,9 +64,9 @@ private final class LinuxTree: MachineTree {
     func started(main pid: Int32) { tree.started(main: pid) }
     func members() -> [Int32] { tree.members() }
     func contains(_ pid: Int32) -> Bool { tree.contains(pid) }
-    func noteMembers() { tree.noteMembers() }
-    func mark(by outputs: [FileID]) { tree.mark(by: outputs) }
-    func leaveMembers() { tree.leaveMembers() }
+    func recordMembers() { tree.recordMembers() }
+    func registerOutputs(_ outputs: [FileID]) { tree.registerOutputs(outputs) }
+    func releaseMembers() { tree.releaseMembers() }
     func signalAll(_ signal: Linux.Signal) { tree.signalAll(signal) }
     func killAll() { tree.killAll() }
 

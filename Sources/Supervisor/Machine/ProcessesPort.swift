@@ -47,7 +47,7 @@ protocol ProcessesPort: AnyObject {
 
     /// Runs `body` with descriptors limited to the bound of the share; beyond it, calls fail with EMFILE.
     func bounded<Result, Failure: Error>(
-        by share: FileLimit.Share, _ body: () throws(Failure) -> Result
+        by share: FileLimit.DescriptorClass, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result
 
     /// Throws the error that another service would get now for its descriptors: EMFILE, ENFILE, ENOMEM.

@@ -153,7 +153,7 @@ protocol Endpoint: AnyObject {
     func holdBack(_ on: Bool) throws(SystemError)
 
     /// Listens again after a shutdown(2). Returns whether the processes that have the socket are served again.
-    func heal() throws(SystemError) -> Bool
+    func listenAgain() throws(SystemError) -> Bool
     /// Restores a Unix socket's path that a process removed.
     func restorePath() throws(SystemError) -> ListeningSocket.PathState
     /// Whether a second socket can be opened at the same address.
@@ -178,5 +178,5 @@ protocol AddressReservation: AnyObject {
 /// Sockets of processes as they were listed.
 protocol ProcessSockets: AnyObject {
     /// A descriptor of our own for the socket; nil if no process has it, or the supervisor may not copy it.
-    func take(inode: UInt64) -> OwnedDescriptor?
+    func duplicate(inode: UInt64) -> OwnedDescriptor?
 }

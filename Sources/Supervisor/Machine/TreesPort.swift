@@ -56,11 +56,11 @@ protocol MachineTree: AnyObject {
     func members() -> [Int32]
     func contains(_ pid: Int32) -> Bool
     /// Records the present members, before a member is signalled to end. Does nothing for control groups.
-    func noteMembers()
+    func recordMembers()
     /// Registers the outputs that only this tree's processes write to.
-    func mark(by outputs: [FileID])
+    func registerOutputs(_ outputs: [FileID])
     /// Notes that the living members may stay although their service is over.
-    func leaveMembers()
+    func releaseMembers()
     func signalAll(_ signal: Linux.Signal)
     /// Kills every member, including those that fork meanwhile.
     func killAll()

@@ -50,7 +50,7 @@ extension Supervisor {
 
     private func log(of instance: RunningInstance, _ logs: LogCapture) -> UnitLog {
         let name = instance.logName
-        return logs.log(of: name, policy: LogPolicy(instance.definition.unit), told: troubleTeller(name))
+        return logs.log(of: name, policy: LogPolicy(instance.definition.unit), onTrouble: troubleTeller(name))
     }
 
     func troubleTeller(_ unit: String) -> (UnitLog.Trouble) -> Void {

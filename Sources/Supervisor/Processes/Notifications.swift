@@ -50,7 +50,7 @@ extension Supervisor {
             if store.stores, datagram.hasLostDescriptors {
                 log(
                     .warning, about: instance.name,
-                    "\(instance.name): FDSTORE=1: no room for all of its descriptors (\(FileLimit.text))")
+                    "\(instance.name): FDSTORE=1: no room for all of its descriptors (\(FileLimit.description))")
             }
         }
         let wasMain = if case .process(let token) = sender { engine.mainProcess(of: id) == token } else { false }

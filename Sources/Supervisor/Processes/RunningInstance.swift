@@ -67,12 +67,12 @@ final class RunningInstance {
 
     private func markTree() {
         let outputs = [output, errorOutput].compactMap { $0?.fileID }
-        if !outputs.isEmpty { tree?.mark(by: outputs) }
+        if !outputs.isEmpty { tree?.registerOutputs(outputs) }
     }
 
     func close() {
         // Before the log pipes are closed, by which the members are known.
-        tree?.leaveMembers()
+        tree?.releaseMembers()
         postponed = nil
         output?.close()
         errorOutput?.close()

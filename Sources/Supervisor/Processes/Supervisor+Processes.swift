@@ -33,7 +33,7 @@ extension Supervisor {
                 }
                 try makeTree(instance, renew: kind.beginsRun)
             }
-            if case .stop = kind { instance.tree?.noteMembers() }
+            if case .stop = kind { instance.tree?.recordMembers() }
             let files = kind.isMain ? try launcher.openFiles(of: instance.definition.unit) : []
             // The plan has only the numbers of the files.
             defer { withExtendedLifetime(files) {} }
@@ -200,7 +200,7 @@ extension Supervisor {
 
     func signalProcess(_ token: Token, _ signal: Int32) {
         guard let process = processes[token] else { return giveUpSpawn(token) }
-        instances[process.instance]?.tree?.noteMembers()
+        instances[process.instance]?.tree?.recordMembers()
         try? process.send(signal)
     }
 
@@ -233,7 +233,7 @@ extension Supervisor {
 
     func watchTree(_ token: Token, _ id: InstanceID) {
         guard let instance = instances[id], let run = instance.run else { return handle(.treeEmpty(token)) }
-        run.tree.noteMembers()
+        run.tree.recordMembers()
         follow(run.watch.wait(token), run, instance)
     }
 

@@ -12,7 +12,7 @@ extension Supervisor {
             return nil
         } catch {
             let start = group.map { "cannot start \($0): " } ?? ""
-            return "\(start)\(error) (\(FileLimit.text))"
+            return "\(start)\(error) (\(FileLimit.description))"
         }
     }
 

@@ -143,7 +143,7 @@ extension Supervisor {
         return try LogPipe(
             path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out", owner: owner,
             origin: LogOrigin(unit: unit, generation: nil, stream: .out),
-            log: logs.log(of: unit, policy: LogPolicy(), told: troubleTeller(unit)), capture: logs)
+            log: logs.log(of: unit, policy: LogPolicy(), onTrouble: troubleTeller(unit)), capture: logs)
     }
 
     func socketCommandEnded(_ token: SocketToken) -> (Linux.ExitStatus) -> Void {

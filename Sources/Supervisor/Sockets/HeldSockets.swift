@@ -263,7 +263,7 @@ final class HeldSockets {
         try held.endpoint.watchBroken { [unowned self, weak held] in
             guard let held else { return }
             do throws(SystemError) {
-                let served = try held.endpoint.heal()
+                let served = try held.endpoint.listenAgain()
                 noticed(
                     held,
                     served

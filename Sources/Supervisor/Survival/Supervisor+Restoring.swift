@@ -120,7 +120,7 @@ extension Supervisor {
                 return try sockets.adopt(
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
-            if let inode = record.inode, let descriptor = finder.take(inode: inode) {
+            if let inode = record.inode, let descriptor = finder.duplicate(inode: inode) {
                 return try sockets.adopt(
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
