@@ -123,7 +123,8 @@ extension Supervisor: UnaccountedOutputHost {
     ) throws(SystemError) -> LogPipe? {
         guard let logs else { return nil }
         let log =
-            logs.existing(name.unit) ?? logs.log(of: name.unit, policy: LogPolicy(), onTrouble: troubleTeller(name.unit))
+            logs.existing(name.unit)
+            ?? logs.log(of: name.unit, policy: LogPolicy(), onTrouble: troubleTeller(name.unit))
         let origin = LogOrigin(unit: name.unit, generation: name.generation, stream: name.stream)
         return try LogPipe(left: path, origin: origin, log: log, capture: logs, ended: onEnd)
     }
