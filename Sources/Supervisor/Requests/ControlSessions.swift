@@ -62,19 +62,12 @@ final class ControlSessions {
         server = try machine.clients.listen(at: path, mode: mode, group: group, arrivals)
     }
 
-<<<<<<< HEAD
     private var arrivals: ClientArrivals {
         let limit = machine.processes.fileLimitText
         let error = ControlError.failed(message: "too many connections: no descriptors for another (\(limit))")
         return ClientArrivals(isOperator: isOperator, refusal: Reply(error).encoded()) { [unowned self] client in
             accept(client)
         }
-=======
-    private var reserve: LocalServer.Reserve {
-        let error = ControlError.failed(
-            message: "too many connections: no descriptors for another (\(FileLimit.description))")
-        return LocalServer.Reserve(mayUseReserve: isOperator, refusal: Reply(error).encoded())
->>>>>>> 9380e3a (Linux and CSpawn: functions are named by verb and object; the store, the reserve and owners of files have nouns of the field)
     }
 
     // MARK: - Re-exec
