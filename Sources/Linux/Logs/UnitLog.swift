@@ -146,7 +146,7 @@ public final class UnitLog {
     /// Ends an origin: reports the lines suppressed by the rate limit, which the next line would have reported.
     func finish(_ origin: LogOrigin) {
         logSuppressed(origin)
-        end()
+        endRound()
     }
 
     // MARK: - Lines

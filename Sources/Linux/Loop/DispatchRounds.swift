@@ -37,7 +37,7 @@ final class DispatchRounds {
             event, &end,
             { _, userData in
                 guard let userData else { return 0 }
-                Unmanaged<DispatchRounds>.fromOpaque(userData).takeUnretainedValue().begin()
+                Unmanaged<DispatchRounds>.fromOpaque(userData).takeUnretainedValue().beginRound()
                 return 0
             }, Unmanaged.passUnretained(self).toOpaque())
         try check(result, "add deferred work")

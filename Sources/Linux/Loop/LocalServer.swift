@@ -109,8 +109,8 @@ public final class LocalServer {
             try directory.unlink(name)
         }
         // Without root's rights the group cannot be changed.
-        let look = UnixPath.Look(mode: mode, group: geteuid() == 0 ? group : nil)
-        try UnixPath.bind(descriptor.raw, path, in: directory, name, look)
+        let ownerAndMode = UnixPath.OwnerAndMode(mode: mode, group: geteuid() == 0 ? group : nil)
+        try UnixPath.bind(descriptor.raw, path, in: directory, name, ownerAndMode)
         try checkErrno(Glibc.listen(descriptor.raw, 128), "listen on", path)
         return descriptor
     }

@@ -67,7 +67,7 @@ public final class NotifySocket {
         let directory = try SafeDirectory.parent(of: path, .ofOwner)
         let name = FileName(FileTree.name(of: path))
         try directory.unlink(name)
-        try UnixPath.bind(descriptor.raw, path, in: directory, name, UnixPath.Look(mode: 0o777))
+        try UnixPath.bind(descriptor.raw, path, in: directory, name, UnixPath.OwnerAndMode(mode: 0o777))
         try listen(loop)
     }
 
