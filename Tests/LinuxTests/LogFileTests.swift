@@ -108,7 +108,7 @@ extension LinuxTests {
 
             let logging = try Logging()
             var told: [String] = []
-            logging.log.told = { trouble in
+            logging.log.onTrouble = { trouble in
                 switch trouble {
                 case .lost(let error): told.append("lost: \(error.errno.text)")
                 case .keptAgain(let lost): told.append("kept again: \(lost)")
@@ -211,7 +211,7 @@ extension LinuxTests {
             let scratch = try Scratch()
             let logging = try Logging(policy, journal: scratch("journal"))
             var told = 0
-            logging.log.told = { _ in told += 1 }
+            logging.log.onTrouble = { _ in told += 1 }
             let out = try logging.pipe(toJournal: true)
             try logging.run("echo early", out)
             out.drain()

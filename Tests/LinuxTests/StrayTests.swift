@@ -57,7 +57,7 @@ struct StrayTests {
     func saved() {
         let table = ProcessTable()
         let only = tree(table, "only", since: 200)
-        table.strays.leave([1 << 23: 150], of: "foreign")
+        table.strays.registerLeft([1 << 23: 150], of: "foreign")
         #expect(names(table, orphan(1 << 23 + 1, since: 250)) == ["foreign", "only"])
         let next = ProcessTable()
         next.strays.restore(table.strays.saved)
