@@ -171,7 +171,7 @@ extension EndToEnd {
                 let garbage = String(repeating: "this is no journal ", count: 500)
                 try world.layout().write("run/holdfast/journal", garbage)
                 try world.startAgain()
-                try world.awaitLog("is not taken over: it cannot be read: it has no beginning")
+                try world.awaitLog("cannot adopt the state of the earlier supervisor: it cannot be read: it has no beginning")
                 try world.awaitLog("It is kept as \(world.runtime)/journal.bad")
                 #expect(world.contents("run/holdfast/journal.bad") == garbage)
                 #expect(try world.run("start", "rest").outcome == .started)
@@ -208,7 +208,7 @@ extension EndToEnd {
                     try world.crash()
                     try world.layout().write("run/holdfast/journal", String(repeating: "garbage", count: 100))
                     try world.startAgain()
-                    try world.awaitLog("is not taken over: it cannot be read")
+                    try world.awaitLog("cannot adopt the state of the earlier supervisor: it cannot be read")
                     let before = lines().last ?? 0
                     try eventually("more of its output") { lines().last ?? 0 > before + 200 }
                 }
