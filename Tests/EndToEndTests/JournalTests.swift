@@ -171,7 +171,8 @@ extension EndToEnd {
                 let garbage = String(repeating: "this is no journal ", count: 500)
                 try world.layout().write("run/holdfast/journal", garbage)
                 try world.startAgain()
-                try world.awaitLog("cannot adopt the state of the earlier supervisor: it cannot be read: it has no beginning")
+                try world.awaitLog(
+                    "cannot adopt the state of the earlier supervisor: it cannot be read: it has no beginning")
                 try world.awaitLog("It is kept as \(world.runtime)/journal.bad")
                 #expect(world.contents("run/holdfast/journal.bad") == garbage)
                 #expect(try world.run("start", "rest").outcome == .started)

@@ -11,6 +11,8 @@ final class History {
     private(set) var entries: [HistoryEntry] = []
     private var lastNumber = 0
     private var isSynced = true
+    /// Whether the file may end in a part of a line: a crash or a full disk has cut a write short.
+    private var endsInPart = false
     /// Bytes in the file.
     private var size = 0
     private let sizeLimit: Int
@@ -29,6 +31,7 @@ final class History {
         self.files = files
         self.sizeLimit = sizeLimit
         size = files.size(of: path) ?? 0
+        endsInPart = size > 0 && (try? files.tail(of: path, limit: 1)) != [UInt8(ascii: "\n")]
         read(path)
         guard entries.count < Self.limit else { return }
         let newer = entries
@@ -60,10 +63,14 @@ final class History {
         entries.append(entry)
         if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
         guard let object = try? JSONObject(encoding: entry) else { return }
-        let line = object.bytes + [UInt8(ascii: "\n")]
+        let newline = [UInt8(ascii: "\n")]
+        // An entry behind a part of a line would be unreadable with it.
+        let line = (endsInPart ? newline : []) + object.bytes + newline
         if size > 0, size + line.count > sizeLimit { try rotate() }
         isSynced = false
+        endsInPart = true
         try files.append(line, to: path)
+        endsInPart = false
         size += line.count
     }
 

@@ -12,6 +12,11 @@ final class SimulatedMachine {
     private(set) var simulatedLoop: SimulatedLoop!
     var loop: any Loop { simulatedLoop }
     private(set) lazy var units: any UnitsPort = SimulatedUnits(machine: self)
+    private(set) lazy var files: any FilesPort = SimulatedFiles(machine: self)
+    private(set) lazy var simulatedRecords = SimulatedRecords(machine: self)
+    var records: any RecordsPort { simulatedRecords }
+    private(set) lazy var handover: any HandoverPort = SimulatedHandover(machine: self)
+    private(set) lazy var manager: any ManagerPort = SimulatedManager(machine: self)
     /// Called at the death: parts close what the supervisor held.
     var atDeath: [() -> Void] = []
 

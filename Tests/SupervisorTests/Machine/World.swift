@@ -40,6 +40,15 @@ final class World {
 
     /// Unit files.
     let units = WorldUnits()
+    let disk = WorldDisk()
+    let manager = WorldManager()
+    /// Descriptors that a new program of the supervisor's process finds open.
+    let handover = WorldHandover()
+    /// Share of its effect that the call has in which the supervisor crashes, where the kernel may have done a part:
+    /// 0 is nothing, 1 is all.
+    var crashShare = 0.0
+
+    init() { disk.clock = { [unowned self] in now } }
 
     // MARK: - Time
 
