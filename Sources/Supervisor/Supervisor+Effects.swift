@@ -27,7 +27,7 @@ extension Supervisor {
         case .startUnits(let units, let cause): startUnits(units, cause)
         case .report(let report):
             if case .finished(let group, _, _) = report { dropStores(of: group) }
-            tell(report)
+            reports.handle(report)
         }
     }
 
@@ -191,7 +191,7 @@ extension Supervisor {
         guard let definition = planning.definitions[spec.definition] else { return }
         let instance = RunningInstance(
             id: id, generation: generation, definition: definition, connection: connections[generation.group])
-        instance.triggeredBy = triggers[generation.group] ?? [:]
+        instance.triggeredBy = reports.monitorVariables[generation.group] ?? [:]
         instances[id] = instance
         journal.put(.running(id), SavedInstance(instance))
     }
@@ -203,7 +203,7 @@ extension Supervisor {
         instanceOfMark[instance.mark] = nil
         keepStore(of: instance)
         if requests.has(instance.definition.group) {
-            evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+            keepEvidence(instance)
         }
         instance.close()
         removePidFile(of: instance)

@@ -14,6 +14,87 @@ extension Supervisor: SubscriptionsHost {
     }
 }
 
+extension Supervisor: RequestsHost {
+    func prepare(_ call: ValidCall) throws(ControlError) {
+        try mayStart(call.request)
+        try journal.refuseWithoutRoom(call.method)
+        if call.request != .update { try planning.refresh() }
+    }
+
+    func clientsChanged() { reports.armProgressTimer() }
+    func joinReexec(_ call: ControlSessions.CallID) { if reexec.isChecking { reexec.addCall(call) } }
+    func historyEntries(of identity: RequestIdentity) -> [HistoryEntry] {
+        history.entries.filter { $0.request == identity.description }
+    }
+    func syncHistory() { reports.syncHistory() }
+
+    /// The client of a call has gone.
+    func callerLeft(_ call: ControlSessions.CallID) {
+        subscriptions.unsubscribe(call)
+        helperCalls.end(call)
+        requests.callerLeft(call)
+    }
+
+    // MARK: - Restoring
+
+    /// Takes over the requests that another process had begun.
+    func restoreRequests(_ saved: SavedState, isSuccessor: Bool) {
+        requests.restoreLedger(saved, isSuccessor: isSuccessor)
+        guard !isSuccessor else { return }
+        for entry in saved.unwrittenHistory ?? [] where !history.contains(entry) { reports.record(entry) }
+        requests.restore(
+            saved.people, alive: engine.awaitedRequests.union(activation.awaitedRequests),
+            isBusy: { engine.view(of: $0)?.operation != nil }, isShuttingDown: engine.isShuttingDown)
+    }
+
+    /// Finishes a shutdown that a killed process had decided but not completed.
+    func finishInterruptedShutdown() {
+        guard engine.hasShutDown, reports.shutdownRequests == nil else { return }
+        shutDown(for: requests.shutdownRequest)
+    }
+}
+
+extension Supervisor: ReportsHost {
+    func lastLines(of service: String) -> [(group: GroupID, lines: [String])] {
+        instances.values.filter { $0.name == service }.sorted { $0.id < $1.id }
+            .map { ($0.definition.group, $0.lastLines()) }
+    }
+
+    func serviceIsReady(_ instance: InstanceID) { if let running = instances[instance] { lookAtSockets(of: running) } }
+    func groupChanged(_ group: GroupID) { noteService(group) }
+    func isConnection(_ group: GroupID) -> Bool { connections[group] != nil }
+    func stopSocketUnits() { for id in activation.socketIDs { handleSocket(.stop(id, nil)) } }
+    var hasActiveSocketUnits: Bool { activation.socketIDs.contains(where: activation.isActive) }
+    var unaccountedGroups: [GroupID] { Array(unaccounted.processes.groups) }
+}
+
+extension Supervisor {
+    func recordEnds(_ effects: [Effect]) { reports.recordEnds(effects) }
+    func recordRequestChanges() { requests.recordChanges() }
+    func recordAllRequests() {
+        requests.recordAll()
+        reports.recordUnwrittenHistory()
+    }
+
+    func newRequest(
+        call: ControlSessions.CallID? = nil, group: GroupID? = nil, kind: OperationKind? = nil, peer: Peer? = nil,
+        notes: [String] = [], batch: UInt64? = nil
+    ) -> RequestID {
+        requests.make(call: call, group: group, kind: kind, peer: peer, notes: notes, batch: batch)
+    }
+
+    /// A request for a start by traffic, or for a stop by the lack of it.
+    func trafficRequest(_ group: GroupID?, _ kind: OperationKind) -> RequestID {
+        let id = newRequest(group: group, kind: kind)
+        requests[id]?.isOfTraffic = true
+        return id
+    }
+
+    func noteAction() { requests.recordAction() }
+    func conclude(_ call: ControlSessions.CallID, _ reply: Reply) { requests.conclude(call, reply) }
+    func conclude(_ pending: PendingRequest, _ reply: Reply) { requests.conclude(pending, reply) }
+}
+
 extension Supervisor: HelperCallsHost {
     func refreshUnits() throws(ControlError) { try planning.refresh() }
     var serviceLimits: [SpawnPlan.Limit] { launcher.limits }

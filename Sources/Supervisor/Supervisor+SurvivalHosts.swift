@@ -17,7 +17,7 @@ extension Supervisor: JournalHost {
 }
 
 extension Supervisor: ReexecHost {
-    var isShuttingDown: Bool { engine.isShuttingDown || shutdownRequests != nil }
+    var isShuttingDown: Bool { engine.isShuttingDown || reports.shutdownRequests != nil }
 
     func finalState() -> SavedState {
         var state = savedState()
@@ -109,7 +109,7 @@ extension Supervisor: UnaccountedHost {
 
     func answerStop(_ request: RequestID, of group: GroupID) {
         guard let pending = requests.remove(request) else { return }
-        end(pending, request, ShownResult(outcome: .stopped, unit: group.name, notes: pending.notes))
+        requests.end(pending, request, ShownResult(outcome: .stopped, unit: group.name, notes: pending.notes))
     }
 }
 

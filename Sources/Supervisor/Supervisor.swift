@@ -77,8 +77,6 @@ final class Supervisor {
     var isHandlingSockets = false
     var socketTimer: (any LoopTimer)?
     var socketCommands: [SocketToken: RunningSocketCommand] = [:]
-    /// Shutdown requests, answered once every socket unit has stopped, too.
-    var shutdownRequests: [RequestID]?
     /// Groups that appeared or disappeared while events were handled; true for a group that was gone in between.
     var touchedServices: [GroupID: Bool] = [:]
     /// The unit's readable socket, set while the socket machine handles `readable`.
@@ -91,7 +89,7 @@ final class Supervisor {
     // Clients.
     private(set) lazy var control: ControlSessions = ControlSessions(
         machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
-        called: { [unowned self] call, message, peer in called(call, message, peer) },
+        called: { [unowned self] call, message, peer in requests.handleCall(call, message, peer) },
         left: { [unowned self] call in callerLeft(call) },
         drained: { [unowned self] call in helperCalls.resumeReading(call) })
     var multibinder: (any MachineBinders)?
@@ -99,22 +97,8 @@ final class Supervisor {
     private(set) lazy var helperCalls: HelperCallsDesk = HelperCallsDesk(
         self, control, machine, configuration, environment: environment,
         start: { [unowned self] errand, plan in try errand.begin(plan, children, eventLoop) })
-    var requests = PendingRequests()
-    var lastRequest: UInt64 = 0
-    var batches: [UInt64: Batch] = [:]
-    /// Clients' requests by identity.
-    var ledger: RequestLedger
-    /// Identity of the client's request that is being handled.
-    var currentIdentity: RequestIdentity?
-    /// Ends of operations that are in the journal and not yet in the history.
-    var unwrittenHistory: [GroupID: HistoryEntry] = [:]
-    /// Causes of operations that no client has requested, for the history.
-    var causes: [GroupID: String] = [:]
-    /// `MONITOR_…` variables for groups that `OnFailure=` or `OnSuccess=` starts, until they have started.
-    var triggers: [GroupID: [String: String]] = [:]
-    /// Last log lines of services in groups with an operation under way, by unit, for its report.
-    var evidence: [GroupID: [String: [String]]] = [:]
-    var progressTimer: (any LoopTimer)?
+    private(set) lazy var requests: RequestsDesk = RequestsDesk(self, control, machine, journal)
+    private(set) lazy var reports: ReportsDesk = ReportsDesk(self, requests, subscriptions, history, control, loop)
     private(set) lazy var logDesk = LogDesk(logger, loop)
     let history: History
     let memory: ReleaseMemory
@@ -152,7 +136,6 @@ final class Supervisor {
         eventLoop = host.eventLoop
         children = host.children
         trees = host.processTrees
-        ledger = RequestLedger(at: Instant(nanoseconds: machine.loop.now))
         self.configuration = configuration
         self.environment = environment
         self.logger = logger
@@ -172,12 +155,6 @@ final class Supervisor {
                     + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
             } ?? limits
         pidFiles = PidFiles(loop: eventLoop)
-        if let inheritance {
-            lastRequest = inheritance.people.lastRequest
-            for (id, request) in inheritance.people.requests { requests[id] = request }
-            batches = inheritance.people.batches
-            evidence = inheritance.people.evidence
-        }
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
             specifiers: host.units.specifiers(configuration, environment: environment),
@@ -201,7 +178,11 @@ final class Supervisor {
             journal.restore(saved)
             reexec.restore(saved.people.reexecCalls)
             engine = saved.engine
-            lastRequest = max(lastRequest, engine.lastRequest)
+            requests.reserveNumbers(to: engine.lastRequest)
+            if isSuccessor {
+                requests.inherit(saved.people)
+                reports.restoreEvidence(saved.people.evidence)
+            }
         }
         passGap(&saved)
         try directories.startTrash(eventLoop)
@@ -214,7 +195,7 @@ final class Supervisor {
         try directories.makeDirectories(readers: readers)
         timer = try loop.makeTimer { [unowned self] in deadlineReached() }
         socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
-        progressTimer = try loop.makeTimer(accuracy: 50_000) { [unowned self] in reportProgress() }
+        try reports.start()
         sockets = HeldSockets(
             machine: machine,
             left: { [unowned self] target, members in
@@ -353,7 +334,7 @@ final class Supervisor {
                 perform(effect)
                 journal.recordSent(effect)
             }
-            dropHistoryRecord()
+            reports.dropHistoryRecord()
         }
         backlog.removeSubrange(..<next)
         isHandling = false

@@ -20,7 +20,7 @@ struct RequestLedgerTests {
         var ledger = RequestLedger(at: at(0))
         for (index, name) in names.enumerated() {
             let request = Request.stop(name: "unit-\(index)").call(as: name)
-            ledger.begin(name, request, from: peer, call(UInt64(index + 1)), at: at(Int64(index + 1)))
+            ledger.recordRequest(name, request, from: peer, call(UInt64(index + 1)), at: at(Int64(index + 1)))
         }
         return ledger
     }

@@ -66,8 +66,7 @@ extension Supervisor {
     /// Drops all records of a group whose name may never be used again.
     func forget(_ group: GroupID) {
         guard engine.discard(group) else { return }
-        (evidence[group], triggers[group], causes[group]) = (nil, nil, nil)
-        subscriptions.forget(group)
+        reports.forget(group)
         journal.end(.group(group))
     }
 

@@ -195,7 +195,7 @@ extension Supervisor {
     }
 
     func keepEvidence(_ instance: RunningInstance) {
-        evidence[instance.definition.group, default: [:]][instance.name] = instance.lastLines()
+        reports.keepEvidence(instance.definition.group, instance.name, instance.lastLines())
     }
 
     func signalProcess(_ token: Token, _ signal: Int32) {

@@ -46,7 +46,8 @@ extension Supervisor {
                 if service.isReady && service.failure == nil || [.draining, .stopping].contains(shown) { return nil }
                 var text =
                     service.phase == .autoRestart
-                    ? "waits to be started again" : "\(shown.sentence) for \(Wording.age(now - service.since))"
+                    ? "waits to be started again"
+                    : "\(Wording.sentence(service.phase)) for \(Wording.age(now - service.since))"
                 if let awaited = awaitedText(service) { text += ", waits for \(awaited)" }
                 if service.restarts > 0 {
                     text +=
@@ -56,7 +57,7 @@ extension Supervisor {
                     let left = Wording.age(max(.zero, deadline - now))
                     text += service.phase == .autoRestart ? "; next start in \(left)" : "; patience ends in \(left)"
                 }
-                let report = service.failure.map { failureReport($0, view.id, nil) }
+                let report = service.failure.map { reports.failureReport($0, view.id, nil) }
                 return Finding(unit: service.spec.unit, text: text, failure: report)
             }
         }
@@ -85,7 +86,7 @@ extension Supervisor {
 
     private func failureFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         guard let view, view.serving == nil, view.operation == nil, let failure = view.lastFailure else { return [] }
-        let report = failureReport(failure, group, nil)
+        let report = reports.failureReport(failure, group, nil)
         var hint = "holdfastctl start \(group.name)"
         if case .startLimit = failure.cause {
             // Until the start limit is reset a start would be refused, too.

@@ -3,15 +3,15 @@ import Engine
 import Linux
 import UnitFiles
 
+/// The step that an operation waits for.
+struct Waiting {
+    var text: String
+    var connections: Int?
+    var secondsLeft: Double?
+}
+
 /// Answers of the `Status`, `Generations` and `Sockets` calls, and the step that an operation waits for. Read-only.
 extension Supervisor {
-    /// The step that an operation waits for.
-    struct Waiting {
-        var text: String
-        var connections: Int?
-        var secondsLeft: Double?
-    }
-
     func waiting(_ view: GroupView) -> Waiting? {
         guard let operation = view.operation else { return nil }
         let left = operation.deadline.map { max(0, ($0 - now).seconds) }
@@ -24,7 +24,7 @@ extension Supervisor {
             let services = view.generations.first { $0.number == operation.new }?.services ?? []
             let late = services.filter { !$0.isReady }
             guard let first = late.first(where: { $0.phase != .waiting }) ?? late.first else { return nil }
-            let text = awaitedText(first) ?? ServiceState(first.phase).sentence
+            let text = awaitedText(first) ?? Wording.sentence(first.phase)
             // The shorter of the operation's and the service's remaining times.
             let own = first.deadline.map { max(0, ($0 - now).seconds) }
             return Waiting(text: "\(first.spec.unit): \(text)", secondsLeft: [left, own].compactMap(\.self).min())
@@ -61,7 +61,7 @@ extension Supervisor {
         let deadline = told.compactMap(\.deadline).max()
         // For a stop command the text names the command.
         let command: String? = if case .command = slowest.awaited { awaitedText(slowest) } else { nil }
-        let text = command ?? ServiceState(slowest.phase).sentence
+        let text = command ?? Wording.sentence(slowest.phase)
         return Waiting(
             text: "\(slowest.spec.unit) generation \(slowest.birth): \(text)",
             connections: told.map { connections(of: $0)?.count ?? 0 }.reduce(0, +),
@@ -262,24 +262,5 @@ extension ServiceState {
             case .skipped: .exited
             case .failed: .failed
             }
-    }
-
-    /// Text for a line of progress.
-    var sentence: String {
-        switch self {
-        case .waiting: "waiting for what it starts after"
-        case .startPre: "ExecStartPre= runs"
-        case .starting: "started, not ready yet"
-        case .startPost: "ExecStartPost= runs"
-        case .probing: "started, its probe has not agreed yet"
-        case .running: "ready"
-        case .reloading: "reloading"
-        case .draining: "finishing what it has accepted"
-        case .stopping: "stopping"
-        case .autoRestart: "ended, will be started again"
-        case .exited: "done"
-        case .stopped: "gone"
-        case .failed: "failed"
-        }
     }
 }

@@ -182,6 +182,27 @@ enum Wording {
         }
     }
 
+    /// State of a service, for a line of progress.
+    static func sentence(_ phase: ServicePhase) -> String {
+        switch phase {
+        case .waiting: "waiting for units that it is ordered after"
+        case .condition: "its conditions are being checked"
+        case .startPre: "ExecStartPre= runs"
+        case .starting: "started, not ready yet"
+        case .startPost: "ExecStartPost= runs"
+        case .probing: "started; its readiness probe has not passed yet"
+        case .running: "ready"
+        case .reloading: "reloading"
+        case .draining: "draining: finishing its accepted connections"
+        case .stopping, .killing, .stopPost: "stopping"
+        case .autoRestart: "ended, will be restarted"
+        case .exited: "exited"
+        case .skipped: "skipped"
+        case .stopped: "stopped"
+        case .failed: "failed"
+        }
+    }
+
     static func error(_ refusal: Refusal) -> ControlError {
         switch refusal {
         case .busy(let group, let kind, let phase):

@@ -70,7 +70,7 @@ struct RequestLedger {
     // MARK: - Beginning and end
 
     /// Records a request that is about to begin.
-    mutating func begin(
+    mutating func recordRequest(
         _ identity: RequestIdentity, _ call: Call, from peer: Peer, _ id: ControlSessions.CallID, at now: Instant
     ) {
         entries[identity] = Entry(

@@ -89,7 +89,7 @@ final class SubscriptionsDesk {
                     release: release(group, generation), phase: SwapPhase(entered: phase), message: Wording.name(phase)),
                 group)
         case .service(let instance, let phase):
-            publishService(instance, ServiceState(phase), ServiceState(phase).sentence)
+            publishService(instance, ServiceState(phase), Wording.sentence(phase))
         case .skipped(let instance, let condition): publishService(instance, .exited, condition)
         case .failure(let group, let failure):
             publish(

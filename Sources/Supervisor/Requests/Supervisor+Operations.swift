@@ -32,18 +32,12 @@ extension Supervisor {
     ) {
         let name = target.name
         let notes = kind == .stop ? [] : noteDiagnostics(planning.resolver.load(name).diagnostics, of: name)
-        lastRequest &+= 1
-        let batch = lastRequest
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
-        // The target itself counts as a part from the beginning: a part that ends at once must not seem to be the last
-        // one.
-        batches[batch] = Batch(
-            call: call, name: name.description, left: 1, notes: notes + work.transaction.notes, startedAt: now,
-            outcome: outcome, identity: ledger.identity(of: call))
-        if let batch = batches[batch], batch.identity != nil { journal.put(.batch(lastRequest), batch) }
+        let batch = requests.makeBatch(
+            call, named: name.description, notes: notes + work.transaction.notes, outcome: outcome)
         let own = newRequest(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
         begin(work, Requested(command, own)) { group, kind in
-            batches[batch]?.left += 1
+            requests.addPart(to: batch)
             return newRequest(group: group, kind: kind, peer: peer, batch: batch)
         }
     }

@@ -5,37 +5,10 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// Calls on the control socket: authorization, parsing and dispatch.
+/// The handlers of requests: one for each case.
 extension Supervisor {
-    func called(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) {
-        do throws(ControlError) {
-            let call = try ValidCall(call)
-            try check(call.method.access, of: peer)
-            defer { currentIdentity = nil }
-            if call.method.changesSomething {
-                guard try isNew(call, id, peer) else { return }
-                try mayStart(call.request)
-                currentIdentity = ledger.identity(of: id)
-                try journal.refuseWithoutRoom(call.method)
-                if call.request != .update { try planning.refresh() }
-            }
-            if let reply = try answer(call.request, id, peer) { conclude(id, reply) }
-        } catch {
-            conclude(id, Reply(error))
-        }
-    }
-
-    func callerLeft(_ call: ControlSessions.CallID) {
-        subscriptions.unsubscribe(call)
-        helperCalls.end(call)
-        // The operation continues without a client.
-        ledger.left(call)
-        for (id, pending) in requests.withCaller where pending.call == call { requests[id]?.call = nil }
-        armProgressTimer()
-    }
-
     /// The reply, or nil if the engine's reports will answer.
-    private func answer(
+    func answer(
         _ request: Request, _ id: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) -> Reply? {
         switch request {
@@ -78,32 +51,12 @@ extension Supervisor {
         case .adopt(let name): try adopt(name, id, peer)
         case .reexec: try reexec.start(for: id)
         case .shutdown: shutDown(for: newRequest(call: id, peer: peer))
-        case .outcome(let identity): return try outcome(of: identity, id, peer)
+        case .outcome(let identity): return try requests.outcome(of: identity, id, peer)
         }
         return nil
     }
 
     // MARK: - Requests to the engine
-
-    func newRequest(
-        call: ControlSessions.CallID? = nil, group: GroupID? = nil, kind: OperationKind? = nil, peer: Peer? = nil,
-        notes: [String] = [], batch: UInt64? = nil
-    ) -> RequestID {
-        lastRequest &+= 1
-        let id = RequestID(number: lastRequest)
-        let who = peer.map { Actor(uid: Int($0.uid), user: (try? machine.accounts.user("\($0.uid)"))?.name) }
-        requests[id] = PendingRequest(
-            call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
-            identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })
-        return id
-    }
-
-    /// A request for a start by traffic, or for a stop by the lack of it.
-    func trafficRequest(_ group: GroupID?, _ kind: OperationKind) -> RequestID {
-        let id = newRequest(group: group, kind: kind)
-        requests[id]?.isOfTraffic = true
-        return id
-    }
 
     func services(_ name: String) throws(ControlError) -> Planning.Planned {
         let unit = try planning.unitName(name, kinds: [.service, .target])
@@ -170,12 +123,12 @@ extension Supervisor {
         let request = newRequest(call: call, group: group, peer: peer)
         if isNow { return handle(.command(.drainNow(group), request)) }
         guard engine.view(of: group)?.operation != nil else {
-            requests[request] = nil
+            _ = requests.remove(request)
             let unit = group.unit(release: engine.servingRelease(of: group))
             let result = ShownResult(outcome: .unchanged, unit: unit)
             return conclude(call, Reply(OperationReply(result: result)))
         }
         requests[request]?.waitsForAnyEnd = true
-        armProgressTimer()
+        reports.armProgressTimer()
     }
 }

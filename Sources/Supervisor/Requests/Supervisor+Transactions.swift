@@ -116,7 +116,7 @@ extension Supervisor {
                 do throws(ControlError) {
                     try startSocket(socket, request)
                 } catch {
-                    refused(request, error)
+                    reports.refuse(request, error)
                 }
                 return nil
             }
@@ -189,8 +189,8 @@ extension Supervisor {
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
                 let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
                 let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }
-                triggers[GroupID(work.anchor)] = command == nil ? nil : monitorVariables(cause)
-                causes[GroupID(work.anchor)] = command == nil ? nil : Wording.name(cause)
+                reports.monitorVariables[GroupID(work.anchor)] = command == nil ? nil : monitorVariables(cause)
+                reports.causes[GroupID(work.anchor)] = command == nil ? nil : Wording.name(cause)
                 begin(work, command, makeRequest: make)
             } catch {
                 log(.warning, about: "\(text)", "\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")

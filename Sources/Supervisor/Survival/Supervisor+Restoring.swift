@@ -255,7 +255,7 @@ extension Supervisor {
         keepSocketsOfServing()
         resume(saved.backlog)
         resumeSockets(isKnown: saved.activation != nil)
-        armProgressTimer()
+        reports.armProgressTimer()
         reexec.answerCalls(saved.head)
     }
 }

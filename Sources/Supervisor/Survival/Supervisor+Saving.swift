@@ -60,12 +60,12 @@ extension Supervisor {
     }
 
     private func savedPeople() -> SavedPeople {
-        let awaited = Set(requests.all.values.compactMap(\.call) + batches.values.compactMap(\.call) + reexec.calls)
-            .union(subscriptions.saved.map(\.call)).union(ledger.awaitedCalls)
+        let awaited = requests.awaitedCalls.union(reexec.calls).union(subscriptions.saved.map(\.call))
         return SavedPeople(
-            sessions: control.saved(awaited), lastCall: control.lastCall, lastRequest: lastRequest,
-            requests: requests.all, batches: batches, evidence: evidence, reexecCalls: reexec.calls,
-            subscribers: subscriptions.saved, ledger: ledger.saved)
+            sessions: control.saved(awaited), lastCall: control.lastCall, lastRequest: requests.lastRequest,
+            requests: requests.pending.all, batches: requests.batches, evidence: reports.evidence,
+            reexecCalls: reexec.calls,
+            subscribers: subscriptions.saved, ledger: requests.ledger.saved)
     }
 }
 
