@@ -3,7 +3,7 @@ import PackageDescription
 
 // Layers, lowest first (DESIGN: arrows point down only):
 //   CSpawn, CSystemd  <-  Linux
-//   Vocabulary (pure: what Engine and UnitFiles both mean)  <-  Engine, UnitFiles
+//   Vocabulary (pure: what several layers mean)  <-  Engine, UnitFiles, Linux
 //   Engine, UnitFiles (pure: standard library and swift-collections only)
 //   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
@@ -54,7 +54,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Linux",
-            dependencies: ["CSystemd", "CSpawn", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "CSystemd", "CSpawn", "Vocabulary", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(name: "UnitStore", dependencies: ["UnitFiles", "Linux"], swiftSettings: strict),
         // The interface is one file, which is packaged and compiled in: no second copy in Swift that could differ.
@@ -122,7 +124,7 @@ let package = Package(
         .testTarget(name: "UnitStoreTests", dependencies: ["UnitStore", "UnitFiles", "Linux"], swiftSettings: strict),
         .testTarget(
             name: "LinuxTests",
-            dependencies: ["Linux", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["Vocabulary", "Linux", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
         .testTarget(name: "ControlProtocolTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
         .testTarget(

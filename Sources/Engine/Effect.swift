@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// An action for the supervisor. Effects are carried out in order; their results return as events.
 public enum Effect: Sendable, Equatable {
     /// Open the missing held sockets and those of this generation, make its directory. Answered by `prepared` or
@@ -5,9 +7,9 @@ public enum Effect: Sendable, Equatable {
     case prepare(GenerationID, Plan)
     /// Execute a command of an instance. Answered by `spawned` or `spawnFailed`, and later by `exited`.
     case spawn(Token, InstanceID, ServiceCommand)
-    case signal(Token, Int32)
+    case signal(Token, Signal)
     /// Signal every process of the instance.
-    case signalTree(InstanceID, Int32)
+    case signalTree(InstanceID, Signal)
     /// Kill every process of the instance, forks included.
     case killTree(InstanceID)
     /// Answer `treeEmpty` when no process of the instance is left, at once if there is none.

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// An event that the engine handles.
 public enum Event: Sendable, Codable {
     case command(Command, RequestID)

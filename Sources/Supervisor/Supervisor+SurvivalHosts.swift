@@ -95,7 +95,7 @@ extension Supervisor: UnaccountedHost {
         let service = (try? UnitName(unit)).flatMap { planning.resolver.load($0).service }
         return service.map {
             UnknownTreeEnding(
-                signal: $0.killSignal.number, timeout: $0.timeoutStop.duration, sendsFinalKill: $0.sendSIGKILL)
+                signal: $0.killSignal, timeout: $0.timeoutStop.duration, sendsFinalKill: $0.sendSIGKILL)
         } ?? UnknownTreeEnding()
     }
 

@@ -6,6 +6,7 @@ import Logging
 import Multibinder
 import UnitFiles
 import UnitStore
+import Vocabulary
 
 /// The event pump: turns the engine's effects into calls, and their results into events.
 ///
@@ -411,8 +412,8 @@ final class Supervisor {
     }
 }
 
-extension Linux.Signal {
+extension Signal {
     /// SIGRTMIN+25, the signal that makes systemd's manager execute itself anew, too (systemd(1)). glibc's SIGRTMIN is
     /// 34.
-    public static let reexecute = Linux.Signal(rawValue: 34 + 25)
+    public static let reexecute = Signal(rawValue: 34 + 25)
 }

@@ -202,9 +202,9 @@ struct Bench {
             births[id] = generation.number
         case .spawn(let token, let id, let command): spawn(token, id, command)
         case .signal(let token, let signal):
-            log.append("signal \(signal) \(processes[token]?.name ?? "nobody")")
+            log.append("signal \(signal.rawValue) \(processes[token]?.name ?? "nobody")")
             if signal == 9 { end(token, .signalled(9, coreDumped: false)) }
-        case .signalTree(let id, let signal): log.append("signal \(signal) tree of \(name(id))")
+        case .signalTree(let id, let signal): log.append("signal \(signal.rawValue) tree of \(name(id))")
         case .killTree(let id):
             log.append("kill tree of \(name(id))")
             strays.remove(id)

@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import Engine
 
 /// One random schedule, identified by its seed: an engine, a fake kernel, a clock, and an operator who sends arbitrary

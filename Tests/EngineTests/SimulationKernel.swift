@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import Engine
 
 /// The name for files that import `Testing`, which has an `ExitStatus` of its own; the type `Engine` hides its module.
@@ -19,7 +21,7 @@ struct FakeKernel {
         var hangs = false
         var ignoresSignals = false
         /// A signal that it will obey sooner or later.
-        var lastSignal: Int32?
+        var lastSignal: Signal?
         var saidReady = false
         /// Whether `ReloadSignal=` was sent and is not answered yet.
         var mustReload = false
@@ -179,13 +181,13 @@ struct FakeKernel {
         pending.append(.spawned(token))
     }
 
-    mutating func signal(_ token: Token, _ signal: Int32) {
+    mutating func signal(_ token: Token, _ signal: Signal) {
         guard let process = processes[token], process.isAlive else { return }
         if signal == 9 { return end(token, .signalled(9, coreDumped: false)) }
         processes[token]?.lastSignal = signal
     }
 
-    mutating func signalTree(_ id: InstanceID, _ number: Int32) {
+    mutating func signalTree(_ id: InstanceID, _ number: Signal) {
         for token in trees[id]?.processes ?? [] { signal(token, number) }
         trees[id]?.stragglers = 0
         trees[id]?.daemons = 0

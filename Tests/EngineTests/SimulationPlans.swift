@@ -167,7 +167,7 @@ struct PlanMaker: Sendable {
     }
 
     /// The only signal that does not end a process.
-    static let reloadSignal: Int32 = 12
+    static let reloadSignal: Signal = 12
 
     private func lifecycle(_ spec: inout ServiceSpec, _ random: inout SplitMix64) {
         spec.lifecycle.reloadSignal = Self.reloadSignal

@@ -1,6 +1,7 @@
 import Glibc
 import SystemPackage
 import Testing
+import Vocabulary
 
 @testable import Linux
 

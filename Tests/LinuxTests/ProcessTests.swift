@@ -2,6 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 import Testing
+import Vocabulary
 
 @testable import Linux
 
@@ -18,12 +19,12 @@ extension LinuxTests {
         @Test(
             "the exit status of a child arrives as it was",
             arguments: [
-                ("exit 0", Linux.ExitStatus.exited(0)), ("exit 7", .exited(7)),
+                ("exit 0", Vocabulary.ExitStatus.exited(0)), ("exit 7", .exited(7)),
                 ("kill -TERM $$", .signalled(.terminate, coreDumped: false)),
             ])
-        func exitStatus(script: String, expected: Linux.ExitStatus) throws {
+        func exitStatus(script: String, expected: Vocabulary.ExitStatus) throws {
             let child = try shell(script, children: children)
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             let watch = try children.watch(child.handle) { status = $0 }
             try loop.run(until: { status != nil })
             #expect(status == expected)
@@ -45,7 +46,7 @@ extension LinuxTests {
         @Test("a signal by handle reaches the process, and a gone process is ESRCH")
         func signalByHandle() throws {
             let child = try shell("exec sleep 1000", children: children)
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             let watch = try children.watch(child.handle) { status = $0 }
             try child.handle.send(.kill)
             try loop.run(until: { status != nil })
@@ -64,7 +65,7 @@ extension LinuxTests {
             try loop.run(until: { scratch.read("pid") != nil })
             let pid = try #require(scratch.read("pid").flatMap { Int32($0.dropLast()) })
             let stranger = try ProcessHandle(pid: pid)
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             let watch = try children.watch(stranger) { status = $0 }
             try stranger.send(.kill)
             try loop.run(until: { status != nil })
@@ -98,7 +99,7 @@ extension LinuxTests {
                 standardError: 2)
             let child = try children.spawn(plan)
             let pid = child.pid
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             var turns = 0
             let watch = try children.watch(child.handle) { status = $0 }
             try loop.run(until: {
@@ -126,7 +127,7 @@ extension LinuxTests {
                 "(setsid sh -c 'echo $$ > \(scratch("t")); mv \(scratch("t")) \(scratch("pid"))') & exit 5",
                 children: children)
             let pid = child.pid
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             try loop.run(until: {
                 scratch.read("pid") != nil && ProcessFacts.read(pid)?.state == "Z"
             })
@@ -178,7 +179,7 @@ extension LinuxTests {
             let tree = try trees.make(name: "thread", cookie: "")
             tree.started(main: pid)
             #expect(tree.members() == [pid] && !tree.isEmpty)
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             let watch = try children.watch(child.handle) { status = $0 }
             tree.killAll()
             try loop.run(until: { status != nil })
@@ -306,7 +307,7 @@ extension LinuxTests {
             #expect(Set(tree.members()) == Set(others + [family.child.pid]))
             #expect(!tree.isEmpty && tree.contains(family.child.pid) && !tree.contains(getpid()))
 
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             var empty = false
             let watch = try children.watch(family.child.handle) { status = $0 }
             try tree.whenEmpty(loop: loop) { empty = true }
@@ -330,7 +331,7 @@ extension LinuxTests {
             let tree = try trees.make(name: "app.service", cookie: Self.cookie)
             let family = try family(tree, scratch)
             let others = family.others
-            var status: Linux.ExitStatus?
+            var status: Vocabulary.ExitStatus?
             let watch = try children.watch(family.child.handle) { status = $0 }
             try family.child.handle.send(.kill)
             try loop.run(until: { status != nil })

@@ -2,6 +2,7 @@ import CSpawn
 import Glibc
 import SystemPackage
 import Testing
+import Vocabulary
 
 @testable import Linux
 
@@ -59,7 +60,7 @@ extension EventLoop {
 func output(
     of arguments: [String], environment: [String: String] = ["PATH": ProgramSearch.path], useClone3: Bool = true,
     _ adjust: (inout SpawnPlan) -> Void = { _ in }
-) throws -> (text: String, status: Linux.ExitStatus) {
+) throws -> (text: String, status: Vocabulary.ExitStatus) {
     let pipe = try Pipe()
     let null = try OwnedDescriptor.null()
     var plan = SpawnPlan(
@@ -80,7 +81,7 @@ extension Pipe {
     }
 }
 
-func waitBlocking(_ pid: Int32) -> Linux.ExitStatus {
+func waitBlocking(_ pid: Int32) -> Vocabulary.ExitStatus {
     var status: Int32 = 0
     waitpid(pid, &status, 0)
     let signal = status & 0x7f

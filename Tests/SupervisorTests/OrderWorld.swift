@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import Engine
 @testable import Supervisor
 
@@ -44,8 +46,8 @@ struct OrderWorld {
     }
 
     static let unit = "app.service"
-    static let reloadSignal: Int32 = 12
-    static let drainSignal: Int32 = 10
+    static let reloadSignal = Signal.user2
+    static let drainSignal = Signal.user1
 
     var engine = Engine()
     var now = Instant(nanoseconds: 1_000_000_000)
@@ -269,7 +271,7 @@ struct OrderWorld {
         case .signal(_, Self.reloadSignal): break
         case .signal(let token, let signal): if obeys(signal) { end(token, .signalled(signal, coreDumped: false)) }
         case .signalTree(_, let signal): if obeys(signal) { endAll(signal) }
-        case .killTree: endAll(9)
+        case .killTree: endAll(.kill)
         case .watchTree(let token, _):
             guard let step = watch?.wait(token) else { return queue.append(.treeEmpty(token)) }
             follow(step)
@@ -285,9 +287,9 @@ struct OrderWorld {
         }
     }
 
-    private func obeys(_ signal: Int32) -> Bool { signal == 9 || !isStubborn }
+    private func obeys(_ signal: Signal) -> Bool { signal == .kill || !isStubborn }
 
-    private mutating func endAll(_ signal: Int32) {
+    private mutating func endAll(_ signal: Signal) {
         for token in alive.keys.sorted(by: { $0.number < $1.number }) {
             end(token, .signalled(signal, coreDumped: false))
         }

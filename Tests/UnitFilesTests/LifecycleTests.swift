@@ -73,9 +73,9 @@ struct LifecycleTests {
         let settings = try #require(unit.service).lifecycle
         #expect(unit.diagnostics.isEmpty, "\(unit.diagnostics)")
         #expect(settings.remainAfterExit && !settings.guessesMainPid && settings.exitType == .cgroup)
-        #expect(settings.reloadSignal.number == 12 && settings.watchdogSignal == .quit && settings.sendsSIGHUP)
+        #expect(settings.reloadSignal == .user2 && settings.watchdogSignal == .quit && settings.sendsSIGHUP)
         #expect(settings.restartSteps == 5 && settings.restartMaxDelay == .after(.seconds(60)))
-        #expect(settings.restartMode == .direct && settings.restartKillSignal == .hangup)
+        #expect(settings.restartMode == .direct && settings.restartKillSignal == .hangUp)
         #expect(settings.startFailureMode == .kill && settings.stopFailureMode == .abort)
         #expect(settings.timeoutAbort == .after(.seconds(7)) && settings.watchdog == .seconds(30))
         #expect(settings.runtimeMax == .after(.seconds(3600)) && settings.runtimeRandomizedExtra == .seconds(300))

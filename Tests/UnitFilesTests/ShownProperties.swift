@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import UnitFiles
 
 /// Properties of a unit as `systemctl show` of systemd 252 prints them.
@@ -128,10 +130,10 @@ enum ShownProperties {
         case "RuntimeMaxUSec": return span(life.runtimeMax)
         case "RuntimeRandomizedExtraUSec": return span(life.runtimeRandomizedExtra)
         case "FileDescriptorStoreMax": return "\(service.descriptorStoreLimit)"
-        case "KillSignal": return "\(service.killSignal.number)"
-        case "RestartKillSignal": return "\((life.restartKillSignal ?? service.killSignal).number)"
-        case "FinalKillSignal": return "\(service.finalKillSignal.number)"
-        case "WatchdogSignal": return "\(life.watchdogSignal.number)"
+        case "KillSignal": return "\(service.killSignal.rawValue)"
+        case "RestartKillSignal": return "\((life.restartKillSignal ?? service.killSignal).rawValue)"
+        case "FinalKillSignal": return "\(service.finalKillSignal.rawValue)"
+        case "WatchdogSignal": return "\(life.watchdogSignal.rawValue)"
         case "SuccessExitStatus": return statuses(service.successExitStatus)
         case "RestartPreventExitStatus": return statuses(service.restartPreventExitStatus)
         case "RestartForceExitStatus": return statuses(service.restartForceExitStatus)
@@ -154,11 +156,11 @@ enum ShownProperties {
     }
 
     static func statuses(_ set: ExitStatusSet) -> String {
-        let signals = set.signals.sorted { $0.number < $1.number }.map { signal in
-            signal.number >= 34
-                ? (signal.number == 34 ? "RTMIN" : "RTMIN+\(signal.number - 34)") : String("\(signal)".dropFirst(3))
+        let signals = set.signals.sorted { $0.rawValue < $1.rawValue }.map { signal in
+            signal.rawValue >= 34
+                ? (signal.rawValue == 34 ? "RTMIN" : "RTMIN+\(signal.rawValue - 34)") : String("\(signal)".dropFirst(3))
         }
-        return (set.statuses.sorted().map { "\($0)" } + signals).joined(separator: " ")
+        return (set.codes.sorted().map { "\($0)" } + signals).joined(separator: " ")
     }
 
     static func commands(_ property: String, _ service: ServiceUnit) -> String? {

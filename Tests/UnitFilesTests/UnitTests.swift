@@ -1,4 +1,5 @@
 import Testing
+import Vocabulary
 
 @testable import UnitFiles
 
@@ -142,8 +143,8 @@ struct UnitTests {
         #expect(unit.sockets.map(\.name.description) == ["a.socket", "b.socket"])
         #expect(execution.standardInput == .file("/dev/zero") && unit.standardOutput == .append("/var/log/app"))
         #expect(unit.standardError == .descriptor("err"))
-        #expect(unit.successExitStatus == ExitStatusSet(statuses: [75], signals: [.kill]))
-        #expect(unit.restartPreventExitStatus.statuses == [1] && unit.restartForceExitStatus.statuses == [2, 3])
+        #expect(unit.successExitStatus == ExitStatusSet(codes: [75], signals: [.kill]))
+        #expect(unit.restartPreventExitStatus.codes == [1] && unit.restartForceExitStatus.codes == [2, 3])
         #expect(unit.logging.syslogIdentifier == "app-x" && unit.upstreams.map(\.name.description) == ["db.socket"])
         #expect(unit.install.wantedBy.map(\.name.description) == ["multi-user.target"])
     }

@@ -1,4 +1,5 @@
 import Testing
+import Vocabulary
 
 @testable import UnitFiles
 
@@ -145,7 +146,7 @@ struct ValueTests {
         ] as [(String, Int32)])
     func signals(text: String, number: Int32) throws {
         let signal = try Signal.parse(text)
-        #expect(signal.number == number)
+        #expect(signal.rawValue == number)
         #expect(try Signal.parse(signal.description) == signal)
     }
 
@@ -170,10 +171,10 @@ struct ValueTests {
     func exitStatuses() throws {
         var set = ExitStatusSet()
         for word in ["TEMPFAIL", "250", "SIGKILL", "9"] { try set.insert(word) }
-        #expect(set == ExitStatusSet(statuses: [75, 250, 9], signals: [.kill]))
+        #expect(set == ExitStatusSet(codes: [75, 250, 9], signals: [.kill]))
         for bad in ["256", "-1", "NOPE", ""] { #expect(throws: ValueError.self) { try set.insert(bad) } }
         #expect { try set.insert("EX_TEMPFAIL") } throws: { ($0 as? ValueError)?.suggestion == "TEMPFAIL" }
-        #expect(ExitStatus.name(of: 203) == "EXEC" && ExitStatus.name(of: 100) == nil)
+        #expect(Vocabulary.ExitStatus.name(ofCode: 203) == "EXEC" && Vocabulary.ExitStatus.name(ofCode: 100) == nil)
     }
 
     @Test(

@@ -47,7 +47,7 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
 
     /// The way the service is asked to finish its work and leave.
     public enum DrainMethod: Sendable, Equatable, Codable {
-        case signal(Int32)
+        case signal(Signal)
         /// `ExecStop=` is given and `DrainSignal=` is not: the unit's own way of stopping.
         case stopCommands
     }
@@ -80,11 +80,11 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
     /// nil is no limit.
     public var startTimeout: Duration?
     public var stopTimeout: Duration?
-    public var killSignal: Int32
+    public var killSignal: Signal
     public var killMode: KillMode
     /// `SendSIGKILL=`: false means to wait without limit for processes that ignore the kill signal.
     public var sendsFinalKill: Bool
-    public var finalKillSignal: Int32
+    public var finalKillSignal: Signal
     /// nil for a plain service: it is stopped as systemd stops it.
     public var drain: Drain?
     public var notifyAccess: NotifyAccess
@@ -104,10 +104,10 @@ public struct ServiceSpec: Sendable, Equatable, Codable {
         self.restart = RestartRules()
         self.startTimeout = .seconds(90)
         self.stopTimeout = .seconds(90)
-        self.killSignal = 15
+        self.killSignal = .terminate
         self.killMode = .controlGroup
         self.sendsFinalKill = true
-        self.finalKillSignal = 9
+        self.finalKillSignal = .kill
         self.drain = nil
         self.notifyAccess = .main
     }

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// How a run of a service ended.
 public enum ServiceResult: Sendable, Equatable, Codable {
     /// The service exited cleanly, or because it was asked to.

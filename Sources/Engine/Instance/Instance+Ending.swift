@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The steps from running, or any earlier state, to gone.
 extension Instance {
     // MARK: - Events

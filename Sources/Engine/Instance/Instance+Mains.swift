@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The search for the main process: after a forking start, and after the end of a main process that may have a
 /// successor.
 extension Instance {

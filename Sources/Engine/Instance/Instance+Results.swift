@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Classification of ends as clean or failed. The first failure is the result of the run, whenever it happens: before
 /// the service was up, while it was up, or while it was being stopped (systemd.exec(5), tables 5 and 6).
 extension Instance {

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// A running service: its messages, reloads, and the detection of its end.
 extension Instance {
     // MARK: - Notify

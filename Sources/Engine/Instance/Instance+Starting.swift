@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The steps from waiting to running.
 extension Instance {
     /// Begins a run: the first one, or one after `Restart=`.

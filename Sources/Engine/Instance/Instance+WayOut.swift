@@ -67,8 +67,8 @@ extension Instance {
         terminate(ending, signal: signal, &context)
         guard spec.lifecycle.sendsHangup else { return }
         switch spec.killMode {
-        case .controlGroup: context.emit(.signalTree(id, 1))
-        case .mixed, .process: for token in ending.processes { context.emit(.signal(token, 1)) }
+        case .controlGroup: context.emit(.signalTree(id, .hangUp))
+        case .mixed, .process: for token in ending.processes { context.emit(.signal(token, .hangUp)) }
         case .none: break
         }
     }
@@ -88,7 +88,7 @@ extension Instance {
     }
 
     /// Sends the signal to the remaining processes that `KillMode=` selects.
-    private mutating func terminate(_ known: Ending, signal: Int32, _ context: inout Context) {
+    private mutating func terminate(_ known: Ending, signal: Signal, _ context: inout Context) {
         let ending = endMainSearch(known, &context)
         stopTreeWatch(&context)
         (isAborting, isStoppingByItself) = (false, false)
@@ -110,7 +110,7 @@ extension Instance {
     mutating func kill(_ watch: Token, _ ending: Ending, _ context: inout Context) {
         deadline = context.now + (spec.stopTimeout ?? killInterval)
         enter(.killing(watch: watch, ending), &context)
-        if spec.finalKillSignal == 9 {
+        if spec.finalKillSignal == .kill {
             context.emit(.killTree(id))
         } else {
             context.emit(.signalTree(id, spec.finalKillSignal))

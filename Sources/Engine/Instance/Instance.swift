@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// One service of one generation.
 ///
 /// The life of an instance: *waiting* for the services it starts after; then its conditions and `ExecStartPre=`, one

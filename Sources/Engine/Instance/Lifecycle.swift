@@ -8,18 +8,18 @@ public struct Lifecycle: Sendable, Equatable, Codable, DefaultInitializable {
     public var hasPidFile = false
     /// The unit has `Condition…=` or `Assert…=`.
     public var hasConditions = false
-    public var reloadSignal: Int32 = 1
+    public var reloadSignal = Signal.hangUp
     public var startFailureMode = TimeoutFailureMode.terminate
     public var stopFailureMode = TimeoutFailureMode.terminate
     /// nil: the same as the stop time-out.
     public var abortTimeout: Duration?
-    public var watchdogSignal: Int32 = 6
+    public var watchdogSignal = Signal.abort
     /// nil: no watchdog.
     public var watchdog: Duration?
     /// nil is no limit.
     public var runtimeMax: Duration?
     /// nil: the kill signal.
-    public var restartKillSignal: Int32?
+    public var restartKillSignal: Signal?
     public var sendsHangup = false
 
     public init() {}

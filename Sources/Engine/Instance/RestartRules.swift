@@ -1,31 +1,5 @@
 import Vocabulary
 
-/// How a process ended, as wait(2) reports it.
-public enum ExitStatus: Hashable, Sendable, Codable {
-    case exited(Int32)
-    case signalled(Int32, coreDumped: Bool)
-    /// The process was not our child, so the kernel does not report its status to us (kernels before 6.15).
-    case unknown
-}
-
-/// A set of exit statuses and signals, the value of `SuccessExitStatus=` and similar settings.
-public struct ExitStatusSet: Sendable, Equatable, Codable {
-    public var codes: Set<Int32>
-    public var signals: Set<Int32>
-    public init(codes: Set<Int32> = [], signals: Set<Int32> = []) {
-        self.codes = codes
-        self.signals = signals
-    }
-
-    public func contains(_ status: ExitStatus) -> Bool {
-        switch status {
-        case .exited(let code): codes.contains(code)
-        case .signalled(let signal, _): signals.contains(signal)
-        case .unknown: false
-        }
-    }
-}
-
 /// Rules for starting a service again after it ended: `Restart=` and the related settings.
 public struct RestartRules: Sendable, Equatable, Codable {
     /// `Restart=`
@@ -61,7 +35,8 @@ public struct RestartRules: Sendable, Equatable, Codable {
     public func isClean(_ status: ExitStatus) -> Bool {
         switch status {
         case .exited(let code): code == 0 || success.contains(status)
-        case .signalled(let signal, _): [1, 2, 15, 13].contains(signal) || success.contains(status)
+        case .signalled(let signal, _):
+            [.hangUp, .interrupt, .terminate, .pipe].contains(signal) || success.contains(status)
         // The status was lost (the supervisor was killed meanwhile): one restart too many is better than none.
         case .unknown: false
         }

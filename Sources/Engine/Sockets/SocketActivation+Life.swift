@@ -185,7 +185,7 @@ extension SocketActivation {
         case .ending(let token, let isKilled, let step, let failure):
             guard !isKilled else { return }
             sockets[id]?.state = .ending(token, isKilled: true, step, failure)
-            emit(.signal(token, 9))
+            emit(.signal(token, .kill))
         case .listening:
             guard socket.isPollLimited else { return }
             sockets[id]?.polls = RateCounter()
@@ -201,7 +201,7 @@ extension SocketActivation {
         enter(.ending(token, isKilled: false, step, failure), id)
         let timeout = sockets[id]?.spec.timeout
         sockets[id]?.deadline = timeout.map { now + $0 }
-        emit(.signal(token, 15))
+        emit(.signal(token, .terminate))
     }
 
     private mutating func continueWith(_ step: ActivatedSocket.Step, _ id: SocketID, _ failure: SocketFailure?) {

@@ -131,7 +131,7 @@ public enum SocketEffect: Sendable, Equatable {
     /// Run a command. Answered by `commandEnded`.
     case run(SocketToken, SocketID, SocketCommand)
     /// Signal every process of that command.
-    case signal(SocketToken, Int32)
+    case signal(SocketToken, Signal)
     /// Open the socket. Answered by `opened` or `openFailed`.
     case open(SocketID)
     case close(SocketID)

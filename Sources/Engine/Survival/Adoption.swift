@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Running services that no engine knows, because an earlier supervisor left no record of them. An operator has asked
 /// to continue with them.
 public struct Adoption: Sendable, Codable {
@@ -134,11 +136,11 @@ extension Instance {
 /// setting of the unit applies: `ExecStop=` needs a main process, and the main process is unknown.
 public struct UnknownTreeEnding: Sendable, Equatable {
     public enum Step: Sendable, Equatable {
-        case signal(Int32)
+        case signal(Signal)
         case kill
     }
 
-    private let signal: Int32
+    private let signal: Signal
     private let timeout: Duration?
     private let sendsFinalKill: Bool
     public private(set) var deadline: Instant?
@@ -146,7 +148,7 @@ public struct UnknownTreeEnding: Sendable, Equatable {
     /// - Parameters:
     ///   - timeout: `TimeoutStopSec=`; nil is no limit.
     ///   - sendsFinalKill: `SendSIGKILL=`
-    public init(signal: Int32 = 15, timeout: Duration? = .seconds(90), sendsFinalKill: Bool = true) {
+    public init(signal: Signal = .terminate, timeout: Duration? = .seconds(90), sendsFinalKill: Bool = true) {
         self.signal = signal
         self.timeout = timeout
         self.sendsFinalKill = sendsFinalKill

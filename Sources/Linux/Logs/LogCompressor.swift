@@ -1,5 +1,6 @@
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// Compresses rotated files one after the other, each in a process of lowest priority: gzip(1), which every Debian has.
 /// The output for FILE is renamed to FILE.gz once it is complete, and only then is FILE removed, so that nothing is

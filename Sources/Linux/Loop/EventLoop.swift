@@ -3,6 +3,7 @@ import CSystemd
 import Glibc
 import Synchronization
 import SystemPackage
+import Vocabulary
 
 /// The one event loop of the daemon, over sd-event(3), and the executor of its actor. It wakes up only for events.
 ///

@@ -2,6 +2,7 @@ import CSpawn
 import CSystemd
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// The order in which sources that are ready at the same moment are dispatched, defined only here. Each case is a class
 /// with a quota of its own: a source that is always ready delays the classes below it by no more than that
@@ -266,7 +267,7 @@ public final class SignalSource {
         _ loop: EventLoop, _ signal: Signal, _ priority: DispatchPriority, _ handler: @escaping () -> Void
     ) throws(SystemError) {
         descriptor = OwnedDescriptor(
-            owning: try check(holdfast_signal_descriptor(signal.rawValue), "watch signal", signal.name))
+            owning: try check(holdfast_signal_descriptor(signal.rawValue), "watch signal", "\(signal)"))
         source = try loop.addIO(descriptor.raw, .readable, priority: priority) { [unowned self] _ in
             // Several pending instances count as one (signal(7)); a real-time signal is read again in a later turn.
             if holdfast_take_signal(descriptor.raw) > 0 { handler() }

@@ -1,6 +1,7 @@
 import CSpawn
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// The children of the daemon: those it started, and orphans that it got as a subreaper.
 ///

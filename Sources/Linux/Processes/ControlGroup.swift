@@ -1,6 +1,7 @@
 import CSpawn
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// A directory of the cgroup v2 file system that we made (cgroups(7), "Cgroups v2").
 public final class ControlGroup {

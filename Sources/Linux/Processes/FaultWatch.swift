@@ -1,5 +1,6 @@
 import CSpawn
 import Glibc
+import Vocabulary
 
 /// Records that this process ended by a fault of its own: a trap, a bad memory access, abort(3), or more CPU time than
 /// its work can need. Signals from other processes (SIGKILL by an operator or the OOM killer) leave no note.

@@ -1,6 +1,7 @@
 import CSpawn
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// A process by pidfd: signals reach this process or none, also if its pid has been reused.
 public struct ProcessHandle: ~Copyable {
@@ -47,6 +48,6 @@ public struct ProcessHandle: ~Copyable {
     /// Sends a signal (pidfd_send_signal(2)); ESRCH if the process is gone and reaped.
     public borrowing func send(_ signal: Signal) throws(SystemError) {
         try check(
-            holdfast_pidfd_send_signal(descriptor.raw, signal.rawValue), "send \(signal.name) to process", "\(pid)")
+            holdfast_pidfd_send_signal(descriptor.raw, signal.rawValue), "send \(signal) to process", "\(pid)")
     }
 }

@@ -1,6 +1,7 @@
 import CSpawn
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// All processes of one started service: its main process and its descendants, also those with sessions of their own.
 ///

@@ -1,6 +1,7 @@
 import CSpawn
 import Glibc
 import SystemPackage
+import Vocabulary
 
 /// A cache of the `INVOCATION_ID` of each process: reading environments is the expensive part of a walk.
 final class ProcessTable {

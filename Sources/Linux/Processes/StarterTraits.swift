@@ -1,5 +1,6 @@
 import CSpawn
 import Glibc
+import Vocabulary
 
 /// Resets the properties that execve(2) leaves a program from its starter, so that the program behaves the same however
 /// it was started. Must be called before the first thread, descriptor or child.

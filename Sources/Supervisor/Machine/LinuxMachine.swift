@@ -1,5 +1,6 @@
 import Glibc
 import Linux
+import Vocabulary
 
 /// The machine that this process runs on.
 final class LinuxMachine: Machine {

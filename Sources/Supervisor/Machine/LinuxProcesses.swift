@@ -1,5 +1,6 @@
 import Glibc
 import Linux
+import Vocabulary
 
 /// Processes of this host.
 final class LinuxProcesses: ProcessesPort {
@@ -73,9 +74,9 @@ private final class LinuxProcess: MachineProcess {
     var inode: UInt64 { handle.inode() }
     var isThere: Bool { handle.isThere }
 
-    func send(_ signal: Linux.Signal) throws(SystemError) { try handle.send(signal) }
+    func send(_ signal: Signal) throws(SystemError) { try handle.send(signal) }
 
-    func watch(_ exited: @escaping (Linux.ExitStatus) -> Void) throws(SystemError) {
+    func watch(_ exited: @escaping (ExitStatus) -> Void) throws(SystemError) {
         source = try children.watch(handle, exited)
     }
 

@@ -1,4 +1,5 @@
 import Linux
+import Vocabulary
 
 /// Process trees of this host.
 final class LinuxTrees: TreesPort {
@@ -39,7 +40,7 @@ final class LinuxTrees: TreesPort {
     var knownStrays: [StrayProcess] { trees.knownStrays }
     var savedStrays: [StrayProcess.Saved] { trees.savedStrays }
     func restore(_ strays: [StrayProcess.Saved]) { trees.restore(strays) }
-    func signalStrays(_ signal: Linux.Signal) { trees.signalStrays(signal) }
+    func signalStrays(_ signal: Signal) { trees.signalStrays(signal) }
 
     func remove() { trees.remove() }
 }
@@ -67,7 +68,7 @@ private final class LinuxTree: MachineTree {
     func recordMembers() { tree.recordMembers() }
     func registerOutputs(_ outputs: [FileID]) { tree.registerOutputs(outputs) }
     func releaseMembers() { tree.releaseMembers() }
-    func signalAll(_ signal: Linux.Signal) { tree.signalAll(signal) }
+    func signalAll(_ signal: Signal) { tree.signalAll(signal) }
     func killAll() { tree.killAll() }
 
     func whenEmpty(_ handler: @escaping () -> Void) throws(SystemError) { try tree.whenEmpty(loop: loop, handler) }

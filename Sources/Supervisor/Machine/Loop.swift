@@ -1,4 +1,5 @@
 import Linux
+import Vocabulary
 
 /// The event loop and the clocks.
 protocol Loop: AnyObject {

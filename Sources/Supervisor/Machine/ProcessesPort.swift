@@ -1,4 +1,5 @@
 import Linux
+import Vocabulary
 
 /// Processes of the machine: starts them, watches their ends, reads their facts.
 protocol ProcessesPort: AnyObject {
@@ -71,11 +72,11 @@ protocol MachineProcess: AnyObject {
     var isThere: Bool { get }
 
     /// Sends a signal; ESRCH if the process is gone and reaped.
-    func send(_ signal: Linux.Signal) throws(SystemError)
+    func send(_ signal: Signal) throws(SystemError)
 
     /// Calls `exited` once, from the loop, after the process has ended. The status of a process that is not our child
     /// is `.unknown`. A child is reaped after `exited` has returned. The wait ends with this object.
-    func watch(_ exited: @escaping (Linux.ExitStatus) -> Void) throws(SystemError)
+    func watch(_ exited: @escaping (ExitStatus) -> Void) throws(SystemError)
 
     /// Leaves a child to the reaper of orphans, without a report of its exit.
     func abandon()

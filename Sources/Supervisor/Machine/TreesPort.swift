@@ -1,4 +1,5 @@
 import Linux
+import Vocabulary
 
 /// Process trees of the machine: control groups if the host permits them, else sessions.
 protocol TreesPort: AnyObject {
@@ -34,7 +35,7 @@ protocol TreesPort: AnyObject {
     var savedStrays: [StrayProcess.Saved] { get }
     func restore(_ strays: [StrayProcess.Saved])
     /// Signals the strays at the end of all services, except processes that are not the supervisor's to end.
-    func signalStrays(_ signal: Linux.Signal)
+    func signalStrays(_ signal: Signal)
 
     /// Removes the directory of all trees at the end of the supervisor.
     func remove()
@@ -61,7 +62,7 @@ protocol MachineTree: AnyObject {
     func registerOutputs(_ outputs: [FileID])
     /// Notes that the living members may stay although their service is over.
     func releaseMembers()
-    func signalAll(_ signal: Linux.Signal)
+    func signalAll(_ signal: Signal)
     /// Kills every member, including those that fork meanwhile.
     func killAll()
     /// Calls `handler` once, in a later round of the loop, when no member lives; replaces an earlier call.

@@ -60,8 +60,8 @@ extension ServiceSpec {
         restart = RestartRules(unit)
         startTimeout = unit.timeoutStart.duration
         stopTimeout = unit.timeoutStop.duration
-        killSignal = unit.killSignal.number
-        finalKillSignal = unit.finalKillSignal.number
+        killSignal = unit.killSignal
+        finalKillSignal = unit.finalKillSignal
         sendsFinalKill = unit.sendSIGKILL
         killMode = unit.killMode
         // A notify service that forbids every sender could never become ready: systemd.service(5) makes it `main`.
@@ -75,7 +75,7 @@ extension ServiceSpec.Drain {
     fileprivate init(_ unit: ServiceUnit, _ whole: SwapUnitDefinition) {
         let timeout = (unit.swap?.drainTimeout ?? whole.drainTimeout).duration
         let hasOwnWay = unit.swap?.drainSignal == nil && !unit.execStop.isEmpty
-        self.init(method: hasOwnWay ? .stopCommands : .signal(unit.drainSignal.number), timeout: timeout)
+        self.init(method: hasOwnWay ? .stopCommands : .signal(unit.drainSignal), timeout: timeout)
     }
 }
 
@@ -99,18 +99,12 @@ extension ExecCommand {
 extension RestartRules {
     fileprivate init(_ unit: ServiceUnit) {
         self.init(policy: unit.restart, delay: unit.restartDelay)
-        success = EngineExitStatusSet(unit.successExitStatus)
-        prevent = EngineExitStatusSet(unit.restartPreventExitStatus)
-        force = EngineExitStatusSet(unit.restartForceExitStatus)
+        success = unit.successExitStatus
+        prevent = unit.restartPreventExitStatus
+        force = unit.restartForceExitStatus
         steps = Int(clamping: unit.lifecycle.restartSteps)
         maxDelay = unit.lifecycle.restartMaxDelay.duration
         startLimitInterval = unit.unit.startLimitInterval.duration ?? .seconds(Int64.max / 2)
         startLimitBurst = Int(unit.unit.startLimitBurst)
-    }
-}
-
-extension EngineExitStatusSet {
-    fileprivate init(_ set: UnitFiles.ExitStatusSet) {
-        self.init(codes: Set(set.statuses.map(Int32.init)), signals: Set(set.signals.map(\.number)))
     }
 }

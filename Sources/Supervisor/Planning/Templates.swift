@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Linux
 import UnitFiles
+import Vocabulary
 
 /// `X-Template=`: configuration files of a generation, rendered before its first process.
 ///
@@ -45,7 +46,7 @@ final class TemplateRun {
         }
     }
 
-    private func failure(_ status: Linux.ExitStatus) -> String? {
+    private func failure(_ status: ExitStatus) -> String? {
         if status == .exited(0) { return nil }
         if isTooLate { return "rendering templates took longer than \(Self.longest / 1_000_000_000)s" }
         return errors.firstLine() ?? "holdfast-render ended: \(status)"

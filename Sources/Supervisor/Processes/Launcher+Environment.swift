@@ -136,13 +136,13 @@ extension Launcher {
     /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: result of the run, and of its main process if that has ended.
     static func resultVariables(_ end: ServiceEnd) -> [String: String] {
         var environment = ["SERVICE_RESULT": end.result.name]
-        switch end.main.map({ Linux.ExitStatus($0) }) {
+        switch end.main {
         case .exited(let code):
             environment["EXIT_CODE"] = "exited"
             environment["EXIT_STATUS"] = "\(code)"
         case .signalled(let signal, let core):
             environment["EXIT_CODE"] = core ? "dumped" : "killed"
-            environment["EXIT_STATUS"] = String(signal.name.dropFirst(3))
+            environment["EXIT_STATUS"] = signal.shortName ?? "\(signal)"
         case .unknown, nil: break
         }
         return environment

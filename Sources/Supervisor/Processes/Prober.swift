@@ -2,6 +2,7 @@ import Engine
 import Glibc
 import Linux
 import UnitFiles
+import Vocabulary
 
 /// A running probe: a network request, or a program.
 final class RunningProbe {
@@ -25,10 +26,10 @@ final class RunningProbe {
 
     func expire(after limit: Duration) {
         timedOut = "no answer within \(Wording.span(limit))"
-        try? process?.send(SIGKILL)
+        try? process?.send(.kill)
     }
 
-    func exited(_ status: Linux.ExitStatus) {
+    func exited(_ status: ExitStatus) {
         deadline?.cancel()
         if let timedOut { return answered(.notReady(timedOut)) }
         answered(status.isSuccess ? .ready : .notReady("\(status)"))
@@ -37,7 +38,7 @@ final class RunningProbe {
     func cancel() {
         question?.cancel()
         deadline?.cancel()
-        try? process?.send(SIGKILL)
+        try? process?.send(.kill)
     }
 }
 

@@ -1,6 +1,7 @@
 import Engine
 import Glibc
 import Linux
+import Vocabulary
 
 /// Kernel objects of one instance of the engine: its process tree, its processes, its captured output.
 final class RunningInstance {
@@ -150,7 +151,7 @@ final class RunningProcess {
 
     /// Watches the process for its exit; returns the error if that fails. (Not thrown: the compiler cannot yet tell
     /// that a closure of an actor stays with its actor when it is passed to a function that throws.)
-    func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
+    func watch(_ children: Children, _ exited: @escaping (ExitStatus) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(handle, exited)
             return nil
@@ -162,5 +163,5 @@ final class RunningProcess {
     /// The pidfd.
     var descriptor: Int32 { handle.descriptor.raw }
 
-    func send(_ signal: Int32) throws(SystemError) { try handle.send(Linux.Signal(rawValue: signal)) }
+    func send(_ signal: Signal) throws(SystemError) { try handle.send(signal) }
 }

@@ -111,15 +111,15 @@ extension Lifecycle {
         endsWithTree = settings.exitType == .cgroup
         hasPidFile = settings.pidFile != nil
         hasConditions = !definition.conditions.isEmpty
-        reloadSignal = settings.reloadSignal.number
+        reloadSignal = settings.reloadSignal
         startFailureMode = settings.startFailureMode
         stopFailureMode = settings.stopFailureMode
         // "infinity" as a finite time that no process outlives.
         abortTimeout = settings.timeoutAbort.map { $0.duration ?? .seconds(Int64.max / 4) }
-        watchdogSignal = settings.watchdogSignal.number
+        watchdogSignal = settings.watchdogSignal
         watchdog = settings.watchdog
         runtimeMax = settings.runtimeMax.duration.map { $0 + Self.random(upTo: settings.runtimeRandomizedExtra) }
-        restartKillSignal = settings.restartKillSignal?.number
+        restartKillSignal = settings.restartKillSignal
         sendsHangup = settings.sendsSIGHUP
     }
 

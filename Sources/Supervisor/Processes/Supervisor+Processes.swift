@@ -2,6 +2,7 @@ import Engine
 import Glibc
 import Linux
 import UnitFiles
+import Vocabulary
 
 /// Starts, signals and watches the processes and process trees of instances.
 extension Supervisor {
@@ -154,7 +155,7 @@ extension Supervisor {
             try watch(process)
         } catch {
             // Without a watch its end would never be known, so the process is killed.
-            try? process.send(SIGKILL)
+            try? process.send(.kill)
             children.abandon(pid: pid)
             throw Launcher.LaunchError(text: "\(error)", isTransient: error.isTransient)
         }
@@ -167,11 +168,11 @@ extension Supervisor {
         if let failure = process.watch(children, ended(token)) { throw failure }
     }
 
-    private func ended(_ token: Token) -> (Linux.ExitStatus) -> Void {
+    private func ended(_ token: Token) -> (ExitStatus) -> Void {
         { [unowned self] status in exited(token, status) }
     }
 
-    private func exited(_ token: Token, _ status: Linux.ExitStatus) {
+    private func exited(_ token: Token, _ status: ExitStatus) {
         // `READY=1` sent just before the end still counts, also behind a flood of other messages.
         notifySocket?.receiveWaiting()
         let owner = processes[token]?.instance
@@ -187,7 +188,7 @@ extension Supervisor {
         if let probe = probes.removeValue(forKey: token) {
             probe.exited(status)
         } else {
-            handle(.exited(token, status.engine))
+            handle(.exited(token, status))
         }
         if let owner, let instance = instances[owner], let run = instance.run {
             follow(run.watch.ended(token), run, instance)
@@ -198,19 +199,19 @@ extension Supervisor {
         reports.keepEvidence(instance.definition.group, instance.name, instance.lastLines())
     }
 
-    func signalProcess(_ token: Token, _ signal: Int32) {
+    func signalProcess(_ token: Token, _ signal: Signal) {
         guard let process = processes[token] else { return giveUpSpawn(token) }
         instances[process.instance]?.tree?.recordMembers()
         try? process.send(signal)
     }
 
-    func signalTree(_ id: InstanceID, _ signal: Int32) {
+    func signalTree(_ id: InstanceID, _ signal: Signal) {
         giveUpSpawn(of: id)
         guard let run = instances[id]?.run else { return }
         let outside = processesOutside(run)
         // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
-        for signal in signal == SIGTERM || signal == SIGHUP ? [signal, SIGCONT] : [signal] {
-            run.tree.signalAll(Linux.Signal(rawValue: signal))
+        for signal in signal == .terminate || signal == .hangUp ? [signal, .continue] : [signal] {
+            run.tree.signalAll(signal)
             for process in outside { try? process.send(signal) }
         }
     }
@@ -220,7 +221,7 @@ extension Supervisor {
         guard let run = instances[id]?.run else { return }
         let outside = processesOutside(run)
         run.tree.killAll()
-        for process in outside { try? process.send(SIGKILL) }
+        for process in outside { try? process.send(.kill) }
     }
 
     /// Watched processes that have left their control group (as container runtimes do): they belong to the service all

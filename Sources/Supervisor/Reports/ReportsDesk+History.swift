@@ -15,7 +15,7 @@ extension ReportsDesk {
         var status: String?
         var answer: String?
         switch failure.cause {
-        case .exited(let end), .endedEarly(let end): status = Wording.end(end)
+        case .exited(let end), .endedEarly(let end): status = "\(end)"
         case .probe(let text): answer = text
         case .spawn, .timedOut, .startLimit, .text, .protocolError, .watchdog: break
         }

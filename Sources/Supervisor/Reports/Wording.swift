@@ -44,7 +44,7 @@ enum Wording {
         switch failure.cause {
         case .spawn(let text, _): return what.map { "\($0): \(text)" } ?? text
         case .exited(let status), .endedEarly(let status):
-            return "\(what.map { "\($0) " } ?? "")\(end(status))\(when(failure.step))"
+            return "\(what.map { "\($0) " } ?? "")\(status)\(when(failure.step))"
         case .timedOut(let limit):
             switch failure.step {
             case .readiness: return "not ready within \(span(limit))"
@@ -121,9 +121,6 @@ enum Wording {
         case .dependency, .prepare, .condition, .startPre, .startPost, .run, .reload, .stop, .leave, .stopPost: ""
         }
     }
-
-    /// `exited with status 1/FAILURE`, `killed by SIGKILL`
-    static func end(_ status: EngineExitStatus) -> String { Linux.ExitStatus(status).description }
 
     /// `30s`, `1min 30s`, `250ms`
     static func span(_ duration: Duration) -> String {
@@ -227,25 +224,6 @@ enum Wording {
         case .noReload(let group):
             .failed(message: "cannot reload \(group.name): it has no ExecReload= or is not running")
         case .shuttingDown: .shuttingDown
-        }
-    }
-}
-
-extension Linux.ExitStatus {
-    init(_ status: EngineExitStatus) {
-        self =
-            switch status {
-            case .exited(let code): .exited(code)
-            case .signalled(let signal, let core): .signalled(Linux.Signal(rawValue: signal), coreDumped: core)
-            case .unknown: .unknown
-            }
-    }
-
-    var engine: EngineExitStatus {
-        switch self {
-        case .exited(let code): .exited(code)
-        case .signalled(let signal, let core): .signalled(signal.rawValue, coreDumped: core)
-        case .unknown: .unknown
         }
     }
 }

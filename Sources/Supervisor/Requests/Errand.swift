@@ -1,6 +1,7 @@
 import ControlProtocol
 import Glibc
 import Linux
+import Vocabulary
 
 /// Helper call: holdfastctl, run for a client of the control socket to read files: captured output, unit files.
 ///
@@ -24,7 +25,7 @@ final class Errand {
     private var source: IOSource?
     /// The beginning of a line whose rest has not arrived.
     private var partial: [UInt8] = []
-    private var status: Linux.ExitStatus?
+    private var status: ExitStatus?
     private let took: (Lines) -> Void
     /// Called once, after the last output: nil, or the problem.
     private let done: (String?) -> Void
@@ -81,7 +82,7 @@ final class Errand {
         finishIfOver()
     }
 
-    private func ended(_ status: Linux.ExitStatus) {
+    private func ended(_ status: ExitStatus) {
         self.status = status
         finishIfOver()
     }

@@ -4,13 +4,9 @@
 
 import ControlProtocol
 
-import enum Engine.ExitStatus
-import struct Engine.ExitStatusSet
 import struct Engine.NotifyMessage
 import struct Engine.OperationResult
 
 typealias EngineResult = OperationResult
-typealias EngineExitStatus = ExitStatus
-typealias EngineExitStatusSet = ExitStatusSet
 typealias EngineNotify = NotifyMessage
 typealias ShownResult = ControlProtocol.OperationResult

@@ -2,6 +2,7 @@ import Engine
 import Glibc
 import Linux
 import UnitFiles
+import Vocabulary
 
 /// Resources made for a command of a socket unit before its process, released after it or after a failed start.
 final class SocketCommandParts {
@@ -55,7 +56,7 @@ final class RunningSocketCommand {
     var descriptor: Int32 { handle.descriptor.raw }
 
     /// Watches the process for its exit; returns the error if that fails.
-    func watch(_ children: Children, _ exited: @escaping (Linux.ExitStatus) -> Void) -> SystemError? {
+    func watch(_ children: Children, _ exited: @escaping (ExitStatus) -> Void) -> SystemError? {
         do throws(SystemError) {
             source = try children.watch(handle, exited)
             return nil
@@ -64,11 +65,11 @@ final class RunningSocketCommand {
         }
     }
 
-    func signal(_ signal: Int32) {
-        if signal == SIGKILL { return parts.tree.killAll() }
-        parts.tree.signalAll(Linux.Signal(rawValue: signal))
+    func signal(_ signal: Signal) {
+        if signal == .kill { return parts.tree.killAll() }
+        parts.tree.signalAll(signal)
         // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
-        if signal == SIGTERM { parts.tree.signalAll(.continue) }
+        if signal == .terminate { parts.tree.signalAll(.continue) }
     }
 
     func end() { parts.end() }
@@ -146,7 +147,7 @@ extension Supervisor {
             log: logs.log(of: unit, policy: LogPolicy(), onTrouble: troubleTeller(unit)), capture: logs)
     }
 
-    func socketCommandEnded(_ token: SocketToken) -> (Linux.ExitStatus) -> Void {
+    func socketCommandEnded(_ token: SocketToken) -> (ExitStatus) -> Void {
         { [unowned self] status in
             socketCommands.removeValue(forKey: token)?.end()
             if status == .unknown { return handleSocket(.commandLost(token)) }

@@ -4,6 +4,7 @@ import Glibc
 import Linux
 import UnitFiles
 import UnitStore
+import Vocabulary
 
 /// Requests that are read-only, or take effect at once.
 extension Supervisor {
@@ -106,7 +107,7 @@ extension Supervisor {
     }
 
     func signal(_ name: String, _ signal: String, _ who: Request.SignalTarget) throws(ControlError) -> SignalReply {
-        guard let parsed = try? UnitFiles.Signal.parse(signal) else { throw .invalidParameter(parameter: "signal") }
+        guard let parsed = try? Signal.parse(signal) else { throw .invalidParameter(parameter: "signal") }
         let group = try groupID(name)
         let serving = engine.view(of: group).flatMap { view in view.generations.first { $0.number == view.serving } }
         let named = (try? UnitName(name))?.description ?? name + ".service"
@@ -119,10 +120,10 @@ extension Supervisor {
             switch who {
             case .main:
                 guard let process = mainProcess(of: running.id) else { continue }
-                if (try? process.send(parsed.number)) != nil { pids.append(Int(process.pid)) }
+                if (try? process.send(parsed)) != nil { pids.append(Int(process.pid)) }
             case .all:
                 pids += running.tree?.members().map(Int.init) ?? []
-                running.tree?.signalAll(Linux.Signal(rawValue: parsed.number))
+                running.tree?.signalAll(parsed)
             }
         }
         guard !pids.isEmpty else { throw .notRunning(unit: group.name) }

@@ -58,6 +58,6 @@ struct JournalFaults {
     /// `SIGSEGV while it read the journal`
     static func text(_ note: FaultWatch.Note) -> String {
         let stage = Stage(rawValue: note.stage)?.text ?? "in stage \(note.stage)"
-        return "\(note.signal.name) \(stage)"
+        return "\(note.signal) \(stage)"
     }
 }

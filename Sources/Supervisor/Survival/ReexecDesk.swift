@@ -1,6 +1,7 @@
 import ControlProtocol
 import Linux
 import Logging
+import Vocabulary
 
 /// What the desk of re-executions asks of the supervisor.
 protocol ReexecHost: AnyObject {
@@ -177,7 +178,7 @@ final class ReexecCheck {
         }
     }
 
-    private func ended(_ status: Linux.ExitStatus) {
+    private func ended(_ status: ExitStatus) {
         timer?.cancel()
         let problem = status.isSuccess ? nil : reason(status)
         // Deferred until this child has been reaped and all events that are ready now have been handled.
@@ -185,12 +186,12 @@ final class ReexecCheck {
         if deferred == nil { onEnd(problem ?? "out of memory") }
     }
 
-    private func reason(_ status: Linux.ExitStatus) -> String {
+    private func reason(_ status: ExitStatus) -> String {
         if isLate { return "it did not answer within \(Self.timeout / 1_000_000_000) s" }
         let prefix = "Error: "
         let line = complaintLine ?? ""
         let reason = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
-        return reason.isEmpty ? "it \(Wording.end(status.engine))" : reason
+        return reason.isEmpty ? "it \(status)" : reason
     }
 
     /// First line of the program's standard error. The program has ended, so the output is complete.

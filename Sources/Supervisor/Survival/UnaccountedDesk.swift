@@ -248,9 +248,9 @@ final class UnaccountedDesk {
     private func perform(_ step: UnknownTreeEnding.Step, _ tree: UnaccountedProcesses.Tree) {
         switch step {
         case .signal(let signal):
-            tree.run.tree.signalAll(Linux.Signal(rawValue: signal))
+            tree.run.tree.signalAll(signal)
             // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
-            if signal == SIGTERM || signal == SIGHUP { tree.run.tree.signalAll(.continue) }
+            if signal == .terminate || signal == .hangUp { tree.run.tree.signalAll(.continue) }
         case .kill: tree.run.tree.killAll()
         }
     }

@@ -1,9 +1,10 @@
 import Engine
+import Vocabulary
 
 /// A signal that was decided and possibly not sent.
 enum SavedSignal: Codable, Equatable {
-    case process(Token, Int32)
-    case tree(InstanceID, Int32)
+    case process(Token, Signal)
+    case tree(InstanceID, Signal)
 
     init?(_ effect: Effect) {
         switch effect {

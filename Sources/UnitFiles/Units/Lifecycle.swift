@@ -28,7 +28,7 @@ public struct LifecycleSettings: Sendable, Hashable {
     public var pidFile: String?
     public var guessesMainPid = true
     public var exitType = ServiceExitType.main
-    public var reloadSignal = Signal.hangup
+    public var reloadSignal = Signal.hangUp
     /// Number of restarts over which the pause grows from `RestartSec=` to `RestartMaxDelaySec=`; zero keeps it
     /// constant.
     public var restartSteps: UInt32 = 0

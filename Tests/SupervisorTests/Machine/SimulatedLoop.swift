@@ -1,4 +1,5 @@
 import Linux
+import Vocabulary
 
 @testable import Supervisor
 

@@ -1,4 +1,5 @@
 import SystemPackage
+import Vocabulary
 
 @testable import Linux
 @testable import Supervisor

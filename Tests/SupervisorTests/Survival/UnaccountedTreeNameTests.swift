@@ -35,14 +35,14 @@ struct UnaccountedTreeNameTests {
 
     @Test("What is ended gets the kill signal, and SIGKILL once when its time is over")
     func ending() {
-        var ending = UnknownTreeEnding(signal: 2, timeout: .seconds(5), sendsFinalKill: true)
+        var ending = UnknownTreeEnding(signal: .interrupt, timeout: .seconds(5), sendsFinalKill: true)
         let start = Instant(nanoseconds: 1_000)
-        #expect(ending.firstStep(at: start) == .signal(2))
+        #expect(ending.firstStep(at: start) == .signal(.interrupt))
         #expect(ending.nextStep(at: start + .seconds(4)) == nil)
         #expect(ending.nextStep(at: start + .seconds(5)) == .kill)
         #expect(ending.nextStep(at: start + .seconds(6)) == nil)
         var patient = UnknownTreeEnding(timeout: .seconds(5), sendsFinalKill: false)
-        #expect(patient.firstStep(at: start) == .signal(15))
+        #expect(patient.firstStep(at: start) == .signal(.terminate))
         #expect(patient.deadline == nil)
     }
 }

@@ -9,7 +9,8 @@ import Testing
 @Suite("Signals over a crash")
 struct UnsentSignalsTests {
     private let signals: [SavedSignal] = [
-        .process(Token(number: 1), 10), .tree(InstanceID(number: 2), 15), .process(Token(number: 3), 1),
+        .process(Token(number: 1), .user1), .tree(InstanceID(number: 2), .terminate),
+        .process(Token(number: 3), .hangUp),
     ]
 
     /// The signals that a successor would send.
