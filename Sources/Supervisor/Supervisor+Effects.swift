@@ -141,7 +141,7 @@ extension Supervisor {
     private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
         let path = directories.path(of: id)
         let users = Set(parts.map(\.unit.execution.user))
-        let user = users.count == 1 ? users.first?.flatMap { try? Accounts.user($0) } : nil
+        let user = users.count == 1 ? users.first?.flatMap { try? machine.accounts.user($0) } : nil
         // An existing directory is of a supervisor whose state was lost; surviving processes of it may still use it.
         if (try? machine.files.exists(path)) == true, unaccounted.processes.isEmpty { directories.throwAway(path) }
         do throws(SystemError) {

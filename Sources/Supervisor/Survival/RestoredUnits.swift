@@ -1,6 +1,5 @@
 import Engine
 import UnitFiles
-import UnitStore
 
 /// Units parsed from saved texts by this version of Holdfast.
 struct RestoredUnits {
@@ -10,11 +9,12 @@ struct RestoredUnits {
     /// Reasons why some units are missing here.
     let problems: [String]
 
-    init(_ saved: [Int: SavedUnit], _ specifiers: SpecifierEnvironment) {
+    /// - Parameter source: unit files, whose paths are resolved again.
+    init(_ saved: [Int: SavedUnit], _ specifiers: SpecifierEnvironment, _ source: any UnitFileSource) {
         var units: [Int: Unit] = [:]
         var problems: [String] = []
         for (number, unit) in saved.sorted(by: { $0.key < $1.key }) {
-            switch Self.restore(unit, specifiers) {
+            switch Self.restore(unit, specifiers, source) {
             case .success(let restored): units[number] = restored
             case .failure(let problem): problems.append(problem.text)
             }
@@ -27,13 +27,15 @@ struct RestoredUnits {
 
     private struct Problem: Error { let text: String }
 
-    private static func restore(_ saved: SavedUnit, _ specifiers: SpecifierEnvironment) -> Result<Unit, Problem> {
+    private static func restore(
+        _ saved: SavedUnit, _ specifiers: SpecifierEnvironment, _ source: any UnitFileSource
+    ) -> Result<Unit, Problem> {
         guard let name = try? UnitName(saved.name) else {
             return .failure(Problem(text: "\(saved.name) is no unit name"))
         }
         let loaded = UnitLoader.restore(
             name, sources: saved.sources.map { UnitSource(path: $0.path, text: $0.text) }, wants: saved.wants,
-            specifiers: specifiers, realPath: { UnitsOnDisk().realPath($0) })
+            specifiers: specifiers, realPath: { source.realPath($0) })
         if let unit = loaded.unit { return .success(unit) }
         let reason = loaded.diagnostics.first { $0.severity == .error }.map { "\($0.location): \($0.message)" }
         return .failure(Problem(text: "\(saved.name) cannot be read again: \(reason ?? "not a unit")"))

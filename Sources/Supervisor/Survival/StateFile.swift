@@ -62,7 +62,7 @@ public enum StateFile {
         do {
             let state = try read(descriptor, LinuxHandover())
             let specifiers = SpecifierEnvironment(configuration, environment: environment)
-            let problems = RestoredUnits(state.units, specifiers).problems
+            let problems = RestoredUnits(state.units, specifiers, UnitsOnDisk()).problems
             return problems.isEmpty ? nil : problems.prefix(5).joined(separator: "; ")
         } catch {
             return "\(error)"

@@ -15,7 +15,7 @@ extension Supervisor {
 
     /// Takes over the kernel objects. No event is acted on before `resume`.
     func restore(_ saved: SavedState) {
-        let units = RestoredUnits(saved.units, planning.resolver.loader.specifiers)
+        let units = RestoredUnits(saved.units, planning.resolver.loader.specifiers, machine.units.source(nil))
         for problem in units.problems { logger.error("\(problem)") }
         // Restored before the first tree is read, which would claim processes that several trees may have left.
         if let strays = saved.strays { trees.restore(strays) }

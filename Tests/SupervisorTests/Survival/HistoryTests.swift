@@ -1,20 +1,20 @@
 import ControlProtocol
-import Glibc
+import Engine
+import Linux
+import SystemPackage
 import Testing
+import UnitFiles
 
 @testable import Supervisor
 
 @Suite("The history")
 struct HistoryTests {
-    private func withDirectory(_ body: (String) throws -> Void) throws {
-        var template = Array("/tmp/holdfast-history-XXXXXX".utf8CString)
-        let made = template.withUnsafeMutableBufferPointer { $0.baseAddress.flatMap { mkdtemp($0) } }
-        let path = try #require(made.map { String(cString: $0) })
-        defer {
-            for name in ["history.jsonl", "history.jsonl.1"] { unlink("\(path)/\(name)") }
-            rmdir(path)
-        }
-        try body(path)
+    private let path = "/var/lib/holdfast/history.jsonl"
+
+    private func makeWorld() throws -> World {
+        let world = World()
+        try world.disk.makeDirectory("/var/lib/holdfast")
+        return world
     }
 
     private func entry(_ number: Int) -> HistoryEntry {
@@ -22,44 +22,57 @@ struct HistoryTests {
             number: 0, unit: "app-\(number).service", kind: .start, at: "2026-01-01T00:00:00Z", outcome: .started)
     }
 
-    private func size(_ path: String) -> Int {
-        var status = stat()
-        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    private func open(_ world: World) -> History { History(path: path, files: world.boot().files) }
+
+    private func units(_ history: History) -> [String] { history.entries.map(\.unit) }
+
+    @Test(
+        "A line that a crash cut short costs no other entry, neither before nor after it", arguments: [0.1, 0.5, 0.99])
+    func crash(share: Double) throws {
+        let world = try makeWorld()
+        let history = open(world)
+        try history.append(entry(1))
+        world.crashShare = share
+        world.verdict = { call, _ in call == "write" ? .crash : .succeed }
+        try? history.append(entry(2))
+        world.verdict = { _, _ in .succeed }
+        let next = open(world)
+        #expect(units(next) == ["app-1.service"])
+        try next.append(entry(3))
+        #expect(units(open(world)) == ["app-1.service", "app-3.service"])
     }
 
-    @Test("Its files have a bound, and the newest entries outlive both the bound and the process")
-    func bound() throws {
-        try withDirectory { directory in
-            let path = directory + "/history.jsonl"
-            let history = History(path: path, files: LinuxFiles(), sizeLimit: 8000)
-            for number in 1...1000 {
-                try history.append(entry(number))
-                #expect(size(path) <= 8000 && size(path + ".1") <= 8000)
+    @Test("A disk that was full for a while costs the entries of that time only")
+    func fullDisk() throws {
+        let world = try makeWorld()
+        let history = open(world)
+        try history.append(entry(1))
+        world.verdict = { call, _ in call == "write" ? .fail(.noSpace) : .succeed }
+        #expect(throws: SystemError.self) { try history.append(entry(2)) }
+        world.verdict = { _, _ in .succeed }
+        try history.append(entry(3))
+        #expect(units(history) == ["app-1.service", "app-2.service", "app-3.service"], "memory has all")
+        let again = open(world)
+        #expect(units(again) == ["app-1.service", "app-3.service"])
+        #expect(again.entries.map(\.number) == [1, 3], "no number is given twice")
+    }
+
+    @Test("After a failed open the entries are synced again; after an error of the disk they are not")
+    func sync() throws {
+        let world = try makeWorld()
+        let history = open(world)
+        for (errno, isAskedAgain) in [(Errno.tooManyOpenFiles, true), (.ioError, false)] {
+            try history.append(entry(1))
+            var syncs = 0
+            world.verdict = { call, _ in
+                guard call == "sync" else { return .succeed }
+                syncs += 1
+                return syncs == 1 ? .fail(errno) : .succeed
             }
+            #expect(throws: SystemError.self) { try history.sync() }
             try history.sync()
-            let again = History(path: path, files: LinuxFiles(), sizeLimit: 8000)
-            let numbers = again.entries(of: nil, limit: 1000).map(\.number)
-            #expect(numbers.first == 1000)
-            #expect(numbers == Array((1001 - numbers.count...1000).reversed()), "none is missing in between")
-            #expect(numbers.count >= 40)
-            // The first entry after the file was renamed.
-            try history.append(entry(1001))
-            #expect(
-                History(path: path, files: LinuxFiles(), sizeLimit: 8000).entries(of: nil, limit: 1).map(\.number) == [
-                    1001
-                ])
-        }
-    }
-
-    @Test("Failures of what traffic starts are taken some times an hour")
-    func failures() throws {
-        try withDirectory { directory in
-            let history = History(path: directory + "/history.jsonl", files: LinuxFiles())
-            var taken = 0
-            for _ in 0..<1000 where history.takesFailureOfTraffic(at: 7200) { taken += 1 }
-            #expect(taken == 32)
-            let isTakenLater = history.takesFailureOfTraffic(at: 7200 + 3600)
-            #expect(isTakenLater)
+            #expect(syncs == (isAskedAgain ? 2 : 1))
+            world.verdict = { _, _ in .succeed }
         }
     }
 }

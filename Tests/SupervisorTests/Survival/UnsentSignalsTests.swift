@@ -1,5 +1,4 @@
 import Engine
-import Foundation
 import Linux
 import StateCoding
 import Testing
@@ -14,8 +13,8 @@ struct UnsentSignalsTests {
     ]
 
     /// The signals that a successor would send.
-    private func left(_ path: String) throws -> [SavedSignal] {
-        let records = try RecordFile.read(path).records
+    private func left(_ contents: RecordFile.Contents) throws -> [SavedSignal] {
+        let records = contents.records
         func value<T: Decodable>(_ key: String, _ type: T.Type) throws -> T? {
             try records[key].map { try StateDecoder.decode(type, from: $0) }
         }
@@ -24,9 +23,11 @@ struct UnsentSignalsTests {
 
     @Test("each signal is crossed off right after it was sent, so that a successor sends no other one twice")
     func crossedOff() throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("signals-\(UUID())").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let journal = Journal(path: path, records: LinuxRecords())
+        let world = World()
+        let records = world.boot().records
+        let path = "/journal"
+        func left(_ path: String) throws -> [SavedSignal] { try self.left(records.read(path)) }
+        let journal = Journal(path: path, records: records)
         for _ in 0..<2 {
             var unsent = UnsentSignals(signals)
             unsent.write(to: journal)
