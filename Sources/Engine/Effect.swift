@@ -47,6 +47,16 @@ public enum ServiceCommand: Sendable, Equatable, Codable {
     case stopPost(Int)
 }
 
+extension ServiceCommand {
+    /// True if the command may be the first of a run.
+    public var beginsRun: Bool {
+        switch self {
+        case .condition, .startPre, .start: true
+        case .startPost, .reload, .stop, .stopPost: false
+        }
+    }
+}
+
 /// A message for users: progress, ends of operations, changes of services.
 public enum Report: Sendable, Equatable {
     /// The operation entered a phase.

@@ -25,6 +25,13 @@ extension Engine {
     /// The command beside the main process, if one runs.
     public func controlProcess(of id: InstanceID) -> Token? { instances[id]?.controlProcess }
 
+    /// True if the execution of a command may wait for the end of a shortage: at an automatic restart, which would count
+    /// as a failed start and use up `StartLimitBurst=`. In an operation the failure is the client's answer.
+    public func mayPostpone(_ command: ServiceCommand, of id: InstanceID) -> Bool {
+        guard command.beginsRun, let group = instances[id]?.group else { return false }
+        return groups[group]?.operation == nil
+    }
+
     /// The newest request that is still to be answered.
     public var lastRequest: UInt64 { awaitedRequests.map(\.number).max() ?? 0 }
 

@@ -1,69 +1,8 @@
 import Vocabulary
 
-/// A running service: its messages, reloads, and the detection of its end.
+/// A running service: its main process, stops that it announces, reloads, and the detection of its end.
 extension Instance {
-    // MARK: - Notify
-
-    mutating func handleNotification(_ sender: Event.Sender, _ message: NotifyMessage, _ context: inout Context) {
-        guard hasProcesses else { return }
-        guard accepts(sender) else {
-            if message.ready { refusedReady = message.sender ?? refusedReady }
-            return
-        }
-        if let text = message.status { statusText = text }
-        if let number = message.errno { errno = number }
-        if message.restartReset { restarts = 0 }
-        if message.reloading { handleReloading(message, &context) }
-        if message.ready { handleReady(&context) }
-        if message.stopping { handleStopping(&context) }
-        // Applied after the state messages: `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` prolongs `TimeoutStopSec=`.
-        if let prolonged = message.extendTimeout { extendTimeouts(to: context.now + prolonged) }
-        if let interval = message.watchdogInterval {
-            watchdogInterval = interval
-            feedWatchdog(context.now)
-        }
-        switch message.watchdog {
-        case .keepAlive: feedWatchdog(context.now)
-        case .trigger: watchdogExpired(&context)
-        case nil: break
-        }
-    }
-
-    private mutating func handleReady(_ context: inout Context) {
-        (hasAnnouncedReload, hasAnnouncedStop) = (false, false)
-        switch state {
-        case .starting(let main):
-            if spec.type == .notify || spec.type == .notifyReload { continueAfterStart(main, &context) }
-        case .reloadAnnounced(let main): finishReload(main, &context)
-        case .waiting, .checking, .condition, .startPre, .oneshot, .forking, .awaitingMain, .probing, .startPost,
-            .running, .exited, .reloading, .reloadSignalled, .draining, .stopping, .terminating, .killing, .stopPost,
-            .sweeping, .restartWait, .inactive:
-            break
-        }
-    }
-
-    /// False before a run has begun and after it is over: a message is then too late (I6).
-    private var hasProcesses: Bool {
-        switch state {
-        case .waiting, .checking, .restartWait, .inactive: false
-        case .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing, .startPost, .running,
-            .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping, .terminating, .killing,
-            .stopPost, .sweeping:
-            true
-        }
-    }
-
-    private func accepts(_ sender: Event.Sender) -> Bool {
-        switch (spec.notifyAccess, sender) {
-        case (.none, _): false
-        case (.main, .process(let token)): token == mainProcess
-        case (.exec, .process(let token)): token == mainProcess || token == controlProcess
-        case (.main, .other), (.exec, .other): false
-        // A main process that has handed over to another one may still send; one whose end was handled may not (I6).
-        case (.all, .process(let token)): openTokens.contains(token)
-        case (.all, .other): true
-        }
-    }
+    // MARK: - Main process
 
     /// Handles a new main process, named by `MAINPID=` or by the PID file.
     mutating func changeMainProcess(_ token: Token, _ context: inout Context) {
@@ -153,7 +92,7 @@ extension Instance {
 
     /// Handles `STOPPING=1`. Before the service is up, and during a reload, it takes effect when the service is
     /// running; `READY=1` revokes it.
-    private mutating func handleStopping(_ context: inout Context) {
+    mutating func handleStopping(_ context: inout Context) {
         (hasAnnouncedReload, hasAnnouncedStop) = (false, true)
         if case .running(let main) = state { stopByItself(main, &context) }
     }
@@ -209,7 +148,7 @@ extension Instance {
     }
 
     /// Handles `RELOADING=1`. It answers our signal only if it was sent after the signal, by its `MONOTONIC_USEC=`.
-    private mutating func handleReloading(_ message: NotifyMessage, _ context: inout Context) {
+    mutating func handleReloading(_ message: NotifyMessage, _ context: inout Context) {
         (hasAnnouncedReload, hasAnnouncedStop) = (true, false)
         switch state {
         case .reloadSignalled(let since, let main):

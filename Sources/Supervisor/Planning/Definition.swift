@@ -64,9 +64,7 @@ extension ServiceSpec {
         finalKillSignal = unit.finalKillSignal
         sendsFinalKill = unit.sendSIGKILL
         killMode = unit.killMode
-        // A notify service that forbids every sender could never become ready: systemd.service(5) makes it `main`.
-        let needsNotify = unit.type == .notify || unit.type == .notifyReload
-        notifyAccess = unit.notifyAccess == .none && needsNotify ? .main : unit.notifyAccess
+        notifyAccess = unit.notifyAccess
         drain = whole.isSwappable ? Drain(unit, whole) : nil
     }
 }

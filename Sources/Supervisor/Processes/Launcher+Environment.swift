@@ -123,16 +123,6 @@ extension Launcher {
     /// Ignored lines of one `EnvironmentFile=` that are reported one by one.
     private static let shownRemarks = 10
 
-    func mayNotify(_ kind: ServiceCommand, _ definition: Definition) -> Bool {
-        let unit = definition.unit
-        switch (unit.notifyAccess, kind) {
-        case (.all, _), (.exec, _): return true
-        case (.main, .start): return true
-        case (.none, .start): return unit.type == .notify || unit.type == .notifyReload
-        case (.main, _), (.none, _): return false
-        }
-    }
-
     /// `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`: result of the run, and of its main process if that has ended.
     static func resultVariables(_ end: ServiceEnd) -> [String: String] {
         var environment = ["SERVICE_RESULT": end.result.name]

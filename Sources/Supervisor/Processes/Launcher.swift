@@ -120,7 +120,9 @@ struct Launcher {
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
         if kind.isAfterTheEnd, let end = facts.end { variables.merge(Self.resultVariables(end)) { $1 } }
         if kind.isStart { variables.merge(instance.triggeredBy) { $1 } }
-        if mayNotify(kind, instance.definition) { variables["NOTIFY_SOCKET"] = configuration.notifySocket }
+        if instance.definition.unit.notifyAccess.allows(kind.senderRole) {
+            variables["NOTIFY_SOCKET"] = configuration.notifySocket
+        }
         var handoff = kind.getsSockets ? handoff(to: instance, generation) : Handoff()
         if kind.isMain { add(instance.store, facts.openFiles, to: &handoff) }
         variables.merge(handoff.environment) { $1 }

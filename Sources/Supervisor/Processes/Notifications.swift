@@ -45,7 +45,7 @@ extension Supervisor {
         // The sender's right depends on which process was the main process when the datagram was sent: a launcher hands
         // over and says READY=1 in one datagram. In the other direction, the process that it names may be the sender
         // itself.
-        if store.stores || store.removes, let instance = instances[id], mayTell(instance, sender) {
+        if store.stores || store.removes, let instance = instances[id], engine.accepts(messagesFrom: sender, of: id) {
             changeStore(instance, store, datagram.descriptors)
             if store.stores, datagram.hasLostDescriptors {
                 log(
@@ -97,16 +97,6 @@ extension Supervisor {
         return nil
     }
 
-    /// Applies `NotifyAccess=` to messages that are handled here.
-    private func mayTell(_ instance: RunningInstance, _ sender: Event.Sender) -> Bool {
-        switch (instance.definition.unit.notifyAccess, sender) {
-        case (.all, _), (.exec, .process): true
-        case (.none, .process(let token)), (.main, .process(let token)):
-            token == engine.mainProcess(of: instance.id)
-        case (.none, .other), (.main, .other), (.exec, .other): false
-        }
-    }
-
     /// `MAINPID=`: follows the real main process, not the launcher (shared-sockets.md, 19).
     ///
     /// - Parameter inode: inode of its pidfd, if the service knows it: then the pid cannot be another process by now.
@@ -114,7 +104,9 @@ extension Supervisor {
     private func mainProcessChanged(
         _ id: InstanceID, _ pid: Int32, inode: UInt64?, _ sender: Event.Sender
     ) -> Token? {
-        guard let instance = instances[id], mayTell(instance, sender), mainProcess(of: id)?.pid != pid else {
+        guard let instance = instances[id], engine.accepts(messagesFrom: sender, of: id),
+            mainProcess(of: id)?.pid != pid
+        else {
             return nil
         }
         let member: ProcessHandle?

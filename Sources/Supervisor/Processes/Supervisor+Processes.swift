@@ -50,7 +50,7 @@ extension Supervisor {
             handle(.spawned(token))
         } catch {
             if error.isUnfinished { return proceedLater(token, instance, kind, error) }
-            if error.isTransient, mayWait(instance, kind) { return postpone(token, instance, kind, error) }
+            if error.isTransient, engine.mayPostpone(kind, of: id) { return postpone(token, instance, kind, error) }
             handle(.spawnFailed(token, error.text, status: error.status))
         }
     }
@@ -293,14 +293,6 @@ extension ServiceCommand {
         switch self {
         case .condition, .startPre, .start, .stopPost: true
         case .startPost, .reload, .stop: false
-        }
-    }
-
-    /// Whether the command may be the first of a run.
-    var beginsRun: Bool {
-        switch self {
-        case .condition, .startPre, .start: true
-        case .startPost, .reload, .stop, .stopPost: false
         }
     }
 }

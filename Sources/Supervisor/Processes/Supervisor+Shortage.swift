@@ -27,12 +27,6 @@ extension Supervisor {
 
     // MARK: - Restarts
 
-    /// Whether the start may wait: an automatic restart, which would count as a failed start and use up
-    /// `StartLimitBurst=`. In an operation the failure is the client's answer.
-    func mayWait(_ instance: RunningInstance, _ kind: ServiceCommand) -> Bool {
-        kind.beginsRun && engine.view(of: instance.definition.group)?.operation == nil
-    }
-
     /// Continues a start that takes more than a round of the loop, after other events.
     func proceedLater(
         _ token: Token, _ instance: RunningInstance, _ kind: ServiceCommand, _ error: Launcher.LaunchError

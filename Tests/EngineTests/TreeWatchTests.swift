@@ -1,7 +1,6 @@
 import Testing
 
 @testable import Engine
-@testable import Supervisor
 
 @Suite("Waits for a process tree")
 struct TreeWatchTests {

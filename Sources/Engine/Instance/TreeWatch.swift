@@ -1,5 +1,3 @@
-import Engine
-
 /// The engine's waits for one process tree to be empty, and the known facts about the tree: decides which wait is
 /// answered, and when.
 ///
@@ -11,9 +9,9 @@ import Engine
 /// - A token that the engine has given up is never answered, and takes no other token's place (I6).
 /// - Every other token is answered: while one waits, either the end of a process has yet to be reported, or the kernel
 ///   is asked to report emptiness.
-struct TreeWatch {
+public struct TreeWatch: Sendable {
     /// Next step for the owner of the tree.
-    enum Step: Equatable {
+    public enum Step: Sendable, Equatable {
         case nothing
         /// Check whether the tree is empty now, and call `looked`.
         case look
@@ -25,25 +23,27 @@ struct TreeWatch {
         case answer([Token])
     }
 
-    private(set) var waits: [Token] = []
+    public private(set) var waits: [Token] = []
     /// Processes of the tree whose ends have not been reported.
-    private(set) var processes: Set<Token> = []
-    private(set) var isArmed = false
+    public private(set) var processes: Set<Token> = []
+    public private(set) var isArmed = false
 
-    mutating func began(_ process: Token) { processes.insert(process) }
+    public init() {}
+
+    public mutating func began(_ process: Token) { processes.insert(process) }
 
     /// Removes a process, after its end has been reported to the engine.
-    mutating func ended(_ process: Token) -> Step {
+    public mutating func ended(_ process: Token) -> Step {
         processes.remove(process)
         return lookIfDue()
     }
 
-    mutating func wait(_ token: Token) -> Step {
+    public mutating func wait(_ token: Token) -> Step {
         waits.append(token)
         return lookIfDue()
     }
 
-    mutating func giveUp(_ token: Token) -> Step {
+    public mutating func giveUp(_ token: Token) -> Step {
         waits.removeAll { $0 == token }
         guard waits.isEmpty, isArmed else { return .nothing }
         isArmed = false
@@ -51,12 +51,12 @@ struct TreeWatch {
     }
 
     /// Handles the kernel's report that the tree is empty, or may be by now.
-    mutating func reported() -> Step {
+    public mutating func reported() -> Step {
         isArmed = false
         return lookIfDue()
     }
 
-    mutating func looked(isEmpty: Bool) -> Step {
+    public mutating func looked(isEmpty: Bool) -> Step {
         guard !waits.isEmpty, processes.isEmpty else { return .nothing }
         if isEmpty {
             defer { waits = [] }
