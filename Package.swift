@@ -3,7 +3,7 @@ import PackageDescription
 
 // Layers, lowest first (DESIGN: arrows point down only):
 //   CSpawn, CSystemd  <-  Linux
-//   Vocabulary (pure: what several layers mean)  <-  Engine, UnitFiles, Linux
+//   Vocabulary (pure: what several layers mean)  <-  Engine, UnitFiles, Linux, ControlProtocol
 //   Engine, UnitFiles (pure: standard library and swift-collections only)
 //   UnitStore         (unit files on this host: where they are, who may have written them; used by daemon and verify)
 //   ControlProtocol   (Varlink messages, shared by both ends)
@@ -61,7 +61,8 @@ let package = Package(
         .target(name: "UnitStore", dependencies: ["UnitFiles", "Linux"], swiftSettings: strict),
         // The interface is one file, which is packaged and compiled in: no second copy in Swift that could differ.
         .target(
-            name: "ControlProtocol", resources: [.embedInCode("io.holdfast.Manager.varlink")], swiftSettings: strict),
+            name: "ControlProtocol", dependencies: ["Vocabulary"],
+            resources: [.embedInCode("io.holdfast.Manager.varlink")], swiftSettings: strict),
         .target(name: "StateCoding", swiftSettings: strict),
         .target(
             name: "Supervisor",
@@ -126,7 +127,8 @@ let package = Package(
             name: "LinuxTests",
             dependencies: ["Vocabulary", "Linux", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
-        .testTarget(name: "ControlProtocolTests", dependencies: ["ControlProtocol"], swiftSettings: strict),
+        .testTarget(
+            name: "ControlProtocolTests", dependencies: ["ControlProtocol", "Vocabulary"], swiftSettings: strict),
         .testTarget(
             name: "HoldfastctlTests", dependencies: ["holdfastctl", "ControlProtocol", "UnitFiles"],
             swiftSettings: strict),

@@ -66,7 +66,7 @@ public enum Report: Sendable, Equatable {
     case skipped(InstanceID, String)
     /// A failure that ends a run of a service outside any operation, or makes an operation fail.
     case failure(GroupID, Failure)
-    case finished(GroupID, OperationResult, [RequestID])
+    case finished(GroupID, FinishedOperation, [RequestID])
     /// A group is being stopped without a request.
     case stopping(GroupID, StopCause)
     case refused(RequestID, Refusal)
@@ -101,7 +101,7 @@ public enum PhaseName: Sendable, Equatable, Codable {
 }
 
 /// The result of an operation.
-public struct OperationResult: Sendable, Equatable, Codable {
+public struct FinishedOperation: Sendable, Equatable, Codable {
     public enum Outcome: Sendable, Equatable, Codable {
         case completed, rolledBack, aborted, failed
         /// The new generation was cut over to but no longer serves: it has ended since, or was stopped.

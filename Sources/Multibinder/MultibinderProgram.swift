@@ -39,7 +39,7 @@ public final class MultibinderProgram {
                 mayAsk: { _ in true }, bind: { [unowned self] in bind($0, $1) },
                 unbind: { [unowned self] in unbind($0) }))
         self.server = server
-        let inherited = getenv(Self.variable).map { Inheritance(String(cString: $0)) }
+        let inherited = getenv(Self.variable).map { RespawnState(String(cString: $0)) }
         unsetenv(Self.variable)
         if let inherited, let listening = inherited.listening {
             for (descriptor, requested) in inherited.sockets { try adopt(descriptor, requested) }
@@ -93,7 +93,7 @@ public final class MultibinderProgram {
         say("Respawning...")
         let (listening, connections) = server?.inheritance ?? (nil, [])
         let all = sockets.values.map(\.raw) + connections.map(\.socket) + (listening.map { [$0] } ?? [])
-        let inheritance = Inheritance(
+        let inheritance = RespawnState(
             listening: listening, sockets: sockets.map { ($0.value.raw, $0.key == $0.value.address ? nil : $0.key) },
             connections: connections)
         for descriptor in all { closeOnExec(descriptor, false) }
@@ -121,7 +121,7 @@ public final class MultibinderProgram {
 /// The state that survives an execution: `l5 s6 s7=127.0.0.1:0 c9 c10:7b226a`, a letter and a descriptor each; after
 /// `=` the requested address if the kernel chose another port, after `:` the received bytes of a request in
 /// hexadecimal.
-struct Inheritance {
+struct RespawnState {
     var listening: Int32?
     var sockets: [(Int32, SocketAddress?)] = []
     var connections: [MultibinderServer.Inherited] = []

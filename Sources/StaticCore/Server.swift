@@ -96,7 +96,7 @@ private final class AcceptWatch: ChannelInboundHandler {
 }
 
 /// The address to listen on when no socket was passed.
-public enum ListenAddress: Equatable, Sendable {
+public enum ServerAddress: Equatable, Sendable {
     case tcp(host: String, port: Int)
     case unix(path: String)
 
@@ -163,7 +163,7 @@ public final class StaticServer: Sendable {
     }
 
     /// Binds and accepts.
-    public func listen(_ address: ListenAddress) throws(StaticError) {
+    public func listen(_ address: ServerAddress) throws(StaticError) {
         let bootstrap = bootstrap().serverChannelOption(ChannelOptions.backlog, value: 4096)
         switch address {
         case .tcp(let host, let port):

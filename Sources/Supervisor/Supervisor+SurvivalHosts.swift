@@ -109,7 +109,7 @@ extension Supervisor: UnaccountedHost {
 
     func answerStop(_ request: RequestID, of group: GroupID) {
         guard let pending = requests.remove(request) else { return }
-        requests.end(pending, request, ShownResult(outcome: .stopped, unit: group.name, notes: pending.notes))
+        requests.end(pending, request, OperationResult(outcome: .stopped, unit: group.name, notes: pending.notes))
     }
 }
 

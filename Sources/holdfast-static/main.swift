@@ -73,7 +73,7 @@ struct HoldfastStatic: ParsableCommand {
     func validate() throws {
         guard root == nil || body == nil else { throw ValidationError("--root and --body exclude each other") }
         guard 1...64 ~= threads else { throw ValidationError("--threads must be between 1 and 64") }
-        guard listen == nil || listen.flatMap(ListenAddress.init) != nil else {
+        guard listen == nil || listen.flatMap(ServerAddress.init) != nil else {
             throw ValidationError("cannot listen on \(listen ?? ""): neither ADDR:PORT nor PORT nor a path")
         }
     }
@@ -133,7 +133,7 @@ struct HoldfastStatic: ParsableCommand {
         let passed = Inheritance.descriptors(environment: environment, pid: getpid())
         for descriptor in passed { try server.adopt(descriptor) }
         guard passed.isEmpty else { return }
-        guard let address = listen.flatMap(ListenAddress.init) else {
+        guard let address = listen.flatMap(ServerAddress.init) else {
             throw StaticError("no socket was passed (LISTEN_FDS) and --listen is not given")
         }
         try server.listen(address)

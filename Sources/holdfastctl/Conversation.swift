@@ -130,7 +130,7 @@ struct Uncertainty {
     /// The reason for which no supervisor could be asked.
     var reason: String?
 
-    var exitStatus: ExitStatus {
+    var exitStatus: CommandStatus {
         switch fate {
         case .notBegun: .notBegun
         case .unknown: .outcomeUnknown

@@ -11,8 +11,8 @@ extension Session {
     /// - Returns: the status that `body` returned; nil after the timeout; on ^C that of an interrupt.
     func follow(
         _ names: [String], timeout: Double? = nil,
-        _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
-    ) throws(CommandFailure) -> ExitStatus? {
+        _ body: (UnitEvent, Int) throws(CommandFailure) -> CommandStatus?
+    ) throws(CommandFailure) -> CommandStatus? {
         Interrupts.catchThem()
         var connection = try connect()
         let call = Request.events(names: names.isEmpty ? nil : names).call(more: true)
@@ -46,9 +46,9 @@ extension Session {
 
     /// Follows events without a time limit; ^C is the normal end.
     func follow(
-        _ names: [String], _ body: (UnitEvent, Int) throws(CommandFailure) -> ExitStatus?
-    ) throws(CommandFailure) -> ExitStatus {
-        let status: ExitStatus? = try follow(names, timeout: nil, body)
+        _ names: [String], _ body: (UnitEvent, Int) throws(CommandFailure) -> CommandStatus?
+    ) throws(CommandFailure) -> CommandStatus {
+        let status: CommandStatus? = try follow(names, timeout: nil, body)
         return status == .interrupted ? .ok : status ?? .ok
     }
 }

@@ -87,7 +87,7 @@ struct Holdfastctl: ParsableCommand {
 
     /// Runs one command.
     /// - Parameter arguments: the command line without the program's name.
-    static func start(_ arguments: [String]) -> ExitStatus {
+    static func start(_ arguments: [String]) -> CommandStatus {
         let ordered = numericOption(globalOptionsLast(arguments))
         // Only options that every command has: there is no command, so the shell starts.
         if ordered.isEmpty || isGlobalOptions(ordered) {
@@ -203,15 +203,15 @@ struct GlobalOptions: ParsableArguments {
 /// A command that calls the daemon, or works without it, and ends with one of our exit statuses.
 protocol ControlCommand: ParsableCommand {
     var global: GlobalOptions { get }
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus
     /// The exit status for a refusal; `status` has its own.
-    static func exitStatus(for refusal: ControlError) -> ExitStatus
+    static func exitStatus(for refusal: ControlError) -> CommandStatus
 }
 
 extension ControlCommand {
-    static func exitStatus(for refusal: ControlError) -> ExitStatus { .failure }
+    static func exitStatus(for refusal: ControlError) -> CommandStatus { .failure }
 
-    func perform() -> ExitStatus {
+    func perform() -> CommandStatus {
         let session = Session(
             path: global.socketPath(), json: global.json, output: Screen(descriptor: 1), errors: Screen(descriptor: 2))
         do throws(CommandFailure) {
@@ -226,11 +226,11 @@ extension ControlCommand {
     /// - Parameter untilFailure: end at the first failure.
     func forEach(
         _ names: [String], _ session: Session, untilFailure: Bool = false,
-        _ body: (String) throws(CommandFailure) -> ExitStatus
-    ) throws(CommandFailure) -> ExitStatus {
-        var status = ExitStatus.ok
+        _ body: (String) throws(CommandFailure) -> CommandStatus
+    ) throws(CommandFailure) -> CommandStatus {
+        var status = CommandStatus.ok
         for name in names {
-            var one: ExitStatus
+            var one: CommandStatus
             do throws(CommandFailure) {
                 one = try body(name)
             } catch {

@@ -11,14 +11,14 @@ extension Session {
     /// - Returns: the first exit status, in the order of the names, that is not 0.
     func operateAll(
         _ names: [String], _ verb: OperationVerb, _ request: (String) -> Request
-    ) throws(CommandFailure) -> ExitStatus {
+    ) throws(CommandFailure) -> CommandStatus {
         if names.isEmpty {
             show(["Nothing to \(verb.infinitive)"])
             return .ok
         }
         if names.count == 1 { return try operate(request(names[0]), verb, names[0]) }
         Interrupts.catchThem()
-        var statuses = [ExitStatus](repeating: .ok, count: names.count)
+        var statuses = [CommandStatus](repeating: .ok, count: names.count)
         var waiting = ArraySlice(names.indices)
         var running: [RunningCall] = []
         while !waiting.isEmpty || !running.isEmpty {

@@ -72,11 +72,11 @@ extension Session {
     /// Sends one request about several names. Unknown names are reported, and the request is repeated without them.
     /// - Returns: the answer, with the exit status of the first unknown name.
     func askAboutKnown<Answer>(
-        _ names: [String], refusal status: (ControlError) -> ExitStatus = { _ in .failure },
+        _ names: [String], refusal status: (ControlError) -> CommandStatus = { _ in .failure },
         _ body: ([String]) throws(CommandFailure) -> Answer
-    ) throws(CommandFailure) -> (answer: Answer, status: ExitStatus) {
+    ) throws(CommandFailure) -> (answer: Answer, status: CommandStatus) {
         var known = names
-        var worst = ExitStatus.ok
+        var worst = CommandStatus.ok
         while true {
             do throws(CommandFailure) {
                 return (try body(known), worst)

@@ -102,7 +102,7 @@ struct Session {
     ///   - untilHold: return when the operation has reached its hold.
     func operate(
         _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
-    ) throws(CommandFailure) -> ExitStatus {
+    ) throws(CommandFailure) -> CommandStatus {
         Interrupts.catchThem()
         let conversation = try Conversation(self, request, more: true)
         var live = LiveProgress(output, silent: json)
@@ -168,7 +168,7 @@ struct Session {
     }
 
     /// Reports a failure on standard error.
-    func report(_ failure: CommandFailure, refusal status: (ControlError) -> ExitStatus) -> ExitStatus {
+    func report(_ failure: CommandFailure, refusal status: (ControlError) -> CommandStatus) -> CommandStatus {
         switch failure {
         case .connection(let error):
             complain(error.message)
@@ -209,7 +209,7 @@ struct Session {
         emit(lines.joined(separator: "\n") + "\n")
     }
 
-    func show(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
+    func show(_ result: OperationResult, _ verb: OperationVerb) -> CommandStatus {
         show(ResultText.success(result, verb, output))
         // Also with --json: standard error is for people, independent of the reader of standard output.
         let bad = ResultText.failure(result, verb, errors)

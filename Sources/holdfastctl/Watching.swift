@@ -17,8 +17,8 @@ extension Session {
     /// - Parameter look: asks and renders.
     func list(
         watch: WatchOption, _ names: [String] = [],
-        _ look: (Session) throws(CommandFailure) -> (lines: [String], status: ExitStatus)
-    ) throws(CommandFailure) -> ExitStatus {
+        _ look: (Session) throws(CommandFailure) -> (lines: [String], status: CommandStatus)
+    ) throws(CommandFailure) -> CommandStatus {
         guard watch.watch else {
             let (lines, status) = try look(self)
             show(lines)
@@ -30,7 +30,7 @@ extension Session {
         try send(call, on: connection)
         let live = LiveScreen(self)
         var shown: [String] = []
-        var status = ExitStatus.ok
+        var status = CommandStatus.ok
         var absences = Absences()
         while true {
             // A new session each time, for the present width: windows are resized.

@@ -10,7 +10,7 @@ struct Bench {
     private(set) var now = Instant(nanoseconds: 0)
     /// The effects of the engine, in order and in words: `start app@v1.service`, `signal 15 app@v1.service`.
     private(set) var log: [String] = []
-    private(set) var results: [OperationResult] = []
+    private(set) var results: [FinishedOperation] = []
     private(set) var refusals: [Refusal] = []
     private(set) var unchanged = 0
     private(set) var shutDownAnswers = 0

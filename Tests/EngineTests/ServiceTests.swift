@@ -165,7 +165,7 @@ struct ServiceTests {
 
     @Test("ExecCondition= with 1 to 254 skips the service without failing it, 255 fails it")
     func condition() {
-        for (status, outcome) in [(1, OperationResult.Outcome.completed), (254, .completed), (255, .failed)] {
+        for (status, outcome) in [(1, FinishedOperation.Outcome.completed), (254, .completed), (255, .failed)] {
             var bench = Bench()
             bench.endings = ["condition app.service": .exited(Int32(status))]
             bench.start(Plans.service(app) { $0.commands.condition = [.no] })

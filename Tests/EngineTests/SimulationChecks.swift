@@ -262,7 +262,7 @@ extension Simulation {
 
     /// Checks that an outcome is true at the moment of its report, as far as the engine can know: "completed" if all
     /// new services live, "rolled back" if some earlier serving one does.
-    private mutating func checkIsTrue(_ id: GroupID, _ result: OperationResult) {
+    private mutating func checkIsTrue(_ id: GroupID, _ result: FinishedOperation) {
         guard [.swap, .rollback].contains(result.kind), !isRecovering else { return }
         let trees = kernel.instances.compactMap { kernel.trees[$0] }.filter { $0.generation.group == id }
         switch result.outcome {
@@ -278,7 +278,7 @@ extension Simulation {
         }
     }
 
-    private mutating func checkCompleted(_ id: GroupID, _ result: OperationResult) {
+    private mutating func checkCompleted(_ id: GroupID, _ result: FinishedOperation) {
         switch result.kind {
         case .stop:
             for other in kernel.instances where kernel.trees[other]?.generation.group == id && !kernel.isEmpty(other) {

@@ -16,7 +16,7 @@ struct ManualTests {
         for name in Holdfastctl.commandNames {
             #expect(page.contains("\n.It Cm \(name)"), "command \(name)")
         }
-        for status: holdfastctl.ExitStatus in [
+        for status: CommandStatus in [
             .ok, .failure, .badInvocation, .notRunning, .unreachable, .startFailed, .interrupted,
         ] {
             #expect(page.contains("\n.It \(status.rawValue)\n"), "exit status \(status)")

@@ -9,9 +9,9 @@ import Testing
 struct HeldKindCase: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let address: SocketAddress
-    let kind: SocketKind
+    let kind: SocketTransport
 
-    init(_ name: String, _ address: SocketAddress, _ kind: SocketKind = .stream) {
+    init(_ name: String, _ address: SocketAddress, _ kind: SocketTransport = .stream) {
         (testDescription, self.address, self.kind) = (name, address, kind)
     }
 
@@ -187,7 +187,7 @@ extension LinuxTests {
 
         @Test("A locked filter is told, and the socket's successor at the same address takes connections without it")
         func locked() throws {
-            for kind in [SocketKind.stream, .datagram] {
+            for kind in [SocketTransport.stream, .datagram] {
                 let socket = try ListeningSocket(.inet(host: "127.0.0.1", port: 0), kind: kind)
                 let process = try socket.duplicate()
                 attachDrop(process.raw)

@@ -10,7 +10,7 @@ private func isReadable(_ raw: Int32) -> Bool {
     return poll(&wait, 1, 0) > 0 && wait.revents & Int16(POLLIN) != 0
 }
 
-private func send(_ text: String, to address: SocketAddress, _ kind: SocketKind) throws {
+private func send(_ text: String, to address: SocketAddress, _ kind: SocketTransport) throws {
     let client = try OwnedDescriptor.socket(address.family, kind.type)
     try checkErrno(try address.withSockaddr { connect(client.raw, $0, $1) }, "connect", "\(address)")
     try client.writeAll(text.utf8, subject: "\(address)")

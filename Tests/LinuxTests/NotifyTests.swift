@@ -133,7 +133,7 @@ extension LinuxTests {
                 X_MINE=z
 
                 """
-            let (messages, garbage) = NotifyMessage.parse(Array(text.utf8))
+            let (messages, garbage) = NotifyAssignment.parse(Array(text.utf8))
             #expect(
                 messages == [
                     .ready, .reloading, .stopping, .status("a=b\u{FFFD}c"), .mainPid(12), .errno(2), .busError("x.y"),
@@ -145,7 +145,7 @@ extension LinuxTests {
                 "READY=0", "READY", "=1", "MAINPID=0", "MAINPID=x", "ERRNO=-1", "WATCHDOG=2", "EXTEND_TIMEOUT_USEC=-1",
                 "A B=1",
             ] {
-                let result = NotifyMessage.parse(Array(bad.utf8))
+                let result = NotifyAssignment.parse(Array(bad.utf8))
                 #expect(result.messages.isEmpty && result.garbage == 1, "\(bad)")
             }
         }
@@ -158,7 +158,7 @@ extension LinuxTests {
                     [10, 61, 0, 82, 69, 65, 68, 89, 49, UInt8.random(in: 0...255, using: &generator)]
                         .randomElement(using: &generator) ?? 0
                 }
-                let result = NotifyMessage.parse(bytes)
+                let result = NotifyAssignment.parse(bytes)
                 #expect(result.messages.count + result.garbage <= 81)
             }
         }

@@ -28,7 +28,7 @@ private let tcp = Int32(IPPROTO_TCP)
 struct OptionCase: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let address: SocketAddress
-    let kind: SocketKind
+    let kind: SocketTransport
     let set: @Sendable (inout SocketOptions) -> Void
     let level: Int32
     let name: Int32
@@ -36,7 +36,7 @@ struct OptionCase: Sendable, CustomTestStringConvertible {
 
     init(
         _ directive: String, at address: SocketAddress = .inet(host: "127.0.0.1", port: 0),
-        as kind: SocketKind = .stream,
+        as kind: SocketTransport = .stream,
         _ level: Int32, _ name: Int32, _ expected: Int32, _ set: @escaping @Sendable (inout SocketOptions) -> Void
     ) {
         testDescription = "\(directive) \(address) \(kind)"

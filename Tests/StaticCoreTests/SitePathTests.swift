@@ -66,11 +66,11 @@ import Testing
 
     @Test("listen addresses are understood in each form")
     func listenAddresses() {
-        #expect(ListenAddress("127.0.0.1:80") == .tcp(host: "127.0.0.1", port: 80))
-        #expect(ListenAddress("[::1]:80") == .tcp(host: "::1", port: 80))
-        #expect(ListenAddress("8080") == .tcp(host: "0.0.0.0", port: 8080))
-        #expect(ListenAddress("/run/a.sock") == .unix(path: "/run/a.sock"))
-        for bad in ["", ":80", "a:b", "a:70000", "name"] { #expect(ListenAddress(bad) == nil, "\(bad)") }
+        #expect(ServerAddress("127.0.0.1:80") == .tcp(host: "127.0.0.1", port: 80))
+        #expect(ServerAddress("[::1]:80") == .tcp(host: "::1", port: 80))
+        #expect(ServerAddress("8080") == .tcp(host: "0.0.0.0", port: 8080))
+        #expect(ServerAddress("/run/a.sock") == .unix(path: "/run/a.sock"))
+        for bad in ["", ":80", "a:b", "a:70000", "name"] { #expect(ServerAddress(bad) == nil, "\(bad)") }
     }
 
     @Test("sockets that were meant for another process are not taken")

@@ -119,11 +119,6 @@ public struct GenerationsReply: Codable, Equatable, Sendable {
     }
 }
 
-/// Whether all generations share a socket or each has its own.
-public enum SocketScope: String, Codable, Sendable, CaseIterable {
-    case shared, generation
-}
-
 /// A service that has a duplicate of a held socket.
 public struct SocketHolder: Codable, Equatable, Sendable {
     public var unit: String

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The kind of a held socket.
 public enum SocketKind: String, Codable, Sendable, CaseIterable {
     case stream, datagram, fifo, special, netlink

@@ -155,7 +155,7 @@ extension Engine {
         let step = isAfterCutover ? Failure.Step.run : .start
         let stopped = Failure(unit: group.id.name, step: step, cause: .text(text))
         // The serving generation is being stopped as well.
-        let result = OperationResult(
+        let result = FinishedOperation(
             kind: operation.kind, outcome: isAfterCutover ? .lost : .aborted, from: operation.from, to: operation.to,
             serving: nil, failure: operation.failure ?? stopped, skippedBy: nil, uncleanEnds: operation.uncleanEnds,
             durations: operation.durations)
@@ -164,7 +164,7 @@ extension Engine {
 
     // MARK: - Ends of operations and generations
 
-    mutating func finish(_ id: GroupID, _ outcome: OperationResult.Outcome) {
+    mutating func finish(_ id: GroupID, _ outcome: FinishedOperation.Outcome) {
         guard var group = groups[id], let operation = group.operation else { return }
         group.operation = nil
         var durations = operation.durations
@@ -175,7 +175,7 @@ extension Engine {
             group.lastFailure = failure
         }
         let serving = group.serving.flatMap { group.generations[$0]?.summary }
-        var result = OperationResult(
+        var result = FinishedOperation(
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
             failure: operation.failure, skippedBy: outcome == .completed ? conditionSkipping(operation) : nil,
             uncleanEnds: operation.uncleanEnds, durations: durations)
@@ -198,7 +198,7 @@ extension Engine {
 
     /// Records which of the new services have ended: "started" and "serves" are reported only of services that run at
     /// this moment.
-    private func recordEndedServices(of operation: Operation, in result: inout OperationResult) {
+    private func recordEndedServices(of operation: Operation, in result: inout FinishedOperation) {
         let brought = newInstances(operation)
         guard !brought.isEmpty, result.skippedBy == nil else { return }
         result.isOver = brought.allSatisfy(\.isGone)

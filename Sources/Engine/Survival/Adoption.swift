@@ -108,7 +108,7 @@ extension Engine {
         groups[id] = group
         for service in adoption.services { with(service.instance) { $0.continueAdopted(service, &$1) } }
         context.emit(.recordServing(birth, release: adoption.plan.release))
-        let result = OperationResult(
+        let result = FinishedOperation(
             kind: .start, outcome: .completed, from: nil, to: generation.summary, serving: generation.summary,
             failure: nil,
             uncleanEnds: [], durations: [])

@@ -79,7 +79,7 @@ public struct ForeignSockets {
 public final class ReachableSocket {
     private var descriptor: OwnedDescriptor?
     public let address: SocketAddress
-    public let kind: SocketKind
+    public let kind: SocketTransport
     public let inode: UInt64?
     /// Processes that have the socket.
     public fileprivate(set) var holders: Set<Int32> = []
@@ -94,14 +94,14 @@ public final class ReachableSocket {
         self.descriptor = consume descriptor
     }
 
-    private static func kind(of raw: Int32) -> SocketKind? {
+    private static func kind(of raw: Int32) -> SocketTransport? {
         func option(_ name: Int32) -> Int32? {
             var value: Int32 = 0
             var length = socklen_t(MemoryLayout<Int32>.size)
             return getsockopt(raw, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
         }
         guard let type = option(SO_TYPE) else { return nil }
-        guard let kind = [SocketKind.stream, .datagram, .sequentialPacket].first(where: { $0.type == type }) else {
+        guard let kind = [SocketTransport.stream, .datagram, .sequentialPacket].first(where: { $0.type == type }) else {
             return nil
         }
         return !kind.isConnected || option(SO_ACCEPTCONN) == 1 ? kind : nil

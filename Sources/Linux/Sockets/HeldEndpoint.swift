@@ -8,7 +8,7 @@ public enum HeldEndpoint {
 
     /// The requested endpoint: the key by which an open one is found again.
     public enum Target: Hashable, Sendable, Codable, CustomStringConvertible {
-        case socket(SocketAddress, SocketKind)
+        case socket(SocketAddress, SocketTransport)
         case file(HeldFile.Target)
 
         public var description: String {

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// The type of a socket (socket(2)).
-public enum SocketKind: String, Hashable, Sendable, Codable {
+public enum SocketTransport: String, Hashable, Sendable, Codable {
     case stream, datagram, sequentialPacket
 
     /// Whether it has connections, which wait to be accepted.
@@ -41,7 +41,7 @@ public final class ListeningSocket {
         var ownerAndMode: UnixPath.OwnerAndMode { UnixPath.OwnerAndMode(mode: mode, owner: owner, group: group) }
     }
 
-    public let kind: SocketKind
+    public let kind: SocketTransport
     /// The requested address.
     public let requested: SocketAddress
     /// The actual address, with the port that the kernel chose.
@@ -72,7 +72,7 @@ public final class ListeningSocket {
     /// The socket is non-blocking: processes that share it race for each connection, and a blocking accept(2) would
     /// hang in the one that lost. The Unix path of a dead process is replaced; a path with a listener is EADDRINUSE.
     public init(
-        _ address: SocketAddress, kind: SocketKind = .stream, backlog: Int32 = 4096,
+        _ address: SocketAddress, kind: SocketTransport = .stream, backlog: Int32 = 4096,
         options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
         network: NetworkNamespace? = nil, requested: SocketAddress? = nil
     ) throws(SystemError) {
@@ -105,7 +105,7 @@ public final class ListeningSocket {
     /// Does not change O_NONBLOCK: a service that has the socket may rely on it.
     /// - Parameter baseline: the attributes when it was opened; nil: the present ones.
     public init(
-        adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketKind = .stream,
+        adopting opened: consuming OwnedDescriptor, requested: SocketAddress? = nil, kind: SocketTransport = .stream,
         backlog: Int32 = 4096, options: FileOptions = FileOptions(), settings: SocketOptions = SocketOptions(),
         network: NetworkNamespace? = nil, baseline: SocketBaseline? = nil
     ) throws(SystemError) {
@@ -125,7 +125,7 @@ public final class ListeningSocket {
     }
 
     private static func make(
-        _ address: SocketAddress, _ kind: SocketKind, _ settings: SocketOptions, _ network: NetworkNamespace?
+        _ address: SocketAddress, _ kind: SocketTransport, _ settings: SocketOptions, _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
         let opened = try OwnedDescriptor.socket(
             address.family, kind.type | SocketType.nonBlocking, settings.ipProtocol, in: network)
@@ -143,7 +143,7 @@ public final class ListeningSocket {
     }
 
     private static func bound(
-        to address: SocketAddress, _ kind: SocketKind, _ options: FileOptions, _ settings: SocketOptions,
+        to address: SocketAddress, _ kind: SocketTransport, _ options: FileOptions, _ settings: SocketOptions,
         _ network: NetworkNamespace?
     ) throws(SystemError) -> OwnedDescriptor {
         let opened = try make(address, kind, settings, network)
@@ -172,7 +172,7 @@ public final class ListeningSocket {
 
     /// Removes a socket file without a listener; any other file is EADDRINUSE.
     static func removeStale(
-        _ name: FileName, in directory: borrowing SafeDirectory, _ kind: SocketKind
+        _ name: FileName, in directory: borrowing SafeDirectory, _ kind: SocketTransport
     ) throws(SystemError) {
         guard let entry = try directory.pin(name) else { return }
         guard entry.status.kind == S_IFSOCK else { throw SystemError("bind", entry.path, .addressInUse) }

@@ -11,7 +11,7 @@ public final class NotifySocket {
         public var pid: Int32
         public var uid: UInt32
         public var gid: UInt32
-        public var messages: [NotifyMessage]
+        public var messages: [NotifyAssignment]
         /// The descriptors sent with it; those not taken are closed after the handler has returned.
         public var descriptors = ReceivedDescriptors([])
         /// Whether the kernel dropped descriptors for lack of room; the messages are valid all the same.
@@ -134,7 +134,7 @@ public final class NotifySocket {
             dropped.anonymous += 1
             return
         }
-        let (messages, garbage) = NotifyMessage.parse(buffer[..<min(info.length, buffer.count)])
+        let (messages, garbage) = NotifyAssignment.parse(buffer[..<min(info.length, buffer.count)])
         dropped.garbageLines += garbage
         guard !messages.isEmpty else { return }
         handler(

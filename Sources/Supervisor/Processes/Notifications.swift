@@ -8,7 +8,7 @@ extension Supervisor {
         guard let (id, sender) = sender(datagram.pid) else {
             return logger.debug("a notify message of process \(datagram.pid), which belongs to no service, was dropped")
         }
-        var message = EngineNotify()
+        var message = NotifyMessage()
         var main: Int32?
         var mainInode: UInt64?
         var store = StoreRequest()

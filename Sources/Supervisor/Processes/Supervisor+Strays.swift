@@ -32,7 +32,7 @@ extension Supervisor {
     }
 
     /// Notes on strays in the answer to a stop.
-    func strayNotes(_ group: GroupID, _ result: EngineResult) -> [String] {
+    func strayNotes(_ group: GroupID, _ result: FinishedOperation) -> [String] {
         guard result.kind == .stop, !trees.usesCgroups else { return [] }
         return strayText(group, among: trees.strays).map { ["\($0); holdfastctl why \(group) explains it"] } ?? []
     }

@@ -18,8 +18,8 @@ extension GenerationReference {
     init(_ summary: GenerationSummary) { self.init(generation: summary.number, release: summary.release) }
 }
 
-extension ShownResult {
-    init(_ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ notes: [String]) {
+extension OperationResult {
+    init(_ group: GroupID, _ result: FinishedOperation, _ report: FailureReport?, _ notes: [String]) {
         let shown = result.to ?? result.serving
         // After a roll-back or an abort the same generation serves as before.
         let before =
@@ -36,7 +36,7 @@ extension ShownResult {
 }
 
 extension OperationOutcome {
-    init(_ result: EngineResult) {
+    init(_ result: FinishedOperation) {
         self =
             switch (result.outcome, result.kind) {
             case (.completed, _) where result.skippedBy != nil: .skipped
@@ -111,7 +111,7 @@ extension SwapPhase {
 
     /// The phase in which an operation failed. A service that fails while it runs has lost its generation during the
     /// drain of the one before it, or outside of any operation.
-    init(_ step: Failure.Step, in result: EngineResult?) {
+    init(_ step: Failure.Step, in result: FinishedOperation?) {
         self =
             switch step {
             case .dependency, .prepare: .prepare

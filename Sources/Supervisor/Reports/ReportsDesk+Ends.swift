@@ -3,7 +3,7 @@ import Engine
 
 /// Ends of operations.
 extension ReportsDesk {
-    func finished(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
+    func finished(_ group: GroupID, _ result: FinishedOperation, _ ids: [RequestID]) {
         let report = report(on: result, of: group)
         dropEvidence(of: group)
         monitorVariables[group] = nil
@@ -22,13 +22,13 @@ extension ReportsDesk {
         for id in all {
             guard let pending = requests.remove(id) else { continue }
             let ended = result.ended.map { "\($0) has ended already" }
-            let answer = ShownResult(group, result, report, pending.notes + unclean + ended)
+            let answer = OperationResult(group, result, report, pending.notes + unclean + ended)
             requests.end(pending, id, answer)
         }
         armProgressTimer()
     }
 
-    private func logEnd(_ group: GroupID, _ result: EngineResult) {
+    private func logEnd(_ group: GroupID, _ result: FinishedOperation) {
         let to = result.to.map { "generation \($0.number)\($0.release.map { " (\($0))" } ?? "")" } ?? "-"
         host.log(
             .info, about: "\(group)",
@@ -60,13 +60,13 @@ extension ReportsDesk {
         requests.end(pending, request, unchangedResult(group, pending.notes))
     }
 
-    private func unchangedResult(_ group: GroupID, _ notes: [String]) -> ShownResult {
+    private func unchangedResult(_ group: GroupID, _ notes: [String]) -> OperationResult {
         let view = host.engine.view(of: group)
         // "Already running" describes the whole group, so members that are down are named.
         let serving = view?.generations.first { $0.number == view?.serving }?.services ?? []
         let down = serving.filter { !$0.isReady }.map { "\($0.spec.unit) is not up: \(Wording.sentence($0.phase))" }
         let release = host.engine.servingRelease(of: group)
-        return ShownResult(
+        return OperationResult(
             outcome: .unchanged, unit: group.unit(release: release), generation: view?.serving, release: release,
             notes: notes + down)
     }
@@ -115,13 +115,13 @@ extension ReportsDesk {
         }
     }
 
-    private func recordEnd(_ group: GroupID, _ result: EngineResult, _ ids: [RequestID]) {
+    private func recordEnd(_ group: GroupID, _ result: FinishedOperation, _ ids: [RequestID]) {
         let named = ids.filter { requests[$0]?.identity != nil }
         guard !named.isEmpty else { return }
         let report = report(on: result, of: group)
         let unclean = result.uncleanEnds.map(host.sentence)
         for id in named {
-            let shown = ShownResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
+            let shown = OperationResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
             requests.recordEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })
         }
         guard !host.isConnection(group), let entry = historyEntry(group, result, report, ids) else { return }

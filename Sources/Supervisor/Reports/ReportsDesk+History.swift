@@ -5,13 +5,13 @@ import Linux
 /// Reports on failures, and the history.
 extension ReportsDesk {
     /// Report on an operation that failed, or was skipped.
-    func report(on result: EngineResult, of group: GroupID) -> FailureReport? {
+    func report(on result: FinishedOperation, of group: GroupID) -> FailureReport? {
         if let failure = result.failure { return failureReport(failure, group, result) }
         // A skipped start is no failure.
         return result.skippedBy.map { FailureReport(unit: group.name, phase: .start, message: Wording.skip($0)) }
     }
 
-    func failureReport(_ failure: Failure, _ group: GroupID, _ result: EngineResult?) -> FailureReport {
+    func failureReport(_ failure: Failure, _ group: GroupID, _ result: FinishedOperation?) -> FailureReport {
         var status: String?
         var answer: String?
         switch failure.cause {
@@ -27,7 +27,7 @@ extension ReportsDesk {
 
     /// History entry for an operation's end; nil if the end is not recorded.
     func historyEntry(
-        _ group: GroupID, _ result: EngineResult, _ report: FailureReport?, _ ids: [RequestID]
+        _ group: GroupID, _ result: FinishedOperation, _ report: FailureReport?, _ ids: [RequestID]
     ) -> HistoryEntry? {
         guard let kind = HistoryKind(result.kind), isWorthHistory(result, ids) else { return nil }
         let asked = ids.lazy.compactMap { self.requests[$0] }.first { $0.who != nil }
@@ -42,7 +42,7 @@ extension ReportsDesk {
 
     /// Whether the history records an end. Of operations that traffic starts and stops only failures are recorded, and
     /// no more than an operator would read: remote peers determine how often they happen. The log has all of them.
-    private func isWorthHistory(_ result: EngineResult, _ ids: [RequestID]) -> Bool {
+    private func isWorthHistory(_ result: FinishedOperation, _ ids: [RequestID]) -> Bool {
         guard !ids.isEmpty, ids.allSatisfy({ requests[$0]?.isOfTraffic == true }) else { return true }
         return result.failure != nil && history.takesFailureOfTraffic(at: wallClock)
     }

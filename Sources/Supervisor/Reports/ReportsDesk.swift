@@ -26,7 +26,7 @@ protocol ReportsHost: AnyObject {
     func connectionIsUnused(_ group: GroupID)
     func startRefused(_ socket: SocketID, _ group: GroupID, _ error: ControlError)
     /// Notes on processes that a stopped group has left.
-    func strayNotes(_ group: GroupID, _ result: EngineResult) -> [String]
+    func strayNotes(_ group: GroupID, _ result: FinishedOperation) -> [String]
 
     func stopSocketUnits()
     var hasActiveSocketUnits: Bool { get }

@@ -73,7 +73,7 @@ extension SocketLimit {
     }
 }
 
-extension ControlProtocol.SocketKind {
+extension SocketKind {
     init(_ target: HeldEndpoint.Target) {
         self =
             switch target {

@@ -16,7 +16,7 @@ struct Batch: Codable {
     /// Parts whose ends are in the journal.
     @Added var ended: [RequestID] = []
     /// Ended parts that are not counted yet.
-    @Added var decided: [RequestID: ShownResult] = [:]
+    @Added var decided: [RequestID: OperationResult] = [:]
 }
 
 /// Requests that mean several units, and the ends of requests.
@@ -38,7 +38,7 @@ extension RequestsDesk {
     func addPart(to batch: UInt64) { batches[batch]?.left += 1 }
 
     /// Sends the end of a request to the client that waits for it.
-    func end(_ request: PendingRequest, _ id: RequestID, _ result: ShownResult) {
+    func end(_ request: PendingRequest, _ id: RequestID, _ result: OperationResult) {
         var result = result
         if journal.isBehind, let trouble = journal.trouble { result.notes.append(trouble) }
         if let batch = request.batch {
@@ -50,7 +50,7 @@ extension RequestsDesk {
         conclude(request, Reply(OperationReply(result: result)))
     }
 
-    func endPart(_ id: UInt64, _ result: ShownResult) {
+    func endPart(_ id: UInt64, _ result: OperationResult) {
         guard var batch = batches[id] else { return }
         batch.left -= 1
         batch.notes.append("\(result.unit): \(result.outcome.rawValue)")
@@ -63,7 +63,7 @@ extension RequestsDesk {
         guard batch.left == 0 else { return }
         batches[id] = nil
         host.syncHistory()
-        let answer = ShownResult(
+        let answer = OperationResult(
             outcome: batch.outcome, unit: batch.name, reason: batch.failure, notes: batch.notes,
             durations: PhaseDurations(total: (now - batch.startedAt).seconds))
         for part in batch.ended { journal.end(.part(part)) }
@@ -76,10 +76,10 @@ extension RequestsDesk {
     }
 
     /// Result for a part of a request that was never begun.
-    func failedPart(_ request: PendingRequest, _ error: ControlError) -> ShownResult {
+    func failedPart(_ request: PendingRequest, _ error: ControlError) -> OperationResult {
         // A request for a socket has no group.
         let unit = request.group?.name ?? request.batch.flatMap { batches[$0]?.name } ?? ""
         let report = FailureReport(unit: unit, phase: .prepare, message: error.localizedMessage)
-        return ShownResult(outcome: .failed, unit: unit, reason: report)
+        return OperationResult(outcome: .failed, unit: unit, reason: report)
     }
 }

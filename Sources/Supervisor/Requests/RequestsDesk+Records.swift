@@ -4,7 +4,7 @@ import Engine
 /// Result of one of several parts of a request.
 struct SavedPart: Codable {
     var batch: UInt64
-    var result: ShownResult
+    var result: OperationResult
 }
 
 /// Clients' requests in the journal. The end of a request is recorded together with the engine's decision, before the
@@ -38,7 +38,7 @@ extension RequestsDesk {
     }
 
     /// Records the end of a client's request, which the engine has decided.
-    func recordEnd(_ id: RequestID, part: () -> ShownResult, whole: () -> Reply) {
+    func recordEnd(_ id: RequestID, part: () -> OperationResult, whole: () -> Reply) {
         guard let request = pending[id], let identity = request.identity else { return }
         guard let batch = request.batch else {
             _ = ledger.answer(identity, whole())
@@ -132,7 +132,7 @@ extension RequestsDesk {
             let unit = request.group?.name ?? batch.name
             let text = "its outcome is unknown: the supervisor was killed"
             let report = FailureReport(unit: unit, phase: .prepare, message: text)
-            endPart(id, ShownResult(outcome: .failed, unit: unit, reason: report))
+            endPart(id, OperationResult(outcome: .failed, unit: unit, reason: report))
         }
     }
 

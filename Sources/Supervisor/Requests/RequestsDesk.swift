@@ -221,11 +221,11 @@ final class RequestsDesk {
         let entries = host.historyEntries(of: identity)
         guard let entry = entries.first, entries.count == 1 else { return .absent }
         guard peer.uid == 0 || entry.who?.uid == Int(peer.uid) else { return .foreign }
-        return .answered(Reply(OperationReply(result: ShownResult(entry))))
+        return .answered(Reply(OperationReply(result: OperationResult(entry))))
     }
 }
 
-extension ShownResult {
+extension OperationResult {
     /// Makes the result of an operation from its history entry.
     fileprivate init(_ entry: HistoryEntry) {
         self.init(

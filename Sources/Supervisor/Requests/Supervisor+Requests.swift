@@ -125,7 +125,7 @@ extension Supervisor {
         guard engine.view(of: group)?.operation != nil else {
             _ = requests.remove(request)
             let unit = group.unit(release: engine.servingRelease(of: group))
-            let result = ShownResult(outcome: .unchanged, unit: unit)
+            let result = OperationResult(outcome: .unchanged, unit: unit)
             return conclude(call, Reply(OperationReply(result: result)))
         }
         requests[request]?.waitsForAnyEnd = true

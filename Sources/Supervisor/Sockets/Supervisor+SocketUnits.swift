@@ -300,7 +300,8 @@ extension Supervisor {
     private func answerSocketRequest(_ request: RequestID, _ id: SocketID, _ answer: SocketAnswer) {
         guard let pending = requests.remove(request) else { return }
         func done(_ outcome: OperationOutcome, _ notes: [String] = []) {
-            requests.end(pending, request, ShownResult(outcome: outcome, unit: id.name, notes: notes + pending.notes))
+            requests.end(
+                pending, request, OperationResult(outcome: outcome, unit: id.name, notes: notes + pending.notes))
         }
         switch answer {
         case .started:
@@ -324,7 +325,7 @@ extension Supervisor {
     private func failed(_ pending: PendingRequest, _ request: RequestID, _ text: String, _ id: SocketID) {
         guard pending.batch == nil else {
             let report = FailureReport(unit: id.name, phase: .prepare, message: text)
-            return requests.end(pending, request, ShownResult(outcome: .failed, unit: id.name, reason: report))
+            return requests.end(pending, request, OperationResult(outcome: .failed, unit: id.name, reason: report))
         }
         conclude(pending, Reply(.failed(message: text)))
     }

@@ -1,5 +1,7 @@
 // [Socket]
 
+import Vocabulary
+
 extension UnitBuilder {
     mutating func apply(_ directive: SocketDirective, _ assignment: Assignment) {
         switch directive {

@@ -96,14 +96,6 @@ public struct TargetUnit: UnitDefinition {
     public init(name: UnitName) { self.name = name }
 }
 
-/// The generations that share a socket.
-public enum SocketScope: String, Keyword {
-    /// All generations share one socket.
-    case shared
-    /// Each generation has a socket of its own, at an address of its own.
-    case generation
-}
-
 /// A `.socket` (systemd.socket(5)).
 public struct SocketUnit: UnitDefinition {
     public var name: UnitName

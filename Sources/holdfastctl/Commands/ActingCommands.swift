@@ -11,7 +11,7 @@ struct SignalCommand: ControlCommand {
     @Argument(help: "SIGHUP, HUP or 1.") var signal: String
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var targets: [String] = []
         for name in names {
             guard Names.isPattern(name) else {
@@ -37,7 +37,7 @@ struct ShutdownCommand: ControlCommand {
         commandName: "shutdown", abstract: "Drain and stop everything, then end the supervisor.")
     @OptionGroup var global: GlobalOptions
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.shutdown()
         let stopped = (reply.stopped ?? []).map { Text.harmless("\($0): stopped") }
         let unknown = (reply.unknown ?? []).map { Text.harmless("\($0): UNKNOWN, its processes keep running") }

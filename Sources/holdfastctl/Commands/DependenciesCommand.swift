@@ -11,7 +11,7 @@ struct DependenciesCommand: ControlCommand {
     @Flag(help: "Show who needs what, as a tree.") var tree = false
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try UnitPlaces(global, session)
         let unit = try places.unit(name)
         let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)

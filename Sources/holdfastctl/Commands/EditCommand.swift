@@ -22,7 +22,7 @@ struct EditCommand: ControlCommand {
         }
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try UnitPlaces(global, session)
         let unit = try places.unit(name)
         guard let directory = places.configuration.unitDirectories.first else {

@@ -9,9 +9,9 @@ struct WhyCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    static func exitStatus(for refusal: ControlError) -> ExitStatus { StatusCommand.exitStatus(for: refusal) }
+    static func exitStatus(for refusal: ControlError) -> CommandStatus { StatusCommand.exitStatus(for: refusal) }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.why(name: name), WhyReply.self)
         session.show(ExplanationText.why(reply, session.output))
         return reply.state == .failed ? .notRunning : .ok
@@ -34,7 +34,7 @@ struct ShowCommand: ControlCommand {
     @Flag(help: "Only the values, without their names.") var value = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let wanted = property.flatMap { $0.split(separator: ",").map(String.init) }
         var isFirst = true
         return try forEach(names, session) { name throws(CommandFailure) in
@@ -56,7 +56,7 @@ struct EventsCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var hasBegun = false
         return try session.follow(names) { event, _ in
             if event.kind == .begin {
@@ -94,9 +94,9 @@ struct WaitCommand: ControlCommand {
         if let timeout, !(timeout >= 0 && timeout <= 1e9) { throw ValidationError("--timeout must not be negative.") }
     }
 
-    static func exitStatus(for refusal: ControlError) -> ExitStatus { StatusCommand.exitStatus(for: refusal) }
+    static func exitStatus(for refusal: ControlError) -> CommandStatus { StatusCommand.exitStatus(for: refusal) }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         // Subscribes before the first look at the status, so that a change in between is seen as an event.
         let asking = session.quietly
         let status = try session.quietly.follow([name], timeout: timeout) { _, _ throws(CommandFailure) in
@@ -116,7 +116,7 @@ struct WaitCommand: ControlCommand {
     }
 
     /// The exit status for this state; nil to keep waiting.
-    static func verdict(_ unit: UnitStatus, _ goal: Goal) -> ExitStatus? {
+    static func verdict(_ unit: UnitStatus, _ goal: Goal) -> CommandStatus? {
         let drains = unit.generations.contains { $0.role == .draining || $0.role == .stopping }
         switch goal {
         case .ready:

@@ -13,7 +13,7 @@ extension Session {
 }
 
 extension UpdateReply {
-    fileprivate var status: ExitStatus { diagnostics.contains { $0.severity == .error } ? .failure : .ok }
+    fileprivate var status: CommandStatus { diagnostics.contains { $0.severity == .error } ? .failure : .ok }
 }
 
 struct RereadCommand: ControlCommand {
@@ -22,7 +22,7 @@ struct RereadCommand: ControlCommand {
         discussion: "What runs keeps the definition that it was started with until its next start or swap.")
     @OptionGroup var global: GlobalOptions
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.update, UpdateReply.self)
         session.show(InventoryText.reread(reply))
         session.report(reply.diagnostics)
@@ -40,7 +40,7 @@ struct UpdateCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.update, UpdateReply.self)
         session.report(reply.diagnostics)
         let (listed, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
@@ -71,7 +71,7 @@ struct AddCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         _ = try session.quietly.ask(.update, UpdateReply.self)
         return try session.operateAll(session.operands(names, .starting), .start) { .start(name: $0, hold: false) }
     }
@@ -85,7 +85,7 @@ struct RemoveCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var targets: [String] = []
         for name in names {
             guard Names.isPattern(name) else {
@@ -111,7 +111,7 @@ struct AvailCommand: ControlCommand {
     @Flag(help: "Socket units, too.") var sockets = false
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let request = Request.list(names: names.isEmpty ? nil : names, sockets: sockets)
         return try session.list(watch: watching, names) { session throws(CommandFailure) in
             (InventoryText.avail(try session.ask(request, ListReply.self).units, session.output), .ok)

@@ -18,7 +18,7 @@ struct ForegroundCommand: ControlCommand {
     @OptionGroup var options: LogOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var target = name
         var words: [String] = []
         do throws(CommandFailure) {
@@ -68,7 +68,7 @@ private struct Typing {
     let session: Session
     private var pieces = InputPieces()
     private var isAtEnd = false
-    private var status = ExitStatus.ok
+    private var status = CommandStatus.ok
     /// The reason for which sending waits; printed once.
     private var obstacle: String?
     /// The retry interval in seconds. No event reports that a service reads its input again.
@@ -88,7 +88,7 @@ private struct Typing {
     }
 
     /// Sends the input read so far. Returns the exit status at the end of the input.
-    mutating func advance(readable: Bool) -> ExitStatus? {
+    mutating func advance(readable: Bool) -> CommandStatus? {
         if readable { read() }
         do throws(InputPieces.NotText) {
             while let piece = try pieces.first(isAtEnd: isAtEnd) {

@@ -47,7 +47,7 @@ struct ImportCommand: ControlCommand {
     @Flag(help: "Replace files that are there.") var force = false
     @Argument(help: "A unit of systemd, or a file.") var target: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         do throws(ImportError) {
             let result = try translate()
             if let output { try write(result, to: output, session) } else { preview(result) }

@@ -56,7 +56,7 @@ extension InstallCommand {
     /// Starts or stops the units for `--now`.
     fileprivate func operate(
         _ units: [UnitName], _ verb: OperationVerb, _ session: Session, _ request: (String) -> Request
-    ) throws(CommandFailure) -> ExitStatus {
+    ) throws(CommandFailure) -> CommandStatus {
         try forEach(units.map(\.description), session) { name throws(CommandFailure) in
             try session.operate(request(name), verb, name)
         }
@@ -80,7 +80,7 @@ struct EnableCommand: LinkChange {
     @Flag(help: nowHelp) var now = false
     @Argument(help: unitNames) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
         try change(session, places) { try $0.enable(units, runtime: options.runtime) }
@@ -97,7 +97,7 @@ struct DisableCommand: LinkChange {
     @Flag(help: nowHelp) var now = false
     @Argument(help: unitNames) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: false) }
         try change(session, places) { try $0.disable(units, runtime: options.runtime) }
@@ -115,7 +115,7 @@ struct MaskCommand: LinkChange {
     @Flag(help: nowHelp) var now = false
     @Argument(help: "Units, with their suffix if they do not exist.") var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
         // A masked unit has no definition to stop it by, so it is stopped first.
@@ -133,7 +133,7 @@ struct UnmaskCommand: LinkChange {
     @OptionGroup var options: ChangeOptions
     @Argument(help: "Units, with their suffix if they do not exist otherwise.") var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         let units = try locally { try places.units(names, mayBeMissing: true) }
         try change(session, places) { try $0.unmask(units, runtime: options.runtime) }
@@ -153,7 +153,7 @@ struct IsEnabledCommand: InstallCommand {
     @OptionGroup var directories: DirectoryOptions
     @Argument(help: unitNames) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         var isEnabled = false
         var told: [UnitFileStatus] = []

@@ -71,7 +71,7 @@ struct LogsCommand: ControlCommand {
         _ = try filter()
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let directory = options.directory(session, global)
         let status = (try? session.quiet.ask(.status(names: nil), StatusReply.self))?.units ?? []
         let files = try reading { () throws(SystemError) in try directory.units() }

@@ -14,12 +14,12 @@ struct StatusCommand: ControlCommand {
     @Flag(help: "End with 3 also if something listed is stopped.") var strict = false
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
-    static func exitStatus(for refusal: ControlError) -> ExitStatus {
+    static func exitStatus(for refusal: ControlError) -> CommandStatus {
         if case .noSuchUnit = refusal { return .unreachable }
         return .failure
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.list(watch: watching, names) { session throws(CommandFailure) in
             try Self.look(session, names, strict: strict)
         }
@@ -27,7 +27,7 @@ struct StatusCommand: ControlCommand {
 
     private static func look(
         _ session: Session, _ names: [String], strict: Bool
-    ) throws(CommandFailure) -> (lines: [String], status: ExitStatus) {
+    ) throws(CommandFailure) -> (lines: [String], status: CommandStatus) {
         let (reply, unknown) = try session.askAboutKnown(names, refusal: exitStatus(for:)) {
             names throws(CommandFailure) in
             try session.askStatus(names)
@@ -38,7 +38,7 @@ struct StatusCommand: ControlCommand {
     }
 
     /// Runs `status` without arguments.
-    static func performPlain() -> ExitStatus {
+    static func performPlain() -> CommandStatus {
         let session = Session(
             path: GlobalOptions.socketPath(option: nil, user: false), json: false, output: Screen(descriptor: 1),
             errors: Screen(descriptor: 2))
@@ -64,7 +64,7 @@ struct HistoryCommand: ControlCommand {
         if lines < 0 { throw ValidationError("--lines must not be negative.") }
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
             let reply = try session.ask(.history(name: name, limit: lines == 0 ? nil : lines), HistoryReply.self)
             return (InventoryText.history(reply.entries, session.output, localTime: LocalTime.string), .ok)
@@ -79,7 +79,7 @@ struct GenerationsCommand: ControlCommand {
     @OptionGroup var watching: WatchOption
     @Argument(help: "A swap unit; all if none is named.", completion: .units) var name: String?
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
             let reply = try session.ask(.generations(name: name), GenerationsReply.self)
             return (InventoryText.generations(reply.units, session.output), .ok)
@@ -93,7 +93,7 @@ struct SocketsCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.list(watch: watching) { session throws(CommandFailure) in
             let reply = try session.ask(.sockets, SocketsReply.self)
             return (InventoryText.sockets(reply.sockets, session.output), .ok)
@@ -107,7 +107,7 @@ struct CatCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Units; the suffix may be left out.", completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try forEach(names, session) { name throws(CommandFailure) in
             let reply = try session.ask(.cat(name: name), CatReply.self)
             session.show(InventoryText.cat(reply.files, session.output))
@@ -122,7 +122,7 @@ struct VersionCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
 
     /// Without a daemon there is still a version to print, so that is no failure.
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         session.show(["holdfastctl \(Holdfast.version)"])
         do throws(CommandFailure) {
             let daemon = try session.ask(.describe, DescribeReply.self)

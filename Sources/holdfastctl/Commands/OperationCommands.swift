@@ -12,7 +12,7 @@ struct StartCommand: ControlCommand {
     @Flag(help: "If it turns out to be a swap: wait for promote or abort before the cutover.") var hold = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let operands = try session.operands(names, .starting)
         guard hold else { return try session.operateAll(operands, .start) { .start(name: $0, hold: false) } }
         return try forEach(operands, session) { name throws(CommandFailure) in
@@ -27,7 +27,7 @@ struct StopCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let operands = try session.operands(names, .runningOnly)
         return try session.operateAll(operands, .stop) { Self.request($0, of: operands) }
     }
@@ -52,7 +52,7 @@ struct RestartCommand: ControlCommand {
     @Flag(help: "Stop first, then start; connections wait meanwhile.") var hard = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let operands = try session.operands(names, .runningOnly)
         if operands.isEmpty { session.show(["Nothing to restart"]) }
         return try forEach(operands, session, untilFailure: rolling) { name throws(CommandFailure) in
@@ -67,7 +67,7 @@ struct ReloadCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try forEach(session.operands(names, .runningOnly), session) { name throws(CommandFailure) in
             try session.operate(.reload(name: name), .reload, name)
         }
@@ -91,7 +91,7 @@ struct SwapCommand: ControlCommand {
     @Flag(help: "Come back as soon as the daemon has begun.") var noWait = false
     @Argument(help: "A swap unit, with the release if it is a template.", completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.swap(name: name, hold: hold), .swap, name, wait: !noWait, untilHold: hold)
     }
 }
@@ -102,7 +102,7 @@ struct PromoteCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.promote(name: name), .promote, name)
     }
 }
@@ -113,7 +113,7 @@ struct AbortCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.abort(name: name), .abort, name)
     }
 }
@@ -124,7 +124,7 @@ struct RollbackCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.rollback(name: name), .rollback, name)
     }
 }
@@ -139,7 +139,7 @@ struct AdoptCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.adopt(name: name), .adopt, name)
     }
 }
@@ -151,7 +151,7 @@ struct DrainCommand: ControlCommand {
     @Flag(help: "Do not wait for connections: end draining generations at once.") var now = false
     @Argument(help: oneName, completion: .units) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.drain(name: name, now: now), .drain, name)
     }
 }

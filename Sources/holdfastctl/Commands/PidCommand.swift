@@ -8,7 +8,7 @@ struct PidCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         guard !names.isEmpty else {
             let daemon = try session.ask(.describe, DescribeReply.self)
             session.show(["\(daemon.pid)"])

@@ -11,9 +11,9 @@ struct ReexecCommand: ControlCommand {
             """)
     @OptionGroup var global: GlobalOptions
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus { try Self.perform(session) }
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus { try Self.perform(session) }
 
-    static func perform(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    static func perform(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.reexec, ReexecReply.self)
         let from = reply.previousVersion == reply.version ? "" : " (was \(reply.previousVersion))"
         session.show([Text.harmless("holdfastd \(reply.version) goes on\(from)")])

@@ -9,7 +9,7 @@ struct ReloadDaemonCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         guard !names.isEmpty else { return try ReexecCommand.perform(session) }
         return try forEach(session.operands(names, .runningOnly), session) { name throws(CommandFailure) in
             try session.operate(.reload(name: name), .reload, name)

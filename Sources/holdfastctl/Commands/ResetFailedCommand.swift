@@ -12,7 +12,7 @@ struct ResetFailedCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let (reply, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
             try session.ask(.resetFailed(names: names.isEmpty ? nil : names), ListReply.self)
         }

@@ -14,7 +14,7 @@ struct PauseCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneSocket) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.pause(name: name), .pause, name)
     }
 }
@@ -25,7 +25,7 @@ struct ResumeCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneSocket) var name: String
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try session.operate(.resume(name: name), .resume, name)
     }
 }

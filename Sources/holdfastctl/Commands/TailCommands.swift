@@ -21,7 +21,7 @@ struct TailCommand: ControlCommand {
         }
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var filter = LogFilter()
         filter.stream = stream.map { $0 == "stdout" ? "out" : "err" }
         return try tail([name], filter, session.json ? .json : .cat, session)
@@ -40,7 +40,7 @@ struct MaintailCommand: ControlCommand {
         if bytes < 0 { throw ValidationError("--bytes must not be negative.") }
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try tail([LogSelection.daemon], LogFilter(), session.json ? .json : .short, session)
     }
 }
@@ -58,7 +58,7 @@ extension MaintailCommand: Tailing {}
 extension Tailing {
     fileprivate func tail(
         _ names: [String], _ filter: LogFilter, _ format: LogText.Format, _ session: Session
-    ) throws(CommandFailure) -> ExitStatus {
+    ) throws(CommandFailure) -> CommandStatus {
         let directory = options.directory(session, global)
         let status = (try? session.quiet.ask(.status(names: nil), StatusReply.self))?.units ?? []
         let files = try reading { () throws(SystemError) in try directory.units() }
@@ -82,7 +82,7 @@ struct ClearCommand: ControlCommand {
     @OptionGroup var options: LogOptions
     @Argument(help: "Units, groups, patterns or all.") var names: [String]
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let directory = options.directory(session, global)
         let status = try session.quiet.askStatus([]).units
         let files = try reading { () throws(SystemError) in try directory.units() }

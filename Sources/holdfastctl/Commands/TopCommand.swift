@@ -20,7 +20,7 @@ struct TopCommand: ControlCommand {
         if let count, count < 1 { throw ValidationError("--count must be at least 1.") }
     }
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         // Output that ends by itself must stay readable afterwards, so it does not use the alternate screen.
         let live = count == nil ? LiveScreen(session) : nil
         var before: [Int32: ProcessUsage] = [:]

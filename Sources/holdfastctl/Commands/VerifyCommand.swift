@@ -21,7 +21,7 @@ struct VerifyCommand: ControlCommand {
     @OptionGroup var directories: DirectoryOptions
     @Argument(help: "Files or units; everything in the unit directories if none is named.") var targets: [String] = []
 
-    func execute(_ session: Session) throws(CommandFailure) -> ExitStatus {
+    func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         var places = try UnitPlaces(global, session, named: directories.named)
         places.prefer(directoriesOf: targets.filter(Self.isPath))
         let diagnostics = diagnostics(in: places)

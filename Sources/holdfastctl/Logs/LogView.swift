@@ -28,7 +28,7 @@ struct LogView {
     }
 
     /// Shows the existing lines and follows the log until ^C or until the output has no reader.
-    mutating func follow(_ count: Int?) throws(SystemError) -> ExitStatus {
+    mutating func follow(_ count: Int?) throws(SystemError) -> CommandStatus {
         try follow(count, begun: {}, waitingFor: { (-1, -1) }, { _ in nil })
     }
 
@@ -39,8 +39,8 @@ struct LogView {
     ///   - handle: called when the descriptor is readable (true) or the time is over (false); a status ends the loop.
     mutating func follow(
         _ count: Int?, begun: () -> Void, waitingFor other: () -> (descriptor: CInt, timeout: CInt),
-        _ handle: (Bool) -> ExitStatus?
-    ) throws(SystemError) -> ExitStatus {
+        _ handle: (Bool) -> CommandStatus?
+    ) throws(SystemError) -> CommandStatus {
         Interrupts.catchThem()
         // The watch starts first: lines written while the existing ones are shown are then seen as a change.
         let watcher = try LogWatcher(directory.path)

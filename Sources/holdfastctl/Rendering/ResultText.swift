@@ -15,7 +15,7 @@ enum OperationVerb: String, Sendable {
 
 /// The outcome of an operation: success for standard output, failure for standard error.
 enum ResultText {
-    static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> ExitStatus {
+    static func exitStatus(_ result: OperationResult, _ verb: OperationVerb) -> CommandStatus {
         switch result.outcome {
         case .completed, .started, .done, .stopped, .unchanged, .skipped: .ok
         // An abort is the success of `abort`, and the failure of a command that waits for the swap.

@@ -18,7 +18,7 @@ enum StatusText {
 
     /// The exit status that corresponds to the lines.
     /// - Parameter strict: units that were stopped on purpose count as failed, as in supervisorctl.
-    static func exitStatus(_ units: [UnitStatus], strict: Bool) -> ExitStatus {
+    static func exitStatus(_ units: [UnitStatus], strict: Bool) -> CommandStatus {
         let bad = units.contains { unit in
             if unit.state == .failed || unit.state == .unknown || strict && unit.state == .stopped { return true }
             // A failed generation beside one that serves is the result of a deploy, not a fault of the serving one.

@@ -19,13 +19,13 @@ struct Shell {
 
     /// Runs commands until `quit`, ^D or the end of the input.
     /// - Returns: the exit status of the last command.
-    mutating func run() -> ExitStatus {
+    mutating func run() -> CommandStatus {
         guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else { return runPiped(prompt: nil) }
         Interrupts.catchThem()
         _ = Holdfastctl.start(["status"] + options)
         guard (environment("TERM") ?? "dumb") != "dumb" else { return runPiped(prompt: Self.prompt) }
         Resizes.catchThem()
-        var status = ExitStatus.ok
+        var status = CommandStatus.ok
         while true {
             let options = self.options
             let reader = LineReader { words in ShellCompletion.candidates(words, options: options) }
@@ -41,8 +41,8 @@ struct Shell {
     }
 
     /// Runs lines from a pipe, a file, or a terminal without line editing.
-    private mutating func runPiped(prompt: String?) -> ExitStatus {
-        var status = ExitStatus.ok
+    private mutating func runPiped(prompt: String?) -> CommandStatus {
+        var status = CommandStatus.ok
         while true {
             if let prompt { emit(prompt) }
             guard let line = readLine(strippingNewline: true) else {
@@ -56,7 +56,7 @@ struct Shell {
 
     /// Runs one line.
     /// - Returns: its exit status; nil to leave the shell.
-    private mutating func perform(_ line: String) -> ExitStatus? {
+    private mutating func perform(_ line: String) -> CommandStatus? {
         var words: [String]
         do throws(CommandWords.Unfinished) {
             words = try CommandWords.split(line)

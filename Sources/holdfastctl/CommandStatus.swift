@@ -1,6 +1,6 @@
 /// The exit statuses of holdfastctl. Scripts rely on them; they are in `holdfastctl --help` and holdfastctl(1), and
 /// have the meaning that they have in supervisorctl, except that a unit stopped on purpose is no reason for 3.
-enum ExitStatus: Int32, Error {
+enum CommandStatus: Int32, Error {
     /// The wanted state holds, also if it held before.
     case ok = 0
     /// Any other failure, including an unknown command or (except in `status`) an unknown unit.

@@ -1,5 +1,5 @@
 /// One line of a notify datagram (sd_notify(3)).
-public enum NotifyMessage: Equatable, Sendable {
+public enum NotifyAssignment: Equatable, Sendable {
     case ready
     case reloading
     case stopping
@@ -34,11 +34,11 @@ public enum NotifyMessage: Equatable, Sendable {
     case unknown(name: String, value: String)
 
     /// The lines of a datagram. Lines that are not assignments, or have an invalid value, are left out and counted.
-    public static func parse(_ bytes: some Collection<UInt8>) -> (messages: [NotifyMessage], garbage: Int) {
-        var messages: [NotifyMessage] = []
+    public static func parse(_ bytes: some Collection<UInt8>) -> (messages: [NotifyAssignment], garbage: Int) {
+        var messages: [NotifyAssignment] = []
         var garbage = 0
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
-            if let message = NotifyMessage(line: String(decoding: line, as: UTF8.self)) {
+            if let message = NotifyAssignment(line: String(decoding: line, as: UTF8.self)) {
                 messages.append(message)
             } else {
                 garbage += 1
@@ -79,13 +79,13 @@ public enum NotifyMessage: Equatable, Sendable {
         }
     }
 
-    private static let flags: [String: NotifyMessage] = [
+    private static let flags: [String: NotifyAssignment] = [
         "READY": .ready, "RELOADING": .reloading, "STOPPING": .stopping, "BARRIER": .barrier,
         "RESTART_RESET": .restartReset, "FDSTORE": .storeDescriptors, "FDSTOREREMOVE": .removeDescriptors,
     ]
 
     /// Messages about the watchdog, the descriptor store and the like; nil for an invalid value.
-    private static func other(_ name: Substring, _ value: Substring) -> NotifyMessage? {
+    private static func other(_ name: Substring, _ value: Substring) -> NotifyAssignment? {
         switch name {
         case "WATCHDOG_USEC": UInt64(value).map { .watchdogInterval(microseconds: $0) }
         case "MONOTONIC_USEC": UInt64(value).map { .monotonic(microseconds: $0) }
