@@ -136,7 +136,7 @@ let package = Package(
             name: "SupervisorTests",
             dependencies: [
                 "Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles", "UnitStore",
-                "Vocabulary",
+                "Vocabulary", "Multibinder",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -14,6 +14,17 @@ extension Supervisor: SubscriptionsHost {
     }
 }
 
+extension Supervisor: ControlHost {
+    var descriptorLimit: String { machine.processes.fileLimitText }
+    func handleCall(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer) { requests.handleCall(id, call, peer) }
+    func callerHasRead(_ call: ControlSessions.CallID) { helperCalls.resumeReading(call) }
+    func callerLeft(_ call: ControlSessions.CallID) {
+        subscriptions.unsubscribe(call)
+        helperCalls.end(call)
+        requests.callerLeft(call)
+    }
+}
+
 extension Supervisor: RequestsHost {
     func prepare(_ call: ValidCall) throws(ControlError) {
         try mayStart(call.request)
@@ -27,13 +38,6 @@ extension Supervisor: RequestsHost {
         history.entries.filter { $0.request == identity.description }
     }
     func syncHistory() { reports.syncHistory() }
-
-    /// The client of a call has gone.
-    func callerLeft(_ call: ControlSessions.CallID) {
-        subscriptions.unsubscribe(call)
-        helperCalls.end(call)
-        requests.callerLeft(call)
-    }
 
     // MARK: - Restoring
 
@@ -55,6 +59,7 @@ extension Supervisor: RequestsHost {
 }
 
 extension Supervisor: ReportsHost {
+    func logDebug(_ text: String) { logger.debug("\(text)") }
     func lastLines(of service: String) -> [(group: GroupID, lines: [String])] {
         instances.values.filter { $0.name == service }.sorted { $0.id < $1.id }
             .map { ($0.definition.group, $0.lastLines()) }

@@ -88,17 +88,14 @@ final class Supervisor {
     var connections: [GroupID: AcceptedConnection] = [:]
 
     // Clients.
-    private(set) lazy var control: ControlSessions = ControlSessions(
-        machine: machine, isOperator: { [unowned self] peer in isOperator(peer) },
-        called: { [unowned self] call, message, peer in requests.handleCall(call, message, peer) },
-        left: { [unowned self] call in callerLeft(call) },
-        drained: { [unowned self] call in helperCalls.resumeReading(call) })
+    private(set) lazy var control: ControlSessions = ControlSessions(self, machine.clients, loop)
     var multibinder: (any MachineBinders)?
     private(set) lazy var subscriptions: SubscriptionsDesk = SubscriptionsDesk(self, control, loop)
     private(set) lazy var helperCalls: HelperCallsDesk = HelperCallsDesk(
         self, control, machine, configuration, environment: environment,
         start: { [unowned self] errand, plan in try errand.begin(plan, children, eventLoop) })
-    private(set) lazy var requests: RequestsDesk = RequestsDesk(self, control, machine, journal)
+    private(set) lazy var requests: RequestsDesk = RequestsDesk(
+        self, control, loop, machine.accounts, journal)
     private(set) lazy var reports: ReportsDesk = ReportsDesk(self, requests, subscriptions, history, control, loop)
     private(set) lazy var logDesk = LogDesk(logger, loop)
     let history: History

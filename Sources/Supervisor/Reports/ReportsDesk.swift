@@ -7,6 +7,7 @@ import Logging
 protocol ReportsHost: AnyObject {
     var engine: Engine { get }
     func log(_ level: Logger.Level, about subject: String, _ text: String)
+    func logDebug(_ text: String)
     /// Name and generation of the service that an instance runs.
     func service(of instance: InstanceID) -> (name: String, generation: GenerationID)?
     func release(of generation: GenerationID) -> String?
@@ -128,7 +129,7 @@ final class ReportsDesk {
         guard let running = host.service(of: instance) else { return }
         if phase == .running { host.serviceIsReady(instance) }
         let (name, number) = (running.name, running.generation.number)
-        host.log(.debug, about: name, "\(name) generation \(number): \(phase.rawValue)")
+        host.logDebug("\(name) generation \(number): \(phase.rawValue)")
         let group = running.generation.group
         guard requests.has(group), let view = host.engine.view(of: group), let shown = SwapPhase(of: view) else {
             return

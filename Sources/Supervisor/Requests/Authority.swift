@@ -37,6 +37,8 @@ enum Authority {
 extension Supervisor {
     func mayAct(_ peer: Peer) throws(ControlError) { try check(.operators, of: peer) }
 
+    func isOwner(_ peer: Peer) -> Bool { peer.uid == 0 || peer.uid == machine.processes.ownUser }
+
     /// Whether the peer may act, without a log line.
     func isOperator(_ peer: Peer) -> Bool { refusal(.operators, of: peer) == nil }
 

@@ -1,6 +1,23 @@
 import ControlProtocol
 import Linux
 
+/// What the control sessions ask of the supervisor.
+protocol ControlHost: AnyObject {
+    /// Whether a peer may act; other peers are handled after those that may.
+    func isOperator(_ peer: Peer) -> Bool
+    /// Whether a peer is root or the supervisor's own user, whose connections are not counted.
+    func isOwner(_ peer: Peer) -> Bool
+    /// The limit on descriptors in words.
+    var descriptorLimit: String { get }
+
+    /// Handles a call that was parsed as Varlink.
+    func handleCall(_ id: ControlSessions.CallID, _ call: Call, _ peer: Peer)
+    /// The client of a call has disconnected before its last reply.
+    func callerLeft(_ call: ControlSessions.CallID)
+    /// The client of a call has read all queued replies.
+    func callerHasRead(_ call: ControlSessions.CallID)
+}
+
 /// Connections to the control socket: framing, one call at a time for each, replies in order.
 ///
 /// A call that streams keeps its connection busy; further requests of the client wait in the kernel. So a client costs
@@ -24,48 +41,35 @@ final class ControlSessions {
     }
 
     /// Connections at the same time; more can only be a client's fault, and are refused.
-    private static let connectionLimit = 512
+    static let connectionLimit = 512
     /// Connections of one user who is neither root nor the supervisor's: all users may connect, and none may keep
     /// operators out.
-    private static let connectionsOfOneUser = 32
+    static let connectionsOfOneUser = 32
     /// Connections of all such users together.
-    private static let connectionsOfOthers = 384
+    static let connectionsOfOthers = 384
     /// Bytes of unread answers; a client that sends requests beyond this is disconnected.
-    private static let unreadLimit = 1 << 20
-    private let machine: any Machine
+    static let unreadLimit = 1 << 20
+    private unowned let host: any ControlHost
+    private let clients: any ClientsPort
+    private let loop: any Loop
     private var server: (any MachineServer)?
     private var sessions: [UInt64: Session] = [:]
     private var sessionOfCall: [CallID: UInt64] = [:]
     private var lastSession: UInt64 = 0
     private(set) var lastCall: UInt64 = 0
-    /// Whether a peer may act; other peers are handled after those that may.
-    private let isOperator: (Peer) -> Bool
-    /// Handles a call that was parsed as Varlink.
-    private let called: (CallID, Call, Peer) -> Void
-    /// Called when the client of a call disconnects before its last reply.
-    private let left: (CallID) -> Void
-    /// Called when the client of a call has read all queued replies.
-    private let drained: (CallID) -> Void
 
-    init(
-        machine: any Machine, isOperator: @escaping (Peer) -> Bool, called: @escaping (CallID, Call, Peer) -> Void,
-        left: @escaping (CallID) -> Void, drained: @escaping (CallID) -> Void
-    ) {
-        self.machine = machine
-        self.isOperator = isOperator
-        self.called = called
-        self.left = left
-        self.drained = drained
+    init(_ host: any ControlHost, _ clients: any ClientsPort, _ loop: any Loop) {
+        (self.host, self.clients, self.loop) = (host, clients, loop)
     }
 
     func listen(at path: String, mode: UInt32, group: UInt32?) throws(SystemError) {
-        server = try machine.clients.listen(at: path, mode: mode, group: group, arrivals)
+        server = try clients.listen(at: path, mode: mode, group: group, arrivals)
     }
 
     private var arrivals: ClientArrivals {
-        let limit = machine.processes.fileLimitText
+        let limit = host.descriptorLimit
         let error = ControlError.failed(message: "too many connections: no descriptors for another (\(limit))")
-        return ClientArrivals(isOperator: isOperator, refusal: Reply(error).encoded()) { [unowned self] client in
+        return ClientArrivals(isOperator: host.isOperator, refusal: Reply(error).encoded()) { [unowned self] client in
             accept(client)
         }
     }
@@ -75,10 +79,10 @@ final class ControlSessions {
     /// Continues with the socket and the connections of the program that this process executed before.
     func resume(at path: String, listening: Int32, _ saved: SavedPeople) throws(SystemError) {
         lastCall = saved.lastCall
-        server = try machine.clients.inherit(at: path, listening: listening, arrivals)
+        server = try clients.inherit(at: path, listening: listening, arrivals)
         for record in saved.sessions {
             // A connection that cannot be taken over is closed, which its client notices.
-            guard let client = try? machine.clients.inheritClient(record.descriptor),
+            guard let client = try? clients.inheritClient(record.descriptor),
                 let (id, session) = open(client)
             else { continue }
             session.framer.append(record.untaken)
@@ -121,18 +125,19 @@ final class ControlSessions {
         let session = Session(connection, client.peer)
         connection.onDrained = { [unowned self, unowned session] in
             if session.isForeign { return end(id) }
-            if let call = session.call { drained(call.id) }
+            if let call = session.call { host.callerHasRead(call.id) }
         }
         sessions[id] = session
         return (id, session)
     }
 
-    private func priority(of peer: Peer) -> DispatchPriority { isOperator(peer) ? .controlRequests : .otherRequests }
+    private func priority(of peer: Peer) -> DispatchPriority {
+        host.isOperator(peer) ? .controlRequests : .otherRequests
+    }
 
     private func mayConnect(_ peer: Peer) -> Bool {
-        let ours = machine.processes.ownUser
-        guard peer.uid != 0, peer.uid != ours else { return true }
-        let others = sessions.values.filter { $0.peer.uid != 0 && $0.peer.uid != ours }
+        guard !host.isOwner(peer) else { return true }
+        let others = sessions.values.filter { !host.isOwner($0.peer) }
         return others.count < Self.connectionsOfOthers
             && others.count(where: { $0.peer.uid == peer.uid }) < Self.connectionsOfOneUser
     }
@@ -141,7 +146,7 @@ final class ControlSessions {
         guard let session = sessions.removeValue(forKey: id) else { return }
         guard let call = session.call else { return }
         sessionOfCall[call.id] = nil
-        left(call.id)
+        host.callerLeft(call.id)
     }
 
     /// Closes a session from the supervisor's side.
@@ -190,7 +195,7 @@ final class ControlSessions {
         let callID = CallID(number: lastCall)
         session.call = (callID, call.oneway, call.more)
         sessionOfCall[callID] = id
-        called(callID, call, session.peer)
+        host.handleCall(callID, call, session.peer)
     }
 
     /// Sends a reply. One without `continues` ends the call.
@@ -207,7 +212,7 @@ final class ControlSessions {
 
     private func resumeLater(_ id: UInt64) {
         guard let session = sessions[id] else { return }
-        session.resumption = try? machine.loop.callLater(priority: priority(of: session.peer)) { [unowned self] in
+        session.resumption = try? loop.callLater(priority: priority(of: session.peer)) { [unowned self] in
             guard let session = sessions[id] else { return }
             takeNext(id, session)
         }

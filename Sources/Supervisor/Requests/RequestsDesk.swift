@@ -23,6 +23,20 @@ protocol RequestsHost: AnyObject {
     func syncHistory()
 }
 
+/// The journal, as far as requests are recorded in it.
+protocol RequestJournal: AnyObject {
+    /// Collects a record for the next `flush`; nil ends it.
+    func put(_ key: Journal.Key, _ value: (some Encodable)?)
+    func end(_ key: Journal.Key)
+    func flush()
+    /// Whether changes since the last write would not survive a crash.
+    var isBehind: Bool { get }
+    /// Trouble of the journal as a sentence for clients; nil if there is none.
+    var trouble: String? { get }
+}
+
+extension JournalDesk: RequestJournal {}
+
 /// Clients' requests: recorded before any effect, answered to the waiting call, and known to the next supervisor
 /// process.
 ///
@@ -31,8 +45,9 @@ protocol RequestsHost: AnyObject {
 final class RequestsDesk {
     unowned let host: any RequestsHost
     let control: ControlSessions
-    let machine: any Machine
-    let journal: JournalDesk
+    private let loop: any Loop
+    private let accounts: any AccountsPort
+    let journal: any RequestJournal
     var pending = PendingRequests()
     private(set) var lastRequest: UInt64 = 0
     var batches: [UInt64: Batch] = [:]
@@ -41,12 +56,16 @@ final class RequestsDesk {
     /// Identity of the client's request that is being handled.
     private var currentIdentity: RequestIdentity?
 
-    init(_ host: any RequestsHost, _ control: ControlSessions, _ machine: any Machine, _ journal: JournalDesk) {
-        (self.host, self.control, self.machine, self.journal) = (host, control, machine, journal)
-        ledger = RequestLedger(at: Instant(nanoseconds: machine.loop.now))
+    init(
+        _ host: any RequestsHost, _ control: ControlSessions, _ loop: any Loop, _ accounts: any AccountsPort,
+        _ journal: any RequestJournal
+    ) {
+        (self.host, self.control, self.journal) = (host, control, journal)
+        (self.loop, self.accounts) = (loop, accounts)
+        ledger = RequestLedger(at: Instant(nanoseconds: loop.now))
     }
 
-    var now: Instant { Instant(nanoseconds: machine.loop.now) }
+    var now: Instant { Instant(nanoseconds: loop.now) }
 
     // MARK: - Pending requests
 
@@ -78,7 +97,7 @@ final class RequestsDesk {
         notes: [String] = [], batch: UInt64? = nil
     ) -> RequestID {
         let id = RequestID(number: nextNumber())
-        let who = peer.map { Actor(uid: Int($0.uid), user: (try? machine.accounts.user("\($0.uid)"))?.name) }
+        let who = peer.map { Actor(uid: Int($0.uid), user: (try? accounts.user("\($0.uid)"))?.name) }
         pending[id] = PendingRequest(
             call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
             identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })

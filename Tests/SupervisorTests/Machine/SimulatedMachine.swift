@@ -11,6 +11,7 @@ final class SimulatedMachine {
     private(set) var isDead = false
     private(set) var simulatedLoop: SimulatedLoop!
     var loop: any Loop { simulatedLoop }
+    private(set) lazy var clients: any ClientsPort = SimulatedClients(machine: self)
     private(set) lazy var units: any UnitsPort = SimulatedUnits(machine: self)
     private(set) lazy var files: any FilesPort = SimulatedFiles(machine: self)
     private(set) lazy var simulatedRecords = SimulatedRecords(machine: self)

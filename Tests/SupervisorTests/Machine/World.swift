@@ -42,6 +42,7 @@ final class World {
     let units = WorldUnits()
     let disk = WorldDisk()
     let manager = WorldManager()
+    let clients = WorldClients()
     /// Descriptors that a new program of the supervisor's process finds open.
     let handover = WorldHandover()
     /// Share of its effect that the call has in which the supervisor crashes, where the kernel may have done a part:
