@@ -17,8 +17,8 @@ enum ConnectionError: Error, Equatable {
         case .unreachable(let path, let step, let errno):
             "cannot reach the daemon: \(step) \(path): \(String(cString: strerror(errno)))"
         case .pathTooLong(let path): "cannot reach the daemon: the path is too long for a Unix socket: \(path)"
-        case .closed: "the daemon closed the connection before it had answered"
-        case .garbled(let error): "the daemon answered with something else than Varlink: \(error)"
+        case .closed: "the daemon closed the connection before it answered"
+        case .garbled(let error): "the daemon sent an invalid Varlink message: \(error)"
         }
     }
 }
@@ -92,7 +92,7 @@ struct Connection: ~Copyable {
         }
         guard fits else { throw .pathTooLong(path: path) }
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw .unreachable(path: path, step: "opening a socket for", errno: errno) }
+        guard descriptor >= 0 else { throw .unreachable(path: path, step: "open a socket for", errno: errno) }
         let status = withUnsafePointer(to: address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
@@ -101,7 +101,7 @@ struct Connection: ~Copyable {
         guard status == 0 else {
             let cause = errno
             close(descriptor)
-            throw .unreachable(path: path, step: "connecting to", errno: cause)
+            throw .unreachable(path: path, step: "connect to", errno: cause)
         }
         self.descriptor = descriptor
     }

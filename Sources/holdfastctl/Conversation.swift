@@ -81,7 +81,7 @@ final class Conversation {
         if reply.continues { return reply }
         switch reply.failure {
         case nil:
-            guard let answer = reply.outcome else { throw .unexpected("it does not tell the outcome") }
+            guard let answer = reply.outcome else { throw .unexpected("its reply has no outcome") }
             return answer
         case .noSuchRequest(_, let since)?:
             // The records prove that nothing was done only if they reach back to the time of the request.
@@ -143,11 +143,11 @@ struct Uncertainty {
         switch fate {
         case .notBegun:
             return
-                "\(title): not begun: the supervisor ended before it took up this request, and nothing was done; ask again"
+                "\(title): not begun: the supervisor ended before it began this request; nothing was done, try again"
         case .unknown:
             let cause = reason.map { " (\($0))" } ?? ""
-            let hint = request.look.map { ": " + Text.harmless($0) } ?? ""
-            return "\(title): outcome unknown: the supervisor ended while this was asked of it\(cause)\(hint)"
+            let hint = request.look.map { "; see " + Text.harmless($0) } ?? ""
+            return "\(title): outcome unknown: the supervisor ended during the request\(cause)\(hint)"
         }
     }
 

@@ -8,27 +8,27 @@ struct Holdfastctl: ParsableCommand {
         commandName: "holdfastctl",
         abstract: "Control Holdfast: start, stop and swap services without losing a request.",
         discussion: """
-            Without a command it is an interactive shell.
+            Without a command, starts an interactive shell.
 
             Examples:
-              holdfastctl status                 what runs
-              holdfastctl swap site@v3           make release v3 of site the serving one
-              holdfastctl swap --hold site@v3    the same, but the old one stays until
-              holdfastctl promote site           this
-              holdfastctl rollback site          back to the release before
-              holdfastctl history site           who did what, and how it ended
+              holdfastctl status                 units and their states
+              holdfastctl swap site@v3           swap site to release v3
+              holdfastctl swap --hold site@v3    the same, but pause before cutover
+              holdfastctl promote site           continue the held swap
+              holdfastctl rollback site          swap back to the previous release
+              holdfastctl history site           past operations and their outcomes
 
             Exit codes:
-              0    it is as was asked for (also if it was so before)
-              1    anything else; an unknown command or unit
-              2    the command line could not be understood
-              3    status: something listed failed or is crash-looping
+              0    success (also if nothing had to be done)
+              1    any other failure; an unknown command or unit
+              2    invalid command line
+              3    status: a listed unit has failed or is crash-looping
               4    the daemon cannot be reached; status: unknown unit
-              5    never begun: the supervisor ended before; ask again
-              6    outcome unknown: the supervisor ended meanwhile
+              5    not begun: the supervisor ended first; try again
+              6    outcome unknown: the supervisor ended during the request
               7    a start failed, or a swap was rolled back or aborted
-              8    a swap was cut over, and what it brought does not serve any more
-              130  ^C; what was begun goes on
+              8    a swap was cut over, but the new generation no longer serves
+              130  ^C; operations continue
             """,
         version: "holdfastctl \(Holdfast.version)",
         // One subcommand a line, so that parallel changes do not conflict.
@@ -184,10 +184,10 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "The control socket. Default: $HOLDFAST_SOCKET, else the standard path.")
     var socket: String?
 
-    @Flag(help: "Talk to the supervisor of this user.")
+    @Flag(help: "Use the supervisor of this user.")
     var user = false
 
-    @Flag(help: "Print the protocol's JSON instead of text; streams as one object per line.")
+    @Flag(help: "Print the protocol's JSON instead of text; streams print one object per line.")
     var json = false
 
     /// The control socket from the options, the environment and the standard paths.

@@ -34,7 +34,7 @@ extension Session {
                 }
             }
             guard running.isEmpty || awaitAny(running) else {
-                complain("detached: what was begun goes on")
+                complain("detached: the operations continue")
                 return .interrupted
             }
             for call in running where call.isReadable {

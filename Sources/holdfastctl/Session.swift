@@ -156,7 +156,9 @@ struct Session {
         while true {
             switch try next(conversation, &live) {
             case .tick: live.redraw()
-            case .interrupted: throw .unexpected("detached: the shutdown goes on")
+            case .interrupted:
+                complain("detached: the shutdown continues")
+                throw .interrupted
             case .reply(let reply):
                 if let refusal = reply.failure { throw .refused(refusal) }
                 if json { printJSON(reply) }
@@ -182,7 +184,7 @@ struct Session {
             complain(uncertainty.message)
             return uncertainty.exitStatus
         case .unexpected(let what):
-            complain("the daemon answered unexpectedly: \(what)")
+            complain("the daemon sent an unexpected reply: \(what)")
             return .failure
         case .local(let what):
             complain(what)
@@ -293,7 +295,7 @@ struct Session {
     }
 
     private static func unreadable(_ error: MessageError) -> CommandFailure {
-        .unexpected("\(error); are holdfastctl and holdfastd of one version?")
+        .unexpected("\(error); holdfastctl and holdfastd may be of different versions, see holdfastctl version")
     }
 }
 

@@ -4,7 +4,7 @@ import Glibc
 
 /// The option `--watch` of commands that print a list.
 struct WatchOption: ParsableArguments {
-    @Flag(help: "Show it again whenever something happens, until q or ^C.") var watch = false
+    @Flag(help: "Refresh after every event, until q or ^C.") var watch = false
 }
 
 extension Session {

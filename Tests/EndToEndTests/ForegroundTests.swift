@@ -94,7 +94,7 @@ extension EndToEnd {
                     ["-c", "exec \"$0\" fg game < \"$1\"", "\(World.binaries)/holdfastctl", "\(world.path)/much"],
                     environment: world.environment)
                 _ = try fg.waitFor("the wait") { _, errors in
-                    String(decoding: errors, as: UTF8.self).contains("does not read what it was sent") ? true : nil
+                    String(decoding: errors, as: UTF8.self).contains("does not read its input") ? true : nil
                 }
                 #expect(try world.status("game").first?.state == .running)
                 fg.killIfAlive()

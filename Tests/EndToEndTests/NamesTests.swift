@@ -53,7 +53,7 @@ extension EndToEnd {
                         == "job-four.service: available\njob-two.service: changed\njob-three.service: disappeared\n")
                 #expect(try world.status("job-two").first?.outdated == true)
                 #expect(try ["one", "two", "three"].map { try world.mainPid("job-\($0).service") } == before)
-                #expect(try world.control("reread").outputText == "job-two.service: runs with an older definition\n")
+                #expect(try world.control("reread").outputText == "job-two.service: runs an older definition\n")
                 // The file has changed again since the reread: its present contents count.
                 let update = try world.control("update")
                 #expect(try update.end() == 0, "\(update.errorText)")

@@ -94,7 +94,7 @@ struct ExplanationTextTests {
         let reply = UpdateReply(changed: ["b"], added: ["a"], removed: ["c"], outdated: ["b", "d"])
         #expect(
             InventoryText.reread(reply)
-                == ["a: available", "b: changed", "d: runs with an older definition", "c: disappeared"])
+                == ["a: available", "b: changed", "d: runs an older definition", "c: disappeared"])
         #expect(InventoryText.reread(UpdateReply()) == ["No changes"])
     }
 
@@ -145,7 +145,7 @@ struct TopTextTests {
         #expect(lines[0].hasPrefix("SERVICE"))
         #expect(lines[1] == "app@v2.service     3  serving  4711      3  100.0%  2.0 MB   15         0      -")
         #expect(TopText.rows([Site.running], now, before: [:], elapsed: 0) { _ in nil }.allSatisfy { $0.cpu == nil })
-        #expect(TopText.lines([], .plain) == ["Nothing runs"])
+        #expect(TopText.lines([], .plain) == ["No services run"])
     }
 }
 

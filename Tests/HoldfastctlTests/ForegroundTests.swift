@@ -43,7 +43,7 @@ struct ForegroundTests {
     func session(leaving: String) throws {
         try with(Self.accepts) { daemon, logs in
             let terminal = try PseudoTerminal(["fg", "worker", "--log-dir", logs, "--socket", daemon.path])
-            try terminal.expect("worker.service: what you type goes to it")
+            try terminal.expect("worker.service: typed lines are sent to it")
             terminal.type("save-all\r")
             try terminal.expect("save-all")
             try print("saved \u{1b}[31mred", logs)
@@ -64,7 +64,7 @@ struct ForegroundTests {
             for leaving in ["\u{03}", "\u{04}"] {
                 try terminal.expect("holdfast> ")
                 terminal.type("fg worker --log-dir \(logs)\r")
-                try terminal.expect("what you type goes to it")
+                try terminal.expect("typed lines are sent to it")
                 terminal.type(leaving)
             }
             try terminal.expect("holdfast> ")
@@ -76,7 +76,7 @@ struct ForegroundTests {
     @Test("What nobody may type, or can, is said; the output is shown all the same")
     func lookingOnly() throws {
         let refusals: [(ControlError, String)] = [
-            (.permissionDenied(required: "root or group holdfast"), "typing needs root"),
+            (.permissionDenied(required: "root or group holdfast"), "sending input requires root"),
             (.noInput(unit: "worker.service", reason: "its StandardInput= is null"), "its StandardInput= is null"),
         ]
         for (refusal, said) in refusals {

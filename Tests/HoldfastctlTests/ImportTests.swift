@@ -84,7 +84,7 @@ private func installed(_ name: String, _ text: String, dropIns: [String] = []) t
     func noSocket() throws {
         let result = SystemdImport.translate([try installed("web.service", web)])
         #expect(!settings("web.service", in: result).contains("[X-Swap]"))
-        #expect(result.units[0].text.contains("opens its own port"))
+        #expect(result.units[0].text.contains("binds its own port"))
     }
 }
 
@@ -264,9 +264,9 @@ private func installed(_ name: String, _ text: String, dropIns: [String] = []) t
     func omissions() throws {
         let result = try MultibinderImport.translate(text, path: "/etc/web.cfg.erb", application: "web")
         let told = result.general.map { "\($0.setting.origin) \($0.reason)" }
-        #expect(told.contains("/etc/web.cfg.erb:4 in /etc/web.cfg write \"fd@${LISTEN_FD_TCP_80}\" in its place"))
+        #expect(told.contains("/etc/web.cfg.erb:4 in /etc/web.cfg, write \"fd@${LISTEN_FD_TCP_80}\" instead"))
         #expect(told.contains { $0.hasPrefix("/etc/web.cfg.erb:2 remove it") })
-        #expect(told.contains { $0.hasPrefix("/etc/web.cfg.erb:7 code") })
+        #expect(told.contains { $0.hasPrefix("/etc/web.cfg.erb:7 it is Ruby code") })
         #expect(throws: ImportError.self) {
             try MultibinderImport.translate("listen web\n  bind :80\n", path: "/x", application: "x")
         }

@@ -163,7 +163,7 @@ struct ProgramTests {
             let run = try Program.run(nowhere + line.split(separator: " ").map(String.init))
             #expect(run.status == 4, "\(line)")
             #expect(
-                run.errors == "holdfastctl: cannot reach the daemon: connecting to /nonexistent/io.holdfast: "
+                run.errors == "holdfastctl: cannot reach the daemon: connect to /nonexistent/io.holdfast: "
                     + "No such file or directory\n")
             #expect(run.output.isEmpty)
         }
@@ -317,8 +317,8 @@ struct ProgramTests {
         #expect(run.status == 0)
         #expect(
             run.output.hasSuffix(
-                "site@v3 (generation 4) is ready and held; `holdfastctl promote site@v3` cuts over, "
-                    + "`holdfastctl abort site@v3` ends it\n"))
+                "site@v3 (generation 4) is ready and held; to cut over: holdfastctl promote site@v3; "
+                    + "to cancel: holdfastctl abort site@v3\n"))
     }
 
     @Test("swap --no-wait comes back when the daemon has begun, and with the reason if it has not")
@@ -335,7 +335,7 @@ struct ProgramTests {
         try with(["Swap": endless]) { daemon in
             let run = try Program.run(["swap", "site@v3", "--socket", daemon.path], interruptAfter: "prepare")
             #expect(run.status == 130)
-            #expect(run.errors.contains("detached: the swap of site@v3 goes on"))
+            #expect(run.errors.contains("detached: the swap of site@v3 continues"))
             #expect(run.errors.contains("holdfastctl abort site@v3"))
             #expect(daemon.calls.count == 1)
         }

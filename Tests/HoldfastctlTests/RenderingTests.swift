@@ -21,7 +21,7 @@ struct StatusTextTests {
                     + "waits for edge@v1.service, killed in 57 s",
                 "    edge@v1.service              DRAINING  pid 4600, for 1 min 6 s, 12 connections",
                 "worker.service                   RUNNING   pid 99, uptime 0:00:07, 1 restart, 12.3 MB, \"idle?]0;x\"",
-                "loop.service                     BACKOFF   exit status 1 (FAILURE), will be started again, 5 restarts",
+                "loop.service                     BACKOFF   exit status 1 (FAILURE), restart pending, 5 restarts",
                 "cron.service                     STOPPED   2026-11-23T05:02:57Z",
                 "new.service                      STOPPED   Not started",
                 "bad.service                      FAILED    cannot start bad.service: executing /srv/bad: "

@@ -7,7 +7,7 @@ struct SignalCommand: ControlCommand {
         commandName: "signal", abstract: "Send a signal to units.",
         discussion: "Example: holdfastctl signal HUP worker")
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "To every process of the unit, not only the main one.") var all = false
+    @Flag(help: "Signal every process of the unit, not only the main process.") var all = false
     @Argument(help: "SIGHUP, HUP or 1.") var signal: String
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -34,7 +34,7 @@ struct SignalCommand: ControlCommand {
 
 struct ShutdownCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "shutdown", abstract: "Drain and stop everything, then end the supervisor.")
+        commandName: "shutdown", abstract: "Drain and stop all units, then end the supervisor.")
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {

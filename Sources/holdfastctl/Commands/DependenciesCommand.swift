@@ -5,10 +5,10 @@ import UnitStore
 
 struct DependenciesCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list-dependencies", abstract: "Show what a unit needs and wants, and what these do.",
-        discussion: "From the unit files as they are now; the states are the daemon's, if one runs.")
+        commandName: "list-dependencies", abstract: "List the units that a unit requires or wants, with their states.",
+        discussion: "Reads the present unit files; the states come from the daemon, if one runs.")
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "Show who needs what, as a tree.") var tree = false
+    @Flag(help: "Show the dependencies as a tree.") var tree = false
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {

@@ -7,10 +7,10 @@ import UnitStore
 
 struct EditCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "edit", abstract: "Edit a drop-in of a unit; it counts only if it verifies.",
+        commandName: "edit", abstract: "Edit a drop-in of a unit; it is installed only if it is valid.",
         discussion: """
-            $VISUAL, else $EDITOR, else editor, nano or vi opens the drop-in. What does not verify is not installed and \
-            not lost: the command says where it is. Afterwards, holdfastctl update makes running units use it.
+            $VISUAL, else $EDITOR, else editor, nano or vi opens the drop-in. An invalid text is not installed; the \
+            command prints where it is kept. Afterwards, holdfastctl update applies the drop-in to running units.
             """)
     @OptionGroup var global: GlobalOptions
     @Option(help: "The name of the drop-in.") var dropIn = "override.conf"
@@ -26,7 +26,7 @@ struct EditCommand: ControlCommand {
         let places = try UnitPlaces(global, session)
         let unit = try places.unit(name)
         guard let directory = places.configuration.unitDirectories.first else {
-            complain("there is no unit directory to write to")
+            complain("cannot edit \(unit): there is no unit directory")
             return .failure
         }
         let path = "\(directory)/\(unit).d/\(dropIn)"
@@ -42,7 +42,7 @@ struct EditCommand: ControlCommand {
             return .failure
         }
         guard let edited = try? Editing.result(of: source.read(draft)) else {
-            complain("the edited text cannot be read: \(draft)")
+            complain("cannot read the edited text: \(draft)")
             return .failure
         }
         if edited == Editing.result(of: text) {
@@ -54,24 +54,24 @@ struct EditCommand: ControlCommand {
         let problems = loader.load(unit).diagnostics.filter { $0.location.file == path }
         session.report(problems.map(UnitDiagnostic.init))
         if problems.contains(where: { $0.severity == .error }) || loader.load(unit).unit == nil && !unit.isTemplate {
-            complain("\(unit) would not be usable with it, so it is not installed; the text is kept in \(draft)")
+            complain("cannot install the drop-in: \(unit) would have errors; your text is in \(draft)")
             return .failure
         }
         if problems.contains(where: \.isSlip) {
-            complain("some of it would be ignored, so it is not installed; the text is kept in \(draft)")
+            complain("cannot install the drop-in: some lines would be ignored; your text is in \(draft)")
             return .failure
         }
         do throws(SystemError) {
             try Editing.install(edited, at: path)
         } catch {
-            complain("\(error); the text is kept in \(draft)")
+            complain("\(error); your text is in \(draft)")
             return .failure
         }
         Editing.discard(draft)
         // Without a daemon, the next one reads the file when it starts.
         _ = try? session.quietly.ask(.update, UpdateReply.self)
         // Sockets take over the new definition without a restart.
-        let more = unit.kind == .socket ? "" : "; holdfastctl update \(name) makes it count for what runs"
+        let more = unit.kind == .socket ? "" : "; to apply it to running services: holdfastctl update \(name)"
         session.show(["\(path): written\(more)"])
         return .ok
     }
@@ -114,7 +114,7 @@ struct EditingError: Error { var message: String }
 
 /// Steps of editing a drop-in: the draft, the editor, the result.
 enum Editing {
-    static let mark = "### Below is what the files say now; it is not part of the drop-in."
+    static let mark = "### The lines below show the present unit files; they are not part of the drop-in."
 
     static func draft(of unit: UnitName, path: String, old: String?, _ sources: [UnitSource]) -> String {
         var text = old ?? "# Drop-in for \(unit)\n\n"
@@ -140,7 +140,7 @@ enum Editing {
         let directory = (environment("TMPDIR") ?? "/tmp") + "/holdfast-edit-XXXXXX"
         var template = Array(directory.utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw EditingError(message: "making a directory \(directory): \(String(cString: strerror(errno)))")
+            throw EditingError(message: "cannot make a directory \(directory): \(String(cString: strerror(errno)))")
         }
         let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/drop-in.conf"
         do throws(SystemError) {
@@ -167,12 +167,14 @@ enum Editing {
         var pid = pid_t()
         let failure = posix_spawn(&pid, "/bin/sh", nil, nil, &argv, environ)
         guard failure == 0 else {
-            throw EditingError(message: "starting an editor: \(String(cString: strerror(failure)))")
+            throw EditingError(message: "cannot start an editor: \(String(cString: strerror(failure)))")
         }
         var status: CInt = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         guard status == 0 else {
-            throw EditingError(message: "the editor \(named ?? "") did not end well; the text is kept in \(path)")
+            let ending =
+                status & 0x7F == 0 ? "exited with status \(status >> 8)" : "was ended by signal \(status & 0x7F)"
+            throw EditingError(message: "the editor \(named.map { $0 + " " } ?? "")\(ending); your text is in \(path)")
         }
     }
 

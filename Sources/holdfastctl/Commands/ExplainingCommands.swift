@@ -4,8 +4,8 @@ import ControlProtocol
 struct WhyCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
-        abstract: "Explain the state of a unit: what it waits for, or what failed and the evidence.",
-        discussion: "Ends with 3 if it has failed or is crash-looping.")
+        abstract: "Explain the state of a unit: what it waits for, or what failed and why.",
+        discussion: "Exit status 3: the unit has failed or is crash-looping.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
@@ -20,18 +20,19 @@ struct WhyCommand: ControlCommand {
 
 struct ShowCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show every property of units: at run time, then what their files say.",
+        commandName: "show",
+        abstract: "Show every property of units: run-time properties, then those of the unit files.",
         discussion: """
-            One `NAME=value` a line, as systemctl show; a list has a line for each value. Blank lines are between units.
+            One `NAME=value` per line, as in systemctl show; a list has one line per value. Blank lines separate units.
 
             Examples:
               holdfastctl show app
               holdfastctl show --property MainPID --value app
             """)
     @OptionGroup var global: GlobalOptions
-    @Option(name: [.customShort("p"), .long], help: "Only these; may be repeated, or separated by commas.")
+    @Option(name: [.customShort("p"), .long], help: "Only these properties; may be repeated, or separated by commas.")
     var property: [String] = []
-    @Flag(help: "Only the values, without their names.") var value = false
+    @Flag(help: "Print the values without their names.") var value = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -49,9 +50,9 @@ struct ShowCommand: ControlCommand {
 
 struct EventsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "events", abstract: "Follow what happens, until ^C.",
+        commandName: "events", abstract: "Print events as they happen, until ^C.",
         discussion:
-            "Starts, states, phases of swaps, failures. Ends with 0 on ^C, and with 4 when the daemon goes away for good."
+            "Starts, state changes, phases of swaps, failures. Exit status 0 after ^C, 4 if the daemon ends and none follows."
     )
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
@@ -60,7 +61,7 @@ struct EventsCommand: ControlCommand {
         var hasBegun = false
         return try session.follow(names) { event, _ in
             if event.kind == .begin {
-                if hasBegun { complain("the supervisor was restarted; what happened meanwhile is not shown") }
+                if hasBegun { complain("the supervisor was restarted; events in between are not shown") }
                 hasBegun = true
             }
             session.show(ExplanationText.event(event, session.output, localTime: LocalTime.string).map { [$0] } ?? [])
@@ -78,16 +79,16 @@ struct WaitCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait", abstract: "Wait until a unit is ready, stopped, drained or swapped.",
         discussion: """
-            Driven by events, so it comes back at once when it is so. Ends with 3 if the unit fails while it waits for \
-            ready or swapped, and with 1 if --timeout passes.
+            Returns as soon as the condition holds. Exit status 3: the unit failed during the wait for ready or swapped; \
+            1: --timeout elapsed.
 
             Example: holdfastctl wait app --for ready --timeout 30 && ./smoke-test
             """)
     @OptionGroup var global: GlobalOptions
     @Option(
-        name: .customLong("for"), help: "ready, stopped, drained (nothing drains) or swapped (no swap is under way).")
+        name: .customLong("for"), help: "ready, stopped, drained (no generation drains) or swapped (no swap runs).")
     var goal = Goal.ready
-    @Option(help: "Seconds after which to give up; without it, it waits for as long as it takes.") var timeout: Double?
+    @Option(help: "Seconds after which to give up; without it, there is no limit.") var timeout: Double?
     @Argument(help: oneName, completion: .units) var name: String
 
     func validate() throws {
@@ -105,10 +106,10 @@ struct WaitCommand: ControlCommand {
         }
         switch status {
         case nil:
-            complain("\(Text.harmless(name)) is not \(goal.rawValue) within \(Text.coarse(timeout ?? 0))")
+            complain("timed out after \(Text.coarse(timeout ?? 0)): \(Text.harmless(name)) is not \(goal.rawValue)")
             return .failure
         case .notRunning?:
-            complain("\(Text.harmless(name)) has failed; holdfastctl why \(Text.harmless(name)) says more")
+            complain("\(Text.harmless(name)) has failed; see holdfastctl why \(Text.harmless(name))")
         default: break
         }
         if status == .ok { session.show([Text.harmless("\(name): \(goal.rawValue)")]) }

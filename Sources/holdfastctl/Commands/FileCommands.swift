@@ -18,8 +18,8 @@ extension UpdateReply {
 
 struct RereadCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reread", abstract: "Read the unit files again and say what changed; change nothing.",
-        discussion: "What runs keeps the definition that it was started with until its next start or swap.")
+        commandName: "reread", abstract: "Read the unit files again and print the differences; change nothing.",
+        discussion: "Running units keep their definition until their next start or swap.")
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -32,10 +32,10 @@ struct RereadCommand: ControlCommand {
 
 struct UpdateCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Read the unit files again and bring what runs up to date.",
+        commandName: "update", abstract: "Read the unit files again and apply them to running units.",
         discussion: """
-            What runs with an older definition than its files have now is restarted (a swap unit is swapped, so nothing \
-            is lost), one after the other; what has no file any more is stopped. With names, only these.
+            Restarts running units whose files have changed, one after the other (a swap unit is swapped, so that no \
+            request is lost), and stops running units without a file. With names, only these units.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
@@ -67,7 +67,7 @@ struct UpdateCommand: ControlCommand {
 
 struct AddCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "add", abstract: "Read the unit files again and start units that are new there.")
+        commandName: "add", abstract: "Read the unit files again and start new units.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -80,8 +80,8 @@ struct AddCommand: ControlCommand {
 struct RemoveCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
-        abstract: "Forget units that do not run: that they failed, and the sockets held for them.",
-        discussion: "Their files stay; with the files gone they are not listed any more.")
+        abstract: "Forget the failures of units that do not run, and close the sockets held for them.",
+        discussion: "The unit files stay; a unit without files is no longer listed.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -105,10 +105,10 @@ struct RemoveCommand: ControlCommand {
 
 struct AvailCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "avail", abstract: "List the units that there are, and whether they are in use.")
+        commandName: "avail", abstract: "List all units, and whether they are in use.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
-    @Flag(help: "Socket units, too.") var sockets = false
+    @Flag(help: "Include socket units.") var sockets = false
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {

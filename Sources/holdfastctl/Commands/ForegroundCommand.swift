@@ -6,11 +6,11 @@ import Linux
 /// `fg`, as in supervisorctl: shows the output of a service and sends typed text as its input.
 struct ForegroundCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "fg", abstract: "Attach to a service: show what it prints, send it what is typed.",
+        commandName: "fg", abstract: "Attach to a service: show its output, and send it typed lines.",
         discussion: """
-            Ends with ^C, ^D or the end of the input; the service goes on. Typing needs a service whose standard input is \
-            a FIFO: StandardInput=fd:NAME with a socket unit that has ListenFIFO= and FileDescriptorName=NAME. Of any \
-            other service the output is shown.
+            Ends at ^C, ^D or the end of the input; the service keeps running. Typing requires a service whose standard \
+            input is a FIFO: StandardInput=fd:NAME and a socket unit with ListenFIFO= and FileDescriptorName=NAME. For any \
+            other service, only the output is shown.
 
             Example: echo "save-all" | holdfastctl fg game
             """)
@@ -24,7 +24,7 @@ struct ForegroundCommand: ControlCommand {
         do throws(CommandFailure) {
             target = try session.quietly.ask(.input(name: name, text: ""), InputReply.self).unit
             if isatty(STDIN_FILENO) == 1, !session.json {
-                words = ["\(target): what you type goes to it; ^C or ^D leaves"]
+                words = ["\(target): typed lines are sent to it; ^C or ^D detaches"]
             }
         } catch {
             switch error {
@@ -32,10 +32,10 @@ struct ForegroundCommand: ControlCommand {
                 target = unit
                 words = [
                     "\(unit) takes no input: \(reason)",
-                    "only what it prints is shown; to type to it, see fg in holdfastctl(1): StandardInput=fd:NAME",
+                    "showing its output only; to send it input, see fg in holdfastctl(1): StandardInput=fd:NAME",
                 ]
             case .refused(.permissionDenied(let required)):
-                words = ["only what it prints is shown: typing needs \(required)"]
+                words = ["showing its output only: sending input requires \(required)"]
             case .refused, .connection, .failed, .unexpected, .interrupted, .local, .uncertain: throw error
             }
         }
@@ -114,7 +114,7 @@ private struct Typing {
     private mutating func send(_ piece: String) -> Bool {
         do throws(CommandFailure) {
             let reply = try session.ask(.input(name: name, text: piece), InputReply.self)
-            guard reply.accepted else { return wait("\(reply.unit) does not read what it was sent; waiting") }
+            guard reply.accepted else { return wait("\(reply.unit) does not read its input; waiting") }
         } catch {
             switch error {
             case .connection(let reason): return wait("\(reason.message); waiting")

@@ -26,10 +26,10 @@ enum ImportKind: String, ExpressibleByArgument, CaseIterable {
 struct ImportCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Make units from systemd's, Supervisor's programs, a Procfile, or multibinder's HAProxy.",
+        abstract: "Convert systemd's units, Supervisor's programs, a Procfile, or multibinder's HAProxy.",
         discussion: """
-            Prints the units, or writes them with --output. Each says in comments what changed and why; what could not be \
-            translated is commented out there, and named on standard error. What is made passes "holdfastctl verify".
+            Prints the units, or writes them with --output. Comments in each unit say what changed and why. A setting that \
+            cannot be translated is commented out, and printed on standard error. The result passes "holdfastctl verify".
 
             Examples:
               holdfastctl import nginx                              nginx.service of this host's systemd, and its sockets
@@ -38,13 +38,13 @@ struct ImportCommand: ControlCommand {
               holdfastctl import /etc/haproxy/web.cfg.erb           HAProxy behind multibinder: bind_tcp('0.0.0.0', '80')
             """)
     @OptionGroup var global: GlobalOptions
-    @Option(help: "systemd, supervisor, procfile or multibinder; default: by the name.") var from: ImportKind?
-    @Option(help: ArgumentHelp("Write the units there.", valueName: "directory")) var output: String?
+    @Option(help: "systemd, supervisor, procfile or multibinder; default: by the target's name.") var from: ImportKind?
+    @Option(help: ArgumentHelp("Write the units to a directory.", valueName: "directory")) var output: String?
     @Option(
         help: ArgumentHelp(
-            "What units of a Procfile are called (default: its directory), or of HAProxy.", valueName: "name"))
+            "The name for units of a Procfile (default: its directory), or of HAProxy.", valueName: "name"))
     var name: String?
-    @Flag(help: "Replace files that are there.") var force = false
+    @Flag(help: "Replace existing files.") var force = false
     @Argument(help: "A unit of systemd, or a file.") var target: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -113,7 +113,7 @@ struct ImportCommand: ControlCommand {
         let directory = ImportFile.absolute(output)
         // All units or none, because they depend on each other.
         if !force, let there = result.units.first(where: { access("\(directory)/\($0.name)", F_OK) == 0 }) {
-            throw ImportError(text: "\(directory)/\(there.name) is there already (--force replaces it)")
+            throw ImportError(text: "\(directory)/\(there.name) already exists (--force replaces it)")
         }
         do throws(SystemError) {
             try FileTree.makeDirectory(directory)
@@ -134,7 +134,7 @@ enum ImportFile {
         do throws(UnitDirectory.ReadError) {
             content = try UnitDirectory.read(path, checkOwner: false)
         } catch {
-            throw ImportError(text: "reading \(path): \(error)")
+            throw ImportError(text: "read \(path): \(error)")
         }
         switch content {
         case .masked: throw ImportError(text: "\(path) is masked (a link to /dev/null)")
@@ -193,7 +193,7 @@ struct InstalledUnits {
         for socket in sockets { if let unit = try unit(socket, in: directories) { found.append(unit) } }
         guard !found.isEmpty else {
             throw ImportError(
-                text: "there is neither \(base).service nor \(base).socket in \(directories.joined(separator: ", "))")
+                text: "no \(base).service and no \(base).socket in \(directories.joined(separator: ", "))")
         }
         return found
     }

@@ -4,8 +4,8 @@ import Linux
 import UnitFiles
 import UnitStore
 
-private let unitNames: ArgumentHelp = "Units; the suffix may be left out."
-private let nowHelp: ArgumentHelp = "Also do it now: start what is enabled, stop what is disabled or masked."
+private let unitNames: ArgumentHelp = "Units, with or without their suffix."
+private let nowHelp: ArgumentHelp = "Also start enabled units, or stop disabled or masked units, at once."
 
 /// Options of the commands that change links.
 struct ChangeOptions: ParsableArguments {
@@ -65,11 +65,11 @@ extension InstallCommand {
 
 struct EnableCommand: LinkChange {
     static let configuration = CommandConfiguration(
-        commandName: "enable", abstract: "Start units whenever the supervisor starts.",
+        commandName: "enable", abstract: "Start units together with the supervisor.",
         discussion: """
-            Makes the links that the units' [Install] sections ask for, in the highest unit directory. Whatever is wanted \
-            by one of systemd's own targets (multi-user.target, sockets.target, default.target, …) is started with the \
-            supervisor; of a swap unit that is a template, the release that served last.
+            Makes the links of the units' [Install] sections in the highest unit directory. Units wanted by one of \
+            systemd's own targets (multi-user.target, sockets.target, default.target, …) are started with the supervisor; \
+            for a template that is a swap unit, the release that served last.
 
             Examples:
               holdfastctl enable app                app.service, by its WantedBy=
@@ -90,8 +90,10 @@ struct EnableCommand: LinkChange {
 
 struct DisableCommand: LinkChange {
     static let configuration = CommandConfiguration(
-        commandName: "disable", abstract: "No longer start units whenever the supervisor starts.",
-        discussion: "Removes every link to the units from the highest unit directory. What runs goes on, unless --now.")
+        commandName: "disable", abstract: "No longer start units together with the supervisor.",
+        discussion:
+            "Removes every link to the units from the highest unit directory. Running units keep running, unless --now."
+    )
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: ChangeOptions
     @Flag(help: nowHelp) var now = false
@@ -107,9 +109,9 @@ struct DisableCommand: LinkChange {
 
 struct MaskCommand: LinkChange {
     static let configuration = CommandConfiguration(
-        commandName: "mask", abstract: "Make units impossible to start.",
+        commandName: "mask", abstract: "Prevent units from being started.",
         discussion:
-            "Links them to /dev/null in the highest unit directory. A unit file that lies there is not replaced.")
+            "Links them to /dev/null in the highest unit directory. An existing unit file there is not replaced.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: ChangeOptions
     @Flag(help: nowHelp) var now = false
@@ -128,10 +130,10 @@ struct MaskCommand: LinkChange {
 
 struct UnmaskCommand: LinkChange {
     static let configuration = CommandConfiguration(
-        commandName: "unmask", abstract: "Make units that were masked possible to start again.")
+        commandName: "unmask", abstract: "Allow masked units to be started again.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: ChangeOptions
-    @Argument(help: "Units, with their suffix if they do not exist otherwise.") var names: [String]
+    @Argument(help: "Units, with their suffix if they have no other file.") var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
@@ -143,10 +145,10 @@ struct UnmaskCommand: LinkChange {
 
 struct IsEnabledCommand: InstallCommand {
     static let configuration = CommandConfiguration(
-        commandName: "is-enabled", abstract: "Say how units stand to the start of the supervisor.",
+        commandName: "is-enabled", abstract: "Show whether units start together with the supervisor.",
         discussion: """
             Prints enabled, enabled-runtime, static, indirect, alias, disabled, masked, masked-runtime, bad or not-found \
-            for each. Ends with 0 if at least one of them is enabled, static, indirect or an alias, else with 1.
+            for each unit. Exit status 0 if at least one is enabled, static, indirect or an alias, else 1.
             """)
     @OptionGroup var global: GlobalOptions
     @Flag(name: .shortAndLong, help: "Print nothing.") var quiet = false

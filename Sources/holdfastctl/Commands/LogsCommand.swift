@@ -7,7 +7,7 @@ import UnitStore
 /// The directory option of commands that read logs.
 struct LogOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The directory with the logs, where the daemon cannot be asked.", valueName: "directory"))
+        help: ArgumentHelp("The log directory, if the daemon cannot be reached.", valueName: "directory"))
     var logDir: String?
 
     /// The directory that the daemon reports, else the standard one: logs can be read also while the daemon is down.
@@ -30,31 +30,33 @@ struct LogOptions: ParsableArguments {
 
 struct LogsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Show what services have printed, merged by time.",
+        commandName: "logs", abstract: "Show the output of services, merged by time.",
         discussion: """
             Names are units, groups, GROUP:*, patterns ("app*") or all. Each line shows its time, its unit with the \
-            generation, and "|" for standard output, "!" for standard error, "=" for what Holdfast says itself. \
-            Rotated files are read, too. With --follow, ^C ends with 130.
+            generation, and "|" for standard output, "!" for standard error, "=" for messages of Holdfast. \
+            Rotated files are included. With --follow, ^C ends with status 130.
 
             Examples:
-              holdfastctl logs -f site                    all of site, now and after the next swap
-              holdfastctl logs --since -10min --grep 502  what went wrong
+              holdfastctl logs -f site                    output of site, also after its next swap
+              holdfastctl logs --since -10min --grep 502  recent lines with 502
             """)
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: LogOptions
-    @Flag(name: .shortAndLong, help: "Go on with what comes, over rotations and swaps.") var follow = false
+    @Flag(name: .shortAndLong, help: "Print new lines as they are written, over rotations and swaps.") var follow =
+        false
     @Option(
         name: [.customShort("n"), .long],
-        help: "How many lines, or \"all\". Default: 100, with --follow 10, with --since all.")
+        help: "Number of lines, or \"all\". Default: 100, with --follow 10, with --since all.")
     var lines: String?
     @Option(
-        parsing: .unconditional, help: "From then on: \"2026-01-02 03:04:05\", \"03:04\", today, -10min, \"2h ago\".")
+        parsing: .unconditional,
+        help: "Lines since this time: \"2026-01-02 03:04:05\", \"03:04\", today, -10min, \"2h ago\".")
     var since: String?
-    @Option(parsing: .unconditional, help: "Up to then.") var until: String?
-    @Option(help: "Of one generation only.") var generation: Int?
+    @Option(parsing: .unconditional, help: "Lines before this time.") var until: String?
+    @Option(help: "Lines of this generation only.") var generation: Int?
     @Option(parsing: .unconditional, help: "Only lines that match this extended regular expression.") var grep: String?
-    @Flag(name: .shortAndLong, help: "--grep does not mind upper and lower case.") var ignoreCase = false
-    @Option(help: "Only out or err.") var stream: String?
+    @Flag(name: .shortAndLong, help: "Ignore case in --grep.") var ignoreCase = false
+    @Option(help: "Lines of one stream only: out or err.") var stream: String?
     @Option(name: .shortAndLong, help: "short, cat (only the text) or json.") var output = "short"
     @Argument(help: "Units, groups or patterns; all if none is named.") var names: [String] = []
 

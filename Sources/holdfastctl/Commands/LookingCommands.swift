@@ -4,14 +4,14 @@ import Glibc
 
 struct StatusCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show what runs: units, their generations and services.",
+        commandName: "status", abstract: "Show units with their generations and services.",
         discussion: """
-            Ends with 3 if something listed has failed or is crash-looping, with 4 if a unit is unknown or the daemon \
-            cannot be reached. What was stopped on purpose is fine, unless --strict.
+            Exit status 3: a listed unit has failed or is crash-looping; 4: a unit is unknown, or the daemon cannot be \
+            reached. A unit that was stopped on purpose is no failure, unless --strict.
             """)
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
-    @Flag(help: "End with 3 also if something listed is stopped.") var strict = false
+    @Flag(help: "Exit status 3 also for a stopped unit.") var strict = false
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
     static func exitStatus(for refusal: ControlError) -> CommandStatus {
@@ -54,10 +54,10 @@ struct StatusCommand: ControlCommand {
 
 struct HistoryCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "Show who changed what serves, when, and how it ended; the newest first.")
+        commandName: "history", abstract: "Show past operations: who, when, what, and the outcome; the newest first.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
-    @Option(name: [.customShort("n"), .long], help: "How many entries at most; 0 for all.") var lines = 20
+    @Option(name: [.customShort("n"), .long], help: "Largest number of entries; 0 for all.") var lines = 20
     @Argument(help: "A unit; all if none is named.", completion: .units) var name: String?
 
     func validate() throws {
@@ -74,7 +74,7 @@ struct HistoryCommand: ControlCommand {
 
 struct GenerationsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "generations", abstract: "Show the generations that exist.")
+        commandName: "generations", abstract: "Show the existing generations.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
     @Argument(help: "A swap unit; all if none is named.", completion: .units) var name: String?
@@ -89,7 +89,8 @@ struct GenerationsCommand: ControlCommand {
 
 struct SocketsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sockets", abstract: "Show the held sockets, how many connections wait on them, and who has them.")
+        commandName: "sockets",
+        abstract: "Show the held sockets, their waiting connections, and the services that have them.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
 
@@ -105,7 +106,7 @@ struct CatCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat", abstract: "Print the files that describe units, drop-ins included.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: "Units; the suffix may be left out.", completion: .units) var names: [String]
+    @Argument(help: "Units, with or without their suffix.", completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         try forEach(names, session) { name throws(CommandFailure) in
@@ -130,7 +131,7 @@ struct VersionCommand: ControlCommand {
             session.show([Text.harmless("holdfastd \(daemon.version), pid \(daemon.pid), since \(since)")])
         } catch {
             guard case .connection = error, !session.json else { throw error }
-            session.show(["holdfastd not reached at \(session.path)"])
+            session.show(["cannot reach holdfastd at \(session.path)"])
         }
         return .ok
     }

@@ -1,15 +1,15 @@
 import ArgumentParser
 import ControlProtocol
 
-let oneName: ArgumentHelp = "A unit; the suffix may be left out."
-let severalNames: ArgumentHelp = "Units; the suffix may be left out. app*, target:* and all mean several."
+let oneName: ArgumentHelp = "A unit, with or without its suffix."
+let severalNames: ArgumentHelp = "Units, with or without their suffix; app*, target:* and all name several."
 
 struct StartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Start units.",
-        discussion: "A swap unit that runs with another release is swapped to the one named.")
+        discussion: "If a swap unit runs another release, it is swapped to the named one.")
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "If it turns out to be a swap: wait for promote or abort before the cutover.") var hold = false
+    @Flag(help: "If this becomes a swap, pause before cutover until promote or abort.") var hold = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -23,7 +23,7 @@ struct StartCommand: ControlCommand {
 
 struct StopCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stop", abstract: "Stop units: what they have accepted is finished first.")
+        commandName: "stop", abstract: "Stop units, after they have finished their accepted connections.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -44,12 +44,12 @@ struct RestartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "restart", abstract: "Restart units, one after the other.",
         discussion: """
-            A swap unit is swapped to the release that it runs, so nothing is lost. The next one is begun when the one \
-            before is ready again; a failure does not keep the others from their turn, unless --rolling.
+            A swap unit is swapped to its current release, so that no request is lost. Each unit is restarted when the one \
+            before it is ready. After a failure the others are still restarted, unless --rolling is given.
             """)
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "End at the first failure, so that a bad configuration takes one down and not all.") var rolling = false
-    @Flag(help: "Stop first, then start; connections wait meanwhile.") var hard = false
+    @Flag(help: "End at the first failure, so that a bad configuration affects one unit only.") var rolling = false
+    @Flag(help: "Stop the unit first, then start it; connections wait in between.") var hard = false
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -63,7 +63,7 @@ struct RestartCommand: ControlCommand {
 
 struct ReloadCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload-or-restart", abstract: "Run ExecReload= of units, or restart those that have none.")
+        commandName: "reload-or-restart", abstract: "Run ExecReload= of units, or restart units without it.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -76,19 +76,20 @@ struct ReloadCommand: ControlCommand {
 
 struct SwapCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "swap", abstract: "Replace what serves by a new generation, without losing a request.",
+        commandName: "swap", abstract: "Replace the serving generation with a new one, without losing a request.",
         discussion: """
-            The new generation starts beside the old one on the same sockets. When it is ready the old one is told to \
-            finish and leave. If it is not, it is ended, the old one never noticed, and the reason is printed (exit 7).
+            The new generation starts beside the old one on the same sockets. When it is ready, the old one drains. If it \
+            fails, it is stopped, the old generation still serves, unaffected, and the reason is printed (exit status 7).
 
             Examples:
               holdfastctl swap site@v3           release v3 of site@.target
               holdfastctl swap app               new configuration or binary of app.service
-              holdfastctl swap --hold site@v3    come back when ready; promote or abort
+              holdfastctl swap --hold site@v3    return when it is ready; then promote or abort
             """)
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "Wait for promote or abort before the cutover; this command ends when it is ready.") var hold = false
-    @Flag(help: "Come back as soon as the daemon has begun.") var noWait = false
+    @Flag(help: "Pause before cutover until promote or abort; the command ends when the new generation is ready.")
+    var hold = false
+    @Flag(help: "Return as soon as the daemon has begun the swap.") var noWait = false
     @Argument(help: "A swap unit, with the release if it is a template.", completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -98,7 +99,7 @@ struct SwapCommand: ControlCommand {
 
 struct PromoteCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "promote", abstract: "Let a held generation cut over.")
+        commandName: "promote", abstract: "Continue a held swap: cut over to the new generation.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
@@ -109,7 +110,7 @@ struct PromoteCommand: ControlCommand {
 
 struct AbortCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "abort", abstract: "End a swap before its cutover; the old generation stays.")
+        commandName: "abort", abstract: "Cancel a swap before cutover; the old generation still serves.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
@@ -120,7 +121,7 @@ struct AbortCommand: ControlCommand {
 
 struct RollbackCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Swap back to the previous release, with the unit files that it had.")
+        commandName: "rollback", abstract: "Swap back to the previous release, with the unit files it had.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
 
@@ -131,10 +132,10 @@ struct RollbackCommand: ControlCommand {
 
 struct AdoptCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "adopt", abstract: "Take over processes of a unit that nothing is known of.",
+        commandName: "adopt", abstract: "Take over the unknown processes of a unit.",
         discussion: """
-            status shows as UNKNOWN what an earlier supervisor has started, and its journal does not account for. They go on \
-            as they are and become the generation that serves; stop ends them instead.
+            status shows a unit as UNKNOWN if an earlier supervisor started processes of it that are in no journal. They \
+            keep running and become the serving generation; stop ends them instead.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneName, completion: .units) var name: String
@@ -146,7 +147,7 @@ struct AdoptCommand: ControlCommand {
 
 struct DrainCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Wait until nothing of a unit drains any more, or end what drains.")
+        commandName: "drain", abstract: "Wait for a unit's draining generations to end, or end them.")
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Do not wait for connections: end draining generations at once.") var now = false
     @Argument(help: oneName, completion: .units) var name: String

@@ -3,8 +3,9 @@ import ControlProtocol
 
 struct PidCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pid", abstract: "Print the process id of the daemon, or of units.",
-        discussion: "A line for each main process of what serves; 0, and exit status 3, for a unit that has none.")
+        commandName: "pid", abstract: "Print the process ID of the daemon, or those of units.",
+        discussion: "One line per main process of the serving generation; 0, and exit status 3, for a unit without one."
+    )
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 

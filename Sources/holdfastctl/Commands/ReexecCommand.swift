@@ -4,10 +4,10 @@ import ControlProtocol
 struct ReexecCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "daemon-reexec",
-        abstract: "Let the installed holdfastd go on in the place of the running one.",
+        abstract: "Replace the running holdfastd with the installed one, without stopping services.",
         discussion: """
-            After an upgrade. Services, their sockets and what is under way stay as they are; nothing is restarted. If the \
-            installed program cannot go on from the state of the running one, that one stays and says why.
+            For upgrades. Services, sockets and operations are unaffected; nothing is restarted. If the installed program \
+            cannot read the state of the running one, the running one keeps running and reports the reason.
             """)
     @OptionGroup var global: GlobalOptions
 
@@ -16,7 +16,7 @@ struct ReexecCommand: ControlCommand {
     static func perform(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.reexec, ReexecReply.self)
         let from = reply.previousVersion == reply.version ? "" : " (was \(reply.previousVersion))"
-        session.show([Text.harmless("holdfastd \(reply.version) goes on\(from)")])
+        session.show([Text.harmless("holdfastd \(reply.version) has taken over\(from)")])
         return .ok
     }
 }

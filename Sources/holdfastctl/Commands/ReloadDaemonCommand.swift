@@ -5,7 +5,7 @@ import ControlProtocol
 /// presence of unit names decides between them.
 struct ReloadDaemonCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Without names, as daemon-reexec; with names, as reload-or-restart.")
+        commandName: "reload", abstract: "Without names the same as daemon-reexec; with names, as reload-or-restart.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 

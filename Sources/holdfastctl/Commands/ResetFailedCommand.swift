@@ -4,10 +4,10 @@ import ControlProtocol
 struct ResetFailedCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset-failed",
-        abstract: "Forget that units failed, and how often they were started.",
+        abstract: "Reset the failed state and the start counters of units.",
         discussion: """
-            A unit that was started too often (StartLimitBurst=) may be started again at once. What runs goes on. Without a
-            name: of all units that failed.
+            A unit that has reached StartLimitBurst= can be started again at once. Running units keep running. Without a \
+            name, resets all failed units.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []

@@ -1,15 +1,16 @@
 import ArgumentParser
 import ControlProtocol
 
-private let oneSocket: ArgumentHelp = "A socket unit; the suffix may be left out if nothing else has the name."
+private let oneSocket: ArgumentHelp = "A socket unit; the suffix is optional if no other unit has the name."
 
 struct PauseCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause",
-        abstract: "Let new connections to a socket wait; none is refused, and none starts anything.",
+        abstract: "Hold new connections to a socket: none is refused, and none starts a service.",
         discussion: """
-            With no service behind it connections queue in the socket. While services accept from it themselves, new TCP \
-            connections are held back at their clients, which ask again until it is resumed; other kinds cannot be held back.
+            If no service accepts from the socket, connections queue in it. While services accept from it themselves, new \
+            TCP connections wait at their clients, which retry until it is resumed; other kinds of sockets cannot be paused \
+            then.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneSocket) var name: String
@@ -21,7 +22,7 @@ struct PauseCommand: ControlCommand {
 
 struct ResumeCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Take connections to a paused socket again.")
+        commandName: "resume", abstract: "Accept connections to a paused socket again.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: oneSocket) var name: String
 

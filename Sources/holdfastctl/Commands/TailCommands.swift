@@ -5,12 +5,12 @@ import Linux
 /// `tail`, as in supervisorctl: counts bytes, and prints no times.
 struct TailCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tail", abstract: "Show the last bytes that a service has printed.",
-        discussion: "\"tail -f\" goes on until ^C; \"tail -100\" shows 100 bytes. \"logs\" can do more.")
+        commandName: "tail", abstract: "Show the last bytes of a service's output.",
+        discussion: "\"tail -f\" runs until ^C; \"tail -100\" shows 100 bytes. \"logs\" has more options.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: LogOptions
-    @Flag(name: .customShort("f"), help: "Go on with what comes.") var follow = false
-    @Option(help: "How many bytes; also as -N.") var bytes = 1600
+    @Flag(name: .customShort("f"), help: "Print new output as it is written.") var follow = false
+    @Option(help: "Number of bytes; also as -N.") var bytes = 1600
     @Argument(help: "A unit or group.") var name: String
     @Argument(help: "stdout or stderr; both if none is named.") var stream: String?
 
@@ -33,8 +33,8 @@ struct MaintailCommand: ControlCommand {
         commandName: "maintail", abstract: "Show the end of the daemon's own log.")
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: LogOptions
-    @Flag(name: .customShort("f"), help: "Go on with what comes.") var follow = false
-    @Option(help: "How many bytes; also as -N.") var bytes = 1600
+    @Flag(name: .customShort("f"), help: "Print new output as it is written.") var follow = false
+    @Option(help: "Number of bytes; also as -N.") var bytes = 1600
 
     func validate() throws {
         if bytes < 0 { throw ValidationError("--bytes must not be negative.") }

@@ -5,14 +5,15 @@ import Linux
 
 struct TopCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "top", abstract: "Show live what services use: processor, memory, descriptors, connections.",
+        commandName: "top",
+        abstract: "Show the live resource usage of services: CPU, memory, descriptors, connections.",
         discussion: """
-            The numbers are read from /proc by this command, so that the daemon is asked for little. Ends with q or ^C; \
-            into a pipe, or with --json, it prints one look and ends.
+            The command reads the numbers from /proc itself, which costs the daemon little. Ends at q or ^C; into a pipe, \
+            or with --json, it prints one sample and ends.
             """)
     @OptionGroup var global: GlobalOptions
-    @Option(name: [.customShort("i"), .long], help: "Seconds between two looks.") var interval = 2.0
-    @Option(name: [.customShort("n"), .long], help: "How many looks; without it, until q or ^C.") var count: Int?
+    @Option(name: [.customShort("i"), .long], help: "Seconds between two samples.") var interval = 2.0
+    @Option(name: [.customShort("n"), .long], help: "Number of samples; without it, until q or ^C.") var count: Int?
     @Argument(help: "Units; all if none is named.", completion: .units) var names: [String] = []
 
     func validate() throws {

@@ -9,12 +9,12 @@ struct VerifyCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check unit files, without the daemon.",
         discussion: """
-            Names every directive that is unknown or not honoured, with file, line and column. An error makes its unit \
-            unusable; what is ignored is a warning. Ends with 1 if there is an error, with 0 if there are only warnings.
+            Reports every unknown or unsupported directive with file, line and column. An error makes its unit unusable; an \
+            ignored line is a warning. Exit status 1 if there is an error, 0 if there are only warnings.
 
             Examples:
-              holdfastctl verify                     all units that are installed
-              holdfastctl verify site@v3             one of them, with everything that it needs
+              holdfastctl verify                     all installed units
+              holdfastctl verify site@v3             one of them, and all units that it needs
               holdfastctl verify ./units/app.service a file
             """)
     @OptionGroup var global: GlobalOptions

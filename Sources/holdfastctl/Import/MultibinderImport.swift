@@ -17,14 +17,14 @@ enum MultibinderImport {
                     result.general.append(
                         ImportOmission(
                             setting: .init(key: "", value: "<%\(tag)%>", origin: origin),
-                            reason: "code; X-Template= has sections and variables instead"))
+                            reason: "it is Ruby code; X-Template= offers sections and variables instead"))
                 }
             }
             if line.split(whereSeparator: \.isWhitespace) == ["daemon"] {
                 result.general.append(
                     ImportOmission(
                         setting: .init(key: "", value: "daemon", origin: origin),
-                        reason: "remove it: HAProxy stays in the foreground (-Ws)"))
+                        reason: "remove it: HAProxy must stay in the foreground (-Ws)"))
             }
         }
         guard !binds.isEmpty else { throw ImportError(text: "\(path): there is no bind_tcp(address, port)") }
@@ -37,7 +37,7 @@ enum MultibinderImport {
             result.general.append(
                 ImportOmission(
                     setting: .init(key: "", value: bind.text, origin: bind.origin),
-                    reason: "in \(configuration) write \"fd@${\(bind.variable)}\" in its place"))
+                    reason: "in \(configuration), write \"fd@${\(bind.variable)}\" instead"))
         }
         result.leaveOutUnsupported()
         return result
@@ -110,17 +110,17 @@ enum MultibinderImport {
     ) -> ImportedUnit {
         var unit = ImportedUnit(name: "\(name).service", about: "Made from \(path) by holdfastctl import.")
         unit.section("Service")
-        unit.set("Type", "notify", because: "HAProxy's master says READY=1.")
+        unit.set("Type", "notify", because: "HAProxy's master process sends READY=1.")
         unit.set("Sockets", sockets.map { "\(name)-\($0.descriptorName).socket" }.joined(separator: " "))
         let command = ["/usr/sbin/haproxy"]
         unit.set(
             "ExecStartPre", UnitSyntax.commandLine(command + ["-c", "-f", configuration]),
             because:
-                "The configuration without its template code: in place of bind_tcp(...) it names the descriptor, "
+                "The configuration file without template code; instead of bind_tcp(...) it names descriptors: "
                 + sockets.map { "\($0.address) is \"fd@${\($0.variable)}\"" }.joined(separator: ", ") + ".")
         unit.set("ExecStart", UnitSyntax.commandLine(command + ["-Ws", "-f", configuration]))
         unit.section("X-Swap")
-        unit.set("DrainSignal", "SIGUSR1", because: "HAProxy's soft stop, as multibinder's wrapper sends it.")
+        unit.set("DrainSignal", "SIGUSR1", because: "HAProxy's soft stop, which multibinder's wrapper sends, too.")
         return unit
     }
 }

@@ -16,7 +16,7 @@ enum ProcfileImport {
                 result.general.append(
                     ImportOmission(
                         setting: .init(key: "", value: String(stripped), origin: origin),
-                        reason: "not \"NAME: COMMAND\""))
+                        reason: "expected \"NAME: COMMAND\""))
                 continue
             }
             let name = UnitSyntax.unitName("\(application)-\(type)")
@@ -24,7 +24,7 @@ enum ProcfileImport {
                 result.general.append(
                     ImportOmission(
                         setting: .init(key: type, value: command, origin: origin),
-                        reason: "there is a \(type) before it"))
+                        reason: "\(type) is already defined above"))
                 continue
             }
             result.units.append(
@@ -55,14 +55,14 @@ enum ProcfileImport {
         unit.set("WorkingDirectory", UnitSyntax.value(directory), from: origin)
         unit.set(
             "EnvironmentFile", "-" + UnitSyntax.value(directory) + "/.env", from: origin,
-            because: "As foreman and its like read it.")
+            because: "foreman reads this file, too.")
         if command.contains("PORT") {
             unit.set(
                 "Environment", "PORT=\(5000 + 100 * number)", from: origin,
                 because:
-                    "Foreman counts ports like this. The service opens the port itself, so it cannot be swapped; see "
-                    + "\"X-Pass=address\" in holdfast.unit(5), or let the program take a socket (LISTEN_FDS) and make a .socket "
-                    + "unit with [X-Swap].")
+                    "The port that foreman assigns. The service binds it itself, so it cannot be swapped; see "
+                    + "X-Pass=address in holdfast.unit(5), or let the program use a passed socket (LISTEN_FDS) and add a "
+                    + ".socket unit and [X-Swap].")
         }
         if ShellWords.needsShell(command) {
             // `exec` replaces the shell by the program, so that signals and READY=1 concern the program; it works for a
@@ -71,7 +71,7 @@ enum ProcfileImport {
             unit.set(
                 "ExecStart", UnitSyntax.commandLine(["/bin/sh", "-c", (isOneCommand ? "exec " : "") + command]),
                 from: origin,
-                because: "A line of a Procfile is for a shell.")
+                because: "A shell runs the lines of a Procfile.")
         } else {
             var words = ShellWords.split(command) ?? [command]
             // A shell looks up `bin/web` from the working directory; a unit needs the absolute path.
@@ -89,7 +89,7 @@ enum ProcfileImport {
     private static func target(_ application: String, _ names: [String], _ path: String) -> ImportedUnit {
         var target = ImportedUnit(
             name: UnitSyntax.unitName(application) + ".target",
-            about: "Made from \(path) by holdfastctl import: all of it.")
+            about: "Made from \(path) by holdfastctl import: all its processes.")
         target.section("Unit")
         target.set("Wants", names.map { $0 + ".service" }.joined(separator: " "))
         return target

@@ -24,7 +24,7 @@ enum SupervisorImport {
                         ImportOmission(
                             setting: .init(
                                 key: setting.key, value: setting.value, origin: "\(section.path):\(setting.line)"),
-                            reason: "It was for all programs; set it in each unit that needs it."))
+                            reason: "It applied to all programs; set it in each unit that needs it."))
                 }
             default:
                 // These sections configure Supervisor's own sockets, clients and plug-ins.

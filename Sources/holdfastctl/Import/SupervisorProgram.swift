@@ -34,7 +34,7 @@ struct SupervisorProgram {
             let members = (0..<count).map { "\(name)@\(instance(firstNumber + $0)).service" }
             target.set(
                 "Wants", members.joined(separator: " "), from: origin("numprocs"),
-                because: "numprocs=\(count): as many instances of the template \(name)@.service, %i is process_num.")
+                because: "numprocs=\(count): \(count) instances of the template \(name)@.service; %i is process_num.")
             units.append(target)
         }
         return units
@@ -59,7 +59,7 @@ struct SupervisorProgram {
             unit.section("Unit")
             unit.set(
                 "After", after.joined(separator: " "), from: origin("priority"),
-                because: "priority=\(priority). Holdfast waits until those are ready, Supervisor did not.")
+                because: "priority=\(priority). Unlike Supervisor, Holdfast waits until these units are ready.")
         }
         unit.section("Service")
         if isFastCGI { addSocket(to: &unit) }
@@ -71,13 +71,13 @@ struct SupervisorProgram {
         addStop(to: &unit)
         for setting in section.settings where !Self.handled.contains(setting.key) {
             unit.leaveOut(
-                self.setting(setting.key), because: Self.reasons[setting.key] ?? "Holdfast has nothing like it.")
+                self.setting(setting.key), because: Self.reasons[setting.key] ?? "Holdfast has no such setting.")
         }
         unit.section("Install")
         if (section["autostart"] ?? "true").lowercased() == "true" {
             unit.set("WantedBy", "multi-user.target", from: origin("autostart"))
         } else {
-            unit.comment("autostart=false: it is not started with the machine.")
+            unit.comment("autostart=false: not started at boot.")
         }
         return unit
     }
@@ -86,21 +86,21 @@ struct SupervisorProgram {
         unit.set("Sockets", "\(name).socket", from: origin("socket"))
         unit.set(
             "StandardInput", "socket", from: origin("socket"),
-            because: "FastCGI programs take the listening socket as their standard input.")
+            because: "FastCGI programs expect the listening socket as standard input.")
     }
 
     private func addCommand(to unit: inout ImportedUnit) {
         guard let command = section["command"], let expanded = expansion.expand(command) else {
-            unit.leaveOut(setting("command"), because: "It names what is not known here.")
+            unit.leaveOut(setting("command"), because: "It uses a value that is not known here.")
             return
         }
         guard let words = ShellWords.split(expanded), let program = words.first, !UnitSyntax.hasVariable(program) else {
-            unit.leaveOut(setting("command"), because: "It is not a program and its arguments.")
+            unit.leaveOut(setting("command"), because: "It is not a program with arguments.")
             return
         }
         let reason =
             UnitSyntax.hasVariable(expanded)
-            ? "%(ENV_X)s was Supervisor's own environment: give each ${X} a value with Environment= or EnvironmentFile=."
+            ? "%(ENV_X)s came from Supervisor's own environment: set each ${X} with Environment= or EnvironmentFile=."
             : nil
         unit.set("ExecStart", UnitSyntax.commandLine(words), from: origin("command"), because: reason)
     }
@@ -109,7 +109,7 @@ struct SupervisorProgram {
         for (key, directive) in [("directory", "WorkingDirectory"), ("user", "User"), ("umask", "UMask")] {
             guard let value = section[key] else { continue }
             guard let expanded = expansion.expand(value), !UnitSyntax.hasVariable(expanded) else {
-                unit.leaveOut(setting(key), because: "It names what is not known here.")
+                unit.leaveOut(setting(key), because: "It uses a value that is not known here.")
                 continue
             }
             unit.set(directive, UnitSyntax.value(expanded), from: origin(key))
@@ -119,14 +119,14 @@ struct SupervisorProgram {
     private func addEnvironment(to unit: inout ImportedUnit) {
         guard let text = section["environment"] else { return }
         guard let pairs = Self.pairs(text) else {
-            unit.leaveOut(setting("environment"), because: "It is not KEY=\"value\", with commas between.")
+            unit.leaveOut(setting("environment"), because: "Expected KEY=\"value\", separated by commas.")
             return
         }
         for (key, value) in pairs {
             guard let expanded = expansion.expand(value), !UnitSyntax.hasVariable(expanded) else {
                 unit.leaveOut(
                     .init(key: "environment", value: "\(key)=\(value)", origin: origin("environment")),
-                    because: "It takes from Supervisor's own environment, which a unit does not see; write the value.")
+                    because: "It uses Supervisor's own environment, which units do not get; write the value instead.")
                 continue
             }
             unit.set("Environment", UnitSyntax.environment(key, expanded), from: origin("environment"))
@@ -143,8 +143,8 @@ struct SupervisorProgram {
                 unit.set(directive, "null", from: origin(key))
             } else {
                 unit.comment(
-                    "\(key)=\(path): Holdfast captures what the program writes, and rotates it; see `holdfastctl logs`. To keep "
-                        + "the file, and rotate it yourself: \(directive)=append:\(path)")
+                    "\(key)=\(path): Holdfast captures and rotates the output; see `holdfastctl logs`. To keep this file and "
+                        + "rotate it yourself: \(directive)=append:\(path)")
             }
         }
     }
@@ -173,8 +173,8 @@ struct SupervisorProgram {
         unit.set(
             "RestartSec", "1s", from: origin("startretries"),
             because:
-                "Supervisor waits 1, 2, 3, … seconds and gives up after startretries=\(retries) failed starts in a row, where "
-                + "a start has failed that does not last startsecs=\(seconds).")
+                "Supervisor waits 1, 2, 3, … seconds between restarts and gives up after startretries=\(retries) failed "
+                + "starts in a row; a start has failed if the process exits within startsecs=\(seconds).")
         unit.set("StartLimitBurst", "\(retries + 1)", from: origin("startretries"))
         unit.set("StartLimitIntervalSec", "\((retries + 1) * (seconds + 1))s", from: origin("startsecs"))
     }
@@ -189,8 +189,8 @@ struct SupervisorProgram {
             unit.set(
                 "KillMode", "mixed", from: origin("stopasgroup"),
                 because:
-                    "The signal goes to the main process only, as without stopasgroup. What is left after the time is killed "
-                    + "with all its children; Supervisor would leave them behind.")
+                    "As without stopasgroup, the signal goes to the main process only. After the timeout all remaining "
+                    + "processes are killed; Supervisor would leave the children running.")
         }
     }
 
@@ -294,16 +294,18 @@ struct SupervisorProgram {
 
     private static let reasons: [String: String] = {
         var reasons = [
-            "serverurl": "Programs talk to Holdfast by Varlink, at /run/holdfast/io.holdfast.",
-            "stdout_syslog": "Say StandardOutput=journal if it is to go there.",
-            "stderr_syslog": "Say StandardError=journal if it is to go there.",
+            "serverurl": "Holdfast's protocol is Varlink, at /run/holdfast/io.holdfast.",
+            "stdout_syslog": "Set StandardOutput=journal to send it there.",
+            "stderr_syslog": "Set StandardError=journal to send it there.",
         ]
         for stream in ["stdout", "stderr"] {
-            reasons["\(stream)_logfile_maxbytes"] = "Captured output is rotated by Holdfast's own measure."
-            reasons["\(stream)_logfile_backups"] = "Captured output is rotated by Holdfast's own measure."
+            reasons["\(stream)_logfile_maxbytes"] =
+                "Holdfast rotates captured output by its own limits (X-LogMaxBytes=, X-LogKeep=)."
+            reasons["\(stream)_logfile_backups"] =
+                "Holdfast rotates captured output by its own limits (X-LogMaxBytes=, X-LogKeep=)."
             reasons["\(stream)_capture_maxbytes"] = "Holdfast has no process-communication events."
             reasons["\(stream)_events_enabled"] =
-                "Holdfast has no log events; `holdfastctl logs --follow` prints as it comes."
+                "Holdfast has no log events; `holdfastctl logs --follow` prints new lines."
         }
         return reasons
     }()

@@ -28,8 +28,8 @@ enum SystemdImport {
         }
         if unit.name.kind == .service, !hasSocket, !sections.contains("X-Swap") {
             imported.comment(
-                "It has no [X-Swap] section: the service opens its own port, so two of it could not run at once. To deploy it "
-                    + "without a lost request, move the address into a .socket unit, if the program takes sockets "
+                "No [X-Swap] section: the service binds its own port, so two generations cannot run at once. For deployments "
+                    + "without lost requests, move the address to a .socket unit, if the program supports passed sockets "
                     + "(LISTEN_FDS).")
         }
         for section in sections where !isForeign(section) {
@@ -58,14 +58,14 @@ enum SystemdImport {
         let others = all.filter { !kept.contains($0) && !isOfTheSystem($0) }
         if !before.isEmpty {
             unit.comment(
-                "\(assignment.key)=\(before.joined(separator: " ")) is not needed: systemd starts Holdfast itself when the basic "
-                    + "system is there.")
+                "\(assignment.key)=\(before.joined(separator: " ")) is not needed: systemd starts Holdfast after the basic "
+                    + "system.")
         }
         if !others.isEmpty {
             unit.leaveOut(
                 .init(key: assignment.key, value: others.joined(separator: " "), origin: origin),
                 because:
-                    "Holdfast has no such unit. If it is imported, too, name it here; if it stays systemd's, order "
+                    "Holdfast has no such unit. If you import it as well, add it here; if systemd keeps it, order "
                     + "holdfast.service after it (systemctl edit holdfast).")
         }
         if !kept.isEmpty || all.isEmpty { unit.set(assignment.key, kept.joined(separator: " "), from: origin) }
@@ -94,8 +94,8 @@ enum SystemdImport {
     private static func addSwap(to unit: inout ImportedUnit) {
         unit.section("X-Swap")
         unit.comment(
-            "New: `holdfastctl swap` and `restart` start the next generation beside this one, on the same sockets. See "
-                + "holdfast.unit(5) for ReadyProbe=, SoakSec= and DrainTimeoutSec=. If it must never run twice, add "
+            "Added: `holdfastctl swap` and `restart` start the next generation beside this one, on the same sockets. See "
+                + "holdfast.unit(5) for ReadyProbe=, SoakSec= and DrainTimeoutSec=. If two generations must never run at once, add "
                 + "Strategy=queue.")
     }
 }

@@ -108,7 +108,7 @@ enum InventoryText {
         } else if let service = socket.service {
             notes.append(service + (socket.triggered.map { $0 == 1 ? ", once" : ", \($0) times" } ?? ""))
         }
-        let name = socket.state == .cooling ? "waiting for its poll limit" : socket.state.rawValue
+        let name = socket.state == .cooling ? "paused by its poll limit" : socket.state.rawValue
         return name + (notes.isEmpty ? "" : " (\(notes.joined(separator: "; ")))")
     }
 
@@ -141,7 +141,7 @@ enum InventoryText {
         let old = reply.outdated.filter { !reply.changed.contains($0) }
         let lines =
             reply.added.map { "\($0): available" } + reply.changed.map { "\($0): changed" }
-            + old.map { "\($0): runs with an older definition" } + reply.removed.map { "\($0): disappeared" }
+            + old.map { "\($0): runs an older definition" } + reply.removed.map { "\($0): disappeared" }
             + reply.notes
         return lines.isEmpty ? ["No changes"] : lines.map { Text.harmless($0) }
     }

@@ -45,7 +45,7 @@ enum ResultText {
             ]
         case .started where verb == .adopt:
             lines = ["\(name): " + screen.paint("adopted", .green) + generation(result)]
-        case .done: lines = ["\(name): " + screen.paint("ran to its end", .green) + generation(result) + " in \(took)"]
+        case .done: lines = ["\(name): " + screen.paint("finished", .green) + generation(result) + " in \(took)"]
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
         case .unchanged: lines = ["\(name): \(unchanged(verb))"]
@@ -105,9 +105,11 @@ enum ResultText {
     /// The lines for a generation that was cut over to and has ended: the old one is gone, and only an operator can go
     /// back.
     private static func lost(_ result: OperationResult, _ screen: Screen) -> [String] {
-        let now = screen.paint("lost: ", .red) + "it was cut over to, and does not serve any more"
+        let now = screen.paint("lost: ", .red) + "the new generation no longer serves after its cutover"
         guard result.fromGeneration != nil else { return [now] }
-        return [now, "  holdfastctl rollback \(Text.harmless(Text.shortName(result.unit))) starts what served before"]
+        return [
+            now, "  to start what served before: holdfastctl rollback \(Text.harmless(Text.shortName(result.unit)))",
+        ]
     }
 
     /// The notes; those that say the same about one unit each are merged into a number of units.
@@ -153,7 +155,7 @@ enum ResultText {
     }
 
     private static func stillServes(_ result: OperationResult) -> String {
-        guard let number = result.fromGeneration else { return "nothing serves" }
+        guard let number = result.fromGeneration else { return "no generation serves" }
         let name = Text.harmless(Text.shortName(result.unit, release: result.fromRelease))
         return "\(name) (generation \(number)) still serves"
     }
@@ -172,7 +174,7 @@ enum ResultText {
         case .start: "already running"
         case .stop: "not running"
         case .swap, .restart, .promote, .rollback, .reload, .abort, .adopt: "unchanged"
-        case .drain: "nothing drains"
+        case .drain: "no generation is draining"
         case .pause: "already paused"
         case .resume: "not paused"
         }
@@ -181,11 +183,11 @@ enum ResultText {
     /// The message after ^C has detached the command from its operation.
     static func detached(_ verb: OperationVerb, _ name: String) -> String {
         let shown = Text.harmless(name)
-        let what = "detached: the \(verb == .rollback ? "roll-back" : verb.rawValue) of \(shown) goes on"
+        let what = "detached: the \(verb == .rollback ? "roll-back" : verb.rawValue) of \(shown) continues"
         return switch verb {
         case .swap, .restart, .start, .promote, .rollback:
-            "\(what); `holdfastctl status \(shown)` shows it, `holdfastctl abort \(shown)` ends it before its cutover"
-        case .stop, .reload, .abort, .drain, .pause, .resume, .adopt: "\(what); `holdfastctl status \(shown)` shows it"
+            "\(what); see holdfastctl status \(shown), or cancel it before cutover: holdfastctl abort \(shown)"
+        case .stop, .reload, .abort, .drain, .pause, .resume, .adopt: "\(what); see holdfastctl status \(shown)"
         }
     }
 
@@ -193,7 +195,7 @@ enum ResultText {
     static func held(_ progress: Progress) -> String {
         let name = Text.harmless(Text.shortName(progress.unit, release: progress.release))
         let number = progress.generation.map { " (generation \($0))" } ?? ""
-        return "\(name)\(number) is ready and held; `holdfastctl promote \(name)` cuts over, "
-            + "`holdfastctl abort \(name)` ends it"
+        return "\(name)\(number) is ready and held; to cut over: holdfastctl promote \(name); "
+            + "to cancel: holdfastctl abort \(name)"
     }
 }

@@ -120,7 +120,7 @@ enum StatusText {
         }
     }
 
-    private static let outdated = "unit files changed since"
+    private static let outdated = "unit files have changed"
 
     private static func name(_ generation: GenerationStatus) -> String {
         joined([generation.release ?? "", "generation \(generation.number)"])
@@ -155,10 +155,11 @@ enum StatusText {
         case .exited, .failed, .autoRestart, .stopped:
             // The line has the service's name already.
             if let result = service.result {
-                let prefix = "lost \(service.unit): "
-                parts.append(result.hasPrefix(prefix) ? String(result.dropFirst(prefix.count)) : result)
+                let prefix = ["lost \(service.unit): ", "\(service.unit): ", "\(service.unit) "].first(
+                    where: result.hasPrefix)
+                parts.append(String(result.dropFirst(prefix?.count ?? 0)))
             }
-            if service.state == .autoRestart { parts.append("will be started again") }
+            if service.state == .autoRestart { parts.append("restart pending") }
         case .waiting: break
         case .startPre, .starting, .startPost, .probing, .running, .reloading, .draining, .stopping:
             if let pid = service.mainPid { parts.append("pid \(pid)") }

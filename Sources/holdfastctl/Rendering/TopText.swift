@@ -60,7 +60,7 @@ enum TopText {
     }
 
     static func lines(_ rows: [UsageRow], _ screen: Screen) -> [String] {
-        guard !rows.isEmpty else { return ["Nothing runs"] }
+        guard !rows.isEmpty else { return ["No services run"] }
         var table = Table([
             .init(title: "SERVICE"), .init(title: "GEN", right: true), .init(title: "ROLE"),
             .init(title: "PID", right: true), .init(title: "PROCS", right: true, spare: 1),

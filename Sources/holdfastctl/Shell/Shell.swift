@@ -61,7 +61,7 @@ struct Shell {
         do throws(CommandWords.Unfinished) {
             words = try CommandWords.split(line)
         } catch {
-            complain("a \(error.quote) is not closed")
+            complain("the closing \(error.quote) is missing")
             return .badInvocation
         }
         // The line may have been copied from a manual.
@@ -76,7 +76,7 @@ struct Shell {
             return .ok
         case "open":
             guard words.count == 2 else {
-                complain("open wants the path of a control socket")
+                complain("open: expected the path of a control socket")
                 return .badInvocation
             }
             options = ["--socket", words[1]]
@@ -89,7 +89,7 @@ struct Shell {
     static func help(_ screen: Screen) -> String {
         let names = (Holdfastctl.commandNames + builtins).sorted()
         let lines = Text.inColumns(names, screen.width ?? 80)
-        return "Commands (help NAME says more):\n" + lines.joined(separator: "\n") + "\n"
+        return "Commands (help NAME shows the details):\n" + lines.joined(separator: "\n") + "\n"
     }
 }
 
