@@ -8,25 +8,28 @@ import UnitFiles
 extension Supervisor {
     func perform(_ effect: Effect) {
         switch effect {
-        case .prepare(let generation, let plan): FileLimit.bounded(by: .services) { prepare(generation, plan) }
+        case .prepare(let generation, let plan):
+            machine.processes.bounded(by: .services) { prepare(generation, plan) }
         case .createInstance(let id, let generation, let spec): createInstance(id, generation, spec)
-        case .spawn(let token, let instance, let command): spawn(token, instance, command)
-        case .signal(let token, let signal): signalProcess(token, signal)
-        case .signalTree(let instance, let signal): signalTree(instance, signal)
-        case .killTree(let instance): killTree(instance)
-        case .watchTree(let token, let instance): watchTree(token, instance)
-        case .unwatchTree(let token, let instance): unwatchTree(token, instance)
-        case .probe(let token, let instance): FileLimit.bounded(by: .services) { startProbe(token, instance) }
-        case .cancelProbe(let token): probes.removeValue(forKey: token)?.cancel()
-        case .checkConditions(let token, let instance): checkConditions(token, instance)
-        case .seekMain(let token, let instance): seekMain(token, instance)
-        case .cancelSearch(let token): pidFiles.forget(token)
+        case .spawn(let token, let instance, let command): launches.start(token, command, of: instance)
+        case .signal(let token, let signal):
+            if !processes.signal(token, signal) { launches.giveUpStart(token) }
+        case .signalTree(let instance, let signal): processes.signalTree(of: instance, signal)
+        case .killTree(let instance): processes.killTree(of: instance)
+        case .watchTree(let token, let instance): processes.watchTree(token, of: instance)
+        case .unwatchTree(let token, let instance): processes.unwatchTree(token, of: instance)
+        case .probe(let token, let instance):
+            machine.processes.bounded(by: .services) { probes.start(token, of: instance) }
+        case .cancelProbe(let token): probes.cancel(token)
+        case .checkConditions(let token, let instance): conditions.check(token, of: instance)
+        case .seekMain(let token, let instance): mains.seek(token, of: instance)
+        case .cancelSearch(let token): mains.cancelSearch(token)
         case .forgetInstance(let instance): forget(instance)
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, let release): recordServing(generation, release)
         case .startUnits(let units, let cause): startUnits(units, cause)
         case .report(let report):
-            if case .finished(let group, _, _) = report { dropStores(of: group) }
+            if case .finished(let group, _, _) = report { descriptorStores.dropStores(of: group) }
             reports.handle(report)
         }
     }
@@ -146,7 +149,7 @@ extension Supervisor {
         if (try? machine.files.exists(path)) == true, unaccounted.processes.isEmpty { directories.throwAway(path) }
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: user?.uid ?? 0, gid: user?.gid ?? 0)
-            try ServiceDirectory.make(path, mode: 0o755, owner: owner)
+            try machine.serviceFiles.makeDirectoryAtOnce(path, mode: 0o755, owner: owner, keepsExisting: false)
         } catch {
             machine.files.removeEmptyDirectory(path)
             if let parent = FileTree.parent(of: path) { machine.files.removeEmptyDirectory(parent) }
@@ -192,24 +195,23 @@ extension Supervisor {
         let instance = RunningInstance(
             id: id, generation: generation, definition: definition, connection: connections[generation.group])
         instance.triggeredBy = reports.monitorVariables[generation.group] ?? [:]
-        instances[id] = instance
+        instances.add(instance)
         journal.put(.running(id), SavedInstance(instance))
     }
 
     private func forget(_ id: InstanceID) {
-        guard let instance = instances.removeValue(forKey: id) else { return }
+        guard let instance = instances.remove(id) else { return }
         if instance.tree != nil { dropSharer(instance) }
         journal.end(.running(id))
-        instanceOfMark[instance.mark] = nil
-        keepStore(of: instance)
+        descriptorStores.keepStore(of: instance)
         if requests.has(instance.definition.group) {
-            keepEvidence(instance)
+            keepEvidence(of: instance)
         }
         instance.close()
-        removePidFile(of: instance)
-        removeRuntimeDirectories(of: instance)
-        removeCredentials(of: instance)
-        if !instances.values.contains(where: { $0.logName == instance.logName }) { logs?.forget(instance.logName) }
+        mains.removePidFile(of: instance)
+        serviceDirectories.removeRuntimeDirectories(of: instance)
+        serviceDirectories.removeCredentials(of: instance)
+        if !instances.values.contains(where: { $0.logName == instance.logName }) { logs.forget(instance.logName) }
         sockets?.restorePaths(generations[instance.generation]?.own ?? [])
     }
 
@@ -217,26 +219,7 @@ extension Supervisor {
         (sockets.map { Array($0.shared.values.joined()) } ?? []) + generations.values.flatMap(\.own)
     }
 
-    /// Files of held sockets below the directories of a service: their owners stay as they are.
-    func sparedFiles(_ execution: ExecutionSettings) -> Set<FileID> {
-        execution.directories.isEmpty ? [] : Set(allHeldSockets.compactMap(\.endpoint.fileID))
-    }
+    var heldFiles: Set<FileID> { Set(allHeldSockets.compactMap(\.endpoint.fileID)) }
 
-    /// Removes the runtime directories of an instance that no other instance uses: generations share them.
-    func removeRuntimeDirectories(of instance: RunningInstance) {
-        let execution = instance.definition.unit.execution
-        guard execution.directories[.runtime]?.entries.isEmpty == false, execution.runtimeDirectoryPreserve != .yes
-        else { return }
-        let used = instances.values.filter { $0 !== instance }.reduce(into: Set<String>()) { used, other in
-            used.formUnion(launcher.runtimeDirectories(of: other.definition.unit.execution))
-        }
-        let held = allHeldSockets.flatMap(\.paths)
-        do throws(SystemError) {
-            for directory in try launcher.unlinkRuntimeDirectories(of: execution, exceptThose: used) {
-                try directories.throwAway(directory, keeping: held)
-            }
-        } catch {
-            log(.warning, about: instance.name, "\(instance.name): removing RuntimeDirectory=: \(error)")
-        }
-    }
+    var heldPaths: [String] { allHeldSockets.flatMap(\.paths) }
 }

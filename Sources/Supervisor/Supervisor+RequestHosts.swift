@@ -27,7 +27,7 @@ extension Supervisor: ControlHost {
 
 extension Supervisor: RequestsHost {
     func prepare(_ call: ValidCall) throws(ControlError) {
-        try mayStart(call.request)
+        try refuseIfShort(call.request)
         try journal.refuseWithoutRoom(call.method)
         if call.request != .update { try planning.refresh() }
     }

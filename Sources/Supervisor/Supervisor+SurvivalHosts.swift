@@ -21,14 +21,13 @@ extension Supervisor: ReexecHost {
 
     func finalState() -> SavedState {
         var state = savedState()
-        state.strays = trees.savedStrays
+        state.strays = machine.trees.savedStrays
         return state
     }
 
-    func cancelProbes() { for probe in probes.values { probe.cancel() } }
+    func cancelProbes() { probes.cancelAll() }
 
     func repeatProbes() {
-        probes = [:]
         for effect in engine.outstandingEffects { if case .probe = effect { perform(effect) } }
     }
 
@@ -36,44 +35,44 @@ extension Supervisor: ReexecHost {
 }
 
 extension Supervisor: UnaccountedHost {
-    var usesCgroups: Bool { trees.usesCgroups }
+    var usesCgroups: Bool { machine.trees.usesCgroups }
 
     func adoptUnknownTrees() -> [(name: UnaccountedTreeName, run: RunningTree)] {
         unknownTrees.compactMap { name, members in
-            guard !members.isEmpty, let tree = try? trees.adopt(name: name, cookie: "", session: nil) else {
+            guard !members.isEmpty, let tree = try? machine.trees.adopt(name: name, cookie: "", session: nil) else {
                 return nil
             }
             // Directory names that collide with the kernel's own names have a prefix.
             let bare = String(name.dropFirst())
-            let isPrefixed = name.hasPrefix("_") && trees.directoryName(bare) == name
-            return (UnaccountedTreeName(isPrefixed ? bare : name, directory: name), RunningTree(tree))
+            let isPrefixed = name.hasPrefix("_") && machine.trees.directoryName(bare) == name
+            return (UnaccountedTreeName(isPrefixed ? bare : name, directory: name), RunningTree(tree, loop))
         }
     }
 
     /// Process trees that no known instance or command owns, with their members.
     private var unknownTrees: [(name: String, members: [Int32])] {
-        var known = Set(instances.values.filter { $0.tree != nil }.map { trees.directoryName($0.treeName) })
+        var known = Set(instances.values.filter { $0.tree != nil }.map { machine.trees.directoryName($0.treeName) })
         for (token, command) in socketCommands {
-            known.insert(trees.directoryName(RunningSocketCommand.treeName(command.unit, token)))
+            known.insert(machine.trees.directoryName(RunningSocketCommand.treeName(command.unit, token)))
         }
-        return trees.leftovers(kept: known)
+        return machine.trees.leftovers(kept: known)
     }
 
     func unknownRuns(below prefix: String, besides known: Set<Int32>) -> [UnknownRun] {
         var known = known.union(processes.values.map(\.pid))
         for instance in instances.values { known.formUnion(instance.tree?.members() ?? []) }
         let invocations = Set(instances.values.map(\.invocation))
-        return ProcessTrees.marked(by: "GENERATION_DIRECTORY", prefix: prefix)
+        return machine.trees.marked(by: "GENERATION_DIRECTORY", prefix: prefix)
             .filter { !invocations.contains($0.cookie) && known.isDisjoint(with: $0.members) }
             .map { run in
                 UnknownRun(
                     mark: run.mark, members: run.members, users: run.members.map { machine.processes.user(of: $0) },
-                    tree: RunningTree(trees.tree(of: run)))
+                    tree: RunningTree(machine.trees.tree(of: run), loop))
             }
     }
 
     func awaitEmpty(_ run: RunningTree, _ reported: @escaping () -> Void) {
-        if run.arm(eventLoop, reported) != nil { run.look(eventLoop, reported) }
+        _ = run.arm(reported)
     }
 
     func group(of unit: UnitName) -> GroupID { planning.group(of: unit) }
@@ -120,13 +119,9 @@ extension Supervisor: UnaccountedOutputHost {
 
     func readUnaccountedOutput(
         _ path: String, _ name: UnaccountedOutputName, _ onEnd: @escaping () -> Void
-    ) throws(SystemError) -> LogPipe? {
-        guard let logs else { return nil }
-        let log =
-            logs.existing(name.unit)
-            ?? logs.log(of: name.unit, policy: LogPolicy(), onTrouble: troubleTeller(name.unit))
+    ) throws(SystemError) -> any MachineLogPipe {
         let origin = LogOrigin(unit: name.unit, generation: name.generation, stream: name.stream)
-        return try LogPipe(left: path, origin: origin, log: log, capture: logs, ended: onEnd)
+        return try logs.openLeftPipe(path, from: origin, ended: onEnd)
     }
 }
 

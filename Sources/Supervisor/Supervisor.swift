@@ -50,26 +50,25 @@ final class Supervisor {
     var tidiness = Tidiness()
 
     // Kernel objects.
-    let children: Children
-    let trees: ProcessTrees
     let launcher: Launcher
+    let instances = Instances()
+    private(set) lazy var processes = ProcessDesk(machine, instances, host: self)
+    private(set) lazy var mains = MainProcessDesk(machine, instances, processes, host: self)
+    private(set) lazy var logs = OutputDesk(machine, launcher, host: self)
+    private(set) lazy var streams = StreamDesk(machine, logs, host: self)
+    private(set) lazy var serviceDirectories = ServiceDirectories(machine, launcher, instances, host: self)
+    private(set) lazy var descriptorStores = DescriptorStores(machine, instances, host: self)
+    private(set) lazy var launches = LaunchDesk(
+        machine, launcher, instances, processes, streams, serviceDirectories, descriptorStores, host: self)
+    private(set) lazy var probes = ProbeDesk(machine, launcher, instances, processes, launches, host: self)
+    private(set) lazy var notifications = NotificationDesk(
+        machine, instances, processes, mains, descriptorStores, host: self)
+    private(set) lazy var conditions = ConditionDesk(
+        machine, instances, program: program, environment: environment, host: self)
     var sockets: HeldSockets?
     var generations: [GenerationID: GenerationResources] = [:]
     /// Running renderings of generations' templates.
     var renderings: [GenerationID: TemplateRun] = [:]
-    var instances: [InstanceID: RunningInstance] = [:]
-    var conditionChecks: [Token: ConditionCheck] = [:]
-    /// Condition checks that have no process yet.
-    var waitingChecks: [(Token, InstanceID)] = []
-    /// Descriptor stores of services that will be started again.
-    var keptStores: [DescriptorStoreKey: DescriptorStore] = [:]
-    var processes: [Token: RunningProcess] = [:]
-    var instanceOfMark: [String: InstanceID] = [:]
-    var tokenOfPid: [Int32: Token] = [:]
-    var probes: [Token: RunningProbe] = [:]
-    var logs: LogCapture?
-    let pidFiles: PidFiles
-    var notifySocket: NotifySocket?
 
     // Started socket units.
     var activation = SocketActivation()
@@ -92,8 +91,7 @@ final class Supervisor {
     var multibinder: (any MachineBinders)?
     private(set) lazy var subscriptions: SubscriptionsDesk = SubscriptionsDesk(self, control, loop)
     private(set) lazy var helperCalls: HelperCallsDesk = HelperCallsDesk(
-        self, control, machine, configuration, environment: environment,
-        start: { [unowned self] errand, plan in try errand.begin(plan, children, eventLoop) })
+        self, control, machine, configuration, environment: environment)
     private(set) lazy var requests: RequestsDesk = RequestsDesk(
         self, control, loop, machine.accounts, journal)
     private(set) lazy var reports: ReportsDesk = ReportsDesk(self, requests, subscriptions, history, control, loop)
@@ -116,7 +114,7 @@ final class Supervisor {
     private(set) lazy var unaccountedOutput = UnaccountedOutput(self, machine.files, directories, logger: logger)
     /// Re-execution of the installed program.
     private(set) lazy var reexec = ReexecDesk(
-        self, machine, children, logger: logger, program: program, arguments: arguments, environment: environment)
+        self, machine, logger: logger, program: program, arguments: arguments, environment: environment)
     /// Whether the events being handled happened while no supervisor ran.
     var isCatchingUp = false
 
@@ -132,8 +130,6 @@ final class Supervisor {
     ) throws {
         machine = host
         eventLoop = host.eventLoop
-        children = host.children
-        trees = host.processTrees
         self.configuration = configuration
         self.environment = environment
         self.logger = logger
@@ -152,11 +148,10 @@ final class Supervisor {
                 [SpawnPlan.Limit(resource: 7, soft: head.fileLimitSoft, hard: head.fileLimitHard)]
                     + (head.limits ?? []).map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
             } ?? limits
-        pidFiles = PidFiles(loop: eventLoop)
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
             specifiers: host.units.specifiers(configuration, environment: environment),
-            isProtectedFromOOM: (ProcessFacts.oomScoreAdjust ?? 0) < 0)
+            isProtectedFromOOM: (machine.processes.oomScoreAdjust ?? 0) < 0, machine: machine)
         history = History(path: configuration.stateDirectory + "/history.jsonl", files: host.files)
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases", files: host.files)
         planning = try PlanningDesk(
@@ -183,14 +178,14 @@ final class Supervisor {
             }
         }
         passGap(&saved)
-        try directories.startTrash(eventLoop)
+        try directories.startTrash()
         if saved == nil {
             // Except for the FIFOs of services that still run without an instance here.
             unaccountedOutput.move()
             // Directories of generations and credentials may still be in use: `reportUnaccounted` examines them later.
             directories.throwAway(directories.output)
         }
-        try directories.makeDirectories(readers: readers)
+        try directories.makeDirectories(readers: logs.readers)
         timer = try loop.makeTimer { [unowned self] in deadlineReached() }
         socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
         try reports.start()
@@ -202,9 +197,9 @@ final class Supervisor {
             noticed: { [unowned self] held, text in
                 log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
             }, changed: { [unowned self] name in journal.recordShared(name, sockets?.shared[name]) })
-        try children.adoptOrphans()
-        trees.follow(children, isFresh: !isSuccessor)
-        logs = try makeLogs()
+        try machine.processes.adoptOrphans()
+        machine.trees.follow(isFresh: !isSuccessor)
+        try logs.open()
         unaccountedOutput.read()
         try openNotifySocket(saved?.own)
         signals = [
@@ -212,7 +207,10 @@ final class Supervisor {
             try loop.watchSignal(.interrupt) { [unowned self] in shutDown(for: nil) },
             try loop.watchSignal(.hangUp) { [unowned self] in updateOnSignal() },
             try loop.watchSignal(.reexecute) { [unowned self] in reexecOnSignal() },
-            try loop.watchSignal(.user2) { [unowned self] in reopenLogs() },
+            try loop.watchSignal(.user2) { [unowned self] in
+                logs.reopen()
+                logger.info("reopened the log files")
+            },
         ]
         isCatchingUp = true
         if let saved {
@@ -248,22 +246,14 @@ final class Supervisor {
         logger.info(
             """
             holdfastd \(Holdfast.version) is ready: \(planning.resolver.loader.allNames().count) unit files, \
-            \(trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
+            \(machine.trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
             """)
     }
 
     private func openNotifySocket(_ own: SavedOwn?) throws(SystemError) {
-        let path = configuration.notifySocket
-        if let raw = own?.notifySocket {
-            let inherited = try machine.handover.inherit(raw)
-            notifySocket = try NotifySocket(path: path, inherited: inherited, loop: eventLoop) {
-                [unowned self] datagram in
-                received(datagram)
-            }
-            return
-        }
-        notifySocket = try NotifySocket(path: path, loop: eventLoop) { [unowned self] datagram in received(datagram) }
-        if let raw = notifySocket?.raw { machine.manager.store(raw, name: StoredName.notify) }
+        try notifications.open(configuration.notifySocket, inherited: own?.notifySocket)
+        guard own?.notifySocket == nil, let raw = notifications.descriptor else { return }
+        machine.manager.store(raw, name: StoredName.notify)
     }
 
     private func openControl(_ saved: SavedState?) throws(SystemError) {
@@ -293,7 +283,7 @@ final class Supervisor {
             return
         }
         due = now
-        notifySocket?.receiveWaiting()
+        notifications.receiveWaiting()
         handle(.deadlineReached)
     }
 
@@ -308,11 +298,7 @@ final class Supervisor {
 
     /// Events that wait for the loop's next round, for a successor.
     var waitingEvents: [Event] {
-        // A successor does not retry the starts that this process has postponed: they count as failed.
-        backlog
-            + instances.values.compactMap(\.postponed).map {
-                .spawnFailed($0.token, $0.error.text, status: $0.error.status)
-            }
+        backlog + launches.postponedStarts
     }
 
     /// Handles the events that an earlier process has left.
@@ -365,23 +351,23 @@ final class Supervisor {
         // A readable socket starts no service any more.
         for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
         machine.manager.notify("STOPPING=1")
-        if !engine.isShuttingDown { trees.signalStrays(.terminate) }
+        if !engine.isShuttingDown { machine.trees.signalStrays(.terminate) }
         handle(.command(.shutDown, request ?? newRequest()))
     }
 
     func shutDownComplete() {
         control.stopListening()
         helperCalls.endAll()
-        for check in conditionChecks.values { check.cancel() }
+        conditions.cancelAll()
         unaccountedOutput.close()
         multibinder = nil
-        notifySocket?.remove()
+        notifications.close()
         sockets = nil
         generations = [:]
-        trees.signalStrays(.kill)
-        if trees.leftovers().isEmpty, unaccounted.processes.isEmpty { removeUnusedDirectories() }
+        machine.trees.signalStrays(.kill)
+        if machine.trees.leftovers(kept: []).isEmpty, unaccounted.processes.isEmpty { removeUnusedDirectories() }
         unaccounted.logLeftRunning()
-        trees.remove()
+        machine.trees.remove()
         directories.finish()
         journal.remove()
         logger.info("everything is stopped")

@@ -1,3 +1,4 @@
+import Glibc
 import Linux
 import UnitFiles
 import UnitStore
@@ -28,4 +29,12 @@ final class LinuxAccounts: AccountsPort {
     func holds(_ condition: Condition, environment: [String: String]) -> Bool {
         ConditionEvaluator(environment: environment).holds(condition)
     }
+}
+
+extension Configuration {
+    /// Name of the group that may read captured output.
+    static let logReadersGroup = "holdfast-read"
+
+    /// Gid of the group that may read captured output, in addition to root; nil without such a group.
+    public var logReaders: UInt32? { isUser || geteuid() != 0 ? nil : try? Accounts.group(Self.logReadersGroup) }
 }

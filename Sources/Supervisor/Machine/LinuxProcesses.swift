@@ -5,8 +5,12 @@ import Vocabulary
 /// Processes of this host.
 final class LinuxProcesses: ProcessesPort {
     let children: Children
+    private let loop: EventLoop
 
-    init(loop: EventLoop) { children = Children(loop: loop) }
+    init(loop: EventLoop) {
+        self.loop = loop
+        children = Children(loop: loop)
+    }
 
     var ownPid: Int32 { getpid() }
     var ownUser: UInt32 { geteuid() }
@@ -33,6 +37,8 @@ final class LinuxProcesses: ProcessesPort {
     func inherit(_ pid: Int32, descriptor: Int32) throws(SystemError) -> any MachineProcess {
         LinuxProcess(ProcessHandle(pid: pid, inherited: try OwnedDescriptor.inherited(descriptor)), children)
     }
+
+    func makePipe() throws(SystemError) -> any MachinePipe { try LinuxPipe(loop) }
 
     func facts(of pid: Int32) -> ProcessFacts? { ProcessFacts.read(pid) }
     func commandName(of pid: Int32) -> String? { ProcessFacts.commandName(of: pid) }
@@ -85,4 +91,49 @@ private final class LinuxProcess: MachineProcess {
         source = nil
         children.abandon(pid: pid)
     }
+}
+
+/// A pipe of this host.
+private final class LinuxPipe: MachinePipe {
+    private let reading: OwnedDescriptor
+    private var writing: OwnedDescriptor?
+    private let loop: EventLoop
+    private var source: IOSource?
+
+    init(_ loop: EventLoop) throws(SystemError) {
+        self.loop = loop
+        let pipe = try Pipe(nonBlockingReader: true)
+        writingEnd = pipe.writing.raw
+        reading = pipe.reading
+        writing = .some(pipe.writing)
+    }
+
+    let writingEnd: Int32
+
+    func closeWritingEnd() { writing = nil }
+
+    func read(_ received: @escaping (UnsafeRawBufferPointer) -> Void) throws(SystemError) {
+        source = try loop.addIO(reading.raw, .readable, priority: .controlRequests) { [unowned self] _ in
+            withExtendedLifetime(self) { receive(received) }
+        }
+    }
+
+    private func receive(_ received: (UnsafeRawBufferPointer) -> Void) {
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
+            let count = Glibc.read(reading.raw, buffer.baseAddress, buffer.count)
+            guard count <= 0 else { return received(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+            guard count == 0 || (errno != EAGAIN && errno != EINTR) else { return }
+            stopReading()
+            received(UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    func setReading(_ isOn: Bool) { source?.setEnabled(isOn) }
+
+    func stopReading() {
+        source?.cancel()
+        source = nil
+    }
+
+    func firstLine() -> String? { reading.firstLine() }
 }

@@ -1,5 +1,7 @@
 import Glibc
 import Linux
+import UnitFiles
+import UnitStore
 
 /// Files and directories of services on this host.
 final class LinuxServiceFiles: ServiceFilesPort {
@@ -75,11 +77,24 @@ final class LinuxServiceFiles: ServiceFilesPort {
 
     func removePidFile(_ path: String) throws(SystemError) { try PidFile.remove(path) }
 
+    func openTrash(
+        _ path: String, failed: @escaping (SystemError) -> Void
+    ) throws(SystemError) -> any MachineTrash {
+        let trash = try Trash(loop: loop, path: path)
+        trash.failed = failed
+        return trash
+    }
+
     func watchPaths() throws(SystemError) -> any MachinePathWatcher { try PathWatcher(loop: loop, for: .appearance) }
+
+    func readEnvironmentFile(_ path: String) throws(UnitFileReadError) -> String {
+        try UnitsOnDisk().readNamed(path)
+    }
 
     func isThere(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     func matches(of pattern: String) throws(SystemError) -> [String] { try PathPattern.matches(pattern) }
 }
 
+extension Trash: MachineTrash {}
 extension PathWatcher: MachinePathWatcher {}

@@ -29,6 +29,9 @@ protocol ProcessesPort: AnyObject {
     /// Continues with a process whose pidfd an earlier program of this process has left open.
     func inherit(_ pid: Int32, descriptor: Int32) throws(SystemError) -> any MachineProcess
 
+    /// Makes a pipe for the output of a child.
+    func makePipe() throws(SystemError) -> any MachinePipe
+
     /// Facts about a process at this moment; nil if there is no such process.
     func facts(of pid: Int32) -> ProcessFacts?
     func commandName(of pid: Int32) -> String?
@@ -82,10 +85,18 @@ protocol MachineProcess: AnyObject {
     func abandon()
 }
 
-extension MachineProcess {
-    /// Kills a process that cannot be watched: its end would never be known.
-    func killUnwatched() {
-        try? send(.kill)
-        abandon()
-    }
+/// A pipe for the output of a child.
+protocol MachinePipe: AnyObject {
+    /// Descriptor of the writing end, for a plan.
+    var writingEnd: Int32 { get }
+    /// Closes the supervisor's writing end after the spawn: the pipe ends with the last process that has another.
+    func closeWritingEnd()
+    /// Calls `received` with the bytes present whenever there are some, and once with none after the last.
+    func read(_ received: @escaping (UnsafeRawBufferPointer) -> Void) throws(SystemError)
+    /// Pauses or continues reading; while it is paused the child blocks on a full pipe.
+    func setReading(_ isOn: Bool)
+    /// Stops reading; `received` is not called any more.
+    func stopReading()
+    /// The first line that can be read now; for the output of a program that has ended.
+    func firstLine() -> String?
 }

@@ -1,4 +1,5 @@
 import Linux
+import UnitFiles
 
 /// Files and directories that the start of a service needs.
 protocol ServiceFilesPort: AnyObject {
@@ -46,13 +47,30 @@ protocol ServiceFilesPort: AnyObject {
     func readPidFile(_ path: String, user: UInt32) throws(SystemError) -> PidFile.Content
     func removePidFile(_ path: String) throws(SystemError)
 
+    /// Opens the directory of what is being removed. Failures later on are passed to `failed`.
+    func openTrash(
+        _ path: String, failed: @escaping (SystemError) -> Void
+    ) throws(SystemError) -> any MachineTrash
+
     /// Reports names that appear at awaited paths.
     func watchPaths() throws(SystemError) -> any MachinePathWatcher
 
+    /// Text of a file of `EnvironmentFile=`.
+    func readEnvironmentFile(_ path: String) throws(UnitFileReadError) -> String
     /// Whether there is a file at the path.
     func isThere(_ path: String) -> Bool
     /// The files that a pattern of `EnvironmentFile=` matches.
     func matches(of pattern: String) throws(SystemError) -> [String]
+}
+
+/// Directories that are removed piece by piece, because they may be large or impossible to remove.
+protocol MachineTrash: AnyObject {
+    /// - Parameter withParent: whether the parent directory is removed, too, if it is empty then.
+    func throwAway(_ path: String, withParent: Bool) throws(SystemError)
+    /// - Parameter held: paths that stay.
+    func throwAway(_ path: String, keeping held: [String]) throws(SystemError)
+    /// Removes the rest at the end of the supervisor.
+    func finish()
 }
 
 protocol MachinePathWatcher: AnyObject {

@@ -56,7 +56,7 @@ extension Supervisor {
     }
 
     private func dropPastInstances() {
-        let stores = Set(keptStores.keys.map(\.group))
+        let stores = descriptorStores.groups
         let past = engine.inactiveGroups.filter { isPassing($0.id.name) && !stores.contains($0.id) }
         let failed = past.filter(\.hasFailed).dropLast(Tidiness.failedInstances)
         let ended = past.filter { !$0.hasFailed }.dropLast(Tidiness.pastInstances)

@@ -3,60 +3,29 @@ import FoundationEssentials
 import Glibc
 import Linux
 import UnitFiles
-import Vocabulary
 
 /// `X-Template=`: configuration files of a generation, rendered before its first process.
 ///
 /// A separate program renders them, `holdfast-render`: reading templates may block, and the daemon should not load its
 /// libraries. Its standard error, `FILE:LINE:COLUMN: problem`, is the reason why the generation is not started.
 final class TemplateRun {
-    private let process: RunningRenderer
-    private let errors: OwnedDescriptor
-    private var timer: (any LoopTimer)?
-    private var source: ChildExitSource?
-    private var isTooLate = false
-
     /// Nanoseconds. Templates are small; a longer rendering waits for a disk that does not answer.
-    private static let longest: Int64 = 20_000_000_000
+    private static let timeout: Int64 = 20_000_000_000
 
-    init(_ plan: SpawnPlan, errors: consuming OwnedDescriptor, children: Children) throws(SystemError) {
-        self.errors = errors
-        do throws(SpawnError) {
-            process = RunningRenderer(try children.spawn(plan).takeHandle())
-        } catch {
-            throw error.cause
-        }
-    }
+    private let helper: HelperProgram
 
-    /// Calls `finished` from the loop with nil, or the problem. Returns the error if the program cannot be watched;
-    /// then `finished` is never called. (Not thrown: see `RunningProcess.watch`.)
-    func watch(_ children: Children, _ loop: EventLoop, _ finished: @escaping (String?) -> Void) -> SystemError? {
-        do throws(SystemError) {
-            source = try children.watch(process.handle) { [unowned self] status in finished(failure(status)) }
-            timer = try loop.makeTimer { [unowned self] in
-                isTooLate = true
-                try? process.handle.send(.kill)
+    init(on machine: any Machine) { helper = HelperProgram(on: machine) }
+
+    /// Starts the renderer; `finished` is called from the loop with nil, or the problem.
+    func start(_ plan: SpawnPlan, _ finished: @escaping (String?) -> Void) throws(SystemError) {
+        try helper.start(plan, within: Self.timeout) { outcome in
+            switch outcome {
+            case .succeeded: finished(nil)
+            case .timedOut: finished("rendering templates timed out after \(Self.timeout / 1_000_000_000) s")
+            case .failed(let status, let complaint): finished(complaint ?? "holdfast-render \(status)")
             }
-            timer?.arm(after: Self.longest)
-            return nil
-        } catch {
-            try? process.handle.send(.kill)
-            children.abandon(pid: process.handle.pid)
-            return error
         }
     }
-
-    private func failure(_ status: ExitStatus) -> String? {
-        if status == .exited(0) { return nil }
-        if isTooLate { return "rendering templates took longer than \(Self.longest / 1_000_000_000)s" }
-        return errors.firstLine() ?? "holdfast-render ended: \(status)"
-    }
-}
-
-/// A class around the handle, which cannot be copied.
-private final class RunningRenderer {
-    let handle: ProcessHandle
-    init(_ handle: consuming ProcessHandle) { self.handle = handle }
 }
 
 extension Supervisor {
@@ -65,39 +34,29 @@ extension Supervisor {
         let id = generation.id
         guard let first = parts.first(where: { !$0.unit.handoff.templates.isEmpty }) else { return rendered(id, nil) }
         let unit = first.unit.name.description
-        do throws(Launcher.LaunchError) {
+        do throws(LaunchError) {
             var job = RenderJob(files: [])
             for part in parts { job.files += try files(of: part, generation) }
             let sources = try openTemplates(of: &job)
-            let run = try start(job, sources)
-            renderings[id] = run
-            let failure = run.watch(children, eventLoop, ended(id, unit))
-            guard let failure else { return }
-            renderings[id] = nil
-            throw Launcher.LaunchError(text: "\(failure)")
+            renderings[id] = try start(job, sources) { [unowned self] failure in
+                renderings[id] = nil
+                rendered(id, failure.map { PreparationError(unit: unit, text: "X-Template=: \($0)") })
+            }
         } catch {
             rendered(id, PreparationError(unit: unit, text: "X-Template=: \(error.text)"))
         }
     }
 
-    private func ended(_ id: GenerationID, _ unit: String) -> (String?) -> Void {
-        { [unowned self] failure in
-            renderings[id] = nil
-            guard let failure else { return rendered(id, nil) }
-            rendered(id, PreparationError(unit: unit, text: "X-Template=: \(failure)"))
-        }
-    }
-
     /// Opens the templates, and puts the descriptor number of each into the job: the renderer is root and must not
     /// resolve paths in directories of users.
-    private func openTemplates(of job: inout RenderJob) throws(Launcher.LaunchError) -> [TemplateSource] {
+    private func openTemplates(of job: inout RenderJob) throws(LaunchError) -> [TemplateSource] {
         var sources: [TemplateSource] = []
         for index in job.files.indices {
             let path = job.files[index].template
             do throws(SystemError) {
                 sources.append(try TemplateSource(path))
             } catch {
-                throw Launcher.LaunchError(text: "\(path): \(error.errno.text)")
+                throw LaunchError(text: "\(path): \(error.errno.text)")
             }
             job.files[index].descriptor = "\(sources.count + 2)"
         }
@@ -106,41 +65,42 @@ extension Supervisor {
 
     private func files(
         of part: Definition, _ generation: GenerationResources
-    ) throws(Launcher.LaunchError) -> [RenderJob.File] {
+    ) throws(LaunchError) -> [RenderJob.File] {
         guard !part.unit.handoff.templates.isEmpty else { return [] }
         let context = RenderContext(
             part, generation, try launcher.templateEnvironment(of: part, in: generation))
-        let owner = part.unit.execution.user.flatMap { try? Accounts.user($0) }
+        let owner = part.unit.execution.user.flatMap { try? machine.accounts.user($0) }
         return part.unit.handoff.templates.map { template in
             RenderJob.File(
                 template: template.source, output: generation.directory + "/" + template.name,
-                uid: "\(owner?.uid ?? geteuid())", gid: "\(owner?.gid ?? getegid())", context: context)
+                uid: "\(owner?.uid ?? machine.processes.ownUser)", gid: "\(owner?.gid ?? machine.processes.ownGroup)",
+                context: context)
         }
     }
 
     /// - Parameter sources: the templates, open, in the order of the job's files.
     private func start(
-        _ job: RenderJob, _ sources: [TemplateSource]
-    ) throws(Launcher.LaunchError) -> TemplateRun {
-        guard let program = ProgramFile.companion("holdfast-render") else {
-            throw Launcher.LaunchError(text: "holdfast-render is not installed beside holdfastd")
+        _ job: RenderJob, _ sources: [TemplateSource], _ finished: @escaping (String?) -> Void
+    ) throws(LaunchError) -> TemplateRun {
+        guard let program = machine.processes.companion("holdfast-render") else {
+            throw LaunchError(text: "holdfast-render is not installed beside holdfastd")
         }
         guard let text = try? JSONEncoder().encode(job) else {
-            throw Launcher.LaunchError(text: "the context is not text")
+            throw LaunchError(text: "the context is not text")
         }
         do throws(SystemError) {
             // In memory: the job contains the services' environment, which may be secret.
             let input = try OwnedDescriptor.inMemory(Array(text), name: "a job for holdfast-render")
-            let output = try OwnedDescriptor.null()
-            let pipe = try Pipe(nonBlockingReader: true)
             var plan = SpawnPlan(
                 program: program, arguments: ["holdfast-render"], environment: ["PATH": ProgramSearch.path],
-                standardInput: input.raw, standardOutput: output.raw, standardError: pipe.writing.raw)
+                standardInput: input.raw, standardOutput: -1, standardError: -1)
             plan.limits = launcher.limits
             plan.descriptors = sources.map(\.raw)
-            return try TemplateRun(plan, errors: try pipe.reading.duplicate(), children: children)
+            let run = TemplateRun(on: machine)
+            try run.start(plan, finished)
+            return run
         } catch {
-            throw Launcher.LaunchError(text: "\(error)")
+            throw LaunchError(text: "\(error)")
         }
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import Linux
 import UnitFiles
 
@@ -8,12 +7,13 @@ extension Launcher {
     func account(of execution: ExecutionSettings) throws(LaunchError) -> User? {
         if let name = execution.user {
             do throws(UnknownAccount) {
-                return try Accounts.user(name)
+                return try machine.accounts.user(name)
             } catch {
                 throw LaunchError(error)
             }
         }
-        return configuration.isUser || execution.setLoginEnvironment == true ? try? Accounts.user("\(geteuid())") : nil
+        guard configuration.isUser || execution.setLoginEnvironment == true else { return nil }
+        return try? machine.accounts.user("\(machine.processes.ownUser)")
     }
 
     /// Credentials of the service; nil if the unit names no user or group.
@@ -22,7 +22,7 @@ extension Launcher {
             return nil
         }
         do throws(UnknownAccount) {
-            return try Accounts.credentials(
+            return try machine.accounts.credentials(
                 user: execution.user, group: execution.group, supplementaryGroups: execution.supplementaryGroups)
         } catch {
             throw LaunchError(error)
@@ -73,7 +73,7 @@ extension Launcher {
     }
 }
 
-extension Launcher.LaunchError {
+extension LaunchError {
     fileprivate init(_ unknown: UnknownAccount) {
         let step: SpawnError.Step =
             switch unknown.kind {

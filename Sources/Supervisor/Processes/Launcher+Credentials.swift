@@ -1,4 +1,3 @@
-import Glibc
 import Linux
 import UnitFiles
 
@@ -19,7 +18,8 @@ extension Launcher {
         let account = try credentials(of: unit.execution)
         do throws(SystemError) {
             let owner = configuration.isUser ? nil : (uid: account?.uid ?? 0, gid: account?.gid ?? 0)
-            return try CredentialFiles.write(try load(unit.credentials), to: directory, owner: owner)
+            return try machine.serviceFiles.writeCredentials(
+                try load(unit.credentials), to: directory, owner: owner)
         } catch {
             throw LaunchError(text: "setting credentials: \(error)", status: 243, isTransient: error.isTransient)
         }
@@ -31,7 +31,7 @@ extension Launcher {
         for loaded in settings.loaded {
             do throws(SystemError) {
                 let path = try self.path(of: loaded)
-                let entries = try CredentialFiles.read(path, as: loaded.id, limit: room())
+                let entries = try machine.serviceFiles.readCredentials(path, as: loaded.id, limit: room())
                 found += entries.filter { entry in !found.contains { $0.name == entry.name } }
             } catch {
                 // "the latter will act as default if the former cannot be retrieved"; a credential that has only a name
@@ -58,7 +58,7 @@ extension Launcher {
         case .path(let path): return path
         case .named(let name):
             let own = environment["CREDENTIALS_DIRECTORY"].map { [$0] } ?? []
-            for directory in own + Self.stores where access(directory + "/" + name, F_OK) == 0 {
+            for directory in own + Self.stores where machine.serviceFiles.isThere(directory + "/" + name) {
                 return directory + "/" + name
             }
             throw SystemError("find credential", name, .noSuchFileOrDirectory)
@@ -73,27 +73,5 @@ extension ServiceCredentials.Loaded {
         case .path: ""
         case .named(let name): name
         }
-    }
-}
-
-extension Supervisor {
-    /// Removes the credentials together with the last instance of the unit.
-    func removeCredentials(of instance: RunningInstance) {
-        let unit = instance.definition.unit
-        guard let directory = launcher.credentialsDirectory(of: unit),
-            !instances.values.contains(where: { $0.definition.unit.name == unit.name })
-        else { return }
-        throwAwayCredentials(directory)
-    }
-
-    /// Throws the directory away piece by piece, because the service may have filled it.
-    private func throwAwayCredentials(_ directory: String) {
-        CredentialFiles.release(directory)
-        directories.throwAway(directory)
-    }
-
-    /// Makes the credentials of a run, in place of the ones of an earlier run.
-    func makeCredentials(of instance: RunningInstance) throws(Launcher.LaunchError) {
-        if let old = try launcher.makeCredentials(of: instance.definition.unit) { throwAwayCredentials(old) }
     }
 }

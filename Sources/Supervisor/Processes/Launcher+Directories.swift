@@ -11,23 +11,38 @@ extension Launcher {
     /// Makes all directories with mode and owner, and the links to them.
     /// - Parameters:
     ///   - spared: files in the directories that keep their owner.
-    ///   - changes: collects changes of owner that take longer than a round of the loop; nil to make all at once.
     func makeDirectories(
-        of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID> = [],
-        changes: OwnerChanges? = nil
+        of execution: ExecutionSettings, for credentials: Credentials?, sparing spared: Set<FileID>
+    ) throws(LaunchError) {
+        try makeDirectories(of: execution) { path, mode, keepsExisting throws(SystemError) in
+            try machine.serviceFiles.makeDirectory(
+                path, mode: mode, owner: owner(credentials), keepsExisting: keepsExisting, sparing: spared)
+        }
+    }
+
+    /// The same for however long a change of owner takes.
+    func makeDirectoriesAtOnce(
+        of execution: ExecutionSettings, for credentials: Credentials?
+    ) throws(LaunchError) {
+        try makeDirectories(of: execution) { path, mode, keepsExisting throws(SystemError) in
+            try machine.serviceFiles.makeDirectoryAtOnce(
+                path, mode: mode, owner: owner(credentials), keepsExisting: keepsExisting)
+        }
+    }
+
+    private func makeDirectories(
+        of execution: ExecutionSettings, by make: (String, UInt16, Bool) throws(SystemError) -> Void
     ) throws(LaunchError) {
         for kind in DirectoryKind.allCases {
             guard let directories = execution.directories[kind], !directories.entries.isEmpty else { continue }
             do throws(SystemError) {
                 // Parents first, as in systemd: a change of a parent's owner includes the directories below.
                 for relative in directories.paths.sorted() {
-                    try ServiceDirectory.make(
-                        path(relative, kind), mode: directories.mode, owner: owner(credentials),
-                        keepsExisting: kind == .configuration, sparing: spared, changes: changes)
+                    try make(path(relative, kind), directories.mode, kind == .configuration)
                 }
                 for entry in directories.entries {
                     guard let link = entry.link else { continue }
-                    try ServiceDirectory.link(link, to: entry.path, in: root(kind))
+                    try machine.serviceFiles.link(link, to: entry.path, in: root(kind))
                 }
             } catch {
                 throw LaunchError(
@@ -55,7 +70,7 @@ extension Launcher {
         for entry in execution.directories[.runtime]?.entries ?? [] {
             let directory = path(entry.path, .runtime)
             if used.contains(directory) { continue }
-            if let link = entry.link { try ServiceDirectory.unlink(link, to: entry.path, in: root(.runtime)) }
+            if let link = entry.link { try machine.serviceFiles.unlink(link, to: entry.path, in: root(.runtime)) }
             removed.append(directory)
         }
         return removed

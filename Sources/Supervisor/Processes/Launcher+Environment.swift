@@ -1,8 +1,6 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
-import UnitStore
 
 /// Variables, in the order of systemd.exec(5), "Environment variables in spawned processes": the supervisor's, then
 /// `PassEnvironment=`, `Environment=`, `EnvironmentFile=`, each over the earlier ones; `UnsetEnvironment=` at the end.
@@ -16,7 +14,7 @@ extension Launcher {
         var result = ["PATH": searched.joined(separator: ":"), "LANG": environment["LANG"] ?? "C.UTF-8"]
         if configuration.isUser {
             for name in ["HOME", "XDG_RUNTIME_DIR"] { result[name] = environment[name] }
-            result["MANAGERPID"] = "\(getpid())"
+            result["MANAGERPID"] = "\(machine.processes.ownPid)"
         }
         if execution.setLoginEnvironment ?? (execution.user != nil || configuration.isUser), let account {
             result["USER"] = account.name
@@ -62,7 +60,8 @@ extension Launcher {
         var opened: [PassedFile] = []
         for file in unit.openFiles {
             do throws(SystemError) {
-                opened.append(try PassedFile(path: file.path, name: file.name, .init(file.access)))
+                opened.append(
+                    try machine.serviceFiles.openPassed(file.path, name: file.name, .init(file.access)))
             } catch {
                 // A file is not missing because descriptors are short.
                 if !file.mayBeMissing || error.isTransient {
@@ -98,13 +97,13 @@ extension Launcher {
     ) throws(LaunchError) -> [EnvironmentAssignment] {
         let paths: [String]
         do throws(SystemError) {
-            paths = PathPattern.isPattern(file.path) ? try PathPattern.matches(file.path) : [file.path]
+            paths = PathPattern.isPattern(file.path) ? try machine.serviceFiles.matches(of: file.path) : [file.path]
         } catch {
             throw LaunchError(text: "reading EnvironmentFile=\(file.path): \(error)", isTransient: error.isTransient)
         }
         let found = file.read(paths: paths) { path in
             do throws(UnitFileReadError) {
-                return .success(try UnitsOnDisk().readNamed(path))
+                return .success(try machine.serviceFiles.readEnvironmentFile(path))
             } catch {
                 return .failure(error)
             }

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 
@@ -20,7 +19,7 @@ extension Launcher {
         let scope = Scope(command.prefixes)
         let account = try account(of: execution)
         let credentials = try credentials(of: execution)
-        try makeDirectories(of: execution, for: credentials)
+        try makeDirectoriesAtOnce(of: execution, for: credentials)
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = invocation
         var remarks: [String] = []

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Linux
 import UnitFiles
 import UnitStore
@@ -22,19 +21,7 @@ struct Launcher {
     let specifiers: SpecifierEnvironment
     /// Whether the supervisor's own OOM score is below 0.
     let isProtectedFromOOM: Bool
-    let ownerChanges = OwnerChanges()
-
-    /// A step that failed before a process existed; the text names it.
-    struct LaunchError: Error {
-        let text: String
-        /// Exit status that the process would have under systemd (systemd.exec(5), "Process exit codes"), if systemd
-        /// would have started one.
-        var status: Int32?
-        /// Whether the failure is a shortage of resources that may end soon.
-        var isTransient = false
-        /// Whether a part of the work is done, and the rest waits for the next round of the loop.
-        var isUnfinished = false
-    }
+    let machine: any Machine
 
     /// Descriptors that are closed after the spawn.
     struct Streams: ~Copyable {
@@ -110,12 +97,12 @@ struct Launcher {
         }
         let account = try account(of: execution)
         let credentials = try credentials(of: execution)
-        try makeDirectories(of: execution, for: credentials, sparing: facts.spared, changes: ownerChanges)
+        try makeDirectories(of: execution, for: credentials, sparing: facts.spared)
 
         var variables = baseEnvironment(execution, account)
         variables["INVOCATION_ID"] = instance.invocation
         addHoldfastVariables(to: &variables, instance.definition, generation)
-        if unit.isConnectedToTerminal { variables["TERM"] = Terminal.type(of: unit.terminal.path) }
+        if unit.isConnectedToTerminal { variables["TERM"] = machine.serviceFiles.terminalType(of: unit.terminal.path) }
         variables["CREDENTIALS_DIRECTORY"] = credentialsDirectory(of: unit)
         if let mainPid = facts.mainPid { variables["MAINPID"] = "\(mainPid)" }
         if kind.isAfterTheEnd, let end = facts.end { variables.merge(Self.resultVariables(end)) { $1 } }
@@ -157,7 +144,7 @@ struct Launcher {
     ) throws(LaunchError) -> String {
         do throws(SystemError) {
             let searched = execution.execSearchPath.isEmpty ? ProgramSearch.directories : execution.execSearchPath
-            return try ProgramSearch.find(path, in: searched, root: root?.path ?? "")
+            return try machine.accounts.findProgram(path, in: searched, root: root?.path ?? "")
         } catch {
             throw LaunchError(
                 text: "executing \(path): \(error.errno.text)", status: SpawnError.Step.executing.exitStatus)

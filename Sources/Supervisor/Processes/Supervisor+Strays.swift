@@ -12,7 +12,7 @@ extension Supervisor {
             !stray.isForeign
                 && (stray.origins.isEmpty || stray.origins.contains { self.group(ofTree: $0) == group })
         }.map { stray in
-            "\(stray.pid)" + (ProcessFacts.commandName(of: stray.pid).map { " (\($0))" } ?? "")
+            "\(stray.pid)" + (machine.processes.commandName(of: stray.pid).map { " (\($0))" } ?? "")
         }
         guard !pids.isEmpty else { return nil }
         let list = pids.prefix(16).joined(separator: ", ") + (pids.count > 16 ? ", …" : "")
@@ -22,7 +22,7 @@ extension Supervisor {
     }
 
     func strayFindings(_ group: GroupID) -> [Finding] {
-        guard let text = strayText(group, among: trees.strays) else { return [] }
+        guard let text = strayText(group, among: machine.trees.strays) else { return [] }
         return [
             Finding(
                 text: text
@@ -33,8 +33,9 @@ extension Supervisor {
 
     /// Notes on strays in the answer to a stop.
     func strayNotes(_ group: GroupID, _ result: FinishedOperation) -> [String] {
-        guard result.kind == .stop, !trees.usesCgroups else { return [] }
-        return strayText(group, among: trees.strays).map { ["\($0); holdfastctl why \(group) explains it"] } ?? []
+        guard result.kind == .stop, !machine.trees.usesCgroups else { return [] }
+        return strayText(group, among: machine.trees.strays).map { ["\($0); holdfastctl why \(group) explains it"] }
+            ?? []
     }
 
     /// Group of a tree from its name, `UNIT#GENERATION.INSTANCE`.

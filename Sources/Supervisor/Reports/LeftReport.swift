@@ -27,8 +27,8 @@ extension Supervisor {
         guard !found.isEmpty, let cause = unaccounted.processes.cause else { return [] }
         var findings = found.map { tree in
             let processes = tree.members.prefix(8).map { pid in
-                let age = ProcessFacts.read(pid)?.age.map { ", for \(Wording.age(.seconds($0)))" } ?? ""
-                return "\(pid) (\(ProcessFacts.commandName(of: pid) ?? "?")\(age))"
+                let age = machine.processes.facts(of: pid)?.age.map { ", for \(Wording.age(.seconds($0)))" } ?? ""
+                return "\(pid) (\(machine.processes.commandName(of: pid) ?? "?")\(age))"
             }
             let generation = tree.name.generation.map { " as generation \($0)" } ?? ""
             let more = tree.members.count > 8 ? ", …" : ""

@@ -52,10 +52,4 @@ extension Supervisor {
             Finding(text: UnitDiagnostic($0).sentence, hint: "holdfastctl verify \(name)")
         }
     }
-
-    /// Remarks on limits that the host denies. As under systemd in a container, a service with lower limits is better
-    /// than none.
-    static func remarks(on eased: [String]) -> [String] {
-        eased.map { "\($0): not permitted on this host; the nearest permitted value is used" }
-    }
 }

@@ -123,7 +123,7 @@ extension Supervisor {
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
             reason: leftNote(group) ?? reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(
                 group)
-                ?? (view.serving == nil ? strayText(group, among: trees.knownStrays) : nil),
+                ?? (view.serving == nil ? strayText(group, among: machine.trees.knownStrays) : nil),
             since: Timestamp.string(unixSeconds: loop.wallClock - Int64((now - view.since).seconds)),
             outdated: planning.isOutdated(view) ? true : nil)
     }
@@ -182,18 +182,19 @@ extension Supervisor {
     private func status(
         of service: ServiceView, _ look: CloseLook?, memory: Bool
     ) -> (ServiceStatus, Connections?) {
-        let pid = mainProcess(of: service.instance)?.pid
+        let pid = processes.main(of: service.instance)?.pid
         let looks = look?.goesOn ?? false
         let held = looks ? connections(of: service) : nil
-        let log = logs?.existing(service.spec.unit)
+        let losses = logs.losses(of: service.spec.unit)
         func some(_ count: Int?) -> Int? { count == 0 ? nil : count }
         let status = ServiceStatus(
             unit: service.spec.unit, state: ServiceState(service.phase), mainPid: pid.map(Int.init),
             statusText: service.statusText, age: (now - service.since).seconds, restarts: service.restarts,
             result: service.failure.map(sentence) ?? service.skippedBy.map { "skipped: \(Wording.skip($0))" },
             ready: service.isReady, connections: held?.count,
-            memory: looks && memory ? pid.flatMap { MemoryFacts.read($0)?.resident } : nil, linesLost: some(log?.lost),
-            linesSuppressed: some(log?.suppressed), waitingFor: awaitedText(service))
+            memory: looks && memory ? pid.flatMap { machine.processes.residentMemory(of: $0) } : nil,
+            linesLost: some(losses?.lost),
+            linesSuppressed: some(losses?.suppressed), waitingFor: awaitedText(service))
         return (status, held)
     }
 

@@ -3,12 +3,20 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// A running helper call, with its user.
+/// A running helper call, with its user: holdfastctl reads files for a client of the control socket.
+///
+/// A log may be gigabytes, compressed, and on a file system that does not answer. Small reads once per round would still
+/// wait there, and a descriptor is more than a client in another language can receive, and less than it needs (rotation,
+/// compression, the filter). So holdfastctl reads, as it does for an operator, and prints into a pipe: a client that
+/// does not read stops it by a full pipe, and costs the daemon a bounded amount of unread bytes.
+///
+/// It runs with the rights of the caller and with bounded resources: the caller's input (a regular expression) is as
+/// good as a foreign program.
 struct RunningHelperCall {
     enum Kind { case logs, verify }
 
     let kind: Kind
-    let errand: Errand
+    let program: HelperProgram
     let uid: UInt32
     /// The last reply, if the program has printed it.
     var answer: Reply?
@@ -26,25 +34,23 @@ protocol HelperCallsHost: AnyObject {
     var readers: UInt32? { get }
 }
 
-/// Helper calls: calls that holdfastctl answers (`Errand`), with their arguments, replies and bounds.
+/// Helper calls: calls that holdfastctl answers (`HelperProgram`), with their arguments, replies and bounds.
 final class HelperCallsDesk {
     private unowned let host: any HelperCallsHost
     private let control: ControlSessions
     private let machine: any Machine
     private let configuration: Configuration
     private let environment: [String: String]
-    private let start: (Errand, SpawnPlan) throws -> Void
     private var calls: [ControlSessions.CallID: RunningHelperCall] = [:]
 
     /// - Parameters:
     ///   - environment: the supervisor's own.
-    ///   - start: starts a helper process.
     init(
         _ host: any HelperCallsHost, _ control: ControlSessions, _ machine: any Machine, _ configuration: Configuration,
-        environment: [String: String], start: @escaping (Errand, SpawnPlan) throws -> Void
+        environment: [String: String]
     ) {
         (self.host, self.control, self.machine) = (host, control, machine)
-        (self.configuration, self.environment, self.start) = (configuration, environment, start)
+        (self.configuration, self.environment) = (configuration, environment)
     }
 
     /// Helper processes at the same time.
@@ -84,16 +90,16 @@ final class HelperCallsDesk {
     }
 
     /// Ends the helper of a call whose client has gone.
-    func end(_ call: ControlSessions.CallID) { calls[call]?.errand.end() }
+    func end(_ call: ControlSessions.CallID) { calls[call]?.program.kill() }
 
-    func endAll() { for call in calls.values { call.errand.end() } }
+    func endAll() { for call in calls.values { call.program.kill() } }
 
     /// Continues to read the helper's output, after the client has read all replies.
-    func resumeReading(_ call: ControlSessions.CallID) { calls[call]?.errand.setReading(true) }
+    func resumeReading(_ call: ControlSessions.CallID) { calls[call]?.program.setReading(true) }
 
     // MARK: - Output
 
-    private func didPrint(_ lines: Errand.Lines, _ call: ControlSessions.CallID) {
+    private func didPrint(_ lines: HelperProgram.Lines, _ call: ControlSessions.CallID) {
         guard let running = calls[call], let first = lines.first else { return }
         if first.starts(with: "{\"error\":".utf8) {
             // With `--json` holdfastctl prints a refusal in the form of a reply.
@@ -105,7 +111,7 @@ final class HelperCallsDesk {
             let list = lines.joined(separator: [UInt8(ascii: ",")])
             let value = [UInt8(ascii: "[")] + list + [UInt8(ascii: "]")]
             control.reply(call, Reply(parameters: JSONObject("lines", json: value), continues: true))
-            if control.unread(call) > Self.unreadLimit { running.errand.setReading(false) }
+            if control.unread(call) > Self.unreadLimit { running.program.setReading(false) }
         case .verify: calls[call]?.answer = Reply(parameters: JSONObject("diagnostics", json: Array(first)))
         }
     }
@@ -137,16 +143,18 @@ final class HelperCallsDesk {
             throw .failed(
                 message: "holdfastctl, which reads files for the supervisor, is not installed beside holdfastd")
         }
-        let errand = Errand(
-            longestLine: kind == .logs ? Self.longestLogLine : Self.longestVerdict,
-            took: { [unowned self] lines in didPrint(lines, call) },
-            done: { [unowned self] problem in didEnd(call, problem) })
-        do {
-            try start(errand, plan(program, arguments, for: peer))
+        let helper = HelperProgram(on: machine)
+        let lines = HelperProgram.LineReader(
+            longestLine: kind == .logs ? Self.longestLogLine : Self.longestVerdict
+        ) { [unowned self] lines in didPrint(lines, call) }
+        do throws(SystemError) {
+            try helper.start(plan(program, arguments, for: peer), lines: lines) { [unowned self] outcome in
+                didEnd(call, outcome.problem)
+            }
         } catch {
             throw .failed(message: "cannot start holdfastctl: \(error)")
         }
-        calls[call] = RunningHelperCall(kind: kind, errand: errand, uid: peer.uid)
+        calls[call] = RunningHelperCall(kind: kind, program: helper, uid: peer.uid)
     }
 
     private func plan(_ program: String, _ arguments: [String], for peer: Peer) -> SpawnPlan {

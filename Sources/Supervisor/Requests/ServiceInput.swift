@@ -29,7 +29,7 @@ extension Supervisor {
         let generations = engine.view(of: group)?.generations ?? []
         let serving = engine.view(of: group)?.serving
         let services = (generations.first { $0.number == serving } ?? generations.last)?.services ?? []
-        let running = services.compactMap { instances[$0.instance] }.filter { mainProcess(of: $0.id) != nil }
+        let running = services.compactMap { instances[$0.instance] }.filter { processes.main(of: $0.id) != nil }
         let named = [name, name + ".service"]
         if let member = running.first(where: { named.contains($0.name) }) { return member }
         guard running.count > 1 else {
@@ -58,7 +58,7 @@ extension Supervisor {
         }
         switch unit.execution.standardInput {
         case .null: throw refusal("its StandardInput= is null")
-        case .terminal: throw refusal("its StandardInput= is \(unit.terminal.path), where people write")
+        case .terminal: throw refusal("its StandardInput= is the terminal \(unit.terminal.path): type there")
         case .data: throw refusal("its StandardInput= is data, which the unit file has")
         case .file(let path):
             guard machine.sockets.isFIFO(path) else {
@@ -67,23 +67,8 @@ extension Supervisor {
             return path
         case .socket, .descriptor:
             // Opening this path makes a new description: O_NONBLOCK on it leaves the service's description as it is.
-            if let held = inputFIFO(of: instance) { return "/proc/self/fd/\(held.endpoint.raw)" }
+            if let held = streams.inputFIFO(of: instance) { return "/proc/self/fd/\(held.endpoint.raw)" }
             throw refusal("its StandardInput= is a socket, where its clients write")
         }
-    }
-
-    /// The held FIFO that is the instance's standard input.
-    func inputFIFO(of instance: RunningInstance) -> HeldSocket? {
-        let name: String?
-        switch instance.definition.unit.execution.standardInput {
-        case .socket: name = nil
-        case .descriptor(let wanted): name = wanted
-        case .null, .data, .file, .terminal: return nil
-        }
-        guard instance.connection == nil, let generation = generations[instance.generation],
-            let held = heldSocket(named: name, instance, generation),
-            case .file(.fifo) = held.endpoint.target
-        else { return nil }
-        return held
     }
 }

@@ -4,75 +4,39 @@ import Linux
 import UnitFiles
 import Vocabulary
 
-/// Resources made for a command of a socket unit before its process, released after it or after a failed start.
-final class SocketCommandParts {
-    let tree: ProcessTree
-    private(set) var output: LogPipe?
-    private let trees: ProcessTrees
-    private let loop: EventLoop
-
-    init(tree: ProcessTree, trees: ProcessTrees, loop: EventLoop) {
-        self.tree = tree
-        self.trees = trees
-        self.loop = loop
-    }
-
-    func captures(_ output: LogPipe) -> LogPipe {
-        self.output = output
-        return output
-    }
-
-    /// Ends all processes that the command has started.
-    func end() {
-        trees.end(tree, loop)
-        output?.close()
-        output = nil
-    }
-}
-
 /// A running command of a socket unit: its process, and all processes that it has started.
 final class RunningSocketCommand {
     let unit: String
     let invocation: String
-    private let handle: ProcessHandle
-    private let parts: SocketCommandParts
-    private var source: ChildExitSource?
+    let child: ChildProcess
+    private let tree: any MachineTree
+    private let output: any MachineLogPipe
 
-    init(unit: String, invocation: String, handle: consuming ProcessHandle, parts: SocketCommandParts) {
+    init(
+        unit: String, invocation: String, child: ChildProcess, tree: any MachineTree, output: any MachineLogPipe
+    ) {
         self.unit = unit
         self.invocation = invocation
-        startTime = ProcessFacts.startTime(of: handle.pid) ?? 0
-        self.handle = handle
-        self.parts = parts
+        self.child = child
+        self.tree = tree
+        self.output = output
     }
 
     /// Name of the process tree, the same in every supervisor process that has it.
     static func treeName(_ unit: String, _ token: SocketToken) -> String { "\(unit)#\(token.number)" }
 
-    var pid: Int32 { handle.pid }
-    /// Start time; with the pid it identifies the process also to another supervisor process.
-    let startTime: UInt64
-    /// The pidfd.
-    var descriptor: Int32 { handle.descriptor.raw }
-
-    /// Watches the process for its exit; returns the error if that fails.
-    func watch(_ children: Children, _ exited: @escaping (ExitStatus) -> Void) -> SystemError? {
-        do throws(SystemError) {
-            source = try children.watch(handle, exited)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
     func signal(_ signal: Signal) {
-        if signal == .kill { return parts.tree.killAll() }
-        parts.tree.signalAll(signal)
+        if signal == .kill { return tree.killAll() }
+        tree.signalAll(signal)
         // A stopped process would handle the signal only after a SIGCONT (systemd.kill(5)).
-        if signal == .terminate { parts.tree.signalAll(.continue) }
+        if signal == .terminate { tree.signalAll(.continue) }
     }
 
-    func end() { parts.end() }
+    /// Ends all processes that the command has started.
+    func end() {
+        tree.end()
+        output.close()
+    }
 }
 
 /// `ExecStartPre=`, `ExecStartPost=`, `ExecStopPre=`, `ExecStopPost=` of socket units.
@@ -81,9 +45,8 @@ extension Supervisor {
         guard let unit = socketUnits[id]?.unit, let command = unit.activation.command(kind) else {
             return handleSocket(.commandEnded(token, "its definition is gone"))
         }
-        do throws(Launcher.LaunchError) {
-            let running = try start(command, of: unit, token)
-            socketCommands[token] = running
+        do throws(LaunchError) {
+            socketCommands[token] = try start(command, of: unit, token)
         } catch {
             handleSocket(.commandEnded(token, error.text))
         }
@@ -91,68 +54,66 @@ extension Supervisor {
 
     private func start(
         _ command: ExecCommand, of unit: SocketUnit, _ token: SocketToken
-    ) throws(Launcher.LaunchError) -> RunningSocketCommand {
-        let invocation = Self.randomID()
+    ) throws(LaunchError) -> RunningSocketCommand {
+        let name = unit.name.description
+        let invocation = Launcher.makeInvocationID()
         let launch = try launcher.plan(command, of: unit, invocation: invocation)
-        remark(SocketID(unit.name.description), launch.remarks)
+        remark(SocketID(name), launch.remarks)
         do throws(SystemError) {
-            let name = unit.name.description
-            let tree = try trees.make(name: RunningSocketCommand.treeName(name, token), cookie: invocation)
-            let parts = SocketCommandParts(tree: tree, trees: trees, loop: eventLoop)
+            let tree = try machine.trees.make(
+                name: RunningSocketCommand.treeName(name, token), cookie: invocation)
             do throws(SystemError) {
-                return try spawn(launch.plan, name, invocation, parts, token)
+                return try run(launch.plan, name, invocation, tree, token)
             } catch {
-                parts.end()
+                tree.end()
                 throw error
             }
         } catch {
-            throw Launcher.LaunchError(text: "\(error)")
+            throw LaunchError(text: "\(error)")
         }
     }
 
-    private func spawn(
-        _ plan: SpawnPlan, _ unit: String, _ invocation: String, _ parts: SocketCommandParts, _ token: SocketToken
+    private func run(
+        _ plan: SpawnPlan, _ unit: String, _ invocation: String, _ tree: any MachineTree, _ token: SocketToken
     ) throws(SystemError) -> RunningSocketCommand {
         var plan = plan
         let input = try OwnedDescriptor.null()
-        let output = try parts.captures(try socketLog(unit, token)).openForService()
-        plan.standardInput = input.raw
-        plan.standardOutput = output.raw
-        plan.standardError = output.raw
-        parts.tree.enter(&plan)
-        let child: Child
-        do throws(SpawnError) {
-            child = try children.spawn(plan)
+        let output = try socketOutput(of: unit, token)
+        do throws(SystemError) {
+            let writing = try output.openForService()
+            plan.standardInput = input.raw
+            plan.standardOutput = writing.raw
+            plan.standardError = writing.raw
+            let child = try startChild(plan, in: tree, token)
+            remark(SocketID(unit), Launcher.remarks(on: child.eased))
+            return RunningSocketCommand(
+                unit: unit, invocation: invocation, child: child, tree: tree, output: output)
+        } catch {
+            output.close()
+            throw error
+        }
+    }
+
+    private func startChild(
+        _ plan: SpawnPlan, in tree: any MachineTree, _ token: SocketToken
+    ) throws(SystemError) -> ChildProcess {
+        do throws(StartError) {
+            return try ChildProcess.start(plan, in: tree, on: machine) { [unowned self] end in
+                socketCommandEnded(token, end.status)
+            }
         } catch {
             throw error.cause
         }
-        let pid = child.pid
-        remark(SocketID(unit), Self.remarks(on: child.eased))
-        parts.tree.started(main: pid)
-        let running = RunningSocketCommand(
-            unit: unit, invocation: invocation, handle: child.takeHandle(), parts: parts)
-        if let failure = running.watch(children, socketCommandEnded(token)) {
-            children.abandon(pid: pid)
-            throw failure
-        }
-        return running
     }
 
-    func socketLog(_ unit: String, _ token: SocketToken) throws(SystemError) -> LogPipe {
-        guard let logs else { throw SystemError("capture output of", unit, .badFileDescriptor) }
-        let owner = outputOwner(socketUnits[SocketID(unit)]?.unit.execution)
-        return try LogPipe(
-            path: "\(configuration.runtimeDirectory)/output/socket-\(token.number).out", owner: owner,
-            origin: LogOrigin(unit: unit, generation: nil, stream: .out),
-            log: logs.log(of: unit, policy: LogPolicy(), onTrouble: troubleTeller(unit)), capture: logs)
+    func socketOutput(of unit: String, _ token: SocketToken) throws(SystemError) -> any MachineLogPipe {
+        try logs.openPipe(ofSocket: unit, command: token.number, socketUnits[SocketID(unit)]?.unit.execution)
     }
 
-    func socketCommandEnded(_ token: SocketToken) -> (ExitStatus) -> Void {
-        { [unowned self] status in
-            socketCommands.removeValue(forKey: token)?.end()
-            if status == .unknown { return handleSocket(.commandLost(token)) }
-            handleSocket(.commandEnded(token, status.isSuccess ? nil : "\(status)"))
-        }
+    func socketCommandEnded(_ token: SocketToken, _ status: ExitStatus) {
+        socketCommands.removeValue(forKey: token)?.end()
+        if status == .unknown { return handleSocket(.commandLost(token)) }
+        handleSocket(.commandEnded(token, status.isSuccess ? nil : "\(status)"))
     }
 }
 

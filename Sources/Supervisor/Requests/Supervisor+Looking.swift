@@ -119,7 +119,7 @@ extension Supervisor {
             guard let running = instances[service.instance] else { continue }
             switch who {
             case .main:
-                guard let process = mainProcess(of: running.id) else { continue }
+                guard let process = processes.main(of: running.id) else { continue }
                 if (try? process.send(parsed)) != nil { pids.append(Int(process.pid)) }
             case .all:
                 pids += running.tree?.members().map(Int.init) ?? []

@@ -135,7 +135,7 @@ extension Supervisor {
         let release = engine.servingRelease(of: group) ?? memory.release(of: group)
         var services = view.generations.first { $0.number == view.serving }?.services ?? []
         if let service = named.service { services = services.filter { $0.spec.unit == service } }
-        let pids = services.compactMap { mainProcess(of: $0.instance)?.pid }
+        let pids = services.compactMap { processes.main(of: $0.instance)?.pid }
         return ListedUnit(
             unit: unit, operand: operand(group, release), description: description, state: state(of: group),
             mainPids: pids.map(Int.init), outdated: planning.isOutdated(view) ? true : nil)

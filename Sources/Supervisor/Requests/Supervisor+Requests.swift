@@ -30,7 +30,7 @@ extension Supervisor {
         case .pause(let name): try pauseSocket(name, id, peer)
         case .resume(let name): try resumeSocket(name, id, peer)
         case .cat(let name): return Reply(try cat(name, for: peer))
-        case .clearLogs(let name): return Reply(try clearLogs(name))
+        case .clearLogs(let name): return Reply(try logs.clear(name))
         case .logs(let query): try helperCalls.readLogs(query, id, peer)
         case .verify(let names): try helperCalls.verify(names ?? [], id, peer)
         case .dependencies(let name): return Reply(try dependencies(name))

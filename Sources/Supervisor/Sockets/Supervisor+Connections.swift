@@ -105,7 +105,7 @@ extension Supervisor {
     func connectionEnded(_ group: GroupID) {
         guard let connection = connections.removeValue(forKey: group) else { return }
         // The name of the instance is never used again.
-        if !keptStores.isEmpty { keptStores = keptStores.filter { $0.key.group != group } }
+        descriptorStores.dropAllStores(of: group)
         forget(group)
         handleSocket(.connectionEnded(connection.socket, connection.number))
     }

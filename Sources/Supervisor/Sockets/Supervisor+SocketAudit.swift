@@ -68,7 +68,7 @@ extension Supervisor {
         guard let generation = generations[instance.generation] else { return }
         let isSwapped = engine.isSwapUnit(instance.definition.group)
         let name = instance.name + (isSwapped ? " (generation \(instance.generation.number))" : "")
-        let input = inputFIFO(of: instance)
+        let input = streams.inputFIFO(of: instance)
         for held in passedSockets(instance, generation) {
             let mustNotBlock = instance.definition.unit.nonBlocking || isSwapped && held !== input
             held.sharers.add(instance.id, SocketSharer(name: name, mustNotBlock: mustNotBlock))

@@ -214,7 +214,7 @@ extension Supervisor {
         guard let service = socketUnits[id]?.service else { return }
         // During a shortage the traffic waits at the socket: a start that must fail would count against the limits of
         // both units.
-        let want = want(for: group)
+        let want = shortageText(for: group)
         retry(.trigger(group), id, after: want)
         if want != nil { return }
         log(.info, about: "\(id)", "\(id): starts \(group)")

@@ -13,7 +13,7 @@ final class Directories {
     private var runtimeLock: (any MachineLock)?
     private var stateLock: (any MachineLock)?
     /// Directories that are being removed.
-    private var trash: Trash?
+    private var trash: (any MachineTrash)?
 
     init(_ machine: any Machine, _ configuration: Configuration, logger: Logger) {
         self.machine = machine
@@ -67,9 +67,10 @@ final class Directories {
 
     // MARK: - Making and removing
 
-    func startTrash(_ eventLoop: EventLoop) throws(SystemError) {
-        trash = try Trash(loop: eventLoop, path: runtime + "/trash")
-        trash?.failed = { [unowned self] error in logger.warning("\(error); it stays") }
+    func startTrash() throws(SystemError) {
+        trash = try machine.serviceFiles.openTrash(runtime + "/trash") { [unowned self] error in
+            logger.warning("\(error); it stays")
+        }
     }
 
     /// - Parameter readers: group that may read captured output.

@@ -1,7 +1,6 @@
 import ControlProtocol
 import Linux
 import Logging
-import Vocabulary
 
 /// What the desk of re-executions asks of the supervisor.
 protocol ReexecHost: AnyObject {
@@ -29,7 +28,6 @@ protocol ReexecHost: AnyObject {
 final class ReexecDesk {
     private unowned let host: any ReexecHost
     private let machine: any Machine
-    private let children: Children
     private let logger: Logger
     private let program: String
     private let arguments: [String]
@@ -40,12 +38,11 @@ final class ReexecDesk {
     private(set) var calls: [ControlSessions.CallID] = []
 
     init(
-        _ host: any ReexecHost, _ machine: any Machine, _ children: Children, logger: Logger, program: String,
+        _ host: any ReexecHost, _ machine: any Machine, logger: Logger, program: String,
         arguments: [String], environment: [String: String]
     ) {
         self.host = host
         self.machine = machine
-        self.children = children
         self.logger = logger
         self.program = program
         self.arguments = arguments
@@ -64,13 +61,13 @@ final class ReexecDesk {
         guard !host.isShuttingDown else { throw .shuttingDown }
         if let call { calls.append(call) }
         guard check == nil else { return }
-        let check = ReexecCheck(machine.loop) { [unowned self] problem in
+        let check = ReexecCheck(on: machine) { [unowned self] problem in
             self.check = nil
             if let problem { fail(problem) } else { execute() }
         }
         do {
             let state = try StateFile.write(host.savedState(), machine.handover)
-            try check.start(program, arguments, environment, state, children)
+            try check.start(program, arguments, environment, state)
             self.check = check
         } catch {
             calls.removeAll { $0 == call }
@@ -126,79 +123,44 @@ final class ReexecCheck {
     /// Nanoseconds; longer than any working program needs.
     private static let timeout: Int64 = 60_000_000_000
     private let loop: any Loop
-    private var process: ProcessHandle?
-    private var complaint: OwnedDescriptor?
-    private var source: ChildExitSource?
-    private var timer: (any LoopTimer)?
+    private let helper: HelperProgram
     private var deferred: (any LoopSource)?
-    private var isLate = false
     private let onEnd: (String?) -> Void
 
     /// `onEnd` receives the reason why the program could not continue, nil if it could; once, in a later round of the
     /// loop.
-    init(_ loop: any Loop, _ onEnd: @escaping (String?) -> Void) {
-        self.loop = loop
+    init(on machine: any Machine, _ onEnd: @escaping (String?) -> Void) {
+        loop = machine.loop
+        helper = HelperProgram(on: machine)
         self.onEnd = onEnd
     }
 
     func start(
-        _ program: String, _ arguments: [String], _ environment: [String: String],
-        _ state: borrowing OwnedDescriptor, _ children: Children
-    ) throws {
-        let null = try OwnedDescriptor.null()
-        let pipe = try Pipe(nonBlockingReader: true)
-        let reading = pipe.reading
-        let writing = pipe.writing
+        _ program: String, _ arguments: [String], _ environment: [String: String], _ state: borrowing OwnedDescriptor
+    ) throws(SystemError) {
         var plan = SpawnPlan(
             program: program, arguments: arguments + ["--check-state", "3"], environment: environment,
-            standardInput: null.raw, standardOutput: null.raw, standardError: writing.raw)
+            standardInput: -1, standardOutput: -1, standardError: -1)
         plan.descriptors = [state.raw]
-        let timer = try loop.makeTimer { [unowned self] in expire() }
-        let child = try children.spawn(plan)
-        let pid = child.pid
-        let handle = child.takeHandle()
-        do {
-            source = try children.watch(handle) { [unowned self] status in ended(status) }
-        } catch {
-            try? handle.send(.kill)
-            children.abandon(pid: pid)
-            throw error
-        }
-        process = consume handle
-        complaint = consume reading
-        self.timer = timer
-        timer.arm(after: Self.timeout)
+        try helper.start(plan, within: Self.timeout) { [unowned self] outcome in didEnd(outcome) }
     }
 
-    private func expire() {
-        isLate = true
-        switch process {
-        case .some(let process): try? process.send(.kill)
-        case .none: break
-        }
-    }
-
-    private func ended(_ status: ExitStatus) {
-        timer?.cancel()
-        let problem = status.isSuccess ? nil : reason(status)
+    private func didEnd(_ outcome: HelperProgram.Outcome) {
+        let problem = Self.problem(outcome)
         // Deferred until this child has been reaped and all events that are ready now have been handled.
         deferred = try? loop.callLater(priority: .controlRequests) { [unowned self] in onEnd(problem) }
         if deferred == nil { onEnd(problem ?? "out of memory") }
     }
 
-    private func reason(_ status: ExitStatus) -> String {
-        if isLate { return "it did not answer within \(Self.timeout / 1_000_000_000) s" }
-        let prefix = "Error: "
-        let line = complaintLine ?? ""
-        let reason = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
-        return reason.isEmpty ? "it \(status)" : reason
-    }
-
-    /// First line of the program's standard error. The program has ended, so the output is complete.
-    private var complaintLine: String? {
-        switch complaint {
-        case .some(let complaint): complaint.firstLine()
-        case .none: nil
+    private static func problem(_ outcome: HelperProgram.Outcome) -> String? {
+        switch outcome {
+        case .succeeded: return nil
+        case .timedOut: return "it timed out after \(timeout / 1_000_000_000) s"
+        case .failed(let status, let complaint):
+            let prefix = "Error: "
+            let line = complaint ?? ""
+            let reason = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
+            return reason.isEmpty ? "it \(status)" : reason
         }
     }
 }

@@ -46,8 +46,8 @@ extension Supervisor {
             },
             commands: socketCommands.sorted { $0.key.number < $1.key.number }.map { token, command in
                 .init(
-                    token: token, unit: command.unit, invocation: command.invocation, pid: command.pid,
-                    descriptor: command.descriptor, startTime: command.startTime)
+                    token: token, unit: command.unit, invocation: command.invocation, pid: command.child.pid,
+                    descriptor: command.child.descriptor, startTime: command.child.startTime)
             },
             connections: connections.sorted { $0.key < $1.key }.map { group, connection in
                 .init(
@@ -85,29 +85,26 @@ extension Supervisor {
 
     private func restore(_ record: SavedActivation.Command) {
         do throws(SystemError) {
-            let handle = try handle(record)
-            let tree = try trees.adopt(
+            let process = try process(record)
+            let tree = try machine.trees.adopt(
                 name: RunningSocketCommand.treeName(record.unit, record.token), cookie: record.invocation, session: nil)
-            let parts = SocketCommandParts(tree: tree, trees: trees, loop: eventLoop)
-            _ = parts.captures(try socketLog(record.unit, record.token))
-            let running = RunningSocketCommand(
-                unit: record.unit, invocation: record.invocation, handle: handle, parts: parts)
-            if let failure = running.watch(children, socketCommandEnded(record.token)) { throw failure }
-            socketCommands[record.token] = running
+            let output = try socketOutput(of: record.unit, record.token)
+            let child = ChildProcess(process)
+            try child.watch { [unowned self] end in socketCommandEnded(record.token, end.status) }
+            socketCommands[record.token] = RunningSocketCommand(
+                unit: record.unit, invocation: record.invocation, child: child, tree: tree, output: output)
         } catch {
             // `resumeSockets` reports its end.
             if error.errno != .noSuchProcess { logger.error("\(record.unit): its command \(record.pid): \(error)") }
         }
     }
 
-    private func handle(_ record: SavedActivation.Command) throws(SystemError) -> ProcessHandle {
-        if let raw = record.descriptor {
-            return ProcessHandle(pid: record.pid, inherited: try machine.handover.inherit(raw))
-        }
+    private func process(_ record: SavedActivation.Command) throws(SystemError) -> any MachineProcess {
+        if let raw = record.descriptor { return try machine.processes.inherit(record.pid, descriptor: raw) }
         guard let startTime = record.startTime else {
             throw SystemError("open process", "\(record.pid)", .noSuchProcess)
         }
-        return try ProcessHandle(pid: record.pid, startTime: startTime)
+        return try machine.processes.open(record.pid, startTime: startTime)
     }
 
     /// Opens sockets again that no process still had after a crash.

@@ -172,7 +172,7 @@ extension Supervisor {
         var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
         guard let definition = planning.definitions[spec.definition] else { return service }
         let instance = RunningInstance(id: id, generation: generation, definition: definition)
-        instances[id] = instance
+        instances.add(instance)
         guard let tree else {
             journal.put(.running(id), SavedInstance(instance))
             return service
@@ -182,21 +182,18 @@ extension Supervisor {
         let members = tree.members
         instance.ownTreeName = tree.name.directory.isEmpty ? nil : tree.name.directory
         instance.invocation =
-            members.lazy.compactMap { ProcessFacts.environmentVariable("INVOCATION_ID", of: $0) }.first
-            ?? Self.randomID()
-        instance.run = tree.run
-        instance.mark = tree.run.tree.cgroupName ?? instance.invocation
-        instanceOfMark[instance.mark] = id
+            members.lazy.compactMap { [machine] in machine.processes.environmentVariable("INVOCATION_ID", of: $0) }
+            .first
+            ?? Launcher.makeInvocationID()
+        instances.begin(tree.run, of: instance)
         noteSharer(instance)
         journal.put(.running(id), SavedInstance(instance))
         guard let pid = mainProcess(definition.unit, instance.invocation, members) else { return service }
         do throws(SystemError) {
-            let process = RunningProcess(
-                token: engine.newToken(for: id), instance: id, handle: try ProcessHandle(pid: pid))
-            try watch(process)
-            enter(process)
-            journal.put(.process(process.token), SavedProcess(process))
-            service.main = process.token
+            let token = engine.newToken(for: id)
+            try processes.take(try machine.processes.open(pid), as: token, of: id)
+            if let process = processes[token] { journal.put(.process(token), SavedProcess(process)) }
+            service.main = token
         } catch {
             logger.error("\(instance.name): watching its main process \(pid): \(error)")
         }
@@ -207,14 +204,14 @@ extension Supervisor {
     /// process whose parent is not among the members.
     private func mainProcess(_ unit: ServiceUnit, _ invocation: String, _ members: [Int32]) -> Int32? {
         if let path = unit.lifecycle.pidFile {
-            let user = (try? launcher.credentials(of: unit.execution))??.uid ?? 0
-            if case .process(let pid)? = try? PidFile.read(path, user: user), members.contains(pid) { return pid }
+            let content = try? machine.serviceFiles.readPidFile(path, user: user(of: unit.execution))
+            if case .process(let pid)? = content, members.contains(pid) { return pid }
         }
         if unit.type == .forking, !unit.lifecycle.guessesMainPid { return nil }
-        let facts = members.compactMap { ProcessFacts.read($0) }.filter { !$0.isDead }
+        let facts = members.compactMap { machine.processes.facts(of: $0) }.filter { !$0.isDead }
         let executed = facts.filter {
-            ProcessFacts.environmentVariable("INVOCATION_ID", of: $0.pid) == invocation
-                && ProcessFacts.environmentVariable("SYSTEMD_EXEC_PID", of: $0.pid) == "\($0.pid)"
+            machine.processes.environmentVariable("INVOCATION_ID", of: $0.pid) == invocation
+                && machine.processes.environmentVariable("SYSTEMD_EXEC_PID", of: $0.pid) == "\($0.pid)"
         }
         // The oldest one: commands beside it (ExecReload=) were started later.
         if unit.type != .forking, let first = executed.min(by: { $0.startTime < $1.startTime }) { return first.pid }

@@ -18,7 +18,7 @@ extension Supervisor {
         let units = RestoredUnits(saved.units, planning.resolver.loader.specifiers, machine.units.source(nil))
         for problem in units.problems { logger.error("\(problem)") }
         // Restored before the first tree is read, which would claim processes that several trees may have left.
-        if let strays = saved.strays { trees.restore(strays) }
+        if let strays = saved.strays { machine.trees.restore(strays) }
         for record in saved.definitions {
             if let definition = units.definition(record) { planning.add(definition) }
         }
@@ -58,27 +58,7 @@ extension Supervisor {
             generations[record.id] = resources
         }
         noteSharers()
-        for record in saved.stores ?? [] {
-            guard let member = try? UnitName(record.member) else { continue }
-            let key = DescriptorStoreKey(group: record.group, member: member)
-            let preserve = record.isKeptForGood ? DescriptorStorePreserve.yes : .restart
-            keptStores[key] = restore(record.entries, limit: record.limit, preserve, "\(member)")
-        }
-    }
-
-    private func restore(
-        _ entries: [SavedDescriptor], limit: Int, _ preserve: DescriptorStorePreserve, _ name: String
-    ) -> DescriptorStore {
-        let store = DescriptorStore(limit: limit, preserve: preserve, loop: eventLoop)
-        for entry in entries {
-            do throws(SystemError) {
-                let descriptor = try machine.handover.inherit(entry.descriptor)
-                _ = store.add(descriptor, name: entry.name, isWatched: entry.isWatched)
-            } catch {
-                logger.error("\(name): stored descriptor \(entry.name): \(error)")
-            }
-        }
-        return store
+        descriptorStores.restore(saved.stores ?? [])
     }
 
     /// Groups whose records are older than the running processes: none of the recorded processes exists, but others do.
@@ -92,8 +72,7 @@ extension Supervisor {
         }
         for group in outdated {
             for instance in instances.values where instance.definition.group == group {
-                instances[instance.id] = nil
-                instanceOfMark[instance.mark] = nil
+                _ = instances.remove(instance.id)
                 instance.close()
             }
             engine.forgetOutdatedState(of: group)
@@ -192,26 +171,24 @@ extension Supervisor {
         instance.ownTreeName = record.treeName
         if let entries = record.store {
             let unit = definition.unit
-            instance.store = restore(
+            instance.store = descriptorStores.restored(
                 entries, limit: unit.descriptorStoreLimit, unit.descriptorStorePreserve, instance.name)
         }
-        instances[record.id] = instance
+        instances.add(instance)
         do throws(SystemError) {
             if record.hasTree {
-                let tree = try trees.adopt(
+                let tree = try machine.trees.adopt(
                     name: instance.treeName, cookie: record.invocation, session: record.session)
-                instance.run = RunningTree(tree)
-                instance.mark = tree.cgroupName ?? record.invocation
-                instanceOfMark[instance.mark] = record.id
+                instances.begin(RunningTree(tree, loop), of: instance)
             }
             for (raw, stream) in [(record.output, Int32(1)), (record.errorOutput, 2)] {
                 if let raw {
                     // The kept descriptor is closed only here: until then the FIFO keeps its contents.
                     let kept = try machine.handover.inherit(raw)
-                    _ = try logPipe(instance, stream)
+                    _ = try streams.openPipe(of: instance, stream)
                     _ = consume kept
-                } else if try machine.files.exists(logPath(instance, stream)) {
-                    _ = try logPipe(instance, stream)
+                } else if try machine.files.exists(logs.path(of: instance, stream)) {
+                    _ = try streams.openPipe(of: instance, stream)
                 }
             }
         } catch {
@@ -222,26 +199,22 @@ extension Supervisor {
     /// A process that is gone is not an error: `resume` reports its end.
     private func restore(_ record: SavedProcess) {
         do throws(SystemError) {
-            let process = RunningProcess(token: record.token, instance: record.instance, handle: try handle(record))
-            try watch(process)
-            enter(process)
+            try processes.take(try process(record), as: record.token, of: record.instance)
         } catch {
             if error.errno != .noSuchProcess { logger.error("process \(record.pid): \(error)") }
         }
     }
 
-    private func handle(_ record: SavedProcess) throws(SystemError) -> ProcessHandle {
-        if let raw = record.descriptor {
-            return ProcessHandle(pid: record.pid, inherited: try machine.handover.inherit(raw))
-        }
-        return try ProcessHandle(pid: record.pid, startTime: record.startTime ?? 0)
+    private func process(_ record: SavedProcess) throws(SystemError) -> any MachineProcess {
+        if let raw = record.descriptor { return try machine.processes.inherit(record.pid, descriptor: raw) }
+        return try machine.processes.open(record.pid, startTime: record.startTime ?? 0)
     }
 
     /// Carries out effects that were recorded but not done, and handles the waiting events.
     func resume(_ saved: SavedState) {
         var found = SurvivingState()
         found.generations = Set(generations.keys)
-        found.instances = Set(instances.keys)
+        found.instances = instances.ids
         found.processes = Set(saved.processes.map(\.token))
         // Waiting events have already happened.
         for event in saved.backlog { found.note(event) }

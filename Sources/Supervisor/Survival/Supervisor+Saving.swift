@@ -15,7 +15,7 @@ extension Supervisor {
         // the rendering.
         let generations = generations.values.filter { renderings[$0.id] == nil }
             .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }
-        let instances = instances.values.sorted { $0.id < $1.id }
+        let instances = instances.sorted
         return SavedState(
             head: savedHead(), engine: engine, backlog: waitingEvents, lastDefinition: planning.lastDefinition,
             units: journal.units.all, definitions: definitions, sockets: sockets,
@@ -23,16 +23,9 @@ extension Supervisor {
             generations: generations.map { SavedGeneration($0, journal.units) },
             instances: instances.map(SavedInstance.init),
             processes: savedProcesses(), own: savedOwn(), people: savedPeople(),
-            activation: savedActivation(), stores: savedStores(), isJournalBehind: journal.isBehind ? true : nil,
+            activation: savedActivation(), stores: descriptorStores.saved,
+            isJournalBehind: journal.isBehind ? true : nil,
             left: unaccounted.processes.cause)
-    }
-
-    private func savedStores() -> [SavedStore] {
-        keptStores.map { key, store in
-            SavedStore(
-                group: key.group, member: key.member.description, limit: store.limit,
-                isKeptForGood: store.preserve == .yes, entries: store.saved)
-        }.sorted { ($0.group, $0.member) < ($1.group, $1.member) }
     }
 
     private func savedHead() -> SavedHead {
@@ -47,7 +40,7 @@ extension Supervisor {
     /// Running processes without the programs of probes, which are started again. A process whose end is not reported
     /// yet counts as running.
     private func savedProcesses() -> [SavedProcess] {
-        let running = processes.values.filter { probes[$0.token] == nil }.map(SavedProcess.init)
+        let running = processes.values.filter(\.isKept).map(SavedProcess.init)
         return (running + journal.unreportedEnds.values).sorted {
             ($0.pid, $0.token.number) < ($1.pid, $1.token.number)
         }
@@ -55,8 +48,8 @@ extension Supervisor {
 
     private func savedOwn() -> SavedOwn {
         SavedOwn(
-            runtimeLock: directories.locks.runtime, stateLock: directories.locks.state, notifySocket: notifySocket?.raw,
-            controlSocket: control.listening, multibinder: multibinder?.saved)
+            runtimeLock: directories.locks.runtime, stateLock: directories.locks.state,
+            notifySocket: notifications.descriptor, controlSocket: control.listening, multibinder: multibinder?.saved)
     }
 
     private func savedPeople() -> SavedPeople {
@@ -104,8 +97,8 @@ extension SavedInstance {
 extension SavedProcess {
     init(_ process: RunningProcess) {
         self.init(
-            token: process.token, instance: process.instance, pid: process.pid, descriptor: process.descriptor,
-            startTime: process.startTime)
+            token: process.token, instance: process.instance, pid: process.pid, descriptor: process.child.descriptor,
+            startTime: process.child.startTime)
     }
 }
 

@@ -29,9 +29,9 @@ extension Supervisor {
         var named: [ProcessFacts] = []
         var possible: [ProcessFacts] = []
         for pid in pids {
-            guard let facts = ProcessFacts.read(pid), !facts.isDead else { continue }
-            let isOfThisRun = ProcessFacts.environmentVariable("INVOCATION_ID", of: pid) == instance.invocation
-            let executed = ProcessFacts.environmentVariable("SYSTEMD_EXEC_PID", of: pid)
+            guard let facts = machine.processes.facts(of: pid), !facts.isDead else { continue }
+            let isOfThisRun = machine.processes.environmentVariable("INVOCATION_ID", of: pid) == instance.invocation
+            let executed = machine.processes.environmentVariable("SYSTEMD_EXEC_PID", of: pid)
             if isOfThisRun, let executed {
                 // A descendant has the pid of an ancestor there.
                 if executed == "\(pid)" { named.append(facts) }
@@ -53,11 +53,8 @@ extension Supervisor {
 
     private func take(_ pid: Int32, for command: UnrecordedCommand, _ instance: RunningInstance) -> Bool {
         do throws(SystemError) {
-            let process = RunningProcess(
-                token: command.token, instance: command.instance, handle: try ProcessHandle(pid: pid))
-            try watch(process)
-            enter(process)
-            journal.record(process)
+            try processes.take(try machine.processes.open(pid), as: command.token, of: command.instance)
+            if let process = processes[command.token] { journal.record(process) }
             logger.info("\(instance.name): adopted process \(pid), started just before the supervisor was killed")
             return true
         } catch {

@@ -119,7 +119,7 @@ final class UnaccountedDesk {
 
     private func didEnd(_ tree: UnaccountedProcesses.Tree) {
         tree.timer = nil
-        tree.run.end()
+        try? tree.run.remove()
         let ended = processes.remove(tree)
         logger.info("\(tree.name.unit): the last of its unknown processes has ended")
         forget(tree.group, areGone: processes.trees(of: tree.group).isEmpty)

@@ -6,10 +6,10 @@ protocol UnaccountedOutputHost: AnyObject {
     /// Paths of the FIFOs of instances.
     var outputsInUse: Set<String> { get }
 
-    /// Reads a FIFO into the log of its unit until no process has it open; nil if no output is captured.
+    /// Reads a FIFO into the log of its unit until no process has it open.
     func readUnaccountedOutput(
         _ path: String, _ name: UnaccountedOutputName, _ onEnd: @escaping () -> Void
-    ) throws(SystemError) -> LogPipe?
+    ) throws(SystemError) -> any MachineLogPipe
 }
 
 /// Output of services that still run without an instance here, because an earlier supervisor process has left no usable
@@ -24,7 +24,7 @@ final class UnaccountedOutput {
     private let directories: Directories
     private let logger: Logger
     /// Readers by FIFO path.
-    private var readers: [String: LogPipe] = [:]
+    private var readers: [String: any MachineLogPipe] = [:]
 
     init(_ host: any UnaccountedOutputHost, _ files: any FilesPort, _ directories: Directories, logger: Logger) {
         self.host = host

@@ -1,26 +1,41 @@
 import Engine
 import Glibc
 import Linux
+import Logging
 import UnitFiles
 
+/// What the desk of standard streams asks of the supervisor.
+protocol StreamsHost: EventHost {
+    func resources(of generation: GenerationID) -> GenerationResources?
+}
+
 /// Standard input, output and error of a service, as systemd.exec(5) describes them.
-extension Supervisor {
+final class StreamDesk {
+    private unowned let host: any StreamsHost
+    private let machine: any Machine
+    private let logs: OutputDesk
+
+    init(_ machine: any Machine, _ logs: OutputDesk, host: any StreamsHost) {
+        self.machine = machine
+        self.logs = logs
+        self.host = host
+    }
+
     /// Opens the three streams of a command. The default output is the unit's captured log, through a FIFO.
-    /// - Parameter talks: whether the command may use the service's terminal.
-    func openStreams(
-        for instance: RunningInstance, _ generation: GenerationResources, talks: Bool
+    /// - Parameter isConnected: whether the command may use the service's terminal.
+    func open(
+        for instance: RunningInstance, _ generation: GenerationResources, isConnected: Bool
     ) throws(SystemError) -> Launcher.Streams {
         let unit = instance.definition.unit
         var targets = outputTargets(of: instance)
-        if unit.execution.standardInput.isTerminal, !talks {
+        let input: OwnedDescriptor
+        if unit.execution.standardInput.isTerminal, !isConnected {
             // A command that must not read from the terminal may write to it.
             if targets.output == .inherit { targets.output = .terminal }
-            let input = try OwnedDescriptor.null(O_RDONLY)
-            let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
-            let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
-            return Launcher.Streams(input: input, output: output, error: error)
+            input = try OwnedDescriptor.null(O_RDONLY)
+        } else {
+            input = try openInput(unit, instance, generation)
         }
-        let input = try openInput(unit, instance, generation)
         let output = try openOutput(targets.output, 1, instance, generation, inherited: input)
         let error = try openOutput(targets.error, 2, instance, generation, inherited: output)
         return Launcher.Streams(input: input, output: output, error: error)
@@ -34,8 +49,8 @@ extension Supervisor {
         case .data: try OwnedDescriptor.inMemory(unit.execution.inputData, name: "input")
         // One description for both directions, also because a socket that is named here is connected to only once.
         case .file(let path) where unit.standardOutput == .file(path):
-            try OutputTarget.openBothWays(path)
-        case .file(let path): try OutputTarget.file(path).open(stream: 0)
+            try machine.serviceFiles.openBothWays(path)
+        case .file(let path): try machine.serviceFiles.open(.file(path), stream: 0)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
         case .terminal: try openTerminal(unit)
@@ -43,9 +58,9 @@ extension Supervisor {
     }
 
     private func openTerminal(_ unit: ServiceUnit) throws(SystemError) -> OwnedDescriptor {
-        let terminal = try Terminal.open(unit.terminal.path)
-        if let user = unit.execution.user, let account = try? Accounts.user(user) {
-            try Terminal.give(terminal, unit.terminal.path, to: account.uid)
+        let terminal = try machine.serviceFiles.openTerminal(unit.terminal.path, O_RDWR)
+        if let user = unit.execution.user, let account = try? machine.accounts.user(user) {
+            try machine.serviceFiles.give(terminal, unit.terminal.path, to: account.uid)
         }
         return terminal
     }
@@ -58,15 +73,22 @@ extension Supervisor {
         case .null: try OwnedDescriptor.null(O_WRONLY)
         case .file(let path) where instance.definition.unit.sharesFile(path):
             try inherited.duplicate()
-        case .file(let path): try OutputTarget.file(path).open(stream: stream)
-        case .append(let path): try OutputTarget.append(path).open(stream: stream)
-        case .truncate(let path): try OutputTarget.truncate(path).open(stream: stream)
+        case .file(let path): try machine.serviceFiles.open(.file(path), stream: stream)
+        case .append(let path): try machine.serviceFiles.open(.append(path), stream: stream)
+        case .truncate(let path): try machine.serviceFiles.open(.truncate(path), stream: stream)
         case .socket: try socket(named: nil, instance, generation)
         case .descriptor(let name): try socket(named: name, instance, generation)
-        case .log, .journal: try logPipe(instance, stream).openForService()
+        case .log, .journal: try openPipe(of: instance, stream).openForService()
         case .inherit: try inherited.duplicate()
-        case .terminal: try Terminal.open(instance.definition.unit.terminal.path, O_WRONLY)
+        case .terminal: try machine.serviceFiles.openTerminal(instance.definition.unit.terminal.path, O_WRONLY)
         }
+    }
+
+    /// Opens a captured stream, if necessary.
+    func openPipe(of instance: RunningInstance, _ stream: Int32) throws(SystemError) -> any MachineLogPipe {
+        let targets = outputTargets(of: instance)
+        return try logs.openPipe(
+            of: instance, stream, toJournal: (stream == 2 ? targets.error : targets.output) == .journal)
     }
 
     /// Applies `TTYReset=`, `TTYVHangup=` and the like, before and after a run.
@@ -78,16 +100,16 @@ extension Supervisor {
         preparation.deallocates = unit.terminal.isDeallocated
         (preparation.rows, preparation.columns) = (unit.terminal.rows, unit.terminal.columns)
         do throws(SystemError) {
-            try Terminal.prepare(unit.terminal.path, preparation)
+            try machine.serviceFiles.prepareTerminal(unit.terminal.path, preparation)
         } catch {
             // If the terminal is needed, opening it reports the error again and fails.
-            log(.warning, about: "\(unit.name)", "\(unit.name): \(error)")
+            host.log(.warning, about: "\(unit.name)", "\(unit.name): \(error)")
         }
     }
 
     /// Targets of standard output and error. Error goes to the same target as output; in the log it is a separate
     /// stream, so that its lines can be distinguished.
-    func outputTargets(of instance: RunningInstance) -> (output: StandardOutput, error: StandardOutput) {
+    private func outputTargets(of instance: RunningInstance) -> (output: StandardOutput, error: StandardOutput) {
         let unit = instance.definition.unit
         var output = unit.standardOutput
         if output == .inherit {
@@ -106,6 +128,8 @@ extension Supervisor {
         return (output, isCaptured && unit.standardError == .inherit ? output : unit.standardError)
     }
 
+    // MARK: - Sockets
+
     private func socket(
         named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
     ) throws(SystemError) -> OwnedDescriptor {
@@ -118,8 +142,23 @@ extension Supervisor {
         return try held.endpoint.duplicate()
     }
 
+    /// The held FIFO that is the instance's standard input.
+    func inputFIFO(of instance: RunningInstance) -> HeldSocket? {
+        let name: String?
+        switch instance.definition.unit.execution.standardInput {
+        case .socket: name = nil
+        case .descriptor(let wanted): name = wanted
+        case .null, .data, .file, .terminal: return nil
+        }
+        guard instance.connection == nil, let generation = host.resources(of: instance.generation),
+            let held = heldSocket(named: name, instance, generation),
+            case .file(.fifo) = held.endpoint.target
+        else { return nil }
+        return held
+    }
+
     /// The socket or FIFO that `StandardInput=socket` or `fd:NAME` means.
-    func heldSocket(
+    private func heldSocket(
         named name: String?, _ instance: RunningInstance, _ generation: GenerationResources
     ) -> HeldSocket? {
         let units = instance.definition.sockets.filter { name == nil || $0.fileDescriptorName == name }

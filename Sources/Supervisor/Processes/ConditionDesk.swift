@@ -1,75 +1,103 @@
 import Engine
 import Linux
+import Logging
 import UnitFiles
 import UnitStore
 
 /// `Condition…=` and `Assert…=`, checked when a service is about to start.
-extension Supervisor {
+final class ConditionDesk {
     /// Processes that check conditions at the same time; further checks wait.
-    private static let mostChecks = 32
+    private static let maximumChecks = 32
 
-    func checkConditions(_ token: Token, _ id: InstanceID) {
-        guard let sections = instances[id]?.definition.conditions else {
-            return handle(.conditionsChecked(token, .met))
-        }
-        let slow = slowConditions(sections)
-        guard !slow.isEmpty else { return handle(.conditionsChecked(token, verdict(sections, [:]))) }
-        guard conditionChecks.count < Self.mostChecks else { return waitingChecks.append((token, id)) }
+    private unowned let host: any EventHost
+    private let machine: any Machine
+    private let instances: Instances
+    /// Path of the supervisor's program, which checks conditions that may take long.
+    private let program: String
+    private let environment: [String: String]
+    private var checks: [Token: ConditionCheck] = [:]
+    /// Checks that have no process yet.
+    private var waitingChecks: [(Token, InstanceID)] = []
+
+    init(
+        _ machine: any Machine, _ instances: Instances, program: String, environment: [String: String],
+        host: any EventHost
+    ) {
+        self.machine = machine
+        self.instances = instances
+        self.program = program
+        self.environment = environment
+        self.host = host
+    }
+
+    /// Checks the conditions of an instance; the event `conditionsChecked` of the token follows, now or later.
+    func check(_ token: Token, of id: InstanceID) {
+        guard let sections = instances[id]?.definition.conditions else { return answer(token, .met) }
+        let slow = slowConditions(of: sections)
+        guard !slow.isEmpty else { return answer(token, verdict(sections, [:])) }
+        guard checks.count < Self.maximumChecks else { return waitingChecks.append((token, id)) }
         let check = ConditionCheck(
-            slow, answered: { [unowned self] result in checked(token, sections, result) },
-            ended: { [unowned self] in checkEnded(token) })
-        do {
-            var plan = SpawnPlan(
-                program: program, arguments: ["holdfastd"], environment: ["PATH": ProgramSearch.path],
-                standardInput: -1,
-                standardOutput: -1, standardError: -1)
-            plan.workingDirectory = SpawnPlan.WorkingDirectory(path: "/")
-            plan.nice = 10
-            plan.keyring = .ownSession
-            plan.noNewPrivileges = true
-            try check.begin(plan, children, eventLoop)
-            conditionChecks[token] = check
+            slow, on: machine, answered: { [unowned self] result in didCheck(token, sections, result) },
+            ended: { [unowned self] in didEnd(token) })
+        do throws(SystemError) {
+            try check.start(plan, machine.loop)
+            checks[token] = check
         } catch {
-            handle(.conditionsChecked(token, .assertFailed("looking at \(slow[0].text(isAssert: false)): \(error)")))
+            answer(token, .assertFailed("cannot check \(slow[0].text(isAssert: false)): \(error)"))
         }
     }
 
-    private func slowConditions(_ sections: [ConditionSection]) -> [Condition] {
-        let about = sections.flatMap { $0.conditions + $0.asserts }.filter(ConditionEvaluator.isAboutPath)
-        guard !about.isEmpty else { return [] }
-        let mounts = MountTable.current()
-        return about.filter { ConditionEvaluator.mayTakeLong($0, mounts) }
+    /// Ends all checks without answers.
+    func cancelAll() { for check in checks.values { check.cancel() } }
+
+    private func answer(_ token: Token, _ verdict: ConditionVerdict) {
+        host.handle(.conditionsChecked(token, verdict))
     }
 
-    private func checked(
+    private var plan: SpawnPlan {
+        var plan = SpawnPlan(
+            program: program, arguments: ["holdfastd"], environment: ["PATH": ProgramSearch.path],
+            standardInput: -1, standardOutput: -1, standardError: -1)
+        plan.workingDirectory = SpawnPlan.WorkingDirectory(path: "/")
+        plan.nice = 10
+        plan.keyring = .ownSession
+        plan.noNewPrivileges = true
+        return plan
+    }
+
+    private func slowConditions(of sections: [ConditionSection]) -> [Condition] {
+        machine.accounts.slowConditions(sections.flatMap { $0.conditions + $0.asserts })
+    }
+
+    private func didCheck(
         _ token: Token, _ sections: [ConditionSection], _ result: Result<[Condition: Bool], ConditionCheck.Failure>
     ) {
         switch result {
-        case .success(let known): handle(.conditionsChecked(token, verdict(sections, known)))
+        case .success(let known): answer(token, verdict(sections, known))
         case .failure(let failure):
             // An unknown result is neither met nor unmet: the start fails with the reason.
-            let slow = Set(slowConditions(sections))
+            let slow = Set(slowConditions(of: sections))
             let names = sections.flatMap { section in
                 section.conditions.filter(slow.contains).map { $0.text(isAssert: false) }
                     + section.asserts.filter(slow.contains).map { $0.text(isAssert: true) }
             }
-            let text = names.joined(separator: ", ")
-            handle(.conditionsChecked(token, .assertFailed("looking at \(text): \(failure.text)")))
+            answer(token, .assertFailed("cannot check \(names.joined(separator: ", ")): \(failure.text)"))
         }
     }
 
-    private func checkEnded(_ token: Token) {
-        conditionChecks[token] = nil
+    private func didEnd(_ token: Token) {
+        checks[token] = nil
         guard !waitingChecks.isEmpty else { return }
         let (next, id) = waitingChecks.removeFirst()
-        checkConditions(next, id)
+        check(next, of: id)
     }
 
     /// Verdict on the conditions, which include those of the target that the service is a member of.
     /// - Parameter known: results that another process has already determined.
     private func verdict(_ sections: [ConditionSection], _ known: [Condition: Bool]) -> ConditionVerdict {
-        let host = ConditionEvaluator(environment: environment)
-        let holds = { (condition: Condition) in known[condition] ?? host.holds(condition) }
+        let holds = { [machine, environment] (condition: Condition) in
+            known[condition] ?? machine.accounts.holds(condition, environment: environment)
+        }
         for section in sections {
             if let failed = Condition.firstFailing(section.conditions, holds: holds) {
                 return .unmet(failed.text(isAssert: false))
