@@ -10,7 +10,7 @@ extension Supervisor {
         logDiagnostics(planning.resolver.loader.nameDiagnostics)
         let wanted = BootUnits.wanted(planning.resolver.loader)
         guard !wanted.isEmpty else { return }
-        logger.info("starting what is enabled: \(wanted.map(\.name.description).joined(separator: ", "))")
+        logger.info("starting enabled units: \(wanted.map(\.name.description).joined(separator: ", "))")
         startTogether(wanted)
     }
 }

@@ -370,7 +370,7 @@ final class Supervisor {
         machine.trees.remove()
         directories.finish()
         journal.remove()
-        logger.info("everything is stopped")
+        logger.info("all services have stopped")
         loop.exit(0)
     }
 

@@ -8,11 +8,12 @@ public enum ExitStatus: Hashable, Sendable, Codable, CustomStringConvertible {
     /// Whether the exit code is 0.
     public var isSuccess: Bool { self == .exited(0) }
 
-    /// `exited with status 1/FAILURE`, `killed by SIGKILL`, `killed by SIGSEGV (core dumped)`.
+    /// `exited with status 1`, `exited with status 203/EXEC`, `killed by SIGKILL`, `killed by SIGSEGV (core dumped)`.
     public var description: String {
         switch self {
         case .exited(let code):
-            guard let name = Self.name(ofCode: code) else { return "exited with status \(code)" }
+            // Below 200 the names of LSB and sysexits(3) mislead: ordinary programs give these codes other meanings.
+            guard code >= 200, let name = Self.name(ofCode: code) else { return "exited with status \(code)" }
             return "exited with status \(code)/\(name)"
         case .signalled(let signal, let coreDumped):
             let name = signal.shortName == nil ? "signal \(signal.rawValue)" : "\(signal)"

@@ -60,11 +60,11 @@ extension EndToEnd {
                 try eventuallyStopped(world, "tail")
                 let why = try world.control("why", "app").outputText.split(whereSeparator: \.isWhitespace)
                 #expect(
-                    why.joined(separator: " ").contains("stopped, because store.service, which it is bound to, is gone")
+                    why.joined(separator: " ").contains("stopped, because store.service is gone")
                 )
                 #expect(
                     world.daemon.errorText.contains(
-                        "app.service: stopped, because store.service, which it is bound to, is gone"))
+                        "app.service: stopped, because store.service is gone"))
                 #expect(try world.run("start", "rider").outcome == .started)
                 let before = try world.mainPid("rider.service")
                 let steady = try Watched(world.mainPid("steady.service"))

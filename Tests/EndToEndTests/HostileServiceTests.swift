@@ -86,7 +86,7 @@ extension EndToEnd {
                 let start = try world.begin("start", "everything")
                 try eventually("status to say what it waits for") {
                     let service = try world.status("everything").first?.generations.first?.services.first
-                    return service?.waitingFor == "its conditions to be looked at"
+                    return service?.waitingFor == "its conditions to be checked"
                 }
                 // Either the condition does not hold, or it could not be checked in time.
                 let end = try start.end()

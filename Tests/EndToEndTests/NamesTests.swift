@@ -76,7 +76,7 @@ extension EndToEnd {
                 try eventually("the failure") { try world.status("bad").first?.state == .failed }
                 let why = try world.control("why", "bad")
                 #expect(try why.end() == 3)
-                for word in ["status 3", "no database", "holdfastctl start bad.service"] {
+                for word in ["status 3", "no database", "holdfastctl logs bad.service"] {
                     #expect(why.outputText.contains(word), "\(word): \(why.outputText)")
                 }
                 #expect(try world.control("status", "bad").end() == 3)

@@ -104,11 +104,15 @@ extension EndToEnd {
                         let service = try world.status(name).first?.generations.first?.services.first
                         return service?.waitingFor?.hasPrefix(wait) ?? false
                     }
-                    #expect(try start.end().errors.contains("not ready within 2s: \(wait)"))
-                    #expect(try world.control("why", name).outputText.contains("not ready within 2s: \(wait)"))
+                    #expect(try start.end().errors.contains("timed out after 2 s (TimeoutStartSec=): \(wait)"))
+                    #expect(
+                        try world.control("why", name).outputText.contains(
+                            "timed out after 2 s (TimeoutStartSec=): \(wait)"))
                 }
                 let start = try world.run("start", "silent")
-                #expect(start.errors.contains("not ready within 2s: it never said READY=1"), "\(start.errors)")
+                #expect(
+                    start.errors.contains("timed out after 2 s (TimeoutStartSec=): it has not sent READY=1"),
+                    "\(start.errors)")
             }
         }
 

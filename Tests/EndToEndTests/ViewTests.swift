@@ -30,7 +30,7 @@ extension EndToEnd {
                 #expect(
                     why.outputLines == [
                         "http.socket: running",
-                        "  - it is held at 127.0.0.1:\(world.port), and taken from by web@v1.service",
+                        "  - it is held at 127.0.0.1:\(world.port); web@v1.service accepts from it",
                     ])
                 #expect(try world.run("start", "idle.socket").status == 0)
                 #expect(try world.control("why", "idle.socket").outputText.contains("starts idle.service"))

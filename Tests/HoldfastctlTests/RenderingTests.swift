@@ -177,8 +177,8 @@ struct ProgressTextTests {
             return ResultText.failure(result, verb, .plain)[0]
         }
         #expect(
-            first(.reload, "cannot reload app.service: ExecReload= exited with status 1/FAILURE")
-                == "cannot reload app.service: ExecReload= exited with status 1/FAILURE")
+            first(.reload, "cannot reload app.service: ExecReload= exited with status 1")
+                == "cannot reload app.service: ExecReload= exited with status 1")
         #expect(
             first(.stop, "cannot stop app.service: not done within 90s")
                 == "cannot stop app.service: not done within 90s")

@@ -13,12 +13,12 @@ struct AwaitedWordingTests {
 
     @Test("a failure names what did not come, and what came in its place")
     func failures() {
-        let late = "cannot start app.service: not ready within 3s"
+        let late = "cannot start app.service: timed out after 3 s"
         #expect(sentence(nil) == late)
-        #expect(sentence(.readyMessage(refused: nil)) == "\(late): it never said READY=1")
+        #expect(sentence(.readyMessage(refused: nil)) == "\(late): it has not sent READY=1")
         #expect(
             sentence(.readyMessage(refused: "process 17 (sh)"))
-                == "\(late): READY=1 came only from process 17 (sh), which NotifyAccess= does not allow")
+                == "\(late): READY=1 came only from process 17 (sh), which NotifyAccess= does not permit")
         let note = SearchNote(
             pidFile: "/run/app.pid", finding: "it names 1 (init), which is no process of this service")
         #expect(
@@ -27,7 +27,7 @@ struct AwaitedWordingTests {
         #expect(sentence(.probe(nil)) == "\(late): its probe has not answered")
         #expect(
             sentence(.command(.startPre(0)))
-                == "cannot start app.service: ExecStartPre= not done within 3s")
+                == "cannot start app.service: ExecStartPre= timed out after 3 s")
         #expect(
             sentence(.probe("503"), .probe("503")) == "cannot start app.service: its probe failed: 503")
     }

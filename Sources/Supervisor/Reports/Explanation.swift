@@ -30,7 +30,7 @@ extension Supervisor {
         let name = operation.new.map { " to generation \($0)" } ?? ""
         let since = Wording.age(now - operation.phaseSince)
         var text =
-            "a \(Wording.name(operation.kind))\(name) is under way: \(Wording.name(operation.phase)) for \(since)"
+            "a \(Wording.name(operation.kind))\(name) is in progress: \(Wording.name(operation.phase)) for \(since)"
         let waiting = waiting(view)
         if let waiting { text += ", waits for \(waiting.text)" }
         if let left = waiting?.secondsLeft { text += "; \(Wording.age(.seconds(left))) left" }
@@ -46,7 +46,7 @@ extension Supervisor {
                 if service.isReady && service.failure == nil || [.draining, .stopping].contains(shown) { return nil }
                 var text =
                     service.phase == .autoRestart
-                    ? "waits to be started again"
+                    ? "waits to be restarted"
                     : "\(Wording.sentence(service.phase)) for \(Wording.age(now - service.since))"
                 if let awaited = awaitedText(service) { text += ", waits for \(awaited)" }
                 if service.restarts > 0 {
@@ -55,7 +55,7 @@ extension Supervisor {
                 }
                 if let deadline = service.deadline {
                     let left = Wording.age(max(.zero, deadline - now))
-                    text += service.phase == .autoRestart ? "; next start in \(left)" : "; patience ends in \(left)"
+                    text += service.phase == .autoRestart ? "; next start in \(left)" : "; times out in \(left)"
                 }
                 let report = service.failure.map { reports.failureReport($0, view.id, nil) }
                 return Finding(unit: service.spec.unit, text: text, failure: report)
@@ -87,16 +87,18 @@ extension Supervisor {
     private func failureFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         guard let view, view.serving == nil, view.operation == nil, let failure = view.lastFailure else { return [] }
         let report = reports.failureReport(failure, group, nil)
-        var hint = "holdfastctl start \(group.name)"
+        // A start would fail like the last one.
+        var hint = "holdfastctl logs \(failure.unit)"
         if case .startLimit = failure.cause {
             // Until the start limit is reset a start would be refused, too.
-            hint = "holdfastctl reset-failed \(group.name) and \(hint), when its cause is mended"
+            hint =
+                "after fixing the cause: holdfastctl reset-failed \(group.name); holdfastctl start \(group.name)"
         }
         return [Finding(unit: failure.unit, text: sentence(failure), hint: hint, failure: report)]
     }
 
     private func quiet(_ group: GroupID, _ view: GroupView?, isClean: Bool) -> String {
-        guard let view else { return "it has not been started since the supervisor began" }
+        guard let view else { return "it has not been started since the start of the supervisor" }
         let since = Wording.age(now - view.since)
         guard let serving = view.serving else {
             guard let condition = view.skippedBy else { return "it was stopped \(since) ago" }
@@ -137,7 +139,7 @@ extension Supervisor {
                 Finding(text: UnitDiagnostic($0).sentence, hint: "holdfastctl verify \(name)")
             }
             if case .masked(let path) = unit.outcome { findings.append(Finding(text: "it is masked by \(path)")) }
-            if unit.isMissing { findings.append(Finding(text: "it has no unit file any more")) }
+            if unit.isMissing { findings.append(Finding(text: "its unit file no longer exists")) }
         case .swapUnit(let whole), .plain(let whole):
             guard !whole.isUsable else { break }
             findings += whole.diagnostics.filter { $0.severity == .error }.prefix(8).map {

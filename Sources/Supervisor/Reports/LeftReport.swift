@@ -17,8 +17,11 @@ extension Supervisor {
     func leftNote(_ group: GroupID) -> String? {
         let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty else { return nil }
-        if found.allSatisfy({ $0.ending != nil }) { return "\(unaccounted.text(group)) are being ended" }
-        return "\(unaccounted.sentence(group)): adopt or stop it"
+        if found.allSatisfy({ $0.ending != nil }) {
+            return "\(unaccounted.text(group)) \(found.flatMap(\.members).count == 1 ? "is" : "are") being stopped"
+        }
+        return
+            "\(unaccounted.sentence(group)); holdfastctl adopt \(group) takes them over, holdfastctl stop \(group) ends them"
     }
 
     /// Findings that name the unaccounted processes with their ages, the cause, and the commands that help.
@@ -34,7 +37,8 @@ extension Supervisor {
             let more = tree.members.count > 8 ? ", …" : ""
             return Finding(
                 unit: tree.name.unit,
-                text: "runs\(generation), and nothing is known of it: \(processes.joined(separator: ", "))\(more)")
+                text:
+                    "runs\(generation) without a record of the supervisor: \(processes.joined(separator: ", "))\(more)")
         }
         let at = Timestamp.string(unixSeconds: cause.foundAt)
         findings.append(

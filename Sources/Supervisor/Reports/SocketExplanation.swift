@@ -31,16 +31,16 @@ extension Supervisor {
         switch socket.state {
         case .starting: text = "it is being opened: its commands run"
         case .stopping: text = "it is being closed: its commands run"
-        case .listening: text = "what comes to \(socket.address) starts \(service)"
-        case .cooling: text = "what comes to \(socket.address) waits: its poll limit is reached"
-        case .running: text = "\(service) takes what comes to \(socket.address)"
+        case .listening: text = "a connection to \(socket.address) starts \(service)"
+        case .cooling: text = "connections to \(socket.address) wait: its poll limit is reached (PollLimitBurst=)"
+        case .running: text = "\(service) accepts connections at \(socket.address)"
         case .failed: text = "it has failed"
         case .held:
             let holders = Set(socket.holders.map(\.unit)).sorted()
             text =
                 holders.isEmpty
-                ? "it is held at \(socket.address), and no service has it: what comes waits"
-                : "it is held at \(socket.address), and taken from by \(holders.joined(separator: ", "))"
+                ? "it is held at \(socket.address), and no service has it: connections wait"
+                : "it is held at \(socket.address); \(holders.joined(separator: ", ")) accept\(holders.count == 1 ? "s" : "") from it"
         }
         if let queued = socket.queued, queued > 0 { text += "; \(queued) connection\(queued == 1 ? "" : "s") wait" }
         guard socket.paused else { return Finding(text: text) }

@@ -16,7 +16,7 @@ extension Supervisor {
         guard let operation = view.operation else { return nil }
         let left = operation.deadline.map { max(0, ($0 - now).seconds) }
         switch operation.phase {
-        case .waiting: return Waiting(text: obstacles(operation) ?? "units that it starts after", secondsLeft: left)
+        case .waiting: return Waiting(text: obstacles(operation) ?? "units that it is ordered after", secondsLeft: left)
         case .prepare: return nil
         case .hold: return Waiting(text: "promote or abort")
         case .soak: return Waiting(text: "SoakSec=", secondsLeft: left)

@@ -10,57 +10,75 @@ enum Wording {
 
     /// `cannot start app@v3.service: exited with status 3 before it was ready`
     static func sentence(_ failure: Failure, of unit: ServiceUnit? = nil) -> String {
-        var text = "\(verb(failure)) \(failure.unit): \(cause(failure, unit))"
+        var text = opening(failure) + cause(failure, unit)
         if let number = failure.errno, number > 0 {
-            text += " (the service says: \(SystemError("", nil, .init(rawValue: number)).errno.text))"
+            let error = SystemError("", nil, .init(rawValue: number)).errno.text
+            text += " (the service reported ERRNO=\(number): \(error))"
         }
         return text
     }
 
-    private static func verb(_ failure: Failure) -> String {
+    private static func opening(_ failure: Failure) -> String {
         switch failure.step {
-        case .dependency, .prepare, .condition, .startPre, .start, .readiness, .startPost: "cannot start"
-        case .soak: "cannot keep"
-        case .run: "lost"
-        case .reload: "cannot reload"
+        case .dependency, .prepare, .condition, .startPre, .start, .readiness, .startPost:
+            return "cannot start \(failure.unit): "
+        case .soak: return "\(failure.unit) failed during soak: "
+        case .run:
+            switch failure.cause {
+            case .exited, .endedEarly, .watchdog: return "\(failure.unit) "
+            case .spawn, .protocolError, .timedOut, .probe, .startLimit, .text: return "\(failure.unit) failed: "
+            }
+        case .reload: return "cannot reload \(failure.unit): "
         // The processes are gone in spite of the failure.
-        case .stop, .leave, .stopPost: "unclean stop of"
+        case .stop, .leave, .stopPost: return "\(failure.unit) did not stop cleanly: "
         }
     }
 
     private static func cause(_ failure: Failure, _ unit: ServiceUnit?) -> String {
-        // The text names the command that hangs.
-        if case .timedOut(let limit) = failure.cause, case .command(let command) = failure.awaited {
-            return "\(line(command, unit)) not done within \(span(limit))"
+        let command = failure.awaited.flatMap { awaited in
+            if case .command(let command) = awaited { line(command, unit) } else { nil }
         }
-        let text = cause(failure)
-        // The probe's answer is the cause itself.
-        if case .probe = failure.cause { return text }
-        return text + (failure.awaited.flatMap { missing($0, of: unit) }.map { ": \($0)" } ?? "")
-    }
-
-    private static func cause(_ failure: Failure) -> String {
-        let what = command(failure.step)
         switch failure.cause {
-        case .spawn(let text, _): return what.map { "\($0): \(text)" } ?? text
-        case .exited(let status), .endedEarly(let status):
-            return "\(what.map { "\($0) " } ?? "")\(status)\(when(failure.step))"
         case .timedOut(let limit):
-            switch failure.step {
-            case .readiness: return "not ready within \(span(limit))"
-            case .leave: return "not gone within \(span(limit)), killed"
-            case .dependency, .prepare, .condition, .startPre, .start, .startPost, .soak, .run, .reload, .stop,
-                .stopPost:
-                return "\(what.map { "\($0) " } ?? "")not done within \(span(limit))"
-            }
-        case .protocolError(let text): return text
-        case .watchdog(let limit): return "did not say WATCHDOG=1 within \(span(limit))"
-        case .probe(let answer):
-            return failure.step == .soak ? "its probe failed during soak: \(answer)" : "its probe failed: \(answer)"
+            let text = timedOut(failure.step, limit, unit)
+            // The text names the command that hangs.
+            if let command { return "\(command) \(text)" }
+            return "\(self.command(failure.step).map { "\($0) " } ?? "")\(text)" + notYet(failure, unit)
+        // The probe's answer is the cause itself.
+        case .probe(let answer): return "its probe failed: \(answer)"
+        case .exited(let status), .endedEarly(let status):
+            let when = [.start, .readiness].contains(failure.step) ? " before it was ready" : ""
+            let name = self.command(failure.step).map { "\($0) " } ?? ""
+            return "\(name)\(status)\(when)" + notYet(failure, unit)
+        case .spawn(let text, _):
+            return (self.command(failure.step).map { "\($0): " } ?? "") + text + notYet(failure, unit)
+        case .protocolError(let text), .text(let text): return text + notYet(failure, unit)
+        case .watchdog(let limit): return "sent no WATCHDOG=1 within \(span(limit)) (WatchdogSec=)"
         case .startLimit(let burst, let interval):
             return "started \(burst) times within \(span(interval)), which is the limit (StartLimitBurst=)"
-        case .text(let text): return text
         }
+    }
+
+    /// The condition that did not come to hold, after a colon.
+    private static func notYet(_ failure: Failure, _ unit: ServiceUnit?) -> String {
+        failure.awaited.flatMap { missing($0, of: unit) }.map { ": \($0)" } ?? ""
+    }
+
+    /// `timed out after 30 s (TimeoutStartSec=)`, with the setting to change.
+    private static func timedOut(_ step: Failure.Step, _ limit: Duration, _ unit: ServiceUnit?) -> String {
+        let setting: String?
+        switch step {
+        case .dependency, .prepare, .soak, .run: setting = nil
+        // The whole generation has its own limit.
+        case .readiness:
+            setting = unit.map { $0.timeoutStart.duration == limit ? "TimeoutStartSec=" : "ReadyTimeoutSec=" }
+        case .condition, .startPre, .start, .startPost, .reload: setting = "TimeoutStartSec="
+        case .stop, .stopPost: setting = "TimeoutStopSec="
+        case .leave:
+            let name = unit.map { $0.timeoutStop.duration == limit ? "TimeoutStopSec=" : "DrainTimeoutSec=" }
+            return "still ran after \(span(limit))\(name.map { " (\($0))" } ?? ""); killed"
+        }
+        return "timed out after \(span(limit))\(setting.map { " (\($0))" } ?? "")"
     }
 
     /// Cause of a start that no client has requested.
@@ -75,9 +93,9 @@ enum Wording {
     /// Cause of a stop that no client has requested.
     static func reason(_ cause: StopCause) -> String {
         switch cause {
-        case .lost(let group): "because \(group), which it is bound to, is gone (BindsTo=)"
+        case .lost(let group): "because \(group) is gone (BindsTo=)"
         case .propagated(let group): "because \(group) has ended (PropagatesStopTo=, StopPropagatedFrom=)"
-        case .unneeded: "because nothing needs it any more (StopWhenUnneeded=)"
+        case .unneeded: "because no unit needs it (StopWhenUnneeded=)"
         }
     }
 
@@ -85,7 +103,7 @@ enum Wording {
     static func sentence(_ failure: SocketFailure) -> String {
         switch failure {
         case .command(let command, let end): "\(name(command)) \(end)"
-        case .timedOut(let command): "\(name(command)) not done within TimeoutSec="
+        case .timedOut(let command): "\(name(command)) timed out (TimeoutSec=)"
         case .open(let text), .service(let text): text
         case .serviceStartLimit: "its service failed too often (StartLimitBurst=)"
         case .triggerLimit(let burst, let interval):
@@ -114,36 +132,33 @@ enum Wording {
         }
     }
 
-    private static func when(_ step: Failure.Step) -> String {
-        switch step {
-        case .start, .readiness: " before it was ready"
-        case .soak: " during soak"
-        case .dependency, .prepare, .condition, .startPre, .startPost, .run, .reload, .stop, .leave, .stopPost: ""
-        }
-    }
-
-    /// `30s`, `1min 30s`, `250ms`
+    /// `250 ms`, `30 s`, `1 min 30 s`, `3 d 4 h`
     static func span(_ duration: Duration) -> String {
         let milliseconds = duration.wholeNanoseconds / 1_000_000
-        if milliseconds < 1000 { return "\(milliseconds)ms" }
+        if milliseconds < 1000 { return "\(milliseconds) ms" }
         let seconds = milliseconds / 1000
-        var parts: [String] = []
-        if seconds >= 3600 { parts.append("\(seconds / 3600)h") }
-        if seconds % 3600 >= 60 { parts.append("\(seconds % 3600 / 60)min") }
-        if seconds % 60 > 0 || milliseconds % 1000 > 0 {
-            let rest = milliseconds % 1000
-            parts.append(rest == 0 ? "\(seconds % 60)s" : "\(seconds % 60).\(tenths(rest))s")
-        }
+        let units: [(Int64, String)] = [
+            (seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h"), (seconds % 3600 / 60, "min"),
+        ]
+        var parts = units.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        let rest = milliseconds % 1000
+        if seconds % 60 > 0 || rest > 0 { parts.append("\(seconds % 60)\(rest == 0 ? "" : ".\(tenths(rest))") s") }
         return parts.joined(separator: " ")
     }
 
-    /// Measured (not configured) time, rounded: `2.4s`, `37s`, `1h 5min`.
+    /// Measured (not configured) time, rounded: `2.4 s`, `37 s`, `1 h 5 min`, `3 d 4 h`.
     static func age(_ duration: Duration) -> String {
         let nanoseconds = duration.wholeNanoseconds
-        let unit: Int64 =
-            nanoseconds < 1_000_000_000 ? 1_000_000 : nanoseconds < 10_000_000_000 ? 100_000_000 : 1_000_000_000
-        let (minute, hour): (Int64, Int64) = (60_000_000_000, 3_600_000_000_000)
-        return span(.nanoseconds(nanoseconds < hour ? nanoseconds / unit * unit : nanoseconds / minute * minute))
+        let (second, minute, hour): (Int64, Int64, Int64) = (1_000_000_000, 60_000_000_000, 3_600_000_000_000)
+        let unit =
+            switch nanoseconds {
+            case ..<second: second / 1000
+            case ..<(10 * second): second / 10
+            case ..<hour: second
+            case ..<(24 * hour): minute
+            default: hour
+            }
+        return span(.nanoseconds(nanoseconds / unit * unit))
     }
 
     private static func tenths(_ milliseconds: Int64) -> String {
@@ -216,7 +231,7 @@ enum Wording {
         case .nothingToAbort(let group, let phase?):
             .failed(message: "cannot abort \(group.name): it is past its cutover (\(name(phase)))")
         case .nothingToRollBack(let group): .nothingToRollBack(unit: group.name)
-        case .nothingDrains(let group): .failed(message: "nothing of \(group.name) is draining")
+        case .nothingDrains(let group): .failed(message: "no generation of \(group.name) is draining")
         case .holdNeedsOverlap(let group):
             .failed(
                 message:

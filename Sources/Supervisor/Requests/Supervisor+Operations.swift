@@ -59,7 +59,9 @@ extension Supervisor {
             for: peer)
     }
 
-    func restart(_ name: String, hard: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
+    func restart(
+        _ name: String, hard: Bool, notes: [String] = [], _ call: ControlSessions.CallID, _ peer: Peer
+    ) throws(ControlError) {
         let options = SwapOptions(kind: .restart, stopFirst: hard)
         let unit = try planning.unitName(name, kinds: [.service, .target])
         let planned: Planning.Planned
@@ -75,7 +77,7 @@ extension Supervisor {
         let work = try decide(planned.plan.isSwapUnit ? .start : .restart, planned.definition.name)
         let request = newRequest(
             call: call, group: planned.plan.group, kind: .restart, peer: peer,
-            notes: planned.notes + work.transaction.notes)
+            notes: notes + planned.notes + work.transaction.notes)
         begin(work, Requested(.swap(work.ordered(planned.plan), options), request), for: peer)
     }
 
@@ -130,7 +132,7 @@ extension Supervisor {
             let others = generations.filter { $0.key.group == group }.values.flatMap { $0.sockets[name] ?? [] }
                 .filter { held in held.isKept && !table.contains { $0 === held } }
             let closing = Set(others.map(\.endpoint.text)).sorted().map {
-                "\($0) closes with it: \(name) does not name it any more"
+                "closed \($0): \(name) no longer names it"
             }
             guard !table.isEmpty, !activation.isStopping(SocketID(name)) else { return closing }
             let starts =

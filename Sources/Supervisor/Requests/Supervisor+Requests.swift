@@ -78,7 +78,9 @@ extension Supervisor {
         }
         // A reload needs `ExecReload=` in every service, else some would keep the old configuration: restart instead.
         guard let services, services.allSatisfy(\.spec.canReload) else {
-            return try restart(name, hard: false, call, peer)
+            let lacking = services?.filter { !$0.spec.canReload }.map(\.spec.unit) ?? []
+            let notes = lacking.map { "\($0) has no ExecReload=: restarted" }
+            return try restart(name, hard: false, notes: notes, call, peer)
         }
         // A unit without a file can be reloaded, too.
         let unit = try? planning.unitName(name, kinds: [.service, .target])

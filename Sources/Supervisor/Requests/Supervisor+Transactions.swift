@@ -32,7 +32,7 @@ struct Work {
 /// Requests as transactions: the engine decides each as a whole, and it begins as a whole.
 extension Supervisor {
     /// Name of the node for a request of several units. No unit has such a name.
-    private static let several = "what is enabled"
+    private static let several = "the enabled units"
 
     /// The transaction for a request, without any effect yet.
     /// - Parameter others: units whose relations count, in addition to the running groups.

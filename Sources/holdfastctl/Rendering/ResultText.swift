@@ -58,6 +58,11 @@ enum ResultText {
         case .completed:
             switch verb {
             case .stop: lines = ["\(name): stopped"]
+            // Without ExecReload= a reload is a restart, and starts another generation.
+            case .reload
+            where result.generation != nil && result.fromGeneration != nil
+                && result.generation != result.fromGeneration:
+                lines = ["\(name): restarted" + generation(result) + " in \(took)"]
             case .reload: lines = ["\(name): reloaded"]
             case .drain: lines = ["\(name): drained"]
             case .pause: lines = ["\(name): " + screen.paint("paused", .yellow) + ", new connections wait"]
@@ -157,7 +162,9 @@ enum ResultText {
     private static func stillServes(_ result: OperationResult) -> String {
         guard let number = result.fromGeneration else { return "no generation serves" }
         let name = Text.harmless(Text.shortName(result.unit, release: result.fromRelease))
-        return "\(name) (generation \(number)) still serves"
+        // With Strategy=queue the old release was stopped, and has been started again as another generation.
+        let isRestored = result.generation.map { number > $0 } ?? false
+        return "\(name) (generation \(number)) \(isRestored ? "serves again" : "still serves")"
     }
 
     private static func generation(_ result: OperationResult) -> String {
