@@ -46,7 +46,7 @@ final class Supervisor {
     private var timer: (any LoopTimer)?
 
     // Units.
-    private(set) var planning: PlanningDesk!
+    private(set) lazy var planning = PlanningDesk(self, machine, configuration, environment)
     var tidiness = Tidiness()
 
     // Kernel objects.
@@ -154,12 +154,11 @@ final class Supervisor {
             isProtectedFromOOM: (machine.processes.oomScoreAdjust ?? 0) < 0, machine: machine)
         history = History(path: configuration.stateDirectory + "/history.jsonl", files: host.files)
         memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases", files: host.files)
-        planning = try PlanningDesk(
-            host: self, machine: host, configuration: configuration, environment: environment)
     }
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.
     func start() throws(SystemError) {
+        try planning.start()
         let isSuccessor = predecessor.inherited != nil
         if let own = predecessor.inherited?.own { try directories.inheritLocks(own) }
         try directories.takeDirectories()

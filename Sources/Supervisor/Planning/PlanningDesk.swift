@@ -47,8 +47,8 @@ final class PlanningDesk {
     var knownNodes: [UnitName: KnownNode] = [:]
     /// Whether a running definition differs from the unit files that `resolver` reads; determined once for each.
     private var outdated: [UInt64: Bool] = [:]
-    /// Fingerprint of the files that `resolver` has loaded.
-    private var fingerprint: UnitFingerprint
+    /// Fingerprint of the files that `resolver` has loaded; nil before `start`.
+    private var fingerprint: UnitFingerprint?
     /// Resource shortage that kept `resolver` from reading all files whole.
     private var shortage = ReadingShortage()
 
@@ -56,11 +56,11 @@ final class PlanningDesk {
     private(set) var lastDefinition: UInt64 = 0
 
     init(
-        host: any PlanningHost, machine: any Machine, configuration: Configuration, environment: [String: String]
-    ) throws(SystemError) {
+        _ host: any PlanningHost, _ machine: any Machine, _ configuration: Configuration,
+        _ environment: [String: String]
+    ) {
         (self.host, self.machine) = (host, machine)
         (self.configuration, self.environment) = (configuration, environment)
-        fingerprint = try machine.units.fingerprint(of: configuration.unitDirectories)
         resolver = Self.freshResolver(machine, configuration, environment, shortage)
     }
 
@@ -77,6 +77,11 @@ final class PlanningDesk {
     /// Reads other directories than the configured ones, or these anew.
     func freshResolver(in directories: [String]? = nil) -> SwapUnitResolver {
         Self.freshResolver(machine, configuration, environment, nil, in: directories)
+    }
+
+    /// Finds out what there is to read. Throws a shortage of descriptors, in which no unit would be found.
+    func start() throws(SystemError) {
+        fingerprint = try machine.units.fingerprint(of: configuration.unitDirectories)
     }
 
     // MARK: - Reading
