@@ -173,7 +173,7 @@ extension EndToEnd {
                 try world.startAgain()
                 try world.awaitLog(
                     "cannot adopt the state of the earlier supervisor: it cannot be read: it has no beginning")
-                try world.awaitLog("It is kept as \(world.runtime)/journal.bad")
+                try world.awaitLog("The journal is kept as \(world.runtime)/journal.bad")
                 #expect(world.contents("run/holdfast/journal.bad") == garbage)
                 #expect(try world.run("start", "rest").outcome == .started)
                 // Later crashes are survived as usual.
