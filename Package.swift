@@ -137,6 +137,7 @@ let package = Package(
             dependencies: [
                 "Supervisor", "ControlProtocol", "Engine", "Linux", "StateCoding", "UnitFiles", "UnitStore",
                 "Vocabulary", "Multibinder",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

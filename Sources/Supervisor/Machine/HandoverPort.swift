@@ -3,6 +3,9 @@ import Linux
 /// State and descriptors that one program of this process hands to the next (re-execution), and that a parent hands to
 /// its child.
 protocol HandoverPort: AnyObject {
+    /// Identifier of the present boot, in which state is valid; nil if the host does not report it.
+    var bootID: String? { get }
+
     /// Takes a descriptor that an earlier program of this process, or its parent, left open under this number. EBADF:
     /// there is none.
     func inherit(_ number: Int32) throws(SystemError) -> OwnedDescriptor

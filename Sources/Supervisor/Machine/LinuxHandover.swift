@@ -3,6 +3,8 @@ import Linux
 
 /// Handover between programs of this process (execve(2)).
 final class LinuxHandover: HandoverPort {
+    var bootID: String? { BootID.current }
+
     func inherit(_ number: Int32) throws(SystemError) -> OwnedDescriptor { try OwnedDescriptor.inherited(number) }
 
     func makeMemoryFile(_ bytes: [UInt8], name: String) throws(SystemError) -> OwnedDescriptor {

@@ -15,7 +15,6 @@ final class LinuxProcesses: ProcessesPort {
     var ownPid: Int32 { getpid() }
     var ownUser: UInt32 { geteuid() }
     var ownGroup: UInt32 { getegid() }
-    var bootID: String? { BootID.current }
     var oomScoreAdjust: Int? { ProcessFacts.oomScoreAdjust }
 
     func adoptOrphans() throws(SystemError) { try children.adoptOrphans() }

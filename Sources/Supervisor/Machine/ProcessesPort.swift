@@ -9,8 +9,6 @@ protocol ProcessesPort: AnyObject {
     var ownUser: UInt32 { get }
     /// The supervisor's effective gid.
     var ownGroup: UInt32 { get }
-    /// Identifier of the present boot; nil if it is unknown.
-    var bootID: String? { get }
     /// The supervisor's own adjustment for the OOM killer, which children inherit; nil if it is unknown.
     var oomScoreAdjust: Int? { get }
 

@@ -97,7 +97,7 @@ final class Predecessor {
 
     /// Whether the journal is of this boot; it counts as such if the host does not report its boot ID.
     private func isOfThisBoot(_ head: SavedHead) -> Bool {
-        guard let written = head.boot, let current = machine.processes.bootID else { return true }
+        guard let written = head.boot, let current = machine.handover.bootID else { return true }
         return written == current
     }
 

@@ -33,7 +33,7 @@ extension Supervisor {
             format: SavedState.format, version: Holdfast.version, startedAt: startedAt,
             fileLimitSoft: launcher.limits.first?.soft ?? 1024, fileLimitHard: launcher.limits.first?.hard ?? 4096,
             limits: launcher.limits.dropFirst().map { .init(resource: $0.resource, soft: $0.soft, hard: $0.hard) },
-            boot: machine.processes.bootID,
+            boot: machine.handover.bootID,
             takenAt: loop.now)
     }
 

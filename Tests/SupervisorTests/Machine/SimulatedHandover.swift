@@ -7,6 +7,8 @@ final class SimulatedHandover: HandoverPort {
     private unowned let machine: SimulatedMachine
     private var world: World { machine.world }
 
+    var bootID: String? { world.handover.bootID }
+
     init(machine: SimulatedMachine) { self.machine = machine }
 
     func inherit(_ number: Int32) throws(SystemError) -> OwnedDescriptor {

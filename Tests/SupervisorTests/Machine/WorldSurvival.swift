@@ -25,6 +25,8 @@ final class WorldHandover {
         init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
     }
 
+    /// Identifier of the host's present boot.
+    var bootID: String? = "the first boot"
     private var kept: [Int32: Kept] = [:]
     /// Number of the descriptor with the state, after a re-execution.
     private(set) var state: Int32?
