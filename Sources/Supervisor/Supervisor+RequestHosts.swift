@@ -7,7 +7,9 @@ import UnitFiles
 // What the desks of requests and reports ask of the supervisor, and what other rooms ask of these desks.
 
 extension Supervisor: SubscriptionsHost {
-    func groups(named names: [String]) throws(ControlError) -> Set<GroupID> { Set(try named(names).map(\.group)) }
+    func groups(named names: [String]) throws(ControlError) -> Set<GroupID> {
+        Set(try self.names.resolve(names).map(\.group))
+    }
     func release(of generation: GenerationID) -> String? { generations[generation]?.release }
     func service(of instance: InstanceID) -> (name: String, generation: GenerationID)? {
         instances[instance].map { ($0.name, $0.generation) }
@@ -98,6 +100,31 @@ extension Supervisor {
     func noteAction() { requests.recordAction() }
     func conclude(_ call: ControlSessions.CallID, _ reply: Reply) { requests.conclude(call, reply) }
     func conclude(_ pending: PendingRequest, _ reply: Reply) { requests.conclude(pending, reply) }
+}
+
+extension Supervisor: NamesHost, StatusHost, ExplanationsHost {
+    func addresses(of instance: RunningInstance) -> [SocketAddress] {
+        guard let generation = generations[instance.generation] else { return [] }
+        return instance.definition.sockets.flatMap { unit -> [SocketAddress] in
+            let name = unit.name.description
+            return (generation.sockets[name] ?? []).compactMap(\.address)
+                + (generation.reservations[name] ?? []).map(\.address.address)
+        }
+    }
+
+    func isHeld(_ socket: UnitName) -> Bool { sockets?.shared[socket.description] != nil }
+    func strayNote(_ group: GroupID) -> String? { strayText(group, among: machine.trees.knownStrays) }
+    var journalTrouble: String? { journal.trouble }
+    func failureReport(_ failure: Failure, _ group: GroupID, _ result: FinishedOperation?) -> FailureReport {
+        reports.failureReport(failure, group, result)
+    }
+    func historyEntries(of unit: String, limit: Int) -> [HistoryEntry] { history.entries(of: unit, limit: limit) }
+    func remarkTexts(of unit: UnitName) -> [String] { logDesk.remarkTexts(of: unit) }
+    func remarks(ofSocket name: UnitName) -> [String] { socketUnits[SocketID(name.description)]?.remarks ?? [] }
+
+    func state(of group: GroupID) -> UnitState { status.state(of: group) }
+    func waiting(_ view: GroupView) -> Waiting? { status.waiting(view) }
+    func sentence(_ failure: Failure) -> String { status.sentence(failure) }
 }
 
 extension Supervisor: HelperCallsHost {

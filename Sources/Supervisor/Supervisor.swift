@@ -95,6 +95,9 @@ final class Supervisor {
     private(set) lazy var requests: RequestsDesk = RequestsDesk(
         self, control, loop, machine.accounts, journal)
     private(set) lazy var reports: ReportsDesk = ReportsDesk(self, requests, subscriptions, history, control, loop)
+    private(set) lazy var names = NamesDesk(self, planning, instances)
+    private(set) lazy var status: StatusDesk = StatusDesk(
+        self, machine, configuration, planning, names, instances, unaccounted, processes, logs)
     private(set) lazy var logDesk = LogDesk(logger, loop)
     let history: History
     let memory: ReleaseMemory

@@ -47,8 +47,8 @@ struct NamePatternTests {
     @Test("A template is meant by its stem and by the release that it runs")
     func forms() {
         #expect(
-            NamePattern.forms("site@.target", release: "v2")
+            NamePattern.aliases("site@.target", release: "v2")
                 == ["site@.target", "site@", "site", "site@v2.target", "site@v2"])
-        #expect(NamePattern.forms("app.service", release: nil) == ["app.service", "app"])
+        #expect(NamePattern.aliases("app.service", release: nil) == ["app.service", "app"])
     }
 }

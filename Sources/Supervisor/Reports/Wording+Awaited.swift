@@ -57,19 +57,3 @@ extension Wording {
         return directive + (unit.flatMap { Launcher.command(command, of: $0)?.path } ?? "")
     }
 }
-
-extension Supervisor {
-    /// Sentence on a failure that cites the unit concerned.
-    func sentence(_ failure: Failure) -> String { Wording.sentence(failure, of: unit(named: failure.unit)) }
-
-    /// The unit of the running or last-run definition.
-    private func unit(named name: String) -> ServiceUnit? {
-        let running = instances.values.filter { $0.name == name }.max { $0.id < $1.id }
-        if let running { return running.definition.unit }
-        return planning.definitions.values.filter { $0.unit.name.description == name }.max { $0.id < $1.id }?.unit
-    }
-
-    func awaitedText(_ service: ServiceView) -> String? {
-        service.awaited.map { Wording.awaited($0, of: instances[service.instance]?.definition.unit) }
-    }
-}

@@ -53,13 +53,13 @@ enum NamePattern: Equatable {
     }
 
     /// The names by which a unit may be called: `site@.target`, `site@v2.target`, `site@v2`, `site`.
-    static func forms(_ unit: String, release: String?) -> [String] {
+    static func aliases(_ unit: String, release: String?) -> [String] {
         guard let dot = unit.lastIndex(of: ".") else { return [unit] }
         let (stem, suffix) = (unit[..<dot], unit[dot...])
-        var forms = [unit, String(stem)]
-        guard stem.hasSuffix("@") else { return forms }
-        forms.append(String(stem.dropLast()))
-        if let release { forms += ["\(stem)\(release)\(suffix)", "\(stem)\(release)"] }
-        return forms
+        var aliases = [unit, String(stem)]
+        guard stem.hasSuffix("@") else { return aliases }
+        aliases.append(String(stem.dropLast()))
+        if let release { aliases += ["\(stem)\(release)\(suffix)", "\(stem)\(release)"] }
+        return aliases
     }
 }

@@ -25,7 +25,7 @@ extension Supervisor {
 
     /// The serving service of that name; among several in one generation the one that takes input.
     private func inputTarget(_ name: String) throws(ControlError) -> RunningInstance {
-        let group = try groupID(name)
+        let group = try names.group(name)
         let generations = engine.view(of: group)?.generations ?? []
         let serving = engine.view(of: group)?.serving
         let services = (generations.first { $0.number == serving } ?? generations.last)?.services ?? []

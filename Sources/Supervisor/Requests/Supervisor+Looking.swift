@@ -8,31 +8,6 @@ import Vocabulary
 
 /// Requests that are read-only, or take effect at once.
 extension Supervisor {
-    /// The group for a name: by unit files, and for units without files by the running generations.
-    func groupID(_ name: String) throws(ControlError) -> GroupID {
-        if let group = runningGroup(name) { return group }
-        do throws(ControlError) {
-            return planning.group(of: try planning.unitName(name, kinds: [.service, .target]))
-        } catch {
-            // A template without a release is still a group with a status.
-            if case .noRelease(let identity) = error { return GroupID(identity) }
-            throw error
-        }
-    }
-
-    private func runningGroup(_ name: String) -> GroupID? {
-        let known = Set(engine.groupIDs).union(unaccounted.processes.groups)
-        for candidate in [name, name + ".target", name + ".service", name + "@.target", name + "@.service"] {
-            if known.contains(GroupID(candidate)) { return GroupID(candidate) }
-        }
-        for candidate in [name, name + ".target", name + ".service"] {
-            guard let unit = try? UnitName(candidate) else { continue }
-            if known.contains(GroupID(unit.identity.description)) { return GroupID(unit.identity.description) }
-            if let owner = instances.values.first(where: { $0.name == candidate }) { return owner.definition.group }
-        }
-        return nil
-    }
-
     func describe() -> DescribeReply {
         DescribeReply(
             version: Holdfast.version, pid: Int(machine.processes.ownPid),
@@ -40,33 +15,6 @@ extension Supervisor {
             runtimeDirectory: configuration.runtimeDirectory, stateDirectory: configuration.stateDirectory,
             logDirectory: configuration.logDirectory, userMode: configuration.isUser,
             startedAt: Timestamp.string(unixSeconds: startedAt))
-    }
-
-    func status(_ names: [String]) throws(ControlError) -> StatusReply {
-        guard !names.isEmpty else { return StatusReply(units: allStatus(), notes: journal.trouble.map { [$0] }) }
-        // A thousand equal names would cost a thousand walks over /proc.
-        var seen: Set<GroupID> = []
-        let sockets = names.filter { $0.hasSuffix(".socket") && !$0.contains("*") }
-        let groups = try named(names.filter { !sockets.contains($0) }).map(\.group).filter { seen.insert($0).inserted }
-        let look = CloseLook(loop)
-        let installer = Installer(
-            loader: planning.resolver.loader, runtimeDirectory: configuration.runtimeUnitDirectory)
-        var units = groups.map { group in
-            var unit = status(of: group, look)
-            if look.goesOn { unit.unitFileState = (try? UnitName(group.name)).map { installer.state(of: $0).rawValue } }
-            return unit
-        }
-        for name in sockets { units.append(status(ofSocket: try planning.unitName(name, kinds: [.socket]))) }
-        return StatusReply(units: units, notes: journal.trouble.map { [$0] })
-    }
-
-    func generations(_ name: String?) throws(ControlError) -> GenerationsReply {
-        let groups = try name.map { name throws(ControlError) in [try groupID(name)] } ?? engine.groupIDs
-        let look = CloseLook(loop)
-        return GenerationsReply(
-            units: groups.compactMap { engine.view(of: $0) }.map { view in
-                UnitGenerations(unit: view.id.name, generations: generationStatus(view, name == nil ? nil : look))
-            }.filter { name != nil || !$0.generations.isEmpty })
     }
 
     func cat(_ name: String, for peer: Peer) throws(ControlError) -> CatReply {
@@ -108,7 +56,7 @@ extension Supervisor {
 
     func signal(_ name: String, _ signal: String, _ who: Request.SignalTarget) throws(ControlError) -> SignalReply {
         guard let parsed = try? Signal.parse(signal) else { throw .invalidParameter(parameter: "signal") }
-        let group = try groupID(name)
+        let group = try names.group(name)
         let serving = engine.view(of: group).flatMap { view in view.generations.first { $0.number == view.serving } }
         let named = (try? UnitName(name))?.description ?? name + ".service"
         var targets = serving?.services ?? []

@@ -90,7 +90,7 @@ extension Supervisor {
         let unit = try? planning.unitName(name)
         let others = others.compactMap { try? planning.unitName($0) }
         if let unit, unit.kind == .socket { return try stopSocket(unit, with: others, call, peer) }
-        let group = try groupID(name)
+        let group = try names.group(name)
         // The sockets start no service from now on, before their own calls arrive.
         let stopping = Set([group] + others.filter { $0.kind != .socket }.map(planning.group(of:)))
         for socket in others where socket.kind == .socket && canStop(socket, stopping: stopping) {

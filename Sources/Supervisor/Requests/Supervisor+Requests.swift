@@ -15,17 +15,17 @@ extension Supervisor {
         case .getInfo: return Reply(ServiceInfo.holdfast)
         case .getInterfaceDescription(let interface): return Reply(try Interfaces.description(of: interface))
         case .describe: return Reply(describe())
-        case .status(let names): return Reply(parameters: JSONObject(try status(names ?? [])))
-        case .list(let names, let sockets): return Reply(try list(names ?? [], sockets: sockets))
-        case .why(let name): return Reply(try why(name))
-        case .show(let name): return Reply(try show(name, for: peer))
+        case .status(let names): return Reply(parameters: JSONObject(try status.status(named: names ?? [])))
+        case .list(let names, let sockets): return Reply(try status.list(names ?? [], sockets: sockets))
+        case .why(let name): return Reply(try status.why(name))
+        case .show(let name): return Reply(try status.show(name, for: peer))
         case .events(let names): try subscriptions.subscribe(names ?? [], id)
         case .forget(let name): return Reply(try forget(name))
         case .resetFailed(let names): return Reply(try resetFailed(names ?? []))
         case .history(let name, let limit):
-            let group = try name.map { name throws(ControlError) in try groupID(name).name }
+            let group = try name.map { name throws(ControlError) in try names.group(name).name }
             return Reply(HistoryReply(entries: history.entries(of: group, limit: min(limit ?? 1000, 1000))))
-        case .generations(let name): return Reply(try generations(name))
+        case .generations(let name): return Reply(try status.generations(name))
         case .sockets: return Reply(socketStatus())
         case .pause(let name): try pauseSocket(name, id, peer)
         case .resume(let name): try resumeSocket(name, id, peer)
@@ -72,7 +72,7 @@ extension Supervisor {
     }
 
     private func reload(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let group = try groupID(name)
+        let group = try names.group(name)
         let services = engine.view(of: group).flatMap { view in
             view.generations.first { $0.number == view.serving }?.services
         }
@@ -93,12 +93,12 @@ extension Supervisor {
     private func simple(
         _ name: String, _ call: ControlSessions.CallID, _ peer: Peer, _ command: (GroupID) -> Command
     ) throws(ControlError) {
-        let group = try groupID(name)
+        let group = try names.group(name)
         handle(.command(command(group), newRequest(call: call, group: group, peer: peer)))
     }
 
     private func rollback(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let group = try groupID(name)
+        let group = try names.group(name)
         if engine.previousPlan(of: group) == nil, let planned = try rememberedRollback(group) {
             let request = newRequest(call: call, group: group, kind: .rollback, peer: peer, notes: planned.notes)
             return handle(.command(.swap(planned.plan, SwapOptions(kind: .rollback)), request))
@@ -121,7 +121,7 @@ extension Supervisor {
     private func drain(
         _ name: String, now isNow: Bool, _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
-        let group = try groupID(name)
+        let group = try names.group(name)
         let request = newRequest(call: call, group: group, peer: peer)
         if isNow { return handle(.command(.drainNow(group), request)) }
         guard engine.view(of: group)?.operation != nil else {

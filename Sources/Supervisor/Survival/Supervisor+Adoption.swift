@@ -10,7 +10,7 @@ extension Supervisor {
     private struct Undecidable: Error { let text: String }
 
     func adopt(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let group = try groupID(name)
+        let group = try names.group(name)
         let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty else {
             throw .failed(message: "cannot adopt \(group): it has no unaccounted processes")

@@ -5,12 +5,12 @@ import UnitFiles
 import UnitStore
 
 /// The `Show` call: all known properties of a unit, with systemd's name where systemd has the same property.
-extension Supervisor {
+extension StatusDesk {
     func show(_ name: String, for peer: Peer) throws(ControlError) -> ShowReply {
         // A member or a socket has files of its own; a name without files may still be a group.
         let unit = try? planning.unitName(name)
         let isSocket = unit?.kind == .socket
-        let group = isSocket ? nil : try groupID(name)
+        let group = isSocket ? nil : try names.group(name)
         let id = unit?.description ?? group?.name ?? name
         var list = PropertyList()
         list.add("Id", id)
@@ -36,7 +36,7 @@ extension Supervisor {
     }
 
     private func addState(of group: GroupID, member: UnitName?, to list: inout PropertyList) {
-        let status = status(of: group, CloseLook(loop))
+        let status = status(of: group, StatusBudget(loop))
         list.add("SwapUnit", group.name)
         list.add("State", status.state.rawValue)
         list.add("CanSwap", status.swappable)
@@ -67,7 +67,7 @@ extension Supervisor {
             list.add("Ready", service.ready)
             let running = instances.values.filter { $0.generation.group == group && $0.name == service.unit }
             let current = running.first { $0.generation.number == status.servingGeneration } ?? running.first
-            let last = (try? UnitName(service.unit)).map(logDesk.remarkTexts)
+            let last = (try? UnitName(service.unit)).map(explanations.remarkTexts)
             for remark in current?.remarks ?? last ?? [] { list.add("StartRemark", remark) }
         }
     }
@@ -82,7 +82,7 @@ extension Supervisor {
         list.add("FragmentPath", definition.fragmentPath)
         for path in definition.dropInPaths { list.add("DropInPaths", path) }
         // The contents of a file that not every user may read (it may hold a password) are shown to operators only.
-        if !definition.sources.allSatisfy({ machine.units.isReadableByAll($0.path) }) { try mayAct(peer) }
+        if !definition.sources.allSatisfy({ machine.units.isReadableByAll($0.path) }) { try explanations.mayAct(peer) }
         var assignments: [Assignment] = []
         for source in definition.sources {
             for assignment in UnitFileParser.parse(source.text, path: source.path).assignments {

@@ -4,11 +4,11 @@ import Linux
 import UnitFiles
 
 /// The `Why` call: findings that explain the state of a unit, collected when the call is made.
-extension Supervisor {
+extension StatusDesk {
     func why(_ name: String) throws(ControlError) -> WhyReply {
         if name.hasSuffix(".socket") { return why(ofSocket: try planning.unitName(name, kinds: [.socket])) }
-        let group = try groupID(name)
-        var findings = leftFindings(group) + (journal.trouble.map { [Finding(text: $0)] } ?? [])
+        let group = try names.group(name)
+        var findings = leftFindings(group) + (host.journalTrouble.map { [Finding(text: $0)] } ?? [])
         let view = engine.view(of: group)
         if let view {
             findings += operationFindings(view)
@@ -16,7 +16,7 @@ extension Supervisor {
             findings += drainFindings(view)
         }
         findings += failureFindings(group, view)
-        findings += strayFindings(group)
+        findings += explanations.strayFindings(group)
         let remarks = remarkFindings(group, view)
         if findings.isEmpty { findings.append(Finding(text: quiet(group, view, isClean: remarks.isEmpty))) }
         findings += remarks
@@ -57,7 +57,7 @@ extension Supervisor {
                     let left = Wording.age(max(.zero, deadline - now))
                     text += service.phase == .autoRestart ? "; next start in \(left)" : "; times out in \(left)"
                 }
-                let report = service.failure.map { reports.failureReport($0, view.id, nil) }
+                let report = service.failure.map { explanations.failureReport($0, view.id, nil) }
                 return Finding(unit: service.spec.unit, text: text, failure: report)
             }
         }
@@ -65,7 +65,7 @@ extension Supervisor {
 
     /// Findings about the reasons why draining generations are still there.
     private func drainFindings(_ view: GroupView) -> [Finding] {
-        let look = CloseLook(loop)
+        let look = StatusBudget(loop)
         return generationStatus(view, look).filter { $0.role == .draining || $0.role == .stopping }.flatMap {
             generation in
             generation.services.filter { [.draining, .stopping].contains($0.state) }.map { service in
@@ -86,7 +86,7 @@ extension Supervisor {
 
     private func failureFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
         guard let view, view.serving == nil, view.operation == nil, let failure = view.lastFailure else { return [] }
-        let report = reports.failureReport(failure, group, nil)
+        let report = explanations.failureReport(failure, group, nil)
         // A start would fail like the last one.
         var hint = "holdfastctl logs \(failure.unit)"
         if case .startLimit = failure.cause {
@@ -109,7 +109,7 @@ extension Supervisor {
 
     /// Finding about the last operation, if it failed or explains why the unit does not run.
     private func historyFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {
-        guard let last = history.entries(of: group.name, limit: 1).first else { return [] }
+        guard let last = explanations.historyEntries(of: group.name, limit: 1).first else { return [] }
         let who = last.who.map { $0.user ?? "uid \($0.uid)" }.map { " by \($0)" } ?? ""
         var text = "the last \(last.kind.rawValue), at \(last.at)\(who): "
         switch last.outcome {
@@ -147,6 +147,30 @@ extension Supervisor {
             }
         case .list, .socket, .needsRelease: break
         }
+        return findings
+    }
+
+    /// Findings that name the unaccounted processes with their ages, the cause, and the commands that help.
+    func leftFindings(_ group: GroupID) -> [Finding] {
+        let found = unaccounted.processes.trees(of: group)
+        guard !found.isEmpty, let cause = unaccounted.processes.cause else { return [] }
+        var findings = found.map { tree in
+            let processes = tree.members.prefix(8).map { pid in
+                let age = machine.processes.facts(of: pid)?.age.map { ", for \(Wording.age(.seconds($0)))" } ?? ""
+                return "\(pid) (\(machine.processes.commandName(of: pid) ?? "?")\(age))"
+            }
+            let generation = tree.name.generation.map { " as generation \($0)" } ?? ""
+            let more = tree.members.count > 8 ? ", …" : ""
+            return Finding(
+                unit: tree.name.unit,
+                text:
+                    "runs\(generation) without a record of the supervisor: \(processes.joined(separator: ", "))\(more)")
+        }
+        let at = Timestamp.string(unixSeconds: cause.foundAt)
+        findings.append(
+            Finding(
+                text: "found at \(at): \(cause.reason)",
+                hint: "holdfastctl adopt \(group) to take them over, or holdfastctl stop \(group) to end them"))
         return findings
     }
 }

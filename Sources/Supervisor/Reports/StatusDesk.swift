@@ -2,6 +2,7 @@ import ControlProtocol
 import Engine
 import Linux
 import UnitFiles
+import UnitStore
 
 /// The step that an operation waits for.
 struct Waiting {
@@ -10,8 +11,80 @@ struct Waiting {
     var secondsLeft: Double?
 }
 
-/// Answers of the `Status`, `Generations` and `Sockets` calls, and the step that an operation waits for. Read-only.
-extension Supervisor {
+/// Budget for the expensive parts of a status: connections and memory. When it is used up the remaining ones are left
+/// out, so that a call about a thousand units does not delay all others.
+final class StatusBudget {
+    /// Nanoseconds.
+    private static let limit: Int64 = 30_000_000
+    private let loop: any Loop
+    private let end: Int64
+
+    init(_ loop: any Loop) { (self.loop, end) = (loop, loop.now + Self.limit) }
+
+    var hasTimeLeft: Bool { loop.now < end }
+}
+
+/// What the desk of status asks of the supervisor.
+protocol StatusHost: AnyObject {
+    var engine: Engine { get }
+    /// The release of a template swap unit that serves, or served last.
+    func release(of group: GroupID) -> String?
+    /// Addresses of the sockets and reservations that an instance has.
+    func addresses(of instance: RunningInstance) -> [SocketAddress]
+    /// Whether a shared socket is held.
+    func isHeld(_ socket: UnitName) -> Bool
+    func status(ofSocket name: UnitName) -> UnitStatus
+    /// Note on a group whose sockets are paused.
+    func pauseNote(_ group: GroupID) -> String?
+    /// Note on processes that the group has left and that cannot be assigned.
+    func strayNote(_ group: GroupID) -> String?
+    /// Trouble of the journal, for every status.
+    var journalTrouble: String? { get }
+}
+
+/// What explanations (`Why`, `Show`) ask of the supervisor beyond that.
+protocol ExplanationsHost: AnyObject {
+    func failureReport(_ failure: Failure, _ group: GroupID, _ result: FinishedOperation?) -> FailureReport
+    func strayFindings(_ group: GroupID) -> [Finding]
+    func historyEntries(of unit: String, limit: Int) -> [HistoryEntry]
+    /// Remarks on the last start of a unit.
+    func remarkTexts(of unit: UnitName) -> [String]
+    func remarks(ofSocket name: UnitName) -> [String]
+    func socketStatus() -> SocketsReply
+    /// Throws if the peer may not act.
+    func mayAct(_ peer: Peer) throws(ControlError)
+}
+
+/// Answers of the `Status`, `Generations` and `List` calls, and the step that an operation waits for. Read-only.
+///
+/// - `StatusDesk+Explanation`, `StatusDesk+Properties`, `StatusDesk+Remarks`: answers of `Why` and `Show`.
+final class StatusDesk {
+    unowned let host: any StatusHost
+    unowned let explanations: any ExplanationsHost
+    let machine: any Machine
+    let configuration: Configuration
+    let planning: PlanningDesk
+    let names: NamesDesk
+    let instances: Instances
+    let unaccounted: UnaccountedDesk
+    let processes: ProcessDesk
+    private let logs: OutputDesk
+    var loop: any Loop { machine.loop }
+    var now: Instant { Instant(nanoseconds: loop.now) }
+    var engine: Engine { host.engine }
+
+    init(
+        _ host: any StatusHost & ExplanationsHost, _ machine: any Machine, _ configuration: Configuration,
+        _ planning: PlanningDesk,
+        _ names: NamesDesk, _ instances: Instances, _ unaccounted: UnaccountedDesk, _ processes: ProcessDesk,
+        _ logs: OutputDesk
+    ) {
+        (self.host, explanations) = (host, host)
+        (self.machine, self.configuration) = (machine, configuration)
+        (self.planning, self.names, self.instances) = (planning, names, instances)
+        (self.unaccounted, self.processes, self.logs) = (unaccounted, processes, logs)
+    }
+
     func waiting(_ view: GroupView) -> Waiting? {
         guard let operation = view.operation else { return nil }
         let left = operation.deadline.map { max(0, ($0 - now).seconds) }
@@ -71,59 +144,39 @@ extension Supervisor {
     /// Established connections that a service has accepted on its held sockets. Asks the kernel for all connections at
     /// these addresses and examines the descriptors of all processes of the service.
     private func connections(of service: ServiceView) -> Connections? {
-        guard let running = instances[service.instance], let tree = running.tree,
-            let generation = generations[running.generation]
-        else { return nil }
-        let addresses = running.definition.sockets
-            .flatMap { unit -> [SocketAddress] in
-                let name = unit.name.description
-                return (generation.sockets[name] ?? []).compactMap(\.address)
-                    + (generation.reservations[name] ?? []).map(\.address.address)
-            }
+        guard let running = instances[service.instance], let tree = running.tree else { return nil }
+        let addresses = host.addresses(of: running)
         guard !addresses.isEmpty else { return nil }
         return try? machine.sockets.connections(of: tree.members(), on: addresses)
     }
 
     // MARK: - Status
 
-    /// Budget for the expensive parts of a status: connections and memory. When it is used up the remaining ones are
-    /// left out, so that a call about a thousand units does not delay all others.
-    final class CloseLook {
-        /// Nanoseconds.
-        private static let patience: Int64 = 30_000_000
-        private let loop: any Loop
-        private let end: Int64
-
-        init(_ loop: any Loop) { (self.loop, end) = (loop, loop.now + Self.patience) }
-
-        var goesOn: Bool { loop.now < end }
-    }
-
     func allStatus() -> [UnitStatus] {
-        let look = CloseLook(loop)
-        return knownGroups().map { status(of: $0, nil, leaving: look) }
+        let look = StatusBudget(loop)
+        return names.knownGroups().map { status(of: $0, nil, leaving: look) }
     }
 
     /// - Parameters:
     ///   - look: the budget for connections and memory of all services; nil to leave them out.
     ///   - leaving: the budget for connections of draining generations.
-    func status(of group: GroupID, _ look: CloseLook?, leaving: CloseLook? = nil) -> UnitStatus {
+    func status(of group: GroupID, _ look: StatusBudget?, leaving: StatusBudget? = nil) -> UnitStatus {
         let name = try? UnitName(group.name)
         let loaded = name.map { planning.resolver.load($0) }
         let description = loaded?.unit?.definition.unit.description ?? ""
         guard let view = engine.view(of: group) else {
             return UnitStatus(
                 unit: group.name, description: description, state: state(of: group),
-                swappable: loaded?.hasSwapSection ?? false, release: memory.release(of: group), reason: leftNote(group))
+                swappable: loaded?.hasSwapSection ?? false, release: host.release(of: group), reason: leftNote(group))
         }
-        let release = engine.servingRelease(of: group) ?? memory.release(of: group)
+        let release = host.release(of: group)
         return UnitStatus(
             unit: group.name, description: description, state: state(of: group),
             swappable: loaded?.hasSwapSection ?? engine.isSwapUnit(group), release: release,
             servingGeneration: view.serving, generations: generationStatus(view, look, leaving: leaving),
-            reason: leftNote(group) ?? reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? pauseNote(
+            reason: leftNote(group) ?? reason(view).map(sentence) ?? skipNote(view) ?? waitNote(view) ?? host.pauseNote(
                 group)
-                ?? (view.serving == nil ? strayText(group, among: machine.trees.knownStrays) : nil),
+                ?? (view.serving == nil ? host.strayNote(group) : nil),
             since: Timestamp.string(unixSeconds: loop.wallClock - Int64((now - view.since).seconds)),
             outdated: planning.isOutdated(view) ? true : nil)
     }
@@ -154,7 +207,8 @@ extension Supervisor {
             ? .failed : .running
     }
 
-    func generationStatus(_ view: GroupView, _ look: CloseLook?, leaving: CloseLook? = nil) -> [GenerationStatus] {
+    func generationStatus(_ view: GroupView, _ look: StatusBudget?, leaving: StatusBudget? = nil) -> [GenerationStatus]
+    {
         // Generations that have only sockets left, for services that were carried over, are left out.
         view.generations.filter { !$0.services.isEmpty || $0.role == .starting }.reversed().map { generation in
             let isNew = generation.number == view.operation?.new
@@ -180,10 +234,10 @@ extension Supervisor {
     }
 
     private func status(
-        of service: ServiceView, _ look: CloseLook?, memory: Bool
+        of service: ServiceView, _ look: StatusBudget?, memory: Bool
     ) -> (ServiceStatus, Connections?) {
         let pid = processes.main(of: service.instance)?.pid
-        let looks = look?.goesOn ?? false
+        let looks = look?.hasTimeLeft ?? false
         let held = looks ? connections(of: service) : nil
         let losses = logs.losses(of: service.spec.unit)
         func some(_ count: Int?) -> Int? { count == 0 ? nil : count }
@@ -198,35 +252,38 @@ extension Supervisor {
         return (status, held)
     }
 
-    // MARK: - Sockets
+    /// State of a group; a stopped or failed one with unaccounted processes is `unknown`, or `stopping` while they are
+    /// ended.
+    func state(of group: GroupID) -> UnitState {
+        let view = engine.view(of: group)
+        let state = view.map(state) ?? .stopped
+        let found = unaccounted.processes.trees(of: group)
+        guard !found.isEmpty, state == .stopped || state == .failed else { return state }
+        return found.allSatisfy { $0.ending != nil } ? .stopping : .unknown
+    }
 
-    func socketStatus() -> SocketsReply {
-        var list: [(HeldSocket, [SocketHolder])] = []
-        var seen: [ObjectIdentifier: Int] = [:]
-        func add(_ held: HeldSocket) -> Int {
-            if let index = seen[ObjectIdentifier(held)] { return index }
-            list.append((held, []))
-            seen[ObjectIdentifier(held)] = list.count - 1
-            return list.count - 1
+    func leftNote(_ group: GroupID) -> String? {
+        let found = unaccounted.processes.trees(of: group)
+        guard !found.isEmpty else { return nil }
+        if found.allSatisfy({ $0.ending != nil }) {
+            return "\(unaccounted.text(group)) \(found.flatMap(\.members).count == 1 ? "is" : "are") being stopped"
         }
-        for held in (sockets?.shared ?? [:]).sorted(by: { $0.key < $1.key }).flatMap(\.value) { _ = add(held) }
-        for generation in generations.values {
-            for held in generation.sockets.values.joined() { _ = add(held) }
-        }
-        for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.tree != nil {
-            guard let generation = generations[instance.generation] else { continue }
-            for unit in instance.definition.sockets {
-                for held in generation.sockets[unit.name.description] ?? [] {
-                    let number = engine.isSwapUnit(instance.definition.group) ? instance.generation.number : nil
-                    list[add(held)].1.append(SocketHolder(unit: instance.name, generation: number))
-                }
-            }
-        }
-        let all = list.map { status(of: $0, holders: $1) } + closedSockets()
-        return SocketsReply(
-            sockets: (all + reservationStatus()).sorted {
-                ($0.unit, $0.generation ?? 0, $0.address) < ($1.unit, $1.generation ?? 0, $1.address)
-            })
+        return
+            "\(unaccounted.sentence(group)); holdfastctl adopt \(group) takes them over, holdfastctl stop \(group) ends them"
+    }
+
+    /// Sentence on a failure that cites the unit concerned.
+    func sentence(_ failure: Failure) -> String { Wording.sentence(failure, of: unit(named: failure.unit)) }
+
+    /// The unit of the running or last-run definition.
+    private func unit(named name: String) -> ServiceUnit? {
+        let running = instances.values.filter { $0.name == name }.max { $0.id < $1.id }
+        if let running { return running.definition.unit }
+        return planning.definitions.values.filter { $0.unit.name.description == name }.max { $0.id < $1.id }?.unit
+    }
+
+    func awaitedText(_ service: ServiceView) -> String? {
+        service.awaited.map { Wording.awaited($0, of: instances[service.instance]?.definition.unit) }
     }
 }
 

@@ -4,13 +4,13 @@ import Linux
 import UnitFiles
 
 /// Socket units in the `Why` and `Show` calls.
-extension Supervisor {
+extension StatusDesk {
     func why(ofSocket name: UnitName) -> WhyReply {
-        let state = status(ofSocket: name).state
-        let held = socketStatus().sockets.filter { $0.unit == name.description }
+        let state = host.status(ofSocket: name).state
+        let held = explanations.socketStatus().sockets.filter { $0.unit == name.description }
         var findings = held.flatMap { [finding($0)] + changes($0) }
         if held.isEmpty { findings = [Finding(text: "it is not open", hint: "holdfastctl start \(name)")] }
-        findings += (socketUnits[SocketID(name.description)]?.remarks ?? []).map { Finding(text: $0) }
+        findings += explanations.remarks(ofSocket: name).map { Finding(text: $0) }
         findings += self.findings(for: planning.resolver.load(name).diagnostics, of: name)
         return WhyReply(unit: name.description, state: state, findings: findings)
     }
@@ -50,10 +50,10 @@ extension Supervisor {
     /// Properties of a socket unit, with systemd's name where systemd has the same property (systemctl(1),
     /// org.freedesktop.systemd1(5)).
     func properties(ofSocket name: UnitName) -> [(name: String, value: String)] {
-        let status = status(ofSocket: name)
+        let status = host.status(ofSocket: name)
         var list = [("State", status.state.rawValue)]
         if let since = status.since { list.append(("StateChangeTimestamp", since)) }
-        for socket in socketStatus().sockets where socket.unit == name.description {
+        for socket in explanations.socketStatus().sockets where socket.unit == name.description {
             let kind = socket.kind.rawValue.map { $0 == "_" ? " " : String($0) }.joined()
             list.append(("Listen", "\(socket.address) (\(kind))"))
             list.append(("SubState", socket.state.rawValue))
