@@ -40,7 +40,7 @@ struct OutcomeTruthTests {
         bench.command(.stop(Plans.site))
         let swap = bench.results.first { $0.kind == .swap }
         #expect(swap?.outcome == .aborted && swap?.serving == nil && swap?.from?.number == 1)
-        #expect(swap?.failure?.cause == .text("it was stopped meanwhile"))
+        #expect(swap?.failure?.cause == .text("stopped by another request"))
         var aborted = Bench.servingSite()
         aborted.swapReady("v2", hold: true)
         aborted.command(.abort(Plans.site))

@@ -142,7 +142,7 @@ struct OwnStopTests {
         bench.notify("app@v2.service", stopping)
         bench.exit("app@v2.service")
         #expect(bench.results.last?.outcome == .rolledBack)
-        #expect(bench.results.last?.failure?.cause == .text("it said STOPPING=1"))
+        #expect(bench.results.last?.failure?.cause == .text("sent STOPPING=1 during the soak"))
 
         bench = Bench.servingSite()
         bench.swapReady("v2")

@@ -1,76 +1,11 @@
-import Foundation
 import Testing
 
 @testable import Engine
 
-/// Drives one `SocketActivation`: collects its effects and counts seconds.
-private struct Rig {
-    var machine = SocketActivation()
-    var seconds = 0.0
-    var effects: [SocketEffect] = []
-    let id = SocketID("a.socket")
-    let service = GroupID("a.service")
-
-    var now: Instant { Instant(nanoseconds: Int64(seconds * 1e9)) }
-
-    init(_ adjust: (inout SocketSpec) -> Void = { _ in }) {
-        var spec = SocketSpec()
-        spec.service = service
-        adjust(&spec)
-        tell(.start(id, spec, RequestID(number: 1)))
-    }
-
-    /// Delivers an event; encodes and decodes the machine before each, as over a re-exec.
-    @discardableResult
-    mutating func tell(_ event: SocketEvent) -> [SocketEffect] {
-        machine = reread(machine)
-        effects = machine.handle(event, at: now)
-        return effects
-    }
-
-    mutating func opens() { tell(.opened(id)) }
-
-    @discardableResult
-    mutating func wait(_ span: Double) -> [SocketEffect] {
-        seconds += span
-        return tell(.deadlineReached)
-    }
-
-    var phase: SocketPhase? { machine.view(of: id)?.phase }
-    var failure: SocketFailure? { machine.view(of: id)?.failure }
-
-    /// The token of the last command.
-    var token: SocketToken {
-        for case .run(let token, _, _) in effects.reversed() { return token }
-        return SocketToken(number: 0)
-    }
-
-    /// Triggers the service, which then runs.
-    mutating func triggers() {
-        tell(.readable(id))
-        #expect(effects.contains(.trigger(id, service)))
-        tell(.service(service, .active))
-    }
-}
-
-private func reread(_ machine: SocketActivation) -> SocketActivation {
-    do {
-        return try JSONDecoder().decode(SocketActivation.self, from: JSONEncoder().encode(machine))
-    } catch {
-        Issue.record("\(error)")
-        return machine
-    }
-}
-
-extension SocketEffect {
-    fileprivate var isWatch: Bool { if case .watch = self { true } else { false } }
-    fileprivate var isUnwatch: Bool { if case .unwatch = self { true } else { false } }
-}
-
 @Suite struct SocketActivationTests {
     @Test("a started socket is opened, watched, and answered for")
     func opens() {
-        var rig = Rig()
+        var rig = SocketRig()
         #expect(rig.effects == [.state(rig.id, .opening), .open(rig.id)])
         rig.opens()
         #expect(
@@ -83,7 +18,7 @@ extension SocketEffect {
 
     @Test("a socket that cannot be opened has failed, and can be started again")
     func openFails() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.tell(.openFailed(rig.id, "in use"))
         #expect(rig.phase == .failed && rig.failure == .open("in use"))
         #expect(rig.effects.contains(.answer(RequestID(number: 1), rig.id, .failed(.open("in use")))))
@@ -94,7 +29,7 @@ extension SocketEffect {
     @Test(
         "the first connection starts the service; while it runs nobody looks; when it has ended the next one starts it")
     func triggers() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.opens()
         rig.tell(.readable(rig.id))
         #expect(rig.effects == [.unwatch(rig.id), .state(rig.id, .running), .trigger(rig.id, rig.service)])
@@ -109,7 +44,7 @@ extension SocketEffect {
 
     @Test("a service that was started by hand is not watched for, and taken up when it ends")
     func byHand() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.opens()
         rig.tell(.service(rig.service, .active))
         #expect(rig.effects == [.unwatch(rig.id), .state(rig.id, .running)])
@@ -119,7 +54,7 @@ extension SocketEffect {
 
     @Test("a socket that starts while its service runs does not look")
     func startsLate() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.tell(.service(rig.service, .active))
         rig.opens()
         #expect(rig.phase == .running && !rig.effects.contains(where: \.isWatch))
@@ -127,7 +62,7 @@ extension SocketEffect {
 
     @Test("several sockets of one service: the first that is used starts it, all stop looking, all look again")
     func several() {
-        var rig = Rig()
+        var rig = SocketRig()
         let other = SocketID("b.socket")
         var spec = SocketSpec()
         spec.service = rig.service
@@ -142,7 +77,7 @@ extension SocketEffect {
 
     @Test("the trigger limit is a failure: closed until it is started again, and then it counts anew")
     func triggerLimit() {
-        var rig = Rig { $0.triggerLimit = .init(interval: .seconds(2), burst: 3) }
+        var rig = SocketRig { $0.triggerLimit = .init(interval: .seconds(2), burst: 3) }
         rig.opens()
         for _ in 0..<3 {
             rig.triggers()
@@ -160,14 +95,14 @@ extension SocketEffect {
 
     @Test("a service that fails slowly never reaches the limit; either number zero means no limit")
     func belowLimit() {
-        var rig = Rig { $0.triggerLimit = .init(interval: .seconds(2), burst: 3) }
+        var rig = SocketRig { $0.triggerLimit = .init(interval: .seconds(2), burst: 3) }
         rig.opens()
         for _ in 0..<20 {
             rig.triggers()
             rig.tell(.service(rig.service, .inactive))
             rig.seconds += 1
         }
-        var free = Rig {
+        var free = SocketRig {
             $0.triggerLimit = .init(interval: .seconds(2), burst: 0)
             $0.pollLimit = .init(interval: .zero, burst: 1)
         }
@@ -181,7 +116,7 @@ extension SocketEffect {
 
     @Test("the poll limit makes what comes wait until its interval is over, and refuses nothing")
     func pollLimit() {
-        var rig = Rig {
+        var rig = SocketRig {
             $0.accepts = true
             $0.triggerLimit = .init(interval: .seconds(2), burst: 0)
             $0.pollLimit = .init(interval: .seconds(2), burst: 3)
@@ -197,12 +132,12 @@ extension SocketEffect {
 
     @Test("a service that was started too often takes its socket along; one that cannot be started does, too")
     func serviceFails() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.opens()
         rig.triggers()
         rig.tell(.service(rig.service, .startLimitHit))
         #expect(rig.failure == .serviceStartLimit && rig.effects.contains(.close(rig.id)))
-        var crashing = Rig()
+        var crashing = SocketRig()
         crashing.opens()
         for _ in 0..<5 {
             crashing.triggers()
@@ -212,7 +147,7 @@ extension SocketEffect {
         crashing.triggers()
         crashing.tell(.service(crashing.service, .failed))
         #expect(crashing.failure == .serviceStartLimit)
-        var other = Rig()
+        var other = SocketRig()
         other.opens()
         other.tell(.readable(other.id))
         other.tell(.triggerFailed(other.id, "no release"))
@@ -221,7 +156,7 @@ extension SocketEffect {
 
     @Test("Accept=yes: one instance for each connection, up to the limits, by source and in all")
     func accepts() {
-        var rig = Rig {
+        var rig = SocketRig {
             $0.accepts = true
             $0.maxConnections = 3
             $0.maxConnectionsPerSource = 2
@@ -240,9 +175,22 @@ extension SocketEffect {
         #expect(view?.connections == 3 && view?.accepted == 4 && view?.phase == .listening)
     }
 
+    @Test("Accept=yes: a connection beyond TriggerLimitBurst= is refused for that limit, and fails the socket")
+    func acceptLimit() {
+        var rig = SocketRig {
+            $0.accepts = true
+            $0.triggerLimit = .init(interval: .seconds(2), burst: 1)
+        }
+        rig.opens()
+        #expect(rig.tell(.accepted(rig.id, source: "a")) == [.startConnection(rig.id, 0)])
+        rig.tell(.accepted(rig.id, source: "a"))
+        #expect(rig.effects.first == .refuseConnection(rig.id, .triggerLimit(1, .seconds(2))))
+        #expect(rig.failure == .triggerLimit(1, .seconds(2)))
+    }
+
     @Test("FlushPending= throws away what the service left, before it is watched again")
     func flush() {
-        var rig = Rig { $0.flushPending = true }
+        var rig = SocketRig { $0.flushPending = true }
         rig.opens()
         #expect(!rig.effects.contains(.flush(rig.id)))
         rig.triggers()
@@ -252,7 +200,7 @@ extension SocketEffect {
 
     @Test("commands run one by one around opening and closing, in the order of systemd.socket(5)")
     func commands() {
-        var rig = Rig {
+        var rig = SocketRig {
             $0.startPre = [.no, .yes]
             $0.startPost = [.no]
             $0.stopPre = [.no]
@@ -279,11 +227,11 @@ extension SocketEffect {
     @Test(
         "a command that fails makes the socket fail: before the opening at once, after it by way of the stop commands")
     func commandFails() {
-        var rig = Rig { $0.startPre = [.no] }
+        var rig = SocketRig { $0.startPre = [.no] }
         rig.tell(.commandEnded(rig.token, "exited with status 3"))
         #expect(rig.failure == .command(.startPre(0), "exited with status 3"))
         #expect(!rig.effects.contains(.open(rig.id)))
-        var other = Rig {
+        var other = SocketRig {
             $0.startPost = [.no]
             $0.stopPost = [.no]
         }
@@ -296,7 +244,7 @@ extension SocketEffect {
 
     @Test("a command that takes too long is told to end, then killed; its late end after that changes nothing twice")
     func commandTimesOut() {
-        var rig = Rig {
+        var rig = SocketRig {
             $0.startPre = [.no]
             $0.timeout = .seconds(5)
         }
@@ -311,126 +259,16 @@ extension SocketEffect {
 
     @Test("a stop while it is being opened, or while its commands run, is carried out")
     func stopEarly() {
-        var rig = Rig()
+        var rig = SocketRig()
         rig.tell(.stop(rig.id, RequestID(number: 2)))
         rig.opens()
         #expect(rig.phase == .dead && rig.effects.contains(.close(rig.id)))
         #expect(rig.effects.contains(.answer(RequestID(number: 2), rig.id, .stopped)))
-        var other = Rig { $0.startPre = [.no] }
+        var other = SocketRig { $0.startPre = [.no] }
         let token = other.token
         other.tell(.stop(other.id, RequestID(number: 2)))
         #expect(other.effects.contains(.signal(token, 15)))
         other.tell(.commandEnded(token, "killed"))
         #expect(other.phase == .dead && other.effects.contains(.answer(RequestID(number: 2), other.id, .stopped)))
-    }
-
-    // MARK: - Pause
-
-    @Test("paused with nobody behind it: not watched, so connections queue; resumed it is watched again")
-    func pauseListening() {
-        var rig = Rig()
-        rig.opens()
-        let facts = SocketFacts(isOpen: true, canHoldBack: true, users: [])
-        let request = RequestID(number: 3)
-        rig.tell(.pause(rig.id, facts, request))
-        #expect(rig.effects == [.unwatch(rig.id), .answer(request, rig.id, .paused)])
-        #expect(rig.tell(.readable(rig.id)) == [])
-        #expect(rig.tell(.pause(rig.id, facts, request)) == [.answer(request, rig.id, .unchanged)])
-        // An operator starts the service.
-        #expect(rig.tell(.willBePassed(rig.id)) == [.holdBack(rig.id, true)])
-        rig.tell(.service(rig.service, .active))
-        rig.tell(.service(rig.service, .inactive))
-        #expect(rig.phase == .listening && !rig.effects.contains(where: \.isWatch))
-        rig.tell(.resume(rig.id, request))
-        #expect(rig.effects == [.holdBack(rig.id, false), .watch(rig.id), .answer(request, rig.id, .resumed)])
-        #expect(rig.tell(.resume(rig.id, request)) == [.answer(request, rig.id, .notPaused)])
-    }
-
-    @Test("paused while a service accepts: held back where the kernel can, refused with the reason where it cannot")
-    func pauseRunning() {
-        var rig = Rig()
-        rig.opens()
-        rig.triggers()
-        let request = RequestID(number: 3)
-        rig.tell(.pause(rig.id, SocketFacts(isOpen: true, canHoldBack: false, users: ["a.service"]), request))
-        #expect(rig.effects == [.answer(request, rig.id, .cannotPause(["a.service"]))] && !rig.machine.isPaused(rig.id))
-        rig.tell(.pause(rig.id, SocketFacts(isOpen: true, canHoldBack: true, users: ["a.service"]), request))
-        #expect(rig.effects == [.holdBack(rig.id, true), .answer(request, rig.id, .paused)])
-        // After a crash it is still held back.
-        #expect(rig.tell(.reopened) == [.holdBack(rig.id, true)])
-        rig.tell(.resume(rig.id, request))
-        #expect(rig.effects == [.holdBack(rig.id, false), .answer(request, rig.id, .resumed)])
-        // A socket that was never started as a unit, but that a service holds.
-        let held = SocketID("held.socket")
-        rig.tell(.pause(held, SocketFacts(isOpen: false, canHoldBack: true, users: []), request))
-        #expect(rig.effects == [.answer(request, held, .notOpen)])
-        rig.tell(.pause(held, SocketFacts(isOpen: true, canHoldBack: true, users: ["x"]), request))
-        #expect(rig.machine.isPaused(held))
-    }
-
-    // MARK: - Idle
-
-    @Test("without a connection at two looks the service is stopped, with new ones held back until it is gone")
-    func idleStop() {
-        var rig = Rig { $0.idleStop = .seconds(60) }
-        rig.opens()
-        rig.tell(.readable(rig.id))
-        rig.tell(.service(rig.service, .active))
-        #expect(rig.effects == [.watchOnce(rig.id)])
-        // Traffic arrived: no measurement, another minute.
-        rig.tell(.arrived(rig.id))
-        #expect(rig.wait(60) == [.watchOnce(rig.id)])
-        #expect(rig.wait(60) == [.measure(rig.service, [rig.id])])
-        #expect(rig.tell(.measured(rig.service, 2)) == [.watchOnce(rig.id)])
-        rig.wait(60)
-        #expect(
-            rig.tell(.measured(rig.service, 0)) == [.holdBack(rig.id, true), .measure(rig.service, [rig.id])])
-        // A connection arrived between the measurements.
-        #expect(rig.tell(.measured(rig.service, 1)) == [.holdBack(rig.id, false), .watchOnce(rig.id)])
-        rig.wait(60)
-        rig.tell(.measured(rig.service, 0))
-        #expect(rig.tell(.measured(rig.service, 0)) == [.stopIdle(rig.service)])
-        #expect(
-            rig.wait(1) == [.holdBack(rig.id, false)], "a service that takes its time does not keep clients waiting")
-        rig.tell(.service(rig.service, .inactive))
-        #expect(rig.phase == .listening && rig.machine.nextDeadline == nil)
-    }
-
-    @Test("a service that was started by hand, or has a socket that wants it to stay, is left alone")
-    func idleStays() {
-        var rig = Rig { $0.idleStop = .seconds(60) }
-        rig.opens()
-        rig.tell(.service(rig.service, .active))
-        #expect(rig.machine.nextDeadline == nil)
-        rig.tell(.service(rig.service, .inactive))
-        var spec = SocketSpec()
-        spec.service = rig.service
-        rig.tell(.start(SocketID("b.socket"), spec, nil))
-        rig.tell(.opened(SocketID("b.socket")))
-        rig.triggers()
-        #expect(rig.machine.nextDeadline == nil)
-    }
-
-    @Test("after a re-exec what listens is watched again, and nothing that runs is")
-    func reopened() {
-        var rig = Rig()
-        rig.opens()
-        #expect(rig.tell(.reopened) == [.watch(rig.id)])
-        rig.triggers()
-        #expect(rig.tell(.reopened) == [])
-    }
-
-    @Test("a changed unit counts at once: limits, and what its traffic starts")
-    func changed() {
-        var rig = Rig()
-        rig.opens()
-        rig.triggers()
-        var spec = SocketSpec()
-        spec.service = GroupID("other.service")
-        rig.tell(.changed(rig.id, spec))
-        #expect(rig.effects == [.state(rig.id, .listening), .watch(rig.id)])
-        rig.tell(.readable(rig.id))
-        #expect(rig.effects.contains(.trigger(rig.id, GroupID("other.service"))))
-        #expect(rig.machine.watchedServices == [GroupID("other.service")])
     }
 }

@@ -29,10 +29,18 @@ extension LinuxTests {
             #expect(try match("/none/*") == [])
         }
 
-        @Test("a pattern that leads through a whole file system is refused, and not followed")
-        func tooMuch() throws {
-            let error = #expect(throws: SystemError.self) { _ = try PathPattern.matches("/*/*/*/*/*/*") }
-            #expect(error?.errno == .argListTooLong)
+        @Test("a pattern that leads through a whole file system, or matches too much, is refused with the limit")
+        func limits() throws {
+            let wide = #expect(throws: SystemError.self) { _ = try PathPattern.matches("/*/*/*/*/*/*") }
+            #expect(wide?.description.hasPrefix("match /*/*/*/*/*/*: more than 20000 directory entries: ") == true)
+            let scratch = try Scratch()
+            for number in 0..<1024 { _ = try scratch.write("\(number)", "") }
+            #expect(try PathPattern.matches(scratch.path + "/*").count == 1024)
+            _ = try scratch.write("last", "")
+            let many = #expect(throws: SystemError.self) { _ = try PathPattern.matches(scratch.path + "/*") }
+            #expect(many?.description.hasPrefix("match \(scratch.path)/*: more than 1024 paths: ") == true)
+            // Directories on the way are no matches.
+            #expect(try PathPattern.matches(scratch.path + "/*/x") == [])
         }
 
         @Test("a look at a path on a network, a program or automount waits; at what leads there by a link, too")
@@ -48,12 +56,13 @@ extension LinuxTests {
                     4 1 0:41 / /mnt/with\\040space rw - fuse.sshfs x rw
                     5 1 0:42 / /home rw - autofs auto rw
                     6 1 0:43 / /odd rw - somefs x rw
+                    7 1 0:44 / /layers rw - overlay overlay rw,lowerdir=/srv/net/base,upperdir=/up,workdir=/work
                     """)
             for path in ["/etc/x", "/", "/proc/1/x", "/srv/network", scratch("dangling"), scratch("none/../none")] {
                 #expect(table.answersAtOnce(path), "\(path)")
             }
             for path in [
-                "/srv/net", "/srv/net/a", "/mnt/with space/x", "/home/me", "/odd/x", scratch("link"),
+                "/srv/net", "/srv/net/a", "/mnt/with space/x", "/home/me", "/odd/x", "/layers/x", scratch("link"),
                 scratch("link") + "/x",
                 "/etc/../srv/net/x", "relative",
             ] {

@@ -52,7 +52,7 @@ extension Engine {
         prepare(id, plan)
     }
 
-    private mutating func prepare(_ id: GroupID, _ plan: Plan) {
+    mutating func prepare(_ id: GroupID, _ plan: Plan) {
         guard var group = groups[id] else { return }
         group.lastNumber &+= 1
         let number = group.lastNumber
@@ -269,7 +269,7 @@ extension Engine {
         guard let operation = groups[id]?.operation else { return }
         switch operation.phase {
         case .soaking(let tier): continueAfterSoak(id, operation, tier)
-        case .starting: rollBack(id, readyTimeoutFailure(operation))
+        case .starting: rollBack(id, readyTimeoutFailure(id, operation))
         case .waiting, .preparing, .holding, .draining, .stoppingOld, .rollingBack, .stopping, .reloading: break
         }
     }
@@ -329,49 +329,6 @@ extension Engine {
         finish(id, operation.isRestoring ? .failed : .lost)
     }
 
-    // MARK: - Back
-
-    /// Retires the new generation; the serving one continues, or (strategy `queue`) is started again.
-    mutating func rollBack(_ id: GroupID, _ failure: Failure?) {
-        guard var operation = groups[id]?.operation else { return }
-        // The first failure is the cause; later failures are consequences.
-        if operation.failure == nil { operation.failure = failure }
-        recordAbandonedPreparation(id, operation)
-        operation.leaving = Set(newInstances(operation).map(\.id))
-        waitingToStart.remove(id)
-        if let new = operation.new { groups[id]?.generations[new]?.role = .rollingBack }
-        groups[id]?.operation = operation
-        enter(.rollingBack, id)
-    }
-
-    /// Records a generation whose preparation no operation waits for any more: the answer to its preparation is still expected.
-    mutating func recordAbandonedPreparation(_ id: GroupID, _ operation: Operation) {
-        guard operation.phase == .preparing, let new = operation.new else { return }
-        let generation = GenerationID(group: id, number: new)
-        if unansweredPreparations.contains(generation) { abandonedPreparations.insert(generation) }
-    }
-
-    private mutating func finishRollback(_ id: GroupID) {
-        guard var operation = groups[id]?.operation else { return }
-        if let new = operation.new { releaseIfEmpty(GenerationID(group: id, number: new)) }
-        if operation.oldHasLeft, !operation.isRestoring, let plan = operation.restorePlan, !isShuttingDown {
-            operation.isRestoring = true
-            operation.plan = plan
-            operation.leaving = []
-            operation.carried = []
-            operation.publicTier = []
-            groups[id]?.operation = operation
-            return prepare(id, plan)
-        }
-        let hadPredecessor = operation.from != nil && operation.plan?.isSwapUnit == true && !operation.isRestoring
-        // "Still serves" is reported only of a generation that does.
-        if operation.from != nil, let loss = failureAfterCutover(id, isOld: true) {
-            if groups[id]?.operation?.failure == nil { groups[id]?.operation?.failure = loss }
-            return finish(id, .failed)
-        }
-        finish(id, operation.wasAborted ? .aborted : hadPredecessor ? .rolledBack : .failed)
-    }
-
     // MARK: - Reload
 
     private mutating func advanceReloading(_ id: GroupID) {
@@ -387,10 +344,10 @@ extension Engine {
     /// The failure of a service's reload that has ended; nil if the service was reloaded and is up.
     private func reloadFailure(of instance: InstanceID, _ id: GroupID) -> Failure? {
         guard let member = instances[instance] else {
-            return Failure(unit: id.name, step: .reload, cause: .text("it ended during the reload"))
+            return Failure(unit: id.name, step: .reload, cause: .text("the service exited during the reload"))
         }
         if let failure = member.reloadFailure ?? member.failure { return failure }
-        return member.isUp ? nil : member.failed(.reload, .text("it ended during the reload"))
+        return member.isUp ? nil : member.failed(.reload, .text("the service exited during the reload"))
     }
 }
 

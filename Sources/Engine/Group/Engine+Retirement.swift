@@ -151,7 +151,7 @@ extension Engine {
         group.operation = nil
         waitingToStart.remove(group.id)
         let isAfterCutover = operation.phase == .draining && !operation.isRestoring
-        let text = isAfterCutover ? "stopped while the generation before it drained" : "it was stopped meanwhile"
+        let text = isAfterCutover ? "stopped while the old generation drained" : "stopped by another request"
         let step = isAfterCutover ? Failure.Step.run : .start
         let stopped = Failure(unit: group.id.name, step: step, cause: .text(text))
         // The serving generation is being stopped as well.

@@ -26,7 +26,7 @@ extension Engine {
             case .inactive(.failed(let failure)): return failure
             case .inactive(.clean) where instance.isReady: continue
             case .inactive(.clean(let status)):
-                return instance.failed(.readiness, status.map { .exited($0) } ?? .text("it was stopped"))
+                return instance.failed(.readiness, status.map { .exited($0) } ?? .text("the service was stopped"))
             case .waiting, .checking, .condition, .startPre, .starting, .oneshot, .forking, .awaitingMain, .probing,
                 .startPost, .running, .exited, .reloading, .reloadSignalled, .reloadAnnounced, .draining, .stopping,
                 .terminating, .killing, .stopPost, .sweeping, .restartWait:
@@ -40,25 +40,25 @@ extension Engine {
     /// The failure of an instance that replaces an acceptor and does not stay (I1).
     private func acceptorLoss(_ instance: Instance, _ operation: Operation) -> Failure? {
         guard instance.mandate == .onTrial, operation.acceptedBefore.contains(instance.spec.member) else { return nil }
-        let replaces = "and it is to replace one that accepts connections"
+        let replaces = "but it replaces a service that accepts connections"
         if case .inactive(.skipped) = instance.state {
-            return instance.failed(.condition, .text("its conditions skip it here, \(replaces)"))
+            return instance.failed(.condition, .text("skipped by its conditions, \(replaces)"))
         }
         if case .exited = instance.state {
-            return instance.failed(.readiness, .text("it has ended (RemainAfterExit=), \(replaces)"))
+            return instance.failed(.readiness, .text("exited (RemainAfterExit=), \(replaces)"))
         }
         guard instance.spec.type == .oneshot else { return nil }
-        return instance.failed(.start, .text("it ends by itself (Type=oneshot), \(replaces)"))
+        return instance.failed(.start, .text("Type=oneshot services exit, \(replaces)"))
     }
 
     /// The failure to report when `ReadyTimeoutSec=` has expired.
-    func readyTimeoutFailure(_ operation: Operation) -> Failure {
+    func readyTimeoutFailure(_ id: GroupID, _ operation: Operation) -> Failure {
         let members = newInstances(operation)
         let limit = operation.plan?.settings.readyTimeout ?? .zero
         if let failure = members.lazy.compactMap(\.failure).first { return failure }
         let unready = members.first { !$0.isReady && $0.state != .waiting } ?? members.first { !$0.isReady }
         guard let unready else {
-            return Failure(unit: operation.plan?.unitName ?? "", step: .readiness, cause: .timedOut(limit))
+            return Failure(unit: operation.plan?.unitName ?? id.name, step: .readiness, cause: .timedOut(limit))
         }
         let answer = unready.lastProbeAnswer.map { Failure.Cause.probe($0) }
         var failure = unready.failed(.readiness, answer ?? .timedOut(limit))
@@ -69,7 +69,7 @@ extension Engine {
     /// The loss in the serving generation: a service of it that should be there has ended or does not come up again.
     func failureAfterCutover(_ id: GroupID, isOld: Bool = false) -> Failure? {
         guard let group = groups[id], let serving = group.serving, let generation = group.generations[serving] else {
-            let text = isOld ? "what served has ended meanwhile" : "it has ended already"
+            let text = isOld ? "the old generation exited during the swap" : "exited after the start"
             return Failure(unit: id.name, step: .run, cause: .text(text))
         }
         let all = generation.instances.values.sorted().compactMap { instances[$0] }
@@ -84,6 +84,7 @@ extension Engine {
             $0.isGone && !$0.isDone || (isOld || $0.failure != nil || $0.spec.acceptsShared) && !$0.isReady
         }
         guard let missing = lost.first(where: { $0.failure != nil }) ?? lost.first else { return nil }
-        return missing.failure ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("it has ended"))
+        return missing.failure
+            ?? missing.failed(.run, missing.mainStatus.map { .exited($0) } ?? .text("the service exited"))
     }
 }

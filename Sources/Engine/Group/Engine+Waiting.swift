@@ -18,12 +18,12 @@ extension Engine {
         // `BindsTo=` is stricter than `Requires=`: the other unit "strictly has to be in active state"
         // (systemd.unit(5)), not skipped, and not done.
         for bound in plan.relations.bindsTo.sorted() where bound != id && !isRunning(bound) && !isStarting(bound) {
-            let cause = Failure.Cause.text("\(bound), which it is bound to, is not running")
+            let cause = Failure.Cause.text("\(bound) is not running (BindsTo=)")
             return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
         }
         for required in plan.requires.sorted()
         where !isRunning(required) && !isStarting(required) && groups[required]?.isDone != true {
-            let cause = Failure.Cause.text("\(required), which it requires, is not running")
+            let cause = Failure.Cause.text("\(required) is not running (Requires=)")
             return .failed(Failure(unit: plan.unitName, step: .dependency, cause: cause))
         }
         return nil

@@ -65,17 +65,17 @@ extension Instance {
         let gone = Ending(main: nil, result: .clean(nil))
         switch state {
         case .awaitingMain:
-            failRun(missed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
+            failRun(missed(.readiness, .protocolError("all processes exited")), main: nil, &context)
         case .running(main: nil), .reloadAnnounced(main: nil):
             if mandate == .onTrial {
-                failRun(failed(.soak, .text("none of its processes is left")), main: nil, &context)
+                failRun(failed(.soak, .text("all processes exited")), main: nil, &context)
             } else if spec.lifecycle.remainsAfterExit {
                 enter(.exited(nil), &context)
             } else {
                 stopRun(gone, &context)
             }
         case .probing(main: nil):
-            failRun(failed(.readiness, .protocolError("none of its processes is left")), main: nil, &context)
+            failRun(failed(.readiness, .protocolError("all processes exited")), main: nil, &context)
         case .startPost(let index, let control, main: nil):
             // The command of `ExecStartPost=` was in the tree until now; its exit is handled first.
             state = .startPost(index, control: control, main: nil)
@@ -104,7 +104,7 @@ extension Instance {
         guard endedMain == nil else { return }
         if mandate == .onTrial {
             // The generation was to stay. Its group rolls back, in the right order (I4).
-            if failure == nil { failure = failed(.soak, .text("it said STOPPING=1")) }
+            if failure == nil { failure = failed(.soak, .text("sent STOPPING=1 during the soak")) }
             return
         }
         stopProbe(&context)

@@ -284,7 +284,14 @@ extension SocketActivation {
             case nil, .startPre, .startPost, .running, .releasing, .stopPre, .ending, .stopPost, .dead, .failed: break
             }
         }
-        for id in paused.keys.sorted() where paused[id]?.holdsBack == true { emit(.holdBack(id, true)) }
+        // A count that was requested is not answered any more.
+        for group in services.keys.sorted() {
+            switch services[group]?.idle {
+            case .looking, .confirming: watchIdle(group)
+            case nil, .unwatched, .watching, .stopping: break
+            }
+        }
+        for id in Set(sockets.keys).union(paused.keys).sorted() where isHeldBack(id) { emit(.holdBack(id, true)) }
     }
 }
 

@@ -106,7 +106,8 @@ extension SocketActivation {
         }
         guard mayTrigger, refusal == nil else {
             sockets[id] = socket
-            emit(.refuseConnection(id, refusal ?? .tooMany(spec.triggerLimit.burst)))
+            let limit = spec.triggerLimit
+            emit(.refuseConnection(id, refusal ?? .triggerLimit(limit.burst, limit.interval)))
             if !mayTrigger { fail(id, .triggerLimit(spec.triggerLimit.burst, spec.triggerLimit.interval)) }
             return
         }

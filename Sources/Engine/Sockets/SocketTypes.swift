@@ -164,6 +164,8 @@ public enum SocketEffect: Sendable, Equatable {
 public enum SocketRefusal: Sendable, Equatable, Codable {
     case tooMany(Int)
     case tooManyFromSource(Int, String)
+    /// `TriggerLimitBurst=` in `TriggerLimitIntervalSec=`.
+    case triggerLimit(Int, Duration)
     /// The socket no longer listens.
     case notListening
 }
@@ -253,8 +255,20 @@ extension SocketActivation {
 
     public func isPaused(_ id: SocketID) -> Bool { paused[id] != nil }
 
-    /// True if new connections wait at their clients.
-    public func isHeldBack(_ id: SocketID) -> Bool { paused[id]?.holdsBack == true }
+    /// True if new connections wait at their clients: during a pause, and while the socket's service is stopped for lack
+    /// of connections.
+    public func isHeldBack(_ id: SocketID) -> Bool {
+        if paused[id]?.holdsBack == true { return true }
+        guard let socket = sockets[id], socket.isOpen, !socket.spec.accepts, let service = socket.spec.service else {
+            return false
+        }
+        switch services[service]?.idle {
+        case .confirming: return true
+        // At the deadline they are admitted, although the service has not ended.
+        case .stopping: return services[service]?.deadline != nil
+        case nil, .unwatched, .watching, .looking: return false
+        }
+    }
 
     /// True if the socket unit is started and not yet stopped.
     public func isActive(_ id: SocketID) -> Bool {

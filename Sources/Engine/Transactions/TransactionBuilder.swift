@@ -139,7 +139,7 @@ struct TransactionBuilder {
         for key in order where jobs.contains(key) {
             guard let problem = problem(key, starting, activity) else { continue }
             if essential.contains(key) { throw problem }
-            notes.append("\(problem.sentence), it is left out")
+            notes.append("\(key.unit) skipped: \(problem.sentence)")
             remove([key])
         }
     }
@@ -184,7 +184,7 @@ struct TransactionBuilder {
             let needed = Set(essential.map(\.unit))
             let path = cycle + cycle.prefix(1)
             guard let spare = cycle.last(where: { !needed.contains($0) }) else { throw .orderingCycle(path) }
-            notes.append("ordering cycle: \(path.joined(separator: " after ")); \(spare) is left out")
+            notes.append("ordering cycle: \(path.joined(separator: " after ")): \(spare) skipped")
             remove(jobs.filter { $0.unit == spare })
         }
     }
@@ -235,7 +235,7 @@ struct TransactionBuilder {
                 let start = one.type == .stop ? other : one
                 loser = (to[stop] ?? []).contains { $0.isConflict && jobs.contains($0.subject) } ? start : stop
             }
-            notes.append("\(loser.unit) would be both started and stopped: the \(loser.type) is left out")
+            notes.append("\(loser.unit) is both started and stopped by dependencies: \(loser.type) skipped")
             remove([loser])
         }
     }
@@ -295,16 +295,16 @@ extension TransactionError {
     public var sentence: String {
         switch self {
         case .missing(let unit, nil): "\(unit) has no unit file"
-        case .missing(let unit, let by?): "\(unit), which \(by) needs, has no unit file"
+        case .missing(let unit, let by?): "cannot start \(by): \(unit) has no unit file"
         case .unusable(let unit, let reason, nil): "\(unit): \(reason)"
-        case .unusable(let unit, let reason, let by?): "\(unit), which \(by) needs: \(reason)"
-        case .notActive(let unit, let by): "\(unit), which \(by) requires to be active, is not"
+        case .unusable(let unit, let reason, let by?): "cannot start \(by): \(unit): \(reason)"
+        case .notActive(let unit, let by): "cannot start \(by): \(unit) is not active (Requisite=)"
         case .orderingCycle(let path): "ordering cycle: \(path.joined(separator: " after "))"
         case .contradiction(let unit):
             "\(unit) would have to be both started and stopped: its dependencies contradict each other"
-        case .refused(let unit, .stop): "\(unit) may not be stopped by hand (RefuseManualStop=)"
-        case .refused(let unit, _): "\(unit) may not be started by hand (RefuseManualStart=)"
-        case .notOurs(let unit): "\(unit) belongs to the host and cannot be stopped from here"
+        case .refused(let unit, .stop): "cannot stop \(unit): RefuseManualStop=yes"
+        case .refused(let unit, _): "cannot start \(unit): RefuseManualStart=yes"
+        case .notOurs(let unit): "cannot stop \(unit): it is a unit of the host, not of Holdfast"
         }
     }
 }

@@ -4,12 +4,12 @@ import SystemPackage
 /// The mounts of the host, to tell paths whose lookup may block: those on file systems that depend on a network or a
 /// program (NFS, FUSE, autofs).
 public struct MountTable: Sendable {
-    /// File systems that never wait for a network or a program. Unknown ones may.
+    /// File systems that never wait for a network or a program. Unknown ones may; so may an overlay, whose layers can lie
+    /// on any file system, and out of our sight.
     private static let local: Set<String> = [
         "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
         "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fusectl", "hugetlbfs", "iso9660", "jfs", "mqueue", "nsfs",
-        "ntfs3",
-        "overlay", "proc", "pstore", "ramfs", "reiserfs", "rootfs", "securityfs", "selinuxfs", "squashfs", "sysfs",
+        "ntfs3", "proc", "pstore", "ramfs", "reiserfs", "rootfs", "securityfs", "selinuxfs", "squashfs", "sysfs",
         "tmpfs",
         "tracefs", "udf", "vfat", "xfs", "zfs",
     ]

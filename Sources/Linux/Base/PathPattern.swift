@@ -31,9 +31,8 @@ public enum PathPattern {
                 }
             }
             guard index < parts.count - 1 || next.count <= matchLimit else {
-                throw SystemError("look for more than \(matchLimit) paths that match \(pattern)", nil, .argListTooLong)
+                throw SystemError("match", "\(pattern): more than \(matchLimit) paths", .argListTooLong)
             }
-            guard next.count <= entryLimit else { throw tooMuch(pattern) }
             found = index == parts.count - 1 ? next : next.map { $0 + "/" }
         }
         return found.sorted()
@@ -51,16 +50,14 @@ public enum PathPattern {
         var names: [String] = []
         while let entry = readdir(stream) {
             left -= 1
-            guard left > 0 else { throw tooMuch(pattern) }
+            guard left >= 0 else {
+                throw SystemError("match", "\(pattern): more than \(entryLimit) directory entries", .argListTooLong)
+            }
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             if name != ".", name != ".." { names.append(name) }
         }
         return names
-    }
-
-    private static func tooMuch(_ pattern: String) -> SystemError {
-        SystemError("look for \(pattern) in more than \(entryLimit) entries of directories", nil, .argListTooLong)
     }
 }

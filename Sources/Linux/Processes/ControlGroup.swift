@@ -79,7 +79,7 @@ public final class ControlGroup {
                 try Self.remove(directory, depth: 0)
             } catch {
                 throw SystemError(
-                    "processes of an earlier run are still there: make control group", directory, error.errno)
+                    "make control group", "\(directory): processes of an earlier run are still running", error.errno)
             }
         }
         return try child(name)

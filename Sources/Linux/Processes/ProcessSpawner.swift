@@ -47,9 +47,9 @@ public enum ProcessSpawner {
 
     private static func reasonForNoExecution(_ plan: SpawnPlan, _ status: Int32) -> String {
         switch Errno(rawValue: -status) {
-        case .interrupted: "\(plan.program): a signal stopped the process before"
+        case .interrupted: "\(plan.program): a signal stopped the process before it executed the program"
         case .resourceTemporarilyUnavailable:
-            "\(plan.program): the process waited for a lease or a file system of its user, or is frozen"
+            "\(plan.program): the process was frozen, or waited for a lease or a FUSE file system"
         default: "\(plan.program): the file system did not answer in time"
         }
     }

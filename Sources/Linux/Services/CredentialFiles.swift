@@ -72,7 +72,7 @@ public enum CredentialFiles {
                 // Another user may have linked the file there (where fs.protected_hardlinks is off).
                 let opened = try stat(of: file.raw, place)
                 guard own.protectsEntries || opened.st_uid == own.st_uid || opened.st_nlink == 1 else {
-                    throw SystemError("read credential with several names", place, .permissionDenied)
+                    throw SystemError("read credential", "\(place), which has several hard links", .permissionDenied)
                 }
                 let used = found.reduce(0) { $0 + $1.bytes.count }
                 guard used <= limit, found.count < countLimit else {

@@ -61,7 +61,8 @@ public enum ServiceDirectory {
         if !isProtected, let owner = request.owner, status.st_uid != owner.uid {
             guard status.isOurs, try isEmpty(directory, path) else {
                 throw SystemError(
-                    "give away a directory of user \(status.st_uid), which user \(user) may have put there,", path,
+                    "change owner of",
+                    "\(path), a directory of user \(status.st_uid) that user \(user) may have created",
                     .permissionDenied)
             }
         }

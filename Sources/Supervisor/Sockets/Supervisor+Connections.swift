@@ -84,6 +84,9 @@ extension Supervisor {
             log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) are open")
         case .tooManyFromSource(let limit, _):
             log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit) from there are open")
+        case .triggerLimit(let burst, let interval):
+            let limit = "more than \(burst) in \(Wording.span(interval)) (TriggerLimitBurst=)"
+            log(.warning, about: "\(id)", "\(id): a connection from \(source) is refused: \(limit)")
         case .notListening:
             log(
                 .warning, about: "\(id)",

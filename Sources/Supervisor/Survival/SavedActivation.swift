@@ -123,11 +123,14 @@ extension Supervisor {
     }
 
     /// Reports to the socket machine the events that it waits for and that no other source would report.
-    /// - Parameter isKnown: whether the saved state says which sockets are paused.
-    func resumeSockets(isKnown: Bool) {
+    func resumeSockets() {
         reopenLostSockets()
-        // A filter that holds connections back outlives the supervisor that set it.
-        if !isKnown { holdBack(sockets?.registry.all ?? [], false) }
+        // A filter that holds connections back outlives the supervisor that set it, also one that was killed before it
+        // had saved the pause.
+        let admitted = (sockets?.registry.all ?? []).filter {
+            !activation.isHeldBack(SocketID($0.unit.name.description))
+        }
+        holdBack(admitted, false)
         for token in activation.runningCommands where socketCommands[token] == nil {
             handleSocket(.commandLost(token))
         }

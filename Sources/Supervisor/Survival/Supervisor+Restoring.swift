@@ -227,7 +227,7 @@ extension Supervisor {
         }
         keepSocketsOfServing()
         resume(saved.backlog)
-        resumeSockets(isKnown: saved.activation != nil)
+        resumeSockets()
         reports.armProgressTimer()
         reexec.answerCalls(saved.head)
     }
