@@ -20,7 +20,7 @@ extension Engine {
         if unansweredPreparations.contains(generation) { abandonedPreparations.insert(generation) }
     }
 
-    private mutating func finishRollback(_ id: GroupID) {
+    mutating func finishRollback(_ id: GroupID) {
         guard var operation = groups[id]?.operation else { return }
         if let new = operation.new { releaseIfEmpty(GenerationID(group: id, number: new)) }
         if operation.oldHasLeft, !operation.isRestoring, let plan = operation.restorePlan, !isShuttingDown {
