@@ -91,12 +91,6 @@ extension FakeKernel {
         }
     }
 
-    /// The instance whose conditions, and whose main process, a token checks.
-    var checks: [Token: InstanceID] = [:]
-    var seekers: [Token: InstanceID] = [:]
-    /// The instance that a probe checks.
-    var probes: [Token: InstanceID] = [:]
-
     private mutating func noteOneshot(_ process: Process, _ status: ExitStatus, _ now: Instant) {
         guard case .start(let index) = process.command, let tree = trees[process.instance], tree.spec.type == .oneshot,
             index == tree.spec.commands.start.count - 1

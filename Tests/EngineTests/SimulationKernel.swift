@@ -149,6 +149,12 @@ struct FakeKernel {
     /// Searches with the answer "later".
     var searches: [Token: InstanceID] = [:]
 
+    /// The instance whose conditions, and whose main process, a token checks.
+    var checks: [Token: InstanceID] = [:]
+    var seekers: [Token: InstanceID] = [:]
+    /// The instance that a probe checks.
+    var probes: [Token: InstanceID] = [:]
+
     // MARK: - Effects
 
     mutating func spawn(_ token: Token, _ id: InstanceID, _ command: ServiceCommand) {

@@ -206,7 +206,7 @@ import Testing
             $0.stopPre = [.no]
             $0.stopPost = [.no]
         }
-        func last(_ rig: Rig) -> SocketEffect? { rig.effects.last }
+        func last(_ rig: SocketRig) -> SocketEffect? { rig.effects.last }
         #expect(last(rig) == .run(rig.token, rig.id, .startPre(0)))
         rig.tell(.commandEnded(rig.token, nil))
         #expect(last(rig) == .run(rig.token, rig.id, .startPre(1)))
