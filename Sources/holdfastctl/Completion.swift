@@ -4,13 +4,13 @@ import ControlProtocol
 /// Completion of unit names on Tab, from the daemon's list. A short time limit, and no message if it does not answer.
 enum UnitCompletion {
     /// The time limit in milliseconds. A shell that hangs at Tab is worse than one without completion.
-    private static let patience = 500
+    private static let timeout = 500
 
     /// Names of units, in their shortest form, that begin with `prefix`.
     static func candidates(path: String, prefix: String) -> [String] {
         let request = Request.list(names: nil, sockets: true).call()
         guard var connection = try? Connection(path: path), (try? connection.send(request)) != nil,
-            case .reply(let reply)? = try? connection.next(tick: patience), reply.error == nil,
+            case .reply(let reply)? = try? connection.next(tick: timeout), reply.error == nil,
             let list = try? reply.parameters.decode(ListReply.self)
         else { return [] }
         return names(list.units).filter { $0.hasPrefix(prefix) }

@@ -23,7 +23,7 @@ enum ConnectionError: Error, Equatable {
     }
 }
 
-/// The descriptor to which the handler of ^C writes a byte; -1 until ``Interrupts/catchThem()``. Proof for
+/// The descriptor to which the handler of ^C writes a byte; -1 until ``Interrupts/install()``. Proof for
 /// `nonisolated(unsafe)`: holdfastctl has a single thread, which sets it once before the handler is installed.
 private nonisolated(unsafe) var interruptWriteEnd: CInt = -1
 
@@ -34,20 +34,20 @@ enum Interrupts {
     private(set) nonisolated(unsafe) static var readEnd: CInt?
 
     /// Empties the pipe, so that the next wait does not return at once.
-    static func take() {
+    static func clear() {
         guard let readEnd else { return }
         var bytes = [UInt8](repeating: 0, count: 64)
         _ = read(readEnd, &bytes, bytes.count)
     }
 
     /// Turns ^C into an event of ``Connection/next(tick:)`` instead of the end of the process.
-    static func catchThem() {
+    static func install() {
         guard readEnd == nil else { return }
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { return }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
         _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        // Neither the handler nor ``take()`` may block.
+        // Neither the handler nor ``clear()`` may block.
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
         _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
         readEnd = ends[0]
@@ -142,7 +142,7 @@ struct Connection: ~Copyable {
             if ready == 0 { return .tick }
             if ready < 0 { continue }  // EINTR; the byte in the pipe is found in the next round
             if entries[1].revents != 0 {
-                Interrupts.take()
+                Interrupts.clear()
                 return .interrupted
             }
             try receive()
@@ -150,7 +150,7 @@ struct Connection: ~Copyable {
     }
 
     /// The next complete reply among the bytes received so far.
-    mutating func takenReply() throws(ConnectionError) -> Reply? {
+    mutating func bufferedReply() throws(ConnectionError) -> Reply? {
         do throws(MessageError) {
             return try framer.next().map { message throws(MessageError) in try Reply(message: message) }
         } catch {
@@ -159,13 +159,13 @@ struct Connection: ~Copyable {
     }
 
     /// The number of bytes received and not yet taken: another reply may be complete.
-    var waiting: Int { framer.bufferedBytes }
+    var bufferedBytes: Int { framer.bufferedBytes }
 
     /// Reads once from a connection that is readable.
     /// - Returns: a reply if one is complete.
-    mutating func takeReply() throws(ConnectionError) -> Reply? {
+    mutating func receiveReply() throws(ConnectionError) -> Reply? {
         try receive()
-        return try takenReply()
+        return try bufferedReply()
     }
 
     private mutating func receive() throws(ConnectionError) {

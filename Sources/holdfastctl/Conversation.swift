@@ -16,7 +16,7 @@ final class Conversation {
     /// Nil for a request that only reads, and for a supervisor of a version without names of requests.
     private var identity: RequestIdentity?
     private var connection: Connection
-    private var absences = Absences()
+    private var reconnectPolicy = ReconnectPolicy()
     /// The time at which the request was sent, on the clock of ``Clock``.
     private let sentAt: Double
     /// The present call on the connection is `Outcome`.
@@ -32,7 +32,7 @@ final class Conversation {
         do throws(CommandFailure) {
             try session.send(request.call(more: more, as: identity), on: connection)
         } catch {
-            try recover(from: error)
+            try reconnect(from: error)
         }
     }
 
@@ -40,34 +40,34 @@ final class Conversation {
     var descriptor: CInt { connection.descriptor }
 
     /// Waits for the next reply; after the last one there is none.
-    /// - Parameter onAbsence: called before the wait for another supervisor.
-    func next(tick: Int?, onAbsence: () -> Void = {}) throws(CommandFailure) -> Connection.Event {
+    /// - Parameter onDisconnect: called before the wait for another supervisor.
+    func next(tick: Int?, onDisconnect: () -> Void = {}) throws(CommandFailure) -> Connection.Event {
         while true {
             do throws(CommandFailure) {
                 let event = try session.receive(&connection, tick: tick)
                 guard case .reply(let reply) = event else { return event }
-                if let reply = try interpret(reply) { return .reply(reply) }
+                if let reply = try interpretReply(reply) { return .reply(reply) }
             } catch {
-                onAbsence()
-                try recover(from: error)
+                onDisconnect()
+                try reconnect(from: error)
             }
         }
     }
 
     /// Reads once from a connection that is readable.
     /// - Returns: a reply if one is complete.
-    func take() throws(CommandFailure) -> Reply? {
+    func receiveReply() throws(CommandFailure) -> Reply? {
         do throws(CommandFailure) {
-            return try session.take(&connection).flatMap(interpret)
+            return try session.receiveReply(&connection).flatMap(interpretReply)
         } catch {
-            try recover(from: error)
+            try reconnect(from: error)
             return nil
         }
     }
 
     /// The request's reply in a reply of the connection; nil if that was only a step of this conversation.
-    private func interpret(_ reply: Reply) throws(CommandFailure) -> Reply? {
-        guard !asksOutcome else { return try outcome(reply) }
+    private func interpretReply(_ reply: Reply) throws(CommandFailure) -> Reply? {
+        guard !asksOutcome else { return try interpretOutcome(reply) }
         if identity != nil, reply.failure == .invalidParameter(parameter: "request") {
             // A supervisor of an earlier version, which has done nothing so far.
             identity = nil
@@ -77,7 +77,7 @@ final class Conversation {
         return reply
     }
 
-    private func outcome(_ reply: Reply) throws(CommandFailure) -> Reply? {
+    private func interpretOutcome(_ reply: Reply) throws(CommandFailure) -> Reply? {
         if reply.continues { return reply }
         switch reply.failure {
         case nil:
@@ -85,33 +85,35 @@ final class Conversation {
             return answer
         case .noSuchRequest(_, let since)?:
             // The records prove that nothing was done only if they reach back to the time of the request.
-            throw uncertain(Clock.now() - sentAt <= since ? .notBegun(since: since) : .unknown)
-        case .outcomeUnknown?, .methodNotFound?: throw uncertain(.unknown)
+            throw uncertainFailure(Clock.now() - sentAt <= since ? .notBegun(since: since) : .unknown)
+        case .outcomeUnknown?, .methodNotFound?: throw uncertainFailure(.unknown)
         case let error?: throw .refused(error)
         }
     }
 
-    private func uncertain(_ fate: Uncertainty.Fate) -> CommandFailure {
+    private func uncertainFailure(_ fate: Uncertainty.Fate) -> CommandFailure {
         .uncertain(Uncertainty(fate: fate, request: request, identity: identity))
     }
 
     /// Asks the next supervisor after the connection has ended.
-    private func recover(from failure: CommandFailure) throws(CommandFailure) {
-        guard session.outlives(request), case .connection(let error) = failure, error.isAbsence else { throw failure }
+    private func reconnect(from failure: CommandFailure) throws(CommandFailure) {
+        guard session.mayBeRepeated(request), case .connection(let error) = failure, error.mayBeFollowedByAnother else {
+            throw failure
+        }
         do throws(CommandFailure) {
-            guard let next = try absences.end(failure, session) else { throw failure }
+            guard let next = try reconnectPolicy.waitForSupervisor(after: failure, session) else { throw failure }
             connection = next
         } catch {
             guard request.method.changesSomething, case .connection(let reason) = error else { throw error }
             throw .uncertain(Uncertainty(fate: .unknown, request: request, identity: identity, reason: reason.message))
         }
-        if request.method.changesSomething, identity == nil { throw uncertain(.unknown) }
+        if request.method.changesSomething, identity == nil { throw uncertainFailure(.unknown) }
         asksOutcome = identity != nil
         let question = identity.map { Request.outcome(of: $0) } ?? request
         do throws(CommandFailure) {
             try session.send(question.call(more: wantsProgress), on: connection)
         } catch {
-            try recover(from: error)
+            try reconnect(from: error)
         }
     }
 }
@@ -146,7 +148,7 @@ struct Uncertainty {
                 "\(title): not begun: the supervisor ended before it began this request; nothing was done, try again"
         case .unknown:
             let cause = reason.map { " (\($0))" } ?? ""
-            let hint = request.look.map { "; see " + Text.harmless($0) } ?? ""
+            let hint = request.followUpCommand.map { "; see " + Text.harmless($0) } ?? ""
             return "\(title): outcome unknown: the supervisor ended during the request\(cause)\(hint)"
         }
     }
@@ -194,7 +196,7 @@ extension Request {
     }
 
     /// The command that shows the present state.
-    fileprivate var look: String? {
+    fileprivate var followUpCommand: String? {
         switch self {
         case .start(let name, _), .stop(let name, _), .restart(let name, _), .reload(let name), .swap(let name, _),
             .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _), .signal(let name, _, _),

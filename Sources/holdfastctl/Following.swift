@@ -13,12 +13,12 @@ extension Session {
         _ names: [String], timeout: Double? = nil,
         _ body: (UnitEvent, Int) throws(CommandFailure) -> CommandStatus?
     ) throws(CommandFailure) -> CommandStatus? {
-        Interrupts.catchThem()
+        Interrupts.install()
         var connection = try connect()
         let call = Request.events(names: names.isEmpty ? nil : names).call(more: true)
         try send(call, on: connection)
         let end = timeout.map { Clock.now() + $0 }
-        var absences = Absences()
+        var reconnectPolicy = ReconnectPolicy()
         while true {
             let tick = end.map { max(0, Int((($0 - Clock.now()) * 1000).rounded(.up))) }
             do throws(CommandFailure) {
@@ -29,11 +29,13 @@ extension Session {
                     if let refusal = reply.failure { throw .refused(refusal) }
                     let answer: EventsReply = try decode(reply)
                     if json { printJSON(reply) }
-                    if let status = try body(answer.event, connection.waiting) { return status }
+                    if let status = try body(answer.event, connection.bufferedBytes) { return status }
                 }
             } catch {
                 do throws(CommandFailure) {
-                    guard let next = try absences.end(error, self, until: end) else { return nil }
+                    guard let next = try reconnectPolicy.waitForSupervisor(after: error, self, until: end) else {
+                        return nil
+                    }
                     connection = next
                 } catch {
                     if case .interrupted = error { return .interrupted }

@@ -96,11 +96,11 @@ struct Holdfastctl: ParsableCommand {
         }
         if let command = ordered.first, !command.hasPrefix("-"), command != "help", !commandNames.contains(command) {
             let nearest = nearestName(to: command, in: commandNames)
-            complain("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
+            printError("unknown command: \(command)" + (nearest.map { " (did you mean \($0)?)" } ?? ""))
             return .failure
         }
         // Monitoring calls this again and again: there is nothing to parse, and the parser takes longer than the rest.
-        if ordered == ["status"] { return StatusCommand.performPlain() }
+        if ordered == ["status"] { return StatusCommand.runWithoutParsing() }
         do {
             var command = try parseAsRoot(ordered)
             guard let known = command as? any ControlCommand else {

@@ -7,9 +7,9 @@ final class LiveScreen {
     /// Nil if there is no terminal to draw on: a pipe, a dumb terminal, `--json`.
     init?(_ session: Session) {
         guard session.output.width != nil, !session.json, (environment("TERM") ?? "dumb") != "dumb" else { return nil }
-        Interrupts.catchThem()
-        Resizes.catchThem()
-        terminal = isatty(STDIN_FILENO) == 1 ? RawTerminal.begin(STDIN_FILENO, signals: true) : nil
+        Interrupts.install()
+        Resizes.install()
+        terminal = isatty(STDIN_FILENO) == 1 ? RawTerminal.enter(STDIN_FILENO, signals: true) : nil
         // Switches to the alternate screen and hides the cursor.
         emit("\u{1b}[?1049h\u{1b}[?25l")
     }
@@ -32,12 +32,12 @@ final class LiveScreen {
         return Int(size.ws_row)
     }
 
-    /// The reason for the end of a pause.
-    enum Pause { case over, resized, readable, ended }
+    /// The reason for the end of a wait.
+    enum WaitResult { case elapsed, resized, readable, userEnded }
 
     /// Waits for `seconds`, or until ^C, q or a resize of the window.
     /// - Parameter descriptor: another descriptor whose readability ends the wait.
-    static func pause(_ seconds: Double, keys: Bool, or descriptor: CInt = -1) -> Pause {
+    static func wait(_ seconds: Double, keys: Bool, or descriptor: CInt = -1) -> WaitResult {
         let end = Clock.now() + seconds
         while true {
             let left = max(0, end - Clock.now())
@@ -48,19 +48,19 @@ final class LiveScreen {
                 pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
             ]
             let ready = poll(&entries, 4, CInt((left * 1000).rounded(.up)))
-            if ready == 0 { return .over }
+            if ready == 0 { return .elapsed }
             guard ready > 0 else { continue }
             if entries[0].revents != 0 {
-                Interrupts.take()
-                return .ended
+                Interrupts.clear()
+                return .userEnded
             }
             if entries[2].revents != 0 {
                 var byte: UInt8 = 0
                 let count = read(STDIN_FILENO, &byte, 1)
-                if count <= 0 || byte == UInt8(ascii: "q") || byte == 3 || byte == 4 { return .ended }
+                if count <= 0 || byte == UInt8(ascii: "q") || byte == 3 || byte == 4 { return .userEnded }
             }
             if entries[1].revents != 0 {
-                Resizes.take()
+                Resizes.clear()
                 return .resized
             }
             if entries[3].revents != 0 { return .readable }

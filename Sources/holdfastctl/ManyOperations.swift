@@ -5,7 +5,7 @@ import Glibc
 /// waited for one after the other.
 extension Session {
     /// The most operations at once; the daemon accepts more connections from one user than that.
-    private static let atOnce = 24
+    private static let maximumAtOnce = 24
 
     /// Runs one operation for each name. One name is shown with its progress; several get a line each at their end.
     /// - Returns: the first exit status, in the order of the names, that is not 0.
@@ -17,12 +17,12 @@ extension Session {
             return .ok
         }
         if names.count == 1 { return try operate(request(names[0]), verb, names[0]) }
-        Interrupts.catchThem()
+        Interrupts.install()
         var statuses = [CommandStatus](repeating: .ok, count: names.count)
         var waiting = ArraySlice(names.indices)
         var running: [RunningCall] = []
         while !waiting.isEmpty || !running.isEmpty {
-            while let next = waiting.first, running.count < Self.atOnce {
+            while let next = waiting.first, running.count < Self.maximumAtOnce {
                 waiting.removeFirst()
                 do throws(CommandFailure) {
                     // Progress is not shown, so it is not requested.
@@ -33,8 +33,8 @@ extension Session {
                     statuses[next] = report(error) { _ in .failure }
                 }
             }
-            guard running.isEmpty || awaitAny(running) else {
-                complain("detached: the operations continue")
+            guard running.isEmpty || waitForAny(running) else {
+                printError("detached: the operations continue")
                 return .interrupted
             }
             for call in running where call.isReadable {
@@ -47,19 +47,19 @@ extension Session {
                     }
                 }
             }
-            running.removeAll { $0.isOver }
+            running.removeAll { $0.isFinished }
         }
         return statuses.first { $0 != .ok } ?? .ok
     }
 
     /// Waits until one of the connections is readable. False on ^C.
-    private func awaitAny(_ calls: [RunningCall]) -> Bool {
+    private func waitForAny(_ calls: [RunningCall]) -> Bool {
         var entries = calls.map { pollfd(fd: $0.conversation.descriptor, events: Int16(POLLIN), revents: 0) }
         entries.append(pollfd(fd: Interrupts.readEnd ?? -1, events: Int16(POLLIN), revents: 0))
         while poll(&entries, nfds_t(entries.count), -1) < 0 {}
         for (call, entry) in zip(calls, entries) { call.isReadable = entry.revents != 0 }
         guard let interrupt = entries.last, interrupt.revents != 0 else { return true }
-        Interrupts.take()
+        Interrupts.clear()
         return false
     }
 }
@@ -69,7 +69,7 @@ private final class RunningCall {
     let index: Int
     let conversation: Conversation
     var isReadable = false
-    private(set) var isOver = false
+    private(set) var isFinished = false
 
     init(index: Int, _ conversation: Conversation) {
         self.index = index
@@ -79,9 +79,9 @@ private final class RunningCall {
     /// The result; nil if there is none yet.
     func result(_ session: Session) throws(CommandFailure) -> OperationResult? {
         isReadable = false
-        isOver = true
-        guard let reply = try conversation.take(), !reply.continues else {
-            isOver = false
+        isFinished = true
+        guard let reply = try conversation.receiveReply(), !reply.continues else {
+            isFinished = false
             return nil
         }
         if let refusal = reply.failure { throw .refused(refusal) }

@@ -12,7 +12,7 @@ enum Names {
     private static func isGlob(_ name: String) -> Bool { name.contains { $0 == "*" || $0 == "?" } }
 
     /// Whether a name that looks like TARGET:MEMBER is in fact the whole name of the only unit that it matches.
-    static func isWhole(_ name: String, of units: [ListedUnit]) -> Bool {
+    static func isFullName(_ name: String, of units: [ListedUnit]) -> Bool {
         guard !isGlob(name), let only = units.first, units.count == 1 else { return false }
         return only.unit == name || only.unit.hasPrefix(name) && suffixes.contains(only.unit.dropFirst(name.count))
     }
@@ -20,7 +20,7 @@ enum Names {
     private static let suffixes: Set<Substring> = [".service", ".socket", ".target"]
 
     /// The use that a command makes of the units that a pattern matches.
-    enum Use {
+    enum Purpose {
         /// All units, running or not.
         case starting
         /// Running units only: `stop all` does not report the units that are stopped already.
@@ -29,10 +29,10 @@ enum Names {
 
     /// The names to act on, each once. Patterns leave out a template that never had a release, because only a name with
     /// a release can start it.
-    static func operands(_ units: [ListedUnit], _ use: Use) -> [String] {
+    static func operands(_ units: [ListedUnit], _ purpose: Purpose) -> [String] {
         var seen: Set<String> = []
         return units.filter { unit in
-            switch use {
+            switch purpose {
             case .starting: return !suffixes.contains { unit.operand.hasSuffix("@" + $0) }
             case .runningOnly: return unit.state != .stopped && unit.state != .failed
             }
@@ -42,14 +42,14 @@ enum Names {
 
 extension Session {
     /// The names unchanged, or, if a pattern is among them, the units that they match.
-    func operands(_ names: [String], _ use: Names.Use) throws(CommandFailure) -> [String] {
+    func operands(_ names: [String], _ purpose: Names.Purpose) throws(CommandFailure) -> [String] {
         guard names.contains(where: Names.isPattern) else { return distinct(names) }
         var result: [String] = []
         for name in names {
             if Names.isPattern(name) {
                 do throws(CommandFailure) {
-                    let reply = try quietly.ask(.list(names: [name], sockets: false), ListReply.self)
-                    result += Names.isWhole(name, of: reply.units) ? [name] : Names.operands(reply.units, use)
+                    let reply = try quiet.ask(.list(names: [name], sockets: false), ListReply.self)
+                    result += Names.isFullName(name, of: reply.units) ? [name] : Names.operands(reply.units, purpose)
                 } catch {
                     // The request about this name is refused in its turn; the others are carried out.
                     guard case .refused(.noSuchUnit) = error, names.count > 1 else { throw error }
@@ -71,7 +71,7 @@ extension Session {
 
     /// Sends one request about several names. Unknown names are reported, and the request is repeated without them.
     /// - Returns: the answer, with the exit status of the first unknown name.
-    func askAboutKnown<Answer>(
+    func askSkippingUnknown<Answer>(
         _ names: [String], refusal status: (ControlError) -> CommandStatus = { _ in .failure },
         _ body: ([String]) throws(CommandFailure) -> Answer
     ) throws(CommandFailure) -> (answer: Answer, status: CommandStatus) {
@@ -90,7 +90,4 @@ extension Session {
             }
         }
     }
-
-    /// The same session without printing JSON, for internal calls of a command.
-    var quietly: Session { quiet }
 }

@@ -65,7 +65,7 @@ func emit(_ text: String, to descriptor: CInt = STDOUT_FILENO) {
 }
 
 /// Prints an error on standard error, with the program's name in front.
-func complain(_ text: String) {
+func printError(_ text: String) {
     // Wrapped here, because a terminal would break it within words.
     let lines = Text.wrapped("holdfastctl: \(text)", (Screen(descriptor: STDERR_FILENO).width ?? .max) - 4)
     emit(lines.joined(separator: "\n    ") + "\n", to: STDERR_FILENO)

@@ -24,24 +24,24 @@ struct Session {
     let json: Bool
     let output: Screen
     let errors: Screen
-    /// The command's earlier contact with the supervisor.
-    private let contact: Contact
+    /// The command's earlier connections with the supervisor.
+    private let connections: ConnectionHistory
 
-    private final class Contact {
+    private final class ConnectionHistory {
         /// A connection was made: if the supervisor has gone since, a successor may be starting.
-        var wasMade = false
+        var hasConnected = false
         /// A change was requested. Later calls of this command that only read are then repeated.
-        var hasActed = false
+        var hasRequestedChange = false
         /// Calls that only read are repeated now.
-        var isPatient = false
+        var repeatsReads = false
     }
 
     init(path: String, json: Bool, output: Screen, errors: Screen) {
-        self.init(path: path, json: json, output: output, errors: errors, Contact())
+        self.init(path: path, json: json, output: output, errors: errors, ConnectionHistory())
     }
 
-    private init(path: String, json: Bool, output: Screen, errors: Screen, _ contact: Contact) {
-        self.contact = contact
+    private init(path: String, json: Bool, output: Screen, errors: Screen, _ connections: ConnectionHistory) {
+        self.connections = connections
         self.path = path
         self.json = json
         self.output = output
@@ -49,7 +49,7 @@ struct Session {
     }
 
     /// The same session without printing answers.
-    var quiet: Session { Session(path: path, json: false, output: output, errors: errors, contact) }
+    var quiet: Session { Session(path: path, json: false, output: output, errors: errors, connections) }
 
     /// Calls a method that has one reply. With `--json` the reply is printed as received.
     func ask<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R {
@@ -58,14 +58,14 @@ struct Session {
 
     /// Calls a method whose reply is optional for the command: nil if no supervisor runs, or none that answers this
     /// caller. If the supervisor dies before it has answered, the call is repeated.
-    func askIfThere<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R? {
-        contact.isPatient = true
-        defer { contact.isPatient = false }
+    func askIfRunning<R: Decodable>(_ request: Request, _: R.Type) throws(CommandFailure) -> R? {
+        connections.repeatsReads = true
+        defer { connections.repeatsReads = false }
         do throws(CommandFailure) {
             return try ask(request, R.self)
         } catch {
             switch error {
-            case .connection where !contact.wasMade: return nil
+            case .connection where !connections.hasConnected: return nil
             case .refused: return nil
             case .connection, .failed, .unexpected, .interrupted, .local, .uncertain: throw error
             }
@@ -103,7 +103,7 @@ struct Session {
     func operate(
         _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
     ) throws(CommandFailure) -> CommandStatus {
-        Interrupts.catchThem()
+        Interrupts.install()
         let conversation = try Conversation(self, request, more: true)
         var live = LiveProgress(output, silent: json)
         defer { live.erase() }
@@ -113,7 +113,7 @@ struct Session {
             case .interrupted:
                 live.erase()
                 if isatty(STDIN_FILENO) == 1 { emit("\n", to: STDERR_FILENO) }
-                complain(ResultText.detached(verb, name))
+                printError(ResultText.detached(verb, name))
                 return .interrupted
             case .reply(let reply):
                 if let refusal = reply.failure { throw .refused(refusal) }
@@ -149,7 +149,7 @@ struct Session {
 
     /// Shuts the supervisor down and shows the draining units.
     func shutdown() throws(CommandFailure) -> ShutdownReply {
-        Interrupts.catchThem()
+        Interrupts.install()
         let conversation = try Conversation(self, .shutdown, more: true)
         var live = LiveProgress(output, silent: json)
         defer { live.erase() }
@@ -157,7 +157,7 @@ struct Session {
             switch try next(conversation, &live) {
             case .tick: live.redraw()
             case .interrupted:
-                complain("detached: the shutdown continues")
+                printError("detached: the shutdown continues")
                 throw .interrupted
             case .reply(let reply):
                 if let refusal = reply.failure { throw .refused(refusal) }
@@ -173,25 +173,25 @@ struct Session {
     func report(_ failure: CommandFailure, refusal status: (ControlError) -> CommandStatus) -> CommandStatus {
         switch failure {
         case .connection(let error):
-            complain(error.message)
+            printError(error.message)
             return .unreachable
         case .failed(let what):
-            complain(Text.harmless(what))
+            printError(Text.harmless(what))
             return .failure
         case .interrupted: return .interrupted
         case .uncertain(let uncertainty):
             if json { emitError(uncertainty.error) }
-            complain(uncertainty.message)
+            printError(uncertainty.message)
             return uncertainty.exitStatus
         case .unexpected(let what):
-            complain("the daemon sent an unexpected reply: \(what)")
+            printError("the daemon sent an unexpected reply: \(what)")
             return .failure
         case .local(let what):
-            complain(what)
+            printError(what)
             return .failure
         case .refused(let error):
             if json { emitError(error) }
-            complain(Text.harmless(error.localizedMessage))
+            printError(Text.harmless(error.localizedMessage))
             if case .invalidUnit(_, let diagnostics) = error, diagnostics.count > 1 {
                 for diagnostic in diagnostics {
                     emit("  \(InventoryText.diagnostic(diagnostic, errors))\n", to: STDERR_FILENO)
@@ -235,7 +235,7 @@ struct Session {
     func connect() throws(CommandFailure) -> Connection {
         do {
             let connection = try Connection(path: path)
-            contact.wasMade = true
+            connections.hasConnected = true
             return connection
         } catch {
             throw .connection(error)
@@ -243,18 +243,20 @@ struct Session {
     }
 
     /// Whether a request may be sent to the next supervisor if this one ends.
-    func outlives(_ request: Request) -> Bool {
-        request.method.changesSomething || contact.hasActed || contact.isPatient
+    func mayBeRepeated(_ request: Request) -> Bool {
+        request.method.changesSomething || connections.hasRequestedChange || connections.repeatsReads
     }
 
     /// Connects for a request. The supervisor may be replaced between the requests of one command.
     func connect(for request: Request) throws(CommandFailure) -> Connection {
-        if request.method.changesSomething { contact.hasActed = true }
+        if request.method.changesSomething { connections.hasRequestedChange = true }
         do throws(CommandFailure) {
             return try connect()
         } catch {
-            var absences = Absences()
-            guard contact.wasMade, outlives(request), let next = try absences.end(error, self) else {
+            var reconnectPolicy = ReconnectPolicy()
+            guard connections.hasConnected, mayBeRepeated(request),
+                let next = try reconnectPolicy.waitForSupervisor(after: error, self)
+            else {
                 throw error
             }
             return next
@@ -278,9 +280,9 @@ struct Session {
     }
 
     /// Reads once from a connection that is readable.
-    func take(_ connection: inout Connection) throws(CommandFailure) -> Reply? {
+    func receiveReply(_ connection: inout Connection) throws(CommandFailure) -> Reply? {
         do {
-            return try connection.takeReply()
+            return try connection.receiveReply()
         } catch {
             throw .connection(error)
         }

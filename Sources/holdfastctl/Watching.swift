@@ -11,33 +11,33 @@ extension Session {
     /// The refresh interval in seconds, for values that send no event (uptimes, connections, queues).
     private static let watchInterval = 2.0
     /// The time in seconds to wait for further events after one, so that simultaneous events cause one refresh.
-    private static let watchPause = 0.05
+    private static let eventGatheringTime = 0.05
 
     /// Shows a list once, or with `--watch` again after every event.
-    /// - Parameter look: asks and renders.
-    func list(
+    /// - Parameter fetch: asks the daemon and renders the reply.
+    func showList(
         watch: WatchOption, _ names: [String] = [],
-        _ look: (Session) throws(CommandFailure) -> (lines: [String], status: CommandStatus)
+        _ fetch: (Session) throws(CommandFailure) -> (lines: [String], status: CommandStatus)
     ) throws(CommandFailure) -> CommandStatus {
         guard watch.watch else {
-            let (lines, status) = try look(self)
+            let (lines, status) = try fetch(self)
             show(lines)
             return status
         }
-        Interrupts.catchThem()
+        Interrupts.install()
         let call = Request.events(names: names.isEmpty ? nil : names).call(more: true)
         var connection = try connect()
         try send(call, on: connection)
         let live = LiveScreen(self)
         var shown: [String] = []
         var status = CommandStatus.ok
-        var absences = Absences()
+        var reconnectPolicy = ReconnectPolicy()
         while true {
             // A new session each time, for the present width: windows are resized.
             let session = Session(path: path, json: json, output: Screen(descriptor: STDOUT_FILENO), errors: errors)
             do throws(CommandFailure) {
                 let lines: [String]
-                (lines, status) = try look(session)
+                (lines, status) = try fetch(session)
                 if let live {
                     live.draw(lines)
                 } else if lines != shown {
@@ -45,17 +45,19 @@ extension Session {
                     show((shown.isEmpty ? [] : [""]) + lines)
                 }
                 shown = lines
-                switch LiveScreen.pause(Self.watchInterval, keys: live != nil, or: connection.descriptor) {
-                case .ended: return status
-                case .over, .resized: break
+                switch LiveScreen.wait(Self.watchInterval, keys: live != nil, or: connection.descriptor) {
+                case .userEnded: return status
+                case .elapsed, .resized: break
                 case .readable:
-                    try discard(&connection)
-                    if LiveScreen.pause(Self.watchPause, keys: live != nil) == .ended { return status }
+                    try discardEvents(&connection)
+                    if LiveScreen.wait(Self.eventGatheringTime, keys: live != nil) == .userEnded { return status }
                 }
             } catch {
                 live?.draw(["the supervisor does not answer; waiting for it", ""] + shown)
                 do throws(CommandFailure) {
-                    guard let next = try absences.end(error, self, keys: live != nil) else { return status }
+                    guard let next = try reconnectPolicy.waitForSupervisor(after: error, self, keys: live != nil) else {
+                        return status
+                    }
                     connection = next
                 } catch {
                     if case .interrupted = error { return status }
@@ -67,12 +69,12 @@ extension Session {
     }
 
     /// Discards the events received so far: only their presence matters.
-    private func discard(_ connection: inout Connection) throws(CommandFailure) {
+    private func discardEvents(_ connection: inout Connection) throws(CommandFailure) {
         do throws(ConnectionError) {
-            var reply = try connection.takeReply()
+            var reply = try connection.receiveReply()
             while let event = reply {
                 if event.error != nil { throw ConnectionError.closed }
-                reply = try connection.takenReply()
+                reply = try connection.bufferedReply()
             }
         } catch {
             throw .connection(error)

@@ -154,11 +154,11 @@ struct EditingTests {
     @Test("Only what stands above the mark is the drop-in")
     func result() throws {
         let name = try UnitName("app.service")
-        let draft = Editing.draft(
+        let draft = Editing.draftText(
             of: name, path: "/etc/app.service.d/override.conf", old: nil,
             [UnitSource(path: "/usr/app.service", text: "[Service]\nExecStart=/x\n")])
         #expect(draft.contains("# ExecStart=/x"))
-        #expect(Editing.result(of: draft) == "# Drop-in for app.service\n")
-        #expect(Editing.result(of: "[Service]\nNice=5\n\n\(Editing.mark)\n# x") == "[Service]\nNice=5\n")
+        #expect(Editing.editedText(of: draft) == "# Drop-in for app.service\n")
+        #expect(Editing.editedText(of: "[Service]\nNice=5\n\n\(Editing.endMark)\n# x") == "[Service]\nNice=5\n")
     }
 }

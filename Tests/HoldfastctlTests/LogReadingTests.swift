@@ -154,11 +154,11 @@ import Testing
         #expect(try last(19_998) == Array(3...20_000) && last(30_000) == Array(1...20_000))
         var filter = LogFilter()
         var reason = ""
-        filter.pattern = Pattern("^[1-7]$", ignoreCase: false, reason: &reason)
+        filter.pattern = RegularExpression("^[1-7]$", ignoreCase: false, reason: &reason)
         #expect(try last(4, filter) == [4, 5, 6, 7])
         filter.until = LogTime.parse("2026-01-02T03:04:05.100003Z".utf8)
         #expect(try last(4, filter) == [1, 2])
-        #expect(Pattern("(", ignoreCase: false, reason: &reason) == nil && !reason.isEmpty)
+        #expect(RegularExpression("(", ignoreCase: false, reason: &reason) == nil && !reason.isEmpty)
     }
 
     @Test("the files of several units are merged by time")
@@ -203,15 +203,15 @@ import Testing
         try append(6...7)
         try rotate(3)
         try append(8...8)
-        #expect(numbers(try cursor.advance()) == [5, 6, 7, 8])
+        #expect(numbers(try cursor.readNewLines()) == [5, 6, 7, 8])
         try append(9...9)
         try FileManager.default.removeItem(atPath: path)
-        #expect(numbers(try cursor.advance()) == [9])
+        #expect(numbers(try cursor.readNewLines()) == [9])
         try append(10...11)
-        #expect(numbers(try cursor.advance()) == [10, 11])
+        #expect(numbers(try cursor.readNewLines()) == [10, 11])
         truncate(path, 0)
         try append(12...12)
-        #expect(numbers(try cursor.advance()) == [12])
-        #expect(numbers(try cursor.advance()) == [])
+        #expect(numbers(try cursor.readNewLines()) == [12])
+        #expect(numbers(try cursor.readNewLines()) == [])
     }
 }

@@ -12,21 +12,21 @@ struct DependenciesCommand: ControlCommand {
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        let places = try UnitPlaces(global, session)
-        let unit = try places.unit(name)
-        let listed = try? session.quietly.ask(.list(names: nil, sockets: true), ListReply.self)
+        let directories = try UnitDirectories(global, session)
+        let unit = try directories.unit(name)
+        let listed = try? session.quiet.ask(.list(names: nil, sockets: true), ListReply.self)
         var states: [String: UnitState] = [:]
         for unit in listed?.units ?? [] { states[unit.unit] = unit.state }
-        for unit in (try? session.quietly.askStatus([]))?.units ?? [] {
+        for unit in (try? session.quiet.askStatus([]))?.units ?? [] {
             for service in unit.generations.reversed().flatMap(\.services) {
                 states[service.unit] = Self.state(service.state)
             }
         }
         // For a socket the tree shows whether it is open.
-        for socket in (try? session.quietly.ask(.sockets, SocketsReply.self))?.sockets ?? [] {
+        for socket in (try? session.quiet.ask(.sockets, SocketsReply.self))?.sockets ?? [] {
             states[socket.unit] = socket.state == .failed ? .failed : .running
         }
-        let root = DependencyTree(unit, in: SwapUnitResolver(loader: places.loader))
+        let root = DependencyTree(unit, in: SwapUnitResolver(loader: directories.loader))
         if session.json {
             emit(((try? JSONObject(encoding: root))?.description ?? "{}") + "\n")
         } else {

@@ -23,53 +23,53 @@ struct EditCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        let places = try UnitPlaces(global, session)
-        let unit = try places.unit(name)
-        guard let directory = places.configuration.unitDirectories.first else {
-            complain("cannot edit \(unit): there is no unit directory")
+        let directories = try UnitDirectories(global, session)
+        let unit = try directories.unit(name)
+        guard let directory = directories.configuration.unitDirectories.first else {
+            printError("cannot edit \(unit): there is no unit directory")
             return .failure
         }
         let path = "\(directory)/\(unit).d/\(dropIn)"
         let source = UnitsOnDisk()
         let old = (try? source.read(path)).map(FileText.displayText)
-        let text = Editing.draft(of: unit, path: path, old: old, places.texts(of: unit))
+        let text = Editing.draftText(of: unit, path: path, old: old, directories.texts(of: unit))
         let draft: String
         do throws(EditingError) {
-            draft = try Editing.draftFile(text)
-            try Editing.run(on: draft)
+            draft = try Editing.writeDraft(text)
+            try Editing.runEditor(on: draft)
         } catch {
-            complain(error.message)
+            printError(error.message)
             return .failure
         }
-        guard let edited = try? Editing.result(of: source.read(draft)) else {
-            complain("cannot read the edited text: \(draft)")
+        guard let edited = try? Editing.editedText(of: source.read(draft)) else {
+            printError("cannot read the edited text: \(draft)")
             return .failure
         }
-        if edited == Editing.result(of: text) {
-            Editing.discard(draft)
+        if edited == Editing.editedText(of: text) {
+            Editing.removeDraft(draft)
             session.show(["\(unit): nothing changed"])
             return .ok
         }
-        let loader = places.loader(of: OverlaidFile(path: path, text: edited))
+        let loader = directories.loader(of: UnitFileOverlay(path: path, text: edited))
         let problems = loader.load(unit).diagnostics.filter { $0.location.file == path }
         session.report(problems.map(UnitDiagnostic.init))
         if problems.contains(where: { $0.severity == .error }) || loader.load(unit).unit == nil && !unit.isTemplate {
-            complain("cannot install the drop-in: \(unit) would have errors; your text is in \(draft)")
+            printError("cannot install the drop-in: \(unit) would have errors; your text is in \(draft)")
             return .failure
         }
-        if problems.contains(where: \.isSlip) {
-            complain("cannot install the drop-in: some lines would be ignored; your text is in \(draft)")
+        if problems.contains(where: \.isIgnoredText) {
+            printError("cannot install the drop-in: some lines would be ignored; your text is in \(draft)")
             return .failure
         }
         do throws(SystemError) {
-            try Editing.install(edited, at: path)
+            try Editing.installDropIn(edited, at: path)
         } catch {
-            complain("\(error); your text is in \(draft)")
+            printError("\(error); your text is in \(draft)")
             return .failure
         }
-        Editing.discard(draft)
+        Editing.removeDraft(draft)
         // Without a daemon, the next one reads the file when it starts.
-        _ = try? session.quietly.ask(.update, UpdateReply.self)
+        _ = try? session.quiet.ask(.update, UpdateReply.self)
         // Sockets take over the new definition without a restart.
         let more = unit.kind == .socket ? "" : "; to apply it to running services: holdfastctl update \(name)"
         session.show(["\(path): written\(more)"])
@@ -78,7 +78,7 @@ struct EditCommand: ControlCommand {
 }
 
 /// A source of unit files that includes a file that is not written yet.
-struct OverlaidFile: UnitFileSource {
+struct UnitFileOverlay: UnitFileSource {
     let path: String
     let text: String
     private let disk = UnitsOnDisk()
@@ -114,12 +114,12 @@ struct EditingError: Error { var message: String }
 
 /// Steps of editing a drop-in: the draft, the editor, the result.
 enum Editing {
-    static let mark = "### The lines below show the present unit files; they are not part of the drop-in."
+    static let endMark = "### The lines below show the present unit files; they are not part of the drop-in."
 
-    static func draft(of unit: UnitName, path: String, old: String?, _ sources: [UnitSource]) -> String {
+    static func draftText(of unit: UnitName, path: String, old: String?, _ sources: [UnitSource]) -> String {
         var text = old ?? "# Drop-in for \(unit)\n\n"
         if !text.hasSuffix("\n") { text += "\n" }
-        text += "\n\(mark)\n"
+        text += "\n\(endMark)\n"
         for source in sources where source.path != path {
             text += "\n# \(source.path)\n"
             for line in FileText.displayText(source.text).split(separator: "\n", omittingEmptySubsequences: false) {
@@ -130,13 +130,13 @@ enum Editing {
     }
 
     /// The edited text, without the part below the mark.
-    static func result(of text: String) -> String {
-        let own = text.firstRange(of: mark).map { String(text[..<$0.lowerBound]) } ?? text
+    static func editedText(of text: String) -> String {
+        let own = text.firstRange(of: endMark).map { String(text[..<$0.lowerBound]) } ?? text
         let trimmed = own.reversed().drop { $0 == "\n" || $0 == " " }
         return String(trimmed.reversed()) + "\n"
     }
 
-    static func draftFile(_ text: String) throws(EditingError) -> String {
+    static func writeDraft(_ text: String) throws(EditingError) -> String {
         let directory = (environment("TMPDIR") ?? "/tmp") + "/holdfast-edit-XXXXXX"
         var template = Array(directory.utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -151,12 +151,12 @@ enum Editing {
         return path
     }
 
-    static func discard(_ draft: String) {
+    static func removeDraft(_ draft: String) {
         if let directory = FileTree.parent(of: draft) { try? FileTree.remove(directory) }
     }
 
     /// Runs the editor through a shell, as other programs do: $VISUAL and $EDITOR may be commands with arguments.
-    static func run(on path: String) throws(EditingError) {
+    static func runEditor(on path: String) throws(EditingError) {
         let named = environment("VISUAL") ?? environment("EDITOR")
         let script =
             named.map { "exec \($0) \"$1\"" }
@@ -178,7 +178,7 @@ enum Editing {
         }
     }
 
-    static func install(_ text: String, at path: String) throws(SystemError) {
+    static func installDropIn(_ text: String, at path: String) throws(SystemError) {
         if let directory = FileTree.parent(of: path) { try FileTree.makeDirectory(directory, mode: 0o755) }
         try FileTree.writeAtomically(path, Array(text.utf8), durable: true)
         chmod(path, 0o644)
@@ -186,9 +186,9 @@ enum Editing {
 }
 
 extension Diagnostic {
-    /// Whether the diagnostic is a slip: text that cannot be parsed and is ignored, which its author did not intend.
+    /// Whether the diagnostic concerns text that cannot be parsed and is ignored, which its author did not intend.
     /// Names that begin with `X-` may belong to other programs.
-    fileprivate var isSlip: Bool {
+    fileprivate var isIgnoredText: Bool {
         switch code {
         case .invalidSyntax, .notText, .unknownSection, .unknownDirective, .invalidValue, .unknownSpecifier:
             directive?.hasPrefix("X-") != true

@@ -43,8 +43,8 @@ struct UpdateCommand: ControlCommand {
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let reply = try session.ask(.update, UpdateReply.self)
         session.report(reply.diagnostics)
-        let (listed, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
-            try session.quietly.ask(.list(names: names.isEmpty ? nil : names, sockets: false), ListReply.self)
+        let (listed, unknown) = try session.askSkippingUnknown(names) { names throws(CommandFailure) in
+            try session.quiet.ask(.list(names: names.isEmpty ? nil : names, sockets: false), ListReply.self)
         }
         let isChosen = { (unit: String) in names.isEmpty || listed.units.contains { $0.unit == unit } }
         let running = listed.units.filter { $0.state != .stopped && $0.state != .failed }
@@ -72,7 +72,7 @@ struct AddCommand: ControlCommand {
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        _ = try session.quietly.ask(.update, UpdateReply.self)
+        _ = try session.quiet.ask(.update, UpdateReply.self)
         return try session.operateAll(session.operands(names, .starting), .start) { .start(name: $0, hold: false) }
     }
 }
@@ -92,7 +92,7 @@ struct RemoveCommand: ControlCommand {
                 targets.append(name)
                 continue
             }
-            let listed = try session.quietly.ask(.list(names: [name], sockets: false), ListReply.self)
+            let listed = try session.quiet.ask(.list(names: [name], sockets: false), ListReply.self)
             targets += listed.units.filter { $0.state == .stopped || $0.state == .failed }.map(\.unit)
         }
         return try forEach(session.distinct(targets), session) { name throws(CommandFailure) in
@@ -113,7 +113,7 @@ struct AvailCommand: ControlCommand {
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let request = Request.list(names: names.isEmpty ? nil : names, sockets: sockets)
-        return try session.list(watch: watching, names) { session throws(CommandFailure) in
+        return try session.showList(watch: watching, names) { session throws(CommandFailure) in
             (InventoryText.avail(try session.ask(request, ListReply.self).units, session.output), .ok)
         }
     }

@@ -22,7 +22,7 @@ struct ForegroundCommand: ControlCommand {
         var target = name
         var words: [String] = []
         do throws(CommandFailure) {
-            target = try session.quietly.ask(.input(name: name, text: ""), InputReply.self).unit
+            target = try session.quiet.ask(.input(name: name, text: ""), InputReply.self).unit
             if isatty(STDIN_FILENO) == 1, !session.json {
                 words = ["\(target): typed lines are sent to it; ^C or ^D detaches"]
             }
@@ -40,11 +40,11 @@ struct ForegroundCommand: ControlCommand {
             }
         }
         var view = try view(of: target, session)
-        var typing = Typing(name: name, session: session.quietly)
+        var input = InputForwarding(name: name, session: session.quiet)
         return try reading { () throws(SystemError) in
             let status = try view.follow(
-                0, begun: { for word in words { complain(Text.harmless(word)) } },
-                waitingFor: { typing.awaited }, { typing.advance(readable: $0) })
+                0, onStart: { for word in words { printError(Text.harmless(word)) } },
+                waitingFor: { input.awaited }, { input.forward(readable: $0) })
             // ^C is the normal end here, and no operation was in progress.
             return status == .interrupted ? .ok : status
         }
@@ -52,7 +52,7 @@ struct ForegroundCommand: ControlCommand {
 
     private func view(of unit: String, _ session: Session) throws(CommandFailure) -> LogView {
         let directory = options.directory(session, global)
-        let status = try session.quietly.askStatus([]).units
+        let status = try session.quiet.askStatus([]).units
         let files = try reading { () throws(SystemError) in try directory.units() }
         var selection = try LogSelection([name], status: status, files: files)
         if unit != name { selection.restrict(to: unit) }
@@ -63,16 +63,16 @@ struct ForegroundCommand: ControlCommand {
 }
 
 /// Standard input to be sent to a service.
-private struct Typing {
+private struct InputForwarding {
     let name: String
     let session: Session
     private var pieces = InputPieces()
     private var isAtEnd = false
     private var status = CommandStatus.ok
     /// The reason for which sending waits; printed once.
-    private var obstacle: String?
+    private var reasonForWaiting: String?
     /// The retry interval in seconds. No event reports that a service reads its input again.
-    private static let pause = 0.2
+    private static let retryInterval = 0.2
     private var retry = 0.0
     private let isTerminal = isatty(STDIN_FILENO) == 1
 
@@ -83,12 +83,12 @@ private struct Typing {
 
     /// The descriptor and timeout to wait for: more input, or a pause if input cannot be sent now.
     var awaited: (descriptor: CInt, timeout: CInt) {
-        guard obstacle != nil else { return (STDIN_FILENO, -1) }
+        guard reasonForWaiting != nil else { return (STDIN_FILENO, -1) }
         return (-1, CInt(max(0, ((retry - Clock.now()) * 1000).rounded(.up))))
     }
 
     /// Sends the input read so far. Returns the exit status at the end of the input.
-    mutating func advance(readable: Bool) -> CommandStatus? {
+    mutating func forward(readable: Bool) -> CommandStatus? {
         if readable { read() }
         do throws(InputPieces.NotText) {
             while let piece = try pieces.first(isAtEnd: isAtEnd) {
@@ -97,7 +97,7 @@ private struct Typing {
                 if !isTerminal, status != .ok { return status }
             }
         } catch {
-            complain("the input is not UTF-8")
+            printError("the input is not UTF-8")
             return .failure
         }
         return isAtEnd ? status : nil
@@ -114,29 +114,29 @@ private struct Typing {
     private mutating func send(_ piece: String) -> Bool {
         do throws(CommandFailure) {
             let reply = try session.ask(.input(name: name, text: piece), InputReply.self)
-            guard reply.accepted else { return wait("\(reply.unit) does not read its input; waiting") }
+            guard reply.accepted else { return startWaiting("\(reply.unit) does not read its input; waiting") }
         } catch {
             switch error {
-            case .connection(let reason): return wait("\(reason.message); waiting")
+            case .connection(let reason): return startWaiting("\(reason.message); waiting")
             // The piece was not passed on.
             case .uncertain(let uncertainty) where uncertainty.exitStatus == .notBegun:
-                return wait("the supervisor ended; waiting")
-            case .interrupted: return wait("interrupted")
-            case .refused(.shuttingDown): return wait("the supervisor is shutting down; waiting")
+                return startWaiting("the supervisor ended; waiting")
+            case .interrupted: return startWaiting("interrupted")
+            case .refused(.shuttingDown): return startWaiting("the supervisor is shutting down; waiting")
             // The piece may have been passed on, and a second attempt would duplicate it.
             case .refused, .failed, .unexpected, .local, .uncertain:
                 let said = session.report(error) { _ in .failure }
                 if status == .ok { status = said }
             }
         }
-        obstacle = nil
+        reasonForWaiting = nil
         return true
     }
 
-    private mutating func wait(_ reason: String) -> Bool {
-        if obstacle == nil { complain(Text.harmless(reason)) }
-        obstacle = reason
-        retry = Clock.now() + Self.pause
+    private mutating func startWaiting(_ reason: String) -> Bool {
+        if reasonForWaiting == nil { printError(Text.harmless(reason)) }
+        reasonForWaiting = reason
+        retry = Clock.now() + Self.retryInterval
         return false
     }
 }

@@ -51,10 +51,10 @@ struct ImportCommand: ControlCommand {
         do throws(ImportError) {
             let result = try translate()
             if let output { try write(result, to: output, session) } else { preview(result) }
-            for omission in result.omissions { complain(Self.line(omission)) }
+            for omission in result.omissions { printError(Self.line(omission)) }
             return .ok
         } catch {
-            complain("cannot import \(Text.harmless(target)): \(Text.harmless(error.text))")
+            printError("cannot import \(Text.harmless(target)): \(Text.harmless(error.text))")
             return .failure
         }
     }

@@ -30,7 +30,7 @@ extension LinkChange {
 
 extension InstallCommand {
     fileprivate func places(_ session: Session) throws(CommandFailure) -> UnitInstallation {
-        let places = try UnitPlaces(global, session, named: directories.named)
+        let places = try UnitDirectories(global, session, named: directories.named)
         return UnitInstallation(places.loader, places.configuration)
     }
 
@@ -50,7 +50,7 @@ extension InstallCommand {
         let done = try locally { try places.apply(decide(places.installer)) }
         session.show(done.changes.map { Text.harmless($0) })
         session.printJSON(InstallReply(changes: done.changes, notes: done.notes))
-        for note in done.notes { complain(note) }
+        for note in done.notes { printError(note) }
     }
 
     /// Starts or stops the units for `--now`.
@@ -158,16 +158,16 @@ struct IsEnabledCommand: InstallCommand {
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let places = try places(session)
         var isEnabled = false
-        var told: [UnitFileStatus] = []
+        var states: [UnitFileStatus] = []
         for name in names {
             let (unit, state) = places.state(of: name)
             isEnabled = isEnabled || state.countsAsEnabled
             if !quiet { session.show([state.rawValue]) }
             // Words of the protocol have no dashes.
             guard let word = UnitFileStateWord(rawValue: state.rawValue.replacing("-", with: "_")) else { continue }
-            told.append(UnitFileStatus(unit: unit?.description ?? name, state: word))
+            states.append(UnitFileStatus(unit: unit?.description ?? name, state: word))
         }
-        if !quiet { session.printJSON(UnitFileStatesReply(units: told)) }
+        if !quiet { session.printJSON(UnitFileStatesReply(units: states)) }
         return isEnabled ? .ok : .failure
     }
 }

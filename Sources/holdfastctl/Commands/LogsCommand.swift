@@ -85,7 +85,7 @@ struct LogsCommand: ControlCommand {
             directory: directory, selection: selection, filter: filter,
             text: LogText(format, session.output, showsUnit: !isOne))
         for unit in selection.units where isOne && !files.contains(unit) {
-            complain(Self.noFile(unit))
+            printError(Self.noFile(unit))
         }
         return try reading { () throws(SystemError) in
             if follow { return try view.follow(count(10)) }
@@ -113,7 +113,7 @@ struct LogsCommand: ControlCommand {
         filter.stream = stream
         if let grep {
             var reason = ""
-            guard let pattern = Pattern(grep, ignoreCase: ignoreCase, reason: &reason) else {
+            guard let pattern = RegularExpression(grep, ignoreCase: ignoreCase, reason: &reason) else {
                 throw ValidationError("--grep: \(reason): \"\(grep)\".")
             }
             filter.pattern = pattern

@@ -15,7 +15,7 @@ struct PidCommand: ControlCommand {
             session.show(["\(daemon.pid)"])
             return .ok
         }
-        let (reply, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
+        let (reply, unknown) = try session.askSkippingUnknown(names) { names throws(CommandFailure) in
             try session.ask(.list(names: names, sockets: false), ListReply.self)
         }
         session.show(reply.units.flatMap { $0.mainPids.isEmpty ? ["0"] : $0.mainPids.map(String.init) })

@@ -13,7 +13,7 @@ struct ResetFailedCommand: ControlCommand {
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        let (reply, unknown) = try session.askAboutKnown(names) { names throws(CommandFailure) in
+        let (reply, unknown) = try session.askSkippingUnknown(names) { names throws(CommandFailure) in
             try session.ask(.resetFailed(names: names.isEmpty ? nil : names), ListReply.self)
         }
         session.show(reply.units.filter { $0.state == .failed }.map { Text.harmless("\($0.unit): reset") })

@@ -41,21 +41,21 @@ struct TopCommand: ControlCommand {
                 if !isFirst { left -= 1 }
                 if left <= 0 { return .ok }
             }
-            if live == nil { Interrupts.catchThem() }
-            if LiveScreen.pause(isFirst ? min(interval, 1) : interval, keys: live != nil) == .ended { return .ok }
+            if live == nil { Interrupts.install() }
+            if LiveScreen.wait(isFirst ? min(interval, 1) : interval, keys: live != nil) == .userEnded { return .ok }
         }
     }
 
     /// The status of the units; nil if the user ended the command while the supervisor was away.
     private func units(_ session: Session, _ live: LiveScreen?) throws(CommandFailure) -> [UnitStatus]? {
-        var absences = Absences()
+        var reconnectPolicy = ReconnectPolicy()
         while true {
             do throws(CommandFailure) {
-                return try session.quietly.askStatus(names.isEmpty ? ["all"] : names).units
+                return try session.quiet.askStatus(names.isEmpty ? ["all"] : names).units
             } catch {
                 guard live != nil else { throw error }
                 do throws(CommandFailure) {
-                    _ = try absences.end(error, session, keys: true)
+                    _ = try reconnectPolicy.waitForSupervisor(after: error, session, keys: true)
                 } catch {
                     if case .interrupted = error { return nil }
                     throw error

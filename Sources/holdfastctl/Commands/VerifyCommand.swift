@@ -22,21 +22,21 @@ struct VerifyCommand: ControlCommand {
     @Argument(help: "Files or units; everything in the unit directories if none is named.") var targets: [String] = []
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        var places = try UnitPlaces(global, session, named: directories.named)
-        places.prefer(directoriesOf: targets.filter(Self.isPath))
-        let diagnostics = diagnostics(in: places)
+        var unitDirectories = try UnitDirectories(global, session, named: directories.named)
+        unitDirectories.prefer(directoriesOf: targets.filter(Self.isPath))
+        let diagnostics = diagnostics(in: unitDirectories)
         if session.json {
             let items = diagnostics.compactMap { (try? JSONObject(encoding: $0))?.description }
             emit("[\(items.joined(separator: ","))]\n")
         } else {
             session.show(diagnostics.map { InventoryText.diagnostic($0, session.output) })
-            if !diagnostics.isEmpty { complain(InventoryText.summary(diagnostics)) }
+            if !diagnostics.isEmpty { printError(InventoryText.summary(diagnostics)) }
         }
         return diagnostics.contains { $0.severity == .error } ? .failure : .ok
     }
 
-    private func diagnostics(in places: UnitPlaces) -> [UnitDiagnostic] {
-        let loader = places.loader
+    private func diagnostics(in directories: UnitDirectories) -> [UnitDiagnostic] {
+        let loader = directories.loader
         let verifier = Verifier(loader: loader, host: Self.host)
         guard !targets.isEmpty else { return verifier.verifyAll().map(UnitDiagnostic.init) }
         var names: [UnitName] = []

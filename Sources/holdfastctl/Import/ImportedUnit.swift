@@ -14,7 +14,7 @@ struct ImportedUnit: Equatable {
         case section(String)
         case assignment(key: String, value: String, origin: String)
         /// Kept as a comment for the reader, without effect.
-        case leftOut(Setting, reason: String)
+        case omitted(Setting, reason: String)
     }
 
     /// The file's name, such as `app.service`.
@@ -37,25 +37,25 @@ struct ImportedUnit: Equatable {
     mutating func comment(_ text: String) { lines.append(.comment(text)) }
 
     /// Records in the file, and in the list of omissions, that a setting is left out.
-    mutating func leaveOut(_ setting: Setting, because reason: String) {
-        lines.append(.leftOut(setting, reason: reason))
+    mutating func omit(_ setting: Setting, because reason: String) {
+        lines.append(.omitted(setting, reason: reason))
     }
 
     /// Turns an assignment into a comment. `number` counts lines of `text`, from 1.
     /// - Returns: whether the line was an assignment.
-    mutating func leaveOut(line number: Int, because reason: String) -> Bool {
+    mutating func omit(line number: Int, because reason: String) -> Bool {
         let owners = rendered.map(\.line)
         guard owners.indices.contains(number - 1) else { return false }
         let index = owners[number - 1]
         guard case .assignment(let key, let value, let origin) = lines[index] else { return false }
-        lines[index] = .leftOut(Setting(key: key, value: value, origin: origin.isEmpty ? name : origin), reason: reason)
+        lines[index] = .omitted(Setting(key: key, value: value, origin: origin.isEmpty ? name : origin), reason: reason)
         return true
     }
 
     /// The settings that were left out, each with its reason.
     var omissions: [ImportOmission] {
         lines.compactMap { line in
-            if case .leftOut(let setting, let reason) = line {
+            if case .omitted(let setting, let reason) = line {
                 ImportOmission(setting: setting, reason: reason)
             } else {
                 nil
@@ -76,7 +76,7 @@ struct ImportedUnit: Equatable {
         case .comment(let text): wrapped(text)
         case .section(let name): ["[\(name)]"]
         case .assignment(let key, let value, _): ["\(key)=\(value)"]
-        case .leftOut(let setting, let reason):
+        case .omitted(let setting, let reason):
             wrapped("Not translated: \(reason)")
                 // A value with a line break would become a line of its own.
                 + ["#\(setting.key)=\(String(setting.value.map { $0.isNewline ? " " : $0 }))"]

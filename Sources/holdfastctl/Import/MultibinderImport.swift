@@ -39,7 +39,7 @@ enum MultibinderImport {
                     setting: .init(key: "", value: bind.text, origin: bind.origin),
                     reason: "in \(configuration), write \"fd@${\(bind.variable)}\" instead"))
         }
-        result.leaveOutUnsupported()
+        result.omitUnsupported()
         return result
     }
 

@@ -33,7 +33,7 @@ enum ProcfileImport {
         }
         guard !names.isEmpty else { throw ImportError(text: "\(path): no line is \"NAME: COMMAND\"") }
         result.units.append(target(application, names, path))
-        result.leaveOutUnsupported()
+        result.omitUnsupported()
         return result
     }
 

@@ -35,7 +35,7 @@ enum SupervisorImport {
         let priorities = priorities(programs)
         result.units = programs.flatMap { $0.units(after: priorities[$0.priority] ?? []) }
         result.units += groups.map { group($0, programs) }
-        result.leaveOutUnsupported()
+        result.omitUnsupported()
         return result
     }
 

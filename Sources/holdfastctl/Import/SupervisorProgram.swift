@@ -70,7 +70,7 @@ struct SupervisorProgram {
         addRestart(to: &unit)
         addStop(to: &unit)
         for setting in section.settings where !Self.handled.contains(setting.key) {
-            unit.leaveOut(
+            unit.omit(
                 self.setting(setting.key), because: Self.reasons[setting.key] ?? "Holdfast has no such setting.")
         }
         unit.section("Install")
@@ -91,11 +91,11 @@ struct SupervisorProgram {
 
     private func addCommand(to unit: inout ImportedUnit) {
         guard let command = section["command"], let expanded = expansion.expand(command) else {
-            unit.leaveOut(setting("command"), because: "It uses a value that is not known here.")
+            unit.omit(setting("command"), because: "It uses a value that is not known here.")
             return
         }
         guard let words = ShellWords.split(expanded), let program = words.first, !UnitSyntax.hasVariable(program) else {
-            unit.leaveOut(setting("command"), because: "It is not a program with arguments.")
+            unit.omit(setting("command"), because: "It is not a program with arguments.")
             return
         }
         let reason =
@@ -109,7 +109,7 @@ struct SupervisorProgram {
         for (key, directive) in [("directory", "WorkingDirectory"), ("user", "User"), ("umask", "UMask")] {
             guard let value = section[key] else { continue }
             guard let expanded = expansion.expand(value), !UnitSyntax.hasVariable(expanded) else {
-                unit.leaveOut(setting(key), because: "It uses a value that is not known here.")
+                unit.omit(setting(key), because: "It uses a value that is not known here.")
                 continue
             }
             unit.set(directive, UnitSyntax.value(expanded), from: origin(key))
@@ -119,12 +119,12 @@ struct SupervisorProgram {
     private func addEnvironment(to unit: inout ImportedUnit) {
         guard let text = section["environment"] else { return }
         guard let pairs = Self.pairs(text) else {
-            unit.leaveOut(setting("environment"), because: "Expected KEY=\"value\", separated by commas.")
+            unit.omit(setting("environment"), because: "Expected KEY=\"value\", separated by commas.")
             return
         }
         for (key, value) in pairs {
             guard let expanded = expansion.expand(value), !UnitSyntax.hasVariable(expanded) else {
-                unit.leaveOut(
+                unit.omit(
                     .init(key: "environment", value: "\(key)=\(value)", origin: origin("environment")),
                     because: "It uses Supervisor's own environment, which units do not get; write the value instead.")
                 continue
@@ -201,7 +201,7 @@ struct SupervisorProgram {
         unit.section("Socket")
         guard let text = section["socket"], let expanded = expansion.expand(text), let address = Self.address(expanded)
         else {
-            unit.leaveOut(setting("socket"), because: "It is neither tcp://HOST:PORT nor unix:///PATH.")
+            unit.omit(setting("socket"), because: "It is neither tcp://HOST:PORT nor unix:///PATH.")
             return unit
         }
         unit.set("ListenStream", UnitSyntax.value(address), from: origin("socket"))

@@ -14,7 +14,7 @@ enum SystemdImport {
         let hasSocket = units.contains { $0.name.kind == .socket }
         var result = ImportResult()
         for unit in units { result.units.append(translate(unit, together: names, hasSocket: hasSocket)) }
-        result.leaveOutUnsupported()
+        result.omitUnsupported()
         return result
     }
 
@@ -47,22 +47,22 @@ enum SystemdImport {
 
     private static func add(_ assignment: Assignment, to unit: inout ImportedUnit, together names: Set<String>) {
         let origin = "\(assignment.keyLocation.file):\(assignment.keyLocation.line)"
-        guard assignment.section == "Unit", namesUnits.contains(assignment.key) else {
+        guard assignment.section == "Unit", unitListDirectives.contains(assignment.key) else {
             unit.set(assignment.key, assignment.value, from: origin)
             return
         }
         // Only the imported units exist here. A name with `%` is known when the unit runs: the template's own instance.
         let all = assignment.value.split(separator: " ").map(String.init)
         let kept = all.filter { names.contains($0) || $0.contains("%") }
-        let before = all.filter { !kept.contains($0) && isOfTheSystem($0) }
-        let others = all.filter { !kept.contains($0) && !isOfTheSystem($0) }
+        let before = all.filter { !kept.contains($0) && isBasicSystemUnit($0) }
+        let others = all.filter { !kept.contains($0) && !isBasicSystemUnit($0) }
         if !before.isEmpty {
             unit.comment(
                 "\(assignment.key)=\(before.joined(separator: " ")) is not needed: systemd starts Holdfast after the basic "
                     + "system.")
         }
         if !others.isEmpty {
-            unit.leaveOut(
+            unit.omit(
                 .init(key: assignment.key, value: others.joined(separator: " "), origin: origin),
                 because:
                     "Holdfast has no such unit. If you import it as well, add it here; if systemd keeps it, order "
@@ -71,7 +71,7 @@ enum SystemdImport {
         if !kept.isEmpty || all.isEmpty { unit.set(assignment.key, kept.joined(separator: " "), from: origin) }
     }
 
-    private static let namesUnits: Set<String> = [
+    private static let unitListDirectives: Set<String> = [
         "After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds", "Conflicts",
         "OnFailure", "OnSuccess", "PropagatesReloadTo", "ReloadPropagatedFrom", "PropagatesStopTo",
         "StopPropagatedFrom",
@@ -79,7 +79,7 @@ enum SystemdImport {
     ]
 
     /// Targets that are reached before systemd starts holdfast.service, or that only serve to shut down.
-    private static func isOfTheSystem(_ name: String) -> Bool {
+    private static func isBasicSystemUnit(_ name: String) -> Bool {
         [
             "network.target", "network-pre.target", "sysinit.target", "basic.target", "local-fs.target",
             "remote-fs.target",

@@ -9,7 +9,7 @@ struct LogFilter {
     var until: Int64?
     var generation: Int?
     var stream: String?
-    var pattern: Pattern?
+    var pattern: RegularExpression?
 
     func admits(_ line: LogLine) -> Bool {
         if let generation, line.generation != generation { return false }
@@ -24,7 +24,7 @@ struct LogFilter {
 }
 
 /// A POSIX extended regular expression (regex(7)), as of `grep -E`.
-final class Pattern {
+final class RegularExpression {
     private var compiled = regex_t()
 
     /// Nil if the text is not a valid expression; `reason` then says why.

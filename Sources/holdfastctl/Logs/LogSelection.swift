@@ -49,7 +49,7 @@ struct LogSelection {
         for candidate in [bare, bare + ".service"] where files.contains(candidate) {
             return add(patterns: [candidate], files)
         }
-        let services = status.filter { Self.isMeant($0, by: bare) }.flatMap { group in
+        let services = status.filter { Self.isGroup($0, named: bare) }.flatMap { group in
             group.generations.flatMap { generation in generation.services.map { ($0.unit, generation.release) } }
         }
         let release = Self.stem(bare).drop { $0 != "@" }.dropFirst()
@@ -65,7 +65,7 @@ struct LogSelection {
             // A template, whose instances have printed something.
             let pattern = Self.stem(bare).prefix { $0 != "@" } + "@*"
             guard files.contains(where: { Self.matches(String(pattern), $0) }) else {
-                let known = status.first { Self.isMeant($0, by: bare) }
+                let known = status.first { Self.isGroup($0, named: bare) }
                 if let known {
                     patterns.append(known.unit)
                     return
@@ -89,7 +89,7 @@ struct LogSelection {
     }
 
     /// Whether `name` means the group: `site`, `site@v2`, `site@v2.target` and `site@.target` mean `site@.target`.
-    private static func isMeant(_ status: UnitStatus, by name: String) -> Bool {
+    private static func isGroup(_ status: UnitStatus, named name: String) -> Bool {
         let bare = stem(name).prefix { $0 != "@" }
         return [".target", ".service", "@.target", "@.service"].contains { status.unit == bare + $0 }
     }

@@ -15,7 +15,7 @@ struct LogSource {
     }
 
     /// The current file, and the rotated ones at the time of opening.
-    func opened() throws(SystemError) -> (current: LogInput?, segments: [LogArchive.Segment]) {
+    func openFiles() throws(SystemError) -> (current: LogInput?, segments: [LogArchive.Segment]) {
         while true {
             let before = try segments()
             let current = try Self.open(path)
@@ -124,14 +124,14 @@ final class LogInput {
         offset += off_t(count)
         partial += buffer[..<count]
         var lines: [LogLine] = []
-        let used = partial.withUnsafeBytes { Self.take($0, from: 0, filter, &lines) }
+        let used = partial.withUnsafeBytes { Self.splitLines($0, from: 0, filter, &lines) }
         partial.removeFirst(used)
         return lines
     }
 
     /// Takes the complete lines from `start` on.
     /// - Returns: the index at which the unfinished line begins.
-    private static func take(
+    private static func splitLines(
         _ bytes: UnsafeRawBufferPointer, from start: Int, _ filter: LogFilter, _ lines: inout [LogLine]
     ) -> Int {
         var start = start
@@ -165,7 +165,7 @@ final class LogInput {
             // The bytes before the first line end may be the rest of a line.
             let cut = start == 0 ? 0 : (block.firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? block.count)
             var lines: [LogLine] = []
-            let rest = block.withUnsafeBytes { Self.take($0, from: cut, filter, &lines) }
+            let rest = block.withUnsafeBytes { Self.splitLines($0, from: cut, filter, &lines) }
             // ``next(_:)`` completes an unfinished last line.
             if start + size == end { partial = Array(block[rest...]) }
             head = Array(block[..<cut])

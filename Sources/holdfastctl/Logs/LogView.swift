@@ -24,39 +24,39 @@ struct LogView {
         for unit in selection.units {
             cursors.append(try LogCursor(LogSource(directory: directory.path, unit: unit), filter))
         }
-        try begin(cursors, count)
+        try showExisting(cursors, count)
     }
 
     /// Shows the existing lines and follows the log until ^C or until the output has no reader.
     mutating func follow(_ count: Int?) throws(SystemError) -> CommandStatus {
-        try follow(count, begun: {}, waitingFor: { (-1, -1) }, { _ in nil })
+        try follow(count, onStart: {}, waitingFor: { (-1, -1) }, { _ in nil })
     }
 
     /// Follows the log, and waits for another descriptor or a timeout in between.
     /// - Parameters:
-    ///   - begun: called when every later line is sure to be seen.
+    ///   - onStart: called when every later line is sure to be seen.
     ///   - other: a descriptor and milliseconds; `-1` for none.
-    ///   - handle: called when the descriptor is readable (true) or the time is over (false); a status ends the loop.
+    ///   - onEvent: called when the descriptor is readable (true) or the time is over (false); a status ends the loop.
     mutating func follow(
-        _ count: Int?, begun: () -> Void, waitingFor other: () -> (descriptor: CInt, timeout: CInt),
-        _ handle: (Bool) -> CommandStatus?
+        _ count: Int?, onStart: () -> Void, waitingFor other: () -> (descriptor: CInt, timeout: CInt),
+        _ onEvent: (Bool) -> CommandStatus?
     ) throws(SystemError) -> CommandStatus {
-        Interrupts.catchThem()
+        Interrupts.install()
         // The watch starts first: lines written while the existing ones are shown are then seen as a change.
         let watcher = try LogWatcher(directory.path)
         var cursors: [String: LogCursor] = [:]
         for unit in selection.units {
             cursors[unit] = try LogCursor(LogSource(directory: directory.path, unit: unit), filter)
         }
-        try begin(selection.units.compactMap { cursors[$0] }, count)
-        try show(news: cursors.values)
-        begun()
+        try showExisting(selection.units.compactMap { cursors[$0] }, count)
+        try showNewLines(of: cursors.values)
+        onStart()
         while true {
             let (descriptor, timeout) = other()
             // The timeout is checked between changes, too: changes may follow each other without a pause.
-            if timeout == 0, let status = handle(false) { return status }
+            if timeout == 0, let status = onEvent(false) { return status }
             switch watcher.next(input: descriptor, timeout: timeout) {
-            case .input: if let status = handle(true) { return status }
+            case .input: if let status = onEvent(true) { return status }
             case .timeout: break
             case .interrupted:
                 if isatty(STDIN_FILENO) == 1 { emit("\n", to: STDERR_FILENO) }
@@ -65,12 +65,12 @@ struct LogView {
             case .changed(let names):
                 try add(names, to: &cursors)
                 let touched = names.contains("*") ? cursors.map(\.value) : names.compactMap { cursors[Self.unit($0)] }
-                try show(news: touched)
+                try showNewLines(of: touched)
             }
         }
     }
 
-    private mutating func begin(_ cursors: [LogCursor], _ count: Int?) throws(SystemError) {
+    private mutating func showExisting(_ cursors: [LogCursor], _ count: Int?) throws(SystemError) {
         guard let count else {
             var lines: [LogLine] = []
             // The text is built in pieces: alignment needs several lines at once, and memory stays bounded.
@@ -91,9 +91,9 @@ struct LogView {
         emit(String(decoding: shown.utf8.suffix(lastBytes), as: UTF8.self))
     }
 
-    private mutating func show(news cursors: some Sequence<LogCursor>) throws(SystemError) {
+    private mutating func showNewLines(of cursors: some Sequence<LogCursor>) throws(SystemError) {
         var lines: [LogLine] = []
-        for cursor in cursors { lines += try cursor.advance() }
+        for cursor in cursors { lines += try cursor.readNewLines() }
         if !lines.isEmpty { emit(text.lines(Self.sorted(lines))) }
     }
 

@@ -7,10 +7,10 @@ enum InventoryText {
         // On a narrow screen a reason has lines of its own, and the year is left out.
         let isNarrow = (screen.width ?? 100) < 100
         var table = Table(
-            [.init(title: "#", right: true, spare: 2)]
-                + ["WHEN", "UNIT", "WHAT"].map { .init(title: $0) } + [.init(title: "FROM", spare: 3)]
+            [.init(title: "#", right: true, dropOrder: 2)]
+                + ["WHEN", "UNIT", "WHAT"].map { .init(title: $0) } + [.init(title: "FROM", dropOrder: 3)]
                 + ["TO", "OUTCOME"].map { .init(title: $0) }
-                + [.init(title: "TOOK", right: true, spare: 1), .init(title: "WHO")]
+                + [.init(title: "TOOK", right: true, dropOrder: 1), .init(title: "WHO")]
                 + (isNarrow ? [] : [.init(title: "REASON")]))
         for entry in entries {
             let (outcome, paint) = appearance(entry.outcome)
@@ -72,8 +72,8 @@ enum InventoryText {
     static func sockets(_ sockets: [SocketStatus], _ screen: Screen) -> [String] {
         guard !sockets.isEmpty else { return ["No sockets"] }
         var table = Table([
-            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "KIND", spare: 2),
-            .init(title: "NAME", spare: 1), .init(title: "SCOPE", spare: 3), .init(title: "STATE"),
+            .init(title: "SOCKET"), .init(title: "ADDRESS"), .init(title: "KIND", dropOrder: 2),
+            .init(title: "NAME", dropOrder: 1), .init(title: "SCOPE", dropOrder: 3), .init(title: "STATE"),
             .init(title: "QUEUE", right: true), .init(title: "HELD BY"),
         ])
         for socket in sockets {

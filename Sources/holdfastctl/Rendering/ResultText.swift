@@ -41,18 +41,19 @@ enum ResultText {
             guard verb == .abort else { return [] }
             lines = [
                 "\(name): aborted; "
-                    + (result.reason.map { sentence($0.message, of: result.unit, verb) } ?? stillServes(result))
+                    + (result.reason.map { messageWithoutHeadline($0.message, of: result.unit, verb) }
+                        ?? stillServes(result))
             ]
         case .started where verb == .adopt:
             lines = ["\(name): " + screen.paint("adopted", .green) + generation(result)]
         case .done: lines = ["\(name): " + screen.paint("finished", .green) + generation(result) + " in \(took)"]
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
-        case .unchanged: lines = ["\(name): \(unchanged(verb))"]
+        case .unchanged: lines = ["\(name): \(unchangedText(verb))"]
         case .skipped:
             let reason = result.reason?.message ?? ""
             let text = reason.isEmpty ? "" : " (\(Text.harmless(reason)))"
-            lines = ["\(name): " + screen.paint("skipped", .yellow) + text + was(result)]
+            lines = ["\(name): " + screen.paint("skipped", .yellow) + text + previousGeneration(result)]
             // A note about each service repeats the reason.
             return lines + notes(result) { reason.isEmpty || !$0.hasSuffix(reason) }
         case .completed:
@@ -70,7 +71,10 @@ enum ResultText {
             case .abort: lines = ["\(name): aborted; " + stillServes(result)]
             case .restart where result.generation == nil: lines = ["\(name): restarted in \(took)"]
             case .start, .restart, .swap, .promote, .rollback, .adopt:
-                lines = ["\(name): " + screen.paint("serves", .green) + generation(result) + was(result) + ", \(took)"]
+                lines = [
+                    "\(name): " + screen.paint("serves", .green) + generation(result) + previousGeneration(result)
+                        + ", \(took)"
+                ]
             }
         }
         return lines + notes(result)
@@ -84,7 +88,9 @@ enum ResultText {
         case .aborted:
             guard verb != .abort else { return [] }
             if let reason = result.reason {
-                return ["\(verb.infinitive) of \(name) aborted: \(sentence(reason.message, of: result.unit, verb))"]
+                return [
+                    "\(verb.infinitive) of \(name) aborted: \(messageWithoutHeadline(reason.message, of: result.unit, verb))"
+                ]
             }
             return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
         case .rolledBack, .failed, .lost: break
@@ -92,7 +98,8 @@ enum ResultText {
         var lines: [String] = []
         if let reason = result.reason {
             let head = "cannot \(verb.infinitive) \(name): "
-            let text = Text.wrapped(head + sentence(reason.message, of: result.unit, verb), (screen.width ?? .max) - 4)
+            let text = Text.wrapped(
+                head + messageWithoutHeadline(reason.message, of: result.unit, verb), (screen.width ?? .max) - 4)
             let first = text[0].hasPrefix(head) ? screen.paint(head, .red) + text[0].dropFirst(head.count) : text[0]
             lines += [first] + text.dropFirst().map { "    " + $0 }
             lines += evidence(reason, after: result.durations.total)
@@ -103,13 +110,13 @@ enum ResultText {
         if result.outcome == .rolledBack {
             lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result))
         }
-        if result.outcome == .lost { lines += lost(result, screen) }
+        if result.outcome == .lost { lines += lostLines(result, screen) }
         return lines
     }
 
     /// The lines for a generation that was cut over to and has ended: the old one is gone, and only an operator can go
     /// back.
-    private static func lost(_ result: OperationResult, _ screen: Screen) -> [String] {
+    private static func lostLines(_ result: OperationResult, _ screen: Screen) -> [String] {
         let now = screen.paint("lost: ", .red) + "the new generation no longer serves after its cutover"
         guard result.fromGeneration != nil else { return [now] }
         return [
@@ -119,18 +126,18 @@ enum ResultText {
 
     /// The notes; those that say the same about one unit each are merged into a number of units.
     private static func notes(_ result: OperationResult, where isWanted: (String) -> Bool = { _ in true }) -> [String] {
-        func said(_ note: String) -> String? {
+        func textAfterUnit(_ note: String) -> String? {
             note.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
         }
         var count: [String: Int] = [:]
         let notes = result.notes.filter(isWanted)
-        for note in notes { count[said(note) ?? note, default: 0] += 1 }
-        var told: Set<String> = []
+        for note in notes { count[textAfterUnit(note) ?? note, default: 0] += 1 }
+        var printed: Set<String> = []
         return notes.compactMap { note in
-            guard let words = said(note), let number = count[words], number > 10 else {
+            guard let words = textAfterUnit(note), let number = count[words], number > 10 else {
                 return "  note: " + Text.harmless(note)
             }
-            return told.insert(words).inserted ? "  note: \(number) units: \(Text.harmless(words))" : nil
+            return printed.insert(words).inserted ? "  note: \(number) units: \(Text.harmless(words))" : nil
         }
     }
 
@@ -147,7 +154,7 @@ enum ResultText {
 
     /// The message without the words of its headline: `cannot swap site@v3: cannot start app@v3.service: …` has
     /// "cannot" once too often, and `cannot reload app: cannot reload app.service: …` repeats everything.
-    private static func sentence(_ message: String, of unit: String, _ verb: OperationVerb) -> String {
+    private static func messageWithoutHeadline(_ message: String, of unit: String, _ verb: OperationVerb) -> String {
         var text = Text.harmless(message)[...]
         for prefix in ["cannot start ", "cannot \(verb.infinitive) "] where text.hasPrefix(prefix) {
             text = text.dropFirst(prefix.count)
@@ -171,12 +178,12 @@ enum ResultText {
         result.generation.map { " as generation \($0)" } ?? ""
     }
 
-    private static func was(_ result: OperationResult) -> String {
+    private static func previousGeneration(_ result: OperationResult) -> String {
         guard let number = result.fromGeneration else { return "" }
         return " (was \(result.fromRelease.map { Text.harmless($0) + ", " } ?? "")generation \(number))"
     }
 
-    private static func unchanged(_ verb: OperationVerb) -> String {
+    private static func unchangedText(_ verb: OperationVerb) -> String {
         switch verb {
         case .start: "already running"
         case .stop: "not running"

@@ -149,7 +149,7 @@ struct Table {
         var title: String
         var right = false
         /// The order in which columns are dropped on a narrow screen, lowest first; nil for a column that must stay.
-        var spare: Int?
+        var dropOrder: Int?
     }
 
     struct Cell {
@@ -183,8 +183,9 @@ struct Table {
         guard let width = screen.width else { return table }
         // A part of the last column is enough.
         while table.widths.dropLast().reduce(0, { $0 + $1 + 2 }) + min(12, table.widths.last ?? 0) > width {
-            let spare = table.columns.indices.filter { table.columns[$0].spare != nil }
-            guard let least = spare.min(by: { table.columns[$0].spare ?? 0 < table.columns[$1].spare ?? 0 }) else {
+            let droppable = table.columns.indices.filter { table.columns[$0].dropOrder != nil }
+            guard let least = droppable.min(by: { table.columns[$0].dropOrder ?? 0 < table.columns[$1].dropOrder ?? 0 })
+            else {
                 break
             }
             table.columns.remove(at: least)

@@ -63,9 +63,9 @@ enum TopText {
         guard !rows.isEmpty else { return ["No services run"] }
         var table = Table([
             .init(title: "SERVICE"), .init(title: "GEN", right: true), .init(title: "ROLE"),
-            .init(title: "PID", right: true), .init(title: "PROCS", right: true, spare: 1),
+            .init(title: "PID", right: true), .init(title: "PROCS", right: true, dropOrder: 1),
             .init(title: "CPU", right: true),
-            .init(title: "MEMORY", right: true), .init(title: "FDS", right: true, spare: 2),
+            .init(title: "MEMORY", right: true), .init(title: "FDS", right: true, dropOrder: 2),
             .init(title: "RESTARTS", right: true), .init(title: "CONNS", right: true),
         ])
         for row in rows {

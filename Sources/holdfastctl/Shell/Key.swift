@@ -16,7 +16,7 @@ enum Key: Equatable {
 struct KeyDecoder {
     private var pending: [UInt8] = []
     /// The longest sequence, in bytes.
-    private static let longest = 32
+    private static let maximumLength = 32
 
     /// An escape is pending that may be a key or begin a sequence: wait briefly for more, then ``flush()``.
     var waitsForMore: Bool { !pending.isEmpty }
@@ -28,7 +28,7 @@ struct KeyDecoder {
             keys.append(key)
             pending.removeFirst(length)
         }
-        if pending.count > Self.longest {
+        if pending.count > Self.maximumLength {
             pending = []
             keys.append(.unknown)
         }

@@ -30,7 +30,7 @@ struct LineEditor: Equatable {
     private var killed: [Character] = []
     private var search: Search?
     /// The longest line; a longer one is a paste by mistake.
-    static let longest = 4096
+    static let maximumLength = 4096
 
     private struct Search: Equatable {
         var query: [Character] = []
@@ -64,8 +64,8 @@ struct LineEditor: Equatable {
         case .end: return move(to: line.count)
         case .wordLeft: return move(to: wordStart)
         case .wordRight: return move(to: wordEnd)
-        case .up: return show(entry - 1)
-        case .down: return show(entry + 1)
+        case .up: return showEntry(entry - 1)
+        case .down: return showEntry(entry + 1)
         case .killToEnd: return kill(cursor..<line.count)
         case .killToStart: return kill(0..<cursor)
         case .killWord: return kill(blankStart..<cursor)
@@ -82,7 +82,7 @@ struct LineEditor: Equatable {
     // MARK: - Edits
 
     private mutating func insert(_ characters: [Character]) -> Outcome {
-        guard !characters.isEmpty, line.count + characters.count <= Self.longest else { return .refused }
+        guard !characters.isEmpty, line.count + characters.count <= Self.maximumLength else { return .refused }
         line.insert(contentsOf: characters, at: cursor)
         cursor += characters.count
         return .edited
@@ -141,7 +141,7 @@ struct LineEditor: Equatable {
 
     // MARK: - History
 
-    private mutating func show(_ wanted: Int) -> Outcome {
+    private mutating func showEntry(_ wanted: Int) -> Outcome {
         guard wanted >= 0, wanted <= history.count, wanted != entry else { return .refused }
         if entry == history.count { draft = line }
         entry = wanted
@@ -156,11 +156,11 @@ struct LineEditor: Equatable {
         switch key {
         case .character(let character):
             current.query.append(character)
-            return find(current, from: min(current.entry, history.count - 1))
-        case .search: return find(current, from: current.entry - 1)
+            return searchBackward(current, from: min(current.entry, history.count - 1))
+        case .search: return searchBackward(current, from: current.entry - 1)
         case .backspace:
             guard current.query.popLast() != nil else { return .refused }
-            return find(current, from: history.count - 1)
+            return searchBackward(current, from: history.count - 1)
         case .interrupt, .escape:
             line = current.before
             cursor = line.count
@@ -173,7 +173,7 @@ struct LineEditor: Equatable {
         }
     }
 
-    private mutating func find(_ wanted: Search, from start: Int) -> Outcome {
+    private mutating func searchBackward(_ wanted: Search, from start: Int) -> Outcome {
         var current = wanted
         var index = start
         let query = String(current.query)

@@ -21,10 +21,10 @@ struct Shell {
     /// - Returns: the exit status of the last command.
     mutating func run() -> CommandStatus {
         guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else { return runPiped(prompt: nil) }
-        Interrupts.catchThem()
+        Interrupts.install()
         _ = Holdfastctl.start(["status"] + options)
         guard (environment("TERM") ?? "dumb") != "dumb" else { return runPiped(prompt: Self.prompt) }
-        Resizes.catchThem()
+        Resizes.install()
         var status = CommandStatus.ok
         while true {
             let options = self.options
@@ -61,13 +61,13 @@ struct Shell {
         do throws(CommandWords.Unfinished) {
             words = try CommandWords.split(line)
         } catch {
-            complain("the closing \(error.quote) is missing")
+            printError("the closing \(error.quote) is missing")
             return .badInvocation
         }
         // The line may have been copied from a manual.
         if words.first == "holdfastctl" { words.removeFirst() }
         guard let command = words.first, !command.hasPrefix("#") else { return .ok }
-        Interrupts.take()
+        Interrupts.clear()
         switch command {
         case "quit", "exit": return nil
         case "?": return Holdfastctl.start(["help"] + words.dropFirst())
@@ -76,7 +76,7 @@ struct Shell {
             return .ok
         case "open":
             guard words.count == 2 else {
-                complain("open: expected the path of a control socket")
+                printError("open: expected the path of a control socket")
                 return .badInvocation
             }
             options = ["--socket", words[1]]

@@ -6,7 +6,7 @@ enum Resizes {
     private(set) nonisolated(unsafe) static var readEnd: CInt?
     fileprivate nonisolated(unsafe) static var writeEnd: CInt = -1
 
-    static func catchThem() {
+    static func install() {
         guard readEnd == nil else { return }
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { return }
@@ -22,7 +22,7 @@ enum Resizes {
         }
     }
 
-    static func take() {
+    static func clear() {
         guard let readEnd else { return }
         var bytes = [UInt8](repeating: 0, count: 64)
         while read(readEnd, &bytes, bytes.count) > 0 {}
@@ -36,7 +36,7 @@ struct RawTerminal: ~Copyable {
 
     /// Switches to raw mode; nil if the descriptor is not a terminal.
     /// - Parameter signals: ^C stays a signal.
-    static func begin(_ descriptor: CInt, signals: Bool = false) -> RawTerminal? {
+    static func enter(_ descriptor: CInt, signals: Bool = false) -> RawTerminal? {
         var mode = termios()
         guard tcgetattr(descriptor, &mode) == 0 else { return nil }
         let before = mode
@@ -68,7 +68,7 @@ struct LineReader {
     let candidates: ([String]) -> [String]
 
     func read(prompt: String, history: [String]) -> Line {
-        guard let raw = RawTerminal.begin(STDIN_FILENO) else { return .end }
+        guard let raw = RawTerminal.enter(STDIN_FILENO) else { return .end }
         defer { withExtendedLifetime(raw) {} }
         var editor = LineEditor(prompt: prompt, history: history)
         var decoder = KeyDecoder()
@@ -79,17 +79,17 @@ struct LineReader {
                 switch editor.handle(key) {
                 case .edited, .refused: break
                 case .accepted(let text):
-                    leave(editor)
+                    finishLine(editor)
                     return .text(text)
                 case .interrupted:
-                    leave(editor, mark: "^C")
+                    finishLine(editor, mark: "^C")
                     return .interrupted
                 case .endOfInput:
-                    leave(editor)
+                    finishLine(editor)
                     return .end
                 case .completes:
                     let list = editor.complete(candidates(editor.wordsToCursor))
-                    if !list.isEmpty { show(list, editor) }
+                    if !list.isEmpty { showCandidates(list, editor) }
                 case .clearsScreen: emit("\u{1b}[H\u{1b}[2J")
                 }
             }
@@ -109,7 +109,7 @@ struct LineReader {
             if ready == 0 { return decoder.flush() }
             guard ready > 0 else { continue }
             if entries[1].revents != 0 {
-                Resizes.take()
+                Resizes.clear()
                 draw(editor)
             }
             guard entries[0].revents != 0 else { continue }
@@ -127,15 +127,15 @@ struct LineReader {
         emit("\r\u{1b}[K\(text)\r" + (column > 0 ? "\u{1b}[\(column)C" : ""))
     }
 
-    private func leave(_ editor: LineEditor, mark: String = "") {
+    private func finishLine(_ editor: LineEditor, mark: String = "") {
         let (text, _) = editor.rendering(width: Screen(descriptor: STDOUT_FILENO).width ?? 80)
         emit("\r\u{1b}[K\(text)\(mark)\n")
     }
 
     /// Shows candidates below the line, in columns, and draws the line again below them.
-    private func show(_ list: [String], _ editor: LineEditor) {
+    private func showCandidates(_ list: [String], _ editor: LineEditor) {
         let screen = Screen(descriptor: STDOUT_FILENO)
-        leave(editor)
+        finishLine(editor)
         let shown = list.prefix(200).map { Text.harmless($0) }
         emit(Text.inColumns(Array(shown), screen.width ?? 80).joined(separator: "\n") + "\n")
         if list.count > shown.count { emit("… \(list.count - shown.count) more\n") }

@@ -14,7 +14,7 @@ struct DirectoryOptions: ParsableArguments {
 }
 
 /// The unit directories, for commands that work on unit files without the daemon.
-struct UnitPlaces {
+struct UnitDirectories {
     private(set) var configuration: UnitStore.Configuration
 
     /// The directories from the command line, else those of the running daemon, else the standard ones.
@@ -23,7 +23,7 @@ struct UnitPlaces {
         configuration = global.user ? .user(environment: Self.environment()) : .system
         if !named.isEmpty {
             configuration.unitDirectories = named.map(Self.absolute)
-        } else if let running = try session.quiet.askIfThere(.describe, DescribeReply.self) {
+        } else if let running = try session.quiet.askIfRunning(.describe, DescribeReply.self) {
             configuration.unitDirectories = running.unitDirectories
             configuration.runtimeDirectory = running.runtimeDirectory
         }

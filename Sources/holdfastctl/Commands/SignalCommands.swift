@@ -19,8 +19,8 @@ struct SignalCommand: ControlCommand {
                 continue
             }
             // A member gets the signal alone: its operand would be the whole target.
-            let listed = try session.quietly.ask(.list(names: [name], sockets: false), ListReply.self)
-            let isWhole = Names.isWhole(name, of: listed.units)
+            let listed = try session.quiet.ask(.list(names: [name], sockets: false), ListReply.self)
+            let isWhole = Names.isFullName(name, of: listed.units)
             targets += isWhole ? [name] : listed.units.filter { !$0.mainPids.isEmpty }.map(\.unit)
         }
         return try forEach(session.distinct(targets), session) { name throws(CommandFailure) in

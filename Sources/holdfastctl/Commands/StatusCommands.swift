@@ -20,15 +20,15 @@ struct StatusCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.list(watch: watching, names) { session throws(CommandFailure) in
-            try Self.look(session, names, strict: strict)
+        try session.showList(watch: watching, names) { session throws(CommandFailure) in
+            try Self.fetch(session, names, strict: strict)
         }
     }
 
-    private static func look(
+    private static func fetch(
         _ session: Session, _ names: [String], strict: Bool
     ) throws(CommandFailure) -> (lines: [String], status: CommandStatus) {
-        let (reply, unknown) = try session.askAboutKnown(names, refusal: exitStatus(for:)) {
+        let (reply, unknown) = try session.askSkippingUnknown(names, refusal: exitStatus(for:)) {
             names throws(CommandFailure) in
             try session.askStatus(names)
         }
@@ -38,12 +38,12 @@ struct StatusCommand: ControlCommand {
     }
 
     /// Runs `status` without arguments.
-    static func performPlain() -> CommandStatus {
+    static func runWithoutParsing() -> CommandStatus {
         let session = Session(
             path: GlobalOptions.socketPath(option: nil, user: false), json: false, output: Screen(descriptor: 1),
             errors: Screen(descriptor: 2))
         do throws(CommandFailure) {
-            let (lines, status) = try look(session, [], strict: false)
+            let (lines, status) = try fetch(session, [], strict: false)
             session.show(lines)
             return status
         } catch {
@@ -65,7 +65,7 @@ struct HistoryCommand: ControlCommand {
     }
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
+        try session.showList(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
             let reply = try session.ask(.history(name: name, limit: lines == 0 ? nil : lines), HistoryReply.self)
             return (InventoryText.history(reply.entries, session.output, localTime: LocalTime.string), .ok)
         }
@@ -80,7 +80,7 @@ struct GenerationsCommand: ControlCommand {
     @Argument(help: "A swap unit; all if none is named.", completion: .units) var name: String?
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.list(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
+        try session.showList(watch: watching, name.map { [$0] } ?? []) { session throws(CommandFailure) in
             let reply = try session.ask(.generations(name: name), GenerationsReply.self)
             return (InventoryText.generations(reply.units, session.output), .ok)
         }
@@ -95,7 +95,7 @@ struct SocketsCommand: ControlCommand {
     @OptionGroup var watching: WatchOption
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.list(watch: watching) { session throws(CommandFailure) in
+        try session.showList(watch: watching) { session throws(CommandFailure) in
             let reply = try session.ask(.sockets, SocketsReply.self)
             return (InventoryText.sockets(reply.sockets, session.output), .ok)
         }

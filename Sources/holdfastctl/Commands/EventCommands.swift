@@ -61,7 +61,7 @@ struct EventsCommand: ControlCommand {
         var hasBegun = false
         return try session.follow(names) { event, _ in
             if event.kind == .begin {
-                if hasBegun { complain("the supervisor was restarted; events in between are not shown") }
+                if hasBegun { printError("the supervisor was restarted; events in between are not shown") }
                 hasBegun = true
             }
             session.show(ExplanationText.event(event, session.output, localTime: LocalTime.string).map { [$0] } ?? [])
@@ -99,17 +99,17 @@ struct WaitCommand: ControlCommand {
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         // Subscribes before the first look at the status, so that a change in between is seen as an event.
-        let asking = session.quietly
-        let status = try session.quietly.follow([name], timeout: timeout) { _, _ throws(CommandFailure) in
+        let asking = session.quiet
+        let status = try session.quiet.follow([name], timeout: timeout) { _, _ throws(CommandFailure) in
             guard let unit = try asking.askStatus([name]).units.first else { return .failure }
             return Self.verdict(unit, goal)
         }
         switch status {
         case nil:
-            complain("timed out after \(Text.coarse(timeout ?? 0)): \(Text.harmless(name)) is not \(goal.rawValue)")
+            printError("timed out after \(Text.coarse(timeout ?? 0)): \(Text.harmless(name)) is not \(goal.rawValue)")
             return .failure
         case .notRunning?:
-            complain("\(Text.harmless(name)) has failed; see holdfastctl why \(Text.harmless(name))")
+            printError("\(Text.harmless(name)) has failed; see holdfastctl why \(Text.harmless(name))")
         default: break
         }
         if status == .ok { session.show([Text.harmless("\(name): \(goal.rawValue)")]) }

@@ -17,21 +17,21 @@ final class LogCursor {
         if fromStart {
             (input, older, lastRotation) = (nil, [], .min)
         } else {
-            (input, older) = try source.opened()
+            (input, older) = try source.openFiles()
             lastRotation = older.last?.time ?? .min
         }
     }
 
-    /// The last `count` of the existing lines, which ``advance()`` does not return.
+    /// The last `count` of the existing lines, which ``readNewLines()`` does not return.
     func last(_ count: Int) throws(SystemError) -> [LogLine] {
         try source.last(count, filter, in: (input, older))
     }
 
-    /// All existing lines, which ``advance()`` does not return.
+    /// All existing lines, which ``readNewLines()`` does not return.
     func all() -> LogStream { LogStream(source, filter, in: (input, older)) }
 
     /// The new lines since the last call.
-    func advance() throws(SystemError) -> [LogLine] {
+    func readNewLines() throws(SystemError) -> [LogLine] {
         var found: [LogLine] = []
         while true {
             try readInput(&found)
@@ -174,7 +174,7 @@ final class LogWatcher {
             if count < 0 { continue }
             if count == 0 { return .timeout }
             if waiting[1].revents != 0 {
-                Interrupts.take()
+                Interrupts.clear()
                 return .interrupted
             }
             if waiting[2].revents & Int16(POLLERR | POLLHUP) != 0 { return .readerLeft }
