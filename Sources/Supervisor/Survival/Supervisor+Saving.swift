@@ -10,6 +10,9 @@ extension Supervisor {
         for held in (self.sockets?.shared ?? [:]).values.joined() {
             sockets[held.number] = journal.units.record(of: held)
         }
+        for held in generations.values.flatMap({ $0.sockets.values.joined() }) where sockets[held.number] == nil {
+            sockets[held.number] = journal.units.record(of: held)
+        }
         let definitions = planning.definitions.values.sorted { $0.id < $1.id }.map { journal.units.record(of: $0) }
         // Generations whose templates are still being rendered are prepared again: in the successor no code waits for
         // the rendering.
