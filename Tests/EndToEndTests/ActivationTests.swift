@@ -118,7 +118,7 @@ extension EndToEnd {
         private func wakeUps(_ world: World) throws -> Int {
             let text = try String(contentsOfFile: "/proc/\(world.daemon.pid)/status", encoding: .utf8)
             let line = text.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches") }
-            return Int(line?.split(separator: "\t").last ?? "") ?? 0
+            return try #require(line?.split(separator: "\t").last.flatMap { Int($0) })
         }
 
         @Test("A datagram and a line in a FIFO start a service that reads them")

@@ -158,20 +158,25 @@ private final class PlanMemory {
         c.no_new_privileges = plan.noNewPrivileges ? 1 : 0
     }
 
-    func withPlan(
-        _ plan: SpawnPlan, useClone3: Bool, _ body: (UnsafePointer<holdfast_spawn>) -> Int32
-    ) -> Int32 {
-        var environment: [UnsafeMutablePointer<CChar>?] = []
+    /// The environment, and the places in it where the child writes its pid.
+    private func environment(
+        of plan: SpawnPlan
+    ) -> (variables: [UnsafeMutablePointer<CChar>?], slots: [UnsafeMutablePointer<CChar>?]) {
+        var variables: [UnsafeMutablePointer<CChar>?] = []
         for (name, value) in plan.environment.sorted(by: { $0.key < $1.key }) where !plan.pidVariables.contains(name) {
-            environment.append(copy(name + "=" + value))
+            variables.append(copy(name + "=" + value))
         }
         var slots: [UnsafeMutablePointer<CChar>?] = []
         for name in plan.pidVariables {
             let variable = copy(name + "=", room: 12)
-            environment.append(variable)
+            variables.append(variable)
             slots.append(variable + name.utf8.count + 1)
         }
-        var c = holdfast_spawn()
+        return (variables, slots)
+    }
+
+    /// Sets the program, its place (directories, control group, network, terminal) and its user.
+    private func setPlace(_ c: inout holdfast_spawn, _ plan: SpawnPlan) {
         c.program = UnsafePointer(copy(plan.program))
         c.working_directory = plan.workingDirectory.map { UnsafePointer(copy($0.path)) }
         c.working_directory_optional = plan.workingDirectory?.optional == true ? 1 : 0
@@ -188,7 +193,6 @@ private final class PlanMemory {
         c.network = plan.network
         c.terminal = plan.terminal
         c.terminal_force = plan.takesTerminal ? 1 : 0
-        c.use_clone3 = useClone3 ? 1 : 0
         if let credentials = plan.credentials {
             c.uid = credentials.uid
             c.gid = credentials.gid
@@ -196,12 +200,21 @@ private final class PlanMemory {
             c.change_user = credentials.uid == geteuid() && credentials.uid != 0 ? 0 : 1
             c.change_groups = credentials.isCurrent ? 0 : 1
         }
+    }
+
+    func withPlan(
+        _ plan: SpawnPlan, useClone3: Bool, _ body: (UnsafePointer<holdfast_spawn>) -> Int32
+    ) -> Int32 {
+        let (variables, slots) = environment(of: plan)
+        var c = holdfast_spawn()
+        c.use_clone3 = useClone3 ? 1 : 0
+        setPlace(&c, plan)
         setAttributes(&c, plan)
         let groups = plan.credentials?.groups ?? []
         let limits = plan.limits.map { holdfast_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
         let descriptors = [plan.standardInput, plan.standardOutput, plan.standardError] + plan.descriptors
         return withTable(plan.arguments.map { copy($0) }) { arguments in
-            withTable(environment) { environment in
+            withTable(variables) { environment in
                 slots.withUnsafeBufferPointer { slots in
                     groups.withUnsafeBufferPointer { groups in
                         limits.withUnsafeBufferPointer { limits in
