@@ -41,7 +41,8 @@ extension EndToEnd {
                 let loaded = UnitLoader(source: source, searchPath: ["/units"]).load(name)
                 return loaded.diagnostics.allSatisfy { $0.directive != key }
             }
-            return section.honoured.filter { !left.contains($0) && !isTaken($0, "no-number") }.flatMap { key in
+            let names = DirectiveTable.acceptedNames(in: section)
+            return names.filter { !left.contains($0) && !isTaken($0, "no-number") }.flatMap { key in
                 values.filter { isTaken(key, $0) }.map { Sample(section: section, key: key, value: $0) }
             }
         }

@@ -15,7 +15,7 @@ struct FuzzTests {
         "127.0.0.1:0", "app@%i.service", "a.socket", ".service", "@.target", "exec ", "http ", "tcp ", "SIGTERM",
         "RTMIN+9",
     ]
-    private static let keys = UnitSectionName.allCases.flatMap(\.honoured)
+    private static let keys = UnitSectionName.allCases.flatMap(DirectiveTable.acceptedNames)
 
     private func text(_ random: inout Seeded) -> String {
         var text = ""

@@ -323,17 +323,4 @@ struct UnitTests {
                     + "it is ignored (did you mean ExecStart=?)"
             ])
     }
-
-    @Test("no directive is both honoured and listed as unsupported, and every listed one is recognised")
-    func tables() {
-        for section in UnitSectionName.allCases where section != .service && section != .socket {
-            for name in section.honoured { #expect(!DirectiveTable.isSystemd(name, in: section), "\(name)") }
-        }
-        for name in ["ConditionVersion", "JobTimeoutSec", "JoinsNamespaceOf"] {
-            #expect(DirectiveTable.isSystemd(name, in: .unit))
-        }
-        for name in ["PIDFile", "MemoryMax", "ProtectSystem", "WatchdogSec", "RemainAfterExit", "LimitCPU"] {
-            #expect(DirectiveTable.isSystemd(name, in: .service), "\(name)")
-        }
-    }
 }

@@ -1,6 +1,15 @@
 // Condition…= and Assert…=
 
 extension UnitBuilder {
+    /// [Unit]: each condition as `Condition…=` and as `Assert…=`.
+    static let conditionDirectives: [Directive] = Condition.Kind.allCases.flatMap { kind in
+        [false, true].map { isAssert in
+            Directive((isAssert ? "Assert" : "Condition") + kind.rawValue, .unit, in: .unit) {
+                $0.applyCondition(kind, isAssert: isAssert, $1)
+            }
+        }
+    }
+
     mutating func applyCondition(_ kind: Condition.Kind, isAssert: Bool, _ assignment: Assignment) {
         // "If any of these options is assigned the empty string, the list of conditions is reset completely".
         guard !assignment.value.isEmpty else {

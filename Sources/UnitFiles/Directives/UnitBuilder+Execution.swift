@@ -1,64 +1,47 @@
 // systemd.exec(5): identity, paths, environment and standard input. The rest is in `UnitBuilder+Scheduling`.
 
 extension UnitBuilder {
-    mutating func apply(_ directive: ExecutionDirective, _ assignment: Assignment) {
-        switch directive {
-        case .user: execution.user = account(assignment, execution.user)
-        case .group: execution.group = account(assignment, execution.group)
-        case .supplementaryGroups: supplementaryGroups(assignment)
-        case .setLoginEnvironment:
-            execution.setLoginEnvironment =
-                assignment.value.isEmpty
-                ? nil : value(assignment, .ignored, Value.boolean) ?? execution.setLoginEnvironment
-        case .capabilityBoundingSet, .ambientCapabilities: capabilities(directive, assignment)
-        case .secureBits: secureBits(assignment)
-        case .noNewPrivileges:
-            if let on = value(assignment, .fatal, Value.boolean) { execution.noNewPrivileges = on }
-        case .keyringMode:
-            if let mode = choice(assignment, .ignored, of: KeyringMode.self) { execution.keyringMode = mode }
-        case .workingDirectory: workingDirectory(assignment)
-        case .rootDirectory: rootDirectory(assignment)
-        case .execSearchPath: execSearchPath(assignment)
-        case .runtimeDirectory: directories(.runtime, assignment)
-        case .stateDirectory: directories(.state, assignment)
-        case .cacheDirectory: directories(.cache, assignment)
-        case .logsDirectory: directories(.logs, assignment)
-        case .configurationDirectory: directories(.configuration, assignment)
-        case .runtimeDirectoryMode: directoryMode(.runtime, assignment)
-        case .stateDirectoryMode: directoryMode(.state, assignment)
-        case .cacheDirectoryMode: directoryMode(.cache, assignment)
-        case .logsDirectoryMode: directoryMode(.logs, assignment)
-        case .configurationDirectoryMode: directoryMode(.configuration, assignment)
-        case .runtimeDirectoryPreserve: runtimeDirectoryPreserve(assignment)
-        case .environment: environment(assignment)
-        case .environmentFile: environmentFile(assignment)
-        case .passEnvironment: passEnvironment(assignment)
-        case .unsetEnvironment: unsetEnvironment(assignment)
-        case .standardInput: standardInput(assignment)
-        case .standardInputText: standardInputText(assignment)
-        case .standardInputData: standardInputData(assignment)
-        case .umask, .ignoreSIGPIPE, .oomScoreAdjust, .coredumpFilter, .nice, .cpuSchedulingPolicy,
-            .cpuSchedulingPriority, .cpuSchedulingResetOnFork, .cpuAffinity, .ioSchedulingClass, .ioSchedulingPriority,
-            .timerSlackNSec, .personality:
-            applyScheduling(directive, assignment)
-        case .limitCPU: limit(.cpu, assignment)
-        case .limitFSIZE: limit(.fsize, assignment)
-        case .limitDATA: limit(.data, assignment)
-        case .limitSTACK: limit(.stack, assignment)
-        case .limitCORE: limit(.core, assignment)
-        case .limitRSS: limit(.rss, assignment)
-        case .limitNOFILE: limit(.nofile, assignment)
-        case .limitAS: limit(.addressSpace, assignment)
-        case .limitNPROC: limit(.nproc, assignment)
-        case .limitMEMLOCK: limit(.memlock, assignment)
-        case .limitLOCKS: limit(.locks, assignment)
-        case .limitSIGPENDING: limit(.sigpending, assignment)
-        case .limitMSGQUEUE: limit(.msgqueue, assignment)
-        case .limitNICE: limit(.nice, assignment)
-        case .limitRTPRIO: limit(.rtprio, assignment)
-        case .limitRTTIME: limit(.rttime, assignment)
-        }
-    }
+    /// Identity, paths, environment and standard input of commands.
+    static let executionDirectives: [Directive] = [
+        Directive("User", .exec, in: .commands) { $0.execution.user = $0.account($1, $0.execution.user) },
+        Directive("Group", .exec, in: .commands) { $0.execution.group = $0.account($1, $0.execution.group) },
+        Directive("SupplementaryGroups", .exec, in: .commands) { $0.supplementaryGroups($1) },
+        Directive("SetLoginEnvironment", .exec, in: .commands) {
+            $0.execution.setLoginEnvironment =
+                $1.value.isEmpty
+                ? nil : $0.value($1, .ignored, Value.boolean) ?? $0.execution.setLoginEnvironment
+        },
+        Directive("CapabilityBoundingSet", .exec, in: .commands) { $0.capabilityBoundingSet($1) },
+        Directive("AmbientCapabilities", .exec, in: .commands) { $0.ambientCapabilities($1) },
+        Directive("SecureBits", .exec, in: .commands) { $0.secureBits($1) },
+        Directive("NoNewPrivileges", .exec, in: .commands) {
+            if let on = $0.value($1, .fatal, Value.boolean) { $0.execution.noNewPrivileges = on }
+        },
+        Directive("KeyringMode", .exec, in: .commands) {
+            if let mode = $0.choice($1, .ignored, of: KeyringMode.self) { $0.execution.keyringMode = mode }
+        },
+        Directive("WorkingDirectory", .exec, in: .commands) { $0.workingDirectory($1) },
+        Directive("RootDirectory", .exec, in: .commands) { $0.rootDirectory($1) },
+        Directive("ExecSearchPath", .exec, in: .commands) { $0.execSearchPath($1) },
+        Directive("RuntimeDirectory", .exec, in: .commands) { $0.directories(.runtime, $1) },
+        Directive("StateDirectory", .exec, in: .commands) { $0.directories(.state, $1) },
+        Directive("CacheDirectory", .exec, in: .commands) { $0.directories(.cache, $1) },
+        Directive("LogsDirectory", .exec, in: .commands) { $0.directories(.logs, $1) },
+        Directive("ConfigurationDirectory", .exec, in: .commands) { $0.directories(.configuration, $1) },
+        Directive("RuntimeDirectoryMode", .exec, in: .commands) { $0.directoryMode(.runtime, $1) },
+        Directive("StateDirectoryMode", .exec, in: .commands) { $0.directoryMode(.state, $1) },
+        Directive("CacheDirectoryMode", .exec, in: .commands) { $0.directoryMode(.cache, $1) },
+        Directive("LogsDirectoryMode", .exec, in: .commands) { $0.directoryMode(.logs, $1) },
+        Directive("ConfigurationDirectoryMode", .exec, in: .commands) { $0.directoryMode(.configuration, $1) },
+        Directive("RuntimeDirectoryPreserve", .exec, in: .commands) { $0.runtimeDirectoryPreserve($1) },
+        Directive("Environment", .exec, in: .commands) { $0.environment($1) },
+        Directive("EnvironmentFile", .exec, in: .commands) { $0.environmentFile($1) },
+        Directive("PassEnvironment", .exec, in: .commands) { $0.passEnvironment($1) },
+        Directive("UnsetEnvironment", .exec, in: .commands) { $0.unsetEnvironment($1) },
+        Directive("StandardInput", .exec, in: .commands) { $0.standardInput($1) },
+        Directive("StandardInputText", .exec, in: .commands) { $0.standardInputText($1) },
+        Directive("StandardInputData", .exec, in: .commands) { $0.standardInputData($1) },
+    ]
 
     // MARK: Identity
 
@@ -79,11 +62,18 @@ extension UnitBuilder {
         }
     }
 
+    private mutating func capabilityBoundingSet(_ assignment: Assignment) {
+        let bits = capabilities(assignment, execution.capabilityBoundingSet?.bits ?? .max, initial: .max)
+        execution.capabilityBoundingSet = bits == .max ? nil : CapabilitySet(bits: bits)
+    }
+
+    private mutating func ambientCapabilities(_ assignment: Assignment) {
+        let bits = capabilities(assignment, execution.ambientCapabilities.bits, initial: 0)
+        execution.ambientCapabilities = CapabilitySet(bits: bits)
+    }
+
     /// Merges sets, and subtracts them after `~`; an empty assignment, or `~` alone, starts anew.
-    private mutating func capabilities(_ directive: ExecutionDirective, _ assignment: Assignment) {
-        let isBounding = directive == .capabilityBoundingSet
-        let initial = isBounding ? UInt64.max : 0
-        let current = isBounding ? execution.capabilityBoundingSet?.bits ?? initial : execution.ambientCapabilities.bits
+    private mutating func capabilities(_ assignment: Assignment, _ current: UInt64, initial: UInt64) -> UInt64 {
         let inverts = assignment.value.hasPrefix("~")
         var sum: UInt64 = 0
         for word in words(assignment, escapes: .interpreted, .fatal) {
@@ -100,17 +90,8 @@ extension UnitBuilder {
                 reject(assignment, ValueError(error.message, at: word.offset, suggestion: error.suggestion), .fatal)
             }
         }
-        let bits: UInt64
-        if sum == 0 || current == initial {
-            bits = inverts ? ~sum : sum
-        } else {
-            bits = inverts ? current & ~sum : current | sum
-        }
-        if isBounding {
-            execution.capabilityBoundingSet = bits == .max ? nil : CapabilitySet(bits: bits)
-        } else {
-            execution.ambientCapabilities = CapabilitySet(bits: bits)
-        }
+        if sum == 0 || current == initial { return inverts ? ~sum : sum }
+        return inverts ? current & ~sum : current | sum
     }
 
     private mutating func secureBits(_ assignment: Assignment) {

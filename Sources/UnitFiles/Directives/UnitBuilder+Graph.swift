@@ -1,86 +1,73 @@
 // [Unit]: relations to other units.
 
-/// Directives of systemd.unit(5) with their old spellings.
-enum DependencyDirective: String, CaseIterable {
-    case requisite = "Requisite"
-    case requisiteOverridable = "RequisiteOverridable"
-    case requiresOverridable = "RequiresOverridable"
-    case bindsTo = "BindsTo"
-    case bindTo = "BindTo"
-    case partOf = "PartOf"
-    case upholds = "Upholds"
-    case conflicts = "Conflicts"
-    case propagatesReloadTo = "PropagatesReloadTo"
-    case propagateReloadTo = "PropagateReloadTo"
-    case reloadPropagatedFrom = "ReloadPropagatedFrom"
-    case propagateReloadFrom = "PropagateReloadFrom"
-    case propagatesStopTo = "PropagatesStopTo"
-    case stopPropagatedFrom = "StopPropagatedFrom"
-    case onFailure = "OnFailure"
-    case onSuccess = "OnSuccess"
-    case onFailureJobMode = "OnFailureJobMode"
-    case onSuccessJobMode = "OnSuccessJobMode"
-    case onFailureIsolate = "OnFailureIsolate"
-    case requiresMountsFor = "RequiresMountsFor"
-    case defaultDependencies = "DefaultDependencies"
-    case stopWhenUnneeded = "StopWhenUnneeded"
-    case refuseManualStart = "RefuseManualStart"
-    case refuseManualStop = "RefuseManualStop"
-    // These always hold: nothing is ever isolated here, and unneeded units are not kept.
-    case ignoreOnIsolate = "IgnoreOnIsolate"
-    case allowIsolate = "AllowIsolate"
-    case collectMode = "CollectMode"
-    case sourcePath = "SourcePath"
-    // Only the value `none` is supported: this is no init system that could reboot the host.
-    case failureAction = "FailureAction"
-    case successAction = "SuccessAction"
-    case startLimitAction = "StartLimitAction"
-
-    static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
-}
-
 extension UnitBuilder {
-    mutating func apply(_ directive: DependencyDirective, _ assignment: Assignment) {
-        switch directive {
-        case .requisite, .requisiteOverridable: add(assignment, \.requisite)
-        case .requiresOverridable: unit.requires += dependencies(assignment, ordering: false)
-        case .bindsTo, .bindTo: add(assignment, \.bindsTo)
-        case .partOf: add(assignment, \.partOf)
-        case .upholds: add(assignment, \.upholds)
-        case .conflicts: add(assignment, \.conflicts, ordering: true)
-        case .propagatesReloadTo, .propagateReloadTo: add(assignment, \.propagatesReloadTo)
-        case .reloadPropagatedFrom, .propagateReloadFrom: add(assignment, \.reloadPropagatedFrom)
-        case .propagatesStopTo: add(assignment, \.propagatesStopTo)
-        case .stopPropagatedFrom: add(assignment, \.stopPropagatedFrom)
-        case .onFailure: add(assignment, \.onFailure)
-        case .onSuccess: add(assignment, \.onSuccess)
-        case .onFailureJobMode: jobMode(assignment, \.onFailureJobMode)
-        case .onSuccessJobMode: jobMode(assignment, \.onSuccessJobMode)
-        case .onFailureIsolate:
-            if value(assignment, .ignored, Value.boolean) == true { refuseIsolate(assignment) }
-        case .requiresMountsFor:
-            for word in words(assignment, escapes: .interpreted) {
-                do {
-                    unit.graph.requiresMountsFor.append(try Value.absolutePath(word.text))
+    /// [Unit]: relations to other units, with their old spellings.
+    static let dependencyDirectives: [Directive] = [
+        Directive("Requisite", .unit, in: .unit) { $0.add($1, \.requisite) },
+        Directive("RequisiteOverridable", .unit, in: .unit) { $0.add($1, \.requisite) },
+        Directive("RequiresOverridable", .unit, in: .unit) {
+            $0.unit.requires += $0.dependencies($1, ordering: false)
+        },
+        Directive("BindsTo", .unit, in: .unit) { $0.add($1, \.bindsTo) },
+        Directive("BindTo", .unit, in: .unit) { $0.add($1, \.bindsTo) },
+        Directive("PartOf", .unit, in: .unit) { $0.add($1, \.partOf) },
+        Directive("Upholds", .unit, in: .unit) { $0.add($1, \.upholds) },
+        Directive("Conflicts", .unit, in: .unit) { $0.add($1, \.conflicts, ordering: true) },
+        Directive("PropagatesReloadTo", .unit, in: .unit) { $0.add($1, \.propagatesReloadTo) },
+        Directive("PropagateReloadTo", .unit, in: .unit) { $0.add($1, \.propagatesReloadTo) },
+        Directive("ReloadPropagatedFrom", .unit, in: .unit) { $0.add($1, \.reloadPropagatedFrom) },
+        Directive("PropagateReloadFrom", .unit, in: .unit) { $0.add($1, \.reloadPropagatedFrom) },
+        Directive("PropagatesStopTo", .unit, in: .unit) { $0.add($1, \.propagatesStopTo) },
+        Directive("StopPropagatedFrom", .unit, in: .unit) { $0.add($1, \.stopPropagatedFrom) },
+        Directive("OnFailure", .unit, in: .unit) { $0.add($1, \.onFailure) },
+        Directive("OnSuccess", .unit, in: .unit) { $0.add($1, \.onSuccess) },
+        Directive("OnFailureJobMode", .unit, in: .unit) { $0.jobMode($1, \.onFailureJobMode) },
+        Directive("OnSuccessJobMode", .unit, in: .unit) { $0.jobMode($1, \.onSuccessJobMode) },
+        Directive("OnFailureIsolate", .unit, in: .unit, ignoredBecause: "units are never isolated") {
+            if $0.value($1, .ignored, Value.boolean) == true { $0.refuseIsolate($1) }
+        },
+        Directive("RequiresMountsFor", .unit, in: .unit) {
+            for word in $0.words($1, escapes: .interpreted) {
+                do throws(ValueError) {
+                    $0.unit.graph.requiresMountsFor.append(try Value.absolutePath(word.text))
                 } catch {
-                    reject(assignment, ValueError(error.message, at: word.offset), .ignored)
+                    $0.reject($1, ValueError(error.message, at: word.offset), .ignored)
                 }
             }
-        case .defaultDependencies: flag(assignment, \.hasDefaultDependencies)
-        case .stopWhenUnneeded: flag(assignment, \.stopWhenUnneeded)
-        case .refuseManualStart: flag(assignment, \.refusesManualStart)
-        case .refuseManualStop: flag(assignment, \.refusesManualStop)
-        case .ignoreOnIsolate, .allowIsolate: _ = value(assignment, .ignored, Value.boolean)
-        case .collectMode:
-            _ = value(assignment, .ignored) { (text) throws(ValueError) in
+        },
+        Directive("DefaultDependencies", .unit, in: .unit) { $0.flag($1, \.hasDefaultDependencies) },
+        Directive("StopWhenUnneeded", .unit, in: .unit) { $0.flag($1, \.stopWhenUnneeded) },
+        Directive("RefuseManualStart", .unit, in: .unit) { $0.flag($1, \.refusesManualStart) },
+        Directive("RefuseManualStop", .unit, in: .unit) { $0.flag($1, \.refusesManualStop) },
+        Directive("IgnoreOnIsolate", .unit, in: .unit, ignoredBecause: "units are never isolated") {
+            _ = $0.value($1, .ignored, Value.boolean)
+        },
+        Directive("AllowIsolate", .unit, in: .unit, ignoredBecause: "units are never isolated") {
+            _ = $0.value($1, .ignored, Value.boolean)
+        },
+        Directive("CollectMode", .unit, in: .unit, ignoredBecause: "stopped units are never kept") {
+            _ = $0.value($1, .ignored) { (text) throws(ValueError) in
                 guard ["inactive", "inactive-or-failed"].contains(text) else {
                     throw ValueError("expected inactive or inactive-or-failed, not \"\(text)\"")
                 }
             }
-        case .sourcePath: if !assignment.value.isEmpty { _ = expanded(assignment, .ignored, Value.absolutePath) }
-        case .failureAction, .successAction, .startLimitAction: emergencyAction(assignment)
-        }
-    }
+        },
+        Directive("SourcePath", .unit, in: .unit, ignoredBecause: "information only") {
+            if !$1.value.isEmpty { _ = $0.expanded($1, .ignored, Value.absolutePath) }
+        },
+        Directive(
+            "FailureAction", .unit, in: .unit,
+            ignoredBecause: "only none is accepted: other values act on the whole host"
+        ) { $0.emergencyAction($1) },
+        Directive(
+            "SuccessAction", .unit, in: .unit,
+            ignoredBecause: "only none is accepted: other values act on the whole host"
+        ) { $0.emergencyAction($1) },
+        Directive(
+            "StartLimitAction", .unit, in: .unit,
+            ignoredBecause: "only none is accepted: other values act on the whole host"
+        ) { $0.emergencyAction($1) },
+    ]
 
     private mutating func add(
         _ assignment: Assignment, _ list: WritableKeyPath<DependencySection, [UnitReference]>, ordering: Bool = false

@@ -37,7 +37,7 @@ extension UnitBuilder {
         for template in service.handoff.templates where !seen.insert(template.name).inserted {
             refuse(
                 Diagnostic(
-                    .error, .invalidValue, at: template.location, directive: ServiceDirective.template.rawValue,
+                    .error, .invalidValue, at: template.location, directive: "X-Template",
                     "X-Template=: \(template.name) is rendered twice; the second result would replace the first"))
         }
         guard service.handoff.conventions.contains(.standardInput), execution.standardInput != .null else {
@@ -47,7 +47,7 @@ extension UnitBuilder {
         refuse(
             Diagnostic(
                 .error, .invalidValue, at: location,
-                directive: ServiceDirective.handoff.rawValue,
+                directive: "X-Handoff",
                 "X-Handoff=stdin and StandardInput= both define standard input"))
     }
 }

@@ -2,72 +2,74 @@
 
 import Vocabulary
 
-enum LifecycleDirective: String, CaseIterable {
-    case remainAfterExit = "RemainAfterExit"
-    case pidFile = "PIDFile"
-    case guessMainPID = "GuessMainPID"
-    case exitType = "ExitType"
-    case busName = "BusName"
-    case reloadSignal = "ReloadSignal"
-    case restartSteps = "RestartSteps"
-    case restartMaxDelaySec = "RestartMaxDelaySec"
-    case restartMode = "RestartMode"
-    case timeoutStartFailureMode = "TimeoutStartFailureMode"
-    case timeoutStopFailureMode = "TimeoutStopFailureMode"
-    case timeoutAbortSec = "TimeoutAbortSec"
-    case watchdogSec = "WatchdogSec"
-    case watchdogSignal = "WatchdogSignal"
-    case runtimeMaxSec = "RuntimeMaxSec"
-    case runtimeRandomizedExtraSec = "RuntimeRandomizedExtraSec"
-    case restartKillSignal = "RestartKillSignal"
-    case sendSIGHUP = "SendSIGHUP"
-    case oomPolicy = "OOMPolicy"
-    case startLimitAction = "StartLimitAction"
-    case failureAction = "FailureAction"
-
-    static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
-}
-
 extension UnitBuilder {
-    mutating func apply(_ directive: LifecycleDirective, _ assignment: Assignment) {
-        switch directive {
-        case .remainAfterExit: set(\.remainAfterExit, value(assignment, .fatal, Value.boolean))
-        case .pidFile: pidFile(assignment)
-        case .guessMainPID: set(\.guessesMainPid, value(assignment, .ignored, Value.boolean))
-        case .exitType: set(\.exitType, choice(assignment, .fatal, of: ServiceExitType.self))
-        // Only Type=dbus uses the name, and that is refused; otherwise it is mere information.
-        case .busName: break
-        case .reloadSignal: set(\.reloadSignal, value(assignment, .fatal, Signal.parse))
-        case .restartSteps: set(\.restartSteps, number(assignment, .ignored, in: UInt32.min...UInt32.max))
-        case .restartMaxDelaySec: set(\.restartMaxDelay, value(assignment, .ignored, TimeSpan.parse))
-        case .restartMode: restartMode(assignment)
-        case .timeoutStartFailureMode:
-            set(\.startFailureMode, choice(assignment, .ignored, of: TimeoutFailureMode.self))
-        case .timeoutStopFailureMode:
-            set(\.stopFailureMode, choice(assignment, .ignored, of: TimeoutFailureMode.self))
-        case .timeoutAbortSec:
-            if assignment.value.isEmpty {
-                service.lifecycle.timeoutAbort = nil
+    /// [Service]: service types, and the course of a run and its end.
+    static let lifecycleDirectives: [Directive] = [
+        Directive("RemainAfterExit", .service, in: .service) {
+            $0.set(\.remainAfterExit, $0.value($1, .fatal, Value.boolean))
+        },
+        Directive("PIDFile", .service, in: .service) { $0.pidFile($1) },
+        Directive("GuessMainPID", .service, in: .service) {
+            $0.set(\.guessesMainPid, $0.value($1, .ignored, Value.boolean))
+        },
+        Directive("ExitType", .service, in: .service) {
+            $0.set(\.exitType, $0.choice($1, .fatal, of: ServiceExitType.self))
+        },
+        Directive("BusName", .service, in: .service, ignoredBecause: "only Type=dbus uses it, which is refused") {
+            _, _ in
+        },
+        Directive("ReloadSignal", .service, in: .service) {
+            $0.set(\.reloadSignal, $0.value($1, .fatal, Signal.parse))
+        },
+        Directive("RestartSteps", .service, in: .service) {
+            $0.set(\.restartSteps, $0.number($1, .ignored, in: UInt32.min...UInt32.max))
+        },
+        Directive("RestartMaxDelaySec", .service, in: .service) {
+            $0.set(\.restartMaxDelay, $0.value($1, .ignored, TimeSpan.parse))
+        },
+        Directive("RestartMode", .service, in: .service) { $0.restartMode($1) },
+        Directive("TimeoutStartFailureMode", .service, in: .service) {
+            $0.set(\.startFailureMode, $0.choice($1, .ignored, of: TimeoutFailureMode.self))
+        },
+        Directive("TimeoutStopFailureMode", .service, in: .service) {
+            $0.set(\.stopFailureMode, $0.choice($1, .ignored, of: TimeoutFailureMode.self))
+        },
+        Directive("TimeoutAbortSec", .service, in: .service) {
+            if $1.value.isEmpty {
+                $0.service.lifecycle.timeoutAbort = nil
                 return
             }
-            if let limit = value(assignment, .ignored, TimeSpan.parse) { service.lifecycle.timeoutAbort = limit }
-        case .watchdogSec:
-            guard let limit = value(assignment, .ignored, TimeSpan.parse) else { return }
-            service.lifecycle.watchdog = limit.duration.flatMap { $0 > .zero ? $0 : nil }
-        case .watchdogSignal: set(\.watchdogSignal, value(assignment, .fatal, Signal.parse))
-        case .runtimeMaxSec:
-            guard let limit = value(assignment, .fatal, TimeSpan.parse) else { return }
+            if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.service.lifecycle.timeoutAbort = limit }
+        },
+        Directive("WatchdogSec", .service, in: .service) {
+            guard let limit = $0.value($1, .ignored, TimeSpan.parse) else { return }
+            $0.service.lifecycle.watchdog = limit.duration.flatMap { $0 > .zero ? $0 : nil }
+        },
+        Directive("WatchdogSignal", .kill, in: .service) {
+            $0.set(\.watchdogSignal, $0.value($1, .fatal, Signal.parse))
+        },
+        Directive("RuntimeMaxSec", .service, in: .service) {
+            guard let limit = $0.value($1, .fatal, TimeSpan.parse) else { return }
             // Old units use 0 for "never", as with the other limits.
-            service.lifecycle.runtimeMax = limit == .after(.zero) ? .infinite : limit
-        case .runtimeRandomizedExtraSec:
-            set(\.runtimeRandomizedExtra, value(assignment, .ignored, TimeSpan.parseLong))
-        case .restartKillSignal:
-            if let signal = value(assignment, .fatal, Signal.parse) { service.lifecycle.restartKillSignal = signal }
-        case .sendSIGHUP: set(\.sendsSIGHUP, value(assignment, .ignored, Value.boolean))
-        case .oomPolicy: oomPolicy(assignment)
-        case .startLimitAction, .failureAction: emergencyAction(assignment)
-        }
-    }
+            $0.service.lifecycle.runtimeMax = limit == .after(.zero) ? .infinite : limit
+        },
+        Directive("RuntimeRandomizedExtraSec", .service, in: .service) {
+            $0.set(\.runtimeRandomizedExtra, $0.value($1, .ignored, TimeSpan.parseLong))
+        },
+        Directive("RestartKillSignal", .kill, in: .service) {
+            if let signal = $0.value($1, .fatal, Signal.parse) { $0.service.lifecycle.restartKillSignal = signal }
+        },
+        Directive("SendSIGHUP", .kill, in: .service) { $0.set(\.sendsSIGHUP, $0.value($1, .ignored, Value.boolean)) },
+        Directive("OOMPolicy", .service, in: .service) { $0.oomPolicy($1) },
+        Directive(
+            "StartLimitAction", .unit, in: .service,
+            ignoredBecause: "only none is accepted: other values act on the whole host"
+        ) { $0.emergencyAction($1) },
+        Directive(
+            "FailureAction", .unit, in: .service,
+            ignoredBecause: "only none is accepted: other values act on the whole host"
+        ) { $0.emergencyAction($1) },
+    ]
 
     /// Accepts `direct`, which is how Holdfast works: dependents are not notified of a service's restarts.
     private mutating func restartMode(_ assignment: Assignment) {

@@ -1,45 +1,58 @@
 // [Service]: the destination of output, and its retention.
 
 extension UnitBuilder {
-    mutating func apply(_ directive: LogDirective, _ assignment: Assignment) {
-        switch directive {
-        case .standardOutput:
-            if let output = standardOutput(assignment, descriptor: "stdout") { service.explicitStandardOutput = output }
-        case .standardError:
-            if let output = standardOutput(assignment, descriptor: "stderr") { service.standardError = output }
-        case .syslogIdentifier: service.logging.syslogIdentifier = text(assignment)
-        case .syslogLevel: if let level = level(assignment) { service.logging.syslogLevel = level }
-        case .logLevelMax: if let level = level(assignment) { service.logging.levelMax = level }
-        case .syslogFacility:
+    /// [Service]: captured output.
+    static let logDirectives: [Directive] = [
+        Directive("StandardOutput", .exec, in: .service) {
+            if let output = $0.standardOutput($1, descriptor: "stdout") { $0.service.explicitStandardOutput = output }
+        },
+        Directive("StandardError", .exec, in: .service) {
+            if let output = $0.standardOutput($1, descriptor: "stderr") { $0.service.standardError = output }
+        },
+        Directive("SyslogIdentifier", .exec, in: .service) { $0.service.logging.syslogIdentifier = $0.text($1) },
+        Directive("SyslogLevel", .exec, in: .service) {
+            if let level = $0.level($1) { $0.service.logging.syslogLevel = level }
+        },
+        Directive("LogLevelMax", .exec, in: .service) {
+            if let level = $0.level($1) { $0.service.logging.levelMax = level }
+        },
+        Directive("SyslogFacility", .exec, in: .service) {
             let names = LogSettings.facilities
-            if let facility = value(
-                assignment, .ignored,
+            if let facility = $0.value(
+                $1, .ignored,
                 { (text) throws(ValueError) in
                     try Self.number(text, of: names)
                 })
             {
-                service.logging.syslogFacility = facility
+                $0.service.logging.syslogFacility = facility
             }
-        case .syslogLevelPrefix:
-            if let on = value(assignment, .ignored, Value.boolean) { service.logging.syslogLevelPrefix = on }
-        case .logRateLimitIntervalSec:
-            if let interval = value(assignment, .ignored, TimeSpan.parseLong) {
-                service.logging.rateLimitInterval = interval
+        },
+        Directive("SyslogLevelPrefix", .exec, in: .service) {
+            if let on = $0.value($1, .ignored, Value.boolean) { $0.service.logging.syslogLevelPrefix = on }
+        },
+        Directive("LogRateLimitIntervalSec", .exec, in: .service) {
+            if let interval = $0.value($1, .ignored, TimeSpan.parseLong) {
+                $0.service.logging.rateLimitInterval = interval
             }
-        case .logRateLimitBurst:
-            if let burst = number(assignment, .ignored, in: 0...Int(UInt32.max)) {
-                service.logging.rateLimitBurst = burst
+        },
+        Directive("LogRateLimitBurst", .exec, in: .service) {
+            if let burst = $0.number($1, .ignored, in: 0...Int(UInt32.max)) {
+                $0.service.logging.rateLimitBurst = burst
             }
-        case .logMaxBytes:
-            if let size = value(assignment, .ignored, Self.bound) { service.logging.maxBytes = size.bytes }
-        case .logKeep: if let keep = number(assignment, .ignored, in: 0...10_000) { service.logging.keep = keep }
-        case .logMaxAgeSec:
-            if let age = value(assignment, .ignored, TimeSpan.parse) {
+        },
+        Directive("X-LogMaxBytes", .holdfast, in: .service) {
+            if let size = $0.value($1, .ignored, Self.bound) { $0.service.logging.maxBytes = size.bytes }
+        },
+        Directive("X-LogKeep", .holdfast, in: .service) {
+            if let keep = $0.number($1, .ignored, in: 0...10_000) { $0.service.logging.keep = keep }
+        },
+        Directive("X-LogMaxAgeSec", .holdfast, in: .service) {
+            if let age = $0.value($1, .ignored, TimeSpan.parse) {
                 // 0 means unlimited for both.
-                service.logging.maxAge = age.duration.flatMap { $0 > .zero ? $0 : nil }
+                $0.service.logging.maxAge = age.duration.flatMap { $0 > .zero ? $0 : nil }
             }
-        }
-    }
+        },
+    ]
 
     private mutating func level(_ assignment: Assignment) -> Int? {
         value(assignment, .ignored) { (text) throws(ValueError) in try Self.number(text, of: LogSettings.levels) }

@@ -1,27 +1,51 @@
 // systemd.exec(5): resource limits, scheduling and other attributes of a process.
 
 extension UnitBuilder {
-    /// Applies the numeric directives, for `apply(_: ExecutionDirective, _:)`.
-    mutating func applyScheduling(_ directive: ExecutionDirective, _ assignment: Assignment) {
-        switch directive {
-        case .umask: if let umask = value(assignment, .fatal, Value.mode) { execution.umask = umask & 0o777 }
-        case .ignoreSIGPIPE:
-            if let ignore = value(assignment, .ignored, Value.boolean) { execution.ignoreSIGPIPE = ignore }
-        case .oomScoreAdjust:
-            execution.oomScoreAdjust = adjustment(assignment, -1000...1000, execution.oomScoreAdjust)
-        case .coredumpFilter: coredumpFilter(assignment)
-        case .nice: execution.nice = adjustment(assignment, -20...19, execution.nice)
-        case .cpuSchedulingPolicy, .cpuSchedulingPriority, .cpuSchedulingResetOnFork:
-            cpuScheduling(directive, assignment)
-        case .cpuAffinity: cpuAffinity(assignment)
-        case .ioSchedulingClass, .ioSchedulingPriority: ioScheduling(directive, assignment)
-        case .timerSlackNSec:
-            let slack = value(assignment, .ignored) { (text) throws(ValueError) in try TimeSpan.parseNanoseconds(text) }
-            if let slack { execution.timerSlack = slack == .max ? nil : slack }
-        case .personality: personality(assignment)
-        default: break
-        }
-    }
+    /// Resource limits of the processes of commands.
+    static let limitDirectives: [Directive] = [
+        Directive("LimitCPU", .exec, in: .commands) { $0.limit(.cpu, $1) },
+        Directive("LimitFSIZE", .exec, in: .commands) { $0.limit(.fsize, $1) },
+        Directive("LimitDATA", .exec, in: .commands) { $0.limit(.data, $1) },
+        Directive("LimitSTACK", .exec, in: .commands) { $0.limit(.stack, $1) },
+        Directive("LimitCORE", .exec, in: .commands) { $0.limit(.core, $1) },
+        Directive("LimitRSS", .exec, in: .commands) { $0.limit(.rss, $1) },
+        Directive("LimitNOFILE", .exec, in: .commands) { $0.limit(.nofile, $1) },
+        Directive("LimitAS", .exec, in: .commands) { $0.limit(.addressSpace, $1) },
+        Directive("LimitNPROC", .exec, in: .commands) { $0.limit(.nproc, $1) },
+        Directive("LimitMEMLOCK", .exec, in: .commands) { $0.limit(.memlock, $1) },
+        Directive("LimitLOCKS", .exec, in: .commands) { $0.limit(.locks, $1) },
+        Directive("LimitSIGPENDING", .exec, in: .commands) { $0.limit(.sigpending, $1) },
+        Directive("LimitMSGQUEUE", .exec, in: .commands) { $0.limit(.msgqueue, $1) },
+        Directive("LimitNICE", .exec, in: .commands) { $0.limit(.nice, $1) },
+        Directive("LimitRTPRIO", .exec, in: .commands) { $0.limit(.rtprio, $1) },
+        Directive("LimitRTTIME", .exec, in: .commands) { $0.limit(.rttime, $1) },
+    ]
+
+    /// Scheduling and other attributes of the processes of commands.
+    static let schedulingDirectives: [Directive] = [
+        Directive("UMask", .exec, in: .commands) {
+            if let umask = $0.value($1, .fatal, Value.mode) { $0.execution.umask = umask & 0o777 }
+        },
+        Directive("IgnoreSIGPIPE", .exec, in: .commands) {
+            if let ignore = $0.value($1, .ignored, Value.boolean) { $0.execution.ignoreSIGPIPE = ignore }
+        },
+        Directive("OOMScoreAdjust", .exec, in: .commands) {
+            $0.execution.oomScoreAdjust = $0.adjustment($1, -1000...1000, $0.execution.oomScoreAdjust)
+        },
+        Directive("CoredumpFilter", .exec, in: .commands) { $0.coredumpFilter($1) },
+        Directive("Nice", .exec, in: .commands) { $0.execution.nice = $0.adjustment($1, -20...19, $0.execution.nice) },
+        Directive("CPUSchedulingPolicy", .exec, in: .commands) { $0.cpuSchedulingPolicy($1) },
+        Directive("CPUSchedulingPriority", .exec, in: .commands) { $0.cpuSchedulingPriority($1) },
+        Directive("CPUSchedulingResetOnFork", .exec, in: .commands) { $0.cpuSchedulingResetOnFork($1) },
+        Directive("CPUAffinity", .exec, in: .commands) { $0.cpuAffinity($1) },
+        Directive("IOSchedulingClass", .exec, in: .commands) { $0.ioSchedulingClass($1) },
+        Directive("IOSchedulingPriority", .exec, in: .commands) { $0.ioSchedulingPriority($1) },
+        Directive("TimerSlackNSec", .exec, in: .commands) {
+            let slack = $0.value($1, .ignored) { (text) throws(ValueError) in try TimeSpan.parseNanoseconds(text) }
+            if let slack { $0.execution.timerSlack = slack == .max ? nil : slack }
+        },
+        Directive("Personality", .exec, in: .commands) { $0.personality($1) },
+    ]
 
     private mutating func adjustment(_ assignment: Assignment, _ range: ClosedRange<Int>, _ current: Int?) -> Int? {
         if assignment.value.isEmpty { return nil }
@@ -69,48 +93,56 @@ extension UnitBuilder {
         execution.coredumpFilter = mask
     }
 
-    private mutating func cpuScheduling(_ directive: ExecutionDirective, _ assignment: Assignment) {
-        var scheduling = execution.cpuScheduling ?? CPUScheduling()
-        switch directive {
-        case .cpuSchedulingPolicy:
-            if assignment.value.isEmpty {
-                execution.cpuScheduling?.policy = .other
-                execution.cpuScheduling?.priority = 0
-                return
-            }
-            let byNumber = (try? Value.integer(assignment.value, in: Int32(0)...5)).flatMap { number in
-                CPUScheduling.Policy.allCases.first { $0.number == number }
-            }
-            guard let policy = byNumber ?? choice(assignment, .ignored, of: CPUScheduling.Policy.self) else { return }
-            scheduling.policy = policy
-            let range = policy.priorities
-            scheduling.priority = min(max(scheduling.priority, range.lowerBound), range.upperBound)
-        case .cpuSchedulingPriority:
-            guard let priority = number(assignment, .ignored, in: scheduling.policy.priorities) else { return }
-            scheduling.priority = priority
-        default:
-            guard let reset = value(assignment, .ignored, Value.boolean) else { return }
-            scheduling.resetOnFork = reset
+    private mutating func cpuSchedulingPolicy(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.cpuScheduling?.policy = .other
+            execution.cpuScheduling?.priority = 0
+            return
         }
+        let byNumber = (try? Value.integer(assignment.value, in: Int32(0)...5)).flatMap { number in
+            CPUScheduling.Policy.allCases.first { $0.number == number }
+        }
+        guard let policy = byNumber ?? choice(assignment, .ignored, of: CPUScheduling.Policy.self) else { return }
+        var scheduling = execution.cpuScheduling ?? CPUScheduling()
+        scheduling.policy = policy
+        let range = policy.priorities
+        scheduling.priority = min(max(scheduling.priority, range.lowerBound), range.upperBound)
         execution.cpuScheduling = scheduling
     }
 
-    private mutating func ioScheduling(_ directive: ExecutionDirective, _ assignment: Assignment) {
+    private mutating func cpuSchedulingPriority(_ assignment: Assignment) {
+        var scheduling = execution.cpuScheduling ?? CPUScheduling()
+        guard let priority = number(assignment, .ignored, in: scheduling.policy.priorities) else { return }
+        scheduling.priority = priority
+        execution.cpuScheduling = scheduling
+    }
+
+    private mutating func cpuSchedulingResetOnFork(_ assignment: Assignment) {
+        guard let reset = value(assignment, .ignored, Value.boolean) else { return }
+        execution.cpuScheduling = execution.cpuScheduling ?? CPUScheduling()
+        execution.cpuScheduling?.resetOnFork = reset
+    }
+
+    private mutating func ioSchedulingClass(_ assignment: Assignment) {
         if assignment.value.isEmpty {
             execution.ioScheduling = nil
             return
         }
-        var scheduling = execution.ioScheduling ?? IOScheduling()
-        if directive == .ioSchedulingClass {
-            let byNumber: [String: IOScheduling.Class] = ["0": .none, "1": .realtime, "2": .bestEffort, "3": .idle]
-            let known = byNumber[assignment.value] ?? choice(assignment, .ignored, of: IOScheduling.Class.self)
-            guard let known else { return }
-            scheduling.schedulingClass = known
-        } else {
-            guard let priority = number(assignment, .ignored, in: 0...7) else { return }
-            scheduling.priority = priority
+        let byNumber: [String: IOScheduling.Class] = ["0": .none, "1": .realtime, "2": .bestEffort, "3": .idle]
+        let known = byNumber[assignment.value] ?? choice(assignment, .ignored, of: IOScheduling.Class.self)
+        guard let known else { return }
+        execution.ioScheduling = execution.ioScheduling ?? IOScheduling()
+        execution.ioScheduling?.schedulingClass = known
+    }
+
+    private mutating func ioSchedulingPriority(_ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            execution.ioScheduling = nil
+            return
         }
-        execution.ioScheduling = scheduling
+        guard let priority = number(assignment, .ignored, in: 0...7) else { return }
+        execution.ioScheduling = execution.ioScheduling ?? IOScheduling()
+        execution.ioScheduling?.priority = priority
     }
 
     /// Reads `1 3-5,7`. The kernel's own sets end at 8192 (CONFIG_NR_CPUS).

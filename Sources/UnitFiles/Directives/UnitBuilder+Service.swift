@@ -3,95 +3,101 @@
 import Vocabulary
 
 extension UnitBuilder {
-    mutating func apply(_ directive: ServiceDirective, _ assignment: Assignment) {
-        switch directive {
-        case .type:
-            typeLocation = assignment.valueLocation
+    /// [Service]: commands, restarts, time limits and signals.
+    static let serviceDirectives: [Directive] = [
+        Directive("Type", .service, in: .service) {
+            $0.typeLocation = $1.valueLocation
             // Type=dbus is ready when its name appears on the message bus, which Holdfast does not use.
-            if let type = choice(assignment, .fatal, of: ServiceType.self, unsupported: ["dbus"]) {
-                service.type = type
+            if let type = $0.choice($1, .fatal, of: ServiceType.self, unsupported: ["dbus"]) {
+                $0.service.type = type
             }
-        case .execCondition:
-            if assignment.value.isEmpty {
-                service.execCondition = []
-            } else {
-                service.execCondition += commands(assignment)
+        },
+        Directive("ExecCondition", .service, in: .service) { $0.addCommands(\.execCondition, $1) },
+        Directive("ExecStartPre", .service, in: .service) { $0.addCommands(\.execStartPre, $1) },
+        Directive("ExecStart", .service, in: .service) { $0.addCommands(\.execStart, $1) },
+        Directive("ExecStartPost", .service, in: .service) { $0.addCommands(\.execStartPost, $1) },
+        Directive("ExecReload", .service, in: .service) { $0.addCommands(\.execReload, $1) },
+        Directive("ExecStop", .service, in: .service) { $0.addCommands(\.execStop, $1) },
+        Directive("ExecStopPost", .service, in: .service) { $0.addCommands(\.execStopPost, $1) },
+        Directive("Restart", .service, in: .service) {
+            if let restart = $0.choice($1, .ignored, of: RestartPolicy.self) { $0.service.restart = restart }
+        },
+        Directive("RestartSec", .service, in: .service) {
+            if let delay = $0.value($1, .ignored, TimeSpan.parseLong) { $0.service.restartDelay = delay }
+        },
+        Directive("TimeoutStartSec", .service, in: .service) { $0.setTimeouts($1, start: true, stop: false) },
+        Directive("TimeoutStopSec", .service, in: .service) { $0.setTimeouts($1, start: false, stop: true) },
+        Directive("TimeoutSec", .service, in: .service) { $0.setTimeouts($1, start: true, stop: true) },
+        Directive("KillSignal", .kill, in: .service) {
+            if let signal = $0.value($1, .fatal, Signal.parse) { $0.service.killSignal = signal }
+        },
+        Directive("FinalKillSignal", .kill, in: .service) {
+            if let signal = $0.value($1, .fatal, Signal.parse) { $0.service.finalKillSignal = signal }
+        },
+        Directive("KillMode", .kill, in: .service) {
+            if $1.value.isEmpty {
+                $0.service.killMode = .controlGroup
+            } else if let mode = $0.choice($1, .fatal, of: KillMode.self) {
+                $0.service.killMode = mode
             }
-        case .execStartPre:
-            if assignment.value.isEmpty {
-                service.execStartPre = []
-            } else {
-                service.execStartPre += commands(assignment)
-            }
-        case .execStart:
-            if assignment.value.isEmpty { service.execStart = [] } else { service.execStart += commands(assignment) }
-        case .execStartPost:
-            if assignment.value.isEmpty {
-                service.execStartPost = []
-            } else {
-                service.execStartPost += commands(assignment)
-            }
-        case .execReload:
-            if assignment.value.isEmpty { service.execReload = [] } else { service.execReload += commands(assignment) }
-        case .execStop:
-            if assignment.value.isEmpty { service.execStop = [] } else { service.execStop += commands(assignment) }
-        case .execStopPost:
-            if assignment.value.isEmpty {
-                service.execStopPost = []
-            } else {
-                service.execStopPost += commands(assignment)
-            }
-        case .restart:
-            if let restart = choice(assignment, .ignored, of: RestartPolicy.self) { service.restart = restart }
-        case .restartSec:
-            if let delay = value(assignment, .ignored, TimeSpan.parseLong) { service.restartDelay = delay }
-        case .timeoutStartSec, .timeoutStopSec, .timeoutSec: timeout(directive, assignment)
-        case .killSignal, .finalKillSignal: signal(directive, assignment)
-        case .killMode:
-            if assignment.value.isEmpty {
-                service.killMode = .controlGroup
-            } else if let mode = choice(assignment, .fatal, of: KillMode.self) {
-                service.killMode = mode
-            }
-        case .sendSIGKILL: if let send = value(assignment, .ignored, Value.boolean) { service.sendSIGKILL = send }
-        case .sockets: service.sockets += names(assignment, kinds: [.socket], instantiate: true, .fatal)
-        case .upstreams:
-            if assignment.value.isEmpty { service.upstreams = [] }
-            service.upstreams += names(assignment, kinds: [.socket], instantiate: true, .fatal)
-        case .handoff: handoff(assignment)
-        case .template: template(assignment)
-        case .notifyAccess:
-            if let access = choice(assignment, .ignored, of: NotifyAccess.self) { service.notifyAccess = access }
-        case .successExitStatus: service.successExitStatus = exitStatuses(assignment, service.successExitStatus)
-        case .restartPreventExitStatus:
-            service.restartPreventExitStatus = exitStatuses(assignment, service.restartPreventExitStatus)
-        case .restartForceExitStatus:
-            service.restartForceExitStatus = exitStatuses(assignment, service.restartForceExitStatus)
-        case .startLimitIntervalSec, .startLimitInterval:
-            if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
-        case .startLimitBurst: startLimitBurst(assignment)
-        case .permissionsStartOnly:
-            if let only = value(assignment, .ignored, Value.boolean) { service.permissionsStartOnly = only }
-        case .rootDirectoryStartOnly:
-            if let only = value(assignment, .fatal, Value.boolean) { service.rootDirectoryStartOnly = only }
-        case .nonBlocking:
-            if let nonBlocking = value(assignment, .ignored, Value.boolean) { service.nonBlocking = nonBlocking }
-        case .openFile: openFile(assignment)
-        case .fileDescriptorStoreMax:
-            if let limit = number(assignment, .ignored, in: UInt32.min...UInt32.max) {
+        },
+        Directive("SendSIGKILL", .kill, in: .service) {
+            if let send = $0.value($1, .ignored, Value.boolean) { $0.service.sendSIGKILL = send }
+        },
+        Directive("Sockets", .service, in: .service) {
+            $0.service.sockets += $0.names($1, kinds: [.socket], instantiate: true, .fatal)
+        },
+        Directive("X-Upstreams", .holdfast, in: .service) {
+            if $1.value.isEmpty { $0.service.upstreams = [] }
+            $0.service.upstreams += $0.names($1, kinds: [.socket], instantiate: true, .fatal)
+        },
+        Directive("X-Handoff", .holdfast, in: .service) { $0.handoff($1) },
+        Directive("X-Template", .holdfast, in: .service) { $0.template($1) },
+        Directive("NotifyAccess", .service, in: .service) {
+            if let access = $0.choice($1, .ignored, of: NotifyAccess.self) { $0.service.notifyAccess = access }
+        },
+        Directive("SuccessExitStatus", .service, in: .service) {
+            $0.service.successExitStatus = $0.exitStatuses($1, $0.service.successExitStatus)
+        },
+        Directive("RestartPreventExitStatus", .service, in: .service) {
+            $0.service.restartPreventExitStatus = $0.exitStatuses($1, $0.service.restartPreventExitStatus)
+        },
+        Directive("RestartForceExitStatus", .service, in: .service) {
+            $0.service.restartForceExitStatus = $0.exitStatuses($1, $0.service.restartForceExitStatus)
+        },
+        Directive("StartLimitIntervalSec", .unit, in: .service) {
+            if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.unit.startLimitInterval = limit }
+        },
+        Directive("StartLimitInterval", .unit, in: .service) {
+            if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.unit.startLimitInterval = limit }
+        },
+        Directive("StartLimitBurst", .unit, in: .service) { $0.startLimitBurst($1) },
+        Directive("PermissionsStartOnly", .service, in: .service) {
+            if let only = $0.value($1, .ignored, Value.boolean) { $0.service.permissionsStartOnly = only }
+        },
+        Directive("RootDirectoryStartOnly", .service, in: .service) {
+            if let only = $0.value($1, .fatal, Value.boolean) { $0.service.rootDirectoryStartOnly = only }
+        },
+        Directive("NonBlocking", .service, in: .service) {
+            if let nonBlocking = $0.value($1, .ignored, Value.boolean) { $0.service.nonBlocking = nonBlocking }
+        },
+        Directive("OpenFile", .service, in: .service) { $0.openFile($1) },
+        Directive("FileDescriptorStoreMax", .service, in: .service) {
+            if let limit = $0.number($1, .ignored, in: UInt32.min...UInt32.max) {
                 if limit > 4096 {
-                    report(
+                    $0.report(
                         Diagnostic(
-                            .warning, .unsupportedValue, at: assignment.valueLocation, directive: assignment.key,
-                            "\(assignment.key)=: at most 4096 descriptors are stored"))
+                            .warning, .unsupportedValue, at: $1.valueLocation, directive: $1.key,
+                            "\($1.key)=: at most 4096 descriptors are stored"))
                 }
-                service.descriptorStoreLimit = Int(min(limit, 4096))
+                $0.service.descriptorStoreLimit = Int(min(limit, 4096))
             }
-        case .fileDescriptorStorePreserve: descriptorStorePreserve(assignment)
-        case .allowUnsupported:
-            if let allow = value(assignment, .fatal, Value.boolean) { allowsUnsupported = allow }
-        }
-    }
+        },
+        Directive("FileDescriptorStorePreserve", .service, in: .service) { $0.descriptorStorePreserve($1) },
+        Directive("X-AllowUnsupported", .holdfast, in: .service) {
+            if let allow = $0.value($1, .fatal, Value.boolean) { $0.allowsUnsupported = allow }
+        },
+    ]
 
     /// Checks and defaults that need all files of the unit.
     mutating func finishService() {
@@ -127,20 +133,23 @@ extension UnitBuilder {
         }
     }
 
-    private mutating func timeout(_ directive: ServiceDirective, _ assignment: Assignment) {
+    private mutating func addCommands(_ path: WritableKeyPath<ServiceUnit, [ExecCommand]>, _ assignment: Assignment) {
+        if assignment.value.isEmpty {
+            service[keyPath: path] = []
+        } else {
+            service[keyPath: path] += commands(assignment)
+        }
+    }
+
+    private mutating func setTimeouts(_ assignment: Assignment, start: Bool, stop: Bool) {
         guard var limit = value(assignment, .ignored, TimeSpan.parse) else { return }
         // Old units use 0 for "never"; systemd keeps that meaning.
         if limit == .after(.zero) { limit = .infinite }
-        if directive != .timeoutStopSec {
+        if start {
             service.timeoutStart = limit
             hasStartTimeout = true
         }
-        if directive != .timeoutStartSec { service.timeoutStop = limit }
-    }
-
-    private mutating func signal(_ directive: ServiceDirective, _ assignment: Assignment) {
-        guard let signal = value(assignment, .fatal, Signal.parse) else { return }
-        if directive == .finalKillSignal { service.finalKillSignal = signal } else { service.killSignal = signal }
+        if stop { service.timeoutStop = limit }
     }
 
     private mutating func exitStatuses(_ assignment: Assignment, _ current: ExitStatusSet) -> ExitStatusSet {

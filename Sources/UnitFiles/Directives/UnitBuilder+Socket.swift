@@ -3,79 +3,85 @@
 import Vocabulary
 
 extension UnitBuilder {
-    mutating func apply(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .listenStream, .listenDatagram, .listenSequentialPacket, .listenFIFO, .listenSpecial, .listenNetlink,
-            .listenMessageQueue:
-            listen(directive, assignment)
-        case .backlog:
-            if let backlog = number(assignment, .ignored, in: UInt32.min...UInt32.max) { socket.backlog = backlog }
-        case .fileDescriptorName:
-            if assignment.value.isEmpty {
-                socket.explicitFileDescriptorName = nil
-            } else if let name = expanded(assignment, .ignored, Self.descriptorName) {
-                socket.explicitFileDescriptorName = name
+    /// [Socket]: addresses, names and owners.
+    static let socketDirectives: [Directive] = [
+        Directive("ListenStream", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .stream(try ListenAddress.parse(text)) }
+        },
+        Directive("ListenDatagram", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .datagram(try ListenAddress.parse(text)) }
+        },
+        Directive("ListenSequentialPacket", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .sequentialPacket(try UnitBuilder.unixAddress(text)) }
+        },
+        Directive("ListenFIFO", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .fifo(try Value.absolutePath(text)) }
+        },
+        Directive("ListenSpecial", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .special(try Value.absolutePath(text)) }
+        },
+        Directive("ListenNetlink", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .netlink(try NetlinkTarget.parse(text)) }
+        },
+        Directive("ListenMessageQueue", .socket, in: .socket) {
+            $0.listen($1) { (text) throws(ValueError) in .messageQueue(try UnitBuilder.messageQueueName(text)) }
+        },
+        Directive("Backlog", .socket, in: .socket) {
+            if let backlog = $0.number($1, .ignored, in: UInt32.min...UInt32.max) { $0.socket.backlog = backlog }
+        },
+        Directive("FileDescriptorName", .socket, in: .socket) {
+            if $1.value.isEmpty {
+                $0.socket.explicitFileDescriptorName = nil
+            } else if let name = $0.expanded($1, .ignored, Self.descriptorName) {
+                $0.socket.explicitFileDescriptorName = name
             }
-        case .socketMode: if let mode = value(assignment, .fatal, Value.mode) { socket.socketMode = mode }
-        case .socketUser: socket.socketUser = account(assignment, socket.socketUser)
-        case .socketGroup: socket.socketGroup = account(assignment, socket.socketGroup)
-        case .removeOnStop:
-            if let remove = value(assignment, .ignored, Value.boolean) { socket.removeOnStop = remove }
-        case .scope:
-            if assignment.value.isEmpty {
-                socket.explicitScope = nil
-            } else if let scope = choice(assignment, .fatal, of: SocketScope.self) {
-                socket.explicitScope = scope
+        },
+        Directive("SocketMode", .socket, in: .socket) {
+            if let mode = $0.value($1, .fatal, Value.mode) { $0.socket.socketMode = mode }
+        },
+        Directive("SocketUser", .socket, in: .socket) { $0.socket.socketUser = $0.account($1, $0.socket.socketUser) },
+        Directive("SocketGroup", .socket, in: .socket) {
+            $0.socket.socketGroup = $0.account($1, $0.socket.socketGroup)
+        },
+        Directive("RemoveOnStop", .socket, in: .socket) {
+            if let remove = $0.value($1, .ignored, Value.boolean) { $0.socket.removeOnStop = remove }
+        },
+        Directive("X-Scope", .holdfast, in: .socket) {
+            if $1.value.isEmpty {
+                $0.socket.explicitScope = nil
+            } else if let scope = $0.choice($1, .fatal, of: SocketScope.self) {
+                $0.socket.explicitScope = scope
             }
-        case .pass:
-            if assignment.value.isEmpty {
-                socket.pass = .descriptor
-            } else if let pass = choice(assignment, .fatal, of: SocketPass.self) {
-                socket.pass = pass
+        },
+        Directive("X-Pass", .holdfast, in: .socket) {
+            if $1.value.isEmpty {
+                $0.socket.pass = .descriptor
+            } else if let pass = $0.choice($1, .fatal, of: SocketPass.self) {
+                $0.socket.pass = pass
             }
-        case .bindIPv6Only, .bindToDevice, .freeBind, .transparent, .broadcast, .reusePort, .mark, .priority,
-            .timestamping, .passCredentials, .passSecurity, .passPacketInfo, .receiveBuffer, .sendBuffer, .ipTOS,
-            .ipTTL, .socketProtocol:
-            applySocketOption(directive, assignment)
-        case .keepAlive, .keepAliveTimeSec, .keepAliveIntervalSec, .keepAliveProbes, .noDelay, .deferAcceptSec,
-            .tcpCongestion:
-            applyTCPOption(directive, assignment)
-        case .pipeSize, .messageQueueMaxMessages, .messageQueueMessageSize, .symlinks, .directoryMode, .writable:
-            applyFileOption(directive, assignment)
-        case .service, .accept, .maxConnections, .maxConnectionsPerSource, .flushPending, .triggerLimitIntervalSec,
-            .triggerLimitBurst, .pollLimitIntervalSec, .pollLimitBurst, .idleStopSec:
-            applyActivation(directive, assignment)
-        case .execStartPre, .execStartPost, .execStopPre, .execStopPost, .timeoutSec:
-            applySocketCommand(directive, assignment)
-        }
-    }
+        },
+    ]
 
     /// Adds an address. An empty assignment to any Listen…= resets all of them, whatever their kind
     /// (systemd.socket(5)).
-    private mutating func listen(_ directive: SocketDirective, _ assignment: Assignment) {
+    private mutating func listen(
+        _ assignment: Assignment, _ parse: (String) throws(ValueError) -> ListenTarget
+    ) {
         if assignment.value.isEmpty {
             socket.listen = []
             return
         }
-        let target = expanded(assignment, .fatal) { (text) throws(ValueError) -> ListenTarget? in
-            switch directive {
-            case .listenStream: return .stream(try ListenAddress.parse(text))
-            case .listenDatagram: return .datagram(try ListenAddress.parse(text))
-            case .listenSequentialPacket:
-                let address = try ListenAddress.parse(text)
-                switch address {
-                case .unix, .abstract: return .sequentialPacket(address)
-                case .ipv4, .ipv6, .port, .vsock:
-                    throw ValueError("only Unix sockets support sequential packets; expected \"/path\" or \"@name\"")
-                }
-            case .listenFIFO: return .fifo(try Value.absolutePath(text))
-            case .listenSpecial: return .special(try Value.absolutePath(text))
-            case .listenNetlink: return .netlink(try NetlinkTarget.parse(text))
-            case .listenMessageQueue: return .messageQueue(try Self.messageQueueName(text))
-            default: return nil
-            }
+        guard let target = expanded(assignment, .fatal, parse) else { return }
+        socket.listen.append(ListenEntry(target, at: assignment.valueLocation))
+    }
+
+    private static func unixAddress(_ text: String) throws(ValueError) -> ListenAddress {
+        let address = try ListenAddress.parse(text)
+        switch address {
+        case .unix, .abstract: return address
+        case .ipv4, .ipv6, .port, .vsock:
+            throw ValueError("only Unix sockets support sequential packets; expected \"/path\" or \"@name\"")
         }
-        if let target, let target { socket.listen.append(ListenEntry(target, at: assignment.valueLocation)) }
     }
 
     /// Checks a name as in mq_overview(7): a slash and up to 254 characters, none of which is a slash.

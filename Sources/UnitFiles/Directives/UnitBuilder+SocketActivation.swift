@@ -1,50 +1,50 @@
 // [Socket]: activation by traffic, and commands before and after opening and closing.
 
 extension UnitBuilder {
-    mutating func applyActivation(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .service:
-            let names = names(assignment, kinds: [.service], instantiate: true, .fatal)
-            // As under systemd, an empty assignment resets nothing.
-            if assignment.value.isEmpty {
-                reject(assignment, ValueError("expected the name of a service"), .ignored)
+    /// [Socket]: activation by traffic, and commands before and after opening and closing.
+    static let activationDirectives: [Directive] = [
+        Directive("Service", .socket, in: .socket) {
+            let names = $0.names($1, kinds: [.service], instantiate: true, .fatal)
+            // As under systemd, an empty $1 resets nothing.
+            if $1.value.isEmpty {
+                $0.reject($1, ValueError("expected the name of a service"), .ignored)
             } else if names.count > 1 {
-                reject(assignment, ValueError("expected the name of one service"), .fatal)
+                $0.reject($1, ValueError("expected the name of one service"), .fatal)
             } else {
-                socket.service = names.first
+                $0.socket.service = names.first
             }
-        case .accept:
-            if let accept = value(assignment, .fatal, Value.boolean) { socket.activation.accept = accept }
-        case .maxConnections: setCount(\.maxConnections, assignment)
-        case .maxConnectionsPerSource: setCount(\.maxConnectionsPerSource, assignment)
-        case .flushPending:
-            if let flush = value(assignment, .ignored, Value.boolean) { socket.activation.flushPending = flush }
-        case .triggerLimitIntervalSec:
-            if let span = value(assignment, .ignored, TimeSpan.parse) { socket.activation.triggerInterval = span }
-        case .pollLimitIntervalSec:
-            if let span = value(assignment, .ignored, TimeSpan.parse) { socket.activation.pollInterval = span }
-        case .triggerLimitBurst:
-            if let burst = number(assignment, .ignored, in: 0...UInt32.max) { socket.activation.triggerBurst = burst }
-        case .pollLimitBurst:
-            if let burst = number(assignment, .ignored, in: 0...UInt32.max) { socket.activation.pollBurst = burst }
-        case .idleStopSec: idleStop(assignment)
-        default: break
-        }
-    }
-
-    mutating func applySocketCommand(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .execStartPre: add(\.execStartPre, assignment)
-        case .execStartPost: add(\.execStartPost, assignment)
-        case .execStopPre: add(\.execStopPre, assignment)
-        case .execStopPost: add(\.execStopPost, assignment)
-        case .timeoutSec:
-            guard var limit = value(assignment, .ignored, TimeSpan.parse) else { return }
+        },
+        Directive("Accept", .socket, in: .socket) {
+            if let accept = $0.value($1, .fatal, Value.boolean) { $0.socket.activation.accept = accept }
+        },
+        Directive("MaxConnections", .socket, in: .socket) { $0.setCount(\.maxConnections, $1) },
+        Directive("MaxConnectionsPerSource", .socket, in: .socket) { $0.setCount(\.maxConnectionsPerSource, $1) },
+        Directive("FlushPending", .socket, in: .socket) {
+            if let flush = $0.value($1, .ignored, Value.boolean) { $0.socket.activation.flushPending = flush }
+        },
+        Directive("TriggerLimitIntervalSec", .socket, in: .socket) {
+            if let span = $0.value($1, .ignored, TimeSpan.parse) { $0.socket.activation.triggerInterval = span }
+        },
+        Directive("PollLimitIntervalSec", .socket, in: .socket) {
+            if let span = $0.value($1, .ignored, TimeSpan.parse) { $0.socket.activation.pollInterval = span }
+        },
+        Directive("TriggerLimitBurst", .socket, in: .socket) {
+            if let burst = $0.number($1, .ignored, in: 0...UInt32.max) { $0.socket.activation.triggerBurst = burst }
+        },
+        Directive("PollLimitBurst", .socket, in: .socket) {
+            if let burst = $0.number($1, .ignored, in: 0...UInt32.max) { $0.socket.activation.pollBurst = burst }
+        },
+        Directive("X-IdleStopSec", .holdfast, in: .socket) { $0.idleStop($1) },
+        Directive("ExecStartPre", .socket, in: .socket) { $0.add(\.execStartPre, $1) },
+        Directive("ExecStartPost", .socket, in: .socket) { $0.add(\.execStartPost, $1) },
+        Directive("ExecStopPre", .socket, in: .socket) { $0.add(\.execStopPre, $1) },
+        Directive("ExecStopPost", .socket, in: .socket) { $0.add(\.execStopPost, $1) },
+        Directive("TimeoutSec", .socket, in: .socket) {
+            guard var limit = $0.value($1, .ignored, TimeSpan.parse) else { return }
             if limit == .after(.zero) { limit = .infinite }
-            socket.activation.timeout = limit
-        default: break
-        }
-    }
+            $0.socket.activation.timeout = limit
+        },
+    ]
 
     private mutating func add(
         _ path: WritableKeyPath<SocketActivationSettings, [ExecCommand]>, _ assignment: Assignment

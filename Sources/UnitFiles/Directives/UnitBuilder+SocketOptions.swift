@@ -1,46 +1,50 @@
 // [Socket]: options set on the opened sockets.
 
 extension UnitBuilder {
-    mutating func applySocketOption(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .bindIPv6Only:
+    /// [Socket]: options set on the opened sockets and files.
+    static let socketOptionDirectives: [Directive] = [
+        Directive("BindIPv6Only", .socket, in: .socket) {
             // Old units use a boolean.
-            if let only = try? Value.boolean(assignment.value) {
-                socket.options.ipv6Only = only ? .only : .both
-            } else if let choice = choice(assignment, .fatal, of: SocketOptions.IPv6Only.self) {
-                socket.options.ipv6Only = choice
+            if let only = try? Value.boolean($1.value) {
+                $0.socket.options.ipv6Only = only ? .only : .both
+            } else if let choice = $0.choice($1, .fatal, of: SocketOptions.IPv6Only.self) {
+                $0.socket.options.ipv6Only = choice
             }
-        case .bindToDevice: bindToDevice(assignment)
-        case .freeBind: set(\.freeBind, assignment)
-        case .transparent: set(\.transparent, assignment)
-        case .broadcast: set(\.broadcast, assignment)
-        case .reusePort: set(\.reusePort, assignment)
-        case .passCredentials: set(\.passCredentials, assignment)
-        case .passSecurity: set(\.passSecurity, assignment)
-        case .passPacketInfo: set(\.passPacketInfo, assignment)
-        case .mark:
+        },
+        Directive("BindToDevice", .socket, in: .socket) { $0.bindToDevice($1) },
+        Directive("FreeBind", .socket, in: .socket) { $0.set(\.freeBind, $1) },
+        Directive("Transparent", .socket, in: .socket) { $0.set(\.transparent, $1) },
+        Directive("Broadcast", .socket, in: .socket) { $0.set(\.broadcast, $1) },
+        Directive("ReusePort", .socket, in: .socket) { $0.set(\.reusePort, $1) },
+        Directive("PassCredentials", .socket, in: .socket) { $0.set(\.passCredentials, $1) },
+        Directive("PassSecurity", .socket, in: .socket) { $0.set(\.passSecurity, $1) },
+        Directive("PassPacketInfo", .socket, in: .socket) { $0.set(\.passPacketInfo, $1) },
+        Directive("Mark", .socket, in: .socket) {
             // A negative number means none, as without the directive.
-            let mark = number(assignment, .ignored, in: Int32.min...Int32.max)
-            if let mark { socket.options.mark = mark < 0 ? nil : UInt32(mark) }
-        case .priority: set(\.priority, assignment, in: Int32.min...Int32.max)
-        case .ipTTL:
-            if (try? Value.integer(assignment.value, in: Int32.min...(-1))) != nil {
-                socket.options.timeToLive = nil
+            let mark = $0.number($1, .ignored, in: Int32.min...Int32.max)
+            if let mark { $0.socket.options.mark = mark < 0 ? nil : UInt32(mark) }
+        },
+        Directive("Priority", .socket, in: .socket) { $0.set(\.priority, $1, in: Int32.min...Int32.max) },
+        Directive("IPTTL", .socket, in: .socket) {
+            if (try? Value.integer($1.value, in: Int32.min...(-1))) != nil {
+                $0.socket.options.timeToLive = nil
             } else {
-                set(\.timeToLive, assignment, in: 1...255)
+                $0.set(\.timeToLive, $1, in: 1...255)
             }
-        case .receiveBuffer: setSize(\.receiveBuffer, assignment)
-        case .sendBuffer: setSize(\.sendBuffer, assignment)
-        case .ipTOS:
-            if assignment.value.isEmpty {
-                socket.options.typeOfService = nil
-            } else if let named = SocketOptions.typesOfService[assignment.value] {
-                socket.options.typeOfService = named
+        },
+        Directive("ReceiveBuffer", .socket, in: .socket) { $0.setSize(\.receiveBuffer, $1) },
+        Directive("SendBuffer", .socket, in: .socket) { $0.setSize(\.sendBuffer, $1) },
+        Directive("IPTOS", .socket, in: .socket) {
+            if $1.value.isEmpty {
+                $0.socket.options.typeOfService = nil
+            } else if let named = SocketOptions.typesOfService[$1.value] {
+                $0.socket.options.typeOfService = named
             } else {
-                set(\.typeOfService, assignment, in: 0...255)
+                $0.set(\.typeOfService, $1, in: 0...255)
             }
-        case .timestamping:
-            let value = value(assignment, .ignored) { (text) throws(ValueError) -> SocketOptions.Timestamping in
+        },
+        Directive("Timestamping", .socket, in: .socket) {
+            let value = $0.value($1, .ignored) { (text) throws(ValueError) -> SocketOptions.Timestamping in
                 switch text {
                 case "off": return .off
                 case "us", "usec", "\u{B5}s", "\u{3BC}s": return .microseconds
@@ -52,50 +56,46 @@ extension UnitBuilder {
                     return on ? .nanoseconds : .off
                 }
             }
-            if let value { socket.options.timestamping = value }
-        case .socketProtocol:
-            var lowercased = assignment
-            lowercased.value = assignment.value.lowercased()
-            if let choice = choice(lowercased, .fatal, of: SocketOptions.SocketProtocol.self) {
-                socket.options.socketProtocol = choice
+            if let value { $0.socket.options.timestamping = value }
+        },
+        Directive("SocketProtocol", .socket, in: .socket) {
+            var lowercased = $1
+            lowercased.value = $1.value.lowercased()
+            if let choice = $0.choice(lowercased, .fatal, of: SocketOptions.SocketProtocol.self) {
+                $0.socket.options.socketProtocol = choice
             }
-        default: break
-        }
-    }
-
-    mutating func applyTCPOption(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .keepAlive: set(\.keepAlive, assignment)
-        case .noDelay: set(\.noDelay, assignment)
-        case .keepAliveTimeSec: setSpan(\.keepAliveTime, assignment)
-        case .keepAliveIntervalSec: setSpan(\.keepAliveInterval, assignment)
-        case .deferAcceptSec: setSpan(\.deferAccept, assignment)
-        case .keepAliveProbes: set(\.keepAliveProbes, assignment, in: 1...127)
-        case .tcpCongestion: socket.options.tcpCongestion = assignment.value.isEmpty ? nil : assignment.value
-        default: break
-        }
-    }
-
-    mutating func applyFileOption(_ directive: SocketDirective, _ assignment: Assignment) {
-        switch directive {
-        case .pipeSize: setSize(\.pipeSize, assignment)
-        case .messageQueueMaxMessages: set(\.messageQueueMaxMessages, assignment, in: 1...Int(Int32.max))
-        case .messageQueueMessageSize: set(\.messageQueueMessageSize, assignment, in: 1...Int(Int32.max))
-        case .writable: set(\.writable, assignment)
-        case .directoryMode:
-            if let mode = value(assignment, .fatal, Value.mode) { socket.options.directoryMode = mode }
-        case .symlinks:
-            if assignment.value.isEmpty { socket.options.symlinks = [] }
-            for word in words(assignment, escapes: .interpreted) {
-                do {
-                    socket.options.symlinks.append(try Value.absolutePath(word.text))
+        },
+        Directive("KeepAlive", .socket, in: .socket) { $0.set(\.keepAlive, $1) },
+        Directive("NoDelay", .socket, in: .socket) { $0.set(\.noDelay, $1) },
+        Directive("KeepAliveTimeSec", .socket, in: .socket) { $0.setSpan(\.keepAliveTime, $1) },
+        Directive("KeepAliveIntervalSec", .socket, in: .socket) { $0.setSpan(\.keepAliveInterval, $1) },
+        Directive("DeferAcceptSec", .socket, in: .socket) { $0.setSpan(\.deferAccept, $1) },
+        Directive("KeepAliveProbes", .socket, in: .socket) { $0.set(\.keepAliveProbes, $1, in: 1...127) },
+        Directive("TCPCongestion", .socket, in: .socket) {
+            $0.socket.options.tcpCongestion = $1.value.isEmpty ? nil : $1.value
+        },
+        Directive("PipeSize", .socket, in: .socket) { $0.setSize(\.pipeSize, $1) },
+        Directive("MessageQueueMaxMessages", .socket, in: .socket) {
+            $0.set(\.messageQueueMaxMessages, $1, in: 1...Int(Int32.max))
+        },
+        Directive("MessageQueueMessageSize", .socket, in: .socket) {
+            $0.set(\.messageQueueMessageSize, $1, in: 1...Int(Int32.max))
+        },
+        Directive("Writable", .socket, in: .socket) { $0.set(\.writable, $1) },
+        Directive("DirectoryMode", .socket, in: .socket) {
+            if let mode = $0.value($1, .fatal, Value.mode) { $0.socket.options.directoryMode = mode }
+        },
+        Directive("Symlinks", .socket, in: .socket) {
+            if $1.value.isEmpty { $0.socket.options.symlinks = [] }
+            for word in $0.words($1, escapes: .interpreted) {
+                do throws(ValueError) {
+                    $0.socket.options.symlinks.append(try Value.absolutePath(word.text))
                 } catch {
-                    reject(assignment, ValueError(error.message, at: word.offset), .ignored)
+                    $0.reject($1, ValueError(error.message, at: word.offset), .ignored)
                 }
             }
-        default: break
-        }
-    }
+        },
+    ]
 
     // MARK: One value
 

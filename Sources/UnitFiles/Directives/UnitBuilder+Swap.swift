@@ -4,26 +4,44 @@
 import Vocabulary
 
 extension UnitBuilder {
-    mutating func apply(_ directive: SwapDirective, _ assignment: Assignment) {
+    /// [X-Swap].
+    static let swapDirectives: [Directive] = [
+        Directive("ReadyTimeoutSec", .holdfast, in: .swap) {
+            $0.set(\.readyTimeout, $1) { $0.positive($1, TimeSpan.parse) { $0 != .after(.zero) } }
+        },
+        Directive("SoakSec", .holdfast, in: .swap) {
+            $0.set(\.soak, $1) { $0.value($1, .fatal, TimeSpan.parseFinite) }
+        },
+        Directive("DrainTimeoutSec", .holdfast, in: .swap) {
+            $0.set(\.drainTimeout, $1) { $0.value($1, .fatal, TimeSpan.parse) }
+        },
+        Directive("Strategy", .holdfast, in: .swap) {
+            $0.set(\.strategy, $1) { $0.choice($1, .fatal, of: SwapStrategy.self) }
+        },
+        Directive("ReadyProbe", .holdfast, in: .swap) { $0.set(\.readyProbe, $1) { $0.readyProbe($1) } },
+        Directive("ReadyProbeIntervalSec", .holdfast, in: .swap) {
+            $0.set(\.readyProbeInterval, $1) { $0.positive($1, TimeSpan.parseFinite) { $0 > .zero } }
+        },
+        Directive("ReadyProbeTimeoutSec", .holdfast, in: .swap) {
+            $0.set(\.readyProbeTimeout, $1) { $0.positive($1, TimeSpan.parseFinite) { $0 > .zero } }
+        },
+        Directive("X-GenerationNetwork", .holdfast, in: .swap) {
+            $0.set(\.generationNetwork, $1) { $0.choice($1, .fatal, of: GenerationNetwork.self, unsupported: ["nat"]) }
+        },
+        Directive("DrainSignal", .holdfast, in: .swap) {
+            $0.set(\.drainSignal, $1) { $0.value($1, .fatal, Signal.parse) }
+        },
+    ]
+
+    /// Sets a value; an empty assignment unsets it.
+    private mutating func set<T>(
+        _ path: WritableKeyPath<SwapSection, T?>, _ assignment: Assignment,
+        _ parse: (inout UnitBuilder, Assignment) -> T?
+    ) {
+        let value = assignment.value.isEmpty ? nil : parse(&self, assignment)
         var section = swap ?? SwapSection()
-        defer { swap = section }
-        let isReset = assignment.value.isEmpty
-        switch directive {
-        case .readyTimeoutSec:
-            section.readyTimeout = isReset ? nil : positive(assignment, TimeSpan.parse) { $0 != .after(.zero) }
-        case .soakSec: section.soak = isReset ? nil : value(assignment, .fatal, TimeSpan.parseFinite)
-        case .drainTimeoutSec: section.drainTimeout = isReset ? nil : value(assignment, .fatal, TimeSpan.parse)
-        case .strategy: section.strategy = isReset ? nil : choice(assignment, .fatal, of: SwapStrategy.self)
-        case .readyProbe: section.readyProbe = isReset ? nil : readyProbe(assignment)
-        case .readyProbeIntervalSec:
-            section.readyProbeInterval = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
-        case .readyProbeTimeoutSec:
-            section.readyProbeTimeout = isReset ? nil : positive(assignment, TimeSpan.parseFinite) { $0 > .zero }
-        case .generationNetwork:
-            section.generationNetwork =
-                isReset ? nil : choice(assignment, .fatal, of: GenerationNetwork.self, unsupported: ["nat"])
-        case .drainSignal: section.drainSignal = isReset ? nil : value(assignment, .fatal, Signal.parse)
-        }
+        section[keyPath: path] = value
+        swap = section
     }
 
     private mutating func positive<T>(

@@ -187,56 +187,40 @@ struct UnitBuilder {
     }
 
     private mutating func apply(_ assignment: Assignment, in section: UnitSectionName) {
-        switch section {
-        case .unit:
-            if let directive = DirectiveIndex.unit[assignment.key] { return apply(directive, assignment) }
-            if let directive = DependencyDirective.byName[assignment.key] { return apply(directive, assignment) }
-            if let (kind, isAssert) = ConditionSection.directives[assignment.key] {
-                return applyCondition(kind, isAssert: isAssert, assignment)
-            }
-        case .service:
-            if let directive = DirectiveIndex.service[assignment.key] { return apply(directive, assignment) }
-            if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
-            if let directive = DirectiveIndex.log[assignment.key] { return apply(directive, assignment) }
-            if Protection.names.contains(assignment.key) { return noteProtection(assignment) }
-            if let directive = LifecycleDirective.byName[assignment.key] { return apply(directive, assignment) }
-            if let directive = TerminalDirective.byName[assignment.key] { return apply(directive, assignment) }
-            if let directive = CredentialDirective.byName[assignment.key] { return apply(directive, assignment) }
-        case .socket:
-            if let directive = DirectiveIndex.socket[assignment.key] { return apply(directive, assignment) }
-            if let directive = DirectiveIndex.execution[assignment.key] { return apply(directive, assignment) }
-        case .install:
-            if let directive = DirectiveIndex.install[assignment.key] { return apply(directive, assignment) }
-        case .swap:
-            if let directive = DirectiveIndex.swap[assignment.key] { return apply(directive, assignment) }
+        guard let directive = DirectiveTable.row(assignment.key, in: section) else {
+            return reportUnknown(assignment, in: section)
         }
-        notHonoured(assignment, in: section)
+        switch directive.status {
+        case .honoured(let parse), .ignored(_, let parse): parse(&self, assignment)
+        case .protection(let protection) where section == .service: noteProtection(protection, assignment)
+        case .unsupported, .protection: reportUnsupported(assignment, in: section)
+        }
     }
 
-    private mutating func notHonoured(_ assignment: Assignment, in section: UnitSectionName) {
+    private mutating func reportUnsupported(_ assignment: Assignment, in section: UnitSectionName) {
         let key = assignment.key
-        if DirectiveTable.isSystemd(key, in: section) {
-            // A socket must not listen on only some of its addresses.
-            if section == .socket, key.hasPrefix("Listen") {
-                hasRefusedEssential = true
-                return refuse(
-                    Diagnostic(
-                        .error, .unsupportedDirective, at: assignment.keyLocation, directive: key,
-                        "\(key)= is not supported yet"))
-            }
-            return report(
+        // A socket must not listen on only some of its addresses.
+        if section == .socket, key.hasPrefix("Listen") {
+            hasRefusedEssential = true
+            return refuse(
                 Diagnostic(
-                    .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
-                    "\(key)= is not supported yet; it is ignored"))
+                    .error, .unsupportedDirective, at: assignment.keyLocation, directive: key,
+                    "\(key)= is not supported yet"))
         }
+        report(
+            Diagnostic(
+                .warning, .unsupportedDirective, at: assignment.keyLocation, directive: key,
+                "\(key)= is not supported yet; it is ignored"))
+    }
+
+    private mutating func reportUnknown(_ assignment: Assignment, in section: UnitSectionName) {
+        let key = assignment.key
         // A suggestion costs a comparison with every known name.
         guard diagnostics.count < UnitFileLimits.diagnosticsPerUnit else {
             dropped += 1
             return
         }
-        let elsewhere = UnitSectionName.allCases.first {
-            $0 != section && ($0.honoured.contains(key) || DirectiveTable.isSystemd(key, in: $0))
-        }
+        let elsewhere = UnitSectionName.allCases.first { DirectiveTable.row(key, in: $0) != nil }
         if let elsewhere {
             report(
                 Diagnostic(
@@ -246,7 +230,7 @@ struct UnitBuilder {
             return
         }
         if key.hasPrefix("X-") {
-            let ours = section.honoured.filter { $0.hasPrefix("X-") }
+            let ours = DirectiveTable.acceptedNames(in: section).filter { $0.hasPrefix("X-") }
             if let near = EditDistance.closest(to: key, in: ours) {
                 report(
                     Diagnostic(
@@ -256,7 +240,7 @@ struct UnitBuilder {
             return
         }
         let near =
-            EditDistance.closest(to: key, in: section.honoured)
+            EditDistance.closest(to: key, in: DirectiveTable.acceptedNames(in: section))
             ?? EditDistance.closest(to: key, in: DirectiveTable.names(in: section).sorted())
         report(
             Diagnostic(
@@ -267,61 +251,49 @@ struct UnitBuilder {
 
     // MARK: [Unit] and [Install]
 
-    private mutating func apply(_ directive: UnitDirective, _ assignment: Assignment) {
-        switch directive {
-        case .description: unit.description = text(assignment)
-        case .documentation:
-            if assignment.value.isEmpty { unit.documentation = [] }
-            for word in words(assignment, escapes: .interpreted) {
+    /// [Unit]: description, order, requirements and limits of starts.
+    static let unitDirectives: [Directive] = [
+        Directive("Description", .unit, in: .unit) { $0.unit.description = $0.text($1) },
+        Directive("Documentation", .unit, in: .unit) {
+            if $1.value.isEmpty { $0.unit.documentation = [] }
+            for word in $0.words($1, escapes: .interpreted) {
                 if Value.isDocumentation(word.text) {
-                    unit.documentation.append(word.text)
+                    $0.unit.documentation.append(word.text)
                 } else {
                     let message = "expected man:…, info:…, file:/…, http://… or https://…, not \"\(word.text)\""
-                    reject(assignment, ValueError(message, at: word.offset), .ignored)
+                    $0.reject($1, ValueError(message, at: word.offset), .ignored)
                 }
             }
-        case .after: unit.after += dependencies(assignment, ordering: true)
-        case .before: unit.before += dependencies(assignment, ordering: true)
-        case .wants: unit.wants += dependencies(assignment, ordering: false)
-        case .requires: unit.requires += dependencies(assignment, ordering: false)
-        case .startLimitIntervalSec, .startLimitInterval:
-            if let limit = value(assignment, .ignored, TimeSpan.parse) { unit.startLimitInterval = limit }
-        case .startLimitBurst: startLimitBurst(assignment)
-        }
-    }
+        },
+        Directive("After", .unit, in: .unit) { $0.unit.after += $0.dependencies($1, ordering: true) },
+        Directive("Before", .unit, in: .unit) { $0.unit.before += $0.dependencies($1, ordering: true) },
+        Directive("Wants", .unit, in: .unit) { $0.unit.wants += $0.dependencies($1, ordering: false) },
+        Directive("Requires", .unit, in: .unit) { $0.unit.requires += $0.dependencies($1, ordering: false) },
+        Directive("StartLimitIntervalSec", .unit, in: .unit) {
+            if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.unit.startLimitInterval = limit }
+        },
+        Directive("StartLimitInterval", .unit, in: .unit) {
+            if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.unit.startLimitInterval = limit }
+        },
+        Directive("StartLimitBurst", .unit, in: .unit) { $0.startLimitBurst($1) },
+    ]
 
     mutating func startLimitBurst(_ assignment: Assignment) {
         if let burst = number(assignment, .ignored, in: UInt32.min...UInt32.max) { unit.startLimitBurst = burst }
     }
 
-    private mutating func apply(_ directive: InstallDirective, _ assignment: Assignment) {
-        switch directive {
-        case .wantedBy: install.wantedBy += names(assignment, instantiate: false)
-        case .requiredBy: install.requiredBy += names(assignment, instantiate: false)
-        case .alias: install.aliases += names(assignment, instantiate: false)
-        case .also: install.also += names(assignment, instantiate: false)
-        case .defaultInstance: install.defaultInstance = text(assignment)
-        case .upheldBy: install.upheldBy += names(assignment, instantiate: false)
-        }
-    }
+    /// [Install]: systemd.unit(5).
+    static let installDirectives: [Directive] = [
+        Directive("WantedBy", .unit, in: .install) { $0.install.wantedBy += $0.names($1, instantiate: false) },
+        Directive("RequiredBy", .unit, in: .install) { $0.install.requiredBy += $0.names($1, instantiate: false) },
+        Directive("Alias", .unit, in: .install) { $0.install.aliases += $0.names($1, instantiate: false) },
+        Directive("Also", .unit, in: .install) { $0.install.also += $0.names($1, instantiate: false) },
+        Directive("DefaultInstance", .unit, in: .install) { $0.install.defaultInstance = $0.text($1) },
+        Directive("UpheldBy", .unit, in: .install) { $0.install.upheldBy += $0.names($1, instantiate: false) },
+    ]
 
     mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
         // An empty assignment resets nothing: "dependencies may not be reset to an empty list" (systemd.unit(5)).
         names(assignment, instantiate: true, ordering: ordering)
-    }
-}
-
-/// Directive name -> case: one look-up per assignment.
-enum DirectiveIndex {
-    static let unit = index(UnitDirective.self)
-    static let service = index(ServiceDirective.self)
-    static let execution = index(ExecutionDirective.self)
-    static let log = index(LogDirective.self)
-    static let socket = index(SocketDirective.self)
-    static let install = index(InstallDirective.self)
-    static let swap = index(SwapDirective.self)
-
-    private static func index<D: CaseIterable & RawRepresentable<String>>(_: D.Type) -> [String: D] {
-        Dictionary(D.allCases.map { ($0.rawValue, $0) }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -30,20 +30,12 @@ public struct ServiceCredentials: Sendable, Hashable {
     public var isEmpty: Bool { loaded.isEmpty && literals.isEmpty }
 }
 
-enum CredentialDirective: String, CaseIterable {
-    case loadCredential = "LoadCredential"
-    case setCredential = "SetCredential"
-
-    static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
-}
-
 extension UnitBuilder {
-    mutating func apply(_ directive: CredentialDirective, _ assignment: Assignment) {
-        switch directive {
-        case .loadCredential: loadCredential(assignment)
-        case .setCredential: setCredential(assignment)
-        }
-    }
+    /// [Service]: data passed to a service as files.
+    static let credentialDirectives: [Directive] = [
+        Directive("LoadCredential", .exec, in: .service) { $0.loadCredential($1) },
+        Directive("SetCredential", .exec, in: .service) { $0.setCredential($1) },
+    ]
 
     /// Reads `ID` or `ID:PATH`.
     private mutating func loadCredential(_ assignment: Assignment) {

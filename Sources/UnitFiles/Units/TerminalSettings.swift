@@ -23,33 +23,22 @@ public struct TerminalSettings: Sendable, Hashable {
     public init() {}
 }
 
-enum TerminalDirective: String, CaseIterable {
-    case path = "TTYPath"
-    case reset = "TTYReset"
-    case hangup = "TTYVHangup"
-    case disallocate = "TTYVTDisallocate"
-    case rows = "TTYRows"
-    case columns = "TTYColumns"
-
-    static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
-}
-
 extension UnitBuilder {
-    mutating func apply(_ directive: TerminalDirective, _ assignment: Assignment) {
-        switch directive {
-        case .path:
-            if assignment.value.isEmpty {
-                service.terminal.path = TerminalSettings().path
+    /// [Service]: the terminal.
+    static let terminalDirectives: [Directive] = [
+        Directive("TTYPath", .exec, in: .service) {
+            if $1.value.isEmpty {
+                $0.service.terminal.path = TerminalSettings().path
                 return
             }
-            if let path = expanded(assignment, .fatal, Value.absolutePath) { service.terminal.path = path }
-        case .reset: set(\.isReset, assignment)
-        case .hangup: set(\.isHungUp, assignment)
-        case .disallocate: set(\.isDeallocated, assignment)
-        case .rows: set(\.rows, assignment)
-        case .columns: set(\.columns, assignment)
-        }
-    }
+            if let path = $0.expanded($1, .fatal, Value.absolutePath) { $0.service.terminal.path = path }
+        },
+        Directive("TTYReset", .exec, in: .service) { $0.set(\.isReset, $1) },
+        Directive("TTYVHangup", .exec, in: .service) { $0.set(\.isHungUp, $1) },
+        Directive("TTYVTDisallocate", .exec, in: .service) { $0.set(\.isDeallocated, $1) },
+        Directive("TTYRows", .exec, in: .service) { $0.set(\.rows, $1) },
+        Directive("TTYColumns", .exec, in: .service) { $0.set(\.columns, $1) },
+    ]
 
     private mutating func set(_ flag: WritableKeyPath<TerminalSettings, Bool>, _ assignment: Assignment) {
         if let on = value(assignment, .ignored, Value.boolean) { service.terminal[keyPath: flag] = on }

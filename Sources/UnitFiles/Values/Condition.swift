@@ -107,16 +107,6 @@ public struct ConditionSection: Sendable, Hashable {
     public init() {}
 
     public var isEmpty: Bool { conditions.isEmpty && asserts.isEmpty }
-
-    /// Directive name -> its condition; `ConditionPathExists` is no assert.
-    static let directives: [String: (kind: Condition.Kind, isAssert: Bool)] = {
-        var directives: [String: (kind: Condition.Kind, isAssert: Bool)] = [:]
-        for kind in Condition.Kind.allCases {
-            directives["Condition" + kind.rawValue] = (kind, false)
-            directives["Assert" + kind.rawValue] = (kind, true)
-        }
-        return directives
-    }()
 }
 
 /// The value of `ConditionMemoryPressure=` and its siblings: the largest share of time that processes may have waited.
