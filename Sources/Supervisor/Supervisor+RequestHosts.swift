@@ -34,6 +34,7 @@ extension Supervisor: RequestsHost {
         if call.request != .update { try planning.refresh() }
     }
 
+    func userName(_ uid: UInt32) -> String? { (try? machine.accounts.user("\(uid)"))?.name }
     func clientsChanged() { reports.armProgressTimer() }
     func joinReexec(_ call: ControlSessions.CallID) { if reexec.isChecking { reexec.addCall(call) } }
     func historyEntries(of identity: RequestIdentity) -> [HistoryEntry] {

@@ -92,8 +92,7 @@ final class Supervisor {
     private(set) lazy var subscriptions: SubscriptionsDesk = SubscriptionsDesk(self, control, loop)
     private(set) lazy var helperCalls: HelperCallsDesk = HelperCallsDesk(
         self, control, machine, configuration, environment: environment)
-    private(set) lazy var requests: RequestsDesk = RequestsDesk(
-        self, control, loop, machine.accounts, journal)
+    private(set) lazy var requests: RequestsDesk = RequestsDesk(self, control, loop, journal)
     private(set) lazy var reports: ReportsDesk = ReportsDesk(self, requests, subscriptions, history, control, loop)
     private(set) lazy var names = NamesDesk(self, planning, instances)
     private(set) lazy var status: StatusDesk = StatusDesk(

@@ -14,6 +14,8 @@ protocol RequestsHost: AnyObject {
         _ request: Request, _ id: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) -> Reply?
 
+    /// Name of a user; nil without an account.
+    func userName(_ uid: UInt32) -> String?
     /// A client of a pending request has come or gone.
     func clientsChanged()
     /// A client asks again for a re-execution that is being checked.
@@ -46,7 +48,6 @@ final class RequestsDesk {
     unowned let host: any RequestsHost
     let control: ControlSessions
     private let loop: any Loop
-    private let accounts: any AccountsPort
     let journal: any RequestJournal
     var pending = PendingRequests()
     private(set) var lastRequest: UInt64 = 0
@@ -57,11 +58,9 @@ final class RequestsDesk {
     private var currentIdentity: RequestIdentity?
 
     init(
-        _ host: any RequestsHost, _ control: ControlSessions, _ loop: any Loop, _ accounts: any AccountsPort,
-        _ journal: any RequestJournal
+        _ host: any RequestsHost, _ control: ControlSessions, _ loop: any Loop, _ journal: any RequestJournal
     ) {
-        (self.host, self.control, self.journal) = (host, control, journal)
-        (self.loop, self.accounts) = (loop, accounts)
+        (self.host, self.control, self.loop, self.journal) = (host, control, loop, journal)
         ledger = RequestLedger(at: Instant(nanoseconds: loop.now))
     }
 
@@ -97,7 +96,7 @@ final class RequestsDesk {
         notes: [String] = [], batch: UInt64? = nil
     ) -> RequestID {
         let id = RequestID(number: nextNumber())
-        let who = peer.map { Actor(uid: Int($0.uid), user: (try? accounts.user("\($0.uid)"))?.name) }
+        let who = peer.map { Actor(uid: Int($0.uid), user: host.userName($0.uid)) }
         pending[id] = PendingRequest(
             call: call, group: group, kind: kind, who: who, startedAt: now, notes: notes, batch: batch,
             identity: call.flatMap(ledger.identity) ?? batch.flatMap { batches[$0]?.identity })

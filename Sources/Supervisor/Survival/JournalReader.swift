@@ -7,6 +7,8 @@ import StateCoding
 struct JournalReader {
     private let records: [String: [UInt8]]
 
+    init(records: [String: [UInt8]]) { self.records = records }
+
     /// State that a killed process has left; nil if the journal is empty.
     static func state(_ contents: RecordFile.Contents) throws -> SavedState? {
         let records = contents.records
@@ -48,7 +50,7 @@ struct JournalReader {
     }
 
     /// Clients' requests. Their callers are no longer known.
-    private func people() throws -> SavedPeople {
+    func people() throws -> SavedPeople {
         var people = SavedPeople()
         for (number, pending) in try numbered("w") as [Int: PendingRequest] {
             people.requests[RequestID(number: UInt64(number))] = pending
