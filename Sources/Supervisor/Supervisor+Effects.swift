@@ -49,7 +49,7 @@ extension Supervisor {
         do throws(PreparationError) {
             let resources = try resources(for: id, plan)
             generations[id] = resources
-            render(plan.services.compactMap { planning.definitions[$0.definition] }, resources)
+            templates.render(plan.services.compactMap { planning.definitions[$0.definition] }, resources)
         } catch {
             handle(.prepareFailed(id, Failure(unit: error.unit, step: .prepare, cause: .text(error.text))))
         }

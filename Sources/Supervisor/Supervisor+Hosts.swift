@@ -4,6 +4,8 @@ import UnitFiles
 
 // What the desks ask of the supervisor.
 
+extension Supervisor: TemplatesHost {}
+
 extension Supervisor: PlanningHost {
     func release(of group: GroupID) -> String? { engine.servingRelease(of: group) ?? memory.release(of: group) }
     func servingRelease(of group: GroupID) -> String? { engine.servingRelease(of: group) }

@@ -21,8 +21,6 @@ import Vocabulary
 /// - `History`, `ReleaseMemory`: records that outlive the process.
 final class Supervisor {
     let machine: any Machine
-    /// For the rooms that are not yet behind the seam.
-    let eventLoop: EventLoop
     var loop: any Loop { machine.loop }
 
     let configuration: Configuration
@@ -67,8 +65,7 @@ final class Supervisor {
         machine, instances, program: program, environment: environment, host: self)
     var sockets: HeldSockets?
     var generations: [GenerationID: GenerationResources] = [:]
-    /// Running renderings of generations' templates.
-    var renderings: [GenerationID: TemplateRun] = [:]
+    private(set) lazy var templates = TemplatesDesk(machine, launcher, host: self)
 
     // Started socket units.
     var activation = SocketActivation()
@@ -126,12 +123,11 @@ final class Supervisor {
     ///   - arguments: the arguments of this program, its name included.
     ///   - inherited: the descriptor of the state that this process's earlier program has handed over (`StateFile`).
     init(
-        host: LinuxMachine, configuration: Configuration, environment: [String: String],
+        machine: any Machine, configuration: Configuration, environment: [String: String],
         limits: [SpawnPlan.Limit],
         program: String, arguments: [String], inherited: Int32?, logger: Logger
     ) throws {
-        machine = host
-        eventLoop = host.eventLoop
+        self.machine = machine
         self.configuration = configuration
         self.environment = environment
         self.logger = logger
@@ -152,10 +148,10 @@ final class Supervisor {
             } ?? limits
         launcher = Launcher(
             configuration: configuration, limits: limits, environment: environment,
-            specifiers: host.units.specifiers(configuration, environment: environment),
+            specifiers: machine.units.specifiers(configuration, environment: environment),
             isProtectedFromOOM: (machine.processes.oomScoreAdjust ?? 0) < 0, machine: machine)
-        history = History(path: configuration.stateDirectory + "/history.jsonl", files: host.files)
-        memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases", files: host.files)
+        history = History(path: configuration.stateDirectory + "/history.jsonl", files: machine.files)
+        memory = ReleaseMemory(directory: configuration.stateDirectory + "/releases", files: machine.files)
     }
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.

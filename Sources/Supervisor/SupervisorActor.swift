@@ -22,7 +22,7 @@ public actor SupervisorActor {
     ) throws {
         self.loop = loop
         supervisor = try Supervisor(
-            host: LinuxMachine(
+            machine: LinuxMachine(
                 loop: loop, name: UnitNameEscaping.escapePath(configuration.runtimeDirectory), environment: environment),
             configuration: configuration, environment: environment,
             limits: limits, program: program, arguments: arguments, inherited: inherited, logger: logger)

@@ -20,11 +20,6 @@ final class LinuxMachine: Machine {
     let manager: any ManagerPort
     let units: any UnitsPort = LinuxUnits()
 
-    /// For the rooms that are not yet behind the seam.
-    let children: Children
-    let processTrees: ProcessTrees
-    let eventLoop: EventLoop
-
     /// - Parameters:
     ///   - name: name of the directory of all control groups, unique among the supervisors of a host and the same after
     ///     a restart.
@@ -32,12 +27,8 @@ final class LinuxMachine: Machine {
     init(loop: EventLoop, name: String, environment: [String: String]) {
         let processes = LinuxProcesses(loop: loop)
         self.loop = loop
-        eventLoop = loop
-        children = processes.children
         self.processes = processes
-        let trees = LinuxTrees(name: name, children: processes.children, loop: loop)
-        self.trees = trees
-        processTrees = trees.trees
+        trees = LinuxTrees(name: name, children: processes.children, loop: loop)
         clients = LinuxClients(loop: loop)
         notifications = LinuxNotifications(loop: loop)
         probes = LinuxProbes(loop: loop)

@@ -51,6 +51,8 @@ final class LinuxServiceFiles: ServiceFilesPort {
         try PassedFile(path: path, name: name, access)
     }
 
+    func openTemplate(_ path: String) throws(SystemError) -> OwnedDescriptor { try SafeFile.open(path, O_RDONLY) }
+
     func open(_ target: OutputTarget, stream: Int32) throws(SystemError) -> OwnedDescriptor {
         try target.open(stream: stream)
     }

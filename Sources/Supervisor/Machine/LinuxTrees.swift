@@ -3,7 +3,7 @@ import Vocabulary
 
 /// Process trees of this host.
 final class LinuxTrees: TreesPort {
-    let trees: ProcessTrees
+    private let trees: ProcessTrees
     private let children: Children
     private let loop: EventLoop
 
@@ -48,7 +48,7 @@ final class LinuxTrees: TreesPort {
 /// A process tree of this host.
 private final class LinuxTree: MachineTree {
     private let tree: ProcessTree
-    let trees: ProcessTrees
+    private let trees: ProcessTrees
     private let loop: EventLoop
 
     init(_ tree: ProcessTree, of trees: ProcessTrees, loop: EventLoop) {

@@ -32,6 +32,9 @@ protocol ServiceFilesPort: AnyObject {
 
     /// Opens a file of `OpenFile=`.
     func openPassed(_ path: String, name: String, _ access: PassedFile.Access) throws(SystemError) -> PassedFile
+    /// Opens a template for the renderer, which is root. At a path that a service's user controls, it must be a file that
+    /// this user may read, too.
+    func openTemplate(_ path: String) throws(SystemError) -> OwnedDescriptor
     /// Opens a file for a standard stream.
     func open(_ target: OutputTarget, stream: Int32) throws(SystemError) -> OwnedDescriptor
     /// Opens a file for standard input and output.

@@ -28,33 +28,54 @@ final class TemplateRun {
     }
 }
 
-extension Supervisor {
+/// What rendering asks of the supervisor.
+protocol TemplatesHost: AnyObject {
+    /// The templates of a generation are rendered, or cannot be.
+    func rendered(_ id: GenerationID, _ failure: PreparationError?)
+}
+
+/// Renders the templates of generations.
+final class TemplatesDesk {
+    private unowned let host: any TemplatesHost
+    private let machine: any Machine
+    private let launcher: Launcher
+    private var running: [GenerationID: TemplateRun] = [:]
+
+    init(_ machine: any Machine, _ launcher: Launcher, host: any TemplatesHost) {
+        (self.machine, self.launcher, self.host) = (machine, launcher, host)
+    }
+
+    /// Whether the generation's templates are being rendered.
+    func isRendering(_ id: GenerationID) -> Bool { running[id] != nil }
+
     /// Renders the templates of a generation; `rendered` follows, at once if there are none.
     func render(_ parts: [Definition], _ generation: GenerationResources) {
         let id = generation.id
-        guard let first = parts.first(where: { !$0.unit.handoff.templates.isEmpty }) else { return rendered(id, nil) }
+        guard let first = parts.first(where: { !$0.unit.handoff.templates.isEmpty }) else {
+            return host.rendered(id, nil)
+        }
         let unit = first.unit.name.description
         do throws(LaunchError) {
             var job = RenderJob(files: [])
             for part in parts { job.files += try files(of: part, generation) }
             let sources = try openTemplates(of: &job)
-            renderings[id] = try start(job, sources) { [unowned self] failure in
-                renderings[id] = nil
-                rendered(id, failure.map { PreparationError(unit: unit, text: "X-Template=: \($0)") })
+            running[id] = try start(job, sources) { [unowned self] failure in
+                running[id] = nil
+                host.rendered(id, failure.map { PreparationError(unit: unit, text: "X-Template=: \($0)") })
             }
         } catch {
-            rendered(id, PreparationError(unit: unit, text: "X-Template=: \(error.text)"))
+            host.rendered(id, PreparationError(unit: unit, text: "X-Template=: \(error.text)"))
         }
     }
 
     /// Opens the templates, and puts the descriptor number of each into the job: the renderer is root and must not
     /// resolve paths in directories of users.
-    private func openTemplates(of job: inout RenderJob) throws(LaunchError) -> [TemplateSource] {
-        var sources: [TemplateSource] = []
+    private func openTemplates(of job: inout RenderJob) throws(LaunchError) -> [OpenTemplate] {
+        var sources: [OpenTemplate] = []
         for index in job.files.indices {
             let path = job.files[index].template
             do throws(SystemError) {
-                sources.append(try TemplateSource(path))
+                sources.append(OpenTemplate(try machine.serviceFiles.openTemplate(path)))
             } catch {
                 throw LaunchError(text: "\(path): \(error.errno.text)")
             }
@@ -80,7 +101,7 @@ extension Supervisor {
 
     /// - Parameter sources: the templates, open, in the order of the job's files.
     private func start(
-        _ job: RenderJob, _ sources: [TemplateSource], _ finished: @escaping (String?) -> Void
+        _ job: RenderJob, _ sources: [OpenTemplate], _ finished: @escaping (String?) -> Void
     ) throws(LaunchError) -> TemplateRun {
         guard let program = machine.processes.companion("holdfast-render") else {
             throw LaunchError(text: "holdfast-render is not installed beside holdfastd")
@@ -105,12 +126,11 @@ extension Supervisor {
     }
 }
 
-/// A template that is open for the renderer. At a path that a service's user controls, it must be a file that this user
-/// may read, too.
-private final class TemplateSource {
+/// A template that is open for the renderer.
+private final class OpenTemplate {
     private let descriptor: OwnedDescriptor
     var raw: Int32 { descriptor.raw }
-    init(_ path: String) throws(SystemError) { descriptor = try SafeFile.open(path, O_RDONLY) }
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 }
 
 /// Input of holdfast-render.

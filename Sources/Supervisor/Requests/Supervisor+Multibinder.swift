@@ -12,7 +12,7 @@ extension Supervisor {
         let actions = MultibinderServer.Actions(
             mayAsk: { [unowned self] peer in (try? mayAct(peer)) != nil },
             bind: { [unowned self] address, backlog in
-                FileLimit.bounded(by: .services) { bind(address, backlog) }
+                machine.processes.bounded(by: .services) { bind(address, backlog) }
             },
             unbind: { [unowned self] in sockets?.unbind($0) ?? false })
         if let saved {

@@ -50,7 +50,7 @@ extension Supervisor {
         switch effect {
         case .run(let token, let id, let command): runSocketCommand(token, id, command)
         case .signal(let token, let signal): socketCommands[token]?.signal(signal)
-        case .open(let id): FileLimit.bounded(by: .services) { openSocket(id) }
+        case .open(let id): machine.processes.bounded(by: .services) { openSocket(id) }
         case .close(let id): closeSocket(id)
         case .watch(let id): watchSocket(id)
         case .unwatch(let id):

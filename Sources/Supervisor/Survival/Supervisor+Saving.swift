@@ -16,7 +16,7 @@ extension Supervisor {
         let definitions = planning.definitions.values.sorted { $0.id < $1.id }.map { journal.units.record(of: $0) }
         // Generations whose templates are still being rendered are prepared again: in the successor no code waits for
         // the rendering.
-        let generations = generations.values.filter { renderings[$0.id] == nil }
+        let generations = generations.values.filter { !templates.isRendering($0.id) }
             .sorted { ($0.id.group, $0.id.number) < ($1.id.group, $1.id.number) }
         let instances = instances.sorted
         return SavedState(
