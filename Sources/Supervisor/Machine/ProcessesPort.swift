@@ -32,6 +32,8 @@ protocol ProcessesPort: AnyObject {
 
     /// Facts about a process at this moment; nil if there is no such process.
     func facts(of pid: Int32) -> ProcessFacts?
+    /// Seconds since the start of a process, to a hundredth; nil if the clock is missing.
+    func age(of process: ProcessFacts) -> Double?
     func commandName(of pid: Int32) -> String?
     /// The real uid of a process.
     func user(of pid: Int32) -> UInt32?
@@ -56,6 +58,10 @@ protocol ProcessesPort: AnyObject {
     func requireRoom() throws(SystemError)
     /// The limit on descriptors in words.
     var fileLimitText: String { get }
+}
+
+extension ProcessesPort {
+    func age(of process: ProcessFacts) -> Double? { process.age }
 }
 
 /// A process by pidfd: signals reach this process or none, also if its pid has been reused.

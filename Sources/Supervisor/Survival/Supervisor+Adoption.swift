@@ -182,9 +182,7 @@ extension Supervisor {
         let members = tree.members
         instance.ownTreeName = tree.name.directory.isEmpty ? nil : tree.name.directory
         instance.invocation =
-            members.lazy.compactMap { [machine] in machine.processes.environmentVariable("INVOCATION_ID", of: $0) }
-            .first
-            ?? Launcher.makeInvocationID()
+            ExecutedProcesses(processes: machine.processes).invocation(of: members) ?? Launcher.makeInvocationID()
         instances.begin(tree.run, of: instance)
         noteSharer(instance)
         journal.put(.running(id), SavedInstance(instance))
@@ -208,14 +206,7 @@ extension Supervisor {
             if case .process(let pid)? = content, members.contains(pid) { return pid }
         }
         if unit.type == .forking, !unit.lifecycle.guessesMainPid { return nil }
-        let facts = members.compactMap { machine.processes.facts(of: $0) }.filter { !$0.isDead }
-        let executed = facts.filter {
-            machine.processes.environmentVariable("INVOCATION_ID", of: $0.pid) == invocation
-                && machine.processes.environmentVariable("SYSTEMD_EXEC_PID", of: $0.pid) == "\($0.pid)"
-        }
-        // The oldest one: commands beside it (ExecReload=) were started later.
-        if unit.type != .forking, let first = executed.min(by: { $0.startTime < $1.startTime }) { return first.pid }
-        let tops = facts.filter { !members.contains($0.parent) }
-        return tops.count == 1 ? tops.first?.pid : nil
+        return ExecutedProcesses(processes: machine.processes).main(
+            of: invocation, among: members, isForking: unit.type == .forking)
     }
 }

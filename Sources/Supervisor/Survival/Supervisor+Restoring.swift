@@ -219,7 +219,10 @@ extension Supervisor {
         // Waiting events have already happened.
         for event in saved.backlog { found.note(event) }
         predecessor.startResuming()
-        takeUnrecorded(&found)
+        let unrecorded = UnrecordedCommands(
+            machine: machine, instances: instances, processes: processes, journal: journal, logger: logger,
+            lastWrite: predecessor.lastWrite)
+        found.processes.formUnion(unrecorded.takeProcesses(of: engine.unrecordedCommands(found)))
         for effect in engine.recovery(found) { perform(effect) }
         while let signal = journal.nextUnsentSignal {
             perform(signal)
