@@ -47,9 +47,8 @@ extension Supervisor {
             }
         }
         do throws(PreparationError) {
-            let resources = try resources(for: id, plan)
-            generations[id] = resources
-            templates.render(plan.services.compactMap { planning.definitions[$0.definition] }, resources)
+            let resources = try generations.open(id, plan)
+            templates.render(definitions(of: plan), resources)
         } catch {
             handle(.prepareFailed(id, Failure(unit: error.unit, step: .prepare, cause: .text(error.text))))
         }
@@ -65,83 +64,8 @@ extension Supervisor {
         handle(.prepareFailed(id, Failure(unit: failure.unit, step: .prepare, cause: .text(failure.text))))
     }
 
-    private func resources(for id: GenerationID, _ plan: Plan) throws(PreparationError) -> GenerationResources {
-        guard let held = sockets else { throw PreparationError(unit: plan.group.name, text: "shutting down") }
-        let parts = plan.services.compactMap { planning.definitions[$0.definition] }
-        let owned = Set(parts.flatMap(\.sockets).map(\.name))
-        // Services that are carried over keep their sockets, which the services that are replaced may have as
-        // upstreams.
-        let serving = engine.view(of: id.group)?.serving.flatMap {
-            generations[GenerationID(group: id.group, number: $0)]
-        }
-        var found = plan.isWhole ? [:] : serving?.sockets ?? [:]
-        let network = try makeNetwork(parts, plan, serving)
-        var reserved = plan.isWhole ? [:] : serving?.reservations ?? [:]
-        var opened: [(SocketUnit, [HeldSocket])] = []
-        let revision = held.nextRevision()
-        var seen: Set<UnitName> = []
-        for unit in parts.flatMap(\.needed) where seen.insert(unit.name).inserted {
-            let name = unit.name.description
-            switch (unit.pass, unit.scope) {
-            case (.address, _):
-                if owned.contains(unit.name) || reserved[name] == nil {
-                    reserved[name] = try held.reserve(unit, for: id, in: network)
-                }
-            case (.descriptor, .shared):
-                // No service starts with attributes that an earlier process has changed on the socket.
-                lookAtSockets(held.present(unit))
-                let list = try held.opened(unit)
-                opened.append((unit, list))
-                found[name] = list
-            case (.descriptor, .generation):
-                if owned.contains(unit.name) || found[name] == nil {
-                    found[name] = try held.open(unit, for: id, in: network)
-                }
-            }
-        }
-        let taken = try pausedSockets(opened)
-        let directory = try makeDirectory(id, parts)
-        held.restorePaths([])
-        let resources = GenerationResources(id: id, release: plan.release, directory: directory, sockets: found)
-        resources.reservations = reserved
-        resources.network = network
-        resources.pending = opened.isEmpty ? nil : PendingSockets(units: opened.map(\.0), revision: revision)
-        for socket in taken { handleSocket(.willBePassed(socket)) }
-        for (unit, list) in opened where activation.isHeldBack(SocketID(unit.name.description)) { holdBack(list, true) }
-        return resources
-    }
-
-    /// Network namespace of the generation with `X-GenerationNetwork=private`; a generation that replaces only some
-    /// services joins the one of the others.
-    private func makeNetwork(
-        _ parts: [Definition], _ plan: Plan, _ serving: GenerationResources?
-    ) throws(PreparationError) -> NetworkNamespace? {
-        guard parts.contains(where: { $0.network == .private }) else { return nil }
-        if !plan.isWhole, let present = serving?.network { return present }
-        do throws(SystemError) {
-            return try machine.sockets.makeNetwork()
-        } catch {
-            throw PreparationError(unit: plan.group.name, text: "X-GenerationNetwork=private: \(error)")
-        }
-    }
-
-    /// Paused sockets among the opened ones. A process that gets a paused socket accepts from it, unless the kernel
-    /// holds new connections back; then the generation is refused.
-    private func pausedSockets(_ opened: [(SocketUnit, [HeldSocket])]) throws(PreparationError) -> [SocketID] {
-        var taken: [SocketID] = []
-        for (unit, list) in opened {
-            let id = SocketID(unit.name.description)
-            guard activation.isPaused(id) else { continue }
-            guard list.allSatisfy({ $0.endpoint.canHoldBack }) else {
-                throw PreparationError(unit: id.name, text: "it is paused; holdfastctl resume \(id) first")
-            }
-            taken.append(id)
-        }
-        return taken
-    }
-
     /// Creates `$GENERATION_DIRECTORY`, owned by the user of the services if they all have the same user, else by root.
-    private func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
+    func makeDirectory(_ id: GenerationID, _ parts: [Definition]) throws(PreparationError) -> String {
         let path = directories.path(of: id)
         let users = Set(parts.map(\.unit.execution.user))
         let user = users.count == 1 ? users.first?.flatMap { try? machine.accounts.user($0) } : nil
@@ -159,14 +83,14 @@ extension Supervisor {
     }
 
     private func release(_ id: GenerationID) {
-        guard let resources = generations.removeValue(forKey: id) else { return }
+        guard let resources = generations.remove(id) else { return }
         journal.end(.generation(id))
         // Together with the directory of its group if it was the last: a group of that name may never exist again.
         directories.throwAway(resources.directory, withParent: true)
     }
 
     private func recordServing(_ id: GenerationID, _ release: String?) {
-        keepSockets(of: id)
+        generations.keepSockets(of: id)
         // A plain service has neither a release nor a rollback, so nothing is recorded.
         guard engine.isSwapUnit(id.group) else { return }
         do throws(SystemError) {
@@ -193,7 +117,8 @@ extension Supervisor {
     private func createInstance(_ id: InstanceID, _ generation: GenerationID, _ spec: ServiceSpec) {
         guard let definition = planning.definitions[spec.definition] else { return }
         let instance = RunningInstance(
-            id: id, generation: generation, definition: definition, connection: connections[generation.group])
+            id: id, generation: generation, definition: definition,
+            connection: socketUnits.connections[generation.group])
         instance.triggeredBy = reports.monitorVariables[generation.group] ?? [:]
         instances.add(instance)
         journal.put(.running(id), SavedInstance(instance))
@@ -201,7 +126,7 @@ extension Supervisor {
 
     private func forget(_ id: InstanceID) {
         guard let instance = instances.remove(id) else { return }
-        if instance.tree != nil { dropSharer(instance) }
+        if instance.tree != nil { generations.removeSharer(instance) }
         journal.end(.running(id))
         descriptorStores.keepStore(of: instance)
         if requests.has(instance.definition.group) {

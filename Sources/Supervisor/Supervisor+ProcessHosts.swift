@@ -26,12 +26,12 @@ extension Supervisor: ProcessesHost, MainProcessesHost, StreamsHost, ServiceDire
     func willBeginRun(of instance: RunningInstance) { logDesk.startRemarks(of: instance.definition.unit.name) }
 
     func didBeginRun(of instance: RunningInstance) {
-        noteSharer(instance)
+        generations.addSharer(instance)
         journal.record(instance)
     }
 
     func didEndTree(of instance: RunningInstance) {
-        dropSharer(instance)
+        generations.removeSharer(instance)
         streams.prepareTerminal(of: instance.definition.unit)
         journal.put(.running(instance.id), SavedInstance(instance))
     }
@@ -40,7 +40,7 @@ extension Supervisor: ProcessesHost, MainProcessesHost, StreamsHost, ServiceDire
 
     func didEndMain(of instance: RunningInstance) {
         keepEvidence(of: instance)
-        lookAtSockets(of: instance)
+        generations.examineSockets(of: instance)
     }
 
     /// Keeps the last log lines of a service for the report on its group.

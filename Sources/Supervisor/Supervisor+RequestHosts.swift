@@ -50,7 +50,7 @@ extension Supervisor: RequestsHost {
         guard !isSuccessor else { return }
         for entry in saved.unwrittenHistory ?? [] where !history.contains(entry) { reports.record(entry) }
         requests.restore(
-            saved.people, alive: engine.awaitedRequests.union(activation.awaitedRequests),
+            saved.people, alive: engine.awaitedRequests.union(socketUnits.activation.awaitedRequests),
             isBusy: { engine.view(of: $0)?.operation != nil }, isShuttingDown: engine.isShuttingDown)
     }
 
@@ -68,11 +68,17 @@ extension Supervisor: ReportsHost {
             .map { ($0.definition.group, $0.lastLines()) }
     }
 
-    func serviceIsReady(_ instance: InstanceID) { if let running = instances[instance] { lookAtSockets(of: running) } }
-    func groupChanged(_ group: GroupID) { noteService(group) }
-    func isConnection(_ group: GroupID) -> Bool { connections[group] != nil }
-    func stopSocketUnits() { for id in activation.socketIDs { handleSocket(.stop(id, nil)) } }
-    var hasActiveSocketUnits: Bool { activation.socketIDs.contains(where: activation.isActive) }
+    func serviceIsReady(_ instance: InstanceID) {
+        if let running = instances[instance] { generations.examineSockets(of: running) }
+    }
+    func groupChanged(_ group: GroupID) { socketUnits.noteService(group) }
+    func isConnection(_ group: GroupID) -> Bool { socketUnits.connections[group] != nil }
+    func stopSocketUnits() { socketUnits.stopAll() }
+    var hasActiveSocketUnits: Bool { socketUnits.hasActive }
+    func connectionIsUnused(_ group: GroupID) { socketUnits.connections.closeUnused(group) }
+    func startRefused(_ socket: SocketID, _ group: GroupID, _ error: ControlError) {
+        socketUnits.startWasRefused(socket, group, error)
+    }
     var unaccountedGroups: [GroupID] { Array(unaccounted.processes.groups) }
 }
 
@@ -121,7 +127,7 @@ extension Supervisor: NamesHost, StatusHost, ExplanationsHost {
     }
     func historyEntries(of unit: String, limit: Int) -> [HistoryEntry] { history.entries(of: unit, limit: limit) }
     func remarkTexts(of unit: UnitName) -> [String] { logDesk.remarkTexts(of: unit) }
-    func remarks(ofSocket name: UnitName) -> [String] { socketUnits[SocketID(name.description)]?.remarks ?? [] }
+    func remarks(ofSocket name: UnitName) -> [String] { socketUnits.started[SocketID(name.description)]?.remarks ?? [] }
 
     func state(of group: GroupID) -> UnitState { status.state(of: group) }
     func waiting(_ view: GroupView) -> Waiting? { status.waiting(view) }

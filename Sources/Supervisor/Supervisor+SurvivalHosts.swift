@@ -11,7 +11,7 @@ extension Supervisor: JournalHost {
 
     var knownDefinitions: [Definition] { Array(planning.definitions.values) }
 
-    var startedSocketUnits: [SocketUnit] { socketUnits.values.map(\.unit) }
+    var startedSocketUnits: [SocketUnit] { socketUnits.started.values.map(\.unit) }
 
     func logJournal(_ level: Logger.Level, _ text: String) { logger.log(level: level, "\(text)") }
 }
@@ -52,9 +52,7 @@ extension Supervisor: UnaccountedHost {
     /// Process trees that no known instance or command owns, with their members.
     private var unknownTrees: [(name: String, members: [Int32])] {
         var known = Set(instances.values.filter { $0.tree != nil }.map { machine.trees.directoryName($0.treeName) })
-        for (token, command) in socketCommands {
-            known.insert(machine.trees.directoryName(RunningSocketCommand.treeName(command.unit, token)))
-        }
+        known.formUnion(socketUnits.commands.treeNames.map { machine.trees.directoryName($0) })
         return machine.trees.leftovers(kept: known)
     }
 
@@ -102,8 +100,8 @@ extension Supervisor: UnaccountedHost {
         if areGone { engine.recordEndOfUnknownProcesses(group, at: now) }
         if unaccounted.processes.isEmpty { removeUnusedDirectories() }
         subscriptions.publishState(of: group)
-        noteService(group)
-        tellSockets()
+        socketUnits.noteService(group)
+        socketUnits.reportTouchedServices()
     }
 
     func answerStop(_ request: RequestID, of group: GroupID) {
@@ -141,7 +139,7 @@ extension Supervisor {
     /// Reserves the numbers of unaccounted processes.
     func reserveUsedNumbers() {
         let used = unaccounted.usedNumbers()
-        for command in used.commands { activation.reserve(command) }
+        for command in used.commands { socketUnits.activation.reserve(command) }
         engine.reserve(instances: used.instances, generations: used.generations, at: now)
     }
 }

@@ -64,24 +64,9 @@ final class Supervisor {
     private(set) lazy var conditions = ConditionDesk(
         machine, instances, program: program, environment: environment, host: self)
     var sockets: HeldSockets?
-    var generations: [GenerationID: GenerationResources] = [:]
+    private(set) lazy var socketUnits = SocketUnits(machine, launcher, host: self)
+    private(set) lazy var generations = Generations(machine, socketUnits, host: self)
     private(set) lazy var templates = TemplatesDesk(machine, launcher, host: self)
-
-    // Started socket units.
-    var activation = SocketActivation()
-    var socketUnits: [SocketID: StartedSocket] = [:]
-    var socketEvents: [SocketEvent] = []
-    var isHandlingSockets = false
-    var socketTimer: (any LoopTimer)?
-    var socketCommands: [SocketToken: RunningSocketCommand] = [:]
-    /// Groups that appeared or disappeared while events were handled; true for a group that was gone in between.
-    var touchedServices: [GroupID: Bool] = [:]
-    /// The unit's readable socket, set while the socket machine handles `readable`.
-    var readableSocket: HeldSocket?
-    /// Accepted connection that is not yet given to an instance or refused.
-    var takenConnection: AcceptedConnection?
-    /// Accepted connections by the group of their instance.
-    var connections: [GroupID: AcceptedConnection] = [:]
 
     // Clients.
     private(set) lazy var control: ControlSessions = ControlSessions(self, machine.clients, loop)
@@ -184,16 +169,9 @@ final class Supervisor {
         }
         try directories.makeDirectories(readers: logs.readers)
         timer = try loop.makeTimer { [unowned self] in deadlineReached() }
-        socketTimer = try loop.makeTimer { [unowned self] in handleSocket(.deadlineReached) }
+        try socketUnits.openTimer()
         try reports.start()
-        sockets = HeldSockets(
-            machine: machine,
-            left: { [unowned self] target, members in
-                unaccounted.processes.takeSocket(at: target, of: members)
-            },
-            noticed: { [unowned self] held, text in
-                log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
-            }, changed: { [unowned self] name in journal.recordShared(name, sockets?.shared[name]) })
+        sockets = HeldSockets(machine, host: self)
         try machine.processes.adoptOrphans()
         machine.trees.follow(isFresh: !isSuccessor)
         try logs.open()
@@ -319,7 +297,7 @@ final class Supervisor {
         }
         backlog.removeSubrange(..<next)
         isHandling = false
-        tellSockets()
+        socketUnits.reportTouchedServices()
         if !backlog.isEmpty {
             // The priority lets control requests in between, which may stop the chain of events.
             continuation = try? loop.callLater(priority: .controlRequests) { [unowned self] in
@@ -346,7 +324,7 @@ final class Supervisor {
     /// Stops every unit, drained, and ends the loop. A second `SIGTERM` ends the drain at once.
     func shutDown(for request: RequestID?) {
         // A readable socket starts no service any more.
-        for id in activation.socketIDs { for held in heldSockets(id) { held.endpoint.cancelReadable() } }
+        socketUnits.unwatchAll()
         machine.manager.notify("STOPPING=1")
         if !engine.isShuttingDown { machine.trees.signalStrays(.terminate) }
         handle(.command(.shutDown, request ?? newRequest()))
@@ -360,7 +338,7 @@ final class Supervisor {
         multibinder = nil
         notifications.close()
         sockets = nil
-        generations = [:]
+        generations.removeAll()
         machine.trees.signalStrays(.kill)
         if machine.trees.leftovers(kept: []).isEmpty, unaccounted.processes.isEmpty { removeUnusedDirectories() }
         unaccounted.logLeftRunning()

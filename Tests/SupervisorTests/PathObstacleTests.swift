@@ -1,5 +1,6 @@
 import Foundation
 import Linux
+import Logging
 import Testing
 import UnitFiles
 
@@ -14,7 +15,8 @@ struct PathObstacleTests {
     /// The error from opening the unit's socket.
     private func refusal(_ directive: String, _ path: String) throws -> String {
         let machine = LinuxMachine(loop: try EventLoop(), name: "test", environment: [:])
-        let sockets = HeldSockets(machine: machine, left: { _, _ in nil }, noticed: { _, _ in }, changed: { _ in })
+        let host = SilentHost()
+        let sockets = HeldSockets(machine, host: host)
         let text = "[Socket]\n\(directive)=\(path)\n"
         let loaded = UnitLoader.restore(
             try UnitName("web.socket"), sources: [UnitSource(path: "/web.socket", text: text)], wants: [],
@@ -64,4 +66,11 @@ struct PathObstacleTests {
         #expect(try refusal("ListenStream", path).hasSuffix("Address already in use (a process listens there already)"))
         withExtendedLifetime(other) {}
     }
+}
+
+private final class SilentHost: HeldSocketsHost {
+    func log(_ level: Logger.Level, about subject: String, _ text: String) {}
+    func takeUnaccountedSocket(at target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor? { nil }
+    func record(_ held: HeldSocket) {}
+    func recordSockets(of unit: String) {}
 }

@@ -37,7 +37,7 @@ extension Supervisor {
 
     private var isUntidy: Bool {
         planning.definitions.count > tidiness.definitions || engine.groupCount > tidiness.groups
-            || socketUnits.count > tidiness.sockets
+            || socketUnits.started.count > tidiness.sockets
     }
 
     /// Runs only between events: while a request is handled, plans exist that the engine does not have yet. (When the
@@ -52,7 +52,7 @@ extension Supervisor {
         planning.forgetInstances(over: Tidiness.readInstances)
         tidiness.definitions = 2 * planning.definitions.count + 64
         tidiness.groups = engine.groupCount + Tidiness.pastInstances
-        tidiness.sockets = socketUnits.count + Tidiness.pastInstances
+        tidiness.sockets = socketUnits.started.count + Tidiness.pastInstances
     }
 
     private func dropPastInstances() {
@@ -78,9 +78,7 @@ extension Supervisor {
     }
 
     private func dropPastSockets() {
-        for id in activation.pastSockets.filter({ isPassing($0.name) }).dropLast(Tidiness.pastInstances) {
-            guard heldSockets(id).isEmpty, activation.discard(id) else { continue }
-            socketUnits[id] = nil
-        }
+        let past = socketUnits.activation.pastSockets.filter { isPassing($0.name) }
+        for id in past.dropLast(Tidiness.pastInstances) { socketUnits.discard(id) }
     }
 }

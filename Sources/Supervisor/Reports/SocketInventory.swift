@@ -21,8 +21,10 @@ extension Supervisor {
 
     /// Started units without an open socket: failed ones, and those whose commands run.
     func closedSockets() -> [SocketStatus] {
-        activation.socketIDs.compactMap { id in
-            guard heldSockets(id).isEmpty, let unit = socketUnits[id]?.unit, let phase = activation.view(of: id)?.phase,
+        let activation = socketUnits.activation
+        return activation.socketIDs.compactMap { id in
+            guard socketUnits.heldSockets(id).isEmpty, let unit = socketUnits.started[id]?.unit,
+                let phase = activation.view(of: id)?.phase,
                 phase != .dead
             else { return nil }
             let address = unit.listen.map(\.target.description).joined(separator: " ")
@@ -35,8 +37,8 @@ extension Supervisor {
     }
 
     private func describe(_ id: SocketID, in status: inout SocketStatus) {
-        status.paused = activation.isPaused(id)
-        guard let view = activation.view(of: id), let state = SocketState(view.phase) else { return }
+        status.paused = socketUnits.activation.isPaused(id)
+        guard let view = socketUnits.activation.view(of: id), let state = SocketState(view.phase) else { return }
         status.state = state
         status.service = view.spec.service?.name
         status.reason = view.failure.map(Wording.sentence)
@@ -105,6 +107,7 @@ extension Supervisor {
     /// Note for the status of a service on paused sockets that it has or that start it.
     func pauseNote(_ group: GroupID) -> String? {
         // Almost always no socket is paused, and one call may ask about a thousand units.
+        let activation = socketUnits.activation
         let allPaused = activation.pausedIDs
         guard !allPaused.isEmpty else { return nil }
         let passed = instances.values.filter { $0.definition.group == group }.flatMap(\.definition.sockets)
@@ -118,8 +121,8 @@ extension Supervisor {
     /// Status of a socket unit for `status NAME.socket`.
     func status(ofSocket name: UnitName) -> UnitStatus {
         let id = SocketID(name.description)
-        let view = activation.view(of: id)
-        let isHeld = !heldSockets(id).isEmpty
+        let view = socketUnits.activation.view(of: id)
+        let isHeld = !socketUnits.heldSockets(id).isEmpty
         let state: UnitState =
             switch view?.phase {
             case .startPre, .opening, .startPost: .starting
@@ -132,7 +135,7 @@ extension Supervisor {
         return UnitStatus(
             unit: id.name, description: description, state: state, swappable: false,
             reason: view?.failure.map(Wording.sentence)
-                ?? (activation.isPaused(id) ? "paused: new connections wait" : nil),
+                ?? (socketUnits.activation.isPaused(id) ? "paused: new connections wait" : nil),
             since: view.map { Timestamp.string(unixSeconds: loop.wallClock - Int64((now - $0.since).seconds)) })
     }
 }

@@ -18,12 +18,4 @@ extension Supervisor {
             requests[id]?.notes += told
         }
     }
-
-    /// Records requirements that a command of a socket unit does without.
-    func remark(_ id: SocketID, _ remarks: [String]) {
-        let new = remarks.filter { socketUnits[id]?.remarks.contains($0) == false }
-        socketUnits[id]?.remarks += new
-        logDesk.logRemarks(new, of: id.name)
-    }
-
 }

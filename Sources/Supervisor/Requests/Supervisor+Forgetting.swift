@@ -12,6 +12,7 @@ extension Supervisor {
     /// `reset-failed` for the named units, or for all failed ones.
     func resetFailed(_ list: [String]) throws(ControlError) -> ListReply {
         let isSocket = { (name: String) in name.hasSuffix(".socket") && !name.contains("*") }
+        let activation = socketUnits.activation
         var sockets = activation.socketIDs.filter { activation.view(of: $0)?.phase == .failed }
         var groups = names.knownGroups().filter { group in engine.view(of: group).map(status.state) == .failed }
         if !list.isEmpty {
@@ -27,7 +28,7 @@ extension Supervisor {
         for socket in sockets {
             units.append(ListedUnit(unit: socket.name, operand: socket.name, state: .failed))
             // A failed socket unit is not open, so a stop only resets it.
-            handleSocket(.stop(socket, nil))
+            socketUnits.handle(.stop(socket, nil))
         }
         return ListReply(units: units)
     }

@@ -49,7 +49,7 @@ extension Supervisor {
         let reply = UpdateReply(
             changed: update.changed, added: update.added, removed: update.removed,
             outdated: outdatedGroups().map(\.name), diagnostics: update.diagnostics.map(UnitDiagnostic.init),
-            notes: refreshSockets())
+            notes: socketUnits.refresh())
         subscriptions.publishFiles(reply)
         return reply
     }

@@ -33,7 +33,7 @@ extension Supervisor {
         Result { () throws(SystemError) in
             guard let sockets else { throw SystemError("listening on", "\(address)", .canceled) }
             let held = try sockets.bind(address, backlog: backlog)
-            lookAtSocket(held)
+            sockets.examine(held)
             return OwnedDescriptorBox(try held.endpoint.duplicate())
         }
     }

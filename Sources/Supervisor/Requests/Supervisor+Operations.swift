@@ -19,7 +19,7 @@ extension Supervisor {
             begin(work, Requested(.start(work.ordered(planned.plan)), request), for: peer)
         case .socket(let socket):
             begin(work, nil, for: peer)
-            try startSocket(socket, newRequest(call: call, kind: .start, peer: peer))
+            try socketUnits.start(socket, newRequest(call: call, kind: .start, peer: peer))
         case .list(let target, let units):
             beginBatch(work, .start(work.ordered(plan(of: target, units))), .start, target, call, peer)
         }
@@ -128,15 +128,16 @@ extension Supervisor {
             .flatMap(\.definition.sockets).filter { $0.scope == .shared && $0.pass == .descriptor }
             .map(\.name.description)
         return Set(used).sorted().flatMap { name -> [String] in
-            let table = heldSockets(SocketID(name))
-            let others = generations.filter { $0.key.group == group }.values.flatMap { $0.sockets[name] ?? [] }
+            let table = socketUnits.heldSockets(SocketID(name))
+            let others = generations.of(group).flatMap { $0.sockets[name] ?? [] }
                 .filter { held in held.isKept && !table.contains { $0 === held } }
             let closing = Set(others.map(\.endpoint.text)).sorted().map {
                 "closed \($0): \(name) no longer names it"
             }
-            guard !table.isEmpty, !activation.isStopping(SocketID(name)) else { return closing }
+            guard !table.isEmpty, !socketUnits.activation.isStopping(SocketID(name)) else { return closing }
             let starts =
-                activation.view(of: SocketID(name))?.spec.service == group && activation.isActive(SocketID(name))
+                socketUnits.activation.view(of: SocketID(name))?.spec.service == group
+                && socketUnits.activation.isActive(SocketID(name))
             return closing + [
                 starts
                     ? "the next connection to \(name) starts it again; holdfastctl stop \(name) closes it"
@@ -188,14 +189,12 @@ extension Supervisor {
     /// - Parameter stopping: groups whose end is awaited; nil for all.
     func releaseSocket(_ name: UnitName, _ request: RequestID?, stopping: Set<GroupID>? = nil) {
         let id = SocketID(name.description)
-        let unit = socketUnits[id]?.unit ?? heldSockets(id).first?.unit ?? planning.resolver.load(name).socket
-        guard let unit, activation.isActive(id) || sockets?.shared[id.name] != nil else {
-            return handleSocket(.stop(id, request))
+        let unit = socketUnits.unit(id) ?? planning.resolver.load(name).socket
+        guard let unit, socketUnits.activation.isActive(id) || sockets?.shared[id.name] != nil else {
+            return socketUnits.handle(.stop(id, request))
         }
         let groups = Set(users(of: name).map(\.definition.group))
-        let spec = activation.view(of: id)?.spec ?? spec(of: unit, nil)
         let waited = groups.filter { engine.isActive($0) && stopping?.contains($0) != false }
-        noteAction()
-        handleSocket(.release(id, spec, request, waited))
+        socketUnits.release(id, unit, request, after: waited)
     }
 }

@@ -62,7 +62,7 @@ extension Supervisor {
 
     private func activity(of unit: String, _ name: UnitName?) -> UnitActivity {
         guard name?.kind == .socket else { return engine.unitActivity(of: GroupID(unit)) }
-        return sockets?.shared[unit] != nil || activation.isActive(SocketID(unit)) ? .active : .inactive
+        return sockets?.shared[unit] != nil || socketUnits.activation.isActive(SocketID(unit)) ? .active : .inactive
     }
 
     // MARK: - Beginning
@@ -114,7 +114,7 @@ extension Supervisor {
             case .socket(let socket):
                 let request = makeRequest(nil, .start)
                 do throws(ControlError) {
-                    try startSocket(socket, request)
+                    try socketUnits.start(socket, request)
                 } catch {
                     reports.refuse(request, error)
                 }

@@ -1,11 +1,24 @@
 import Engine
 import Linux
+import Logging
 import UnitFiles
 
 /// Reason why a socket, directory or user is not available to a generation: `unit` and a sentence.
 struct PreparationError: Error {
     let unit: String
     let text: String
+}
+
+/// What the desk of held sockets asks of the supervisor.
+protocol HeldSocketsHost: AnyObject {
+    func log(_ level: Logger.Level, about subject: String, _ text: String)
+    /// Takes a socket that unaccounted processes have bound to the address.
+    /// - Parameter members: processes among which a holder must be, for an address whose port the kernel has chosen.
+    func takeUnaccountedSocket(at target: HeldEndpoint.Target, of members: Set<Int32>?) -> OwnedDescriptor?
+    /// Records the state of a socket for a successor.
+    func record(_ held: HeldSocket)
+    /// Records the sockets of a shared unit for a successor.
+    func recordSockets(of unit: String)
 }
 
 /// All held sockets with scope `shared`. The sockets of a generation are in its `GenerationResources`.
@@ -24,25 +37,19 @@ final class HeldSockets {
     var bound: [SocketAddress: WeakSocket] = [:]
     /// Addresses with scope `shared` that programs bind themselves, for as long as a generation has them.
     var reserved: [SocketAddress: WeakReservation] = [:]
-    /// Called when the sockets of a shared unit have changed.
-    private let changed: (String) -> Void
+    unowned let host: any HeldSocketsHost
     /// Sockets whose repair failed for lack of descriptors or memory.
     private var unfinished: [WeakSocket] = []
     private var retry: (any LoopTimer)?
-    /// Called with a note when a socket was found broken (`shutdown` by a sharer) or its path gone, and repaired.
-    let noticed: (HeldSocket, String) -> Void
-    /// Returns a socket that unaccounted processes have bound to the address (`LeftProcesses.take`).
-    private let left: (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?
 
-    init(
-        machine: any Machine, left: @escaping (HeldEndpoint.Target, Set<Int32>?) -> OwnedDescriptor?,
-        noticed: @escaping (HeldSocket, String) -> Void,
-        changed: @escaping (String) -> Void
-    ) {
+    init(_ machine: any Machine, host: any HeldSocketsHost) {
         self.machine = machine
-        self.left = left
-        self.changed = changed
-        self.noticed = noticed
+        self.host = host
+    }
+
+    /// Reports a repair of a socket, or an obstacle to it.
+    func report(_ text: String, about held: HeldSocket) {
+        host.log(.warning, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(text)")
     }
 
     /// Next revision, later than all earlier readings of unit files.
@@ -74,7 +81,7 @@ final class HeldSockets {
             let fresh = HeldSocket(
                 unit: unit, endpoint: try held.endpoint.successor(), owner: nil, port: machine.sockets)
             try watch(fresh)
-            noticed(held, "processes started from now on get a new socket at the same address")
+            report("processes started from now on get a new socket at the same address", about: held)
             return fresh
         } catch {
             throw PreparationError(unit: unit.name.description, text: "\(error)")
@@ -121,9 +128,9 @@ final class HeldSockets {
         for held in sockets ?? [] where !before.contains(ObjectIdentifier(held)) {
             registry.keep(held)
             held.isFound = false
-            for problem in held.link() { noticed(held, "\(problem); goes on without") }
+            for problem in held.link() { report("\(problem); continuing without it", about: held) }
         }
-        changed(name)
+        host.recordSockets(of: name)
     }
 
     /// Shared sockets of other instances of the same template.
@@ -170,7 +177,7 @@ final class HeldSockets {
         _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int = .random(in: 1...(.max)),
         of members: Set<Int32>? = nil
     ) throws(PreparationError) -> HeldSocket? {
-        guard let found = left(target, members) else { return nil }
+        guard let found = host.takeUnaccountedSocket(at: target, of: members) else { return nil }
         do throws(SystemError) {
             let held = try adopt(found, unit, target, owner: owner, number: number, nil)
             held.isFound = true
@@ -233,7 +240,7 @@ final class HeldSockets {
             let endpoint = try machine.sockets.open(target, EndpointSettings(unit, file), in: network)
             let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets)
             try watch(held)
-            for problem in held.endpoint.problems { noticed(held, "\(problem); goes on without") }
+            for problem in held.endpoint.problems { report("\(problem); continuing without it", about: held) }
             // Failures are reported when the socket becomes its unit's (`keep`).
             _ = held.link()
             return held
@@ -264,14 +271,14 @@ final class HeldSockets {
             guard let held else { return }
             do throws(SystemError) {
                 let served = try held.endpoint.listenAgain()
-                noticed(
-                    held,
+                report(
                     served
                         ? "a process shut it down; it listens again"
-                        : "a process shut it down; a new socket is at its address, for processes started from now on")
+                        : "a process shut it down; a new socket is at its address, for processes started from now on",
+                    about: held)
                 if !served { watchOrRetry(held) }
             } catch {
-                noticed(held, "a process shut it down, and it cannot be opened again: \(error)")
+                report("a process shut it down, and it cannot be opened again: \(error)", about: held)
             }
         }
     }
@@ -280,7 +287,7 @@ final class HeldSockets {
         do throws(SystemError) {
             try watch(held)
         } catch {
-            noticed(held, "watching it: \(error); it is tried again")
+            report("cannot watch it: \(error); retrying", about: held)
             tryAgain(held)
         }
     }
@@ -316,9 +323,9 @@ final class HeldSockets {
         do throws(SystemError) {
             switch try held.endpoint.restorePath() {
             case .intact: break
-            case .restored: noticed(held, "its path was removed; it is back")
+            case .restored: report("its path was removed; it is back", about: held)
             case .replaced:
-                noticed(held, "its path was removed; a new socket is there, for processes started from now on")
+                report("its path was removed; a new socket is there, for processes started from now on", about: held)
                 watchOrRetry(held)
             }
         } catch {
@@ -327,7 +334,7 @@ final class HeldSockets {
                 if isAgain { return }
             }
             let obstacle = obstacle(to: held.endpoint.target, error) ?? ""
-            noticed(held, "its path was removed and cannot be restored: \(error)\(obstacle)")
+            report("its path was removed and cannot be restored: \(error)\(obstacle)", about: held)
         }
     }
 }

@@ -34,7 +34,7 @@ extension Supervisor {
             journal.record(resources)
             let services = planned.plan.services.map { take(trees[$0.unit], $0, id) }
             handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
-            noteSharers()
+            for instance in instances.values where instance.tree != nil { generations.addSharer(instance) }
             unaccounted.forget(group)
         } catch {
             throw .failed(
@@ -184,7 +184,7 @@ extension Supervisor {
         instance.invocation =
             ExecutedProcesses(processes: machine.processes).invocation(of: members) ?? Launcher.makeInvocationID()
         instances.begin(tree.run, of: instance)
-        noteSharer(instance)
+        generations.addSharer(instance)
         journal.put(.running(id), SavedInstance(instance))
         guard let pid = mainProcess(definition.unit, instance.invocation, members) else { return service }
         do throws(SystemError) {

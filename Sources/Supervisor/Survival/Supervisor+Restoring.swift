@@ -25,7 +25,7 @@ extension Supervisor {
         let used = max(engine.definitionsInUse.max() ?? 0, planning.definitions.keys.max() ?? 0)
         planning.reserve(upTo: max(saved.lastDefinition, used))
         // Restored before the instances, which have the connections.
-        if let activation = saved.activation { restore(activation, units) }
+        if let activation = saved.activation { socketUnits.restore(activation, units) }
         for record in saved.instances { restore(record) }
         for record in saved.processes { restore(record) }
         for record in saved.processes where processes[record.token] == nil { journal.keepRecord(ofEnded: record) }
@@ -54,10 +54,10 @@ extension Supervisor {
             }
             if let raw = record.network { resources.network = restoreNetwork(raw, record.id, &once) }
             for held in resources.own { held.endpoint.network = resources.network }
-            if record.isPending == true { resources.pending = pendingSockets(of: record.id) }
+            if record.isPending == true { resources.pending = generations.pendingSockets(of: record.id) }
             generations[record.id] = resources
         }
-        noteSharers()
+        for instance in instances.values where instance.tree != nil { generations.addSharer(instance) }
         descriptorStores.restore(saved.stores ?? [])
     }
 
@@ -164,7 +164,7 @@ extension Supervisor {
         guard let definition = planning.definitions[record.definition] else { return }
         let instance = RunningInstance(
             id: record.id, generation: record.generation, definition: definition,
-            connection: connections[record.generation.group])
+            connection: socketUnits.connections[record.generation.group])
         instance.invocation = record.invocation
         instance.triggeredBy = record.triggeredBy ?? [:]
         instance.remarks = record.remarks ?? []
@@ -213,7 +213,7 @@ extension Supervisor {
     /// Carries out effects that were recorded but not done, and handles the waiting events.
     func resume(_ saved: SavedState) {
         var found = SurvivingState()
-        found.generations = Set(generations.keys)
+        found.generations = generations.ids
         found.instances = instances.ids
         found.processes = Set(saved.processes.map(\.token))
         // Waiting events have already happened.
@@ -228,9 +228,9 @@ extension Supervisor {
             perform(signal)
             journal.recordSent(signal)
         }
-        keepSocketsOfServing()
+        generations.keepSocketsOfServing()
         resume(saved.backlog)
-        resumeSockets()
+        socketUnits.resume()
         reports.armProgressTimer()
         reexec.answerCalls(saved.head)
     }

@@ -47,7 +47,7 @@ struct SocketSharers {
     }
 
     /// Forgets former services once all changes up to now are recorded.
-    mutating func looked() { former = [] }
+    mutating func forgetFormer() { former = [] }
 
     /// Records a change; returns whether to log it: a repeated change by the same suspects is logged once a minute.
     mutating func note(_ change: AttributeChange, at now: Int64) -> Bool {
@@ -62,77 +62,37 @@ struct SocketSharers {
 /// Options, filters and flags of a held socket belong to all who share it, and outlive the process that set them. The
 /// unit file defines them, so they are restored whenever a service that has the socket was started, has ended or is
 /// about to start.
-extension Supervisor {
-    /// Records an instance as a sharer of its sockets when a run begins.
-    func noteSharer(_ instance: RunningInstance) {
-        guard let generation = generations[instance.generation] else { return }
-        let isSwapped = engine.isSwapUnit(instance.definition.group)
-        let name = instance.name + (isSwapped ? " (generation \(instance.generation.number))" : "")
-        let input = streams.inputFIFO(of: instance)
-        for held in passedSockets(instance, generation) {
-            let mustNotBlock = instance.definition.unit.nonBlocking || isSwapped && held !== input
-            held.sharers.add(instance.id, SocketSharer(name: name, mustNotBlock: mustNotBlock))
-        }
-    }
-
-    /// Removes an instance from its sockets' sharers when no process of the run is left.
-    func dropSharer(_ instance: RunningInstance) {
-        guard let generation = generations[instance.generation] else { return }
-        let list = passedSockets(instance, generation)
-        for held in list { held.sharers.remove(instance.id) }
-        lookAtSockets(list)
-    }
-
-    private func passedSockets(_ instance: RunningInstance, _ generation: GenerationResources) -> [HeldSocket] {
-        guard instance.connection == nil else { return [] }
-        return instance.definition.sockets.flatMap { generation.sockets[$0.name.description] ?? [] }
-    }
-
-    /// Checks the sockets of an instance that was started or has ended.
-    func lookAtSockets(of instance: RunningInstance) {
-        guard let generation = generations[instance.generation] else { return }
-        lookAtSockets(passedSockets(instance, generation))
-    }
-
-    func lookAtSockets(_ list: [HeldSocket]) {
-        for held in list { lookAtSocket(held) }
-    }
+extension HeldSockets {
+    func examine(_ list: [HeldSocket]) { for held in list { examine(held) } }
 
     /// Restores attributes that processes have changed, and records which services had the socket.
-    func lookAtSocket(_ held: HeldSocket) {
+    func examine(_ held: HeldSocket) {
         let isAlone = held.sharers.present.isEmpty && held.unit.name.description != HeldSockets.multibinderUnit
         // The supervisor's own accept(2) must not block. A service that had the socket alone could choose either mode.
         if isAlone, held.endpoint.hasConnections { try? held.endpoint.setNonBlocking(true) }
         let changes = held.endpoint.restoreAttributes(nonBlocking: held.sharers.mustNotBlock ? true : nil)
         for change in changes { note(change, of: held) }
         if isAlone, held.endpoint.isBeyondRepair { renew(held) }
-        held.sharers.looked()
-        if !changes.isEmpty { journal.record(held) }
+        held.sharers.forgetFormer()
+        if !changes.isEmpty { host.record(held) }
     }
 
     /// Replaces the socket, which no other process has.
     private func renew(_ held: HeldSocket) {
         do throws(SystemError) {
             try held.endpoint.renew()
-            log(.warning, about: "\(held.unit.name)", "\(held.unit.name): a new socket is at \(held.endpoint.text)")
-            try sockets?.watch(held)
+            report("replaced by a new socket", about: held)
+            try watch(held)
         } catch {
-            log(.error, about: "\(held.unit.name)", "\(held.unit.name): \(held.endpoint.text): \(error)")
+            report("\(error)", about: held)
         }
     }
 
     /// Records a change for `sockets`, `why` and the log.
-    func note(_ change: AttributeChange, of held: HeldSocket) {
+    private func note(_ change: AttributeChange, of held: HeldSocket) {
         let suspects = held.sharers.suspects
-        guard held.sharers.note(change, at: loop.wallClock) else { return }
-        log(
-            .warning, about: "\(held.unit.name)",
-            "\(held.unit.name): \(held.endpoint.text): \(Wording.sentence(change, by: suspects))")
-    }
-
-    /// Records the sharers of all instances after another supervisor process was taken over.
-    func noteSharers() {
-        for instance in instances.values where instance.tree != nil { noteSharer(instance) }
+        guard held.sharers.note(change, at: machine.loop.wallClock) else { return }
+        report(Wording.sentence(change, by: suspects), about: held)
     }
 }
 
