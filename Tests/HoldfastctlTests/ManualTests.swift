@@ -65,6 +65,15 @@ struct ManualTests {
         var command: Command
     }
 
+    @Test("ARCHITECTURE.md names only files that exist")
+    func architecture() throws {
+        let root = String(Self.directory.dropLast("packaging/man/".count))
+        let page = try String(contentsOfFile: root + "ARCHITECTURE.md", encoding: .utf8)
+        let paths = page.split(separator: "`").filter { $0.hasPrefix("Sources/") || $0.hasPrefix("Tests/") }
+        #expect(paths.count > 40)
+        for path in paths { #expect(FileManager.default.fileExists(atPath: root + path), "\(path)") }
+    }
+
     @Test("holdfast.unit(5) has every code of a diagnostic")
     func codes() throws {
         let page = try String(contentsOfFile: Self.directory + "holdfast.unit.5", encoding: .utf8)
