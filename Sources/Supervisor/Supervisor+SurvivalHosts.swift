@@ -16,6 +16,25 @@ extension Supervisor: JournalHost {
     func logJournal(_ level: Logger.Level, _ text: String) { logger.log(level: level, "\(text)") }
 }
 
+extension Supervisor: RestorationHost {
+    /// Extends time limits by the gap in which no supervisor could handle events.
+    func passGap(_ saved: inout SavedState?) {
+        guard let head = saved?.head else { return }
+        let gap = engine.passGap(until: now, heard: head.takenAt.map(Instant.init))
+        saved?.activation?.machine.passGap(gap, until: now)
+    }
+}
+
+extension Supervisor: AdoptionHost {
+    func lastRelease(of group: GroupID) -> String? { memory.release(of: group) }
+
+    func makeAdoptionRequest(
+        _ call: ControlSessions.CallID, _ group: GroupID, _ peer: Peer, notes: [String]
+    ) -> RequestID {
+        newRequest(call: call, group: group, kind: .start, peer: peer, notes: notes)
+    }
+}
+
 extension Supervisor: ReexecHost {
     var isShuttingDown: Bool { engine.isShuttingDown || reports.shutdownRequests != nil }
 

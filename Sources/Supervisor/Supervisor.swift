@@ -99,6 +99,13 @@ final class Supervisor {
     /// Re-execution of the installed program.
     private(set) lazy var reexec = ReexecDesk(
         self, machine, logger: logger, program: program, arguments: arguments, environment: environment)
+    private(set) lazy var adoption = AdoptionDesk(
+        self, machine, planning, instances, processes, generations, unaccounted, journal, directories, logger: logger)
+    private lazy var restoration = Restoration(
+        self, planning,
+        RestoredInstances(
+            machine: machine, instances: instances, processes: processes, streams: streams, outputs: logs,
+            stores: descriptorStores, logger: logger), socketUnits, generations, journal, unaccounted, predecessor)
     /// Whether the events being handled happened while no supervisor ran.
     var isCatchingUp = false
 
@@ -189,7 +196,7 @@ final class Supervisor {
         ]
         isCatchingUp = true
         if let saved {
-            restore(saved)
+            restoration.restore(saved)
             restoreRequests(saved, isSuccessor: isSuccessor)
         } else {
             unaccounted.find(nil, problem: predecessor.problem)
@@ -203,8 +210,10 @@ final class Supervisor {
         try listenForBinds(saved?.own.multibinder)
         if !isSuccessor { reportUnaccounted() }
         if let saved {
-            resume(saved)
-            if !isSuccessor { reportMissedEnds(saved) }
+            restoration.resume(saved)
+            reports.armProgressTimer()
+            reexec.answerCalls(saved.head)
+            if !isSuccessor { restoration.reportMissedEnds(saved) }
         }
         isCatchingUp = false
         // Decisions that were due when the other process ended.
@@ -275,9 +284,6 @@ final class Supervisor {
     var waitingEvents: [Event] {
         backlog + launches.postponedStarts
     }
-
-    /// Handles the events that an earlier process has left.
-    func resume(_ events: [Event]) { for event in events { handle(event) } }
 
     private func handleBacklog() {
         isHandling = true

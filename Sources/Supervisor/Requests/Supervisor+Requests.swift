@@ -48,7 +48,7 @@ extension Supervisor {
         case .abort(let name): try simple(name, id, peer) { .abort($0) }
         case .rollback(let name): try rollback(name, id, peer)
         case .drain(let name, let now): try drain(name, now: now, id, peer)
-        case .adopt(let name): try adopt(name, id, peer)
+        case .adopt(let name): try adoption.adopt(try names.group(name), id, peer)
         case .reexec: try reexec.start(for: id)
         case .shutdown: shutDown(for: newRequest(call: id, peer: peer))
         case .outcome(let identity): return try requests.outcome(of: identity, id, peer)

@@ -1,39 +1,82 @@
 import ControlProtocol
 import Engine
 import Linux
+import Logging
 import UnitFiles
+
+/// What the desk of adoptions asks of the supervisor.
+protocol AdoptionHost: AnyObject {
+    var engine: Engine { get set }
+    var sockets: HeldSockets? { get }
+
+    /// Release of a group that served last.
+    func lastRelease(of group: GroupID) -> String?
+    /// User under whom a service runs.
+    func user(of execution: ExecutionSettings) -> UInt32
+    func makeAdoptionRequest(
+        _ call: ControlSessions.CallID, _ group: GroupID, _ peer: Peer, notes: [String]
+    ) -> RequestID
+    func handle(_ event: Event)
+}
 
 /// The `Adopt` call: turns unaccounted processes into a serving generation, if the unit files tell which service each
 /// process belongs to.
-extension Supervisor {
+final class AdoptionDesk {
+    private unowned let host: any AdoptionHost
+    private let machine: any Machine
+    private let logger: Logger
+    private let planning: PlanningDesk
+    private let instances: Instances
+    private let processes: ProcessDesk
+    private let generations: Generations
+    private let unaccounted: UnaccountedDesk
+    private let journal: JournalDesk
+    private let directories: Directories
+
+    init(
+        _ host: any AdoptionHost, _ machine: any Machine, _ planning: PlanningDesk, _ instances: Instances,
+        _ processes: ProcessDesk, _ generations: Generations, _ unaccounted: UnaccountedDesk, _ journal: JournalDesk,
+        _ directories: Directories, logger: Logger
+    ) {
+        self.host = host
+        self.machine = machine
+        self.logger = logger
+        self.planning = planning
+        self.instances = instances
+        self.processes = processes
+        self.generations = generations
+        self.unaccounted = unaccounted
+        self.journal = journal
+        self.directories = directories
+    }
+
     /// Reason why the processes cannot be taken over.
     private struct Undecidable: Error { let text: String }
 
-    func adopt(_ name: String, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
-        let group = try names.group(name)
+    func adopt(_ group: GroupID, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let found = unaccounted.processes.trees(of: group)
         guard !found.isEmpty else {
             throw .failed(message: "cannot adopt \(group): it has no unaccounted processes")
         }
         do throws(Undecidable) {
-            guard !engine.isShuttingDown else { throw Undecidable(text: "everything is being stopped") }
-            guard !engine.isActive(group) else { throw Undecidable(text: "it runs as another generation") }
+            guard !host.engine.isShuttingDown else { throw Undecidable(text: "everything is being stopped") }
+            guard !host.engine.isActive(group) else { throw Undecidable(text: "it runs as another generation") }
             guard found.allSatisfy({ $0.ending == nil }) else { throw Undecidable(text: "they are being ended") }
             let trees = try byUnit(found)
             let planned = try plan(of: group, trees)
             let number = freeNumber(group, found)
             let id = GenerationID(group: group, number: number)
             unaccounted.processes.findSockets(
-                machine.sockets, held: Set((sockets?.registry.all ?? []).compactMap(\.endpoint.inode)))
+                machine.sockets, held: Set((host.sockets?.registry.all ?? []).compactMap(\.endpoint.inode)))
             let resources = try takeResources(id, planned, trees)
-            let request = newRequest(
-                call: call, group: group, kind: .start, peer: peer, notes: ["\(unaccounted.text(group)) taken over"])
+            let request = host.makeAdoptionRequest(
+                call, group, peer, notes: ["\(unaccounted.text(group)) taken over"])
             for held in resources.own { held.isFound = false }
             generations[id] = resources
             // Written in one batch with the engine's changes.
             journal.record(resources)
             let services = planned.plan.services.map { take(trees[$0.unit], $0, id) }
-            handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
+            host.handle(.command(.adopt(Adoption(plan: planned.plan, number: number, services: services)), request))
             for instance in instances.values where instance.tree != nil { generations.addSharer(instance) }
             unaccounted.forget(group)
         } catch {
@@ -70,7 +113,7 @@ extension Supervisor {
         guard let name = try? UnitName(group.name) else { throw Undecidable(text: "\(group) is no unit") }
         var names = [name]
         if name.isTemplate {
-            let releases = [memory.release(of: group)] + trees.keys.sorted().map { (try? UnitName($0))?.instance }
+            let releases = [host.lastRelease(of: group)] + trees.keys.sorted().map { (try? UnitName($0))?.instance }
             names = releases.compactMap(\.self).compactMap { try? name.instantiated($0) }
         }
         var problem: String?
@@ -105,7 +148,7 @@ extension Supervisor {
 
     /// Number of the generation in the processes' environment, if no generation has it; else the next number.
     private func freeNumber(_ group: GroupID, _ found: [UnaccountedProcesses.Tree]) -> Int {
-        let last = engine.view(of: group)?.lastNumber ?? 0
+        let last = host.engine.view(of: group)?.lastNumber ?? 0
         guard let number = found.compactMap(\.name.generation).max(), number > 0,
             generations[GenerationID(group: group, number: number)] == nil
         else { return last + 1 }
@@ -117,7 +160,7 @@ extension Supervisor {
     private func takeResources(
         _ id: GenerationID, _ planned: Planning.Planned, _ trees: [String: UnaccountedProcesses.Tree]
     ) throws(Undecidable) -> GenerationResources {
-        guard let held = sockets else { throw Undecidable(text: "everything is being stopped") }
+        guard let held = host.sockets else { throw Undecidable(text: "everything is being stopped") }
         let parts = planned.plan.services.compactMap { planning.definitions[$0.definition] }
         var taken: [String: [HeldSocket]] = [:]
         var shared: [SocketUnit] = []
@@ -168,7 +211,7 @@ extension Supervisor {
     private func take(_ tree: UnaccountedProcesses.Tree?, _ spec: ServiceSpec, _ generation: GenerationID)
         -> Adoption.Service
     {
-        let id = engine.newInstanceID()
+        let id = host.engine.newInstanceID()
         var service = Adoption.Service(spec: spec, instance: id, main: nil, isOver: tree == nil)
         guard let definition = planning.definitions[spec.definition] else { return service }
         let instance = RunningInstance(id: id, generation: generation, definition: definition)
@@ -188,7 +231,7 @@ extension Supervisor {
         journal.put(.running(id), SavedInstance(instance))
         guard let pid = mainProcess(definition.unit, instance.invocation, members) else { return service }
         do throws(SystemError) {
-            let token = engine.newToken(for: id)
+            let token = host.engine.newToken(for: id)
             try processes.take(try machine.processes.open(pid), as: token, of: id)
             if let process = processes[token] { journal.put(.process(token), SavedProcess(process)) }
             service.main = token
@@ -202,7 +245,7 @@ extension Supervisor {
     /// process whose parent is not among the members.
     private func mainProcess(_ unit: ServiceUnit, _ invocation: String, _ members: [Int32]) -> Int32? {
         if let path = unit.lifecycle.pidFile {
-            let content = try? machine.serviceFiles.readPidFile(path, user: user(of: unit.execution))
+            let content = try? machine.serviceFiles.readPidFile(path, user: host.user(of: unit.execution))
             if case .process(let pid)? = content, members.contains(pid) { return pid }
         }
         if unit.type == .forking, !unit.lifecycle.guessesMainPid { return nil }

@@ -1,22 +1,6 @@
 import Engine
 import Linux
 
-/// Steps that are needed only if the state is that of a killed process.
-extension Supervisor {
-    /// Reports processes that ended without a supervisor, after `resume`. Their exit statuses are unknown, because the
-    /// kernel reported them to another parent.
-    func reportMissedEnds(_ saved: SavedState) {
-        var found = SurvivingState()
-        found.generations = Set(saved.generations.map(\.id))
-        for event in engine.missedEvents(found) { handle(event) }
-        for token in engine.awaitedProcesses { handle(.spawned(token)) }
-        for record in saved.processes where processes[record.token] == nil {
-            handle(.exited(record.token, .unknown))
-        }
-        for token in engine.awaitedProcesses where processes[token] == nil { handle(.exited(token, .unknown)) }
-    }
-}
-
 extension SavedState {
     /// The same state without the numbers of descriptors, which mean nothing in another process, and with process trees
     /// as far as they follow from the recorded processes.
