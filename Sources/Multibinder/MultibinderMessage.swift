@@ -92,7 +92,7 @@ public struct MultibinderRequest: Equatable, Sendable {
         default: break
         }
         let bare = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
-        return SocketAddress(bare.contains(":") ? "[\(bare)]:\(port)" : "\(bare):\(port)")
+        return SocketAddress(host: bare, port: port)
     }
 }
 

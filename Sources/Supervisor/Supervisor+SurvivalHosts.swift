@@ -190,7 +190,7 @@ extension Supervisor {
     }
 
     private func isUnaccounted(_ entry: ListenEntry, _ unit: SocketUnit) -> Bool {
-        guard let target = try? sockets?.target(of: entry, in: unit) else { return false }
+        guard let target = sockets?.target(of: entry, in: unit) else { return false }
         return unaccounted.processes.hasSocket(at: target)
     }
 

@@ -204,9 +204,10 @@ struct UnitTests {
     @Test(
         "endpoints of probes",
         arguments: [
-            ("tcp 127.0.0.1:80", ProbeEndpoint.tcp(host: "127.0.0.1", port: 80)),
-            ("tcp [::1]:80", .tcp(host: "::1", port: 80)), ("tcp localhost:80", .tcp(host: "localhost", port: 80)),
-            ("http /run/x.sock /h", .unix("/run/x.sock")), ("http @x /h", .unix("@x")),
+            ("tcp 127.0.0.1:80", ProbeEndpoint.address(.ipv4(IPv4Address(bits: 0x7F00_0001), port: 80))),
+            ("tcp [2001:db8::7]:80", .address(.ipv6(IPv6Address("2001:db8::7") ?? .any, port: 80, interface: nil))),
+            ("tcp localhost:80", .host("localhost", port: 80)),
+            ("http /run/x.sock /h", .address(.unix("/run/x.sock"))), ("http @x /h", .address(.abstract("x"))),
         ] as [(String, ProbeEndpoint)])
     func endpoints(value: String, expected: ProbeEndpoint) throws {
         let unit = try service("[X-Swap]\nReadyProbe=" + value)

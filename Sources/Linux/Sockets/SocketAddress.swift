@@ -44,6 +44,12 @@ public enum SocketAddress: Hashable, Sendable, Codable, CustomStringConvertible 
         guard (try? withoutZone.withSockaddr({ _, _ in })) != nil else { return nil }
     }
 
+    /// An IPv4 or IPv6 address without brackets; nil for a host that is neither.
+    public init?(host: String, port: UInt16) {
+        self = host.contains(":") ? .inet6(host: host, port: port) : .inet(host: host, port: port)
+        guard (try? withoutZone.withSockaddr({ _, _ in })) != nil else { return nil }
+    }
+
     public var description: String {
         switch self {
         case .inet(let host, let port): return "\(host):\(port)"

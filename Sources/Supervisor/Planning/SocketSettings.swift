@@ -4,24 +4,33 @@ import UnitFiles
 
 // Converts the settings of `.socket` units to those of the Linux layer.
 
+extension SocketAddress {
+    init(_ address: ListenAddress) {
+        self =
+            switch address {
+            case .ipv4(let host, let port): .inet(host: "\(host)", port: port)
+            case .ipv6(let host, let port, let interface):
+                .inet6(host: "\(host)" + (interface.map { "%" + $0 } ?? ""), port: port)
+            case .port(let port): .inet6(host: "::", port: port)
+            case .unix(let path): .unix(path: path)
+            case .abstract(let name): .abstract(name: name)
+            case .vsock(let cid, let port): .vsock(cid: cid ?? .max, port: port)
+            }
+    }
+}
+
 extension HeldEndpoint.Target {
-    /// - Throws: a sentence, for an address that this host does not support.
-    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions, hasIPv6: Bool) throws(PreparationText) {
-        func address(_ address: ListenAddress) throws(PreparationText) -> SocketAddress {
+    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions, hasIPv6: Bool) {
+        func address(_ address: ListenAddress) -> SocketAddress {
             // A bare port means IPv6, which takes IPv4 as well; a kernel without IPv6 gets IPv4, as under systemd.
-            if case .port(let port) = address, !hasIPv6 {
-                return .inet(host: "0.0.0.0", port: port)
-            }
-            guard let found = SocketAddress("\(address)") else {
-                throw PreparationText("listening on \(address): not an address of this host's kind")
-            }
-            return found
+            if case .port(let port) = address, !hasIPv6 { return .inet(host: "0.0.0.0", port: port) }
+            return SocketAddress(address)
         }
         self =
             switch target {
-            case .stream(let text): .socket(try address(text), .stream)
-            case .datagram(let text): .socket(try address(text), .datagram)
-            case .sequentialPacket(let text): .socket(try address(text), .sequentialPacket)
+            case .stream(let wanted): .socket(address(wanted), .stream)
+            case .datagram(let wanted): .socket(address(wanted), .datagram)
+            case .sequentialPacket(let wanted): .socket(address(wanted), .sequentialPacket)
             case .fifo(let path): .file(.fifo(path: path))
             case .special(let path): .file(.special(path: path, writable: options.writable))
             case .messageQueue(let name): .file(.messageQueue(name: name))
@@ -65,12 +74,6 @@ extension HeldSockets {
         case .socket, .file: return nil
         }
     }
-}
-
-/// A sentence without the unit's name.
-struct PreparationText: Error {
-    let text: String
-    init(_ text: String) { self.text = text }
 }
 
 extension Linux.SocketOptions {

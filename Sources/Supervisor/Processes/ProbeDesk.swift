@@ -181,9 +181,10 @@ extension GenerationResources {
     fileprivate func address(of endpoint: ProbeEndpoint) -> SocketAddress? {
         switch endpoint {
         case .socket(let name): address(of: name)?.loopback
-        case .unix(let path): .unix(path: path)
-        case .tcp("localhost", let port): .inet(host: "127.0.0.1", port: port)
-        case .tcp(let host, let port): SocketAddress(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")
+        case .address(let address): SocketAddress(address)
+        case .host("localhost", let port): .inet(host: "127.0.0.1", port: port)
+        // Names are not resolved: the supervisor would wait for a server's answer.
+        case .host: nil
         }
     }
 }

@@ -63,7 +63,7 @@ final class HeldSockets {
     func opened(_ unit: SocketUnit) throws(PreparationError) -> [HeldSocket] {
         var sockets: [HeldSocket] = []
         for entry in unit.listen {
-            let target = try target(of: entry, in: unit)
+            let target = target(of: entry, in: unit)
             if let held = present(target, of: unit), !sockets.contains(where: { $0 === held }) {
                 sockets.append(try usable(held, unit))
             } else {
@@ -90,13 +90,7 @@ final class HeldSockets {
 
     /// Open sockets for the unit's present addresses.
     func present(_ unit: SocketUnit) -> [HeldSocket] {
-        unit.listen.compactMap { entry in
-            do throws(PreparationError) {
-                return present(try target(of: entry, in: unit), of: unit)
-            } catch {
-                return nil
-            }
-        }
+        unit.listen.compactMap { present(target(of: $0, in: unit), of: unit) }
     }
 
     /// The unit's open socket at the address.
@@ -215,18 +209,14 @@ final class HeldSockets {
     ) throws(PreparationError) -> [HeldSocket] {
         var sockets: [HeldSocket] = []
         for entry in unit.listen {
-            let target = try target(of: entry, in: unit).unique(generation.number)
+            let target = target(of: entry, in: unit).unique(generation.number)
             sockets.append(try open(unit, entry, target, owner: generation, network))
         }
         return sockets
     }
 
-    func target(of entry: ListenEntry, in unit: SocketUnit) throws(PreparationError) -> HeldEndpoint.Target {
-        do throws(PreparationText) {
-            return try HeldEndpoint.Target(entry.target, unit.options, hasIPv6: machine.sockets.hasIPv6)
-        } catch {
-            throw PreparationError(unit: unit.name.description, text: "\(entry.location): \(error.text)")
-        }
+    func target(of entry: ListenEntry, in unit: SocketUnit) -> HeldEndpoint.Target {
+        HeldEndpoint.Target(entry.target, unit.options, hasIPv6: machine.sockets.hasIPv6)
     }
 
     func open(

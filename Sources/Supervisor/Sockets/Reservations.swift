@@ -32,7 +32,7 @@ extension HeldSockets {
         reserved = reserved.filter { $0.value.reservation != nil }
         var list: [Reservation] = []
         for entry in unit.listen {
-            guard case .socket(let address, .stream) = try target(of: entry, in: unit) else { continue }
+            guard case .socket(let address, .stream) = target(of: entry, in: unit) else { continue }
             switch unit.scope {
             case .generation:
                 guard case .socket(let own, _) = HeldEndpoint.Target.socket(address, .stream).unique(generation.number)

@@ -196,7 +196,7 @@ final class AdoptionDesk {
         let numbers = Set(trees.values.compactMap(\.name.generation)).sorted(by: >)
         var list: [HeldSocket] = []
         for entry in unit.listen {
-            let target = try held.target(of: entry, in: unit)
+            let target = held.target(of: entry, in: unit)
             let named = numbers.map { target.unique($0) }.first { unaccounted.processes.hasSocket(at: $0) }
             guard let found = try held.takeLeft(unit, named ?? target, owner: id, of: named == nil ? members : nil)
             else {

@@ -111,7 +111,7 @@ extension UnitBuilder {
         let text = try expander.expand(word)
         if text.hasPrefix("/") || text.hasPrefix("@") {
             do {
-                return .unix(try ListenAddress.parse(text).description)
+                return .address(try ListenAddress.parse(text))
             } catch {
                 throw ValueError(error.message, at: word.offset)
             }
@@ -131,16 +131,18 @@ extension UnitBuilder {
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
             let port = UInt16(text[text.utf8.index(after: colon)...]), port > 0
         else { throw ValueError(expected, at: word.offset) }
-        var host = String(text[..<colon])
+        let host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") {
-            host = String(host.dropFirst().dropLast())
-            guard let address = IPv6Address(host) else { throw ValueError(expected, at: word.offset) }
-            return .tcp(host: address.description, port: port)
+            guard let address = IPv6Address(host.dropFirst().dropLast()) else {
+                throw ValueError(expected, at: word.offset)
+            }
+            return .address(.ipv6(address, port: port, interface: nil))
         }
+        if let address = IPv4Address(host) { return .address(.ipv4(address, port: port)) }
         let isName = host.utf8.allSatisfy {
             Ascii.isLetter($0) || Ascii.isDigit($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
         }
         guard isName, !host.isEmpty, host.utf8.count <= 253 else { throw ValueError(expected, at: word.offset) }
-        return .tcp(host: host, port: port)
+        return .host(host, port: port)
     }
 }

@@ -12,16 +12,16 @@ public enum GenerationNetwork: String, Keyword {
 public enum ProbeEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// A socket unit: its address in this generation.
     case socket(UnitName)
-    /// A host name or address without brackets, and a port.
-    case tcp(host: String, port: UInt16)
-    /// A Unix socket: a path, or `@name` in the abstract namespace.
-    case unix(String)
+    /// An IPv4 or IPv6 address with a port, or a Unix socket.
+    case address(ListenAddress)
+    /// A host by name.
+    case host(String, port: UInt16)
 
     public var description: String {
         switch self {
         case .socket(let name): name.description
-        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        case .unix(let path): path
+        case .address(let address): address.description
+        case .host(let name, let port): "\(name):\(port)"
         }
     }
 }

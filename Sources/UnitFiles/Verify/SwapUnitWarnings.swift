@@ -72,17 +72,35 @@ extension SwapUnitResolver {
     ) -> UnitName? {
         switch endpoint {
         case .socket(let name): return definition.referencedSockets[name]?.scope == .shared ? name : nil
-        case .unix(let path): return shared[(try? ListenAddress.parse(path)) ?? .unix(path)]
-        case .tcp(let host, let port):
-            return shared.first { address, _ in
-                switch address {
-                case .port(let own): own == port
-                case .ipv4(let ip, let own): own == port && (ip.bits == 0 || ip.description == host)
-                case .ipv6(let ip, let own, interface: _): own == port && (ip == .any || ip.description == host)
-                case .unix, .abstract, .vsock: false
-                }
-            }?.value
+        case .address(let address): return shared.first { $0.key.receives(address) }?.value
+        case .host(_, let port): return shared.first { $0.key.wildcardPort == port }?.value
         }
+    }
+}
+
+extension ListenAddress {
+    /// The port of a socket that listens on all addresses of the host.
+    fileprivate var wildcardPort: UInt16? {
+        switch self {
+        case .port(let port), .ipv6(.any, let port, interface: _): port
+        case .ipv4(let address, let port): address.bits == 0 ? port : nil
+        case .ipv6, .unix, .abstract, .vsock: nil
+        }
+    }
+
+    /// Whether a socket that listens here gets the connections to an address.
+    fileprivate func receives(_ address: ListenAddress) -> Bool {
+        switch (self, address) {
+        case (_, .ipv4(_, let port)), (_, .ipv6(_, let port, interface: _)):
+            if wildcardPort == port { return true }
+        case (_, .port), (_, .unix), (_, .abstract), (_, .vsock): break
+        }
+        if case .ipv6(let own, let ownPort, interface: _) = self,
+            case .ipv6(let other, let port, interface: _) = address
+        {
+            return own == other && ownPort == port
+        }
+        return self == address
     }
 }
 
