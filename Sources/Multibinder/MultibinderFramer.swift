@@ -35,7 +35,7 @@ public struct MultibinderFramer {
             }
             position += 1
             guard position <= Self.limit else { throw .tooLong }
-            if look(byte) {
+            if recordByte(byte) {
                 let object = Array(pending[..<position])
                 pending.removeFirst(position)
                 position = 0
@@ -46,7 +46,7 @@ public struct MultibinderFramer {
     }
 
     /// Scans one byte; true when the outermost object ends with it.
-    private mutating func look(_ byte: UInt8) -> Bool {
+    private mutating func recordByte(_ byte: UInt8) -> Bool {
         if isInString {
             if isEscaped {
                 isEscaped = false

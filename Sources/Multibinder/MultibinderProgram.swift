@@ -54,7 +54,7 @@ public final class MultibinderProgram {
             try loop.addSignal(.terminate) { [unowned self] in loop.exit(0) },
             try loop.addSignal(.interrupt) { [unowned self] in loop.exit(0) },
         ]
-        say("Listening for binds on control socket: \(path)")
+        printLine("Listening for binds on control socket: \(path)")
     }
 
     /// Removes the control socket. Paths of listening sockets stay: processes that have the sockets still serve them.
@@ -90,7 +90,7 @@ public final class MultibinderProgram {
     }
 
     private func respawn() {
-        say("Respawning...")
+        printLine("Respawning...")
         let (listening, connections) = server?.inheritance ?? (nil, [])
         let all = sockets.values.map(\.raw) + connections.map(\.socket) + (listening.map { [$0] } ?? [])
         let inheritance = RespawnState(
@@ -105,14 +105,14 @@ public final class MultibinderProgram {
         for word in words { free(word) }
         unsetenv(Self.variable)
         for descriptor in all { closeOnExec(descriptor, true) }
-        say("Cannot respawn: \(cause)")
+        printLine("Cannot respawn: \(cause)")
     }
 
     private func closeOnExec(_ descriptor: Int32, _ on: Bool) {
         try? DescriptorFlags.setCloseOnExec(descriptor, on)
     }
 
-    private func say(_ line: String) {
+    private func printLine(_ line: String) {
         var text = line + "\n"
         text.withUTF8 { _ = write(1, $0.baseAddress, $0.count) }
     }

@@ -61,7 +61,7 @@ public final class MultibinderServer {
         server = try LocalServer(loop: loop, path: path, inherited: listening) { [unowned self] box, peer in
             accept(box, peer)
         }
-        for inherited in connections { begin(OwnedDescriptor(owning: inherited.socket), inherited.pending) }
+        for inherited in connections { beginSession(OwnedDescriptor(owning: inherited.socket), inherited.pending) }
     }
 
     /// The listening socket and the connections with their received bytes, for ``adopt(_:at:_:)``.
@@ -76,10 +76,10 @@ public final class MultibinderServer {
 
     private func accept(_ box: OwnedDescriptorBox, _ peer: Peer) {
         guard sessions.count < Self.connectionLimit, actions.mayAsk(peer), let socket = box.take() else { return }
-        begin(socket, [])
+        beginSession(socket, [])
     }
 
-    private func begin(_ socket: consuming OwnedDescriptor, _ pending: [UInt8]) {
+    private func beginSession(_ socket: consuming OwnedDescriptor, _ pending: [UInt8]) {
         lastSession += 1
         let id = lastSession
         let session = Session()
@@ -88,15 +88,15 @@ public final class MultibinderServer {
             socket, loop: loop,
             onBytes: { [unowned self] bytes in
                 sessions[id]?.framer.append(bytes)
-                takeAll(id)
-            }, onSent: { [unowned self] in takeAll(id) }, onEnd: { [unowned self] in sessions[id] = nil })
+                handleRequests(id)
+            }, onSent: { [unowned self] in handleRequests(id) }, onEnd: { [unowned self] in sessions[id] = nil })
         guard session.connection != nil else { return }
         sessions[id] = session
-        if !pending.isEmpty { takeAll(id) }
+        if !pending.isEmpty { handleRequests(id) }
     }
 
     /// Answers the complete requests, as long as the client takes the answers. One packet holds a few hundred at most.
-    private func takeAll(_ id: UInt64) {
+    private func handleRequests(_ id: UInt64) {
         while let session = sessions[id], let connection = session.connection, !connection.isBusy {
             do throws(MultibinderFramer.Failure) {
                 guard let message = try session.framer.next() else { return }

@@ -39,18 +39,18 @@ final class Client {
         parser = ResponseParser(keptLength: tokenLength)
     }
 
-    deinit { hangUp() }
+    deinit { closeConnection() }
 
     /// Sends one request, over the kept connection or a new one.
     ///
     /// - Returns: the result, if there is one already.
-    func begin(_ loop: Loop, at now: Int64) -> Ending? {
+    func beginRequest(_ loop: Loop, at now: Int64) -> Ending? {
         startedAt = now
-        return proceed(loop)
+        return continueRequest(loop)
     }
 
     /// Continues a request that could not connect because the queue was full.
-    func proceed(_ loop: Loop) -> Ending? {
+    func continueRequest(_ loop: Loop) -> Ending? {
         parser.reset()
         if descriptor < 0 {
             switch loop.dial() {
@@ -95,8 +95,8 @@ final class Client {
     }
 
     /// Ends a request that took too long.
-    func giveUp() -> Ending {
-        hangUp()
+    func abandonRequest() -> Ending {
+        closeConnection()
         state = .idle
         return .lost(.timedOut, reason: "")
     }
@@ -134,14 +134,14 @@ final class Client {
                 case .complete(let used):
                     return answered(extra: count - used)
                 case .malformed(let reason):
-                    hangUp()
+                    closeConnection()
                     state = .idle
                     return .lost(.other, reason: reason)
                 }
             }
             if count == 0 {
                 let isComplete = parser.end()
-                hangUp()
+                closeConnection()
                 state = .idle
                 return isComplete ? .answered : .lost(.closedEarly, reason: "")
             }
@@ -155,7 +155,7 @@ final class Client {
 
     private func answered(extra: Int) -> Ending {
         // Surplus bytes make the connection unusable for another request.
-        if !keepAlive || parser.closes || extra > 0 { hangUp() }
+        if !keepAlive || parser.closes || extra > 0 { closeConnection() }
         // The read that completed the answer may have left the connection's end unread, and its event is over.
         stirred = true
         state = .idle
@@ -163,7 +163,7 @@ final class Client {
     }
 
     private func end(_ code: Int32, _ step: String) -> Ending {
-        hangUp()
+        closeConnection()
         state = .idle
         switch Verdict(code) {
         case .lost(let loss): return .lost(loss, reason: "\(step): \(errorText(code))")
@@ -171,7 +171,7 @@ final class Client {
         }
     }
 
-    private func hangUp() {
+    private func closeConnection() {
         guard descriptor >= 0 else { return }
         // This also removes it from the epoll set: the descriptor has no duplicates.
         close(descriptor)

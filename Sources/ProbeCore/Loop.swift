@@ -84,7 +84,7 @@ public final class Loop {
                     takeSignal()
                 } else {
                     let index = Int(event.data.u32)
-                    if let ending = clients[index].ready(self, events: event.events) { ended(index, ending, now) }
+                    if let ending = clients[index].ready(self, events: event.events) { recordEnd(index, ending, now) }
                 }
             }
         }
@@ -107,7 +107,7 @@ public final class Loop {
 
     private func beginRequests(_ now: Int64) {
         if now >= stopAt { stopping = true }
-        wakeRested(now)
+        resumeIdleClients(now)
         while !stopping, !free.isEmpty {
             if let limit = configuration.requests, begun >= limit {
                 stopping = true
@@ -121,7 +121,7 @@ public final class Loop {
             // With a rate, latency counts from the time when the request was due: a stalled server must not be excused
             // from the requests that could not be sent meanwhile.
             let start = configuration.rate == nil ? microseconds() : due
-            began(index, clients[index].begin(self, at: start), now)
+            recordBegin(index, clients[index].beginRequest(self, at: start), now)
         }
     }
 
@@ -131,28 +131,28 @@ public final class Loop {
         return startedAt + Int64(Double(begun) / rate * 1e6)
     }
 
-    private func began(_ index: Int, _ ending: Client.Ending?, _ now: Int64) {
+    private func recordBegin(_ index: Int, _ ending: Client.Ending?, _ now: Int64) {
         if let ending {
-            ended(index, ending, now)
+            recordEnd(index, ending, now)
         } else if case .waitingForQueue = clients[index].state {
             resting.append((now + Self.restForQueue, index))
         }
     }
 
-    private func wakeRested(_ now: Int64) {
+    private func resumeIdleClients(_ now: Int64) {
         guard !resting.isEmpty else { return }
         let rested = resting.filter { $0.until <= now }
         guard !rested.isEmpty else { return }
         resting.removeAll { $0.until <= now }
         for (_, index) in rested {
             switch clients[index].state {
-            case .waitingForQueue: began(index, clients[index].proceed(self), now)
+            case .waitingForQueue: recordBegin(index, clients[index].continueRequest(self), now)
             case .idle, .sending, .receiving: free.append(index)
             }
         }
     }
 
-    private func ended(_ index: Int, _ ending: Client.Ending, _ now: Int64) {
+    private func recordEnd(_ index: Int, _ ending: Client.Ending, _ now: Int64) {
         inFlight -= 1
         let client = clients[index]
         switch ending {
@@ -194,10 +194,10 @@ public final class Loop {
             case .waitingForQueue, .sending, .receiving:
                 guard clients[index].startedAt < limit else { continue }
                 resting.removeAll { $0.client == index }
-                ended(index, clients[index].giveUp(), now)
+                recordEnd(index, clients[index].abandonRequest(), now)
             }
         }
-        windows?.roll(now)
+        windows?.closeWindows(now)
         writeStrip(isEnd: false)
     }
 

@@ -86,15 +86,15 @@ public struct ResponseParser: Sendable {
                 line.removeAll(keepingCapacity: true)
             case .body(let left):
                 let count = min(left, bytes.count - index)
-                keep(bytes, index, count)
+                collectBody(bytes, index, count)
                 index += count
                 state = count == left ? .done : .body(left: left - count)
             case .bodyUntilClose:
-                keep(bytes, index, bytes.count - index)
+                collectBody(bytes, index, bytes.count - index)
                 index = bytes.count
             case .chunk(let left):
                 let count = min(left, bytes.count - index)
-                keep(bytes, index, count)
+                collectBody(bytes, index, count)
                 index += count
                 state = count == left ? .chunkEnd : .chunk(left: left - count)
             case .done:
@@ -132,7 +132,7 @@ public struct ResponseParser: Sendable {
         return .malformed(reason)
     }
 
-    private mutating func keep(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int) {
+    private mutating func collectBody(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int) {
         bodyLength += count
         guard bodyStart.count < keptLength else { return }
         for byte in bytes[start..<(start + count)] {

@@ -32,7 +32,7 @@ public struct Strip: Sendable {
     ///
     /// - Parameter now: microseconds on a monotonic clock.
     public mutating func show(_ token: [UInt8], at now: Int64) {
-        guard all || pay(now) else { return }
+        guard all || chargeWrite(now) else { return }
         if owedLoss { append(Self.lossToken) }
         owedLoss = false
         append(token)
@@ -40,7 +40,7 @@ public struct Strip: Sendable {
 
     /// Shows a lost request.
     public mutating func showLoss(at now: Int64) {
-        guard all || pay(now) else {
+        guard all || chargeWrite(now) else {
             owedLoss = true
             return
         }
@@ -57,7 +57,7 @@ public struct Strip: Sendable {
 
     public var hasOutput: Bool { !output.isEmpty }
 
-    private mutating func pay(_ now: Int64) -> Bool {
+    private mutating func chargeWrite(_ now: Int64) -> Bool {
         let from = max(paidUntil, now)
         guard from - now < Self.burst * interval else { return false }
         paidUntil = from + interval

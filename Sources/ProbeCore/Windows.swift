@@ -28,13 +28,13 @@ struct Windows: ~Copyable {
     deinit { close(descriptor) }
 
     mutating func add(ok isOk: Bool, latency: Int64?, at now: Int64) {
-        roll(now)
+        closeWindows(now)
         if isOk { ok += 1 } else { lost += 1 }
         if let latency { latencies.append(UInt32(clamping: latency)) }
     }
 
     /// Writes the windows that have ended.
-    mutating func roll(_ now: Int64) {
+    mutating func closeWindows(_ now: Int64) {
         guard now >= begin + Self.length else { return }
         var rows = ""
         while now >= begin + Self.length {
@@ -48,7 +48,7 @@ struct Windows: ~Copyable {
 
     /// Writes the last window, which may be shorter.
     mutating func finish(_ now: Int64) {
-        roll(now)
+        closeWindows(now)
         if ok + lost > 0 { write(row()) }
     }
 

@@ -10,7 +10,7 @@ struct NameCheck {
 
     static func check(_ text: String, _ context: [String: Any], file: String) throws(RenderError) {
         var check = NameCheck(file: file, context: context)
-        try check.walk(text)
+        try check.checkTags(text)
     }
 
     private init(file: String, context: [String: Any]) {
@@ -18,7 +18,7 @@ struct NameCheck {
         self.context = context
     }
 
-    private mutating func walk(_ text: String) throws(RenderError) {
+    private mutating func checkTags(_ text: String) throws(RenderError) {
         var rest = text[...]
         var line = 1
         var column = 1
@@ -38,7 +38,7 @@ struct NameCheck {
             guard let close = after.firstRange(of: "}}") else { return }
             let tag = after[..<close.lowerBound]
             // After a change of delimiters, rare in configuration files, the rest is not checked.
-            guard try look(tag, line, column) else { return }
+            guard try check(tag, line, column) else { return }
             advance(over: rest[open.lowerBound..<close.upperBound])
             rest = after[close.upperBound...]
             if tag.hasPrefix("{"), rest.hasPrefix("}") {
@@ -49,12 +49,12 @@ struct NameCheck {
     }
 
     /// Checks one tag. False if the delimiters change.
-    private mutating func look(_ tag: Substring, _ line: Int, _ column: Int) throws(RenderError) -> Bool {
+    private mutating func check(_ tag: Substring, _ line: Int, _ column: Int) throws(RenderError) -> Bool {
         let kind = tag.first
         let name = trimmed(tag.dropFirst(kind.map { "#^/!>&{=<$%".contains($0) } == true ? 1 : 0))
         switch kind {
         case "#", "^":
-            let value = find(name)
+            let value = findValue(of: name)
             let isTrue = isTruthy(value) == (kind == "#")
             sections.append((isTrue, kind == "#" && (value is [Any] || value is [String: Any])))
         case "/": _ = sections.popLast()
@@ -66,14 +66,14 @@ struct NameCheck {
             guard sections.allSatisfy(\.isRendered), !name.contains("("), name != "." else { return true }
             if !name.contains("."), sections.contains(where: \.hasItem) { return true }
             // A name of an item: items are not known here.
-            if context[first(of: name)] == nil, sections.contains(where: \.hasItem) { return true }
-            guard find(name) == nil else { return true }
+            if context[firstComponent(of: name)] == nil, sections.contains(where: \.hasItem) { return true }
+            guard findValue(of: name) == nil else { return true }
             throw RenderError(file, line: line, column: column, "there is no \(name)\(hint(name))")
         }
         return true
     }
 
-    private func first(of name: String) -> String { name.split(separator: ".").first.map(String.init) ?? name }
+    private func firstComponent(of name: String) -> String { name.split(separator: ".").first.map(String.init) ?? name }
 
     private func trimmed(_ text: Substring) -> String {
         var text = text
@@ -82,7 +82,7 @@ struct NameCheck {
         return String(text)
     }
 
-    private func find(_ name: String) -> Any? {
+    private func findValue(of name: String) -> Any? {
         var value: Any? = context
         for part in name.split(separator: ".") { value = (value as? [String: Any])?[String(part)] }
         return value

@@ -13,7 +13,7 @@ final class Reader {
 
     var count: Int { bytes.count }
 
-    func broken(_ path: [any CodingKey], _ text: String) -> DecodingError {
+    func corruption(_ path: [any CodingKey], _ text: String) -> DecodingError {
         .dataCorrupted(DecodingError.Context(codingPath: path, debugDescription: text))
     }
 
@@ -30,7 +30,7 @@ final class Reader {
     private static let longestSpan = Duration.seconds(Int64.max)
 
     func tag(_ offset: Int, _ path: [any CodingKey]) throws -> UInt8 {
-        guard offset >= 0, offset < bytes.count else { throw broken(path, "it ends too early") }
+        guard offset >= 0, offset < bytes.count else { throw corruption(path, "the data ends too early") }
         return bytes[offset]
     }
 
@@ -44,24 +44,26 @@ final class Reader {
             if byte < 0x80 { return value }
             shift += 7
         }
-        throw broken(path, "a number without end")
+        throw corruption(path, "a number has no end")
     }
 
     /// The range of a text: a length and that many bytes.
     func range(_ offset: inout Int, _ path: [any CodingKey]) throws -> Range<Int> {
         let length = try varint(&offset, path)
-        guard length <= UInt64(bytes.count - offset) else { throw broken(path, "a text ends too early") }
+        guard length <= UInt64(bytes.count - offset) else { throw corruption(path, "a text ends too early") }
         defer { offset += Int(length) }
         return offset..<offset + Int(length)
     }
 
     /// The content of the array or map at `offset`.
     func content(_ expected: UInt8, at offset: Int, _ path: [any CodingKey]) throws -> Range<Int> {
-        guard try tag(offset, path) == expected else { throw broken(path, "another kind of value than expected") }
-        guard bytes.count - offset >= 5 else { throw broken(path, "it ends too early") }
+        guard try tag(offset, path) == expected else {
+            throw corruption(path, "the value has another kind than expected")
+        }
+        guard bytes.count - offset >= 5 else { throw corruption(path, "the data ends too early") }
         var length = 0
         for index in 0..<4 { length |= Int(bytes[offset + 1 + index]) << (8 * index) }
-        guard length <= bytes.count - offset - 5 else { throw broken(path, "it ends too early") }
+        guard length <= bytes.count - offset - 5 else { throw corruption(path, "the data ends too early") }
         return offset + 5..<offset + 5 + length
     }
 
@@ -75,9 +77,9 @@ final class Reader {
         case Tag.string: _ = try range(&next, path)
         case Tag.array: next = try content(Tag.array, at: offset, path).upperBound
         case Tag.map: next = try content(Tag.map, at: offset, path).upperBound
-        default: throw broken(path, "an unknown kind of value")
+        default: throw corruption(path, "an unknown kind of value")
         }
-        guard next <= bytes.count else { throw broken(path, "it ends too early") }
+        guard next <= bytes.count else { throw corruption(path, "the data ends too early") }
         return next
     }
 
@@ -96,18 +98,20 @@ final class Reader {
         switch try tag(offset, path) {
         case Tag.false: false
         case Tag.true: true
-        default: throw broken(path, "no truth value")
+        default: throw corruption(path, "not a Boolean")
         }
     }
 
     func string(_ offset: Int, _ path: [any CodingKey]) throws -> String {
-        guard try tag(offset, path) == Tag.string else { throw broken(path, "no text") }
+        guard try tag(offset, path) == Tag.string else { throw corruption(path, "not a string") }
         var next = offset + 1
         return text(try range(&next, path))
     }
 
     func double(_ offset: Int, _ path: [any CodingKey]) throws -> Double {
-        guard try tag(offset, path) == Tag.double, bytes.count - offset >= 9 else { throw broken(path, "no number") }
+        guard try tag(offset, path) == Tag.double, bytes.count - offset >= 9 else {
+            throw corruption(path, "not a number")
+        }
         var bits: UInt64 = 0
         for index in 0..<8 { bits |= UInt64(bytes[offset + 1 + index]) << (8 * UInt64(index)) }
         return Double(bitPattern: bits)
@@ -122,9 +126,9 @@ final class Reader {
             let raw = try varint(&next, path)
             value = T(exactly: Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1))
         case Tag.unsigned: value = T(exactly: try varint(&next, path))
-        default: throw broken(path, "no integer")
+        default: throw corruption(path, "not an integer")
         }
-        guard let value else { throw broken(path, "an integer out of range") }
+        guard let value else { throw corruption(path, "an integer out of range") }
         return value
     }
 }
@@ -200,7 +204,7 @@ private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     /// The offset of the value; nil if there is none.
-    private func find(_ key: Key) throws -> Int? {
+    private func findOffset(of key: Key) throws -> Int? {
         let name = key.stringValue
         var offset = cursor
         var end = content.upperBound
@@ -209,7 +213,9 @@ private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
                 let found = try reader.range(&offset, codingPath)
                 let value = offset
                 offset = try reader.skip(value, codingPath)
-                guard offset <= content.upperBound else { throw reader.broken(codingPath, "it ends too early") }
+                guard offset <= content.upperBound else {
+                    throw reader.corruption(codingPath, "the data ends too early")
+                }
                 if reader.isKey(found, name) {
                     cursor = offset
                     return value
@@ -220,8 +226,8 @@ private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return nil
     }
 
-    private func need(_ key: Key) throws -> Int {
-        guard let offset = try find(key) else {
+    private func requiredOffset(of key: Key) throws -> Int {
+        guard let offset = try findOffset(of: key) else {
             let context = DecodingError.Context(
                 codingPath: codingPath, debugDescription: "\(key.stringValue) is missing")
             throw DecodingError.keyNotFound(key, context)
@@ -229,46 +235,71 @@ private final class MapReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return offset
     }
 
-    func contains(_ key: Key) -> Bool { ((try? find(key)) ?? nil) != nil }
-    func decodeNil(forKey key: Key) throws -> Bool { reader.isNull(try need(key)) }
-    func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool { try reader.bool(need(key), codingPath) }
-    func decode(_ type: String.Type, forKey key: Key) throws -> String { try reader.string(need(key), codingPath) }
-    func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try reader.double(need(key), codingPath) }
-    func decode(_ type: Float.Type, forKey key: Key) throws -> Float { Float(try reader.double(need(key), codingPath)) }
-    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try reader.integer(type, need(key), codingPath) }
-    func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 { try reader.integer(type, need(key), codingPath) }
+    func contains(_ key: Key) -> Bool { ((try? findOffset(of: key)) ?? nil) != nil }
+    func decodeNil(forKey key: Key) throws -> Bool { reader.isNull(try requiredOffset(of: key)) }
+    func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool {
+        try reader.bool(requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: String.Type, forKey key: Key) throws -> String {
+        try reader.string(requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Double.Type, forKey key: Key) throws -> Double {
+        try reader.double(requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Float.Type, forKey key: Key) throws -> Float {
+        Float(try reader.double(requiredOffset(of: key), codingPath))
+    }
+    func decode(_ type: Int.Type, forKey key: Key) throws -> Int {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
+    func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 {
+        try reader.integer(type, requiredOffset(of: key), codingPath)
+    }
     func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 {
-        try reader.integer(type, need(key), codingPath)
+        try reader.integer(type, requiredOffset(of: key), codingPath)
     }
     func decode(_ type: UInt32.Type, forKey key: Key) throws -> UInt32 {
-        try reader.integer(type, need(key), codingPath)
+        try reader.integer(type, requiredOffset(of: key), codingPath)
     }
     func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 {
-        try reader.integer(type, need(key), codingPath)
+        try reader.integer(type, requiredOffset(of: key), codingPath)
     }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
-        try reader.decode(type, at: need(key), codingPath)
+        try reader.decode(type, at: requiredOffset(of: key), codingPath)
     }
 
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
     ) throws -> KeyedDecodingContainer<Nested> {
-        try ValueDecoder(reader: reader, offset: need(key), codingPath: codingPath).container(keyedBy: type)
+        try ValueDecoder(reader: reader, offset: requiredOffset(of: key), codingPath: codingPath).container(
+            keyedBy: type)
     }
 
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
-        try ValueDecoder(reader: reader, offset: need(key), codingPath: codingPath).unkeyedContainer()
+        try ValueDecoder(reader: reader, offset: requiredOffset(of: key), codingPath: codingPath).unkeyedContainer()
     }
 
-    func superDecoder() throws -> any Decoder { throw reader.broken(codingPath, "classes with parents are not kept") }
+    func superDecoder() throws -> any Decoder {
+        throw reader.corruption(codingPath, "classes with parents are not kept")
+    }
 
     func superDecoder(forKey key: Key) throws -> any Decoder {
-        ValueDecoder(reader: reader, offset: try need(key), codingPath: codingPath)
+        ValueDecoder(reader: reader, offset: try requiredOffset(of: key), codingPath: codingPath)
     }
 }
 
@@ -292,14 +323,14 @@ private struct ArrayReader: UnkeyedDecodingContainer {
             next = try reader.skip(next, codingPath)
             count += 1
         }
-        guard next == end else { throw reader.broken(codingPath, "it ends too early") }
+        guard next == end else { throw reader.corruption(codingPath, "the data ends too early") }
         self.count = count
     }
 
     var isAtEnd: Bool { offset >= end }
 
     private mutating func next() throws -> Int {
-        guard !isAtEnd else { throw reader.broken(codingPath + [IndexKey(currentIndex)], "no more elements") }
+        guard !isAtEnd else { throw reader.corruption(codingPath + [IndexKey(currentIndex)], "no more elements") }
         let value = offset
         offset = try reader.skip(value, codingPath)
         currentIndex += 1

@@ -24,7 +24,7 @@ final class Writer {
         if bytes.count == before { bytes.append(Tag.null) }
     }
 
-    func begin(_ tag: UInt8) {
+    func beginContainer(_ tag: UInt8) {
         bytes.append(tag)
         open.append(bytes.count)
         bytes += [0, 0, 0, 0]
@@ -84,12 +84,12 @@ private struct ValueEncoder: Encoder {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        writer.begin(Tag.map)
+        writer.beginContainer(Tag.map)
         return KeyedEncodingContainer(MapWriter(writer: writer, depth: writer.depth, codingPath: codingPath))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        writer.begin(Tag.array)
+        writer.beginContainer(Tag.array)
         return ArrayWriter(writer: writer, depth: writer.depth, codingPath: codingPath)
     }
 
@@ -151,12 +151,12 @@ private struct MapWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     func nestedContainer<Nested: CodingKey>(
         keyedBy keyType: Nested.Type, forKey key: Key
     ) -> KeyedEncodingContainer<Nested> {
-        name(key).begin(Tag.map)
+        name(key).beginContainer(Tag.map)
         return KeyedEncodingContainer(MapWriter<Nested>(writer: writer, depth: writer.depth, codingPath: codingPath))
     }
 
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-        name(key).begin(Tag.array)
+        name(key).beginContainer(Tag.array)
         return ArrayWriter(writer: writer, depth: writer.depth, codingPath: codingPath)
     }
 
@@ -203,12 +203,12 @@ private struct ArrayWriter: UnkeyedEncodingContainer {
     mutating func nestedContainer<Nested: CodingKey>(
         keyedBy keyType: Nested.Type
     ) -> KeyedEncodingContainer<Nested> {
-        next().begin(Tag.map)
+        next().beginContainer(Tag.map)
         return KeyedEncodingContainer(MapWriter<Nested>(writer: writer, depth: writer.depth, codingPath: codingPath))
     }
 
     mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
-        next().begin(Tag.array)
+        next().beginContainer(Tag.array)
         return ArrayWriter(writer: writer, depth: writer.depth, codingPath: codingPath)
     }
 

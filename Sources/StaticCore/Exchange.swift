@@ -73,7 +73,7 @@ final class Exchange: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if context.channel.isActive { patience(seconds: settings.requestTimeout) }
+        if context.channel.isActive { setTimeLimit(seconds: settings.requestTimeout) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -83,13 +83,13 @@ final class Exchange: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        patience(seconds: settings.requestTimeout)
+        setTimeLimit(seconds: settings.requestTimeout)
         context.fireChannelActive()
     }
 
     func bytesArrived(_ count: Int) {
         guard !leaving, !deaf else { return }
-        if bytesSinceRequest == 0, waiting.isEmpty { patience(seconds: settings.requestTimeout) }
+        if bytesSinceRequest == 0, waiting.isEmpty { setTimeLimit(seconds: settings.requestTimeout) }
         bytesSinceRequest += count
         if bytesSinceRequest > ByteWatch.headLimit + Self.bodyLimit, arriving == nil {
             refuse(.requestHeaderFieldsTooLarge)
@@ -100,7 +100,7 @@ final class Exchange: ChannelDuplexHandler {
         switch event {
         case is DrainEvent:
             let idle = waiting.isEmpty && arriving == nil && bytesSinceRequest == 0 && !leaving
-            if idle, answered { patience(seconds: settings.drainIdle) }
+            if idle, answered { setTimeLimit(seconds: settings.drainIdle) }
         case ChannelEvent.inputClosed:
             // The peer has closed its side. Its complete requests are still answered.
             deaf = true
@@ -184,7 +184,7 @@ final class Exchange: ChannelDuplexHandler {
         guard settings.answerDelay > 0 else { return answerFirst(context) }
         // The connection may have ended by then; `handlerRemoved` breaks the reference.
         let exchange = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: amount(settings.answerDelay)) {
+        context.eventLoop.scheduleTask(in: timeAmount(settings.answerDelay)) {
             let exchange = exchange.value
             guard let context = exchange.context else { return }
             exchange.answerFirst(context)
@@ -249,7 +249,7 @@ final class Exchange: ChannelDuplexHandler {
             context.writeAndFlush(wrapOutboundOut(.end(nil))).whenSuccess {
                 loopBound.value.close(mode: .output, promise: nil)
             }
-            patience(Self.lingerTime)
+            setTimeLimit(Self.lingerTime)
             return
         }
         context.write(wrapOutboundOut(.end(nil)), promise: nil)
@@ -259,17 +259,17 @@ final class Exchange: ChannelDuplexHandler {
         }
         if !waiting.isEmpty { return answerNext() }
         if arriving == nil, bytesSinceRequest == 0 {
-            patience(seconds: draining.isDraining ? settings.drainIdle : settings.keepAlive)
+            setTimeLimit(seconds: draining.isDraining ? settings.drainIdle : settings.keepAlive)
         }
         if settings.answerDelay > 0 { context.flush() }
     }
 
     // MARK: Patience
 
-    private func patience(seconds: Double) { patience(amount(seconds)) }
+    private func setTimeLimit(seconds: Double) { setTimeLimit(timeAmount(seconds)) }
 
     /// Sets the time limit for the connection's present situation.
-    private func patience(_ time: TimeAmount) {
+    private func setTimeLimit(_ time: TimeAmount) {
         guard let context else { return }
         deadline = .now() + time
         // One alarm serves many requests: only an earlier one replaces it, and one that fires too early is set again.
@@ -282,11 +282,11 @@ final class Exchange: ChannelDuplexHandler {
 
     private func setAlarm(_ context: ChannelHandlerContext) {
         let exchange = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let task = context.eventLoop.scheduleTask(deadline: deadline) { exchange.value.alarmRang() }
+        let task = context.eventLoop.scheduleTask(deadline: deadline) { exchange.value.handleTimeLimit() }
         alarm = (deadline, task)
     }
 
-    private func alarmRang() {
+    private func handleTimeLimit() {
         alarm = nil
         guard let context else { return }
         guard deadline <= .now() else {
@@ -298,6 +298,6 @@ final class Exchange: ChannelDuplexHandler {
 }
 
 /// Seconds as a `TimeAmount`, bounded to its range.
-private func amount(_ seconds: Double) -> TimeAmount {
+private func timeAmount(_ seconds: Double) -> TimeAmount {
     .nanoseconds(Int64(max(0, min(seconds, 1e9)) * 1e9))
 }

@@ -37,7 +37,7 @@ struct Responder: Sendable {
     }
 
     func answer(to request: HTTPRequestHead, refusal: HTTPResponseStatus?) -> Answer {
-        let answer = refusal.map(Self.plain) ?? find(request)
+        let answer = refusal.map(Self.plain) ?? answerForPath(request)
         if configuration.verbose {
             // One write(2) per line, so that lines of several threads do not mix.
             let line = "\(request.method.rawValue) \(printable(request.uri)) \(answer.status.code) \(answer.length)\n"
@@ -61,7 +61,7 @@ struct Responder: Sendable {
         return HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
     }
 
-    private func find(_ request: HTTPRequestHead) -> Answer {
+    private func answerForPath(_ request: HTTPRequestHead) -> Answer {
         guard let path = SitePath(target: request.uri) else { return Self.plain(.notFound) }
         if path.names == ["healthz"], !path.isDirectory {
             return configuration.healthy ? Self.text("ok", .ok) : Self.text("unhealthy", .serviceUnavailable)

@@ -42,7 +42,7 @@ final class Draining: Sendable {
 
     /// Counts a connection that is not a channel yet, until `settled`.
     func arrived() { state.withLock { $0.arriving += 1 } }
-    func settled() { change { $0.arriving -= 1 } }
+    func connectionIsKnown() { change { $0.arriving -= 1 } }
 
     func accepted(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
@@ -53,7 +53,7 @@ final class Draining: Sendable {
     }
 
     /// - Returns: a future that completes when the last listener and the last connection are gone.
-    func begin(on loop: any EventLoop) -> EventLoopFuture<Void> {
+    func beginDraining(on loop: any EventLoop) -> EventLoopFuture<Void> {
         flag.store(true, ordering: .releasing)
         let over = state.withLock { state in
             let over = state.over ?? loop.makePromise(of: Void.self)
@@ -149,7 +149,7 @@ public final class StaticServer: Sendable {
                         return Self.initialize(channel, responder, draining)
                     }
                     .withConnectedSocket(connection)
-                    .whenComplete { _ in draining.settled() }
+                    .whenComplete { _ in draining.connectionIsKnown() }
             },
             ended: { draining.listenerEnded() })
         draining.listenerStarted()
@@ -190,7 +190,7 @@ public final class StaticServer: Sendable {
         let channels = listeners.withLock { $0 }
         for channel in channels { channel.close(promise: nil) }
         for acceptor in acceptors.withLock({ $0 }) { acceptor.stop() }
-        return draining.begin(on: group.next())
+        return draining.beginDraining(on: group.next())
     }
 
     /// An event loop to schedule on.
