@@ -121,6 +121,10 @@ struct Holdfastctl: ParsableCommand {
 
     static let commandNames = configuration.subcommands.compactMap { $0.configuration.commandName }
 
+    static func command(named name: String) -> (any ControlCommand.Type)? {
+        configuration.subcommands.first { $0.configuration.commandName == name } as? any ControlCommand.Type
+    }
+
     /// Turns `tail -100` into `tail --bytes 100`, which the parser knows.
     static func numericOption(_ arguments: [String]) -> [String] {
         guard let command = arguments.first, command == "tail" || command == "maintail" else { return arguments }
@@ -206,10 +210,22 @@ protocol ControlCommand: ParsableCommand {
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus
     /// The exit status for a refusal; `status` has its own.
     static func exitStatus(for refusal: ControlError) -> CommandStatus
+    /// The operands that the shell completes.
+    static var operands: OperandKind { get }
+}
+
+/// The operands of a command, for completion.
+enum OperandKind {
+    /// None, or no units.
+    case none
+    case units
+    /// Units, or `all`.
+    case unitsOrAll
 }
 
 extension ControlCommand {
     static func exitStatus(for refusal: ControlError) -> CommandStatus { .failure }
+    static var operands: OperandKind { .units }
 
     func perform() -> CommandStatus {
         let session = Session(

@@ -63,59 +63,61 @@ struct UnitTests {
             swap.effectiveReadyProbeInterval == .milliseconds(500) && swap.effectiveReadyProbeTimeout == .seconds(5))
     }
 
+    /// Every directive of [Service] with a value that is not its default.
+    private static let everyServiceDirective =
+        """
+        [Unit]
+        Description=The app of %N
+        Documentation=man:app(8) https://example.org
+        StartLimitIntervalSec=1min
+        StartLimitBurst=3
+        [Service]
+        Type=exec
+        ExecCondition=/bin/cond
+        ExecStartPre=-/bin/pre
+        ExecStart=/bin/app
+        ExecStartPost=/bin/post
+        ExecReload=/bin/kill -HUP $MAINPID
+        ExecStop=/bin/stop
+        ExecStopPost=/bin/after
+        Restart=on-abnormal
+        RestartSec=2s
+        TimeoutSec=10
+        TimeoutStartSec=0
+        KillSignal=QUIT
+        FinalKillSignal=ABRT
+        KillMode=mixed
+        SendSIGKILL=no
+        User=deploy
+        Group=33
+        SupplementaryGroups=a b
+        SupplementaryGroups=c
+        WorkingDirectory=-~
+        Environment="A=b c" D=e
+        Environment=F=%n
+        EnvironmentFile=/etc/a
+        EnvironmentFile=-/etc/b
+        UMask=0077
+        LimitNOFILE=1024:4096
+        Nice=-5
+        OOMScoreAdjust=500
+        Sockets=a.socket b.socket a.socket
+        NotifyAccess=all
+        StandardInput=file:/dev/zero
+        StandardOutput=append:/var/log/%N
+        StandardError=fd:err
+        SuccessExitStatus=TEMPFAIL SIGKILL
+        RestartPreventExitStatus=1
+        RestartForceExitStatus=2 3
+        SyslogIdentifier=%p-x
+        X-Upstreams=db.socket
+        [Install]
+        WantedBy=multi-user.target
+        """
+
     @Test("every honoured directive of [Service] is read")
     func everyServiceDirective() throws {
-        let loaded = try load(
-            "app.service",
-            """
-            [Unit]
-            Description=The app of %N
-            Documentation=man:app(8) https://example.org
-            StartLimitIntervalSec=1min
-            StartLimitBurst=3
-            [Service]
-            Type=exec
-            ExecCondition=/bin/cond
-            ExecStartPre=-/bin/pre
-            ExecStart=/bin/app
-            ExecStartPost=/bin/post
-            ExecReload=/bin/kill -HUP $MAINPID
-            ExecStop=/bin/stop
-            ExecStopPost=/bin/after
-            Restart=on-abnormal
-            RestartSec=2s
-            TimeoutSec=10
-            TimeoutStartSec=0
-            KillSignal=QUIT
-            FinalKillSignal=ABRT
-            KillMode=mixed
-            SendSIGKILL=no
-            User=deploy
-            Group=33
-            SupplementaryGroups=a b
-            SupplementaryGroups=c
-            WorkingDirectory=-~
-            Environment="A=b c" D=e
-            Environment=F=%n
-            EnvironmentFile=/etc/a
-            EnvironmentFile=-/etc/b
-            UMask=0077
-            LimitNOFILE=1024:4096
-            Nice=-5
-            OOMScoreAdjust=500
-            Sockets=a.socket b.socket a.socket
-            NotifyAccess=all
-            StandardInput=file:/dev/zero
-            StandardOutput=append:/var/log/%N
-            StandardError=fd:err
-            SuccessExitStatus=TEMPFAIL SIGKILL
-            RestartPreventExitStatus=1
-            RestartForceExitStatus=2 3
-            SyslogIdentifier=%p-x
-            X-Upstreams=db.socket
-            [Install]
-            WantedBy=multi-user.target
-            """)
+        let loaded = try load("app.service", Self.everyServiceDirective)
         #expect(loaded.diagnostics == [])
         let unit = try #require(loaded.service)
         #expect(unit.unit.description == "The app of app" && unit.unit.documentation.count == 2)

@@ -91,61 +91,13 @@ public struct UnitLoader: Sendable {
         self.source = source
         self.searchPath = searchPath
         self.specifiers = specifiers
-        var fragments: [String: Int] = [:]
-        var companions: [String: [Int]] = [:]
-        var names: [UnitName] = []
-        var diagnostics: [Diagnostic] = []
-        var aliases = UnitAliases()
-        let roots = Set(searchPath + searchPath.compactMap { source.realPath($0) })
-        // A link out of the search path is the file of the unit itself, not an alias.
-        func leadsInside(_ target: String, of directory: String) -> Bool {
-            let path = target.hasPrefix("/") ? target : Self.join(directory, target)
-            guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return false }
-            let parent = Value.withoutParents(String(path[..<slash]))
-            return roots.contains(parent) || source.realPath(parent).map(roots.contains) ?? false
-        }
-        for (index, directory) in searchPath.enumerated() {
-            let links = source.links(of: directory)
-            let directories = source.directories(of: directory)
-            for entry in source.entries(of: directory) {
-                if Self.companionSuffixes.contains(where: entry.hasSuffix) {
-                    companions[entry, default: []].append(index)
-                } else if UnitKind.allCases.contains(where: { entry.hasSuffix($0.suffix) }), fragments[entry] == nil {
-                    if directories.contains(entry) { continue }
-                    do {
-                        let name = try UnitName(entry)
-                        if let target = links[entry] {
-                            let isInside = leadsInside(target, of: directory)
-                            if let problem = aliases.add(name, leadingTo: target, isInside: isInside) {
-                                let location = SourceLocation(file: Self.join(directory, entry))
-                                diagnostics.append(Diagnostic(.warning, .invalidUnitName, at: location, problem))
-                                continue
-                            }
-                        }
-                        names.append(name)
-                        fragments[entry] = index
-                    } catch {
-                        let location = SourceLocation(file: Self.join(directory, entry))
-                        diagnostics.append(
-                            Diagnostic(.warning, .invalidUnitName, at: location, "\(error), the file is ignored"))
-                    }
-                }
-            }
-        }
-        aliases.removeDangling { name in
-            fragments[name.description] != nil || fragments[name.identity.description] != nil
-        }
-        self.fragments = fragments
-        self.companions = companions
-        self.aliases = aliases
-        self.names = names.filter { !aliases.isAlias($0) }.sorted()
-        var instances = Set(names.compactMap(\.instance))
-        for companion in companions.keys {
-            guard let dot = companion.utf8.lastIndex(of: UInt8(ascii: ".")) else { continue }
-            if let instance = (try? UnitName(companion[..<dot]))?.instance { instances.insert(instance) }
-        }
-        instancesWithOwnFiles = instances
-        nameDiagnostics = diagnostics
+        let index = UnitFileIndex(source, searchPath)
+        fragments = index.fragments
+        companions = index.companions
+        aliases = index.aliases
+        names = index.names
+        instancesWithOwnFiles = index.instances
+        nameDiagnostics = index.diagnostics
     }
 
     static let companionSuffixes = [".d", ".wants", ".requires", ".upholds"]

@@ -26,46 +26,25 @@ struct EditCommand: ControlCommand {
         let directories = try UnitDirectories(global, session)
         let unit = try directories.unit(name)
         guard let directory = directories.configuration.unitDirectories.first else {
-            printError("cannot edit \(unit): there is no unit directory")
-            return .failure
+            throw .local("cannot edit \(unit): there is no unit directory")
         }
         let path = "\(directory)/\(unit).d/\(dropIn)"
-        let source = UnitsOnDisk()
-        let old = (try? source.read(path)).map(FileText.displayText)
+        let old = (try? UnitsOnDisk().read(path)).map(FileText.displayText)
         let text = Editing.draftText(of: unit, path: path, old: old, directories.texts(of: unit))
-        let draft: String
-        do throws(EditingError) {
-            draft = try Editing.writeDraft(text)
-            try Editing.runEditor(on: draft)
-        } catch {
-            printError(error.message)
-            return .failure
-        }
-        guard let edited = try? Editing.editedText(of: source.read(draft)) else {
-            printError("cannot read the edited text: \(draft)")
-            return .failure
-        }
+        let (draft, edited) = try edit(text)
         if edited == Editing.editedText(of: text) {
             Editing.removeDraft(draft)
             session.show(["\(unit): nothing changed"])
             return .ok
         }
         let loader = directories.loader(of: UnitFileOverlay(path: path, text: edited))
-        let problems = loader.load(unit).diagnostics.filter { $0.location.file == path }
-        session.report(problems.map(UnitDiagnostic.init))
-        if problems.contains(where: { $0.severity == .error }) || loader.load(unit).unit == nil && !unit.isTemplate {
-            printError("cannot install the drop-in: \(unit) would have errors; your text is in \(draft)")
-            return .failure
-        }
-        if problems.contains(where: \.isIgnoredText) {
-            printError("cannot install the drop-in: some lines would be ignored; your text is in \(draft)")
-            return .failure
+        if let problem = checkDropIn(path, of: unit, loader, session) {
+            throw .local("cannot install the drop-in: \(problem); your text is in \(draft)")
         }
         do throws(SystemError) {
             try Editing.installDropIn(edited, at: path)
         } catch {
-            printError("\(error); your text is in \(draft)")
-            return .failure
+            throw .local("\(error); your text is in \(draft)")
         }
         Editing.removeDraft(draft)
         // Without a daemon, the next one reads the file when it starts.
@@ -74,6 +53,35 @@ struct EditCommand: ControlCommand {
         let more = unit.kind == .socket ? "" : "; to apply it to running services: holdfastctl update \(name)"
         session.show(["\(path): written\(more)"])
         return .ok
+    }
+
+    /// Lets the user edit a text.
+    /// - Returns: the path of the draft, which still exists, and the edited text.
+    private func edit(_ text: String) throws(CommandFailure) -> (draft: String, edited: String) {
+        do throws(EditingError) {
+            let draft = try Editing.writeDraft(text)
+            try Editing.runEditor(on: draft)
+            guard let edited = try? UnitsOnDisk().read(draft) else {
+                throw EditingError(message: "cannot read the edited text: \(draft)")
+            }
+            return (draft, Editing.editedText(of: edited))
+        } catch {
+            throw .local(error.message)
+        }
+    }
+
+    /// Prints the problems of the drop-in.
+    /// - Returns: the reason for which it must not be installed; nil if there is none.
+    private func checkDropIn(
+        _ path: String, of unit: UnitName, _ loader: UnitLoader, _ session: Session
+    ) -> String? {
+        let loaded = loader.load(unit)
+        let problems = loaded.diagnostics.filter { $0.location.file == path }
+        session.report(problems.map(UnitDiagnostic.init))
+        if problems.contains(where: { $0.severity == .error }) || loaded.unit == nil && !unit.isTemplate {
+            return "\(unit) would have errors"
+        }
+        return problems.contains(where: \.isIgnoredText) ? "some lines would be ignored" : nil
     }
 }
 

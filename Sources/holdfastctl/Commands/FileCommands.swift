@@ -20,6 +20,7 @@ struct RereadCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "reread", abstract: "Read the unit files again and print the differences; change nothing.",
         discussion: "Running units keep their definition until their next start or swap.")
+    static let operands = OperandKind.none
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
@@ -106,6 +107,7 @@ struct RemoveCommand: ControlCommand {
 struct AvailCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "avail", abstract: "List all units, and whether they are in use.")
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
     @Flag(help: "Include socket units.") var sockets = false

@@ -8,6 +8,7 @@ struct StartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Start units.",
         discussion: "If a swap unit runs another release, it is swapped to the named one.")
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Flag(help: "If this becomes a swap, pause before cutover until promote or abort.") var hold = false
     @Argument(help: severalNames, completion: .units) var names: [String]
@@ -24,6 +25,7 @@ struct StartCommand: ControlCommand {
 struct StopCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop", abstract: "Stop units, after they have finished their accepted connections.")
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 
@@ -47,6 +49,7 @@ struct RestartCommand: ControlCommand {
             A swap unit is swapped to its current release, so that no request is lost. Each unit is restarted when the one \
             before it is ready. After a failure the others are still restarted, unless --rolling is given.
             """)
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Flag(help: "End at the first failure, so that a bad configuration affects one unit only.") var rolling = false
     @Flag(help: "Stop the unit first, then start it; connections wait in between.") var hard = false
@@ -64,6 +67,7 @@ struct RestartCommand: ControlCommand {
 struct ReloadCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload-or-restart", abstract: "Run ExecReload= of units, or restart units without it.")
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String]
 

@@ -6,6 +6,7 @@ struct PidCommand: ControlCommand {
         commandName: "pid", abstract: "Print the process ID of the daemon, or those of units.",
         discussion: "One line per main process of the serving generation; 0, and exit status 3, for a unit without one."
     )
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Argument(help: severalNames, completion: .units) var names: [String] = []
 

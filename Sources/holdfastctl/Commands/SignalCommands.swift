@@ -6,6 +6,7 @@ struct SignalCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "signal", abstract: "Send a signal to units.",
         discussion: "Example: holdfastctl signal HUP worker")
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Signal every process of the unit, not only the main process.") var all = false
     @Argument(help: "SIGHUP, HUP or 1.") var signal: String
@@ -35,6 +36,7 @@ struct SignalCommand: ControlCommand {
 struct ShutdownCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "shutdown", abstract: "Drain and stop all units, then end the supervisor.")
+    static let operands = OperandKind.none
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {

@@ -9,6 +9,7 @@ struct StatusCommand: ControlCommand {
             Exit status 3: a listed unit has failed or is crash-looping; 4: a unit is unknown, or the daemon cannot be \
             reached. A unit that was stopped on purpose is no failure, unless --strict.
             """)
+    static let operands = OperandKind.unitsOrAll
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
     @Flag(help: "Exit status 3 also for a stopped unit.") var strict = false
@@ -91,6 +92,7 @@ struct SocketsCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "sockets",
         abstract: "Show the held sockets, their waiting connections, and the services that have them.")
+    static let operands = OperandKind.none
     @OptionGroup var global: GlobalOptions
     @OptionGroup var watching: WatchOption
 
@@ -120,6 +122,7 @@ struct CatCommand: ControlCommand {
 struct VersionCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "version", abstract: "Print the versions of holdfastctl and of the daemon.")
+    static let operands = OperandKind.none
     @OptionGroup var global: GlobalOptions
 
     /// Without a daemon there is still a version to print, so that is no failure.

@@ -104,25 +104,16 @@ enum ShellCompletion {
         let before = words[words.count - 2]
         if before == "--for" { return WaitCommand.Goal.allCases.map(\.rawValue) }
         if command == "signal", words.filter({ !$0.hasPrefix("-") }).count == 2 { return signals }
-        guard takesNames.contains(command) else { return [] }
+        guard let operands = Holdfastctl.command(named: command)?.operands, operands != .none else { return [] }
         let path = socketPath(words + options)
-        return UnitCompletion.candidates(path: path, prefix: typed) + ["all"].filter { _ in severalNames(command) }
+        return UnitCompletion.candidates(path: path, prefix: typed) + (operands == .unitsOrAll ? ["all"] : [])
     }
 
     static let signals = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "KILL", "CONT", "STOP", "WINCH"]
 
-    /// Commands whose arguments are not units.
-    private static let nameless: Set<String> = ["shutdown", "version", "sockets", "reread", "open", "quit", "exit"]
-    private static var takesNames: Set<String> { Set(Holdfastctl.commandNames).subtracting(nameless) }
-
-    private static func severalNames(_ command: String) -> Bool {
-        ["status", "start", "stop", "restart", "signal", "pid", "reload-or-restart", "avail"].contains(command)
-    }
-
     /// The options of a command, such as `--strict`, from the parser's help text.
     static func optionNames(of command: String) -> [String] {
-        guard let type = Holdfastctl.configuration.subcommands.first(where: { $0.configuration.commandName == command })
-        else { return [] }
+        guard let type = Holdfastctl.command(named: command) else { return [] }
         let help = type.helpMessage(columns: 200)
         var names: Set<String> = []
         for word in help.split(whereSeparator: { " \n\t,[]/()=<>".contains($0) }) where word.hasPrefix("--") {
