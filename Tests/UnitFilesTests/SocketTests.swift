@@ -76,7 +76,7 @@ private func usable(_ lines: String) throws -> SocketUnit {
             DirectoryMode=0750
             Writable=yes
             """)
-        var expected = SocketOptions()
+        var expected = SocketSettings()
         expected.socketProtocol = .udplite
         expected.ipv6Only = .only
         expected.bindToDevice = "eth0"

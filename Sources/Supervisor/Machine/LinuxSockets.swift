@@ -155,7 +155,7 @@ private final class LinuxEndpoint: Endpoint {
         try socket?.watchBroken(loop: loop, handler)
     }
 
-    func update(_ settings: EndpointSettings, previous: Linux.SocketOptions) -> [String] {
+    func update(_ settings: EndpointSettings, previous: SocketOptions) -> [String] {
         switch held {
         case .socket(let socket):
             return socket.update(settings: settings.options, options: settings.file, backlog: settings.backlog)

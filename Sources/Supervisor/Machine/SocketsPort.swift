@@ -77,7 +77,7 @@ protocol SocketsPort: AnyObject {
 struct EndpointSettings {
     var backlog: Int32
     var file: ListeningSocket.FileOptions
-    var options: Linux.SocketOptions
+    var options: SocketOptions
     var sizes: HeldFile.Sizes
 }
 
@@ -140,7 +140,7 @@ protocol Endpoint: AnyObject {
 
     /// Applies the settings that can be set on an open endpoint; returns the names of the others.
     /// - Parameter previous: the options before.
-    func update(_ settings: EndpointSettings, previous: Linux.SocketOptions) -> [String]
+    func update(_ settings: EndpointSettings, previous: SocketOptions) -> [String]
     /// Restores the attributes at the last opening or update, and returns the changes found.
     /// - Parameter nonBlocking: the required O_NONBLOCK; nil leaves it to the processes that share the endpoint.
     func restoreAttributes(nonBlocking: Bool?) -> [AttributeChange]

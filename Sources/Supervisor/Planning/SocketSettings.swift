@@ -20,7 +20,7 @@ extension SocketAddress {
 }
 
 extension HeldEndpoint.Target {
-    init(_ target: ListenTarget, _ options: UnitFiles.SocketOptions, hasIPv6: Bool) {
+    init(_ target: ListenTarget, _ options: SocketSettings, hasIPv6: Bool) {
         func address(_ address: ListenAddress) -> SocketAddress {
             // A bare port means IPv6, which takes IPv4 as well; a kernel without IPv6 gets IPv4, as under systemd.
             if case .port(let port) = address, !hasIPv6 { return .inet(host: "0.0.0.0", port: port) }
@@ -76,8 +76,8 @@ extension HeldSockets {
     }
 }
 
-extension Linux.SocketOptions {
-    init(_ options: UnitFiles.SocketOptions) {
+extension SocketOptions {
+    init(_ options: SocketSettings) {
         self.init()
         ipv6Only =
             switch options.ipv6Only {
@@ -122,7 +122,7 @@ extension Linux.SocketOptions {
 }
 
 extension HeldFile.Sizes {
-    init(_ options: UnitFiles.SocketOptions) {
+    init(_ options: SocketSettings) {
         self.init(
             pipe: options.pipeSize.map(Int32.init(clamping:)), messages: options.messageQueueMaxMessages,
             messageSize: options.messageQueueMessageSize)
@@ -132,7 +132,7 @@ extension HeldFile.Sizes {
 extension EndpointSettings {
     init(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) {
         self.init(
-            backlog: Int32(clamping: unit.backlog), file: file, options: Linux.SocketOptions(unit.options),
+            backlog: Int32(clamping: unit.backlog), file: file, options: SocketOptions(unit.options),
             sizes: HeldFile.Sizes(unit.options))
     }
 }

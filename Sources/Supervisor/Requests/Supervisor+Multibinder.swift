@@ -66,7 +66,7 @@ extension HeldSockets {
             throw SystemError("listening on", "\(address)", .tooManyOpenFiles)
         }
         let settings = EndpointSettings(
-            backlog: backlog, file: ListeningSocket.FileOptions(), options: Linux.SocketOptions(),
+            backlog: backlog, file: ListeningSocket.FileOptions(), options: SocketOptions(),
             sizes: HeldFile.Sizes())
         let endpoint = try machine.sockets.open(.socket(address, .stream), settings, in: nil)
         let held = HeldSocket(unit: unit, endpoint: endpoint, owner: nil, port: machine.sockets)

@@ -85,7 +85,7 @@ final class HeldSocket {
     /// Applies the unit's present settings, as far as they can be set on an open socket. Returns the settings that
     /// cannot.
     func update(_ unit: SocketUnit, _ file: ListeningSocket.FileOptions) -> [String] {
-        let before = Linux.SocketOptions(self.unit.options)
+        let before = SocketOptions(self.unit.options)
         self.unit = unit
         isJournaled = false
         return endpoint.update(EndpointSettings(unit, file), previous: before)

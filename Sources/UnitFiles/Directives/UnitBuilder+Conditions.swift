@@ -42,12 +42,8 @@ extension UnitBuilder {
     /// Turns a required mount or device into a condition of the start. Both belong to the host and are never started
     /// here.
     /// - Returns: false for other units and directives.
-    mutating func requireOfHost(_ word: Word, _ assignment: Assignment) -> Bool {
-        let isBinding = ["BindsTo", "BindTo"].contains(assignment.key)
-        guard
-            isBinding
-                || ["Requires", "RequiresOverridable", "Requisite", "RequisiteOverridable"].contains(assignment.key)
-        else { return false }
+    mutating func requireOfHost(_ word: Word, _ assignment: Assignment, _ foreign: ForeignUnits) -> Bool {
+        guard foreign == .required || foreign == .bound else { return false }
         let location = assignment.location(at: word.offset)
         if word.text.hasSuffix(".mount"), let path = UnitNameEscaping.unescapePath(String(word.text.dropLast(6))) {
             hostRequirements.append(Condition(.pathIsMountPoint, path, at: location))
@@ -61,7 +57,7 @@ extension UnitBuilder {
         } else {
             return false
         }
-        if isBinding {
+        if foreign == .bound {
             report(
                 Diagnostic(
                     .warning, .unsupportedValue, at: location, directive: assignment.key,

@@ -3,16 +3,16 @@
 extension UnitBuilder {
     /// [Unit]: relations to other units, with their old spellings.
     static let dependencyDirectives: [Directive] = [
-        Directive("Requisite", .unit, in: .unit) { $0.add($1, \.requisite) },
-        Directive("RequisiteOverridable", .unit, in: .unit) { $0.add($1, \.requisite) },
+        Directive("Requisite", .unit, in: .unit) { $0.add($1, \.requisite, .required) },
+        Directive("RequisiteOverridable", .unit, in: .unit) { $0.add($1, \.requisite, .required) },
         Directive("RequiresOverridable", .unit, in: .unit) {
-            $0.unit.requires += $0.dependencies($1, ordering: false)
+            $0.unit.requires += $0.dependencies($1, .required)
         },
-        Directive("BindsTo", .unit, in: .unit) { $0.add($1, \.bindsTo) },
-        Directive("BindTo", .unit, in: .unit) { $0.add($1, \.bindsTo) },
+        Directive("BindsTo", .unit, in: .unit) { $0.add($1, \.bindsTo, .bound) },
+        Directive("BindTo", .unit, in: .unit) { $0.add($1, \.bindsTo, .bound) },
         Directive("PartOf", .unit, in: .unit) { $0.add($1, \.partOf) },
         Directive("Upholds", .unit, in: .unit) { $0.add($1, \.upholds) },
-        Directive("Conflicts", .unit, in: .unit) { $0.add($1, \.conflicts, ordering: true) },
+        Directive("Conflicts", .unit, in: .unit) { $0.add($1, \.conflicts, .ignored) },
         Directive("PropagatesReloadTo", .unit, in: .unit) { $0.add($1, \.propagatesReloadTo) },
         Directive("PropagateReloadTo", .unit, in: .unit) { $0.add($1, \.propagatesReloadTo) },
         Directive("ReloadPropagatedFrom", .unit, in: .unit) { $0.add($1, \.reloadPropagatedFrom) },
@@ -70,9 +70,10 @@ extension UnitBuilder {
     ]
 
     private mutating func add(
-        _ assignment: Assignment, _ list: WritableKeyPath<DependencySection, [UnitReference]>, ordering: Bool = false
+        _ assignment: Assignment, _ list: WritableKeyPath<DependencySection, [UnitReference]>,
+        _ foreign: ForeignUnits = .reported
     ) {
-        unit.graph[keyPath: list] += dependencies(assignment, ordering: ordering)
+        unit.graph[keyPath: list] += dependencies(assignment, foreign)
     }
 
     private mutating func flag(_ assignment: Assignment, _ flag: WritableKeyPath<DependencySection, Bool>) {

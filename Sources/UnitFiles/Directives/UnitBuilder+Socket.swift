@@ -135,8 +135,3 @@ extension UnitBuilder {
         refuse(Diagnostic(.error, .invalidValue, at: location, directive: directive, "\(directive)= \(message)"))
     }
 }
-
-extension UnitName {
-    /// The template whose instances serve the connections of `Accept=yes`: `echo@.service` for `echo.socket`.
-    var connectionTemplate: UnitName? { try? UnitName(prefix + "@.service") }
-}

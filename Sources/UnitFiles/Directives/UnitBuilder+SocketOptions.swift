@@ -7,7 +7,7 @@ extension UnitBuilder {
             // Old units use a boolean.
             if let only = try? Value.boolean($1.value) {
                 $0.socket.options.ipv6Only = only ? .only : .both
-            } else if let choice = $0.choice($1, .fatal, of: SocketOptions.IPv6Only.self) {
+            } else if let choice = $0.choice($1, .fatal, of: SocketSettings.IPv6Only.self) {
                 $0.socket.options.ipv6Only = choice
             }
         },
@@ -37,14 +37,14 @@ extension UnitBuilder {
         Directive("IPTOS", .socket, in: .socket) {
             if $1.value.isEmpty {
                 $0.socket.options.typeOfService = nil
-            } else if let named = SocketOptions.typesOfService[$1.value] {
+            } else if let named = SocketSettings.typesOfService[$1.value] {
                 $0.socket.options.typeOfService = named
             } else {
                 $0.set(\.typeOfService, $1, in: 0...255)
             }
         },
         Directive("Timestamping", .socket, in: .socket) {
-            let value = $0.value($1, .ignored) { (text) throws(ValueError) -> SocketOptions.Timestamping in
+            let value = $0.value($1, .ignored) { (text) throws(ValueError) -> SocketSettings.Timestamping in
                 switch text {
                 case "off": return .off
                 case "us", "usec", "\u{B5}s", "\u{3BC}s": return .microseconds
@@ -61,7 +61,7 @@ extension UnitBuilder {
         Directive("SocketProtocol", .socket, in: .socket) {
             var lowercased = $1
             lowercased.value = $1.value.lowercased()
-            if let choice = $0.choice(lowercased, .fatal, of: SocketOptions.SocketProtocol.self) {
+            if let choice = $0.choice(lowercased, .fatal, of: SocketSettings.SocketProtocol.self) {
                 $0.socket.options.socketProtocol = choice
             }
         },
@@ -99,12 +99,12 @@ extension UnitBuilder {
 
     // MARK: One value
 
-    private mutating func set(_ path: WritableKeyPath<SocketOptions, Bool>, _ assignment: Assignment) {
+    private mutating func set(_ path: WritableKeyPath<SocketSettings, Bool>, _ assignment: Assignment) {
         if let value = value(assignment, .ignored, Value.boolean) { socket.options[keyPath: path] = value }
     }
 
     private mutating func set<N: FixedWidthInteger>(
-        _ path: WritableKeyPath<SocketOptions, N?>, _ assignment: Assignment, in range: ClosedRange<N>
+        _ path: WritableKeyPath<SocketSettings, N?>, _ assignment: Assignment, in range: ClosedRange<N>
     ) {
         // As under systemd, an empty assignment resets nothing.
         if let number = number(assignment, .ignored, in: range) {
@@ -112,14 +112,14 @@ extension UnitBuilder {
         }
     }
 
-    private mutating func setSpan(_ path: WritableKeyPath<SocketOptions, Duration?>, _ assignment: Assignment) {
+    private mutating func setSpan(_ path: WritableKeyPath<SocketSettings, Duration?>, _ assignment: Assignment) {
         // As under systemd, an empty assignment resets nothing.
         if let span = value(assignment, .ignored, TimeSpan.parseLong) {
             socket.options[keyPath: path] = span
         }
     }
 
-    private mutating func setSize(_ path: WritableKeyPath<SocketOptions, UInt64?>, _ assignment: Assignment) {
+    private mutating func setSize(_ path: WritableKeyPath<SocketSettings, UInt64?>, _ assignment: Assignment) {
         // As under systemd, an empty assignment resets nothing.
         if let size = value(assignment, .ignored, Value.size) {
             socket.options[keyPath: path] = size

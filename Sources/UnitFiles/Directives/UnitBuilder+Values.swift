@@ -125,15 +125,25 @@ extension UnitBuilder {
         }
     }
 
+    /// The meaning of a directive for units of kinds that Holdfast does not run: mounts, devices, timers.
+    enum ForeignUnits {
+        /// The directive only orders units: without effect, and without a warning.
+        case ignored
+        case reported
+        /// Mounts and devices must exist when the unit starts.
+        case required
+        /// As `required`; systemd would also stop the unit when they vanish, which is reported.
+        case bound
+    }
+
     /// Parses the names of units.
     /// - Parameters:
     ///   - kinds: the kinds that may be named; nil for every kind.
     ///   - instantiate: whether a template stands for its instance with this unit's instance, or else prefix, as in
     ///     systemd.
-    ///   - ordering: whether the names only order units; names of kinds that Holdfast does not run then have no effect
-    ///     and get no warning.
+    ///   - foreign: the meaning of names of kinds that Holdfast does not run.
     mutating func names(
-        _ assignment: Assignment, kinds: Set<UnitKind>? = nil, instantiate: Bool, ordering: Bool = false,
+        _ assignment: Assignment, kinds: Set<UnitKind>? = nil, instantiate: Bool, foreign: ForeignUnits = .reported,
         _ policy: Policy = .ignored
     ) -> [UnitReference] {
         var result: [UnitReference] = []
@@ -154,7 +164,7 @@ extension UnitBuilder {
                 result.append(UnitReference(name, at: assignment.location(at: word.offset)))
             } catch {
                 if case .foreignKind = error, kinds == nil {
-                    if ordering || requireOfHost(word, assignment) { continue }
+                    if foreign == .ignored || requireOfHost(word, assignment, foreign) { continue }
                     report(
                         Diagnostic(
                             .warning, .unsupportedUnitKind, at: assignment.location(at: word.offset),

@@ -265,10 +265,10 @@ struct UnitBuilder {
                 }
             }
         },
-        Directive("After", .unit, in: .unit) { $0.unit.after += $0.dependencies($1, ordering: true) },
-        Directive("Before", .unit, in: .unit) { $0.unit.before += $0.dependencies($1, ordering: true) },
-        Directive("Wants", .unit, in: .unit) { $0.unit.wants += $0.dependencies($1, ordering: false) },
-        Directive("Requires", .unit, in: .unit) { $0.unit.requires += $0.dependencies($1, ordering: false) },
+        Directive("After", .unit, in: .unit) { $0.unit.after += $0.dependencies($1, .ignored) },
+        Directive("Before", .unit, in: .unit) { $0.unit.before += $0.dependencies($1, .ignored) },
+        Directive("Wants", .unit, in: .unit) { $0.unit.wants += $0.dependencies($1, .reported) },
+        Directive("Requires", .unit, in: .unit) { $0.unit.requires += $0.dependencies($1, .required) },
         Directive("StartLimitIntervalSec", .unit, in: .unit) {
             if let limit = $0.value($1, .ignored, TimeSpan.parse) { $0.unit.startLimitInterval = limit }
         },
@@ -292,8 +292,8 @@ struct UnitBuilder {
         Directive("UpheldBy", .unit, in: .install) { $0.install.upheldBy += $0.names($1, instantiate: false) },
     ]
 
-    mutating func dependencies(_ assignment: Assignment, ordering: Bool) -> [UnitReference] {
+    mutating func dependencies(_ assignment: Assignment, _ foreign: ForeignUnits) -> [UnitReference] {
         // An empty assignment resets nothing: "dependencies may not be reset to an empty list" (systemd.unit(5)).
-        names(assignment, instantiate: true, ordering: ordering)
+        names(assignment, instantiate: true, foreign: foreign)
     }
 }

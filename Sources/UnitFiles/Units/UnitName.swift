@@ -148,6 +148,15 @@ public struct UnitName: Sendable, Hashable, Comparable, CustomStringConvertible 
         return UnitName(unchecked: text, kind: kind, at: at)
     }
 
+    /// The template whose instances serve the connections of `Accept=yes`: `echo@.service` for `echo.socket`; nil only
+    /// if the name would be too long.
+    var connectionTemplate: UnitName? {
+        let prefix = prefix
+        let text = prefix + "@" + UnitKind.service.suffix
+        guard text.utf8.count <= UnitFileLimits.nameLength else { return nil }
+        return UnitName(unchecked: text, kind: .service, at: UInt8(prefix.utf8.count))
+    }
+
     public static func == (left: UnitName, right: UnitName) -> Bool { left.description == right.description }
     public func hash(into hasher: inout Hasher) { hasher.combine(description) }
     public static func < (left: UnitName, right: UnitName) -> Bool { left.description < right.description }

@@ -106,7 +106,7 @@ public struct SocketUnit: UnitDefinition {
 
     /// Every `Listen…=`, in the order of the descriptors.
     public var listen: [ListenEntry] = []
-    public var options = SocketOptions()
+    public var options = SocketSettings()
     public var activation = SocketActivationSettings()
     /// The default leaves the limit to the kernel's somaxconn, which caps any value.
     public var backlog = UInt32.max

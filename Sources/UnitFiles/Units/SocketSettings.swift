@@ -1,7 +1,7 @@
 import Vocabulary
 
 /// The settings of `[Socket]` on how a socket is opened (systemd.socket(5)). nil stands for the kernel's default.
-public struct SocketOptions: Sendable, Hashable {
+public struct SocketSettings: Sendable, Hashable {
     /// `BindIPv6Only=`
     public enum IPv6Only: String, Keyword {
         /// The value of /proc/sys/net/ipv6/bindv6only.
