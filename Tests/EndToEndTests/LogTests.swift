@@ -251,7 +251,7 @@ extension EndToEnd {
                     try logs(world, "-n", "all", "--stream", "log").contains { $0.contains("No space left on device") }
                 }
                 #expect(world.daemon.errorText.contains("count.service: its output is lost: write"))
-                #expect(world.daemon.errorText.contains("count.service: its output is kept again"))
+                #expect(world.daemon.errorText.contains("count.service: its output is captured again"))
                 let kept = try logs(world, "-n", "1", "-o", "cat", "--stream", "out", "count")
                 #expect(kept.first?.hasPrefix(" line ") == true)
             }

@@ -15,7 +15,7 @@ extension EndToEnd {
                 try service(world.layout(), options: "--ready-delay 60")
                 let deaf = try world.run("swap", "app")
                 #expect(deaf.outcome == .rolledBack)
-                #expect(deaf.result?.reason?.probeAnswer?.contains("nobody has accepted") == true)
+                #expect(deaf.result?.reason?.probeAnswer?.contains("the service has not accepted") == true)
                 #expect(try world.generations("app").map(\.number) == [1])
             }
         }

@@ -75,7 +75,7 @@ extension EndToEnd {
             let pid = try world.mainPid("s1.service")
             let clients = try exhaust(world)
             kill(pid_t(pid), SIGKILL)
-            try eventually("the supervisor to say so") { world.daemon.errorText.contains("it is tried again") }
+            try eventually("the supervisor to say so") { world.daemon.errorText.contains("retrying every second") }
             return (pid, clients)
         }
 

@@ -83,7 +83,7 @@ extension EndToEnd {
                 // A command beside the main process may write to the terminal, and not read.
                 #expect(try world.run("reload", "app").outcome == .completed)
                 #expect(try keyboard.read(until: "reloaded").contains("not a tty\r\n"))
-                #expect(try world.control("fg", "app").errorText.contains("where people write"))
+                #expect(try world.control("fg", "app").errorText.contains("type there"))
                 #expect(try world.run("stop", "app").outcome == .stopped)
             }
         }

@@ -34,6 +34,12 @@ public final class PassedFile {
         descriptor = opened
     }
 
+    /// A file that is open already.
+    init(_ descriptor: consuming OwnedDescriptor, name: String) {
+        self.name = name
+        self.descriptor = descriptor
+    }
+
     private static func connect(
         _ entry: borrowing PinnedFile, _ path: String
     ) throws(SystemError) -> OwnedDescriptor {

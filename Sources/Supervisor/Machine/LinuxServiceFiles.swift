@@ -1,7 +1,5 @@
 import Glibc
 import Linux
-import UnitFiles
-import UnitStore
 
 /// Files and directories of services on this host.
 final class LinuxServiceFiles: ServiceFilesPort {
@@ -88,10 +86,6 @@ final class LinuxServiceFiles: ServiceFilesPort {
     }
 
     func watchPaths() throws(SystemError) -> any MachinePathWatcher { try PathWatcher(loop: loop, for: .appearance) }
-
-    func readEnvironmentFile(_ path: String) throws(UnitFileReadError) -> String {
-        try UnitsOnDisk().readNamed(path)
-    }
 
     func isThere(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

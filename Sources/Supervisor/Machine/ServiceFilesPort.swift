@@ -1,5 +1,4 @@
 import Linux
-import UnitFiles
 
 /// Files and directories that the start of a service needs.
 protocol ServiceFilesPort: AnyObject {
@@ -58,8 +57,6 @@ protocol ServiceFilesPort: AnyObject {
     /// Reports names that appear at awaited paths.
     func watchPaths() throws(SystemError) -> any MachinePathWatcher
 
-    /// Text of a file of `EnvironmentFile=`.
-    func readEnvironmentFile(_ path: String) throws(UnitFileReadError) -> String
     /// Whether there is a file at the path.
     func isThere(_ path: String) -> Bool
     /// The files that a pattern of `EnvironmentFile=` matches.

@@ -103,7 +103,7 @@ extension Launcher {
         }
         let found = file.read(paths: paths) { path in
             do throws(UnitFileReadError) {
-                return .success(try machine.serviceFiles.readEnvironmentFile(path))
+                return .success(try machine.units.readNamed(path))
             } catch {
                 return .failure(error)
             }

@@ -9,8 +9,11 @@ final class SimulatedLoop: Loop {
     private unowned let machine: SimulatedMachine
     private var world: World { machine.world }
     private var ready: [Ready] = []
-    private var timers: [SimulatedTimer] = []
-    private var watches: [SimulatedWatch] = []
+    // A source ends with its last reference, as a source of the event loop does.
+    private var weakTimers: [() -> SimulatedTimer?] = []
+    private var weakWatches: [() -> SimulatedWatch?] = []
+    private var timers: [SimulatedTimer] { weakTimers.compactMap { $0() } }
+    private var watches: [SimulatedWatch] { weakWatches.compactMap { $0() } }
     private var signalHandlers: [SimulatedSignalWatch] = []
     private var lastNumber = 0
     private(set) var exitCode: Int32?
@@ -33,8 +36,8 @@ final class SimulatedLoop: Loop {
         accuracy: UInt64, priority: DispatchPriority, _ handler: @escaping () -> Void
     ) throws(SystemError) -> any LoopTimer {
         let timer = SimulatedTimer(self, priority, handler)
-        timers.removeAll { $0.isGone }
-        timers.append(timer)
+        weakTimers.removeAll { $0()?.isGone ?? true }
+        weakTimers.append { [weak timer] in timer }
         return timer
     }
 
@@ -56,7 +59,8 @@ final class SimulatedLoop: Loop {
     ) throws(SystemError) -> any LoopSource {
         try world.step(machine, "watch descriptor")
         let watch = SimulatedWatch(descriptor, priority, handler)
-        watches.append(watch)
+        weakWatches.removeAll { $0()?.isCancelled ?? true }
+        weakWatches.append { [weak watch] in watch }
         return watch
     }
 
@@ -90,7 +94,9 @@ final class SimulatedLoop: Loop {
     /// Reports events of a descriptor that the supervisor watches.
     func report(_ events: IOEvents, of descriptor: Int32) {
         for watch in watches where watch.descriptor == descriptor && !watch.isCancelled {
-            post(watch.priority) { if !watch.isCancelled { watch.handler(events) } }
+            post(watch.priority) { [weak watch] in
+                if let watch, !watch.isCancelled { watch.handler(events) }
+            }
         }
     }
 
@@ -115,7 +121,7 @@ final class SimulatedLoop: Loop {
     }
 
     /// Forgets everything at the end of the supervisor's process.
-    func clear() { (ready, timers, watches, signalHandlers) = ([], [], [], []) }
+    func clear() { (ready, weakTimers, weakWatches, signalHandlers) = ([], [], [], []) }
 
     fileprivate func nextOrder() -> Int {
         lastNumber += 1

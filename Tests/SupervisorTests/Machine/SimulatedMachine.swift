@@ -11,6 +11,13 @@ final class SimulatedMachine {
     private(set) var isDead = false
     private(set) var simulatedLoop: SimulatedLoop!
     var loop: any Loop { simulatedLoop }
+    private(set) lazy var processes: any ProcessesPort = SimulatedProcesses(machine: self)
+    private(set) lazy var trees: any TreesPort = SimulatedTrees(machine: self)
+    private(set) lazy var accounts: any AccountsPort = SimulatedAccounts(machine: self)
+    private(set) lazy var notifications: any NotificationsPort = SimulatedNotifications(machine: self)
+    private(set) lazy var probes: any ProbesPort = SimulatedProbes(machine: self)
+    private(set) lazy var logs: any LogsPort = SimulatedLogs(machine: self)
+    private(set) lazy var serviceFiles: any ServiceFilesPort = SimulatedServiceFiles(machine: self)
     private(set) lazy var clients: any ClientsPort = SimulatedClients(machine: self)
     private(set) lazy var units: any UnitsPort = SimulatedUnits(machine: self)
     private(set) lazy var files: any FilesPort = SimulatedFiles(machine: self)

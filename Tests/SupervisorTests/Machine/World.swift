@@ -45,6 +45,16 @@ final class World {
     let clients = WorldClients()
     /// Descriptors that a new program of the supervisor's process finds open.
     let handover = WorldHandover()
+    /// Processes and process trees.
+    private(set) lazy var processes = WorldProcesses(world: self)
+    /// Pipes and FIFOs.
+    private(set) lazy var pipes = WorldPipes(world: self)
+    let probes = WorldProbes()
+    let logs = WorldLogs()
+    /// Users, groups and facts of the host.
+    let host = WorldHost()
+    /// Called with the path of each file that a process of a service writes.
+    var onFile: [(String) -> Void] = []
     /// Share of its effect that the call has in which the supervisor crashes, where the kernel may have done a part:
     /// 0 is nothing, 1 is all.
     var crashShare = 0.0

@@ -28,6 +28,8 @@ final class WorldHandover {
     /// Identifier of the host's present boot.
     var bootID: String? = "the first boot"
     private var kept: [Int32: Kept] = [:]
+    /// How often one program has replaced another in the supervisor's process.
+    private(set) var replacements = 0
     /// Number of the descriptor with the state, after a re-execution.
     private(set) var state: Int32?
 
@@ -36,6 +38,7 @@ final class WorldHandover {
         var fresh: [Int32: Kept] = [:]
         for number in descriptors { fresh[number] = Kept(try Self.duplicate(number)) }
         (kept, self.state) = (fresh, state)
+        replacements += 1
     }
 
     /// Keeps a duplicate of a descriptor under a number.
