@@ -5,7 +5,7 @@
 // database. `UnitFileSource` is its only view of a disk, `SpecifierEnvironment` its only view of the host.
 //
 // The path of a unit through the target:
-//   UnitFileParser   bytes -> assignments with file, line, column        (systemd.syntax(7); never fails, only complains)
+//   UnitFileParser   bytes -> assignments with file, line, column        (systemd.syntax(7); never fails, reports every problem)
 //   Value parsers    one value -> one Swift value                        (TimeSpan, Signal, ListenAddress, ExecCommand, ...)
 //   UnitBuilder      assignments of fragment and drop-ins -> typed unit  (ServiceUnit, SocketUnit, TargetUnit)
 //   UnitLoader       name -> which files, in which order                 (search path, drop-ins, masks)
