@@ -15,8 +15,8 @@ import Vocabulary
 /// belongs in `Engine`.
 ///
 /// - `Supervisor+Planning` and `Definition`: from unit files to plans.
-/// - `Supervisor+Effects`, `Supervisor+Processes`, `Launcher`, `Streams`, `HeldSockets`, `Reservations`, `Templates`,
-///   `Prober`: effects.
+/// - `Supervisor+Effects`, `LaunchDesk`, `ProcessDesk`, `ProbeDesk`, `StreamDesk`, `HeldSockets`, `Reservations`,
+///   `Templates`: effects.
 /// - `ControlSessions`, `Supervisor+Requests`, `Supervisor+Status`, `Reporting`, `Wording`: clients and their answers.
 /// - `History`, `ReleaseMemory`: records that outlive the process.
 final class Supervisor {

@@ -8,26 +8,35 @@ import UnitFiles
 extension Supervisor {
     /// Sentence on strays that may belong to a group; nil if there are none.
     func strayText(_ group: GroupID, among strays: [StrayProcess]) -> String? {
-        let pids = strays.filter { stray in
-            !stray.isForeign
-                && (stray.origins.isEmpty || stray.origins.contains { self.group(ofTree: $0) == group })
-        }.map { stray in
-            "\(stray.pid)" + (machine.processes.commandName(of: stray.pid).map { " (\($0))" } ?? "")
-        }
+        let pids = pids(ofStrays: strays, of: group)
         guard !pids.isEmpty else { return nil }
-        let list = pids.prefix(16).joined(separator: ", ") + (pids.count > 16 ? ", …" : "")
+        let names = pids.prefix(16).map { pid in
+            "\(pid)" + (machine.processes.commandName(of: pid).map { " (\($0))" } ?? "")
+        }
+        let list = names.joined(separator: ", ") + (pids.count > 16 ? ", …" : "")
         return pids.count == 1
             ? "process \(list) may be left of it, or of another service"
             : "processes \(list) may be left of it, or of others"
     }
 
+    private func pids(ofStrays strays: [StrayProcess], of group: GroupID) -> [Int32] {
+        strays.filter { stray in
+            !stray.isForeign
+                && (stray.origins.isEmpty || stray.origins.contains { self.group(ofTree: $0) == group })
+        }.map(\.pid)
+    }
+
     func strayFindings(_ group: GroupID) -> [Finding] {
-        guard let text = strayText(group, among: machine.trees.strays) else { return [] }
+        let strays = machine.trees.strays
+        guard let text = strayText(group, among: strays) else { return [] }
+        let pids = pids(ofStrays: strays, of: group)
+        let (subject, own, object) = pids.count == 1 ? ("it", "its", "it") : ("they", "their", "them")
+        let list = pids.prefix(16).map(String.init).joined(separator: " ")
         return [
             Finding(
                 text: text
-                    + ": it left its parent, session, environment and output, and there are no control groups here",
-                hint: "kill what is not wanted; holdfastctl shutdown ends it")
+                    + ": \(subject) left \(own) parent, session, environment and output, and there are no control groups here",
+                hint: "if unwanted: kill \(list); holdfastctl shutdown ends \(object), too")
         ]
     }
 

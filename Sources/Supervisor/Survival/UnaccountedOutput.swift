@@ -74,7 +74,7 @@ final class UnaccountedOutput {
     func close() { for pipe in readers.values { pipe.close() } }
 }
 
-/// Parsed name of a service's FIFO: `7-app@v2.service#3.out` (`Supervisor.logPath`).
+/// Parsed name of a service's FIFO: `7-app@v2.service#3.out` (`OutputDesk.path`).
 struct UnaccountedOutputName: Equatable {
     var unit: String
     var generation: Int?
