@@ -17,6 +17,12 @@ public struct ConnectionPeer: Sendable, Equatable {
     /// The key for counting connections: the address without the port, or the user.
     public let source: String
 
+    init(remote: Remote, name: String, source: String) {
+        self.remote = remote
+        self.name = name
+        self.source = source
+    }
+
     public init(of connection: Int32) {
         let local = SocketAddress.local(of: connection).map(Self.mapped)
         switch SocketAddress.remote(of: connection).map(Self.mapped) {

@@ -94,6 +94,14 @@ public final class ReachableSocket {
         self.descriptor = consume descriptor
     }
 
+    init(
+        _ descriptor: consuming OwnedDescriptor, at address: SocketAddress, _ kind: SocketTransport,
+        holders: Set<Int32>
+    ) {
+        (self.kind, self.address, self.holders, inode) = (kind, address, holders, descriptor.inode)
+        self.descriptor = consume descriptor
+    }
+
     private static func kind(of raw: Int32) -> SocketTransport? {
         func option(_ name: Int32) -> Int32? {
             var value: Int32 = 0

@@ -20,6 +20,8 @@ final class SimulatedMachine {
     private(set) lazy var serviceFiles: any ServiceFilesPort = SimulatedServiceFiles(machine: self)
     private(set) lazy var clients: any ClientsPort = SimulatedClients(machine: self)
     private(set) lazy var units: any UnitsPort = SimulatedUnits(machine: self)
+    private(set) lazy var simulatedSockets = SimulatedSockets(machine: self)
+    var sockets: any SocketsPort { simulatedSockets }
     private(set) lazy var files: any FilesPort = SimulatedFiles(machine: self)
     private(set) lazy var simulatedRecords = SimulatedRecords(machine: self)
     var records: any RecordsPort { simulatedRecords }

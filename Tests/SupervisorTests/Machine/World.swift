@@ -41,6 +41,7 @@ final class World {
     /// Unit files.
     let units = WorldUnits()
     let disk = WorldDisk()
+    private(set) lazy var sockets = WorldSockets(disk: disk)
     let manager = WorldManager()
     let clients = WorldClients()
     /// Descriptors that a new program of the supervisor's process finds open.
