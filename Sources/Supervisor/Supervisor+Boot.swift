@@ -11,6 +11,6 @@ extension Supervisor {
         let wanted = BootUnits.wanted(planning.resolver.loader)
         guard !wanted.isEmpty else { return }
         logger.info("starting enabled units: \(wanted.map(\.name.description).joined(separator: ", "))")
-        startTogether(wanted)
+        operations.startTogether(wanted)
     }
 }

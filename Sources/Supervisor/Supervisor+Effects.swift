@@ -27,7 +27,7 @@ extension Supervisor {
         case .forgetInstance(let instance): forget(instance)
         case .releaseGeneration(let generation): release(generation)
         case .recordServing(let generation, let release): recordServing(generation, release)
-        case .startUnits(let units, let cause): startUnits(units, cause)
+        case .startUnits(let units, let cause): operations.startUnits(units, cause)
         case .report(let report):
             if case .finished(let group, _, _) = report { descriptorStores.dropStores(of: group) }
             reports.handle(report)

@@ -61,6 +61,14 @@ extension Supervisor: RequestsHost {
     }
 }
 
+extension Supervisor: OperationsHost {
+    func isActive(socket: String) -> Bool {
+        sockets?.shared[socket] != nil || socketUnits.activation.isActive(SocketID(socket))
+    }
+    func endUnaccounted(_ group: GroupID, only unit: String?) { unaccounted.end(group, only: unit) }
+    func logError(_ text: String) { logger.error("\(text)") }
+}
+
 extension Supervisor: ReportsHost {
     func logDebug(_ text: String) { logger.debug("\(text)") }
     func lastLines(of service: String) -> [(group: GroupID, lines: [String])] {

@@ -55,11 +55,11 @@ extension Supervisor: HeldSocketsHost, GenerationsHost, SocketUnitsHost {
     private func start(
         _ name: UnitName, _ planned: Planning.Planned, forTrafficAt id: SocketID, _ begins: (GroupID) -> Void
     ) throws(ControlError) {
-        let work = try decide(.start, name, isManual: false)
+        let work = try operations.decide(.start, name, isManual: false)
         begins(planned.plan.group)
         let request = trafficRequest(planned.plan.group, .start)
         requests[request]?.socket = id
-        begin(work, Requested(.start(work.ordered(planned.plan)), request), makeRequest: trafficRequest)
+        operations.start(work, Requested(.start(work.ordered(planned.plan)), request), makeRequest: trafficRequest)
     }
 
     func stopIdle(_ group: GroupID) { handle(.command(.stop(group), trafficRequest(group, .stop))) }

@@ -79,6 +79,8 @@ final class Supervisor {
     private(set) lazy var names = NamesDesk(self, planning, instances)
     private(set) lazy var status: StatusDesk = StatusDesk(
         self, machine, configuration, planning, names, instances, unaccounted, processes, logs)
+    private(set) lazy var operations: OperationsDesk = OperationsDesk(
+        self, planning, names, requests, reports, instances, socketUnits, generations)
     private(set) lazy var logDesk = LogDesk(logger, loop)
     let history: History
     let memory: ReleaseMemory

@@ -3,7 +3,7 @@ import Engine
 import UnitFiles
 
 /// A request with all jobs that it implies, as the engine has decided it.
-struct Work {
+struct DecidedTransaction {
     var transaction: Transaction
     var loaded: PlanningDesk.LoadedGraph
     /// The graph's name for the requested unit.
@@ -30,7 +30,7 @@ struct Work {
 }
 
 /// Requests as transactions: the engine decides each as a whole, and it begins as a whole.
-extension Supervisor {
+extension OperationsDesk {
     /// Name of the node for a request of several units. No unit has such a name.
     private static let several = "the enabled units"
 
@@ -39,7 +39,7 @@ extension Supervisor {
     func decide(
         _ type: JobType, _ unit: UnitName, mode: Transaction.Mode = .replace, isManual: Bool = true,
         among others: [UnitName] = []
-    ) throws(ControlError) -> Work {
+    ) throws(ControlError) -> DecidedTransaction {
         try decide(
             type, planning.node(of: unit), planning.graph(of: [unit] + others), mode, isManual,
             verbally: unit.description)
@@ -49,12 +49,12 @@ extension Supervisor {
         _ type: JobType, _ anchor: String, _ loaded: PlanningDesk.LoadedGraph, _ mode: Transaction.Mode,
         _ isManual: Bool,
         verbally name: String
-    ) throws(ControlError) -> Work {
+    ) throws(ControlError) -> DecidedTransaction {
         do throws(TransactionError) {
             let transaction = try Transaction(type, anchor, in: loaded.graph, mode: mode, isManual: isManual) { unit in
                 self.activity(of: unit, loaded.units[unit])
             }
-            return Work(transaction: transaction, loaded: loaded, anchor: anchor)
+            return DecidedTransaction(transaction: transaction, loaded: loaded, anchor: anchor)
         } catch {
             throw .failed(message: "cannot \(type.verb) \(name): \(error.sentence)")
         }
@@ -62,34 +62,34 @@ extension Supervisor {
 
     private func activity(of unit: String, _ name: UnitName?) -> UnitActivity {
         guard name?.kind == .socket else { return engine.unitActivity(of: GroupID(unit)) }
-        return sockets?.shared[unit] != nil || socketUnits.activation.isActive(SocketID(unit)) ? .active : .inactive
+        return host.isActive(socket: unit) ? .active : .inactive
     }
 
-    // MARK: - Beginning
+    // MARK: - Start of all jobs
 
-    /// Begins all jobs of the request, together with the command that answers it.
+    /// Starts all jobs of the request, together with the command that answers it.
     ///
     /// - Parameter makeRequest: makes a request for each unit that moves along without being named.
-    func begin(
-        _ work: Work, _ anchor: Requested?,
+    func start(
+        _ work: DecidedTransaction, _ anchor: Requested?,
         makeRequest: (GroupID?, OperationKind) -> RequestID
     ) {
         var commands: [Requested] = []
         for job in work.transaction.jobs where job.unit != work.anchor {
             guard let name = work.loaded.units[job.unit] else { continue }
             do throws(ControlError) {
-                guard let command = try begin(job, name, work, makeRequest) else { continue }
+                guard let command = try makeCommand(for: job, name, work, makeRequest) else { continue }
                 commands.append(command)
                 // The request has one answer: a part without its own answer passes its notes on.
                 if let anchor, let part = requests[command.request], part.batch == nil {
                     requests[anchor.request]?.notes += part.notes
                 }
             } catch {
-                log(.warning, about: "\(name)", "\(name): \(error.localizedMessage)")
+                host.log(.warning, about: "\(name)", "\(name): \(error.localizedMessage)")
                 if let anchor { requests[anchor.request]?.notes.append("\(name): \(error.localizedMessage)") }
             }
         }
-        for note in work.transaction.notes { log(.warning, about: "\(work.anchor)", "\(work.anchor): \(note)") }
+        for note in work.transaction.notes { host.log(.warning, about: "\(work.anchor)", "\(work.anchor): \(note)") }
         if let anchor { commands.append(anchor) }
         if !commands.isEmpty { handle(.commands(commands)) }
     }
@@ -100,8 +100,9 @@ extension Supervisor {
         return request
     }
 
-    private func begin(
-        _ job: Transaction.Job, _ name: UnitName, _ work: Work, _ makeRequest: (GroupID?, OperationKind) -> RequestID
+    private func makeCommand(
+        for job: Transaction.Job, _ name: UnitName, _ work: DecidedTransaction,
+        _ makeRequest: (GroupID?, OperationKind) -> RequestID
     ) throws(ControlError) -> Requested? {
         let group = GroupID(job.unit)
         switch job.type {
@@ -171,15 +172,15 @@ extension Supervisor {
         loaded.graph.add(UnitNode(Self.several, .request, [.wants: wanted]))
         do throws(ControlError) {
             let work = try decide(.start, Self.several, loaded, .replace, false, verbally: Self.several)
-            begin(work, nil) { group, kind in newRequest(group: group, kind: kind) }
+            start(work, nil) { group, kind in requests.make(group: group, kind: kind) }
         } catch {
-            logger.error("\(error.localizedMessage)")
+            host.logError("\(error.localizedMessage)")
         }
     }
 
     /// Starts units for `OnFailure=`, `OnSuccess=` and `Upholds=`.
     func startUnits(_ names: [String], _ cause: StartCause) {
-        log(.info, about: names.first ?? "", "\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
+        host.log(.info, about: names.first ?? "", "\(names.joined(separator: ", ")): started by \(Wording.name(cause))")
         let mode = jobMode(cause)
         for text in names {
             do throws(ControlError) {
@@ -187,18 +188,21 @@ extension Supervisor {
                 let work = try decide(.start, name, mode: mode, isManual: false)
                 guard !isUp(work) else { continue }
                 let anchor = work.transaction.jobs.first { $0.unit == work.anchor }
-                let make = { (group: GroupID?, kind: OperationKind) in self.newRequest(group: group, kind: kind) }
-                let command = try anchor.flatMap { job throws(ControlError) in try begin(job, name, work, make) }
+                let make = { (group: GroupID?, kind: OperationKind) in self.requests.make(group: group, kind: kind) }
+                let command = try anchor.flatMap { job throws(ControlError) in
+                    try makeCommand(for: job, name, work, make)
+                }
                 reports.monitorVariables[GroupID(work.anchor)] = command == nil ? nil : monitorVariables(cause)
                 reports.causes[GroupID(work.anchor)] = command == nil ? nil : Wording.name(cause)
-                begin(work, command, makeRequest: make)
+                start(work, command, makeRequest: make)
             } catch {
-                log(.warning, about: "\(text)", "\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")
+                host.log(
+                    .warning, about: "\(text)", "\(text), started by \(Wording.name(cause)): \(error.localizedMessage)")
             }
         }
     }
 
-    func isUp(_ work: Work) -> Bool {
+    func isUp(_ work: DecidedTransaction) -> Bool {
         let activity = activity(of: work.anchor, work.loaded.units[work.anchor])
         return activity == .active || activity == .activating
     }

@@ -1,10 +1,54 @@
 import ControlProtocol
 import Engine
 import Linux
+import Logging
 import UnitFiles
 
+/// What the desk of operations asks of the supervisor.
+protocol OperationsHost: AnyObject {
+    var engine: Engine { get }
+    var memory: ReleaseMemory { get }
+    func handle(_ event: Event)
+    func log(_ level: Logger.Level, about subject: String, _ text: String)
+    func logError(_ text: String)
+    func noteDiagnostics(_ diagnostics: [Diagnostic], of unit: UnitName) -> [String]
+
+    /// Whether a socket unit is started, or held for services.
+    func isActive(socket: String) -> Bool
+
+    func endUnaccounted(_ group: GroupID, only unit: String?)
+    /// Ends the unaccounted processes of a group; false if there are none.
+    func stopUnaccounted(
+        _ group: GroupID, only unit: String?, _ call: ControlSessions.CallID, _ peer: Peer
+    ) -> Bool
+}
+
 /// Requests that start, stop, swap and restart: each is one transaction, with an answer for its client.
-extension Supervisor {
+///
+/// - `OperationsDesk+Requests`: requests about what runs.
+/// - `OperationsDesk+Transactions`: the engine decides each request as a whole, and it starts as a whole.
+final class OperationsDesk {
+    unowned let host: any OperationsHost
+    let planning: PlanningDesk
+    let names: NamesDesk
+    let requests: RequestsDesk
+    let reports: ReportsDesk
+    let instances: Instances
+    let socketUnits: SocketUnits
+    let generations: Generations
+    var engine: Engine { host.engine }
+
+    init(
+        _ host: any OperationsHost, _ planning: PlanningDesk, _ names: NamesDesk, _ requests: RequestsDesk,
+        _ reports: ReportsDesk, _ instances: Instances, _ socketUnits: SocketUnits, _ generations: Generations
+    ) {
+        (self.host, self.planning, self.names) = (host, planning, names)
+        (self.requests, self.reports, self.instances) = (requests, reports, instances)
+        (self.socketUnits, self.generations) = (socketUnits, generations)
+    }
+
+    func handle(_ event: Event) { host.handle(event) }
+
     // MARK: - Start
 
     func start(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
@@ -13,13 +57,13 @@ extension Supervisor {
         let work = try decide(.start, unit)
         switch target {
         case .services(let planned):
-            let request = newRequest(
+            let request = requests.make(
                 call: call, group: planned.plan.group, kind: .start, peer: peer,
                 notes: planned.notes + work.transaction.notes)
-            begin(work, Requested(.start(work.ordered(planned.plan)), request), for: peer)
+            start(work, Requested(.start(work.ordered(planned.plan)), request), for: peer)
         case .socket(let socket):
-            begin(work, nil, for: peer)
-            try socketUnits.start(socket, newRequest(call: call, kind: .start, peer: peer))
+            start(work, nil, for: peer)
+            try socketUnits.start(socket, requests.make(call: call, kind: .start, peer: peer))
         case .list(let target, let units):
             beginBatch(work, .start(work.ordered(plan(of: target, units))), .start, target, call, peer)
         }
@@ -27,23 +71,23 @@ extension Supervisor {
 
     /// Begins a request for a target without `[X-Swap]`: each of its units by itself, with one answer.
     private func beginBatch(
-        _ work: Work, _ command: Command, _ kind: OperationKind, _ target: TargetUnit,
+        _ work: DecidedTransaction, _ command: Command, _ kind: OperationKind, _ target: TargetUnit,
         _ call: ControlSessions.CallID, _ peer: Peer
     ) {
         let name = target.name
-        let notes = kind == .stop ? [] : noteDiagnostics(planning.resolver.load(name).diagnostics, of: name)
+        let notes = kind == .stop ? [] : host.noteDiagnostics(planning.resolver.load(name).diagnostics, of: name)
         let outcome: OperationOutcome = kind == .stop ? .stopped : kind == .start ? .started : .completed
         let batch = requests.makeBatch(
             call, named: name.description, notes: notes + work.transaction.notes, outcome: outcome)
-        let own = newRequest(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
-        begin(work, Requested(command, own)) { group, kind in
+        let own = requests.make(group: GroupID(name.description), kind: kind, peer: peer, batch: batch)
+        start(work, Requested(command, own)) { group, kind in
             requests.addPart(to: batch)
-            return newRequest(group: group, kind: kind, peer: peer, batch: batch)
+            return requests.make(group: group, kind: kind, peer: peer, batch: batch)
         }
     }
 
-    func begin(_ work: Work, _ anchor: Requested?, for peer: Peer) {
-        begin(work, anchor) { group, kind in newRequest(group: group, kind: kind, peer: peer) }
+    func start(_ work: DecidedTransaction, _ anchor: Requested?, for peer: Peer) {
+        start(work, anchor) { group, kind in requests.make(group: group, kind: kind, peer: peer) }
     }
 
     // MARK: - Swap and restart
@@ -51,10 +95,10 @@ extension Supervisor {
     func swap(_ name: String, hold: Bool, _ call: ControlSessions.CallID, _ peer: Peer) throws(ControlError) {
         let planned = try services(name)
         let work = try decide(.start, planned.definition.name)
-        let request = newRequest(
+        let request = requests.make(
             call: call, group: planned.plan.group, kind: .swap, peer: peer,
             notes: planned.notes + work.transaction.notes)
-        begin(
+        start(
             work, Requested(.swap(work.ordered(planned.plan), SwapOptions(kind: .swap, hold: hold)), request),
             for: peer)
     }
@@ -75,10 +119,10 @@ extension Supervisor {
         }
         // Dependent units are not affected by the restart of a swap unit.
         let work = try decide(planned.plan.isSwapUnit ? .start : .restart, planned.definition.name)
-        let request = newRequest(
+        let request = requests.make(
             call: call, group: planned.plan.group, kind: .restart, peer: peer,
             notes: notes + planned.notes + work.transaction.notes)
-        begin(work, Requested(.swap(work.ordered(planned.plan), options), request), for: peer)
+        start(work, Requested(.swap(work.ordered(planned.plan), options), request), for: peer)
     }
 
     // MARK: - Stop
@@ -111,16 +155,16 @@ extension Supervisor {
             $0.kind == .service && $0.identity.description != group.name ? $0.description : nil
         }
         if engine.isActive(group) {
-            unaccounted.end(group, only: member)
-        } else if stopUnaccounted(group, only: member, call, peer) {
+            host.endUnaccounted(group, only: member)
+        } else if host.stopUnaccounted(group, only: member, call, peer) {
             return
         }
         let held = heldSocketNotes(group)
         // A unit without a file can be stopped, too; the running groups then define which units are stopped with it.
         let work = try unit.map { unit throws(ControlError) in try decide(.stop, unit) }
-        let request = newRequest(call: call, group: group, kind: .stop, peer: peer, notes: held)
+        let request = requests.make(call: call, group: group, kind: .stop, peer: peer, notes: held)
         guard let work else { return handle(.command(.stop(group), request)) }
-        begin(work, Requested(.stop(group), request), for: peer)
+        start(work, Requested(.stop(group), request), for: peer)
     }
 
     private func heldSocketNotes(_ group: GroupID) -> [String] {
@@ -166,10 +210,10 @@ extension Supervisor {
                     "cannot stop \(name): \(users.joined(separator: ", ")) uses it; holdfastctl stop \(all) stops both")
         }
         let users = Set(users(of: name).map(\.definition.group))
-        releaseSocket(name, newRequest(call: call, kind: .stop, peer: peer))
-        begin(work, nil, for: peer)
+        releaseSocket(name, requests.make(call: call, kind: .stop, peer: peer))
+        start(work, nil, for: peer)
         for group in users.subtracting(required).sorted() where named.contains(group) {
-            handle(.command(.stop(group), newRequest(group: group, kind: .stop, peer: peer)))
+            handle(.command(.stop(group), requests.make(group: group, kind: .stop, peer: peer)))
         }
     }
 
@@ -190,7 +234,7 @@ extension Supervisor {
     func releaseSocket(_ name: UnitName, _ request: RequestID?, stopping: Set<GroupID>? = nil) {
         let id = SocketID(name.description)
         let unit = socketUnits.unit(id) ?? planning.resolver.load(name).socket
-        guard let unit, socketUnits.activation.isActive(id) || sockets?.shared[id.name] != nil else {
+        guard let unit, host.isActive(socket: id.name) else {
             return socketUnits.handle(.stop(id, request))
         }
         let groups = Set(users(of: name).map(\.definition.group))
