@@ -95,7 +95,7 @@ extension EndToEnd {
                     "bin/holdfastd", "#!/bin/sh\necho 'Error: the state is from the future' >&2\nexit 1\n", mode: 0o755)
                 let bad = try world.control("daemon-reexec")
                 #expect(try bad.end() != 0)
-                #expect(bad.errorText.contains("goes on"), "\(bad.errorText)")
+                #expect(bad.errorText.contains("keeps running"), "\(bad.errorText)")
                 #expect(bad.errorText.contains("the state is from the future"), "\(bad.errorText)")
                 #expect(pids(world) == before)
                 try world.layout().body("v2")
