@@ -65,6 +65,7 @@ struct ManualTests {
         var command: Command
     }
 
+    /// Files move; the page must follow.
     @Test("ARCHITECTURE.md names only files that exist")
     func architecture() throws {
         let root = String(Self.directory.dropLast("packaging/man/".count))
