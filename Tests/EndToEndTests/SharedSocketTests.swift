@@ -163,7 +163,7 @@ extension EndToEnd {
                 _ = try program.waitFor("the other program") { output, _ in output.isEmpty ? nil : true }
                 try listen(world.layout(), [taken])
                 let told = try world.control("reread").outputText
-                #expect(told.contains("Address already in use; what it listened on stays as it is"), "\(told)")
+                #expect(told.contains("Address already in use; its sockets stay as they are"), "\(told)")
                 try world.run("stop", "web")
                 #expect(!refuses(world.port))
                 try world.layout().publicSocket()
