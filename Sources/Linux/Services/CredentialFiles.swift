@@ -37,8 +37,8 @@ public enum CredentialFiles {
         case S_IFDIR:
             var found: [Entry] = []
             let directory = try entry.reopen(O_RDONLY | O_DIRECTORY)
-            var looks = entryLimit
-            try collect(directory, path, name, depth: 0, limit, &looks, &found)
+            var entriesLeft = entryLimit
+            try collect(directory, path, name, depth: 0, limit, &entriesLeft, &found)
             return found
         case S_IFREG:
             // O_NONBLOCK: by now the path may be a FIFO.
@@ -52,13 +52,13 @@ public enum CredentialFiles {
 
     private static func collect(
         _ directory: borrowing OwnedDescriptor, _ path: String, _ name: String, depth: Int, _ limit: Int,
-        _ looks: inout Int, _ found: inout [Entry]
+        _ entriesLeft: inout Int, _ found: inout [Entry]
     ) throws(SystemError) {
         guard depth < 16 else { throw SystemError("read credentials", path, .tooManySymbolicLinkLevels) }
         let own = try stat(of: directory.raw, path)
-        let entries = try FileTree.entries(of: directory, path, limit: looks + 1)
-        looks -= entries.count
-        guard looks >= 0 else { throw SystemError("read credentials", path, .fileTooLarge) }
+        let entries = try FileTree.entries(of: directory, path, limit: entriesLeft + 1)
+        entriesLeft -= entries.count
+        guard entriesLeft >= 0 else { throw SystemError("read credentials", path, .fileTooLarge) }
         for entry in entries.sorted() {
             var status = stat()
             guard fstatat(directory.raw, entry, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
@@ -66,7 +66,7 @@ public enum CredentialFiles {
             switch status.st_mode & S_IFMT {
             case S_IFDIR:
                 let below = try directory.open(entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-                try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &looks, &found)
+                try collect(below, place, name + "_" + entry, depth: depth + 1, limit, &entriesLeft, &found)
             case S_IFREG:
                 let file = try directory.open(entry, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
                 // Another user may have linked the file there (where fs.protected_hardlinks is off).
