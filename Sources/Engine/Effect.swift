@@ -67,6 +67,12 @@ public enum Report: Sendable, Equatable {
     /// A failure that ends a run of a service outside any operation, or makes an operation fail.
     case failure(GroupID, Failure)
     case finished(GroupID, FinishedOperation, [RequestID])
+    /// A draining generation is sent the kill signal before its time, or SIGKILL.
+    case drainForced(GroupID, GenerationSummary, DrainForce)
+    /// The kill signal is about to be sent to a service that drains; its connections can still be counted.
+    case cutting(InstanceID)
+    /// A draining generation is gone. The requests waited for it.
+    case drained(GroupID, DrainResult, [RequestID])
     /// A group is being stopped without a request.
     case stopping(GroupID, StopCause)
     case refused(RequestID, Refusal)
@@ -97,21 +103,22 @@ public enum OperationKind: Sendable, Equatable, Codable { case start, swap, roll
 
 /// Phases of an operation, as shown to users (DESIGN section 4).
 public enum PhaseName: Sendable, Equatable, Codable {
-    case waiting, prepare, start, soak, hold, drain, rollBack, stopOld, restore, stop, reload
+    case waiting, prepare, start, soak, hold, cutOver, drain, rollBack, stopOld, restore, stop, reload
 }
 
 /// The result of an operation.
 public struct FinishedOperation: Sendable, Equatable, Codable {
     public enum Outcome: Sendable, Equatable, Codable {
         case completed, rolledBack, aborted, failed
-        /// The new generation was cut over to but no longer serves: it has ended since, or was stopped.
+        /// The new generation was cut over to but no longer serves: it has ended since, or was stopped. Only of
+        /// operations of earlier versions, which ended with the drain.
         case lost
     }
     public var kind: OperationKind
     public var outcome: Outcome
     /// True if all new services have ended cleanly: a oneshot service has done its work.
     @Added public var isOver: Bool = false
-    /// New services that have ended cleanly while others run.
+    /// Services that have ended while others run: new ones, or after a rollback those of the serving generation.
     @Added public var ended: [String] = []
     public var from: GenerationSummary?
     /// The generation that was started, if any.
@@ -121,6 +128,8 @@ public struct FinishedOperation: Sendable, Equatable, Codable {
     public var failure: Failure?
     /// The condition that skipped every service of the operation. The operation still counts as completed.
     public var skippedBy: String?
+    /// Generations that drain at this moment, the oldest first.
+    @Added public var draining: [GenerationSummary] = []
     /// Failures while services were being stopped: they are gone, but did not end cleanly.
     public var uncleanEnds: [Failure]
     /// The time spent in each phase, in order.

@@ -92,6 +92,8 @@ public struct Engine: Sendable, Codable {
         case .mainProcessChanged(let instance, let token):
             // A process that has ended already would be awaited for ever.
             if owners[token] == instance { with(instance) { $0.changeMainProcess(token, &$1) } }
+        case .connectionsCut(let instance, let count):
+            recordCut(instance, connections: count)
         case .deadlineReached:
             break
         case .restored(let group, let memory):

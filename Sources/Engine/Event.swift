@@ -22,6 +22,8 @@ public enum Event: Sendable, Codable {
     /// A search that has not ended has a new finding.
     case searchNoted(Token, SearchNote)
     case notified(InstanceID, Sender, NotifyMessage)
+    /// The answer to `Report.cutting`: the number of the service's open connections.
+    case connectionsCut(InstanceID, Int)
     /// The process named by `MAINPID=` belongs to the instance and is watched under this token from now on.
     case mainProcessChanged(InstanceID, Token)
     /// The time of `nextDeadline` has been reached.
@@ -112,7 +114,9 @@ public enum Command: Sendable, Codable {
     case abort(GroupID)
     /// Run `ExecReload=` of every serving service of the group.
     case reload(GroupID)
-    /// End the draining generations now: the kill signal at once, and SIGKILL after the usual time.
+    /// Wait for the draining generations, or end them now: the kill signal at once, and SIGKILL after the usual time.
+    case drain(GroupID, DrainRequest)
+    /// `drain` of everything, at once; only among events that an earlier version has left.
     case drainNow(GroupID)
     /// Forget the last failure of the group; no effect while the group runs.
     case forget(GroupID)

@@ -37,7 +37,8 @@ extension Engine {
 
     /// Requests that are still to be answered.
     public var awaitedRequests: Set<RequestID> {
-        Set(groups.values.flatMap { $0.operation?.requests ?? [] } + shutdownRequests)
+        let drains = groups.values.flatMap { $0.drains.flatMap(\.requests) }
+        return Set(groups.values.flatMap { $0.operation?.requests ?? [] } + drains + shutdownRequests)
     }
 
     /// True if everything has been stopped and the requests were answered. A process that finds this took over from a
@@ -69,10 +70,13 @@ extension Engine {
     /// True if a generation of the group exists or an operation is under way.
     public func isActive(_ id: GroupID) -> Bool { groups[id]?.isActive ?? false }
 
+    /// True if nothing of the group serves or is about to, and old generations of it drain.
+    public func isOnlyDraining(_ id: GroupID) -> Bool { groups[id]?.isOnlyDraining ?? false }
+
     /// The group's state, for transactions.
     public func unitActivity(of id: GroupID) -> UnitActivity {
         guard let group = groups[id], group.isActive else { return .inactive }
-        if group.operation?.kind == .stop { return .deactivating }
+        if group.operation?.kind == .stop || group.isOnlyDraining { return .deactivating }
         return group.serving == nil ? .activating : .active
     }
 

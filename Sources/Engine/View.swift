@@ -5,6 +5,8 @@ public struct GroupView: Sendable, Equatable {
     public var lastNumber: Int
     public var generations: [GenerationView]
     public var operation: OperationView?
+    /// Generations that drain by themselves, the oldest first.
+    public var drains: [DrainView]
     public var lastFailure: Failure?
     /// The condition that skipped the last start of all its services.
     public var skippedBy: String?
@@ -68,7 +70,7 @@ extension Engine {
         return GroupView(
             id: id, serving: group.serving, lastNumber: group.lastNumber,
             generations: group.generations.values.sorted { $0.number < $1.number }.map(view(of:)),
-            operation: operation, lastFailure: group.lastFailure, skippedBy: group.skippedBy,
+            operation: operation, drains: drains(of: id), lastFailure: group.lastFailure, skippedBy: group.skippedBy,
             canRollBack: group.previous != nil,
             since: group.since)
     }

@@ -29,7 +29,16 @@ extension Supervisor {
         case .recordServing(let generation, let release): recordServing(generation, release)
         case .startUnits(let units, let cause): operations.startUnits(units, cause)
         case .report(let report):
-            if case .finished(let group, _, _) = report { descriptorStores.dropStores(of: group) }
+            switch report {
+            case .finished(let group, _, _): descriptorStores.dropStores(of: group)
+            // A restart that is under way needs what its services have stored.
+            case .drained(let group, _, _) where engine.view(of: group)?.operation == nil:
+                descriptorStores.dropStores(of: group)
+            // Counted now: the signal comes with the next effect.
+            case .cutting(let id):
+                if let count = status.connections(of: id)?.count { handle(.connectionsCut(id, count)) }
+            default: break
+            }
             reports.handle(report)
         }
     }
@@ -101,9 +110,11 @@ extension Supervisor {
                     unit: (first.target?.name ?? first.unit.name).description,
                     members: replaced.map(\.unit.name.description))
             }
-            // Members that were carried over are included, else the release would lack them. The replaced ones are last
-            // in the list: of files with the same name the last one counts.
-            let members = instances.values.filter { $0.definition.group == id.group }.map(\.definition)
+            // Members that were carried over are included, else the release would lack them; those that drain since
+            // an earlier swap are not. The replaced ones are last in the list: of files with the same name the last one
+            // counts.
+            let serving = engine.view(of: id.group)?.generations.first { $0.number == id.number }
+            let members = (serving?.services ?? []).compactMap { instances[$0.instance]?.definition }
             try memory.recordServing(
                 id, release: release, previous: previous,
                 texts: DefinitionFiles.of((members + replaced).flatMap(\.units)))

@@ -139,6 +139,12 @@ extension Supervisor: NamesHost, StatusHost, ExplanationsHost {
 
     func state(of group: GroupID) -> UnitState { status.state(of: group) }
     func waiting(_ view: GroupView) -> Waiting? { status.waiting(view) }
+    func waiting(forDrains numbers: Set<Int>, _ view: GroupView) -> Waiting? {
+        status.waiting(forDrains: numbers, view)
+    }
+    func leavingServices(of number: Int, _ view: GroupView) -> [(name: String, text: String)] {
+        status.leavingServices(of: number, view)
+    }
     func sentence(_ failure: Failure) -> String { status.sentence(failure) }
 }
 

@@ -9,14 +9,15 @@ extension Supervisor: HeldSocketsHost, GenerationsHost, SocketUnitsHost {
     // MARK: - Decisions and unit files
 
     var isEnding: Bool { engine.isShuttingDown }
-    func isActive(_ group: GroupID) -> Bool { engine.isActive(group) }
+    /// A group of which only old generations drain takes no connections.
+    func isActive(_ group: GroupID) -> Bool { engine.isActive(group) && !engine.isOnlyDraining(group) }
     func serving(_ group: GroupID) -> Int? { engine.view(of: group)?.serving }
     func plan(of id: GenerationID) -> Plan? { engine.plan(of: id) }
     func definitions(of plan: Plan) -> [Definition] { plan.services.compactMap { planning.definitions[$0.definition] } }
 
     func activity(of group: GroupID) -> ServiceActivity {
         // Unaccounted processes of the group accept from its sockets, too.
-        if engine.isActive(group) || !unaccounted.processes.trees(of: group).isEmpty { return .active }
+        if isActive(group) || !unaccounted.processes.trees(of: group).isEmpty { return .active }
         guard let failure = engine.view(of: group)?.lastFailure else { return .inactive }
         if case .startLimit = failure.cause { return .startLimitHit }
         return .failed

@@ -21,6 +21,16 @@ public struct SwapSettings: Sendable, Hashable, Codable {
     public var readyTimeout: Duration?
     /// The time for which all services must stay alive and ready before cutover.
     public var soak: Duration
+    /// `MaxDraining=`; nil: `usualDrainLimit`.
+    public var maxDraining: Int?
+
+    /// The number of generations that may drain beside the serving one, if the unit does not say.
+    public static let usualDrainLimit = 4
+    /// Each generation has processes and memory of its own; more is a mistake.
+    public static let highestDrainLimit = 1000
+
+    /// The number of generations that may drain beside the serving one.
+    public var drainLimit: Int { maxDraining ?? Self.usualDrainLimit }
 
     public init(strategy: SwapStrategy = .overlap, readyTimeout: Duration? = .seconds(30), soak: Duration = .seconds(1))
     {

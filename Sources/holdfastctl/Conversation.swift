@@ -175,7 +175,7 @@ extension Request {
         case .promote(let name): "promote \(name)"
         case .abort(let name): "abort \(name)"
         case .rollback(let name): "rollback \(name)"
-        case .drain(let name, _): "drain \(name)"
+        case .drain(let name, _, _): "drain \(name)"
         case .signal(let name, let signal, _): "signal \(signal) \(name)"
         case .pause(let name): "pause \(name)"
         case .resume(let name): "resume \(name)"
@@ -199,7 +199,7 @@ extension Request {
     fileprivate var followUpCommand: String? {
         switch self {
         case .start(let name, _), .stop(let name, _), .restart(let name, _), .reload(let name), .swap(let name, _),
-            .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _), .signal(let name, _, _),
+            .promote(let name), .abort(let name), .rollback(let name), .drain(let name, _, _), .signal(let name, _, _),
             .adopt(let name), .forget(let name), .input(let name, _):
             "holdfastctl status \(name)"
         case .resetFailed: "holdfastctl status"

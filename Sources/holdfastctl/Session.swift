@@ -96,12 +96,19 @@ struct Session {
         }
     }
 
+    /// The moment at which a command about an operation returns.
+    enum Until: Equatable {
+        /// The daemon has accepted the request.
+        case begun
+        /// The operation has reached its hold.
+        case hold
+        /// The operation has ended, or also the drain that it began. nil: on a terminal the drain is shown until ^C.
+        case end(SwapWait.Moment?)
+    }
+
     /// Calls a method that takes time, and shows its progress.
-    /// - Parameters:
-    ///   - wait: wait for the end; else only until the daemon has accepted the request.
-    ///   - untilHold: return when the operation has reached its hold.
     func operate(
-        _ request: Request, _ verb: OperationVerb, _ name: String, wait: Bool = true, untilHold: Bool = false
+        _ request: Request, _ verb: OperationVerb, _ name: String, until: Until = .end(.cutover)
     ) throws(CommandFailure) -> CommandStatus {
         Interrupts.install()
         let conversation = try Conversation(self, request, more: true)
@@ -121,17 +128,19 @@ struct Session {
                 if json { printJSON(reply) }
                 if let result = answer.result {
                     live.finish(total: result.durations.total)
-                    return show(result, verb)
+                    let status = show(result, verb)
+                    guard case .end(let moment) = until else { return status }
+                    return try followDrain(after: result, moment, status)
                 }
                 guard reply.continues else { throw .unexpected("its last reply has no result") }
                 guard let progress = answer.progress else { continue }
                 live.show(progress)
-                if progress.phase == .hold && untilHold {
+                if progress.phase == .hold && until == .hold {
                     live.finish(total: progress.elapsed)
                     if !json { emit(ResultText.held(progress) + "\n") }
                     return .ok
                 }
-                if !wait {
+                if until == .begun {
                     live.erase()
                     if !json { emit("\(Text.harmless(name)): \(verb.rawValue) begun\n") }
                     return .ok

@@ -48,21 +48,28 @@ enum Samples {
     static let durations = PhaseDurations(prepare: 0.5, start: 1, soak: 5, drain: 2, total: 8.5)
     static let durationsJSON = #"{"drain":2,"prepare":0.5,"soak":5,"start":1,"total":8.5}"#
 
+    static let drainEnd = DrainEnd(
+        generation: 3, release: "v2", seconds: 12.5, forced: .timeout, connectionsCut: 2, unclean: "a", lost: "b")
+    static let drainEndJSON =
+        #"{"connectionsCut":2,"forced":"timeout","generation":3,"lost":"b","release":"v2","seconds":12.5,"unclean":"a"}"#
+
     static let result = OperationResult(
         outcome: .rolledBack, unit: "site@v3.target", generation: 4, release: "v3", fromGeneration: 3,
-        fromRelease: "v2", reason: failure, notes: ["edge@v3 moved along"], durations: durations)
+        fromRelease: "v2", reason: failure, notes: ["edge@v3 moved along"], durations: durations,
+        draining: [GenerationReference(generation: 4, release: "v3")], drained: [drainEnd])
     static let resultJSON =
-        #"{"durations":\#(durationsJSON),"fromGeneration":3,"fromRelease":"v2","generation":4,"#
+        #"{"drained":[\#(drainEndJSON)],"draining":[{"generation":4,"release":"v3"}],"#
+        + #""durations":\#(durationsJSON),"fromGeneration":3,"fromRelease":"v2","generation":4,"#
         + #""notes":["edge@v3 moved along"],"outcome":"rolled_back","reason":\#(failureJSON),"release":"v3","#
         + #""unit":"site@v3.target"}"#
 
     static let entry = HistoryEntry(
         number: 7, unit: "site@.target", kind: .swap, who: Actor(uid: 1000, user: "ann"), at: "2026-11-23T05:02:57Z",
         from: GenerationReference(generation: 3, release: "v2"), to: GenerationReference(generation: 4, release: "v3"),
-        outcome: .completed, reason: "x", durations: durations, request: identity.description)
+        outcome: .completed, reason: "x", durations: durations, request: identity.description, drained: drainEnd)
     static let identity = RequestIdentity("0123456789abcdef-A_z")!
     static let entryJSON =
-        #"{"at":"2026-11-23T05:02:57Z","durations":\#(durationsJSON),"from":{"generation":3,"release":"v2"},"#
+        #"{"at":"2026-11-23T05:02:57Z","drained":\#(drainEndJSON),"durations":\#(durationsJSON),"from":{"generation":3,"release":"v2"},"#
         + #""kind":"swap","number":7,"outcome":"completed","reason":"x","request":"\#(identity)","to":{"generation":4,"release":"v3"},"#
         + #""unit":"site@.target","who":{"uid":1000,"user":"ann"}}"#
 
@@ -123,9 +130,9 @@ enum Samples {
     static let event = UnitEvent(
         .service, at: "2026-11-23T05:02:57Z", unit: "site@.target", generation: 4, release: "v3",
         service: "app@v3.service", state: .running, serviceState: .running, phase: .soak, outcome: .completed,
-        message: "ready", count: 3)
+        message: "ready", count: 3, drained: drainEnd)
     static let eventJSON =
-        #"{"at":"2026-11-23T05:02:57Z","count":3,"generation":4,"kind":"service","message":"ready","#
+        #"{"at":"2026-11-23T05:02:57Z","count":3,"drained":\#(drainEndJSON),"generation":4,"kind":"service","message":"ready","#
         + #""outcome":"completed","phase":"soak","release":"v3","service":"app@v3.service","serviceState":"running","#
         + #""state":"running","unit":"site@.target"}"#
 

@@ -60,7 +60,8 @@ extension EndToEnd {
                         #expect(end.status == 7)
                         #expect(end.reason?.exitStatus?.contains("KILL") == true, "\(end.output)")
                     }
-                    #expect(world.processes(generation: 2).map(\.description) == [])
+                    // A proxy that was held may have connections, and drains by itself.
+                    try eventually("the end of generation 2") { world.processes(generation: 2).isEmpty }
                     for load in loads { load.forgetAnswers() }
                 }
             }

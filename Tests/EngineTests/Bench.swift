@@ -12,6 +12,9 @@ struct Bench {
     private(set) var log: [String] = []
     private(set) var results: [FinishedOperation] = []
     private(set) var refusals: [Refusal] = []
+    private(set) var drained: [DrainResult] = []
+    /// Connections of services that are sent the kill signal while they drain.
+    var openConnections: [String: Int] = [:]
     private(set) var unchanged = 0
     private(set) var shutDownAnswers = 0
     private(set) var failures: [Failure] = []
@@ -319,6 +322,13 @@ struct Bench {
         case .phase(_, _, let phase): log.append("phase \(phase)")
         case .skipped(_, let condition): log.append("skipped \(condition)")
         case .stopping(let id, let cause): log.append("\(id) stops: \(cause)")
+        case .drained(let id, let result, let requests):
+            drained.append(result)
+            log.append("\(id) generation \(result.generation.number) drained for \(requests.count)")
+        case .drainForced(_, let generation, let force): log.append("force \(generation.number) \(force)")
+        case .cutting(let id):
+            log.append("cut \(name(id))")
+            if let count = openConnections[name(id)] { queue.append(.connectionsCut(id, count)) }
         case .service: break
         }
     }

@@ -222,7 +222,7 @@ struct EndingTests {
     }
 
     @Test(
-        "a generation that a swap replaces fails on its way out: the swap is completed, says so, and OnFailure= fires")
+        "a generation that a swap replaces fails on its way out: the end of its drain says so, and OnFailure= fires")
     func replacedFails() {
         var bench = Bench()
         var old = Plans.site("v1")
@@ -234,7 +234,7 @@ struct EndingTests {
         bench.exit("edge@v1.service", .exited(7))
         bench.exit("app@v1.service")
         #expect(bench.results.last?.outcome == .completed)
-        #expect(bench.results.last?.uncleanEnds.map(\.unit) == ["edge@v1.service"])
+        #expect(bench.drained.last?.uncleanEnds.map(\.unit) == ["edge@v1.service"])
         #expect(bench.view("site@.target")?.lastFailure == nil)
         #expect(bench.takeLog("wants") == ["wants alert: failure of edge@v1.service"])
     }

@@ -235,7 +235,8 @@ struct GapTests {
         bench.pass(.milliseconds(19_999))
         #expect(bench.phase("site@.target") == .start)
         bench.pass(.milliseconds(1))
-        #expect(bench.phase("site@.target") == .rollBack)
+        // The proxy may have accepted connections, and drains by itself.
+        #expect(bench.results.last?.outcome == .rolledBack)
     }
 
     @Test("a command of a socket keeps its time; a socket whose traffic nobody saw is not found idle")

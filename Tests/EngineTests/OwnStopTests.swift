@@ -130,7 +130,7 @@ struct OwnStopTests {
         bench.notify("edge@v1.service", stopping)
         bench.swapReady("v2")
         #expect(bench.takeLog("signal") == [])
-        bench.command(.drainNow(Plans.site))
+        bench.command(.drain(Plans.site, DrainRequest(isNow: true)))
         #expect(bench.takeLog("signal").first == "signal 15 tree of edge@v1.service")
     }
 

@@ -165,7 +165,9 @@ struct ProlongationTests {
         // No process ends from here on.
         var engine = bench.engine
         var kills = 0
-        for effect in engine.handle(.command(.drainNow(group), RequestID(number: 99)), at: bench.now) {
+        for effect in engine.handle(
+            .command(.drain(group, DrainRequest(isNow: true)), RequestID(number: 99)), at: bench.now)
+        {
             if case .killTree = effect { kills += 1 }
         }
         for second in 0..<100 {

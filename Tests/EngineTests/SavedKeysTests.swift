@@ -83,30 +83,29 @@ import Testing
 
     private static let engine = names(
         """
-        _0 _1 _2 abort abortTimeout acceptedBefore acceptsShared adrift after afterStartPost all always at
-        awaited awaitingMain before bindsTo birth born carried cause checking clean codes command commands
-        condition conflicts context control controlGroup coreDumped deadline deadlines definition delay
-        dependency drain draining duration durations endedEarly endsWith endsWithTree exec execution exited
-        failed failure finalKillSignal force forking from generations group groups hasBegun hasConditions
-        hasPidFile hasProbe hasStarted hold id inactive instance instances isAborting isDone isDraining
-        isPlanOfGeneration isRestarting isRestoring isShuttingDown isSwapUnit isTarget isWhole kept kill
-        killMode killSignal killing kind lacksMembers lastFailure lastInstance lastNumber lastProbeAnswer
-        lastToken leave leaving lifecycle main mainProcess mainStatus mandate maxDelay member method mixed
-        name nanoseconds needs new no none notify notifyAccess notifyReload now number oldHasLeft onAbnormal
-        onAbort onFailure onSuccess onWatchdog oneshot openTokens operation outlivedBy overlap owner owners
-        phase phaseSince plan policy prepare preparing prevent private probe probeDeadline probeInterval
-        probing process public publicTier queue readiness readyMessage readyTimeLeft readyTimeout
-        recentStarts related relations relationsChanged release reload reloadAnnounced reloadSignal reloaded
-        reloadsWith remainsAfterExit repetitions requests requires restart restartWait restarts restorePlan
-        result role rollingBack run running runtime runtimeDeadline runtimeMax saysReloading saysStopping
-        search sendsFinalKill sendsHangup services serving settings shutdownRequests signal signalled
-        signals simple since skipped skippedBy soak spawn spec start startFailureMode startIndex
-        startLimitBurst startLimitInterval startPost startPre startTimeout startedAt starting starts
-        startsAfter state status statusText step steps stop stopCommands stopFailureMode stopPost
-        stopTimeout stopping stoppingOld stopsFirst stopsItself stopsOthers stopsWhenUnneeded stopsWith
-        strategy success sweeping terminate terminating text timedOut timeout to token toldThatItWaits
-        touched triggers type uncleanEnds unit unknown upheld upholds waiting waitingToStart wasAborted
-        watch watchdog watchdogDeadline watchdogSignal wholeTreeWatch yes
+        _0 _1 _2 mainEnd endedMain swap stopOld lastProcess abort abortTimeout acceptedBefore acceptsShared adrift after afterStartPost all always at awaited
+        awaitingMain before bindsTo birth born carried cause checking clean codes command commands condition
+        conflicts connectionsCut context control controlGroup coreDumped deadline deadlines definition delay
+        dependency drain draining drains duration durations endedEarly endsWith endsWithTree exec execution exited
+        failed failure finalKillSignal force forking from generation generations group groups hasBegun hasConditions
+        hasExceededDrain hasPidFile hasProbe hasStarted hold id inactive instance instances isAborting isDone
+        isDraining isPlanOfGeneration isRestarting isRestoring isShuttingDown isSwapUnit isTarget isWhole kept kill
+        killing killMode killSignal kind lacksMembers lastFailure lastInstance lastNumber lastProbeAnswer lastToken
+        leave leaving lifecycle limit main mainProcess mainStatus mandate maxDelay maxDraining member method mixed
+        name nanoseconds needs new no none notify notifyAccess notifyReload now number oldHasLeft onAbnormal onAbort
+        oneshot onFailure onSuccess onWatchdog openTokens operation outlivedBy overlap owner owners phase phaseSince
+        plan policy prepare preparing prevent private probe probeDeadline probeInterval probing process public
+        publicTier queue readiness readyMessage readyTimeLeft readyTimeout recentStarts related relations
+        relationsChanged release reload reloadAnnounced reloaded reloadSignal reloadsWith remainsAfterExit
+        repetitions request requests requires restart restarts restartWait restorePlan result role rollingBack run
+        running runtime runtimeDeadline runtimeMax saysReloading saysStopping search sendsFinalKill sendsHangup
+        services serving settings shutdownRequests signal signalled signals simple since skipped skippedBy soak
+        spawn spec start startedAt startFailureMode startIndex starting startLimitBurst startLimitInterval startPost
+        startPre starts startsAfter startTimeout state status statusText step steps stop stopCommands
+        stopFailureMode stopping stoppingOld stopPost stopsFirst stopsItself stopsOthers stopsWhenUnneeded stopsWith
+        stopTimeout strategy success sweeping terminate terminating text timedOut timeout to token toldThatItWaits
+        touched triggers type uncleanEnds unit unknown upheld upholds waiting waitingToStart wasAborted watch
+        watchdog watchdogDeadline watchdogSignal wholeTreeWatch yes
         """)
 
     private static let sockets = names(

@@ -38,6 +38,8 @@ struct Simulation {
     var diedUnseen = false
     /// The state that the present supervisor found.
     var found = SurvivingState()
+    /// Operations before the event that is being handled: a cutover ends its operation.
+    var operationsBefore: [GroupID: Operation] = [:]
     /// Whether answers may have been lost.
     var hasCrashed = false
 
@@ -120,6 +122,7 @@ struct Simulation {
 
     mutating func handle(_ event: Event) {
         events += 1
+        operationsBefore = engine.groups.all.compactMapValues(\.operation)
         log?.append("\(now.nanoseconds / 1_000_000) > \(Short.text(event))")
         kernel.noteDelivery(event, at: now)
         let effects = engine.handle(event, at: now, catchingUp: isRecovering)
@@ -138,7 +141,7 @@ struct Simulation {
     private mutating func remember(_ event: Event) {
         switch event {
         case .spawned, .spawnFailed, .exited, .treeEmpty, .probeAnswered, .prepared, .prepareFailed, .notified,
-            .mainProcessChanged, .conditionsChecked, .mainSought, .searchNoted:
+            .mainProcessChanged, .conditionsChecked, .mainSought, .searchNoted, .connectionsCut:
             history.append(event)
         case .command, .commands, .deadlineReached, .restored: break
         }
@@ -159,6 +162,13 @@ struct Simulation {
             list.append(Requested(command, RequestID(number: UInt64(answers.count - 1))))
         }
         handle(.commands(list))
+    }
+
+    /// Waits for draining generations or ends them, all or one of the last few.
+    private mutating func drain(_ id: GroupID) {
+        let last = engine.groups[id]?.lastNumber ?? 0
+        let one = Set([max(0, last - random.below(5))])
+        command(.drain(id, DrainRequest(generations: random.chance(40) ? one : nil, isNow: random.chance(60))))
     }
 
     /// Starts units as the supervisor does without a request.
@@ -185,7 +195,7 @@ struct Simulation {
         case 79..<84: command(.stop(group.id))
         case 84..<87: transact()
         case 87..<92: command(.reload(group.id))
-        case 92..<97: command(.drainNow(group.id))
+        case 92..<97: drain(group.id)
         case 97: command(.shutDown)
         default: handle(.restored(group.id, GroupMemory(lastNumber: random.below(5))))
         }

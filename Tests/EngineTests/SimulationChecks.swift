@@ -94,7 +94,37 @@ extension Simulation {
             }
         case .failure(_, let failure): noteFailure(failure)
         case .stopping(_, let cause): coverage.ends["stops \("\(cause)".prefix { $0 != "(" })", default: 0] += 1
+        case .drainForced(let id, let generation, let force): checkForce(id, generation, force)
+        case .cutting(let id):
+            kernel.pending.append(.connectionsCut(id, random.below(4)))
+        case .drained(let id, let result, let requests):
+            for request in requests { answers[Int(request.number)] += 1 }
+            coverage.ends["drained \(result.force.map { "\($0)".prefix { $0 != "(" } } ?? "by itself")", default: 0] +=
+                1
+            if result.operation == result.generation.number { coverage.ends["drained rejected", default: 0] += 1 }
+            checkDrained(id, result)
         case .service, .skipped: break
+        }
+    }
+
+    /// I3: nothing of a generation is left when its drain is reported as ended.
+    private mutating func checkDrained(_ id: GroupID, _ result: DrainResult) {
+        if result.connectionsCut != nil, result.force == nil {
+            fail("truth", "connections of generation \(result.generation.number) were cut without force")
+        }
+        guard let group = engine.groups[id] else { return }
+        if group.generations[result.generation.number]?.instances.isEmpty == false {
+            fail("I3", "generation \(result.generation.number) of \(id) has drained, and has instances")
+        }
+    }
+
+    /// Only what exceeds `MaxDraining=` is ended for it, and only the oldest.
+    private mutating func checkForce(_ id: GroupID, _ generation: GenerationSummary, _ force: DrainForce) {
+        guard case .limit(let limit) = force, let drains = engine.groups[id]?.drains else { return }
+        // Instances of the youngest may have left within the same event.
+        guard let index = drains.firstIndex(where: { $0.generation == generation }) else { return }
+        if index >= max(1, drains.count - limit + 1) {
+            fail("I2", "generation \(generation.number) of \(id) is ended, and it is not the oldest")
         }
     }
 
@@ -217,7 +247,13 @@ extension Simulation {
     /// I1: no action of Holdfast removes the last ready acceptor.
     private mutating func checkAnotherAccepts(_ tree: FakeKernel.Tree) {
         let id = tree.generation.group
-        guard let group = engine.groups[id], let operation = group.operation else {
+        guard let group = engine.groups[id] else { return fail("I1", "\(id) is unknown") }
+        if let draining = group.drains.first(where: { $0.leaving.contains(tree.id) }) {
+            // Later, what replaced it may have died by itself.
+            if draining.since == now, group.operation?.kind != .stop { checkOthersAccept(tree, draining.isRejected) }
+            return
+        }
+        guard let operation = group.operation ?? operationsBefore[id] else {
             return fail("I1", "\(tree.spec.unit) is told to go outside any operation")
         }
         guard groups.first(where: { $0.id == id }).map({ $0.kind == .target || $0.kind == .swapService }) ?? true else {
@@ -234,6 +270,13 @@ extension Simulation {
             }
             return
         }
+        checkOthersAccept(tree, false)
+    }
+
+    private mutating func checkOthersAccept(_ tree: FakeKernel.Tree, _ isRejected: Bool) {
+        let id = tree.generation.group
+        // What served may have died by itself while the new generation was tried.
+        if isRejected { return }
         let others = kernel.instances.compactMap { kernel.trees[$0] }.filter {
             $0.id != tree.id && $0.generation.group == id && $0.spec.acceptsShared && $0.isReady && !$0.isToldToGo
                 && kernel.isAlive($0)
@@ -243,7 +286,9 @@ extension Simulation {
 
     /// Checks at the cutover that the whole new generation is ready, and has been for the soak time.
     private mutating func checkServing(_ generation: GenerationID) {
-        guard let group = engine.groups[generation.group], let operation = group.operation else { return }
+        guard let operation = engine.groups[generation.group]?.operation ?? operationsBefore[generation.group] else {
+            return
+        }
         guard
             groups.first(where: { $0.id == generation.group }).map({ $0.kind == .target || $0.kind == .swapService })
                 ?? true
@@ -286,10 +331,11 @@ extension Simulation {
         case .start, .swap, .rollback, .restart:
             // Every living service must belong to the serving generation.
             let serving = engine.groups[id]?.serving.flatMap { engine.groups[id]?.generations[$0] }
-            let members = Set(serving?.instances.values.map { $0 } ?? [])
+            let drains = engine.groups[id]?.drains.reduce(into: Set<InstanceID>()) { $0.formUnion($1.leaving) } ?? []
+            let members = drains.union(serving?.instances.values.map { $0 } ?? [])
             for other in kernel.instances where kernel.trees[other]?.generation.group == id {
                 if !members.contains(other), !kernel.isEmpty(other) {
-                    fail("I3", "completed, but instance \(other.number) of an old generation has processes")
+                    fail("I3", "completed, but instance \(other.number) neither serves nor drains")
                 }
             }
         case .reload: break

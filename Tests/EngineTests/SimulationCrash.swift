@@ -180,6 +180,9 @@ extension Simulation {
             guard let tree = kernel.trees[id], let instance = engine.instances[id], instance.isUp, !tree.isToldToGo,
                 !engine.isShuttingDown
             else { return false }
+            guard engine.groups[instance.group]?.drains.contains(where: { $0.leaving.contains(id) }) != true else {
+                return false
+            }
             switch engine.groups[instance.group]?.operation?.kind {
             case nil, .reload: break
             default: return false

@@ -40,7 +40,7 @@ extension FakeKernel {
             openTokens.remove(token)
         case .mainSought(_, .later), .searchNoted: break
         case .spawned, .notified, .mainProcessChanged, .command, .commands, .prepared, .prepareFailed, .deadlineReached,
-            .restored:
+            .restored, .connectionsCut:
             break
         }
         switch event {
@@ -84,7 +84,7 @@ extension FakeKernel {
             noteReady(id, now)
         case .prepared(let generation): generations[generation] = .open
         case .prepareFailed(let generation, _): generations[generation] = .failed
-        case .command, .commands, .treeEmpty, .probeAnswered, .mainProcessChanged, .deadlineReached,
+        case .command, .commands, .treeEmpty, .probeAnswered, .mainProcessChanged, .deadlineReached, .connectionsCut,
             .restored,
             .conditionsChecked, .mainSought, .searchNoted:
             break

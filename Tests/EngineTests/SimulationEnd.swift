@@ -93,9 +93,13 @@ extension Simulation {
 
     /// The unfinished operations and instances, for the failure message.
     private var waiting: String {
-        let operations = engine.groups.values.compactMap { group in
-            group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
-        }
+        let operations =
+            engine.groups.values.compactMap { group in
+                group.operation.map { "\($0.kind) of \(group.id) \($0.phase)" }
+            }
+            + engine.groups.values.flatMap { group in
+                group.drains.map { "generation \($0.generation.number) of \(group.id) drains" }
+            }
         let states = engine.instances.values.map {
             "i\($0.id.number) \($0.state) until \($0.deadline?.nanoseconds ?? 0)"
         }
@@ -115,7 +119,10 @@ extension Simulation {
         for group in groups where engine.groups[group.id]?.operation?.hold == true {
             command(random.chance(50) ? .promote(group.id) : .abort(group.id))
         }
-        calm("operations") { $0.engine.groups.values.allSatisfy { $0.operation == nil } && $0.kernel.pending.isEmpty }
+        calm("operations") { simulation in
+            simulation.engine.groups.values.allSatisfy { $0.operation == nil && $0.drains.isEmpty }
+                && simulation.kernel.pending.isEmpty
+        }
         if violation == nil, !hasCrashed, let open = answers.firstIndex(where: { $0 != 1 }),
             !engine.isShuttingDown || answers[open] > 1
         {
@@ -156,7 +163,7 @@ extension Simulation {
         case .exited, .treeEmpty, .probeAnswered, .spawnFailed, .spawned, .prepared, .prepareFailed,
             .conditionsChecked:
             true
-        case .searchNoted: false
+        case .searchNoted, .connectionsCut: false
         case .mainSought(let token, _): kernel.searches[token] == nil
         case .notified(_, .process(let token), _), .mainProcessChanged(_, let token):
             kernel.processes[token]?.exitIsTold ?? true

@@ -1,3 +1,5 @@
+import Vocabulary
+
 @testable import Engine
 
 /// Checks of the whole state, after every event and at the end.
@@ -54,10 +56,13 @@ extension Simulation {
     }
 
     private mutating func checkView(_ view: GroupView) {
-        // I2: at most two generations have processes; carried members count for their present generation.
+        // I2: beside those that drain, at most two generations have processes; carried members count for their present
+        // generation.
+        let draining = Set(view.drains.map(\.generation.number))
         let withProcesses = view.generations.filter { generation in
-            generation.services.contains { !kernel.isEmpty($0.instance) }
+            !draining.contains(generation.number) && generation.services.contains { !kernel.isEmpty($0.instance) }
         }
+        checkLimit(view)
         if withProcesses.count > 2 { fail("I2", "\(withProcesses.count) generations of \(view.id) live") }
         if view.operation == nil, withProcesses.count > 1 {
             fail("I2", "two generations of \(view.id) and no operation")
@@ -79,6 +84,15 @@ extension Simulation {
         }
     }
 
+    /// I2: no more than `MaxDraining=` generations finish their work; the others have been sent the kill signal.
+    private mutating func checkLimit(_ view: GroupView) {
+        guard let group = engine.groups[view.id] else { return }
+        if Set(view.drains.map(\.generation.number)).count != view.drains.count { fail("I2", "one drains twice") }
+        let free = group.drains.filter { !$0.isEnded }
+        if free.count > SwapSettings.usualDrainLimit { fail("I2", "\(free.count) generations of \(view.id) drain") }
+        coverage.ends["\(min(view.drains.count, 5)) draining", default: 0] += 1
+    }
+
     // MARK: - Checks at the end
 
     mutating func checkNothingIsLeft() {
@@ -95,8 +109,9 @@ extension Simulation {
             let left = kernel.generations.keys.map(\.number)
             fail("end", "generations \(left) are not released")
         }
-        if engine.groups.values.contains(where: { !$0.generations.isEmpty || $0.serving != nil || $0.operation != nil })
-        {
+        if engine.groups.values.contains(where: {
+            !$0.generations.isEmpty || $0.serving != nil || $0.operation != nil || !$0.drains.isEmpty
+        }) {
             fail("end", "the engine still has generations or operations")
         }
         if !engine.owners.isEmpty {

@@ -22,6 +22,7 @@ enum Short {
             "notify i\(id.number) from \(token.number)\(message.ready ? " READY" : "") \(text(message.extendTimeout))"
         case .notified(let id, .other, let message): "notify i\(id.number) \(text(message.extendTimeout))"
         case .mainProcessChanged(let id, let token): "MAINPID i\(id.number) \(token.number)"
+        case .connectionsCut(let id, let count): "cut \(count) connections of i\(id.number)"
         case .prepared, .deadlineReached, .restored: "\(event)"
         }
     }

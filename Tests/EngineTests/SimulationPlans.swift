@@ -79,6 +79,7 @@ struct PlanMaker: Sendable {
     ) -> Plan {
         var settings = SwapSettings(strategy: group.strategy)
         settings.soak = random.pick([.zero, .milliseconds(500), .seconds(2)])
+        settings.maxDraining = random.pick([nil, nil, 1, 2])
         settings.readyTimeout =
             group.kind == .plainService || group.kind == .list
             ? nil : random.pick([.seconds(10), .seconds(30), .seconds(60)])

@@ -37,6 +37,7 @@ struct SimulationTests {
         "start completed", "start failed", "start aborted", "swap completed", "swap rolledBack", "swap aborted",
         "rollback completed", "rollback rolledBack", "restart completed", "restart rolledBack", "stop completed",
         "reload completed", "reload failed", "phase hold", "phase soak", "phase stopOld", "phase restore",
+        "drained by itself", "drained timeout", "drained limit", "drained request", "drained rejected", "3 draining",
     ]
 
     private struct Failing: Sendable {

@@ -55,6 +55,13 @@ struct GoldenTests {
         Line("signal HUP worker"), Line("pid"), Line("pid worker cron"),
         Line("swap site@v3", ["Swap": Site.stream(Site.completed)]),
         Line("swap site@v3", ["Swap": Site.stream(Site.rolledBack)]),
+        Line("swap site@v3", ["Swap": Site.stream(Site.cutOver)]),
+        Line(
+            "swap --wait drained site@v3",
+            ["Swap": Site.stream(Site.cutOver), "Drain": Site.stream(Site.drained(Site.drainEnd))]),
+        Line(
+            "swap --wait drained site@v3",
+            ["Swap": Site.stream(Site.cutOver), "Drain": Site.stream(Site.drained(Site.forcedEnd))]),
         Line("swap --no-wait site@v3", ["Swap": Site.stream(Site.completed)]),
         Line("promote site", ["Promote": Site.stream(Site.completed)]),
         Line("promote site", ["Promote": .replies([Reply(ControlError.nothingToPromote(unit: "site@.target"))])]),
@@ -288,6 +295,12 @@ struct GoldenTests {
         HistoryEntry(
             number: 9, unit: "worker.service", kind: .start, at: "2026-11-23T05:00:01Z",
             to: GenerationReference(generation: 1), outcome: .started, durations: PhaseDurations(total: 0.25)),
+        HistoryEntry(
+            number: 8, unit: "site@.target", kind: .swap, who: Actor(uid: 0, user: "root"),
+            at: "2026-11-23T04:58:00Z", from: GenerationReference(generation: 2, release: "v1"),
+            to: GenerationReference(generation: 3, release: "v2"), outcome: .completed,
+            durations: PhaseDurations(drain: 60, total: 5.6),
+            drained: DrainEnd(generation: 2, release: "v1", seconds: 60, forced: .timeout, connectionsCut: 3)),
     ]
 
     private static let why = WhyReply(

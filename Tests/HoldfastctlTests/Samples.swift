@@ -75,6 +75,25 @@ enum Site {
         outcome: .completed, unit: "site@v3.target", generation: 4, release: "v3", fromGeneration: 3, fromRelease: "v2",
         durations: PhaseDurations(prepare: 0.1, start: 0.5, soak: 5, drain: 3.1, total: 8.7))
 
+    /// The old generation, and one that an earlier swap replaced, drain.
+    static let cutOver: OperationResult = {
+        var result = completed
+        result.durations = PhaseDurations(prepare: 0.1, start: 0.5, soak: 5, total: 5.6)
+        result.draining = [
+            GenerationReference(generation: 2, release: "v1"), GenerationReference(generation: 3, release: "v2"),
+        ]
+        return result
+    }()
+
+    static func drained(_ end: DrainEnd) -> OperationResult {
+        OperationResult(
+            outcome: .completed, unit: "site@v2.target", generation: 3, release: "v2",
+            durations: PhaseDurations(drain: end.seconds, total: end.seconds), drained: [end])
+    }
+    static let drainEnd = DrainEnd(generation: 3, release: "v2", seconds: 12.5)
+    static let forcedEnd = DrainEnd(
+        generation: 3, release: "v2", seconds: 60, forced: .timeout, connectionsCut: 3, lost: "app@v3.service exited")
+
     static let rolledBack = OperationResult(
         outcome: .rolledBack, unit: "site@v3.target", generation: 4, release: "v3", fromGeneration: 3,
         fromRelease: "v2",

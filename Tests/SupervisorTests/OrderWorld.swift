@@ -152,7 +152,7 @@ struct OrderWorld {
             }
         case .command(.stop): command(.stop(plan.group))
         case .command(.reload): command(.reload(plan.group))
-        case .command(.drainNow): command(.drainNow(plan.group))
+        case .command(.drainNow): command(.drain(plan.group, DrainRequest(isNow: true)))
         }
     }
 

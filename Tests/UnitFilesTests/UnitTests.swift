@@ -184,6 +184,7 @@ struct UnitTests {
                 ReadyTimeoutSec=infinity
                 SoakSec=0
                 DrainTimeoutSec=2min
+                MaxDraining=2
                 Strategy=queue
                 ReadyProbe=exec -/bin/check --url "a b" %n
                 ReadyProbeIntervalSec=1
@@ -195,12 +196,16 @@ struct UnitTests {
         #expect(
             swap.strategy == .queue && swap.readyProbeInterval == .seconds(1) && swap.readyProbeTimeout == .seconds(2))
         #expect(swap.drainSignal == Signal(validating: 28))
+        #expect(SwapSettings(swap).drainLimit == 2 && SwapSettings(SwapSection()).drainLimit == 4)
+        for bad in ["0", "-1", "1001", "many", "infinity"] {
+            #expect(try service("[X-Swap]\nMaxDraining=\(bad)").service == nil, "\(bad)")
+        }
         guard case .exec(let command)? = swap.readyProbe?.method else {
             Issue.record("no exec probe")
             return
         }
         #expect(command.prefixes.ignoreFailure && command.arguments == ["--url", "a b", "app.service"])
-        #expect(command.location.line == 8 && command.location.column == 17)
+        #expect(command.location.line == 9 && command.location.column == 17)
     }
 
     @Test(

@@ -131,9 +131,15 @@ extension Method {
         },
         Method(
             "Drain", .operators, .ends, .progress,
-            read: { .drain(name: $0.text("name"), now: $0.flag("now")) },
+            read: {
+                .drain(name: $0.text("name"), now: $0.flag("now"), generation: $0.optionalInteger("generation"))
+            },
             write: {
-                if case .drain(let name, let now) = $0 { ["name": .text(name), "now": .flag(now)] } else { nil }
+                if case .drain(let name, let now, let generation) = $0 {
+                    ["name": .text(name), "now": .flag(now), "generation": .number(generation)]
+                } else {
+                    nil
+                }
             }),
         .named("Adopt", .operators, .begins, .progress, Request.adopt(name:)) {
             if case .adopt(let name) = $0 { name } else { nil }

@@ -27,7 +27,8 @@ public enum Request: Equatable, Sendable {
     /// Swaps back to the previous release. Replies: ``OperationReply``.
     case rollback(name: String)
     /// Waits for draining generations to end, or with `now` ends them. Replies: ``OperationReply``.
-    case drain(name: String, now: Bool)
+    /// - Parameter generation: the only one meant; nil: those of the release that the name contains, or all.
+    case drain(name: String, now: Bool, generation: Int? = nil)
     /// Takes over processes of an earlier supervisor that are in no journal. Replies: ``OperationReply``.
     case adopt(name: String)
     /// `signal` is a name with or without `SIG`, or a number. The reply is ``SignalReply``.

@@ -14,6 +14,8 @@ public enum EventKind: String, Codable, Sendable, CaseIterable {
     case failure
     /// An operation has ended.
     case finished
+    /// A generation has drained: nothing of it is left.
+    case drained
     /// The unit files were read again.
     case files
     /// This client read too slowly: ``UnitEvent/count`` events were dropped for it.
@@ -41,12 +43,16 @@ public struct UnitEvent: Codable, Equatable, Sendable {
     public var message: String?
     /// The number of events dropped, with `lost`.
     public var count: Int?
+    /// With `drained`.
+    public var drained: DrainEnd?
 
     public init(
         _ kind: EventKind, at: String, unit: String? = nil, generation: Int? = nil, release: String? = nil,
         service: String? = nil, state: UnitState? = nil, serviceState: ServiceState? = nil, phase: SwapPhase? = nil,
-        outcome: OperationOutcome? = nil, message: String? = nil, count: Int? = nil
+        outcome: OperationOutcome? = nil, message: String? = nil, count: Int? = nil,
+        drained: DrainEnd? = nil
     ) {
+        self.drained = drained
         self.kind = kind
         self.at = at
         self.unit = unit

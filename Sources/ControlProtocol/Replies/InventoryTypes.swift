@@ -67,12 +67,15 @@ public struct HistoryEntry: Codable, Equatable, Sendable {
     public var durations: PhaseDurations
     /// The name of the request for the operation (``RequestIdentity``); nil if the supervisor started it itself.
     public var request: String?
+    /// The end of the drain that the operation began; nil before it, and if nothing had to drain.
+    public var drained: DrainEnd?
 
     public init(
         number: Int, unit: String, kind: HistoryKind, who: Actor? = nil, at: String, from: GenerationReference? = nil,
         to: GenerationReference? = nil, outcome: OperationOutcome, reason: String? = nil,
-        durations: PhaseDurations = PhaseDurations(), request: String? = nil
+        durations: PhaseDurations = PhaseDurations(), request: String? = nil, drained: DrainEnd? = nil
     ) {
+        self.drained = drained
         self.request = request
         self.number = number
         self.unit = unit

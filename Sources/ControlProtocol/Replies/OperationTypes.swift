@@ -69,9 +69,10 @@ public struct Progress: Codable, Equatable, Sendable {
 
 /// The outcome of an operation.
 public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
-    /// The operation succeeded: the new generation serves and the old one is gone, or the reload or drain is done.
+    /// The operation succeeded: the new generation serves and the old one has been told to drain, or the reload or drain
+    /// is done.
     case completed
-    /// The new generation failed and is gone; the old one still serves.
+    /// The new generation failed and is gone, or drains if it has accepted connections; the old one still serves.
     case rolledBack = "rolled_back"
     /// An operator ended the swap. The old generation still serves, unless ``OperationResult/reason`` is present: then
     /// it was stopped.
@@ -88,7 +89,8 @@ public enum OperationOutcome: String, Codable, Sendable, CaseIterable {
     case skipped
     /// The operation failed, and nothing serves in its place.
     case failed
-    /// The new generation was cut over to, then ended or was stopped while the old one drained.
+    /// The new generation was cut over to and does not serve any more. Of an operation that waited for its drain, as
+    /// those of earlier versions did.
     case lost
 }
 
@@ -98,7 +100,8 @@ public struct PhaseDurations: Codable, Equatable, Sendable {
     /// The time from the first execution until everything was ready.
     public var start: Double?
     public var soak: Double?
-    /// The time from the cutover until the last old process was gone.
+    /// The time for which the operation stopped a generation. In the history, once a drain after it has ended: the time
+    /// from the cutover until the last old process was gone, which `total` does not include.
     public var drain: Double?
     public var total: Double
 
@@ -158,11 +161,16 @@ public struct OperationResult: Codable, Equatable, Sendable {
     /// Other swap units that moved along, with their releases, and other notes.
     public var notes: [String]
     public var durations: PhaseDurations
+    /// The generations that drain at this moment, the oldest first; nil if there are none.
+    public var draining: [GenerationReference]?
+    /// Of `Drain`: the drains that have ended, in the order of their ends.
+    public var drained: [DrainEnd]?
 
     public init(
         outcome: OperationOutcome, unit: String, generation: Int? = nil, release: String? = nil,
         fromGeneration: Int? = nil, fromRelease: String? = nil, reason: FailureReport? = nil, notes: [String] = [],
-        durations: PhaseDurations = PhaseDurations()
+        durations: PhaseDurations = PhaseDurations(), draining: [GenerationReference]? = nil,
+        drained: [DrainEnd]? = nil
     ) {
         self.outcome = outcome
         self.unit = unit
@@ -173,6 +181,49 @@ public struct OperationResult: Codable, Equatable, Sendable {
         self.reason = reason
         self.notes = notes
         self.durations = durations
+        self.draining = draining
+        self.drained = drained
+    }
+}
+
+/// The reason for which the kill signal was sent to a generation that drained.
+public enum DrainForceReason: String, Codable, Sendable, CaseIterable {
+    /// `DrainTimeoutSec=` was over.
+    case timeout
+    /// More than `MaxDraining=` generations drained, and it was the oldest.
+    case limit
+    /// `drain --now`, or a second request to shut down.
+    case request
+    /// The next generation never runs beside another one (`Strategy=queue`).
+    case queue
+}
+
+/// The end of a drain: nothing of the generation is left.
+public struct DrainEnd: Codable, Equatable, Sendable {
+    public var generation: Int
+    public var release: String?
+    /// The time since the cutover.
+    public var seconds: Double
+    /// nil: every service finished its work by itself.
+    public var forced: DrainForceReason?
+    /// Connections that were open when the kill signal was sent; nil if none was sent or they were not counted.
+    public var connectionsCut: Int?
+    /// Services that did not end cleanly, as a sentence; nil if there are none.
+    public var unclean: String?
+    /// The failure of the generation that replaced it, as a sentence: it does not serve any more.
+    public var lost: String?
+
+    public init(
+        generation: Int, release: String? = nil, seconds: Double, forced: DrainForceReason? = nil,
+        connectionsCut: Int? = nil, unclean: String? = nil, lost: String? = nil
+    ) {
+        self.generation = generation
+        self.release = release
+        self.seconds = seconds
+        self.forced = forced
+        self.connectionsCut = connectionsCut
+        self.unclean = unclean
+        self.lost = lost
     }
 }
 

@@ -10,7 +10,8 @@ extension Engine {
         case .promote(let id): promote(id, request)
         case .abort(let id): abort(id, request)
         case .reload(let id): reload(id, request)
-        case .drainNow(let id): drainNow(id, request)
+        case .drain(let id, let choice): drain(id, choice, request)
+        case .drainNow(let id): drain(id, DrainRequest(isNow: true), request)
         case .forget(let id): forget(id, request)
         case .resetFailed(let id): resetFailed(id, request)
         case .adopt(let adoption): adopt(adoption, request)
@@ -90,8 +91,9 @@ extension Engine {
         var operation = Operation(kind, .waiting, plan: plan, request: request, at: context.now)
         operation.hold = options.hold && group.serving != nil
         operation.from = group.serving.flatMap { group.generations[$0]?.summary }
+        let hasOld = group.serving != nil || !group.drains.isEmpty
         operation.stopsOldFirst =
-            group.serving != nil && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
+            hasOld && (options.stopFirst || plan.settings.strategy == .queue || !plan.isSwapUnit)
         // A swap unit keeps the serving generation until the groups it needs are up.
         if operation.stopsOldFirst, !plan.isSwapUnit { operation.outlivedBy = group.after.union(group.requires) }
         group.operation = operation
@@ -122,18 +124,6 @@ extension Engine {
         operation.wasAborted = true
         groups[id]?.operation = operation
         rollBack(id, nil)
-    }
-
-    private mutating func drainNow(_ id: GroupID, _ request: RequestID) {
-        guard let group = groups[id] else { return refuse(request, .nothingDrains(id)) }
-        let leaving = instances.values.filter { $0.group == group.id && $0.mandate == .leaving && !$0.isGone }
-        guard !leaving.isEmpty else { return refuse(request, .nothingDrains(id)) }
-        for instance in leaving.sorted(by: { $0.id < $1.id }) { with(instance.id) { $0.endNow(&$1) } }
-        if groups[id]?.operation != nil {
-            groups[id]?.operation?.requests.append(request)
-        } else {
-            context.emit(.report(.unchanged(id, request)))
-        }
     }
 
     private mutating func reload(_ id: GroupID, _ request: RequestID) {
@@ -235,8 +225,9 @@ extension Engine {
         shutdownRequests.append(request)
         guard !isShuttingDown else {
             // A second shutdown request ends draining instances at once.
-            for instance in instances.values.sorted(by: { $0.id < $1.id }) where instance.mandate == .leaving {
-                with(instance.id) { $0.endNow(&$1) }
+            for group in groups.values.sorted(by: { $0.id < $1.id }) {
+                for draining in group.drains { endDrain(group.id, draining.generation.number, .request) }
+                for instance in leavingInOperation(group.id) { with(instance) { $0.endNow(&$1) } }
             }
             return
         }
@@ -259,7 +250,7 @@ extension Command {
     /// True for commands that are still allowed while everything is being stopped.
     fileprivate var isAllowedDuringShutdown: Bool {
         switch self {
-        case .stop, .shutDown, .drainNow, .abort: true
+        case .stop, .shutDown, .drain, .drainNow, .abort: true
         case .start, .swap, .rollback, .promote, .reload, .forget, .resetFailed, .adopt: false
         }
     }
@@ -268,6 +259,9 @@ extension Command {
 extension Group {
     /// True if a generation of the group exists or an operation is under way.
     var isActive: Bool { operation != nil || serving != nil || !generations.isEmpty }
+
+    /// True if nothing serves, and nothing happens but that generations drain.
+    var isOnlyDraining: Bool { operation == nil && serving == nil && !drains.isEmpty }
 
     /// Groups it requires, by the plan that serves and the plan that is being started.
     var requires: Set<GroupID> {

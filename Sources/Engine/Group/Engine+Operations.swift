@@ -2,6 +2,7 @@
 /// events only change instances and touch the group.
 extension Engine {
     mutating func advance(_ id: GroupID) {
+        advanceDrains(id)
         guard let operation = groups[id]?.operation else { return endIdleGeneration(id) }
         switch operation.phase {
         case .waiting: advanceWaiting(id, operation)
@@ -14,15 +15,14 @@ extension Engine {
             } else if !operation.hold {
                 cutOver(id)
             }
-        case .draining:
-            if retireLeavingInstances(id) { finishDrain(id, operation) }
+        case .draining: endAtCutover(id, operation)
         case .stoppingOld:
             if operation.oldHasLeft {
                 startNewAfterOld(id, operation)
-            } else if !mustOutliveOthers(id), retireLeavingInstances(id) {
+            } else if !mustOutliveOthers(id), retireLeavingInstances(id), !mustWaitForDrains(id, operation) {
                 finishStoppingOld(id, operation)
             }
-        case .rollingBack: if retireLeavingInstances(id) { finishRollback(id) }
+        case .rollingBack: if retireLeavingInstances(id) || leaveRejectedDraining(id) { finishRollback(id) }
         case .stopping:
             if !mustOutliveOthers(id), retireLeavingInstances(id) { finishStop(id) }
         case .reloading: advanceReloading(id)
@@ -134,6 +134,17 @@ extension Engine {
         let serving = groups[id]?.serving
         if let serving { groups[id]?.generations[serving]?.role = .draining }
         enter(.stoppingOld, id)
+        // They began to drain under another strategy.
+        guard let operation = groups[id]?.operation, mustWaitForDrains(id, operation) else { return }
+        for draining in groups[id]?.drains ?? [] { endDrain(id, draining.generation.number, .queue) }
+    }
+
+    /// True if draining generations must be gone before the new one starts: `Strategy=queue` is for services that must
+    /// never run twice, and a plain service has one generation at a time. (`restart --hard` of another swap unit stops
+    /// only the serving generation.)
+    private func mustWaitForDrains(_ id: GroupID, _ operation: Operation) -> Bool {
+        guard let plan = operation.plan, plan.settings.strategy == .queue || !plan.isSwapUnit else { return false }
+        return groups[id]?.drains.isEmpty == false
     }
 
     private mutating func finishStoppingOld(_ id: GroupID, _ operation: Operation) {
@@ -286,6 +297,8 @@ extension Engine {
         }
         group.lastFailure = nil
         groups[id] = group
+        let old = group.serving
+        context.emit(.report(.phase(id, generation: new, .cutOver)))
         takeOver(id, new, operation)
         for instance in newInstances(operation) {
             with(instance.id) {
@@ -293,8 +306,9 @@ extension Engine {
                 $0.stopProbe(&$1)
             }
         }
-        if operation.leaving.isEmpty { return finish(id, operation.isRestoring ? .rolledBack : .completed) }
-        enter(.draining, id)
+        // The old generation is asked to leave before the operation is reported as done.
+        if let old { beginDraining(id, of: old) }
+        finish(id, operation.isRestoring ? .rolledBack : .completed)
     }
 
     /// Makes the new generation the serving one, together with the members that were not replaced.
@@ -318,10 +332,12 @@ extension Engine {
         context.emit(.recordServing(GenerationID(group: id, number: new), release: release))
     }
 
-    /// Finishes the operation when the old generation is gone. The result describes this moment, so the new generation
-    /// is checked again now. (There is no automatic way back: the generation that served before has left, and a new one
-    /// that died is nothing to return from unasked.)
-    private mutating func finishDrain(_ id: GroupID, _ operation: Operation) {
+    /// Ends an operation that an earlier version has left in its drain. The result describes this moment, so the new
+    /// generation is checked again now. (There is no automatic way back: the generation that served before is leaving,
+    /// and a new one that died is nothing to return from unasked.)
+    private mutating func endAtCutover(_ id: GroupID, _ operation: Operation) {
+        let generationOf = generationByInstance(id)
+        if let old = operation.leaving.lazy.compactMap({ generationOf[$0] }).first { beginDraining(id, of: old) }
         guard let loss = failureAfterCutover(id) else {
             return finish(id, operation.isRestoring ? .rolledBack : .completed)
         }

@@ -3,11 +3,18 @@
 extension Engine {
     /// Asks the next leaving instances to go, and forgets those that are gone; true when all are.
     mutating func retireLeavingInstances(_ id: GroupID) -> Bool {
+        let isRestarting = groups[id]?.operation?.restarts ?? false
+        retire(id, isRestarting: isRestarting) { $0.operation?.leaving ?? [] }
+        return groups[id]?.operation?.leaving.isEmpty ?? true
+    }
+
+    /// Asks the next instances of a set to go, and forgets those that are gone, which removes them from the set.
+    mutating func retire(_ id: GroupID, isRestarting: Bool, _ set: (Group) -> Set<InstanceID>) {
         let generationOf = generationByInstance(id)
         var moved = true
         while moved {
             moved = false
-            let leaving = (groups[id]?.operation?.leaving ?? []).sorted().compactMap { instances[$0] }
+            let leaving = (groups[id].map(set) ?? []).sorted().compactMap { instances[$0] }
             for instance in leaving where instance.isGone {
                 forget(instance)
                 moved = true
@@ -19,10 +26,11 @@ extension Engine {
                         generationOf[$0.id] == generationOf[instance.id] && $0.uses(instance)
                     })
                 else { continue }
-                let isRestarting = groups[id]?.operation?.restarts ?? false
+                let isForced = isForced(instance)
                 with(instance.id) {
                     $0.isRestarting = isRestarting
                     $0.retire(&$1)
+                    if isForced { $0.endNow(&$1) }
                 }
                 moved = true
             }
@@ -32,12 +40,11 @@ extension Engine {
                 moved = true
             }
         }
-        return groups[id]?.operation?.leaving.isEmpty ?? true
     }
 
     /// The generation each instance belongs to. Members use members of their own generation; one that was carried over
     /// belongs to the newer generation.
-    private func generationByInstance(_ id: GroupID) -> [InstanceID: Int] {
+    func generationByInstance(_ id: GroupID) -> [InstanceID: Int] {
         var found: [InstanceID: Int] = [:]
         for generation in groups[id]?.generations.values.map({ $0 }) ?? [] {
             for instance in generation.instances.values { found[instance] = generation.number }
@@ -45,7 +52,7 @@ extension Engine {
         return found
     }
 
-    private mutating func forget(_ instance: Instance) {
+    mutating func forget(_ instance: Instance) {
         let id = instance.group
         recordEnd(of: instance)
         instances[instance.id] = nil
@@ -58,31 +65,42 @@ extension Engine {
         deadlines.set(.runtime(instance.id), nil)
         for token in instance.openTokens { owners[token] = nil }
         groups[id]?.operation?.leaving.remove(instance.id)
+        leaveDrain(instance)
+        var emptied = [instance.birth]
         for number in groups[id]?.generations.keys.sorted() ?? [] {
             if groups[id]?.generations[number]?.instances[instance.spec.member] == instance.id {
                 groups[id]?.generations[number]?.instances[instance.spec.member] = nil
+                if number != instance.birth.number { emptied.append(GenerationID(group: id, number: number)) }
             }
         }
         groups[id]?.generations[instance.birth.number]?.born &-= 1
         context.emit(.forgetInstance(instance.id))
-        releaseIfEmpty(instance.birth)
+        for generation in emptied { releaseIfEmpty(generation) }
+        reportEndedDrains(id)
     }
 
     /// Records the end of an instance that was asked to leave: its failure counts, and its `OnFailure=` or `OnSuccess=`
     /// units are started. (An instance that is rolled back never served.)
     private mutating func recordEnd(of instance: Instance) {
         let id = instance.group
-        guard instance.mandate == .leaving, let operation = groups[id]?.operation else { return }
-        switch operation.phase {
-        case .draining, .stoppingOld, .stopping: break
-        case .waiting, .preparing, .starting, .soaking, .holding, .rollingBack, .reloading: return
+        guard instance.mandate == .leaving, let group = groups[id] else { return }
+        let isStopped = group.operation?.kind == .stop
+        if let draining = group.drains.first(where: { $0.leaving.contains(instance.id) }) {
+            guard !draining.isRejected else { return }
+        } else {
+            switch group.operation?.phase {
+            case .draining, .stoppingOld, .stopping: break
+            case nil, .waiting, .preparing, .starting, .soaking, .holding, .rollingBack, .reloading: return
+            }
         }
-        if let failure = instance.finalFailure { groups[id]?.operation?.uncleanEnds.append(failure) }
+        if let failure = instance.finalFailure, group.operation?.leaving.contains(instance.id) == true {
+            groups[id]?.operation?.uncleanEnds.append(failure)
+        }
         guard let cause = instance.startCause else { return }
         switch cause {
         case .success:
             // An instance that makes way for its successor has not ended for good.
-            guard operation.kind == .stop else { return }
+            guard isStopped else { return }
         case .failure, .upheld: break
         }
         trigger(instance.spec.triggers.units(cause), cause)
@@ -92,7 +110,8 @@ extension Engine {
     mutating func releaseIfEmpty(_ generation: GenerationID) {
         let id = generation.group
         guard let found = groups[id]?.generations[generation.number], found.born <= 0 else { return }
-        guard groups[id]?.serving != generation.number || found.instances.isEmpty else { return }
+        // Members that were started in an older generation may remain.
+        guard found.instances.isEmpty else { return }
         groups[id]?.generations[generation.number] = nil
         if groups[id]?.serving == generation.number { groups[id]?.serving = nil }
         if !unansweredPreparations.contains(generation) { context.emit(.releaseGeneration(generation)) }
@@ -179,7 +198,12 @@ extension Engine {
             kind: operation.kind, outcome: outcome, from: operation.from, to: operation.to, serving: serving,
             failure: operation.failure, skippedBy: outcome == .completed ? conditionSkipping(operation) : nil,
             uncleanEnds: operation.uncleanEnds, durations: durations)
-        if outcome == .completed { recordEndedServices(of: operation, in: &result) }
+        result.draining = group.drains.map(\.generation)
+        switch outcome {
+        case .completed: recordEndedServices(of: operation, in: &result)
+        case .rolledBack, .aborted: result.ended = endedMembers(of: group)
+        case .failed, .lost: break
+        }
         groups[id] = group
         deadlines.set(.group(id), nil)
         context.emit(.report(.finished(id, result, operation.requests)))
@@ -194,6 +218,12 @@ extension Engine {
         // Wakes the groups that wait to start after this group or to stop after it.
         for other in waitingToStart.sorted() { touch(other) }
         for other in operation.outlivedBy.sorted() { touch(other) }
+    }
+
+    /// Services of the serving generation that have ended: "still serves" is reported only with their names.
+    private func endedMembers(of group: Group) -> [String] {
+        let serving = group.serving.flatMap { group.generations[$0]?.instances.values.sorted() } ?? []
+        return serving.compactMap { instances[$0] }.filter { $0.isGone && !$0.isDone }.map(\.spec.unit)
     }
 
     /// Records which of the new services have ended: "started" and "serves" are reported only of services that run at

@@ -20,6 +20,17 @@ extension Engine {
         if unansweredPreparations.contains(generation) { abandonedPreparations.insert(generation) }
     }
 
+    /// Lets a rejected generation that may have accepted connections drain by itself; false if it is only to be killed,
+    /// or must be gone first.
+    mutating func leaveRejectedDraining(_ id: GroupID) -> Bool {
+        guard let operation = groups[id]?.operation, operation.protects, !operation.stopsOldFirst,
+            let new = operation.new,
+            operation.leaving.contains(where: { instances[$0].map { $0.isDraining && !$0.isGone } ?? false })
+        else { return false }
+        beginDraining(id, of: new)
+        return true
+    }
+
     mutating func finishRollback(_ id: GroupID) {
         guard var operation = groups[id]?.operation else { return }
         if let new = operation.new { releaseIfEmpty(GenerationID(group: id, number: new)) }

@@ -76,8 +76,11 @@ extension Engine {
         // Instances that were carried over are not part of the swap.
         let members = isOld ? all : all.filter { $0.birth.number == serving }
         // For the old generation, the only question is whether it still serves: an earlier failure of a part of it is
-        // not news. A part that was skipped or is done does not serve in place of one that has failed.
-        if isOld, members.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
+        // not news. A part that was skipped or is done does not serve in place of one that has failed, nor does a
+        // backend in place of its proxy.
+        let acceptors = members.filter(\.spec.acceptsShared)
+        let servants = acceptors.isEmpty ? members : acceptors
+        if isOld, servants.contains(where: \.isUp) || members.allSatisfy(\.isDone) { return nil }
         // A service that waits for its restart after a clean end has no failure, and does not serve at this moment
         // either. A worker without a shared socket may end and come back as its work requires.
         let lost = members.filter {

@@ -9,6 +9,8 @@ struct Group: Sendable, Codable {
     var serving: Int?
     var generations: [Int: Generation] = [:]
     var operation: Operation?
+    /// Generations that drain by themselves, the oldest first.
+    @Added var drains: [Draining] = []
     /// The plan that `rollback` swaps to: the services that the last completed swap replaced, as they were defined.
     var previous: Plan?
     /// The failure of the last operation or run; cleared by one that succeeds.
@@ -65,7 +67,8 @@ struct Operation: Sendable, Codable {
         case starting(Tier)
         case soaking(Tier)
         case holding
-        /// Cut over: the old instances leave.
+        /// Cut over: the old instances leave. Only in the state of earlier versions, whose operations ended with the
+        /// drain.
         case draining
         /// Strategy `queue`: the old instances leave before the new ones start.
         case stoppingOld

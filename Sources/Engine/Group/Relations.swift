@@ -120,7 +120,7 @@ extension Engine {
         if let lost = relations.bindsTo.sorted().first(where: { !isUp($0) }) { return end(id, .lost(lost)) }
         guard group.serving != nil else { return }
         if relations.stopsWhenUnneeded, group.operation == nil, !isNeeded(id) { return end(id, .unneeded) }
-        for upheld in relations.upholds.sorted(by: { $0.unit < $1.unit }) where !isActive(upheld.group) {
+        for upheld in relations.upholds.sorted(by: { $0.unit < $1.unit }) where !isComingOrUp(upheld.group) {
             guard mayUphold(upheld.group) else { continue }
             context.emit(.startUnits([upheld.unit], .upheld(by: id)))
         }
@@ -148,7 +148,11 @@ extension Engine {
     }
 
     private func isUp(_ id: GroupID) -> Bool {
-        groups[id].map { $0.isActive && $0.operation?.kind != .stop } ?? false
+        groups[id].map { $0.isActive && !$0.isOnlyDraining && $0.operation?.kind != .stop } ?? false
+    }
+
+    private func isComingOrUp(_ id: GroupID) -> Bool {
+        groups[id].map { $0.isActive && !$0.isOnlyDraining } ?? false
     }
 
     private func isNeeded(_ id: GroupID) -> Bool {

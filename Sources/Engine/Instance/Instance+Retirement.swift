@@ -71,11 +71,20 @@ extension Instance {
         }
     }
 
+    /// Announces the kill signal to a service that drains, while its connections are still open.
+    func cutConnections(_ context: inout Context) {
+        context.emit(.report(.cutting(id)))
+    }
+
     /// Ends the wait at an operator's request: the kill signal now, or SIGKILL if that was sent already.
     mutating func endNow(_ context: inout Context) {
         switch state {
-        case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
-        case .stopping(_, _, let ending): terminate(ending, &context)
+        case .draining(let main):
+            cutConnections(&context)
+            terminate(Ending(main: main, result: .clean(nil)), &context)
+        case .stopping(_, _, let ending):
+            if isDraining { cutConnections(&context) }
+            terminate(ending, &context)
         case .terminating(let watch, let ending):
             if isStoppingByItself {
                 signalStoppingService(watch, ending, &context)

@@ -24,10 +24,18 @@ extension Instance {
         case .reloadAnnounced(let main):
             reloadFailure = timedOut(.reload)
             finishReload(main, &context)
-        case .draining(let main): terminate(Ending(main: main, result: .clean(nil)), &context)
+        case .draining(let main):
+            hasExceededDrain = true
+            cutConnections(&context)
+            terminate(Ending(main: main, result: .clean(nil)), &context)
         case .stopping(_, _, var ending):
             // The end of `DrainTimeoutSec=` is no failure: it is the time at which the kill signal follows.
-            if !isDraining { addTimeout(.stop, to: &ending, &context) }
+            if isDraining {
+                hasExceededDrain = true
+                cutConnections(&context)
+            } else {
+                addTimeout(.stop, to: &ending, &context)
+            }
             end(ending, by: spec.lifecycle.stopFailureMode, &context)
         case .terminating(let watch, var ending):
             addTimeout(.leave, to: &ending, &context)

@@ -131,6 +131,8 @@ struct Instance: Sendable, Codable {
     @Added var isRestarting: Bool = false
     /// The instance was asked to finish its work: `DrainTimeoutSec=` applies.
     @Added var isDraining: Bool = false
+    /// The service still ran when `DrainTimeoutSec=` was over.
+    @Added var hasExceededDrain: Bool = false
     /// In *terminating*: the signal was the watchdog's, not the kill signal.
     @Added var isAborting: Bool = false
     /// In *terminating*: the service stops by itself (`STOPPING=1`), and no signal was sent.
@@ -166,7 +168,7 @@ struct Instance: Sendable, Codable {
         case hasBegun, hasStarted, repetitions, startIndex
         case hasAnnouncedReload = "saysReloading"
         case hasAnnouncedStop = "saysStopping"
-        case isRestarting, isDraining, isAborting
+        case isRestarting, isDraining, hasExceededDrain, isAborting
         case isStoppingByItself = "stopsItself"
         case skippedBy, refusedReady, searchNote, probe, lastProbeAnswer, restarts, recentStarts, statusText, errno
         case openTokens, failure, reloadFailure

@@ -75,6 +75,7 @@ extension Engine {
         for record in groups { deadlines.set(.group(record.id), record.deadline) }
         for (id, group) in self.groups {
             guard let operation = group.operation else { continue }
+            if operation.phase == .draining { touch(id) }
             if operation.waitsForOthers { waitingToStart.insert(id) }
             if operation.phase == .preparing, let new = operation.new {
                 unansweredPreparations.insert(GenerationID(group: id, number: new))

@@ -37,7 +37,22 @@ final class History {
         let newer = entries
         entries = []
         read(older)
-        entries = Array((entries + newer).suffix(Self.limit))
+        entries = Array(Self.merged(entries + newer).suffix(Self.limit))
+    }
+
+    /// Puts entries with the end of a drain, which were written later, in the place of those without it.
+    private static func merged(_ entries: [HistoryEntry]) -> [HistoryEntry] {
+        var merged: [HistoryEntry] = []
+        var places: [Int: Int] = [:]
+        for entry in entries {
+            if entry.drained != nil, let place = places[entry.number], merged[place].isSame(as: entry) {
+                merged[place] = entry
+            } else {
+                places[entry.number] = merged.count
+                merged.append(entry)
+            }
+        }
+        return merged
     }
 
     private var older: String { path + ".1" }
@@ -52,16 +67,22 @@ final class History {
             // A number out of range comes from a damaged file; the next number would overflow and end the daemon.
             if entry.number < 1 << 53 { lastNumber = max(lastNumber, entry.number) }
         }
-        entries = Array(entries.suffix(Self.limit))
+        entries = Array(Self.merged(entries).suffix(Self.limit))
     }
 
     /// Numbers the entry and writes it. A full disk loses the entry in the file, not the operation.
     func append(_ entry: HistoryEntry) throws(SystemError) {
         var entry = entry
-        lastNumber &+= 1
-        entry.number = lastNumber
-        entries.append(entry)
-        if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
+        if let place = place(of: entry) {
+            // It is written again, with the end of its drain.
+            entry.number = entries[place].number
+            entries[place] = entry
+        } else {
+            lastNumber &+= 1
+            entry.number = lastNumber
+            entries.append(entry)
+            if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
+        }
         guard let object = try? JSONObject(encoding: entry) else { return }
         let newline = [UInt8(ascii: "\n")]
         // An entry behind a part of a line would be unreadable with it.
@@ -104,17 +125,33 @@ final class History {
         }
     }
 
-    /// Whether an equal entry exists, apart from its number.
+    /// The place of the entry that has become this one by the end of its drain.
+    private func place(of entry: HistoryEntry) -> Int? {
+        guard entry.drained != nil else { return nil }
+        return entries.lastIndex { $0.drained == nil && $0.isSame(as: entry) }
+    }
+
+    /// Whether an equal entry exists, apart from its number; it may have the end of its drain already.
     func contains(_ entry: HistoryEntry) -> Bool {
-        entries.contains { known in
-            var entry = entry
-            entry.number = known.number
-            return known == entry
-        }
+        entries.contains { $0.isSame(as: entry) && (entry.drained == nil || $0.drained == entry.drained) }
+    }
+
+    /// The entry of the operation that started a generation and whose drain has not ended, if it is in memory.
+    func entry(of unit: String, to generation: Int) -> HistoryEntry? {
+        entries.last { $0.unit == unit && $0.to?.generation == generation && $0.drained == nil }
     }
 
     /// Entries of a unit, or of all units, the newest first.
     func entries(of unit: String?, limit: Int) -> [HistoryEntry] {
         Array(entries.reversed().lazy.filter { unit == nil || $0.unit == unit }.prefix(limit))
+    }
+}
+
+extension HistoryEntry {
+    /// Whether both are of one operation: equal but for the number and the end of its drain.
+    fileprivate func isSame(as other: HistoryEntry) -> Bool {
+        var other = other
+        (other.number, other.drained, other.durations.drain) = (number, drained, durations.drain)
+        return self == other
     }
 }

@@ -31,7 +31,31 @@ extension OperationResult {
             outcome: OperationOutcome(result), unit: group.unit(release: shown?.release), generation: shown?.number,
             release: shown?.release,
             fromGeneration: before?.number, fromRelease: before?.release, reason: report, notes: notes,
-            durations: PhaseDurations(result.durations))
+            durations: PhaseDurations(result.durations),
+            draining: result.draining.isEmpty ? nil : result.draining.map(GenerationReference.init))
+    }
+}
+
+extension DrainEnd {
+    init(_ result: DrainResult, sentence: (Failure) -> String) {
+        let unclean = result.uncleanEnds.map(sentence)
+        self.init(
+            generation: result.generation.number, release: result.generation.release,
+            seconds: result.duration.seconds, forced: result.force.map(DrainForceReason.init),
+            connectionsCut: result.connectionsCut, unclean: unclean.isEmpty ? nil : unclean.joined(separator: "; "),
+            lost: result.loss.map(sentence))
+    }
+}
+
+extension DrainForceReason {
+    init(_ force: DrainForce) {
+        self =
+            switch force {
+            case .timeout: .timeout
+            case .limit: .limit
+            case .request: .request
+            case .queue: .queue
+            }
     }
 }
 
@@ -91,8 +115,7 @@ extension SwapPhase {
 
     /// The phase that an operation has just entered.
     init(entered phase: PhaseName) {
-        // The old generation has been told to drain at this moment.
-        if case .drain = phase { self = .cutOver } else { self.init(phase, isExecuted: false) }
+        self.init(phase, isExecuted: false)
     }
 
     /// - Parameter isExecuted: whether all services of the new generation are executed.
@@ -102,7 +125,7 @@ extension SwapPhase {
         case .start, .restore: self = isExecuted ? .verify : .start
         case .soak: self = .soak
         case .hold: self = .hold
-        case .stopOld: self = .cutOver
+        case .stopOld, .cutOver: self = .cutOver
         case .drain, .stop: self = .drain
         case .rollBack: self = .rollBack
         case .reload: self = .reload

@@ -18,7 +18,8 @@ extension ReportsDesk {
         causes[group] = nil
         logEnd(group, result)
         // Stopped and replaced services are gone; an unclean end is worth a note.
-        let unclean = result.uncleanEnds.map(host.sentence) + host.strayNotes(group, result)
+        let unclean =
+            result.uncleanEnds.map(host.sentence) + host.strayNotes(group, result) + notesOnDrains(result)
         for id in all {
             guard let pending = requests.remove(id) else { continue }
             let ended = result.ended.map { "\($0) has ended already" }
@@ -110,7 +111,8 @@ extension ReportsDesk {
                 guard let pending = requests[id] else { continue }
                 let result = unchangedResult(group, pending.notes)
                 requests.recordEnd(id, part: { result }, whole: { Reply(OperationReply(result: result)) })
-            case .phase, .service, .skipped, .failure, .stopping, .shutDownComplete: break
+            case .drained(let group, let result, let ids): recordDrain(group, result, ids)
+            case .phase, .service, .skipped, .failure, .stopping, .shutDownComplete, .drainForced, .cutting: break
             }
         }
     }
@@ -119,7 +121,7 @@ extension ReportsDesk {
         let named = ids.filter { requests[$0]?.identity != nil }
         guard !named.isEmpty else { return }
         let report = report(on: result, of: group)
-        let unclean = result.uncleanEnds.map(host.sentence)
+        let unclean = result.uncleanEnds.map(host.sentence) + notesOnDrains(result)
         for id in named {
             let shown = OperationResult(group, result, report, (requests[id]?.notes ?? []) + unclean)
             requests.recordEnd(id, part: { shown }, whole: { Reply(OperationReply(result: shown)) })
@@ -130,13 +132,14 @@ extension ReportsDesk {
     }
 
     func recordUnwrittenHistory() {
-        if !unwrittenHistory.isEmpty { requests.journal.put(.history, Array(unwrittenHistory.values)) }
+        let entries = Array(unwrittenHistory.values) + unwrittenDrains
+        if !entries.isEmpty { requests.journal.put(.history, entries) }
     }
 
     /// Removes the record of unwritten history: the effects have been carried out and have written it.
     func dropHistoryRecord() {
-        guard !unwrittenHistory.isEmpty else { return }
-        unwrittenHistory = [:]
+        guard !unwrittenHistory.isEmpty || !unwrittenDrains.isEmpty else { return }
+        (unwrittenHistory, unwrittenDrains) = ([:], [])
         requests.journal.end(.history)
     }
 }

@@ -14,6 +14,10 @@ protocol ReportsHost: AnyObject {
     func sentence(_ failure: Failure) -> String
     /// The step that an operation waits for.
     func waiting(_ view: GroupView) -> Waiting?
+    /// The service that draining generations wait for.
+    func waiting(forDrains numbers: Set<Int>, _ view: GroupView) -> Waiting?
+    /// A draining generation's services that have been told to leave, with what each does.
+    func leavingServices(of number: Int, _ view: GroupView) -> [(name: String, text: String)]
     /// Last log lines of the instances of a service, with the group of each; the newest instance last.
     func lastLines(of service: String) -> [(group: GroupID, lines: [String])]
 
@@ -39,6 +43,7 @@ protocol ReportsHost: AnyObject {
 /// Reports of the engine: to the log, to the clients that wait, to the history.
 ///
 /// - `ReportsDesk+Ends`: the ends of operations.
+/// - `ReportsDesk+Drains`: what drains after them.
 /// - `ReportsDesk+History`: failures, and what the history records.
 final class ReportsDesk {
     unowned let host: any ReportsHost
@@ -55,6 +60,8 @@ final class ReportsDesk {
     private(set) var evidence: [GroupID: [String: [String]]] = [:]
     /// Ends of operations that are in the journal and not yet in the history.
     var unwrittenHistory: [GroupID: HistoryEntry] = [:]
+    /// Entries with the ends of drains that are in the journal and not yet in the history.
+    var unwrittenDrains: [HistoryEntry] = []
     /// Shutdown requests, answered once every socket unit has stopped, too.
     var shutdownRequests: [RequestID]?
     private var progressTimer: (any LoopTimer)?
@@ -88,6 +95,11 @@ final class ReportsDesk {
         case .finished(let group, let result, let requests):
             host.groupChanged(group)
             finished(group, result, requests)
+        case .drainForced(let group, let generation, let force): reportForce(group, generation, force)
+        case .drained(let group, let result, let requests):
+            host.groupChanged(group)
+            drained(group, result, requests)
+        case .cutting: break
         case .stopping(let group, let cause):
             causes[group] = Wording.reason(cause)
             host.log(.info, about: "\(group)", "\(group): stopped, \(Wording.reason(cause))")
@@ -131,9 +143,11 @@ final class ReportsDesk {
         let (name, number) = (running.name, running.generation.number)
         host.logDebug("\(name) generation \(number): \(phase.rawValue)")
         let group = running.generation.group
-        guard requests.has(group), let view = host.engine.view(of: group), let shown = SwapPhase(of: view) else {
-            return
+        guard requests.has(group), let view = host.engine.view(of: group) else { return }
+        if let draining = view.drainingGeneration(of: instance) {
+            return reportDrain(view, draining, name, Wording.sentence(phase))
         }
+        guard let shown = SwapPhase(of: view) else { return }
         sendProgress(view.id, number, shown, service: name, message: Wording.sentence(phase))
     }
 
@@ -156,15 +170,28 @@ final class ReportsDesk {
         _ group: GroupID, _ generation: Int?, _ phase: SwapPhase, service: String? = nil, message: String,
         waiting: Waiting? = nil
     ) {
-        for (_, pending) in requests.of(group) {
-            guard let call = pending.call, control.wantsMore(call) else { continue }
-            let release = generation.flatMap { host.release(of: GenerationID(group: group, number: $0)) }
-            let value = Progress(
-                elapsed: (now - pending.startedAt).seconds, unit: group.unit(release: release), generation: generation,
-                release: release, phase: phase, service: service, message: message, waitingFor: waiting?.text,
-                connectionsLeft: waiting?.connections, secondsLeft: waiting?.secondsLeft)
-            control.reply(call, Reply(OperationReply(progress: value), continues: true))
+        // Clients that wait for drains are not concerned by operations.
+        for (_, pending) in requests.of(group) where pending.awaitedDrains == nil {
+            sendProgress(
+                to: pending, group, generation, phase, service: service, message: message, waiting: waiting)
         }
+    }
+
+    func sendProgress(
+        to pending: PendingRequest, _ group: GroupID, _ generation: Int?, _ phase: SwapPhase, service: String? = nil,
+        message: String, waiting: Waiting? = nil
+    ) {
+        guard let call = pending.call, control.wantsMore(call) else { return }
+        // A generation that is being prepared has no resources yet.
+        let release = generation.flatMap { number in
+            host.release(of: GenerationID(group: group, number: number))
+                ?? host.engine.view(of: group)?.generations.first { $0.number == number }?.release
+        }
+        let value = Progress(
+            elapsed: (now - pending.startedAt).seconds, unit: group.unit(release: release), generation: generation,
+            release: release, phase: phase, service: service, message: message, waitingFor: waiting?.text,
+            connectionsLeft: waiting?.connections, secondsLeft: waiting?.secondsLeft)
+        control.reply(call, Reply(OperationReply(progress: value), continues: true))
     }
 
     /// Runs the progress timer only while a client follows an operation: it reports the awaited step and the remaining
@@ -178,12 +205,22 @@ final class ReportsDesk {
 
     private func reportProgress() {
         for group in Set(requests.withCaller.compactMap(\.request.group)).sorted() {
-            guard let view = host.engine.view(of: group), let operation = view.operation,
-                let shown = SwapPhase(of: view)
-            else { continue }
+            guard let view = host.engine.view(of: group) else { continue }
+            reportDrains(view)
+            guard let operation = view.operation, let shown = SwapPhase(of: view) else { continue }
             sendProgress(
                 group, operation.new, shown, message: Wording.name(operation.phase), waiting: host.waiting(view))
         }
         armProgressTimer()
+    }
+}
+
+extension GroupView {
+    /// The draining generation that a service belongs to; nil if it does not drain.
+    func drainingGeneration(of instance: InstanceID) -> Int? {
+        let draining = Set(drains.map(\.generation.number))
+        return generations.first { generation in
+            draining.contains(generation.number) && generation.services.contains { $0.instance == instance }
+        }?.number
     }
 }

@@ -79,9 +79,15 @@ extension StatusDesk {
                     if let idle = generation.oldestPeerIdle { text += ", idle for \(Wording.age(.seconds(idle)))" }
                 }
                 if let deadline = generation.deadline { text += "; killed in \(Wording.age(.seconds(deadline)))" }
-                return Finding(unit: service.unit, text: text, hint: "holdfastctl drain --now \(view.id.name)")
+                return Finding(unit: service.unit, text: text, hint: drainHint(view, generation))
             }
         }
+    }
+
+    /// The command that ends a draining generation, and no other one if its name can say that.
+    private func drainHint(_ view: GroupView, _ generation: GenerationStatus) -> String {
+        let isOnly = view.drains.count <= 1
+        return "holdfastctl drain --now \(isOnly ? view.id.name : view.id.unit(release: generation.release))"
     }
 
     private func failureFindings(_ group: GroupID, _ view: GroupView?) -> [Finding] {

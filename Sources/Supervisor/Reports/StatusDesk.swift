@@ -101,8 +101,10 @@ final class StatusDesk {
             // The shorter of the operation's and the service's remaining times.
             let own = first.deadline.map { max(0, ($0 - now).seconds) }
             return Waiting(text: "\(first.spec.unit): \(text)", secondsLeft: [left, own].compactMap(\.self).min())
-        case .drain, .stopOld, .rollBack, .stop:
-            return leaving(view) ?? obstacles(operation).map { Waiting(text: $0, secondsLeft: left) }
+        case .cutOver, .drain, .stopOld, .rollBack, .stop:
+            let drains = Set(view.drains.map(\.generation.number))
+            let own = view.generations.filter { operation.phase == .stop || !drains.contains($0.number) }
+            return leaving(own) ?? obstacles(operation).map { Waiting(text: $0, secondsLeft: left) }
         case .reload:
             let services = view.generations.first { $0.number == view.serving }?.services ?? []
             let late = services.first { $0.phase == .reloading }
@@ -125,9 +127,22 @@ final class StatusDesk {
         return more > 0 ? "\(shown) and \(more) more" : shown
     }
 
+    /// The slowest service of draining generations.
+    func waiting(forDrains numbers: Set<Int>, _ view: GroupView) -> Waiting? {
+        leaving(view.generations.filter { numbers.contains($0.number) })
+    }
+
+    /// A draining generation's services that have been told to leave, with what each does.
+    func leavingServices(of number: Int, _ view: GroupView) -> [(name: String, text: String)] {
+        let services = view.generations.first { $0.number == number }?.services ?? []
+        return services.filter { [.draining, .stopping, .killing, .stopPost].contains($0.phase) }
+            .map { ($0.spec.unit, Wording.sentence($0.phase)) }
+    }
+
     /// The slowest leaving service, and the reason why it is still there.
-    private func leaving(_ view: GroupView) -> Waiting? {
-        let services = view.generations.filter { [.draining, .rollingBack, .stopping].contains($0.role) }
+    /// - Parameter counts: count its connections.
+    private func leaving(_ generations: [GenerationView], counts: Bool = true) -> Waiting? {
+        let services = generations.filter { [.draining, .rollingBack, .stopping].contains($0.role) }
             .flatMap(\.services)
         let told = services.filter { [.draining, .stopping, .killing, .stopPost].contains($0.phase) }
         guard let slowest = told.first else { return nil }
@@ -137,14 +152,14 @@ final class StatusDesk {
         let text = command ?? Wording.sentence(slowest.phase)
         return Waiting(
             text: "\(slowest.spec.unit) generation \(slowest.birth): \(text)",
-            connections: told.map { connections(of: $0)?.count ?? 0 }.reduce(0, +),
+            connections: counts ? told.map { connections(of: $0.instance)?.count ?? 0 }.reduce(0, +) : nil,
             secondsLeft: deadline.map { max(0, ($0 - now).seconds) })
     }
 
     /// Established connections that a service has accepted on its held sockets. Asks the kernel for all connections at
     /// these addresses and examines the descriptors of all processes of the service.
-    private func connections(of service: ServiceView) -> Connections? {
-        guard let running = instances[service.instance], let tree = running.tree else { return nil }
+    func connections(of instance: InstanceID) -> Connections? {
+        guard let running = instances[instance], let tree = running.tree else { return nil }
         let addresses = host.addresses(of: running)
         guard !addresses.isEmpty else { return nil }
         return try? machine.sockets.connections(of: tree.members(), on: addresses)
@@ -200,7 +215,10 @@ final class StatusDesk {
         case .stop: return .stopping
         case .reload, nil: break
         }
-        guard let serving = view.serving else { return view.lastFailure == nil ? .stopped : .failed }
+        guard let serving = view.serving else {
+            if view.lastFailure != nil { return .failed }
+            return view.drains.isEmpty ? .stopped : .stopping
+        }
         let services = view.generations.first { $0.number == serving }?.services ?? []
         // A service that is down while its group should serve: crash-looping or failed is not "running".
         return services.contains { $0.phase == .failed || ($0.phase == .autoRestart && $0.failure != nil) }
@@ -213,11 +231,13 @@ final class StatusDesk {
         view.generations.filter { !$0.services.isEmpty || $0.role == .starting }.reversed().map { generation in
             let isNew = generation.number == view.operation?.new
             let isLeaving = [.draining, .rollingBack, .stopping].contains(generation.role)
-            let waiting = isNew || isLeaving ? waiting(view) : nil
+            let drain = view.drains.first { $0.generation.number == generation.number }
+            let waiting =
+                drain != nil ? self.leaving([generation], counts: false) : isNew || isLeaving ? waiting(view) : nil
             var status = GenerationStatus(
                 number: generation.number, release: generation.release, role: GenerationRole(generation.role),
-                age: (now - generation.startedAt).seconds,
-                phase: isNew || isLeaving ? SwapPhase(of: view) : nil,
+                age: (now - (drain?.since ?? generation.startedAt)).seconds,
+                phase: drain != nil ? .drain : isNew || isLeaving ? SwapPhase(of: view) : nil,
                 waitingFor: waiting?.text, deadline: waiting?.secondsLeft)
             var oldest: Connections?
             for service in generation.services {
@@ -238,7 +258,7 @@ final class StatusDesk {
     ) -> (ServiceStatus, Connections?) {
         let pid = processes.main(of: service.instance)?.pid
         let looks = look?.hasTimeLeft ?? false
-        let held = looks ? connections(of: service) : nil
+        let held = looks ? connections(of: service.instance) : nil
         let losses = logs.losses(of: service.spec.unit)
         func some(_ count: Int?) -> Int? { count == 0 ? nil : count }
         let status = ServiceStatus(

@@ -178,6 +178,31 @@ enum Wording {
         }
     }
 
+    /// The end of a drain: `drained in 12 s; 3 connections were cut (DrainTimeoutSec= was over)`.
+    static func drained(_ end: DrainEnd) -> String {
+        var text = "drained in \(age(.seconds(end.seconds)))"
+        if let force = end.forced {
+            let count = end.connectionsCut.map { $0 == 1 ? "1 connection was cut" : "\($0) connections were cut" }
+            text += "; \(count ?? "it was ended by force") (\(reason(force)))"
+        }
+        if let unclean = end.unclean { text += "; \(unclean)" }
+        return text
+    }
+
+    static func reason(_ force: DrainForceReason) -> String {
+        switch force {
+        case .timeout: "DrainTimeoutSec= was over"
+        case .limit: "more than MaxDraining= generations drained"
+        case .request: "on request"
+        case .queue: "the next generation has Strategy=queue"
+        }
+    }
+
+    /// A generation as it is named in sentences: `generation 3 (v1)`.
+    static func name(_ generation: GenerationSummary) -> String {
+        "generation \(generation.number)" + (generation.release.map { " (\($0))" } ?? "")
+    }
+
     static func name(_ phase: PhaseName) -> String {
         switch phase {
         case .waiting: "waiting"
@@ -185,6 +210,7 @@ enum Wording {
         case .start: "starting"
         case .soak: "soaking"
         case .hold: "held"
+        case .cutOver: "cutting over"
         case .drain: "draining"
         case .rollBack: "rolling back"
         case .stopOld: "stopping the old generation"

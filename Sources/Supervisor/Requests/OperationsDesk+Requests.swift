@@ -68,18 +68,54 @@ extension OperationsDesk {
     }
 
     func drain(
-        _ name: String, now isNow: Bool, _ call: ControlSessions.CallID, _ peer: Peer
+        _ name: String, _ generation: Int?, now isNow: Bool, _ call: ControlSessions.CallID, _ peer: Peer
     ) throws(ControlError) {
         let group = try names.group(name)
-        let request = requests.make(call: call, group: group, peer: peer)
-        if isNow { return handle(.command(.drainNow(group), request)) }
-        guard engine.view(of: group)?.operation != nil else {
-            _ = requests.remove(request)
+        let chosen = try drains(group, name, generation)
+        let isPart = generation != nil || release(in: name, group) != nil
+        let leaves = !isPart && engine.view(of: group).map(leavesInOperation) == true
+        guard !chosen.isEmpty || leaves || isNow else {
             let unit = group.unit(release: engine.servingRelease(of: group))
-            let result = OperationResult(outcome: .unchanged, unit: unit)
+            let ended = generation.flatMap { number in
+                reports.history.entries.last { $0.unit == group.name && $0.drained?.generation == number }?.drained
+            }
+            let result = OperationResult(outcome: .unchanged, unit: unit, drained: ended.map { [$0] })
             return requests.conclude(call, Reply(OperationReply(result: result)))
         }
-        requests[request]?.waitsForAnyEnd = true
-        reports.armProgressTimer()
+        let request = requests.make(call: call, group: group, peer: peer)
+        if !chosen.isEmpty { requests[request]?.awaitedDrains = chosen }
+        let wanted = DrainRequest(generations: chosen.isEmpty && !isPart ? nil : chosen, isNow: isNow)
+        handle(.command(.drain(group, wanted), request))
+        reports.reportPresentDrains(request)
+    }
+
+    /// The draining generations that a request means.
+    private func drains(_ group: GroupID, _ name: String, _ generation: Int?) throws(ControlError) -> Set<Int> {
+        let drains = engine.drains(of: group).map(\.generation)
+        if let generation { return drains.contains { $0.number == generation } ? [generation] : [] }
+        guard let release = release(in: name, group) else { return Set(drains.map(\.number)) }
+        let found = drains.filter { $0.release == release }
+        guard found.isEmpty else { return Set(found.map(\.number)) }
+        let others =
+            drains.isEmpty
+            ? "no generation is draining" : "draining: \(drains.map(Wording.name).joined(separator: ", "))"
+        throw .failed(message: "release \(release) of \(group) does not drain; \(others)")
+    }
+
+    /// The release in the name of a template's instance.
+    private func release(in name: String, _ group: GroupID) -> String? {
+        guard (try? UnitName(group.name))?.isTemplate == true else { return nil }
+        // The release that the name contains, not the one that a bare name stands for.
+        let unit = (try? UnitName(name)) ?? (try? UnitName(name + ".service"))
+        return unit?.instance
+    }
+
+    /// Whether services are being stopped by the group's operation.
+    private func leavesInOperation(_ view: GroupView) -> Bool {
+        guard view.operation != nil else { return false }
+        return view.generations.contains { generation in
+            [.draining, .rollingBack, .stopping].contains(generation.role)
+                && !view.drains.contains { $0.generation.number == generation.number }
+        }
     }
 }

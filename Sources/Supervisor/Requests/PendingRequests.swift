@@ -19,6 +19,10 @@ struct PendingRequest: Codable {
     var batch: UInt64?
     /// Whether it waits for the end of any operation in progress, whichever request began it.
     var waitsForAnyEnd = false
+    /// Generations whose drains it waits for; nil if it waits for an operation.
+    var awaitedDrains: Set<Int>?
+    /// Ends of those drains so far.
+    var drained: [DrainEnd]?
     /// Identity of the client's request, which is in the journal; nil without a client.
     var identity: RequestIdentity?
 }

@@ -102,9 +102,18 @@ final class SubscriptionsDesk {
                 UnitEvent(
                     .finished, at: rightNow, unit: group.name, generation: to?.number, release: to?.release,
                     outcome: OperationOutcome(result), message: result.failure.map(host.sentence)), group)
-        case .stopping, .refused, .unchanged, .shutDownComplete: break
+        case .drained(let group, let result, _): publish(result, group)
+        case .stopping, .refused, .unchanged, .shutDownComplete, .drainForced, .cutting: break
         }
         if let group = self.group(of: report) { publishState(of: group) }
+    }
+
+    private func publish(_ result: DrainResult, _ group: GroupID) {
+        let end = DrainEnd(result, sentence: host.sentence)
+        publish(
+            UnitEvent(
+                .drained, at: rightNow, unit: group.name, generation: end.generation, release: end.release,
+                message: Wording.drained(end), drained: end), group)
     }
 
     private func publishService(_ instance: InstanceID, _ state: ServiceState, _ message: String) {
@@ -135,10 +144,10 @@ final class SubscriptionsDesk {
     private func group(of report: Report) -> GroupID? {
         switch report {
         case .phase(let group, _, _), .failure(let group, _), .finished(let group, _, _), .unchanged(let group, _),
-            .stopping(let group, _):
+            .stopping(let group, _), .drainForced(let group, _, _), .drained(let group, _, _):
             group
         case .service(let instance, _), .skipped(let instance, _): host.service(of: instance)?.generation.group
-        case .refused, .shutDownComplete: nil
+        case .refused, .shutDownComplete, .cutting: nil
         }
     }
 

@@ -46,7 +46,7 @@ extension Supervisor {
         case .promote(let name): try operations.command(name, id, peer) { .promote($0) }
         case .abort(let name): try operations.command(name, id, peer) { .abort($0) }
         case .rollback(let name): try operations.rollback(name, id, peer)
-        case .drain(let name, let now): try operations.drain(name, now: now, id, peer)
+        case .drain(let name, let now, let generation): try operations.drain(name, generation, now: now, id, peer)
         case .adopt(let name): try adoption.adopt(try names.group(name), id, peer)
         case .reexec: try reexec.start(for: id)
         case .shutdown: shutDown(for: newRequest(call: id, peer: peer))

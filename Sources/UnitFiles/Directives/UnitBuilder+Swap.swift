@@ -15,6 +15,7 @@ extension UnitBuilder {
         Directive("DrainTimeoutSec", .holdfast, in: .swap) {
             $0.set(\.drainTimeout, $1) { $0.value($1, .fatal, TimeSpan.parse) }
         },
+        Directive("MaxDraining", .holdfast, in: .swap) { $0.set(\.maxDraining, $1) { $0.drainLimit($1) } },
         Directive("Strategy", .holdfast, in: .swap) {
             $0.set(\.strategy, $1) { $0.choice($1, .fatal, of: SwapStrategy.self) }
         },
@@ -51,6 +52,15 @@ extension UnitBuilder {
         if isPositive(span) { return span }
         reject(assignment, ValueError("expected a time span above zero"), .fatal)
         return nil
+    }
+
+    private mutating func drainLimit(_ assignment: Assignment) -> Int? {
+        guard let limit = Int(assignment.value), (1...SwapSettings.highestDrainLimit).contains(limit) else {
+            let highest = SwapSettings.highestDrainLimit
+            reject(assignment, ValueError("expected a number from 1 to \(highest)"), .fatal)
+            return nil
+        }
+        return limit
     }
 
     /// Reads `http ENDPOINT PATH`, `tcp ENDPOINT` or `exec COMMAND...`.

@@ -58,6 +58,7 @@ public enum DiagnosticCode: String, Sendable, CaseIterable {
     case upstreamNotGenerationSocket = "upstream-not-generation-socket"
     case bindsHeldAddress = "binds-held-address"
     case drainSignalIsKillSignal = "drain-signal-is-kill-signal"
+    case noEffect = "no-effect"
 }
 
 /// A problem in a unit file, or a remark about it.

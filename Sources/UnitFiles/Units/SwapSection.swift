@@ -61,6 +61,8 @@ public struct SwapSection: Sendable, Hashable {
     public var soak: Duration?
     /// How long the old generation may drain before it is killed.
     public var drainTimeout: TimeLimit?
+    /// How many generations may drain beside the serving one before the oldest is ended by force.
+    public var maxDraining: Int?
     public var strategy: SwapStrategy?
     public var readyProbe: ReadyProbe?
     public var readyProbeInterval: Duration?
@@ -84,5 +86,6 @@ extension SwapSettings {
         self.init(
             strategy: section.effectiveStrategy, readyTimeout: section.effectiveReadyTimeout.duration,
             soak: section.effectiveSoak)
+        maxDraining = section.maxDraining
     }
 }

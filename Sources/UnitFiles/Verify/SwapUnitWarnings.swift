@@ -26,10 +26,20 @@ extension SwapUnitResolver {
         ]
     }
 
+    /// `MaxDraining=` counts in the section of the swap unit only.
+    private func drainLimitWarnings(_ definition: SwapUnitDefinition) -> [Diagnostic] {
+        guard let target = definition.target else { return [] }
+        return definition.services.filter { $0.swap?.maxDraining != nil }.map { service in
+            Diagnostic(
+                .warning, .noEffect, at: SourceLocation(file: service.fragmentPath ?? ""), directive: "MaxDraining",
+                "MaxDraining= of \(service.name) has no effect: set it in [X-Swap] of \(target.name)")
+        }
+    }
+
     /// Warnings about combinations of services and sockets in a swap unit.
     public func warnings(about definition: SwapUnitDefinition) -> [Diagnostic] {
         guard definition.isSwappable else { return [] }
-        var diagnostics: [Diagnostic] = []
+        var diagnostics: [Diagnostic] = drainLimitWarnings(definition)
         var shared: [ListenAddress: UnitName] = [:]
         for socket in definition.sockets where socket.scope == .shared {
             for case .stream(let address) in socket.listen.map(\.target) { shared[address] = socket.name }

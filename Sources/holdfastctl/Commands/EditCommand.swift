@@ -206,7 +206,7 @@ extension Diagnostic {
             .unusableUnit, .missingSocket, .missingProgram, .missingFile, .orderingCycle, .duplicateAddress,
             .severalOwners,
             .probeOnSharedSocket, .probeProvesNothing, .upstreamNotGenerationSocket, .bindsHeldAddress,
-            .drainSignalIsKillSignal:
+            .drainSignalIsKillSignal, .noEffect:
             false
         }
     }

@@ -73,20 +73,21 @@ struct EventsCommand: ControlCommand {
 struct WaitCommand: ControlCommand {
     /// The condition to wait for.
     enum Goal: String, ExpressibleByArgument, CaseIterable {
-        case ready, stopped, drained, swapped
+        case ready, stopped, cutover, drained, swapped
     }
 
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Wait until a unit is ready, stopped, drained or swapped.",
+        commandName: "wait", abstract: "Wait until a unit is ready, stopped, cut over or drained.",
         discussion: """
-            Returns as soon as the condition holds. Exit status 3: the unit failed during the wait for ready or swapped; \
+            Returns as soon as the condition holds. Exit status 3: the unit failed during the wait for ready or cutover; \
             1: --timeout elapsed.
 
             Example: holdfastctl wait app --for ready --timeout 30 && ./smoke-test
             """)
     @OptionGroup var global: GlobalOptions
     @Option(
-        name: .customLong("for"), help: "ready, stopped, drained (no generation drains) or swapped (no swap runs).")
+        name: .customLong("for"),
+        help: "ready, stopped, cutover (no swap runs; swapped is the same) or drained (no generation drains).")
     var goal = Goal.ready
     @Option(help: "Seconds after which to give up; without it, there is no limit.") var timeout: Double?
     @Argument(help: oneName, completion: .units) var name: String
@@ -125,9 +126,9 @@ struct WaitCommand: ControlCommand {
             return unit.state == .failed ? .notRunning : nil
         case .stopped: return unit.state == .stopped || unit.state == .failed ? .ok : nil
         case .drained: return drains ? nil : .ok
-        case .swapped:
+        case .cutover, .swapped:
             if unit.state == .failed { return .notRunning }
-            return unit.state == .running && !drains ? .ok : nil
+            return unit.state == .running ? .ok : nil
         }
     }
 

@@ -4,6 +4,21 @@ import ControlProtocol
 let oneName: ArgumentHelp = "A unit, with or without its suffix."
 let severalNames: ArgumentHelp = "Units, with or without their suffix; app*, target:* and all name several."
 
+/// The moment at which a command that swaps returns.
+struct SwapWait: ParsableArguments {
+    enum Moment: String, ExpressibleByArgument, CaseIterable {
+        /// The new generation serves, and the old one has been told to drain.
+        case cutover
+        /// Nothing of the old generation is left.
+        case drained
+    }
+
+    @Option(
+        name: .customLong("wait"),
+        help: "Return at cutover or when the old generation has drained; on a terminal, show the drain until ^C.")
+    var moment: Moment?
+}
+
 struct StartCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Start units.",
@@ -17,7 +32,7 @@ struct StartCommand: ControlCommand {
         let operands = try session.operands(names, .starting)
         guard hold else { return try session.operateAll(operands, .start) { .start(name: $0, hold: false) } }
         return try forEach(operands, session) { name throws(CommandFailure) in
-            try session.operate(.start(name: name, hold: true), .start, name, untilHold: true)
+            try session.operate(.start(name: name, hold: true), .start, name, until: .hold)
         }
     }
 }
@@ -53,13 +68,16 @@ struct RestartCommand: ControlCommand {
     @OptionGroup var global: GlobalOptions
     @Flag(help: "End at the first failure, so that a bad configuration affects one unit only.") var rolling = false
     @Flag(help: "Stop the unit first, then start it; connections wait in between.") var hard = false
+    @OptionGroup var wait: SwapWait
     @Argument(help: severalNames, completion: .units) var names: [String]
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
         let operands = try session.operands(names, .runningOnly)
         if operands.isEmpty { session.show(["Nothing to restart"]) }
         return try forEach(operands, session, untilFailure: rolling) { name throws(CommandFailure) in
-            try session.operate(.restart(name: name, hard: hard), .restart, name)
+            // Several are not kept waiting for the drain of one.
+            let moment = wait.moment ?? (operands.count > 1 ? .cutover : nil)
+            return try session.operate(.restart(name: name, hard: hard), .restart, name, until: .end(moment))
         }
     }
 }
@@ -82,22 +100,26 @@ struct SwapCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "swap", abstract: "Replace the serving generation with a new one, without losing a request.",
         discussion: """
-            The new generation starts beside the old one on the same sockets. When it is ready, the old one drains. If it \
-            fails, it is stopped, the old generation still serves, unaffected, and the reason is printed (exit status 7).
+            The new generation starts beside the old one on the same sockets. When it is ready, the old one drains, and \
+            the next swap or rollback may begin. If it fails, it is stopped, the old generation still serves, unaffected, \
+            and the reason is printed (exit status 7).
 
             Examples:
               holdfastctl swap site@v3           release v3 of site@.target
               holdfastctl swap app               new configuration or binary of app.service
               holdfastctl swap --hold site@v3    return when it is ready; then promote or abort
+              holdfastctl swap --wait drained site@v3    return when the old generation has drained
             """)
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Pause before cutover until promote or abort; the command ends when the new generation is ready.")
     var hold = false
     @Flag(help: "Return as soon as the daemon has begun the swap.") var noWait = false
+    @OptionGroup var wait: SwapWait
     @Argument(help: "A swap unit, with the release if it is a template.", completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.operate(.swap(name: name, hold: hold), .swap, name, wait: !noWait, untilHold: hold)
+        let until: Session.Until = noWait ? .begun : hold ? .hold : .end(wait.moment)
+        return try session.operate(.swap(name: name, hold: hold), .swap, name, until: until)
     }
 }
 
@@ -105,10 +127,11 @@ struct PromoteCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "promote", abstract: "Continue a held swap: cut over to the new generation.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var wait: SwapWait
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.operate(.promote(name: name), .promote, name)
+        try session.operate(.promote(name: name), .promote, name, until: .end(wait.moment))
     }
 }
 
@@ -116,10 +139,11 @@ struct AbortCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "abort", abstract: "Cancel a swap before cutover; the old generation still serves.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var wait: SwapWait
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.operate(.abort(name: name), .abort, name)
+        try session.operate(.abort(name: name), .abort, name, until: .end(wait.moment))
     }
 }
 
@@ -127,10 +151,11 @@ struct RollbackCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Swap back to the previous release, with the unit files it had.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var wait: SwapWait
     @Argument(help: oneName, completion: .units) var name: String
 
     func execute(_ session: Session) throws(CommandFailure) -> CommandStatus {
-        try session.operate(.rollback(name: name), .rollback, name)
+        try session.operate(.rollback(name: name), .rollback, name, until: .end(wait.moment))
     }
 }
 
@@ -151,7 +176,8 @@ struct AdoptCommand: ControlCommand {
 
 struct DrainCommand: ControlCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Wait for a unit's draining generations to end, or end them.")
+        commandName: "drain", abstract: "Wait for a unit's draining generations to end, or end them.",
+        discussion: "With a release in the name (site@v1), only its draining generations are meant.")
     @OptionGroup var global: GlobalOptions
     @Flag(help: "Do not wait for connections: end draining generations at once.") var now = false
     @Argument(help: oneName, completion: .units) var name: String

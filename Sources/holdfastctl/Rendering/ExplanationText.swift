@@ -79,6 +79,9 @@ enum ExplanationText {
         case .finished:
             let outcome = event.outcome?.rawValue.split(separator: "_").joined(separator: " ") ?? "finished"
             return (outcome + (event.message.map { ": \($0)" } ?? ""), event.message == nil ? .green : .red)
+        case .drained:
+            let isClean = event.drained?.forced == nil && event.drained?.unclean == nil
+            return (event.message ?? "drained", isClean ? .green : .yellow)
         case .files: return ("unit files read again: " + (event.message ?? ""), nil)
         case .lost: return ("\(event.count ?? 0) events were lost: this client did not read fast enough", .red)
         }

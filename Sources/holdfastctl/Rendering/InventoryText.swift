@@ -22,10 +22,17 @@ enum InventoryText {
                     .init(text: reference(entry.to)), .init(text: outcome, paint: paint),
                     .init(text: Text.duration(entry.durations.total)),
                     .init(text: entry.who.map { $0.user ?? "uid \($0.uid)" } ?? "-"),
-                ] + (isNarrow ? [] : [.init(text: entry.reason ?? "")]))
-            if isNarrow, let reason = entry.reason { table.note(reason) }
+                ] + (isNarrow ? [] : [.init(text: remark(entry) ?? "")]))
+            if isNarrow, let remark = remark(entry) { table.note(remark) }
         }
         return table.lines(screen)
+    }
+
+    /// The failure, and the end of the drain.
+    private static func remark(_ entry: HistoryEntry) -> String? {
+        let drained = entry.drained.map { "drained in \(DrainText.summary($0))" }
+        let parts = [entry.reason, drained].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 
     private static func reference(_ generation: GenerationReference?) -> String {

@@ -42,13 +42,15 @@ enum ResultText {
             lines = [
                 "\(name): aborted; "
                     + (result.reason.map { messageWithoutHeadline($0.message, of: result.unit, verb) }
-                        ?? stillServes(result))
+                        ?? stillServes(result)) + rejectedDrains(result)
             ]
         case .started where verb == .adopt:
             lines = ["\(name): " + screen.paint("adopted", .green) + generation(result)]
         case .done: lines = ["\(name): " + screen.paint("finished", .green) + generation(result) + " in \(took)"]
         case .started: lines = ["\(name): " + screen.paint("started", .green) + generation(result) + " in \(took)"]
         case .stopped: lines = ["\(name): stopped"]
+        case .unchanged where verb == .drain && result.drained != nil:
+            lines = (result.drained ?? []).map { DrainText.end($0, result.unit, screen) }
         case .unchanged: lines = ["\(name): \(unchangedText(verb))"]
         case .skipped:
             let reason = result.reason?.message ?? ""
@@ -65,7 +67,9 @@ enum ResultText {
                 && result.generation != result.fromGeneration:
                 lines = ["\(name): restarted" + generation(result) + " in \(took)"]
             case .reload: lines = ["\(name): reloaded"]
-            case .drain: lines = ["\(name): drained"]
+            case .drain:
+                let ends = result.drained ?? []
+                lines = ends.isEmpty ? ["\(name): drained"] : ends.map { DrainText.end($0, result.unit, screen) }
             case .pause: lines = ["\(name): " + screen.paint("paused", .yellow) + ", new connections wait"]
             case .resume: lines = ["\(name): resumed"]
             case .abort: lines = ["\(name): aborted; " + stillServes(result)]
@@ -75,6 +79,9 @@ enum ResultText {
                     "\(name): " + screen.paint("serves", .green) + generation(result) + previousGeneration(result)
                         + ", \(took)"
                 ]
+                if let draining = result.draining {
+                    lines.append("  " + screen.paint("drains: ", .yellow) + DrainText.list(draining, of: result.unit))
+                }
             }
         }
         return lines + notes(result)
@@ -92,7 +99,9 @@ enum ResultText {
                     "\(verb.infinitive) of \(name) aborted: \(messageWithoutHeadline(reason.message, of: result.unit, verb))"
                 ]
             }
-            return ["\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))"]
+            return [
+                "\(verb.infinitive) of \(name) aborted by an operator: \(stillServes(result))" + rejectedDrains(result)
+            ]
         case .rolledBack, .failed, .lost: break
         }
         var lines: [String] = []
@@ -108,7 +117,7 @@ enum ResultText {
         }
         lines += notes(result)
         if result.outcome == .rolledBack {
-            lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result))
+            lines.append(screen.paint("rolled back: ", .yellow) + stillServes(result) + rejectedDrains(result))
         }
         if result.outcome == .lost { lines += lostLines(result, screen) }
         return lines
@@ -125,7 +134,7 @@ enum ResultText {
     }
 
     /// The notes; those that say the same about one unit each are merged into a number of units.
-    private static func notes(_ result: OperationResult, where isWanted: (String) -> Bool = { _ in true }) -> [String] {
+    static func notes(_ result: OperationResult, where isWanted: (String) -> Bool = { _ in true }) -> [String] {
         func textAfterUnit(_ note: String) -> String? {
             note.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
         }
@@ -172,6 +181,13 @@ enum ResultText {
         // With Strategy=queue the old release was stopped, and has been started again as another generation.
         let isRestored = result.generation.map { number > $0 } ?? false
         return "\(name) (generation \(number)) \(isRestored ? "serves again" : "still serves")"
+    }
+
+    /// The rejected generation, if it has accepted connections and finishes them.
+    private static func rejectedDrains(_ result: OperationResult) -> String {
+        guard let number = result.generation, result.draining?.contains(where: { $0.generation == number }) == true
+        else { return "" }
+        return "; generation \(number) drains"
     }
 
     private static func generation(_ result: OperationResult) -> String {

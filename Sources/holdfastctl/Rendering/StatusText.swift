@@ -137,8 +137,14 @@ enum StatusText {
         }
         if let waitingFor = generation.waitingFor { parts.append("waits for \(waitingFor)") }
         if let deadline = generation.deadline {
-            let what = generation.role == .draining || generation.role == .stopping ? "killed" : "rolled back"
-            parts.append("\(what) in \(Text.coarse(deadline))")
+            let what: String? =
+                switch (generation.role, generation.phase) {
+                case (.draining, _), (.stopping, _): "killed"
+                case (.starting, .soak), (.held, .soak): "soaked"
+                case (.starting, _), (.held, _): "rolled back"
+                case (.serving, _), (.failed, _): nil
+                }
+            if let what { parts.append("\(what) in \(Text.coarse(deadline))") }
         }
         return joined(parts)
     }

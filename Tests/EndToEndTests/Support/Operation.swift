@@ -9,7 +9,16 @@ final class Operation {
 
     init(_ arguments: [String], in world: World) throws {
         program = try Program(
-            "\(World.binaries)/holdfastctl", arguments + ["--json"], environment: world.environment)
+            "\(World.binaries)/holdfastctl", arguments + Self.wait(arguments) + ["--json"],
+            environment: world.environment)
+    }
+
+    /// Tests look at what a swap has left, and so wait for the end of its drain unless they say otherwise.
+    private static func wait(_ arguments: [String]) -> [String] {
+        guard ["swap", "rollback", "restart", "promote", "abort"].contains(arguments.first),
+            !arguments.contains("--wait"), !arguments.contains("--no-wait"), !arguments.contains("--hold")
+        else { return [] }
+        return ["--wait", "drained"]
     }
 
     private static func replies(_ output: [UInt8]) -> [OperationReply] {
@@ -31,11 +40,16 @@ final class Operation {
     @discardableResult
     func waitFor(_ phase: SwapPhase) throws -> Progress { try waitFor("phase \(phase)") { $0.phase == phase } }
 
+    /// The operation's own result: that of its drain follows it.
+    private static func result(_ results: [OperationResult]) -> OperationResult? {
+        results.count > 1 ? results.dropLast().last : results.last
+    }
+
     func end() throws -> Ended {
         let status = try program.end()
         let replies = Self.replies(Array(program.outputText.utf8))
         return Ended(
-            status: status, result: replies.compactMap(\.result).last, progress: replies.compactMap(\.progress),
+            status: status, result: Self.result(replies.compactMap(\.result)), progress: replies.compactMap(\.progress),
             output: program.outputText, errors: program.errorText)
     }
 }

@@ -37,7 +37,7 @@ struct ReportsDeskTests {
     func swap() throws {
         let bench = try RequestsBench()
         let (client, id) = try waiting(bench)
-        for phase in [PhaseName.prepare, .start, .soak, .drain] {
+        for phase in [PhaseName.prepare, .start, .soak, .cutOver] {
             bench.reports.handle(.phase(site, generation: 2, phase))
         }
         bench.reports.handle(.finished(site, result(.completed), [id]))
@@ -50,6 +50,28 @@ struct ReportsDeskTests {
         #expect(entry.outcome == .completed && entry.who == Actor(uid: 0, user: "root") && entry.to?.release == "v2")
         #expect(bench.log.contains("info: site@.target generation 2: soaking"))
         #expect(bench.log.last == "info: site@.target: swap to generation 2 (v2): completed")
+    }
+
+    @Test("The end of a drain goes into its operation's history entry, to whoever waits for it, and into the log")
+    func drained() throws {
+        let bench = try RequestsBench()
+        let (deployer, swap) = try waiting(bench)
+        bench.reports.handle(.finished(site, result(.completed), [swap]))
+        let (client, id) = try waiting(bench)
+        bench.requests[id]?.awaitedDrains = [1]
+        bench.reports.handle(.phase(site, generation: 3, .start))
+        let end = DrainResult(
+            generation: GenerationSummary(number: 1, release: "v1"), operation: 2, kind: .swap,
+            duration: .seconds(60), force: .timeout, connectionsCut: 3, uncleanEnds: [], loss: nil)
+        bench.reports.recordEnds([.report(.drained(site, end, [id]))])
+        bench.reports.handle(.drained(site, end, [id]))
+        bench.run()
+        #expect(try progress(client).isEmpty, "another operation does not concern it")
+        #expect(deployer.replies.count > 0)
+        let answer = try #require(try client.replies.last?.parameters.decode(OperationReply.self).result)
+        #expect(answer.outcome == .completed && answer.drained?.map(\.connectionsCut) == [3])
+        #expect(bench.history.entries.count == 1 && bench.history.entries.first?.drained?.forced == .timeout)
+        #expect(bench.log.contains { $0.hasPrefix("warning: site@.target: generation 1 (v1) drained in ") })
     }
 
     @Test("A roll-back is reported with its failure, and the generation that serves on")
@@ -175,7 +197,7 @@ struct ReportsDeskTests {
         #expect(seen.first == .begin && seen.count { $0 == .phase } == 10_000)
         slow.isReading = true
         bench.run()
-        bench.reports.handle(.phase(site, generation: 2, .drain))
+        bench.reports.handle(.phase(site, generation: 2, .cutOver))
         bench.run()
         let told = try slow.replies.map { try $0.parameters.decode(EventsReply.self).event }
         let lost = told.compactMap { $0.kind == .lost ? $0.count : nil }

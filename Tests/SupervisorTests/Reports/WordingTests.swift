@@ -169,7 +169,7 @@ struct WordingTests {
         #expect(Wording.sentence(ServicePhase.condition) == "its conditions are being checked")
         #expect(Wording.sentence(ServicePhase.startPre) == "ExecStartPre= runs")
         let operations: [PhaseName] = [
-            .waiting, .prepare, .start, .soak, .hold, .drain, .rollBack, .stopOld, .restore, .stop, .reload,
+            .waiting, .prepare, .start, .soak, .hold, .cutOver, .drain, .rollBack, .stopOld, .restore, .stop, .reload,
         ]
         #expect(Set(operations.map(Wording.name)).count == operations.count)
     }

@@ -137,6 +137,8 @@ final class RequestsBench: ControlHost, RequestsHost, SubscriptionsHost, Reports
     func log(_ level: Logger.Level, about subject: String, _ text: String) { log.append("\(level): \(text)") }
     func logDebug(_ text: String) {}
     func waiting(_ view: GroupView) -> Waiting? { nil }
+    func waiting(forDrains numbers: Set<Int>, _ view: GroupView) -> Waiting? { nil }
+    func leavingServices(of number: Int, _ view: GroupView) -> [(name: String, text: String)] { [] }
     func lastLines(of service: String) -> [(group: GroupID, lines: [String])] { [] }
     func serviceIsReady(_ instance: InstanceID) {}
     func groupChanged(_ group: GroupID) {}

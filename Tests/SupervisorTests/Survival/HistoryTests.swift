@@ -57,6 +57,28 @@ struct HistoryTests {
         #expect(again.entries.map(\.number) == [1, 3], "no number is given twice")
     }
 
+    @Test("The end of a drain is written into the entry of its operation, and read again in its place")
+    func drained() throws {
+        let world = try makeWorld()
+        let history = open(world)
+        var swap = entry(1)
+        swap.to = GenerationReference(generation: 2)
+        try history.append(swap)
+        try history.append(entry(2))
+        let found = try #require(history.entry(of: "app-1.service", to: 2))
+        let end = DrainEnd(generation: 1, seconds: 3, forced: .timeout, connectionsCut: 4)
+        try history.append(found.with(end))
+        #expect(history.entry(of: "app-1.service", to: 2) == nil, "it has ended")
+        let again = open(world)
+        for one in [history, again] {
+            #expect(one.entries.map(\.number) == [1, 2] && one.entries.first?.drained == end)
+            #expect(one.entries.first?.durations.drain == 3)
+            #expect(one.contains(swap) && one.contains(swap.with(end)), "a successor does not write them again")
+        }
+        try again.append(entry(3))
+        #expect(open(world).entries.map(\.number) == [1, 2, 3])
+    }
+
     @Test("After a failed open the entries are synced again; after an error of the disk they are not")
     func sync() throws {
         let world = try makeWorld()
