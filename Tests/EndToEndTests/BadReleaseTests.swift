@@ -48,7 +48,7 @@ extension EndToEnd {
                 try $0.site(swap: "ReadyTimeoutSec=700ms")
             } then: { _, swap in
                 #expect(swap.reason?.unit == "app@v2.service")
-                #expect(swap.errors.contains("700ms"), "\(swap.errors)")
+                #expect(swap.errors.contains("700 ms"), "\(swap.errors)")
             }
         }
 
