@@ -74,6 +74,7 @@ struct Simulation {
         for group in groups where random.chance(85) {
             command(.start(plans.plan(group, release: random.pick(group.releases), &random)))
         }
+        if random.chance(12) { deployInARow() }
         while violation == nil, events < length { step() }
         calmDown()
         if violation == nil { finishOperations() }

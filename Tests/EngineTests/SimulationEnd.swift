@@ -10,12 +10,31 @@ extension Simulation {
         }
     }
 
+    /// Deploys one release after the other, while the old generations hold long connections.
+    mutating func deployInARow() {
+        guard let group = groups.first(where: { [.target, .swapService].contains($0.kind) && $0.strategy == .overlap })
+        else { return }
+        for _ in 0..<(2 + random.below(5)) where violation == nil {
+            command(.swap(plans.plan(group, release: random.pick(group.releases), &random), SwapOptions()))
+            var steps = 0
+            while violation == nil, engine.groups[group.id]?.operation != nil, steps < 200 {
+                steps += 1
+                if calmStep(obeying: false) { continue }
+                guard let next = engine.nextDeadline else { break }
+                now = max(now, next)
+                handle(.deadlineReached)
+            }
+        }
+    }
+
     /// Takes one step of a well-behaved world. False if only waiting is left.
-    private mutating func calmStep() -> Bool {
+    /// - Parameter obeying: whether signalled processes end.
+    private mutating func calmStep(obeying: Bool = true) -> Bool {
         if deliver() { return true }
         for token in kernel.living {
             guard let process = kernel.processes[token], process.spawnIsTold else { continue }
             if process.lastSignal != nil {
+                guard obeying else { continue }
                 obey(process)
                 return true
             }
@@ -42,6 +61,7 @@ extension Simulation {
             }
         }
         if pidFileAppears() || reloadsEnd() { return true }
+        guard obeying else { return false }
         let next = engine.nextDeadline
         // The deadline of a watchdog that is fed is never reached, and that of RuntimeMaxSec= is not awaited.
         let waitsForNobody =

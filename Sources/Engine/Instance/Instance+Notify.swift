@@ -59,6 +59,8 @@ extension Instance {
     /// nil for a process whose end has been handled (I6).
     private func role(of sender: Event.Sender) -> NotifyAccess.SenderRole? {
         guard case .process(let token) = sender else { return .other }
+        // It has ended, and its successor is being searched for.
+        if token == endedMain { return nil }
         if token == mainProcess { return .main }
         if token == controlProcess { return .command }
         // A main process that has handed over to another one may still send.
