@@ -181,7 +181,7 @@ extension EndToEnd {
                 #expect(try start.end().outcome == .started)
                 #expect(try service(world, "told.service")?.state == .running)
                 let mute = try world.run("start", "mute")
-                #expect(mute.outcome == .failed && mute.reason?.message.contains("300ms") == true, "\(mute.errors)")
+                #expect(mute.outcome == .failed && mute.reason?.message.contains("300 ms") == true, "\(mute.errors)")
             }
         }
 
