@@ -142,7 +142,8 @@ extension EndToEnd {
                 let expected = ["terminate": ["SIGTERM", "timeout TERM"], "abort": ["SIGABRT", "timeout ABRT"]]
                 for mode in modes {
                     let start = try world.run("start", "start-\(mode)")
-                    #expect(start.outcome == .failed && start.reason?.message.contains("1 s") == true, "\(start.errors)")
+                    #expect(
+                        start.outcome == .failed && start.reason?.message.contains("1 s") == true, "\(start.errors)")
                     #expect(noted(world, "start-\(mode)") == ["run"] + (expected[mode] ?? ["timeout KILL"]))
                     #expect(try world.run("start", "stop-\(mode)").outcome == .started)
                     #expect(try world.run("stop", "stop-\(mode)").outcome == .stopped)
