@@ -69,9 +69,9 @@ final class ControlSessions {
     private var arrivals: ClientArrivals {
         let limit = host.descriptorLimit
         let error = ControlError.failed(message: "too many connections: no descriptors for another (\(limit))")
-        return ClientArrivals(isOperator: host.isOperator, refusal: Reply(error).encoded()) { [unowned self] client in
-            accept(client)
-        }
+        return ClientArrivals(
+            isOperator: { [unowned self] peer in host.isOperator(peer) }, refusal: Reply(error).encoded(),
+            accepted: { [unowned self] client in accept(client) })
     }
 
     // MARK: - Re-exec

@@ -9,12 +9,12 @@ final class SimulatedLoop: Loop {
     private unowned let machine: SimulatedMachine
     private var world: World { machine.world }
     private var ready: [Ready] = []
-    // A source ends with its last reference, as a source of the event loop does.
-    private var weakTimers: [() -> SimulatedTimer?] = []
-    private var weakWatches: [() -> SimulatedWatch?] = []
-    private var timers: [SimulatedTimer] { weakTimers.compactMap { $0() } }
-    private var watches: [SimulatedWatch] { weakWatches.compactMap { $0() } }
-    private var signalHandlers: [SimulatedSignalWatch] = []
+    // A source ends with its last reference, as those of the real loop do.
+    private var weakTimers: [Weak<SimulatedTimer>] = []
+    private var weakWatches: [Weak<SimulatedWatch>] = []
+    private var weakSignals: [Weak<SimulatedSignalWatch>] = []
+    private var timers: [SimulatedTimer] { weakTimers.compactMap(\.object) }
+    private var watches: [SimulatedWatch] { weakWatches.compactMap(\.object) }
     private var lastNumber = 0
     private(set) var exitCode: Int32?
 
@@ -36,8 +36,8 @@ final class SimulatedLoop: Loop {
         accuracy: UInt64, priority: DispatchPriority, _ handler: @escaping () -> Void
     ) throws(SystemError) -> any LoopTimer {
         let timer = SimulatedTimer(self, priority, handler)
-        weakTimers.removeAll { $0()?.isGone ?? true }
-        weakTimers.append { [weak timer] in timer }
+        weakTimers.removeAll { $0.object == nil }
+        weakTimers.append(Weak(timer))
         return timer
     }
 
@@ -50,7 +50,7 @@ final class SimulatedLoop: Loop {
     func watchSignal(_ signal: Signal, _ handler: @escaping () -> Void) throws(SystemError) -> any AnyObject {
         try world.step(machine, "watch signal", "\(signal)")
         let watch = SimulatedSignalWatch(signal, handler)
-        signalHandlers.append(watch)
+        weakSignals.append(Weak(watch))
         return watch
     }
 
@@ -59,8 +59,8 @@ final class SimulatedLoop: Loop {
     ) throws(SystemError) -> any LoopSource {
         try world.step(machine, "watch descriptor")
         let watch = SimulatedWatch(descriptor, priority, handler)
-        weakWatches.removeAll { $0()?.isCancelled ?? true }
-        weakWatches.append { [weak watch] in watch }
+        weakWatches.removeAll { $0.object == nil }
+        weakWatches.append(Weak(watch))
         return watch
     }
 
@@ -88,15 +88,15 @@ final class SimulatedLoop: Loop {
 
     /// Sends a signal to the supervisor.
     func raise(_ signal: Signal) {
-        for watch in signalHandlers where watch.signal == signal { post(.signals) { watch.handler() } }
+        for watch in weakSignals.compactMap(\.object) where watch.signal == signal {
+            post(.signals) { [weak watch] in watch?.handler() }
+        }
     }
 
     /// Reports events of a descriptor that the supervisor watches.
     func report(_ events: IOEvents, of descriptor: Int32) {
         for watch in watches where watch.descriptor == descriptor && !watch.isCancelled {
-            post(watch.priority) { [weak watch] in
-                if let watch, !watch.isCancelled { watch.handler(events) }
-            }
+            post(watch.priority) { [weak watch] in if let watch, !watch.isCancelled { watch.handler(events) } }
         }
     }
 
@@ -121,7 +121,7 @@ final class SimulatedLoop: Loop {
     }
 
     /// Forgets everything at the end of the supervisor's process.
-    func clear() { (ready, weakTimers, weakWatches, signalHandlers) = ([], [], [], []) }
+    func clear() { (ready, weakTimers, weakWatches, weakSignals) = ([], [], [], []) }
 
     fileprivate func nextOrder() -> Int {
         lastNumber += 1
@@ -132,6 +132,11 @@ final class SimulatedLoop: Loop {
         let (sum, overflow) = world.now.addingReportingOverflow(nanoseconds)
         return overflow ? .max : sum
     }
+}
+
+private struct Weak<Object: AnyObject> {
+    weak var object: Object?
+    init(_ object: Object) { self.object = object }
 }
 
 /// A call that is due in its turn.

@@ -4,9 +4,7 @@ import Linux
 
 /// One supervisor process's view of a simulated world. After a crash it is dead: what a part of the supervisor that is
 /// still on the stack calls has no effect, and nothing is called back any more.
-///
-/// It becomes a `Machine` when every port has its simulated part.
-final class SimulatedMachine {
+final class SimulatedMachine: Machine {
     unowned let world: World
     private(set) var isDead = false
     private(set) var simulatedLoop: SimulatedLoop!

@@ -10,7 +10,9 @@ final class SimulatedSockets: SocketsPort {
     private var world: World { machine.world }
     private var sockets: WorldSockets { machine.world.sockets }
     /// Descriptors of the sockets that a process has.
-    var descriptorsOfProcess: (Int32) -> [Int32] = { _ in [] }
+    lazy var descriptorsOfProcess: (Int32) -> [Int32] = { [unowned machine] pid in
+        machine.world.processes[pid]?.openDescriptors.map(\.raw) ?? []
+    }
 
     init(machine: SimulatedMachine) { self.machine = machine }
 

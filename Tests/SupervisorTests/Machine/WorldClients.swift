@@ -1,4 +1,5 @@
 import ControlProtocol
+import Glibc
 import Linux
 import Multibinder
 
@@ -29,6 +30,22 @@ final class WorldClients {
 
     /// Whether a supervisor listens at a path.
     func isListening(at path: String) -> Bool { listening[path]?.server != nil }
+
+    /// Ends the connections that one program has left for the next, which died before it took them.
+    func loseUntaken(of handover: WorldHandover) {
+        for number in handover.untaken {
+            guard let token = try? handover.take(number), Self.isFile(token.raw),
+                let bytes = try? LinuxHandover().contents(of: token, limit: 64)
+            else { continue }
+            Int(String(decoding: bytes, as: UTF8.self)).flatMap(client)?.isConnected = false
+        }
+    }
+
+    /// Whether the descriptor stands for a client or a server. Those of sockets are pipes.
+    private static func isFile(_ raw: Int32) -> Bool {
+        var status = stat()
+        return fstat(raw, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
 
     fileprivate func add(_ server: SimulatedServer) { listening[server.path] = Listening(server) }
     fileprivate func remove(_ path: String) { listening[path] = nil }

@@ -77,6 +77,7 @@ final class WorldProcesses {
         for child in processesByPid.values where child.parent == process.pid { child.parent = supervisor }
         if let tree = process.tree { treeChanged(tree) }
         world.pipes.writersChanged()
+        world.sockets.endProcess(process.pid)
         world.schedule(after: exitDelay(process)) { [unowned self] in report(process) }
     }
 
