@@ -21,8 +21,16 @@ extension EndToEnd {
             try Program("\(World.binaries)/holdfastctl", arguments, environment: world.environment)
         }
 
-        private func isConnected(_ program: Program) -> Bool {
-            ProcessEntry(program.pid)?.descriptors.values.contains { $0.hasPrefix("socket:") } ?? false
+        private func isConnected(_ program: Program) -> Bool { connections(of: program) > 0 }
+
+        private func connections(of program: Program) -> Int {
+            ProcessEntry(program.pid)?.descriptors.values.count { $0.hasPrefix("socket:") } ?? 0
+        }
+
+        /// Requests that a command sends at once: `start` and `stop` send one for each unit.
+        private func requests(of command: [String]) -> Int {
+            guard command[0] == "start" || command[0] == "stop" else { return 1 }
+            return command.dropFirst().count { !$0.hasPrefix("--") }
         }
 
         /// The serving generations.
@@ -51,7 +59,10 @@ extension EndToEnd {
                 world.daemon.send(SIGSTOP)
                 let programs = try Self.commands.map { try begin(world, $0) }
                 defer { for program in programs { program.killIfAlive() } }
-                for program in programs { try eventually("the request to be sent") { isConnected(program) } }
+                for (program, command) in zip(programs, Self.commands) {
+                    // A request that is sent later is begun by the successor.
+                    try eventually("the requests to be sent") { connections(of: program) >= requests(of: command) }
+                }
                 try world.crash()
                 try world.startAgain()
                 for (program, command) in zip(programs, Self.commands) {
