@@ -198,7 +198,7 @@ final class Supervisor {
         ]
         isCatchingUp = true
         if let saved {
-            restoration.restore(saved)
+            try restoration.restore(saved)
             restoreRequests(saved, isSuccessor: isSuccessor)
         } else {
             unaccounted.find(nil, problem: predecessor.problem)

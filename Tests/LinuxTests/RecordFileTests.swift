@@ -112,15 +112,15 @@ extension LinuxTests {
         func foreignSockets() throws {
             let socket = try ListeningSocket(.inet(host: "127.0.0.1", port: 0))
             let inode = try #require(OwnedDescriptor.inode(of: socket.raw))
-            let sockets = ForeignSockets(of: [getpid(), 999_999_999])
-            guard let found = sockets.duplicate(inode: inode) else {
+            let sockets = try ForeignSockets(of: [getpid(), 999_999_999])
+            guard let found = try sockets.duplicate(inode: inode) else {
                 Issue.record("the socket was not found")
                 return
             }
             let (number, foundInode) = (found.raw, found.inode)
             #expect(foundInode == inode)
             #expect(number != socket.raw)
-            let hasOther = sockets.duplicate(inode: inode ^ 0xffff_ffff) != nil
+            let hasOther = try sockets.duplicate(inode: inode ^ 0xffff_ffff) != nil
             #expect(!hasOther)
             let again = try ListeningSocket(adopting: found)
             #expect(again.address == socket.address)

@@ -7,17 +7,24 @@ import SystemPackage
 public struct ForeignSockets {
     private var places: [UInt64: [(pid: Int32, number: Int32)]] = [:]
 
-    /// Lists the open sockets of these processes.
-    public init(of pids: [Int32]) {
+    /// Lists the open sockets of these processes. Throws a shortage of descriptors or memory, which says nothing about
+    /// them.
+    public init(of pids: [Int32]) throws(SystemError) {
         for pid in pids {
-            let path = "/proc/\(pid)/fd"
-            guard let directory = try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY),
-                let names = try? FileTree.entries(of: directory, path)
-            else { continue }
-            for name in names {
-                guard let number = Int32(name), let inode = Self.socketInode(directory.raw, name) else { continue }
-                places[inode, default: []].append((pid, number))
+            do throws(SystemError) {
+                try add(pid)
+            } catch {
+                if error.isTransient { throw error }
             }
+        }
+    }
+
+    private mutating func add(_ pid: Int32) throws(SystemError) {
+        let path = "/proc/\(pid)/fd"
+        let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        for name in try FileTree.entries(of: directory, path) {
+            guard let number = Int32(name), let inode = Self.socketInode(directory.raw, name) else { continue }
+            places[inode, default: []].append((pid, number))
         }
     }
 
@@ -61,15 +68,19 @@ public struct ForeignSockets {
         return stat("/proc/\(process)/ns/net", &status) == 0 ? UInt64(status.st_ino) : nil
     }
 
-    /// A descriptor of our own for the socket; nil if no process has it, or we may not copy it.
-    public func duplicate(inode: UInt64) -> OwnedDescriptor? {
+    /// A descriptor of our own for the socket; nil if no process has it, or we may not copy it. Throws a shortage of
+    /// descriptors or memory.
+    public func duplicate(inode: UInt64) throws(SystemError) -> OwnedDescriptor? {
         for (pid, number) in places[inode] ?? [] {
-            guard let process = try? ProcessHandle(pid: pid) else { continue }
-            let result = holdfast_pidfd_getfd(process.descriptor.raw, number)
-            guard result >= 0 else { continue }
-            let descriptor = OwnedDescriptor(owning: result)
-            // The process may have closed that number and opened another file under it since the listing.
-            if descriptor.inode == inode { return descriptor }
+            do throws(SystemError) {
+                let process = try ProcessHandle(pid: pid)
+                let result = holdfast_pidfd_getfd(process.descriptor.raw, number)
+                let descriptor = OwnedDescriptor(owning: try check(result, "copy socket of process", "\(pid)"))
+                // The process may have closed that number and opened another file under it since the listing.
+                if descriptor.inode == inode { return descriptor }
+            } catch {
+                if error.isTransient { throw error }
+            }
         }
         return nil
     }

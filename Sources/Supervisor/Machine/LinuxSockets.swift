@@ -78,7 +78,9 @@ final class LinuxSockets: SocketsPort {
 
     func reachableSocket(_ descriptor: consuming OwnedDescriptor) -> ReachableSocket? { ReachableSocket(descriptor) }
 
-    func socketsOfProcesses(_ pids: [Int32]) -> any ProcessSockets { LinuxProcessSockets(ForeignSockets(of: pids)) }
+    func socketsOfProcesses(_ pids: [Int32]) throws(SystemError) -> any ProcessSockets {
+        LinuxProcessSockets(try ForeignSockets(of: pids))
+    }
 
     func isFIFO(_ path: String) -> Bool { FIFOWriter.isFIFO(path) }
 
@@ -94,7 +96,7 @@ private final class LinuxProcessSockets: ProcessSockets {
 
     init(_ foreign: ForeignSockets) { self.foreign = foreign }
 
-    func duplicate(inode: UInt64) -> OwnedDescriptor? { foreign.duplicate(inode: inode) }
+    func duplicate(inode: UInt64) throws(SystemError) -> OwnedDescriptor? { try foreign.duplicate(inode: inode) }
 }
 
 /// An endpoint of this host.

@@ -63,7 +63,7 @@ protocol SocketsPort: AnyObject {
     func reachableSocket(_ descriptor: consuming OwnedDescriptor) -> ReachableSocket?
 
     /// Lists the sockets of the processes once, to copy several of them.
-    func socketsOfProcesses(_ pids: [Int32]) -> any ProcessSockets
+    func socketsOfProcesses(_ pids: [Int32]) throws(SystemError) -> any ProcessSockets
 
     // MARK: FIFOs of services
 
@@ -178,5 +178,5 @@ protocol AddressReservation: AnyObject {
 /// Sockets of processes as they were listed.
 protocol ProcessSockets: AnyObject {
     /// A descriptor of our own for the socket; nil if no process has it, or the supervisor may not copy it.
-    func duplicate(inode: UInt64) -> OwnedDescriptor?
+    func duplicate(inode: UInt64) throws(SystemError) -> OwnedDescriptor?
 }

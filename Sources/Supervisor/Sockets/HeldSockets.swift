@@ -144,7 +144,8 @@ final class HeldSockets {
         let endpoint = try machine.sockets.adopt(
             descriptor, target, EndpointSettings(unit, file), baseline: baseline)
         let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets, number: number)
-        try watch(held)
+        // Nobody else may have it: it is kept, even if it cannot be watched.
+        watchOrRetry(held)
         return held
     }
 

@@ -19,7 +19,7 @@ extension SocketUnits {
     }
 
     /// Restores socket units and connections. Called before the instances are restored, which have the connections.
-    func restore(_ saved: SavedActivation, _ units: RestoredUnits) {
+    func restore(_ saved: SavedActivation, _ units: RestoredUnits) throws(SystemError) {
         activation = saved.machine
         for record in saved.started {
             guard let unit = units.socket(record.unit) else { continue }
@@ -31,6 +31,7 @@ extension SocketUnits {
                 connections.restore(
                     try descriptor(of: record), record.socket, number: record.number, of: record.group)
             } catch {
+                if error.isTransient { throw error }
                 log(.error, record.socket, "connection \(record.number): \(error)")
             }
         }

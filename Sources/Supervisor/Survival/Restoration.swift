@@ -48,24 +48,27 @@ final class Restoration {
     // MARK: - Kernel objects
 
     /// Takes over the kernel objects. No event is acted on before `resume`.
-    func restore(_ saved: SavedState) {
+    ///
+    /// A shortage of descriptors or memory is thrown, and ends this process: what is not taken over would count as gone.
+    /// Nothing has been changed by then, and the next process tries again.
+    func restore(_ saved: SavedState) throws(SystemError) {
         let units = RestoredUnits(saved.units, planning.resolver.loader.specifiers, machine.units.source(nil))
         for problem in units.problems { logger.error("\(problem)") }
         // Restored before the first tree is read, which would claim processes that several trees may have left.
         if let strays = saved.strays { machine.trees.restore(strays) }
         restoreDefinitions(saved, units)
         // Restored before the instances, which have the connections.
-        if let activation = saved.activation { socketUnits.restore(activation, units) }
+        if let activation = saved.activation { try socketUnits.restore(activation, units) }
         for record in saved.instances {
             guard let definition = planning.definitions[record.definition] else { continue }
-            restored.restore(record, definition, socketUnits.connections[record.generation.group])
+            try restored.restore(record, definition, socketUnits.connections[record.generation.group])
         }
         for record in saved.processes {
-            restored.restore(record)
+            try restored.restore(record)
             if processes[record.token] == nil { journal.keepRecord(ofEnded: record) }
         }
         unaccounted.find(saved.left, problem: predecessor.problem)
-        restoreSockets(saved, units, except: dropOutdated())
+        try restoreSockets(saved, units, except: dropOutdated())
         for instance in instances.values where instance.tree != nil { generations.addSharer(instance) }
         restored.stores.restore(saved.stores ?? [])
     }
@@ -78,17 +81,19 @@ final class Restoration {
         planning.reserve(upTo: max(saved.lastDefinition, used))
     }
 
-    private func restoreSockets(_ saved: SavedState, _ units: RestoredUnits, except outdated: Set<GroupID>) {
+    private func restoreSockets(_ saved: SavedState, _ units: RestoredUnits, except outdated: Set<GroupID>)
+        throws(SystemError)
+    {
         guard let held = host.sockets else { return }
         let isKilled = saved.sockets.values.contains { $0.descriptor == nil }
-        let sockets = RestoredSockets(machine, held, units, pids: isKilled ? livingProcesses : [], logger: logger)
+        let sockets = try RestoredSockets(machine, held, units, pids: isKilled ? livingProcesses : [], logger: logger)
         for (number, record) in saved.sockets.sorted(by: { $0.key < $1.key }) {
             if let owner = record.owner, outdated.contains(owner.group) { continue }
-            sockets.restore(record, number)
+            try sockets.restore(record, number)
         }
         sockets.restoreShared(saved.shared)
         for record in saved.generations where !outdated.contains(record.id.group) {
-            let resources = sockets.resources(record, pids: pids(of: record.id))
+            let resources = try sockets.resources(record, pids: pids(of: record.id))
             if record.isPending == true { resources.pending = generations.pendingSockets(of: record.id) }
             generations[record.id] = resources
         }

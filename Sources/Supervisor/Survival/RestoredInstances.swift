@@ -14,7 +14,9 @@ struct RestoredInstances {
     let stores: DescriptorStores
     let logger: Logger
 
-    func restore(_ record: SavedInstance, _ definition: Definition, _ connection: AcceptedConnection?) {
+    func restore(_ record: SavedInstance, _ definition: Definition, _ connection: AcceptedConnection?)
+        throws(SystemError)
+    {
         let instance = RunningInstance(
             id: record.id, generation: record.generation, definition: definition, connection: connection)
         instance.invocation = record.invocation
@@ -36,6 +38,7 @@ struct RestoredInstances {
             try restoreOutput(of: instance, record.output, 1)
             try restoreOutput(of: instance, record.errorOutput, 2)
         } catch {
+            if error.isTransient { throw error }
             logger.error("\(instance.name): \(error)")
         }
     }
@@ -52,10 +55,11 @@ struct RestoredInstances {
     }
 
     /// A process that is gone is not an error: `Restoration.resume` reports its end.
-    func restore(_ record: SavedProcess) {
+    func restore(_ record: SavedProcess) throws(SystemError) {
         do throws(SystemError) {
             try processes.take(try process(record), as: record.token, of: record.instance)
         } catch {
+            if error.isTransient { throw error }
             if error.errno != .noSuchProcess { logger.error("process \(record.pid): \(error)") }
         }
     }

@@ -4,7 +4,8 @@ import Logging
 import UnitFiles
 
 /// Sockets, reserved addresses and network namespaces that another process has left open, or that its services have.
-/// What cannot be taken over is logged and left out.
+/// What cannot be taken over is logged and left out. A shortage of descriptors or memory is thrown: nothing is lost for
+/// want of them.
 final class RestoredSockets {
     private let machine: any Machine
     private let sockets: HeldSockets
@@ -19,24 +20,26 @@ final class RestoredSockets {
     private var networks: [Int32: NetworkNamespace] = [:]
 
     /// - Parameter pids: processes that may have the sockets, if the other process was killed.
-    init(_ machine: any Machine, _ sockets: HeldSockets, _ units: RestoredUnits, pids: [Int32], logger: Logger) {
+    init(_ machine: any Machine, _ sockets: HeldSockets, _ units: RestoredUnits, pids: [Int32], logger: Logger)
+        throws(SystemError)
+    {
         self.machine = machine
         self.sockets = sockets
         self.units = units
         self.logger = logger
-        survivors = machine.sockets.socketsOfProcesses(pids)
+        survivors = try machine.sockets.socketsOfProcesses(pids)
     }
 
     // MARK: - Sockets
 
-    func restore(_ record: SavedSocket, _ number: Int) {
-        guard let socket = socket(record, number) else { return }
+    func restore(_ record: SavedSocket, _ number: Int) throws(SystemError) {
+        guard let socket = try socket(record, number) else { return }
         held[number] = socket
         if record.isUnkept != true { sockets.registry.keep(socket) }
         for change in record.changes ?? [] { socket.sharers.changes[change.change.attribute] = change }
     }
 
-    private func socket(_ record: SavedSocket, _ number: Int) -> HeldSocket? {
+    private func socket(_ record: SavedSocket, _ number: Int) throws(SystemError) -> HeldSocket? {
         guard let unit = units.socket(record.unit) else { return nil }
         let baseline = record.baseline.flatMap { HeldBaseline(text: $0) }
         do throws(SystemError) {
@@ -45,6 +48,7 @@ final class RestoredSockets {
                     descriptor, unit, record.target, owner: record.owner, number: number, baseline)
             }
         } catch {
+            if error.isTransient { throw error }
             logger.error("\(unit.name): \(error)")
         }
         do throws(PreparationError) {
@@ -59,7 +63,7 @@ final class RestoredSockets {
 
     private func descriptor(of record: SavedSocket) throws(SystemError) -> OwnedDescriptor? {
         if let raw = record.descriptor { return try machine.handover.inherit(raw) }
-        return record.inode.flatMap { survivors.duplicate(inode: $0) }
+        return try record.inode.flatMap { inode throws(SystemError) in try survivors.duplicate(inode: inode) }
     }
 
     /// Puts the sockets of shared units into the table.
@@ -73,20 +77,22 @@ final class RestoredSockets {
 
     /// Resources of a generation.
     /// - Parameter pids: processes of the generation.
-    func resources(_ record: SavedGeneration, pids: [Int32]) -> GenerationResources {
+    func resources(_ record: SavedGeneration, pids: [Int32]) throws(SystemError) -> GenerationResources {
         let resources = GenerationResources(
             id: record.id, release: record.release, directory: record.directory,
             sockets: record.sockets.mapValues { $0.compactMap { held[$0] } })
         for (name, list) in record.reservations ?? [:] {
-            let restored = list.compactMap(reservation)
-            if !restored.isEmpty { resources.reservations[name] = restored }
+            for record in list {
+                guard let reservation = try reservation(record) else { continue }
+                resources.reservations[name, default: []].append(reservation)
+            }
         }
-        if let raw = record.network { resources.network = network(raw, pids) }
+        if let raw = record.network { resources.network = try network(raw, pids) }
         for held in resources.own { held.endpoint.network = resources.network }
         return resources
     }
 
-    private func reservation(_ record: SavedReservation) -> Reservation? {
+    private func reservation(_ record: SavedReservation) throws(SystemError) -> Reservation? {
         if let raw = record.descriptor, let present = reservations[raw] { return present }
         guard let unit = units.socket(record.unit) else { return nil }
         do throws(SystemError) {
@@ -97,6 +103,7 @@ final class RestoredSockets {
             if let raw = record.descriptor { reservations[raw] = reservation }
             return reservation
         } catch {
+            if error.isTransient { throw error }
             logger.error("\(unit.name): \(error)")
             return nil
         }
@@ -109,7 +116,7 @@ final class RestoredSockets {
         return try machine.sockets.adoptReservation(machine.handover.inherit(raw), requested: record.requested)
     }
 
-    private func network(_ raw: Int32, _ pids: [Int32]) -> NetworkNamespace? {
+    private func network(_ raw: Int32, _ pids: [Int32]) throws(SystemError) -> NetworkNamespace? {
         if raw == SavedGeneration.lostNetwork {
             // The generation's processes are still in the namespace.
             return pids.lazy.compactMap { [machine] in try? machine.sockets.network(of: $0) }.first
@@ -120,6 +127,7 @@ final class RestoredSockets {
             networks[raw] = network
             return network
         } catch {
+            if error.isTransient { throw error }
             logger.error("network of a generation: \(error)")
             return nil
         }

@@ -140,8 +140,9 @@ final class SimulatedSockets: SocketsPort {
         return ReachableSocket(descriptor, at: address, kind, holders: [])
     }
 
-    func socketsOfProcesses(_ pids: [Int32]) -> any ProcessSockets {
-        SimulatedProcessSockets(pids.flatMap(descriptorsOfProcess))
+    func socketsOfProcesses(_ pids: [Int32]) throws(SystemError) -> any ProcessSockets {
+        try world.step(machine, "list sockets of processes")
+        return SimulatedProcessSockets(machine, pids.flatMap(descriptorsOfProcess))
     }
 
     func isFIFO(_ path: String) -> Bool { world.disk.node(path)?.kind == .fifo }
@@ -160,10 +161,14 @@ final class SimulatedSockets: SocketsPort {
 }
 
 private final class SimulatedProcessSockets: ProcessSockets {
+    private unowned let machine: SimulatedMachine
     private let descriptors: [Int32]
-    init(_ descriptors: [Int32]) { self.descriptors = descriptors }
+    init(_ machine: SimulatedMachine, _ descriptors: [Int32]) {
+        (self.machine, self.descriptors) = (machine, descriptors)
+    }
 
-    func duplicate(inode: UInt64) -> OwnedDescriptor? {
+    func duplicate(inode: UInt64) throws(SystemError) -> OwnedDescriptor? {
+        try machine.world.step(machine, "copy socket of process")
         guard let raw = descriptors.first(where: { OwnedDescriptor.inode(of: $0) == inode }),
             let copy = try? SimulatedSockets.copy(raw)
         else { return nil }

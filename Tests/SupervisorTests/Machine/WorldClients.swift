@@ -138,13 +138,15 @@ final class SimulatedClients: ClientsPort {
     }
 
     func inheritClient(_ number: Int32) throws(SystemError) -> any MachineClient {
-        try world.step(machine, "inherit client", "\(number)")
         let token = try world.handover.take(number)
         let text = String(decoding: try LinuxHandover().contents(of: token, limit: 64), as: UTF8.self)
         guard let client = Int(text).flatMap(world.clients.client) else {
             throw SystemError("inherit client", "\(number)", .badFileDescriptor)
         }
-        return SimulatedClient(machine, client)
+        // Closed if it cannot be opened.
+        let inherited = SimulatedClient(machine, client)
+        try world.step(machine, "inherit client", "\(number)")
+        return inherited
     }
 
     func listenForBinds(
@@ -239,8 +241,12 @@ private final class SimulatedConnection: MachineConnection {
         (self.onBytes, self.onEnd) = (onBytes, onEnd)
         client.connection = self
         let (raw, handover) = (token.raw, machine.world.handover)
+        let replacements = handover.replacements
         // A connection that is handed over outlives the program.
-        machine.atDeath.append { if !handover.untaken.contains(raw) { client.isConnected = false } }
+        machine.atDeath.append {
+            let isHandedOver = handover.replacements > replacements && handover.untaken.contains(raw)
+            if !isHandedOver { client.isConnected = false }
+        }
         clientSent()
     }
 

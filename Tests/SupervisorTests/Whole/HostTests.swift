@@ -1,4 +1,5 @@
 import ControlProtocol
+import SystemPackage
 import Testing
 
 @testable import Supervisor
@@ -44,5 +45,34 @@ import Testing
         host.run(60)
         #expect(host.world.processes.running("/bin/app").count == 1)
         #expect(host.status().first?.servingGeneration == 2, "\(host.log.lines)")
+    }
+
+    @Test(
+        "A shortage at any call of a takeover loses nothing: it is tried again",
+        arguments: [
+            Errno.tooManyOpenFiles, .noMemory,
+        ])
+    func shortTakeover(_ shortage: Errno) throws {
+        for call in 1...100 {
+            let host = SimulatedHost(units: [
+                "app.service": Self.app + "\n[Service]\nSockets=http.socket\n",
+                "http.socket": "[Socket]\nListenStream=0.0.0.0:80\n",
+            ])
+            host.world.processes.programs["/bin/app"] = { $0.notify("READY=1") }
+            host.start()
+            #expect(host.result(of: .start(name: "app", hold: false))?.outcome == .started)
+            let pid = try #require(host.world.processes.running("/bin/app").first?.pid)
+            host.kill()
+            let first = host.world.calls
+            host.world.verdict = { _, number in number == first + call ? .fail(shortage) : .succeed }
+            host.run(5)
+            host.world.verdict = { _, _ in .succeed }
+            #expect(host.world.processes.running("/bin/app").map(\.pid) == [pid], "call \(call)")
+            #expect(host.world.sockets.isBound(WholeSimulation.address), "call \(call)")
+            let service = host.status().flatMap(\.generations).flatMap(\.services).first { $0.unit == "app.service" }
+            #expect(service?.mainPid == Int(pid) && service?.state == .running, "call \(call): \(host.log.lines)")
+            #expect(host.result(of: .stop(name: "app"))?.outcome == .stopped, "call \(call)")
+            #expect(host.world.processes.running.isEmpty, "call \(call)")
+        }
     }
 }
