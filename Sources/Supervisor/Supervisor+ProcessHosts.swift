@@ -2,7 +2,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What the desks of the room Processes ask of the supervisor.
+/// Interface of the supervisor to the desks of the room Processes.
 extension Supervisor: ProcessesHost, MainProcessesHost, StreamsHost, ServiceDirectoriesHost, DescriptorStoresHost,
     LaunchHost, ProbesHost, NotificationsHost
 {

@@ -4,7 +4,7 @@ import Linux
 import UnitFiles
 import Vocabulary
 
-/// What the desks of the room Sockets ask of the supervisor.
+/// Interface of the supervisor to the desks of the room Sockets.
 extension Supervisor: HeldSocketsHost, GenerationsHost, SocketUnitsHost {
     // MARK: - Decisions and unit files
 

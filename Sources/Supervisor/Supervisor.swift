@@ -150,6 +150,36 @@ final class Supervisor {
 
     /// Opens all that the supervisor itself needs. On return it answers on its control socket.
     func start() throws(SystemError) {
+        let isSuccessor = predecessor.inherited != nil
+        let saved = try takeState()
+        try openDirectories(isFirst: saved == nil)
+        try openSources(saved, isSuccessor: isSuccessor)
+        isCatchingUp = true
+        try takeOver(saved, isSuccessor: isSuccessor)
+        try openClients(saved)
+        if !isSuccessor { reportUnaccounted() }
+        if let saved { resume(saved, isSuccessor: isSuccessor) }
+        isCatchingUp = false
+        // Decisions that were due when the other process ended.
+        if saved != nil {
+            handle(.deadlineReached)
+            finishInterruptedShutdown()
+        }
+        armTimer()
+        journal.watchRoom()
+        try predecessor.endWatchLater()
+        if saved == nil { startEnabled() }
+        predecessor.dropUnclaimed()
+        unaccounted.processes.dropSockets()
+        logger.info(
+            """
+            holdfastd \(Holdfast.version) is ready: \(planning.resolver.loader.allNames().count) unit files, \
+            \(machine.trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
+            """)
+    }
+
+    /// Takes the state of an earlier process, under the locks of its directories; nil if there is none.
+    private func takeState() throws(SystemError) -> SavedState? {
         try planning.start()
         let isSuccessor = predecessor.inherited != nil
         if let own = predecessor.inherited?.own { try directories.inheritLocks(own) }
@@ -169,14 +199,22 @@ final class Supervisor {
             }
         }
         passGap(&saved)
+        return saved
+    }
+
+    private func openDirectories(isFirst: Bool) throws(SystemError) {
         try directories.startTrash()
-        if saved == nil {
+        if isFirst {
             // Except for the FIFOs of services that still run without an instance here.
             unaccountedOutput.move()
             // Directories of generations and credentials may still be in use: `reportUnaccounted` examines them later.
             directories.throwAway(directories.output)
         }
         try directories.makeDirectories(readers: logs.readers)
+    }
+
+    /// Opens the sources of events other than clients.
+    private func openSources(_ saved: SavedState?, isSuccessor: Bool) throws(SystemError) {
         timer = try loop.makeTimer { [unowned self] in deadlineReached() }
         try socketUnits.openTimer()
         try reports.start()
@@ -196,7 +234,10 @@ final class Supervisor {
                 logger.info("reopened the log files")
             },
         ]
-        isCatchingUp = true
+    }
+
+    /// Takes over the processes and sockets of an earlier supervisor process, and records them as this one's.
+    private func takeOver(_ saved: SavedState?, isSuccessor: Bool) throws(SystemError) {
         if let saved {
             try restoration.restore(saved)
             restoreRequests(saved, isSuccessor: isSuccessor)
@@ -207,33 +248,20 @@ final class Supervisor {
         if isSuccessor, saved?.isJournalBehind != true { journal.continueFile() } else { journal.rewrite() }
         for (group, remembered) in memory.all() { handle(.restored(group, remembered)) }
         claimUnaccountedSockets()
+    }
+
+    private func openClients(_ saved: SavedState?) throws(SystemError) {
         try openControl(saved)
         subscriptions.restore(saved?.people.subscribers ?? [])
         try listenForBinds(saved?.own.multibinder)
-        if !isSuccessor { reportUnaccounted() }
-        if let saved {
-            restoration.resume(saved)
-            reports.armProgressTimer()
-            reexec.answerCalls(saved.head)
-            if !isSuccessor { restoration.reportMissedEnds(saved) }
-        }
-        isCatchingUp = false
-        // Decisions that were due when the other process ended.
-        if saved != nil {
-            handle(.deadlineReached)
-            finishInterruptedShutdown()
-        }
-        armTimer()
-        journal.watchRoom()
-        try predecessor.endWatchLater()
-        if saved == nil { startEnabled() }
-        predecessor.dropUnclaimed()
-        unaccounted.processes.dropSockets()
-        logger.info(
-            """
-            holdfastd \(Holdfast.version) is ready: \(planning.resolver.loader.allNames().count) unit files, \
-            \(machine.trees.usesCgroups ? "control groups" : "no writable cgroup v2, sessions instead")
-            """)
+    }
+
+    /// Continues what the earlier process had begun.
+    private func resume(_ saved: SavedState, isSuccessor: Bool) {
+        restoration.resume(saved)
+        reports.armProgressTimer()
+        reexec.answerCalls(saved.head)
+        if !isSuccessor { restoration.reportMissedEnds(saved) }
     }
 
     private func openNotifySocket(_ own: SavedOwn?) throws(SystemError) {

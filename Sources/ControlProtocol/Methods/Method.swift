@@ -7,7 +7,7 @@ public struct Method: Sendable {
         case everyone
         /// The groups `holdfast` and `holdfast-read`.
         case readers
-        /// Those of `readers`, each about requests of their own; root about all.
+        /// Everybody of `readers`, but each user only about requests of their own; root about all.
         case requester
         /// The group `holdfast`.
         case operators

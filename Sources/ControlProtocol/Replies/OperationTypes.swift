@@ -163,7 +163,7 @@ public struct OperationResult: Codable, Equatable, Sendable {
     public var durations: PhaseDurations
     /// The generations that drain at this moment, the oldest first; nil if there are none.
     public var draining: [GenerationReference]?
-    /// Of `Drain`: the drains that have ended, in the order of their ends.
+    /// Ended drains, in the order of their ends; only in the reply of `Drain`.
     public var drained: [DrainEnd]?
 
     public init(

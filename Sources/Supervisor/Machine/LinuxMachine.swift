@@ -37,6 +37,8 @@ final class LinuxMachine: Machine {
         sockets = LinuxSockets(loop: loop)
         manager = LinuxManager(environment: environment)
     }
+
+    func random() -> UInt64 { UInt64.random(in: .min ... .max) }
 }
 
 extension EventSource: LoopSource {}

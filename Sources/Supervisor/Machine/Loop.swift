@@ -35,7 +35,7 @@ protocol Loop: AnyObject {
     func exit(_ code: Int32)
 }
 
-/// What the loop waits for on somebody's behalf.
+/// An event that the loop waits for, or work that it does later.
 protocol LoopSource: AnyObject {
     /// Ends the wait: the handler is not called any more.
     func cancel()

@@ -20,4 +20,7 @@ protocol Machine: AnyObject {
     var handover: any HandoverPort { get }
     var manager: any ManagerPort { get }
     var units: any UnitsPort { get }
+
+    /// Random bits of the kernel (getrandom(2)).
+    func random() -> UInt64
 }

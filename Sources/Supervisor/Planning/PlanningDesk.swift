@@ -4,7 +4,7 @@ import Linux
 import UnitFiles
 import UnitStore
 
-/// What planning asks of the supervisor.
+/// Interface of the supervisor to planning.
 protocol PlanningHost: AnyObject {
     /// The release of a template swap unit that serves, or served last.
     func release(of group: GroupID) -> String?

@@ -28,7 +28,7 @@ final class TemplateRun {
     }
 }
 
-/// What rendering asks of the supervisor.
+/// Interface of the supervisor to rendering.
 protocol TemplatesHost: AnyObject {
     /// The templates of a generation are rendered, or cannot be.
     func rendered(_ id: GenerationID, _ failure: PreparationError?)

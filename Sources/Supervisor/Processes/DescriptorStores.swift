@@ -19,7 +19,7 @@ struct DescriptorStoreKey: Hashable {
     }
 }
 
-/// What the desk of descriptor stores asks of the supervisor.
+/// Interface of the supervisor to the desk of descriptor stores.
 protocol DescriptorStoresHost: EventHost {
     /// Whether an operation of the group is under way.
     func hasOperation(_ group: GroupID) -> Bool

@@ -1,7 +1,7 @@
 import Engine
 import Logging
 
-/// What each desk of this room asks of the supervisor.
+/// Interface of the supervisor to each desk of this room.
 protocol EventHost: AnyObject {
     /// Hands an event to the engine.
     func handle(_ event: Event)

@@ -3,7 +3,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of launches asks of the supervisor.
+/// Interface of the supervisor to the desk of launches.
 protocol LaunchHost: EventHost {
     func resources(of generation: GenerationID) -> GenerationResources?
     /// Result of the instance's run, for commands after it.

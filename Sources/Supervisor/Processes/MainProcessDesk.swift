@@ -4,7 +4,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of main processes asks of the supervisor.
+/// Interface of the supervisor to the desk of main processes.
 protocol MainProcessesHost: EventHost {
     func controlToken(of instance: InstanceID) -> Token?
     func newToken(for instance: InstanceID) -> Token

@@ -3,7 +3,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of notifications asks of the supervisor.
+/// Interface of the supervisor to the desk of notifications.
 protocol NotificationsHost: EventHost {
     func mainToken(of instance: InstanceID) -> Token?
     /// Whether `NotifyAccess=` lets a process send messages.

@@ -3,7 +3,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of probes asks of the supervisor.
+/// Interface of the supervisor to the desk of probes.
 protocol ProbesHost: EventHost {
     func resources(of generation: GenerationID) -> GenerationResources?
 }

@@ -3,7 +3,7 @@ import Linux
 import Logging
 import Vocabulary
 
-/// What the desk of processes asks of the supervisor.
+/// Interface of the supervisor to the desk of processes.
 protocol ProcessesHost: EventHost {
     /// The process that the engine takes for the main one; it may have ended.
     func mainToken(of instance: InstanceID) -> Token?

@@ -1,7 +1,7 @@
 import Linux
 import UnitFiles
 
-/// What the desk of directories asks of the supervisor.
+/// Interface of the supervisor to the desk of directories.
 protocol ServiceDirectoriesHost: EventHost {
     /// Files of held sockets: their owners stay as they are.
     var heldFiles: Set<FileID> { get }

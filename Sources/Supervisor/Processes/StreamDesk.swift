@@ -4,7 +4,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of standard streams asks of the supervisor.
+/// Interface of the supervisor to the desk of standard streams.
 protocol StreamsHost: EventHost {
     func resources(of generation: GenerationID) -> GenerationResources?
 }

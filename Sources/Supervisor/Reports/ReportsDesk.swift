@@ -3,7 +3,7 @@ import Engine
 import Linux
 import Logging
 
-/// What the desk of reports asks of the supervisor.
+/// Interface of the supervisor to the desk of reports.
 protocol ReportsHost: AnyObject {
     var engine: Engine { get }
     func log(_ level: Logger.Level, about subject: String, _ text: String)

@@ -24,7 +24,7 @@ final class StatusBudget {
     var hasTimeLeft: Bool { loop.now < end }
 }
 
-/// What the desk of status asks of the supervisor.
+/// Interface of the supervisor to the desk of status.
 protocol StatusHost: AnyObject {
     var engine: Engine { get }
     /// The release of a template swap unit that serves, or served last.
@@ -42,7 +42,7 @@ protocol StatusHost: AnyObject {
     var journalTrouble: String? { get }
 }
 
-/// What explanations (`Why`, `Show`) ask of the supervisor beyond that.
+/// Interface of the supervisor to explanations (`Why`, `Show`), in addition.
 protocol ExplanationsHost: AnyObject {
     func failureReport(_ failure: Failure, _ group: GroupID, _ result: FinishedOperation?) -> FailureReport
     func strayFindings(_ group: GroupID) -> [Finding]

@@ -1,7 +1,7 @@
 import ControlProtocol
 import Linux
 
-/// What the control sessions ask of the supervisor.
+/// Interface of the supervisor to the control sessions.
 protocol ControlHost: AnyObject {
     /// Whether a peer may act; other peers are handled after those that may.
     func isOperator(_ peer: Peer) -> Bool

@@ -22,7 +22,7 @@ struct RunningHelperCall {
     var answer: Reply?
 }
 
-/// What the desk of helper calls asks of the supervisor.
+/// Interface of the supervisor to the desk of helper calls.
 protocol HelperCallsHost: AnyObject {
     /// Reads the unit files again if they have changed.
     func refreshUnits() throws(ControlError)

@@ -2,7 +2,7 @@ import ControlProtocol
 import Engine
 import UnitFiles
 
-/// What the desk of names asks of the supervisor.
+/// Interface of the supervisor to the desk of names.
 protocol NamesHost: AnyObject {
     var engine: Engine { get }
     /// The release of a template swap unit that serves, or served last.

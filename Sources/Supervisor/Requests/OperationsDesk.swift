@@ -4,7 +4,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of operations asks of the supervisor.
+/// Interface of the supervisor to the desk of operations.
 protocol OperationsHost: AnyObject {
     var engine: Engine { get }
     var memory: ReleaseMemory { get }

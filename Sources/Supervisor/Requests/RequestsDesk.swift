@@ -2,7 +2,7 @@ import ControlProtocol
 import Engine
 import Linux
 
-/// What the desk of requests asks of the supervisor.
+/// Interface of the supervisor to the desk of requests.
 protocol RequestsHost: AnyObject {
     /// Throws if the peer lacks the right, and logs it.
     func check(_ access: ControlProtocol.Method.Access, of peer: Peer) throws(ControlError)

@@ -8,7 +8,7 @@ struct Subscriber {
     var lost = 0
 }
 
-/// What the desk of subscriptions asks of the supervisor.
+/// Interface of the supervisor to the desk of subscriptions.
 protocol SubscriptionsHost: AnyObject {
     var engine: Engine { get }
     /// The groups that names in a request stand for.

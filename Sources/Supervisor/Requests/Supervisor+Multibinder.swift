@@ -69,7 +69,8 @@ extension HeldSockets {
             backlog: backlog, file: ListeningSocket.FileOptions(), options: SocketOptions(),
             sizes: HeldFile.Sizes())
         let endpoint = try machine.sockets.open(.socket(address, .stream), settings, in: nil)
-        let held = HeldSocket(unit: unit, endpoint: endpoint, owner: nil, port: machine.sockets)
+        let held = HeldSocket(
+            unit: unit, endpoint: endpoint, owner: nil, port: machine.sockets, number: newNumber())
         try add(held, to: Self.multibinderUnit)
         bound[address] = WeakSocket(held: held)
         return held

@@ -4,7 +4,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of accepted connections asks of the supervisor.
+/// Interface of the supervisor to the desk of accepted connections.
 protocol AcceptedConnectionsHost: AnyObject {
     func log(_ level: Logger.Level, about subject: String, _ text: String)
     /// Starts an instance of a template for one connection. Calls `begins` with the instance's group before the start.

@@ -2,7 +2,7 @@ import Engine
 import Linux
 import UnitFiles
 
-/// What the desk of generations asks of the supervisor.
+/// Interface of the supervisor to the desk of generations.
 protocol GenerationsHost: AnyObject {
     /// The held sockets; nil once everything is stopped.
     var sockets: HeldSockets? { get }

@@ -28,8 +28,7 @@ final class HeldSocket {
     var isJournaled = false
 
     init(
-        unit: SocketUnit, endpoint: any Endpoint, owner: GenerationID?, port: any SocketsPort,
-        number: Int = .random(in: 1...(.max))
+        unit: SocketUnit, endpoint: any Endpoint, owner: GenerationID?, port: any SocketsPort, number: Int
     ) {
         self.unit = unit
         self.endpoint = endpoint

@@ -9,7 +9,7 @@ struct PreparationError: Error {
     let text: String
 }
 
-/// What the desk of held sockets asks of the supervisor.
+/// Interface of the supervisor to the desk of held sockets.
 protocol HeldSocketsHost: AnyObject {
     func log(_ level: Logger.Level, about subject: String, _ text: String)
     /// Takes a socket that unaccounted processes have bound to the address.
@@ -79,7 +79,8 @@ final class HeldSockets {
         guard held.endpoint.isBeyondRepair, held.endpoint.canHaveSuccessor else { return held }
         do throws(SystemError) {
             let fresh = HeldSocket(
-                unit: unit, endpoint: try held.endpoint.successor(), owner: nil, port: machine.sockets)
+                unit: unit, endpoint: try held.endpoint.successor(), owner: nil, port: machine.sockets,
+                number: newNumber())
             try watch(fresh)
             report("processes started from now on get a new socket at the same address", about: held)
             return fresh
@@ -134,6 +135,9 @@ final class HeldSockets {
             .filter { $0.unit.name.identity == unit.name.identity }
     }
 
+    /// A number that no other socket has, of this or an earlier supervisor.
+    func newNumber() -> Int { Int(machine.random() >> 1) }
+
     /// Takes over a socket that another supervisor process opened or that systemd kept for it.
     func adopt(
         _ descriptor: consuming OwnedDescriptor, _ unit: SocketUnit, _ target: HeldEndpoint.Target,
@@ -169,12 +173,12 @@ final class HeldSockets {
     /// Takes over a socket that unaccounted processes have open at the address; nil if there is none.
     /// - Parameter members: processes among which a holder must be, for an address whose port the kernel has chosen.
     func takeLeft(
-        _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int = .random(in: 1...(.max)),
+        _ unit: SocketUnit, _ target: HeldEndpoint.Target, owner: GenerationID?, number: Int? = nil,
         of members: Set<Int32>? = nil
     ) throws(PreparationError) -> HeldSocket? {
         guard let found = host.takeUnaccountedSocket(at: target, of: members) else { return nil }
         do throws(SystemError) {
-            let held = try adopt(found, unit, target, owner: owner, number: number, nil)
+            let held = try adopt(found, unit, target, owner: owner, number: number ?? newNumber(), nil)
             held.isFound = true
             return held
         } catch {
@@ -229,7 +233,8 @@ final class HeldSockets {
         let file = try fileOptions(unit)
         do throws(SystemError) {
             let endpoint = try machine.sockets.open(target, EndpointSettings(unit, file), in: network)
-            let held = HeldSocket(unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets)
+            let held = HeldSocket(
+                unit: unit, endpoint: endpoint, owner: owner, port: machine.sockets, number: newNumber())
             try watch(held)
             for problem in held.endpoint.problems { report("\(problem); continuing without it", about: held) }
             // Failures are reported when the socket becomes its unit's (`keep`).

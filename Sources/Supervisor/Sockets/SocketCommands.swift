@@ -4,7 +4,7 @@ import Logging
 import UnitFiles
 import Vocabulary
 
-/// What the desk of socket units' commands asks of the socket units.
+/// Interface of the socket units to the desk of socket units' commands.
 protocol SocketCommandsHost: AnyObject {
     func handle(_ event: SocketEvent)
     func log(_ level: Logger.Level, _ subject: String, _ text: String)

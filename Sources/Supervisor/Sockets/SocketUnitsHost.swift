@@ -4,7 +4,7 @@ import Linux
 import UnitFiles
 import Vocabulary
 
-/// What the desk of socket units asks of the supervisor.
+/// Interface of the supervisor to the desk of socket units.
 protocol SocketUnitsHost: AcceptedConnectionsHost {
     var now: Instant { get }
     /// The held sockets; nil once everything is stopped.

@@ -4,7 +4,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of adoptions asks of the supervisor.
+/// Interface of the supervisor to the desk of adoptions.
 protocol AdoptionHost: AnyObject {
     var engine: Engine { get set }
     var sockets: HeldSockets? { get }

@@ -5,7 +5,7 @@ import Logging
 import StateCoding
 import UnitFiles
 
-/// What the journal's desk asks of the supervisor.
+/// Interface of the supervisor to the journal's desk.
 protocol JournalHost: AnyObject {
     var engine: Engine { get set }
 

@@ -2,7 +2,7 @@ import ControlProtocol
 import Linux
 import Logging
 
-/// What the desk of re-executions asks of the supervisor.
+/// Interface of the supervisor to the desk of re-executions.
 protocol ReexecHost: AnyObject {
     var isShuttingDown: Bool { get }
 

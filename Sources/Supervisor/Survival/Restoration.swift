@@ -3,7 +3,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the restoration asks of the supervisor.
+/// Interface of the supervisor to the restoration.
 protocol RestorationHost: AnyObject {
     var engine: Engine { get set }
     var sockets: HeldSockets? { get }

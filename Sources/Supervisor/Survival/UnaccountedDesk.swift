@@ -5,7 +5,7 @@ import Linux
 import Logging
 import UnitFiles
 
-/// What the desk of unaccounted processes asks of the supervisor.
+/// Interface of the supervisor to the desk of unaccounted processes.
 protocol UnaccountedHost: AnyObject {
     var now: Instant { get }
     var usesCgroups: Bool { get }

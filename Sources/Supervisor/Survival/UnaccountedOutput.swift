@@ -1,7 +1,7 @@
 import Linux
 import Logging
 
-/// What the desk of unaccounted output asks of the supervisor.
+/// Interface of the supervisor to the desk of unaccounted output.
 protocol UnaccountedOutputHost: AnyObject {
     /// Paths of the FIFOs of instances.
     var outputsInUse: Set<String> { get }

@@ -33,6 +33,8 @@ final class SimulatedMachine: Machine {
         simulatedLoop = SimulatedLoop(machine: self)
     }
 
+    func random() -> UInt64 { world.nextRandom() }
+
     func die() {
         guard !isDead else { return }
         isDead = true

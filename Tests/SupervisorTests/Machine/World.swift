@@ -62,6 +62,14 @@ final class World {
 
     init() { disk.clock = { [unowned self] in now } }
 
+    private var lastRandom: UInt64 = 0
+
+    /// The same numbers in each world, none twice.
+    func nextRandom() -> UInt64 {
+        lastRandom &+= 0x9E37_79B9_7F4A_7C15
+        return lastRandom
+    }
+
     // MARK: - Time
 
     /// A reading of the clock: a microsecond passes with it, so that no loop with a limit of time runs for ever.

@@ -8,34 +8,10 @@ import Vocabulary
 
 @testable import Supervisor
 
-/// The machine of scenarios that open no sockets.
-final class MachineWithoutSockets: Machine {
-    private let simulated: SimulatedMachine
-
-    init(_ simulated: SimulatedMachine) { self.simulated = simulated }
-
-    var loop: any Loop { simulated.loop }
-    var processes: any ProcessesPort { simulated.processes }
-    var trees: any TreesPort { simulated.trees }
-    var accounts: any AccountsPort { simulated.accounts }
-    var clients: any ClientsPort { simulated.clients }
-    var notifications: any NotificationsPort { simulated.notifications }
-    var probes: any ProbesPort { simulated.probes }
-    var logs: any LogsPort { simulated.logs }
-    var serviceFiles: any ServiceFilesPort { simulated.serviceFiles }
-    var sockets: any SocketsPort { fatalError("this scenario has no sockets") }
-    var files: any FilesPort { simulated.files }
-    var records: any RecordsPort { simulated.records }
-    var handover: any HandoverPort { simulated.handover }
-    var manager: any ManagerPort { simulated.manager }
-    var units: any UnitsPort { simulated.units }
-}
-
 /// The desks of the room Processes on a simulated machine, with a host that records what they report.
 final class ProcessesBench {
     let world: World
-    let simulated: SimulatedMachine
-    let machine: any Machine
+    let machine: SimulatedMachine
     let configuration = Configuration(
         unitDirectories: ["/units"], runtimeDirectory: "/run/holdfast", stateDirectory: "/var/lib/holdfast",
         logDirectory: "/var/log/holdfast", isUser: false)
@@ -70,8 +46,7 @@ final class ProcessesBench {
 
     init(_ world: World = World()) throws {
         self.world = world
-        simulated = world.boot()
-        machine = MachineWithoutSockets(simulated)
+        machine = world.boot()
         launcher = Launcher(
             configuration: configuration, limits: [], environment: [:], specifiers: SpecifierEnvironment(),
             isProtectedFromOOM: false, machine: machine)

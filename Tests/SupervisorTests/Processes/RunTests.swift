@@ -64,7 +64,7 @@ private let simple = "[Service]\nExecStart=/srv/app --port 80\nEnvironment=COLOR
         child.exit()
         bench.run()
         #expect(bench.takeEvents() == [.spawned(token), .exited(token, .exited(0))])
-        #expect(bench.simulated.processes.facts(of: grandchild.pid)?.parent == bench.machine.processes.ownPid)
+        #expect(bench.machine.processes.facts(of: grandchild.pid)?.parent == bench.machine.processes.ownPid)
         grandchild.exit()
         bench.run()
         #expect(bench.takeEvents() == [.treeEmpty(wait)])

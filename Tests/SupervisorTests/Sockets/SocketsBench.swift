@@ -13,8 +13,7 @@ import Vocabulary
 /// services are groups that it makes active, with one process each that accepts.
 final class SocketsBench: SocketUnitsHost, HeldSocketsHost {
     let world: World
-    private(set) var simulated: SimulatedMachine
-    private(set) var machine: SocketsMachine
+    private(set) var machine: SimulatedMachine
     private(set) var socketUnits: SocketUnits!
     private(set) var sockets: HeldSockets?
 
@@ -38,8 +37,7 @@ final class SocketsBench: SocketUnitsHost, HeldSocketsHost {
 
     init(_ world: World = World()) throws {
         self.world = world
-        simulated = world.boot()
-        machine = try SocketsMachine(simulated)
+        machine = world.boot()
         try begin()
     }
 
@@ -104,7 +102,7 @@ final class SocketsBench: SocketUnitsHost, HeldSocketsHost {
 
     // MARK: - The host's side
 
-    var now: Instant { Instant(nanoseconds: simulated.loop.now) }
+    var now: Instant { Instant(nanoseconds: machine.loop.now) }
     func log(_ level: Logger.Level, about subject: String, _ text: String) { if level > .debug { log.append(text) } }
     func socketUnit(_ name: UnitName) -> SocketUnit? {
         world.units.files.files["/units/\(name)"].flatMap { try? unit($0, named: name.description) }
@@ -159,34 +157,4 @@ final class SocketsBench: SocketUnitsHost, HeldSocketsHost {
     }
     func record(_ held: HeldSocket) {}
     func recordSockets(of unit: String) {}
-}
-
-/// The simulated machine without services.
-final class SocketsMachine: Machine {
-    let simulated: SimulatedMachine
-    /// Of this host: the desk uses it only for the bound on descriptors.
-    let processes: any ProcessesPort
-
-    init(_ simulated: SimulatedMachine) throws {
-        self.simulated = simulated
-        processes = LinuxProcesses(loop: try EventLoop())
-    }
-
-    var loop: any Loop { simulated.loop }
-    var units: any UnitsPort { simulated.units }
-    var files: any FilesPort { simulated.files }
-    var records: any RecordsPort { simulated.records }
-    var handover: any HandoverPort { simulated.handover }
-    var manager: any ManagerPort { simulated.manager }
-    var sockets: any SocketsPort { simulated.sockets }
-    var accounts: any AccountsPort { LinuxAccounts() }
-
-    var trees: any TreesPort { unneeded() }
-    var notifications: any NotificationsPort { unneeded() }
-    var probes: any ProbesPort { unneeded() }
-    var logs: any LogsPort { unneeded() }
-    var serviceFiles: any ServiceFilesPort { unneeded() }
-    var clients: any ClientsPort { unneeded() }
-
-    private func unneeded(_ port: String = #function) -> Never { fatalError("a test needs \(port)") }
 }

@@ -95,7 +95,7 @@ private final class JournalBench: JournalHost {
 
     init(_ world: World) {
         path = JournalDesk.path(in: "/run/holdfast")
-        desk = JournalDesk(self, StorageMachine(world), runtimeDirectory: "/run/holdfast")
+        desk = JournalDesk(self, world.boot(), runtimeDirectory: "/run/holdfast")
     }
 
     func savedState() -> SavedState {

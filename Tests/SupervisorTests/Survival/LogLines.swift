@@ -1,6 +1,9 @@
 import Logging
 
 /// Lines that a desk has logged.
+///
+/// Sendable without the compiler's check, because `LogHandler` requires it. The proof: a test and the desks that it
+/// drives run on one thread.
 final class LogLines: @unchecked Sendable {
     fileprivate(set) var lines: [String] = []
 

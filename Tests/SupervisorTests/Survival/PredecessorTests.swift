@@ -15,8 +15,8 @@ struct PredecessorTests {
 
     init() throws { try world.disk.makeDirectory("/run/holdfast") }
 
-    private func makePredecessor(inherited: Int32? = nil) throws -> (Predecessor, StorageMachine) {
-        let machine = StorageMachine(world)
+    private func makePredecessor(inherited: Int32? = nil) throws -> (Predecessor, SimulatedMachine) {
+        let machine = world.boot()
         return (try Predecessor(machine, logger: log.logger, journal: path, inherited: inherited), machine)
     }
 
@@ -98,7 +98,7 @@ struct PredecessorTests {
             let (predecessor, machine) = try makePredecessor()
             #expect(try predecessor.takeState() != nil)
             predecessor.startResuming()
-            try machine.simulated.simulatedRecords.writeFaultNote(.abort)
+            try machine.simulatedRecords.writeFaultNote(.abort)
             world.killSupervisor()
         }
         let (last, _) = try makePredecessor()
@@ -114,14 +114,14 @@ struct PredecessorTests {
         writeJournal()
         let (first, machine) = try makePredecessor()
         _ = try first.takeState()
-        try machine.simulated.simulatedRecords.writeFaultNote(.abort)
+        try machine.simulatedRecords.writeFaultNote(.abort)
         let (second, later) = try makePredecessor()
         _ = try second.takeState()
         try second.endWatchLater()
         #expect(world.disk.node(path + ".fault-1", follows: false) != nil)
         #expect(world.run(for: 1_000_000_000) == .quiet)
         #expect(world.disk.node(path + ".fault-1", follows: false) == nil)
-        #expect(later.simulated.simulatedRecords.watch == nil)
+        #expect(later.simulatedRecords.watch == nil)
     }
 
     @Test("Descriptors of systemd's store that no record names are dropped there, too")
@@ -141,7 +141,7 @@ struct PredecessorTests {
     @Test("State that an earlier program handed over comes before any journal, and is given out once")
     func inherited() throws {
         writeJournal()
-        let machine = StorageMachine(world)
+        let machine = world.boot()
         var state = try #require(try makePredecessor().0.takeState())
         state.head.startedAt = 99
         let file = try StateFile.write(state, machine.handover)

@@ -11,10 +11,10 @@ struct UnaccountedOutputTests {
     private let log = LogLines()
     private let host = OutputBench()
     private let output: UnaccountedOutput
-    private let machine: StorageMachine
+    private let machine: SimulatedMachine
 
     init() throws {
-        machine = StorageMachine(world)
+        machine = world.boot()
         let configuration = Configuration(
             unitDirectories: [], runtimeDirectory: "/run/holdfast", stateDirectory: "/var/lib/holdfast",
             logDirectory: "/var/log/holdfast", isUser: false)
